@@ -19,7 +19,7 @@ import torch
 
 from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import unique_counts, unique_values
-from training.index.int8_prefilter import Int8Prefilter, has_fast_int8_matmul
+from training.index.int8_prefilter import EXCLUDED, Int8Prefilter, has_fast_int8_matmul, may_be_best
 
 GROUPS_PER_CHUNK = 16_384  # scores of a chunk stay in the CPU cache until they are reduced to the best of each row
 SCORES_PER_CHUNK = 16_777_216  # rows are searched in chunks whose scores take at most 64 MiB
@@ -139,14 +139,12 @@ class ExactIndex(Index):
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same result, computing exact scores only of groups that may be among the best by their int8 scores."""
         int8_score_BG, slack_B = prefilter.scores(query_BQD)
-        excluded_score = np.iinfo(np.int32).min
         for query_QD, int8_score_G, slack, groups in zip(
             query_BQD, int8_score_BG.numpy(), slack_B, excluded, strict=True
         ):
-            int8_score_G[groups] = excluded_score
+            int8_score_G[groups] = EXCLUDED
             # The k-th best score may be too high by `slack` while another one is too low by `slack`.
-            threshold = max(np.floor(kth_best_score(int8_score_G, k) - 2 * slack), excluded_score + 1)
-            group = np.flatnonzero(int8_score_G >= np.int32(threshold))
+            group = may_be_best(int8_score_G, k, float(slack))
             score = (self.vector_GD[group] @ query_QD.T).max(1)
             is_best = score >= kth_best_score(score, k)
             yield group[is_best], score[is_best]

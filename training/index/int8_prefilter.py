@@ -12,10 +12,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from training.engine.numba_compile import compiled
 
 SCORES_PER_CHUNK = 4_194_304  # scores of a chunk take 16 MiB until they are reduced to the best of each row
 MAX_SINGLE_QUERIES = 3  # up to this number of queries, multiplying one by one is faster
 INT8_MAX = 127
+EXCLUDED = np.int32(-(2**31))
+"""Score of a vector that is not searched."""
+INTERVALS = 1024  # of the scores of a query, which are counted to find the best ones
 FLOAT32_RELATIVE_ERROR = 1e-5
 """Bound of the rounding error of a float32 score relative to |q|·|v|, for widths up to some hundreds."""
 
@@ -75,6 +81,36 @@ class Int8Prefilter:
             score_RG = torch._int_mm(rounded_RD, self.int8_GD[some].T)
             torch.amax(score_RG.view(rows, -1, score_RG.shape[1]), 1, out=best_BG[:, some])
         return best_BG
+
+
+@compiled
+def may_be_best(score_G: NDArray[np.int32], k: int, slack: float) -> NDArray[np.int64]:
+    """Vectors that may be among the best `k` if each score is wrong by up to `slack`, ascending, and few others.
+
+    The k-th best score is bounded from below by counting the scores in equal intervals. EXCLUDED vectors are left out.
+    """
+    low, high = 2**31, -(2**31)
+    for g in range(len(score_G)):
+        high = max(high, int(score_G[g]))
+        if score_G[g] != EXCLUDED:
+            low = min(low, int(score_G[g]))
+    width = max(high - low, 0) // INTERVALS + 1
+    count_I = np.zeros(INTERVALS, dtype=np.int64)
+    for g in range(len(score_G)):
+        if score_G[g] != EXCLUDED:
+            count_I[(score_G[g] - low) // width] += 1
+    first, total = INTERVALS, 0
+    while first > 0 and total < k:
+        first -= 1
+        total += count_I[first]
+    bound = low + first * width - 2 * slack
+    found_G = np.empty(len(score_G), dtype=np.int64)
+    count = 0
+    for g in range(len(score_G)):
+        if score_G[g] >= bound and score_G[g] != EXCLUDED:
+            found_G[count] = g
+            count += 1
+    return found_G[:count].copy()
 
 
 def _max_norm(vector_GD: np.ndarray) -> float:

@@ -10,13 +10,18 @@ Legend: B users, L events, D width, H heads, M positions.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.nn.byte_dropout import ByteDropout
+from training.nn.compiled_layers import Block, Dense, Floats, normalize, to_array, transformer_block
+
+Ints = NDArray[np.int64]
 
 Pooling = Literal["average", "attention"]
 BlockKind = Literal["residual", "gated"]
@@ -25,6 +30,7 @@ GAP_BUCKETS = 28
 
 GAP_BUCKET_BOUNDS = (2 ** torch.arange(GAP_BUCKETS - 1) - 1) * 1_000_000
 """Longest gap (µs) of each code except the last."""
+GAP_BOUNDS = GAP_BUCKET_BOUNDS.numpy()
 
 
 def bucketize_gap(microseconds: Tensor) -> Tensor:
@@ -92,19 +98,6 @@ class UserTower(nn.Module):
             token_BLD = block(token_BLD)
         return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[no-any-return,operator]
 
-    def forward_last(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
-        """States [B, D] at the last of `length_B` events, or at the first position of an empty sequence.
-
-        Equal to `forward` up to rounding, but cheaper: the last block computes a single position per sequence.
-        """
-        row_B, last_B = torch.arange(len(item_BLD), device=item_BLD.device), (length_B - 1).clamp(min=0)
-        if self.training or not self.blocks:
-            return self.forward_at(item_BLD, behaviour_BL, gap_BL, row_B, last_B)
-        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
-        for block in self.blocks[:-1]:
-            token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].forward_last(token_BLD, last_B))  # type: ignore[no-any-return,operator]
-
     def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behaviour_BL = behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)
         token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
@@ -132,11 +125,6 @@ class TransformerBlock(nn.Module):
         """Output of `forward` at M positions [M, D]."""
         return self.residual_ffn(token_BLD[row_M, position_M], self.attend(token_BLD)[row_M, position_M])
 
-    def forward_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
-        """Output of `forward` at one position of each row [B, D]; cheaper than `forward_at`."""
-        row_B = torch.arange(len(token_BLD), device=token_BLD.device)
-        return self.residual_ffn(token_BLD[row_B, position_B], self.attend_last(token_BLD, position_B))
-
     def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
         """Residual connection and feed-forward layer of tokens [..., D] with their attention output."""
         token = token + self.dropout(self.output(attended))
@@ -151,18 +139,6 @@ class TransformerBlock(nn.Module):
         # rather than to its weights, which then never have to be stored; this takes a quarter of the time.
         attended = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return attended.transpose(1, 2).reshape(B, L, D)
-
-    def attend_last(self, token_BLD: Tensor, position_B: Tensor) -> Tensor:
-        """Attention output of one position of each row [B, D]."""
-        (B, L, D), token_BLD = token_BLD.shape, self.attention_norm(token_BLD)
-        weight, bias = self.projections.weight, self.projections.bias
-        token_BD = token_BLD[torch.arange(B, device=token_BLD.device), position_B]
-        query = functional.linear(token_BD, weight[:D], bias[:D]).view(B, self.heads, 1, D // self.heads)
-        read = functional.linear(token_BLD, weight[D:], bias[D:]).view(B, L, 2, self.heads, D // self.heads)
-        key, value = read.permute(2, 0, 3, 1, 4)
-        is_visible_BL = torch.arange(L, device=token_BLD.device) <= position_B[:, None]
-        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=is_visible_BL[:, None, None])
-        return attended.reshape(B, D)
 
 
 class GatedBlock(TransformerBlock):
@@ -185,3 +161,41 @@ class GatedBlock(TransformerBlock):
 
 
 BLOCKS: dict[BlockKind, type[TransformerBlock]] = {"residual": TransformerBlock, "gated": GatedBlock}
+
+
+class UserTowerProgram:
+    """A trained `UserTower` for one sequence without padding, compiled."""
+
+    def __init__(self, tower: UserTower) -> None:
+        tables = tower.behaviour, tower.gap, tower.position, tower.gate
+        self.behaviour_XD, self.gap_XD, self.position_LD, self.gate_X1 = (to_array(table.weight) for table in tables)
+        self.blocks = [_merge_block(cast(TransformerBlock, block)) for block in tower.blocks]
+        self.heads = cast(TransformerBlock, tower.blocks[0]).heads if self.blocks else 1
+        self.norm_D, self.bias_D = to_array(tower.norm.weight), to_array(tower.norm.bias)
+
+    def last_state(self, item_LD: Floats, behaviour_L: Ints, gap_L: Ints) -> Floats:
+        """State [1, D] after the last of at least one event; gaps in µs. See `UserTower.forward_at`."""
+        behaviour_L = np.minimum(behaviour_L, MAX_BEHAVIOURS - 1)
+        token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[np.searchsorted(GAP_BOUNDS, gap_L)]
+        if not self.blocks:
+            weight_L1 = np.exp(self.gate_X1[behaviour_L])
+            token_LD = ((weight_L1 * token_LD).sum(0) / weight_L1.sum(0))[None]
+        else:
+            token_LD += self.position_LD[: len(token_LD)]
+        for number, block in enumerate(self.blocks, start=1):
+            is_last = number == len(self.blocks)
+            token_LD = transformer_block(token_LD, block, self.heads, len(token_LD) - 1 if is_last else 0, not is_last)
+        return normalize(token_LD) * self.norm_D + self.bias_D
+
+
+def _merge_block(block: TransformerBlock) -> Block:
+    width = block.output.out_features
+    projections = Dense.of(block.projections, block.attention_norm)
+    return Block(
+        projections.scale_first(width, (width // block.heads) ** -0.5),
+        Dense.of(block.output),
+        Dense.of(cast(nn.Linear, block.feed[0]), block.feed_norm),
+        Dense.of(cast(nn.Linear, block.feed[3])),
+        Dense.of(getattr(block, "attention_gate", None)),
+        Dense.of(getattr(block, "feed_gate", None)),
+    )

@@ -8,10 +8,8 @@ Shape letters: B requests, C candidates, L events, D width, V tracks, A artists.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from training.nn.ranker_layers import FrequencyCutEmbedding, Lookup
@@ -58,17 +56,6 @@ class EventEmbedding(nn.Module):
         """Return a further sequence of events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
         return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
-
-    def embed_sequences(self, sequences: Sequence[EventInputs]) -> list[Tensor]:
-        """Return several sequences; in one pass, except in training, where random numbers are drawn one by one."""
-        if self.training:
-            return [self.embed_sequence(events) for events in sequences]
-        joined = [
-            torch.cat(codes, dim=1) for codes in zip(*(vars(events).values() for events in sequences), strict=True)
-        ]
-        return list(
-            self.embed_sequence(EventInputs(*joined)).split([events.track_BL.shape[1] for events in sequences], 1)
-        )
 
     def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
         """Return the candidates [B, C, D]."""

@@ -24,7 +24,7 @@ from training.ranking.boosted_trees import TREES_FILE, BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.content_similarity import CONTENT_FILE, ContentRows
 from training.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
-from training.ranking.features.ranking_features import RankingFeatures
+from training.ranking.features.ranking_features import PreparedUsers, RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.ranker import Ranker, RankerConfig
@@ -32,6 +32,14 @@ from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class EncodedUsers:
+    """Users as a ranker reads them: features, and the state of its network or of its program."""
+
+    side: PreparedUsers
+    state: Any
 
 
 @dataclass
@@ -53,7 +61,7 @@ class FittedRanker:
     listwise_head: LambdaMARTHead | None = None
 
     def __post_init__(self) -> None:
-        self.model.prepare_inference()
+        self.program = self.model.eval().program()
 
     @property
     def name(self) -> str:
@@ -70,7 +78,6 @@ class FittedRanker:
         """Tasks whose probability it predicts."""
         return self.model.tasks
 
-    @torch.inference_mode()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Return the calibrated probability [B, C] of each task, and of LISTWISE_HEAD if there is that head.
 
@@ -81,17 +88,32 @@ class FittedRanker:
         Raises:
             ValueError: `items_BC` does not have one row per request.
         """
-        if items_BC.ndim != 2 or len(items_BC) != len(users):
-            raise ValueError(f"items have shape {items_BC.shape} for {len(users)} requests; give one row per request")
+        return self.score_encoded(self.encode_user(users), items_BC)
+
+    @torch.inference_mode()
+    def encode_user(self, users: UserBatch) -> EncodedUsers:
+        """Return what does not depend on candidates, the same for all calls of `score_encoded`."""
         side = self.features.prepare_users(users)
-        candidates = self.features.prepare_candidates(side, items_BC)
-        logits_BCT = self.model(self.model.encode_user(side.inputs), candidates)
-        probability_BCT = torch.sigmoid(
-            logits_BCT / torch.tensor(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks))
-        )
-        probability = {task: probability_BCT[..., t].numpy() for t, task in enumerate(self.tasks)}
+        if self.program is None:
+            return EncodedUsers(side, self.model.encode_user(side.inputs))
+        return EncodedUsers(side, [self.program.encode_user(side.inputs, row) for row in range(len(users))])
+
+    @torch.inference_mode()
+    def score_encoded(self, users: EncodedUsers, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """See `score`."""
+        inputs = users.side.inputs
+        if items_BC.ndim != 2 or len(items_BC) != len(inputs):
+            raise ValueError(f"items have shape {items_BC.shape} for {len(inputs)} requests; give one row per request")
+        candidates = self.features.prepare_candidates(users.side, items_BC)
+        if self.program is None:
+            logits_BCT = self.model(users.state, candidates).numpy()
+        else:
+            logits_BCT = np.stack([self.program.logits(user, candidates, row) for row, user in enumerate(users.state)])
+        temperatures_T = np.array(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks), np.float32)
+        probability_BCT = 1 / (1 + np.exp(-logits_BCT / temperatures_T))
+        probability = {task: probability_BCT[..., t] for t, task in enumerate(self.tasks)}
         if self.listwise_head is not None:
-            probability[LISTWISE_HEAD] = self.listwise_head.probability(side.inputs, candidates)
+            probability[LISTWISE_HEAD] = self.listwise_head.probability(inputs, candidates)
         return probability
 
     def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:

@@ -12,12 +12,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from training.nn.piecewise_table import PiecewiseTable
 from training.nn.ranker_layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
 from training.ranking.features.history_search_registry import count_match_features, count_user_features
@@ -211,8 +210,6 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
             nn.init.zeros_(self.position.weight)
         dense = self.context.width + self.features.width + self.matches.width
         self.wide_skip_connection = nn.Linear(dense, len(tasks), bias=False) if network.wide_skip_connection else None
-        self._dense_table: PiecewiseTable | None = None
-        self._parts_weight_YH: Tensor | None = None
         # The network is trained without the trees; the fit sets their weights afterwards.
         self.register_buffer("tree_weights_T", torch.zeros(len(tasks)) if config.trees.count else None)
 
@@ -265,25 +262,14 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         bias_BT: Tensor = self.position(position_B.clamp(max=POSITIONS - 1))
         return bias_BT
 
-    def prepare_inference(self) -> None:
-        """Compute what depends on the weights only, for scoring with weights that do not change any more."""
-        self.eval()
-        encodings = [self.features, self.matches]
-        begin, dense = self.context.width, sum(encoding.width for encoding in encodings)
-        own_weight, _, match_weight = self._split_candidate_weight()
-        weight_HY = torch.cat([own_weight, match_weight], dim=1)
-        if self.wide_skip_connection is not None:
-            weight_HY = torch.cat([weight_HY, self.wide_skip_connection.weight[:, begin : begin + dense]])
-        self._dense_table = PiecewiseTable.of(encodings, weight_HY)
-        self._parts_weight_YH = self._split_candidate_weight()[1].detach().T.contiguous()
+    def program(self) -> Any:
+        """Return the network with its present weights for one request, compiled; None if there is none.
 
-    def train(self, mode: bool = True) -> Self:
-        """Set training mode, which drops what `prepare_inference` computed."""
-        if mode:
-            self._dense_table = self._parts_weight_YH = None
-        return super().train(mode)
+        See `SessionDomainsProgram`.
+        """
+        return None
 
-    def _split_candidate_weight(self) -> tuple[Tensor, ...]:
+    def split_candidate_weight(self) -> tuple[Tensor, ...]:
         """Return the weights of the first layer for the candidates' own features, for embeddings, and for matches."""
         own, match = self.features.width, self.matches.width
         weight_HX = self.from_candidate.weight
@@ -292,14 +278,9 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     def _dense_outputs(self, candidates: CandidateInputs) -> tuple[Tensor, Tensor | None]:
         """Return the first layer [B, C, H] and the wide skip connection [B, C, T] of the candidates' dense features."""
         own_BCF, matches_BCM = candidates.features_BCF, candidates.matches_BCM[..., : self.match_feature_count]
-        if self._dense_table is not None and not torch.is_grad_enabled():
-            x_BCX = torch.cat([own_BCF, matches_BCM], dim=-1)
-            both_BCX = self._dense_table(x_BCX.flatten(0, 1)).unflatten(0, x_BCX.shape[:2])
-            hidden = len(self.from_candidate.bias)
-            return both_BCX[..., :hidden], both_BCX[..., hidden:] if self.wide_skip_connection is not None else None
         own_BCY, match_BCY = self.features(own_BCF), self.matches(matches_BCM)
         # Separate products avoid a copy of the dense features and the computation of their gradient.
-        own_weight, _, match_weight = self._split_candidate_weight()
+        own_weight, _, match_weight = self.split_candidate_weight()
         hidden_BCH = own_BCY @ own_weight.T + match_BCY @ match_weight.T
         if self.wide_skip_connection is None:
             return hidden_BCH, None
@@ -317,10 +298,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         product_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)
         parts_BCY = torch.cat([item_BCD, interest_BCX, product_BCX], dim=-1)
         dense_BCH, wide_BCT = self._dense_outputs(candidates)
-        if self._parts_weight_YH is not None and not torch.is_grad_enabled():
-            hidden_BCH = parts_BCY @ self._parts_weight_YH + dense_BCH
-        else:
-            hidden_BCH = parts_BCY @ self._split_candidate_weight()[1].T + dense_BCH
+        hidden_BCH = parts_BCY @ self.split_candidate_weight()[1].T + dense_BCH
         hidden_BCH = hidden_BCH + (state.hidden_BH + self.from_candidate.bias).unsqueeze(1)
         logits_BCT: Tensor = self.head(self.activation(hidden_BCH))
         if self.wide_skip_connection is not None and wide_BCT is not None:

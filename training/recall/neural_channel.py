@@ -30,6 +30,8 @@ from training.index.sphere import interpolate_on_sphere
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.neural_config import NeuralChannelConfig
+from training.recall.next_item_network import TASKS
+from training.recall.sequence_merge import interleave
 
 if TYPE_CHECKING:
     from training.engine.lightning_import import lightning
@@ -42,6 +44,7 @@ CATALOG_FILE = "catalogue.npy"
 logger = logging.getLogger(__name__)
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
+Search = Callable[[torch.Tensor, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingSource(Protocol):
@@ -126,6 +129,30 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     @abstractmethod
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
+
+    def search_tasks(self, users: UserBatch, k: int, share: float, search: Search) -> Candidates:
+        """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
+
+        Both tasks are searched in one pass over the index; the history is excluded from the task `new` only.
+
+        Args:
+            users: The requests.
+            k: Number of items.
+            share: Fraction of items by the task `new`.
+            search: Search with the arguments of `ColdStartIndex.search_best`, all requests by one task after the other.
+        """
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        rows, query = self.encode_queries(users)
+        if len(rows):
+            tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
+            history_RH = users.history_items_BH[rows]
+            excluded = np.concatenate([history_RH if task == "new" else np.zeros_like(history_RH) for task in tasks])
+            threshold_R = np.repeat([self.cold_item_threshold(task) for task in tasks], len(rows))
+            found, _ = search(torch.cat([query[task] for task in tasks]), k, excluded, threshold_R)
+            lists = dict(zip(tasks, np.split(found, len(tasks)), strict=True))
+            empty_RK = np.zeros((len(rows), 0), dtype=np.int64)
+            items_BK[rows] = interleave(lists.get("next", empty_RK), lists.get("new", empty_RK), share, k)
+        return Candidates.from_ranking(items_BK)
 
     @classmethod
     def build_metadata(cls, data: TrainingData) -> dict[str, Any]:
@@ -372,7 +399,8 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         return channel
 
     def _build_exact_indexes(self) -> tuple[ExactIndex, ExactIndex]:
-        """Indexes of the warm and of the cold items of the catalog."""
+        """Indexes of the warm and of the cold items of the catalog; also compiles `program` from the same weights."""
+        self.program = self.network.program()
         is_cold_V = self.item_codes.is_cold_V
         is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
         return self._build_exact_index(self.catalog[~is_cold_N]), self._build_exact_index(self.catalog[is_cold_N])

@@ -7,7 +7,7 @@ events, M positions, D width.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.nn.byte_dropout import ByteDropout
+from training.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.nn.user_tower import GAP_BUCKETS, UserTower, bucketize_gap
+from training.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, Ints, UserTower, UserTowerProgram, bucketize_gap
 from training.recall.neural_config import ItemTowerConfig, SequenceEncoderConfig
 
 TASKS = ("next", "new")
@@ -37,6 +38,10 @@ class RecallNetwork(nn.Module, ABC):
     @abstractmethod
     def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Unit-length item vectors [..., D]; with `as_cold`, computed from content only (see `ItemTower`)."""
+
+    @abstractmethod
+    def program(self) -> Any:
+        """The network with its present weights for one request at a time, compiled: see `compiled_layers`."""
 
     def precompute_items(self) -> None:
         """Compute what depends on items and weights only, for weights that do not change any more."""
@@ -103,9 +108,9 @@ class NextItemNetwork(RecallNetwork):
         return self.users.forward_at(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)
 
     def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
-        """State [B, D] after the last event of each sequence; gaps in µs. See `UserTower.forward_last`."""
-        item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users.forward_last(item_BLD, behaviour_BL, bucketize_gap(gap_BL), length_B)
+        """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""
+        row_B, last_B = torch.arange(len(item_BL), device=item_BL.device), (length_B - 1).clamp(min=0)
+        return self.states_at(item_BL, behaviour_BL, gap_BL, row_B, last_B)
 
     def query(self, task: str, state_MD: Tensor, query_gap_M: Tensor) -> Tensor:
         """Unit-length queries [M, D] at request time.
@@ -118,9 +123,32 @@ class NextItemNetwork(RecallNetwork):
         query_MD: Tensor = self.queries[task](state_MD + self.query_gap(bucketize_gap(query_gap_M)))
         return functional.normalize(query_MD, dim=-1)
 
+    def program(self) -> NextItemProgram:
+        """See `RecallNetwork`."""
+        return NextItemProgram(self)
+
     def scale(self, task: str) -> Tensor:
         """Factor on the inner products of a task (1 / temperature)."""
         return self.log_scale[TASKS.index(task)].exp()
+
+
+class NextItemProgram:
+    """A trained `NextItemNetwork` for one sequence, compiled."""
+
+    def __init__(self, network: NextItemNetwork) -> None:
+        self.items, self.users = network.items, UserTowerProgram(network.users)
+        self.query_gap_XD = to_array(network.query_gap.weight)
+        self.heads = {task: Dense.of(cast(nn.Linear, network.queries[task])) for task in TASKS}
+
+    @torch.no_grad()
+    def last_state(self, item_L: Ints, behaviour_L: Ints, gap_L: Ints) -> Floats:
+        """State [1, D] after the last of at least one event; gaps in µs."""
+        return self.users.last_state(self.items(torch.from_numpy(item_L)).numpy(), behaviour_L, gap_L)
+
+    def query(self, task: str, state_1D: Floats, query_gap: int) -> Floats:
+        """Unit-length query [1, D]; see `NextItemNetwork.query`."""
+        timed_1D = state_1D + self.query_gap_XD[np.searchsorted(GAP_BOUNDS, query_gap)]
+        return unit_rows(dense(timed_1D, self.heads[task]))
 
 
 def build_query_heads(width: int) -> nn.ModuleDict:

@@ -12,6 +12,7 @@ import numpy as np
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE
 from training.data.user_batch import UserBatch
+from training.engine.numba_compile import compiled
 from training.recall.flat_histories import Histories
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS
 
@@ -29,9 +30,10 @@ class MergedSequences:
     columns: dict[str, np.ndarray]
     length_B: np.ndarray
 
-    def take(self, rows: np.ndarray) -> MergedSequences:
-        """The sequences of `rows`."""
-        return MergedSequences({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
+    def events(self, row: int) -> tuple[np.ndarray, ...]:
+        """Tracks, behaviors, ends and gaps [L] of one sequence, without padding."""
+        names = "track_id", "behaviour", "ended_at", "gap"
+        return tuple(self.columns[name][row, : self.length_B[row]] for name in names)
 
 
 def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
@@ -98,15 +100,31 @@ def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int
     An item in both lists keeps its better position. 0 = no item, at the end of the inputs and of the result. With
     `share` 1 the whole second list comes first.
     """
-    first_position = (np.arange(first_BK.shape[1]) + 0.5) / max(1 - share, 1e-9)
-    second_position = (np.arange(second_BK.shape[1]) + 0.5) / max(share, 1e-9)
-    order = np.argsort(np.concatenate([first_position, second_position]), kind="stable")
     result_BK = np.zeros((len(first_BK), k), dtype=np.int64)
-    for row, both in enumerate(np.concatenate([first_BK, second_BK], axis=1)):
-        items = both[order]
-        items = items[items > 0]
-        by_item = np.argsort(items, kind="stable")
-        # Of equal items the first is kept.
-        first = np.sort(by_item[np.diff(items[by_item], prepend=0) != 0])[:k]
-        result_BK[row, : len(first)] = items[first]
+    for first_K, second_K, result_K in zip(first_BK, second_BK, result_BK, strict=True):
+        _interleave(first_K, second_K, max(1 - share, 1e-9), max(share, 1e-9), result_K)
     return result_BK
+
+
+@compiled
+def _interleave(
+    first_I: np.ndarray, second_J: np.ndarray, first_share: float, second_share: float, result_K: np.ndarray
+) -> None:
+    """Write the items of both lists into the result in the order of (place + .5) / share."""
+    size = 1
+    for items in (first_I, second_J):
+        for item in items:
+            size = max(size, item + 1)
+    is_taken = np.zeros(size, dtype=np.bool_)
+    i = j = k = 0
+    while k < len(result_K) and (i < len(first_I) or j < len(second_J)):
+        is_first = j == len(second_J)
+        if i < len(first_I) and not is_first:
+            is_first = (i + 0.5) / first_share <= (j + 0.5) / second_share
+        if is_first:
+            item, i = first_I[i], i + 1
+        else:
+            item, j = second_J[j], j + 1
+        if item > 0 and not is_taken[item]:
+            is_taken[item], result_K[k] = True, item
+            k += 1

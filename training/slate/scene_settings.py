@@ -16,7 +16,7 @@ from training.slate.artist_cap import (
 )
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
-MAX_RANKED_CANDIDATES = 300  # fused candidates of a request that are ranked, in evaluation and serving
+MAX_RANKED_CANDIDATES = 200  # fused candidates of a request that are ranked, in evaluation and serving
 MIN_RANKED_DISCOVERY_SHARE = 0.3
 """Least share of discoveries among the ranked candidates, so that there are enough for the slots of the visible list."""
 TRACKS = "tracks"
@@ -81,7 +81,6 @@ SCENES: dict[str, Scene] = {
             limit=3,
             max_limit=30,
             max_per_artist=1,
-            max_ranked_candidates=200,
             excludes_session_plays=True,
             is_diverse=True,
             exploration_rate=EXPLORATION_RATE,

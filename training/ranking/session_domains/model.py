@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,6 @@ from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
 from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
-from training.ranking.session_domains.decoder_stack import DecoderStack
 from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
 
 PLAY_BEHAVIOURS, UNCLICKED_IMPRESSION = ("full_play", "play", "skip"), "impression_without_click"
@@ -123,7 +122,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         super().__init__(config, catalogue, tasks, interests=interests)
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
-        self._decoder_stack: DecoderStack | None = None
         self.sessions = SessionPooling(width, own.sessions, heads, dropout) if has_sessions else None
 
     @classmethod
@@ -163,7 +161,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             raise ValueError(
                 f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
             )
-        embedded = dict(zip(inputs, self.embedding.embed_sequences(list(inputs.values())), strict=True))
+        embedded = {name: self.embedding.embed_sequence(events) for name, events in inputs.items()}
         sequences, impressions = [], None
         for number, group in enumerate(self.groups):
             events, event_BLD = inputs[group.sequence], embedded[group.sequence]
@@ -173,8 +171,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             impressions = (event_BND, mask_BN) if group.name == UNCLICKED_IMPRESSION else impressions
         if self.sessions is not None:
             session_BSD, mask_BS = self.sessions(embedded["plays"], inputs["plays"].session_BL)
-            if len(mask_BS) == 1:  # without padding, like the groups
-                session_BSD, mask_BS = session_BSD[:, mask_BS[0]], mask_BS[:, mask_BS[0]]
             sequences.append(self._encode_sequence(len(self.groups), session_BSD, mask_BS))
         if impressions is not None:
             sequences += [
@@ -186,21 +182,15 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
     def _encode_sequence(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> EncodedSequence:
         return EncodedSequence(cast(CandidateDecoder, self.decoders[number]).project_keys_values(event_BND), mask_BN)
 
-    def prepare_inference(self) -> None:
+    def program(self) -> Any:
         """See `Ranker`."""
-        super().prepare_inference()
-        self._decoder_stack = DecoderStack([cast(CandidateDecoder, decoder) for decoder in self.decoders])
+        from training.ranking.session_domains.program import SessionDomainsProgram  # which imports this module
 
-    def train(self, mode: bool = True) -> Self:
-        """See `Ranker`."""
-        self._decoder_stack = None if mode else self._decoder_stack
-        return super().train(mode)
+        return SessionDomainsProgram(self)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the interests of all groups, of the sessions and of the denoised impressions, concatenated."""
         assert isinstance(state, SessionState)  # noqa: S101  # narrows the type: encode_user makes no other state
-        if self._decoder_stack is not None and len(item_BCD) == 1 and not torch.is_grad_enabled():
-            return self._interest_of_request(self._decoder_stack, state, item_BCD[0])
         first_denoised = len(state.sequences) - len(self.denoising_groups)
         interests: list[Tensor] = []
         for number, (decoder, encoded) in enumerate(zip(self.decoders, state.sequences, strict=True)):
@@ -213,27 +203,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             denoised_BCD = decoder(query_BCD, encoded.keys_values, encoded.mask_BN)
             interests.append(denoised_BCD * has_feedback_B[:, None, None])
         return torch.cat(interests, dim=-1)
-
-    def _interest_of_request(self, stack: DecoderStack, state: SessionState, item_CD: Tensor) -> Tensor:
-        """Return `interest` [1, C, I·D] of a single request, whose sequences have no padding."""
-        interests, first_denoised = len(state.sequences), len(state.sequences) - len(self.denoising_groups)
-        has_events = [encoded.mask_BN.shape[1] > 0 for encoded in state.sequences]
-        interest_CID = item_CD.new_zeros(len(item_CD), interests, item_CD.shape[1])
-
-        def decode(query_XCD: Tensor, numbers: list[int]) -> None:
-            if numbers:
-                interest_GCD = stack(query_XCD, [state.sequences[number].keys_values for number in numbers], numbers)
-                interest_CID[:, numbers] = interest_GCD.transpose(0, 1)
-
-        decode(item_CD[None], [number for number in range(first_denoised) if has_events[number]])
-        denoised = [
-            (first_denoised + number, feedback)
-            for number, feedback in enumerate(self.denoising_groups)
-            if has_events[first_denoised + number] and any(has_events[group] for group in feedback)
-        ]
-        queries = [item_CD + interest_CID[:, list(feedback)].sum(1) for _, feedback in denoised]
-        decode(torch.stack(queries) if queries else item_CD[None], [number for number, _ in denoised])
-        return interest_CID.flatten(1)[None]
 
 
 def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
@@ -272,11 +241,6 @@ def select_group_events(events: EventInputs, group: BehaviourGroup) -> tuple[Ten
 
     N is the number of events of the fullest row, at most `group.length`, to avoid padding for absent events.
     """
-    if (
-        len(events.behaviour_BL) == 1 and not torch.is_grad_enabled()
-    ):  # a request: without padding, in a tenth of the time
-        newest_N = np.flatnonzero(group.has_code[events.behaviour_BL[0].numpy()])[::-1][: group.length]
-        return torch.from_numpy(newest_N.copy())[None], torch.ones(1, len(newest_N), dtype=torch.bool)
     is_member_BL = torch.isin(events.behaviour_BL, torch.tensor(group.codes, device=events.behaviour_BL.device))
     N = min(group.length, int(is_member_BL.sum(1).max())) if is_member_BL.numel() else 0
     position_L = torch.arange(1, is_member_BL.shape[1] + 1, device=is_member_BL.device)

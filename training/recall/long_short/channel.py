@@ -11,7 +11,7 @@ Legend: B requests, K candidates, M repeat items, H items of the history.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,11 +26,12 @@ from training.data.user_history import HISTORY_VIEW, kept_items, select_listens
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
 from training.recall.long_short.config import LongShortConfig, long_short_config
-from training.recall.long_short.data import LongShortData, build_requests
+from training.recall.long_short.data import LongShortData
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
-from training.recall.sequence_merge import interleave
+from training.recall.repeat_consumption import repeat_consumption_features
+from training.recall.sequence_merge import interleave, merge_clicks
 
 NORMALIZATION_BATCHES = 8
 
@@ -107,30 +108,38 @@ class LongShort(NeuralChannel[LongShortConfig]):
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
         return Candidates.from_ranking(self._candidate_lists(users, k).merge(self.discovery_share, k))
 
-    @torch.inference_mode()
     def _candidate_lists(self, users: UserBatch, k: int) -> _CandidateLists:
-        requests = self._requests(users)
-        interests = self.network.interests(requests)
-        score_BM = self.network.repeat_scores(requests, interests).numpy()
-        item_BM = requests.repeat_item_BM.numpy()
-        order_BM = np.lexsort((item_BM, -score_BM), axis=1)[:, :k]
-        repeat_BK = np.take_along_axis(item_BM, order_BM, axis=1)
-        new_BK = np.zeros((len(users), 0), dtype=np.int64)
-        if self.resolved_config.discovery_share != 0:  # no search is needed if no new tracks are returned
-            query_BD = self.network.query("new", requests, interests)
-            new_BK, _ = self.index.search(query_BD, k, users.history_items_BH, self.cold_item_threshold("new"))
-        has_history_B = (requests.length_B > 0).numpy() | (item_BM > 0).any(1)
-        return _CandidateLists(repeat_BK * has_history_B[:, None], new_BK * has_history_B[:, None])
+        repeat_BK, new_BK = np.zeros((len(users), k), dtype=np.int64), np.zeros((len(users), 0), dtype=np.int64)
+        queries = []
+        for row, (query_1D, item_M, score_M) in enumerate(self._scores(users)):
+            order = np.lexsort((item_M, -score_M))[:k]
+            repeat_BK[row, : len(order)] = item_M[order]
+            queries.append(query_1D)
+        if self.resolved_config.discovery_share != 0 and queries:  # no search is needed if no new tracks are returned
+            query_BD, threshold = torch.from_numpy(np.concatenate(queries)), self.cold_item_threshold("new")
+            new_BK, _ = self.index.search(query_BD, k, users.history_items_BH, threshold)
+            length_B = merge_clicks(users, self.resolved_config.encoder.history_length).length_B
+            new_BK *= ((length_B > 0) | (repeat_BK > 0).any(1))[:, None]
+        return _CandidateLists(repeat_BK, new_BK)
 
-    @torch.no_grad()
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """One query [B, 1, D] of the task `new` for every request."""
-        requests = self._requests(users)
-        query_BD = self.network.query("new", requests, self.network.interests(requests))
-        return np.arange(len(users)), {"new": query_BD[:, None]}
+        queries = [query_1D for query_1D, _, _ in self._scores(users)]
+        return np.arange(len(users)), {"new": torch.from_numpy(np.stack(queries))}
 
-    def _requests(self, users: UserBatch) -> Any:
-        return build_requests(users, self.resolved_config, self.vocabulary.artist_of_track_V)
+    def _scores(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each request: its query for new tracks [1, D], the tracks of its history [M] and their repeat scores [M]."""
+        config, artist_V = self.resolved_config, self.vocabulary.artist_of_track_V
+        merged = merge_clicks(users, config.encoder.history_length)
+        history, most = users.views[HISTORY_VIEW], config.repeats.max_repeat_items
+        repeats = repeat_consumption_features(history, users.request_at_B, artist_V, most)
+        for row, now_us in enumerate(users.request_at_B.tolist()):
+            item_L, behaviour_L, ended_L, gap_L = merged.events(row)
+            query_gap = now_us - int(ended_L[-1]) if len(ended_L) else 0
+            is_item_M = repeats.item_BM[row] > 0
+            item_M, feature_MF = repeats.item_BM[row][is_item_M], repeats.feature_BMF[row][is_item_M]
+            query_1D, score_M = self.program.score((item_L, behaviour_L, gap_L), query_gap, item_M, feature_MF)
+            yield query_1D, item_M, score_M
 
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:

@@ -21,15 +21,20 @@ Legend: B requests, L events, M repeat items (tracks of the history), F repeat f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.nn.compiled_layers import Dense, Floats, attend, dense, feed_forward, gelu, normalize, to_array, unit_rows
 from training.nn.item_tower import ItemCodes
+from training.nn.user_tower import Ints
 from training.recall.long_short.config import LongShortConfig
-from training.recall.next_item_network import NextItemNetwork, RecallNetwork
+from training.recall.next_item_network import NextItemNetwork, NextItemProgram, RecallNetwork
 from training.recall.repeat_consumption import DECAYS, FEATURE_NAMES
 
 
@@ -129,6 +134,10 @@ class LongShortNetwork(RecallNetwork):
         """See `RecallNetwork`."""
         self.short.items.precompute(has_facets=True)
 
+    def program(self) -> LongShortProgram:
+        """See `RecallNetwork`."""
+        return LongShortProgram(self)
+
     def interests(self, requests: RequestBatch) -> Interests:
         """Both interests; the short-term one is 0 without recent events, the long-term one without repeat items."""
         last_BD = self.short.last_states(requests.item_BL, requests.behaviour_BL, requests.gap_BL, requests.length_B)
@@ -145,7 +154,7 @@ class LongShortNetwork(RecallNetwork):
         else:
             gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
         gated_BD = gate_BD * short_BD + (1 - gate_BD) * long_BD
-        return Interests(short_BD, long_BD, gated_BD, self._repeat_item_vectors(requests, facets))
+        return Interests(short_BD, long_BD, gated_BD, self.vectors(requests.repeat_item_BM))
 
     def query(self, task: str, requests: RequestBatch, interests: Interests) -> Tensor:
         """Unit-length queries [B, D] of a task (`next` or `new`)."""
@@ -188,16 +197,6 @@ class LongShortNetwork(RecallNetwork):
         max_BF = feature_BMF.masked_fill(~mask_BM1, -5).amax(1) if feature_BMF.shape[1] else mean_BF
         return self.user(torch.cat([mean_BF, max_BF], dim=-1))  # type: ignore[no-any-return]
 
-    def _repeat_item_vectors(self, requests: RequestBatch, facets: dict[str, Tensor]) -> Tensor:
-        """Unit-length vectors of the repeat items [B, M, D].
-
-        The sum of the facets equals the item tower's output except in training, when the tower treats some tracks as
-        cold.
-        """
-        if self.training:
-            return self.vectors(requests.repeat_item_BM)
-        return functional.normalize(facets["track"] + facets["artist"] + facets["facet"], dim=-1)
-
     def _facet_vectors(self, items: Tensor) -> dict[str, Tensor]:
         tower, codes = self.short.items, self.item_codes
         return {
@@ -226,6 +225,79 @@ class SetAttention(nn.Module):
             query_B11D, member_B1MD, member_B1MD, attn_mask=mask_BM[:, None, None]
         )
         return self.value(read_B11D[:, 0, 0])  # type: ignore[no-any-return]
+
+
+class LongShortProgram:
+    """A trained `LongShortNetwork` for one request, compiled."""
+
+    def __init__(self, network: LongShortNetwork) -> None:
+        self.short, self.settings, tower = NextItemProgram(network.short), network.settings.repeats, network.short.items
+        self.items, self.artist_XD, self.artist_V = tower, to_array(tower.artist.weight), tower.codes.artist_V.numpy()
+        self.mean_F, self.deviation_F = to_array(network.mean_F), to_array(network.deviation_F)
+        layers = {name: Dense.of(one) for name, one in network.named_modules() if isinstance(one, nn.Linear)}
+        width = network.to_short.out_features
+        self.layers = layers | {
+            f"sets.{name}.query": layers[f"sets.{name}.query"].scale_first(width, width**-0.5) for name in network.sets
+        }
+        self.long_norm_D, self.long_bias_D = to_array(network.long_norm.weight), to_array(network.long_norm.bias)
+        self.log_mixture_P = to_array(network.mixture_P.log_softmax(0))
+
+    def score(
+        self, events: Sequence[Ints], query_gap: int, repeat_item_M: Ints, feature_MF: Floats
+    ) -> tuple[Floats, Floats]:
+        """Query [1, D] of the task `new`, and repeat scores [M].
+
+        Args:
+            events: Tracks, behaviors and gaps (µs) of the most recent events.
+            query_gap: µs from the end of the last event to the request.
+            repeat_item_M: Tracks of the history.
+            feature_MF: Their repeat features.
+        """
+        layers, width = self.layers, self.artist_XD.shape[1]
+        short_1D = long_1D = np.zeros((1, width), dtype=np.float32)
+        if len(events[0]):
+            short_1D = dense(self.short.last_state(*events), layers["to_short"])
+        normal_MF = np.clip((feature_MF - self.mean_F) / self.deviation_F, -5, 5)
+        summary_F2 = np.zeros((2, len(self.mean_F)), dtype=np.float32)
+        if len(normal_MF):
+            summary_F2[0], summary_F2[1] = normal_MF.mean(0), normal_MF.max(0)
+        user_1D = feed_forward(summary_F2.reshape(1, -1), layers["user.0"], layers["user.2"])
+        facets = self._facet_vectors(repeat_item_M)
+        if len(normal_MF):
+            read = [self._read_set(name, user_1D, facet_MD) for name, facet_MD in facets.items()]
+            read_1D = normalize(dense(np.concatenate(read, axis=1), layers["to_long"]))
+            long_1D = read_1D * self.long_norm_D + self.long_bias_D
+        gate_1D: Any = np.float32(0.5)
+        if self.settings.gate:
+            gate_1D = 1 / (1 + np.exp(-dense(np.concatenate([short_1D, long_1D, user_1D], axis=1), layers["gate"])))
+        gated_1D = gate_1D * short_1D + (1 - gate_1D) * long_1D
+        query = self.short.query("next", gated_1D, query_gap), unit_rows(short_1D), unit_rows(long_1D)
+        vector_MD = unit_rows(facets["track"] + facets["artist"] + facets["facet"])
+        similarity_M3 = 3 * vector_MD @ np.concatenate(query).T
+        return self.short.query("new", gated_1D, query_gap), self._repeat_scores(feature_MF, normal_MF, similarity_M3)
+
+    def _read_set(self, name: str, user_1D: Floats, member_MD: Floats) -> Floats:
+        query, value = self.layers[f"sets.{name}.query"], self.layers[f"sets.{name}.value"]
+        return dense(attend(dense(user_1D, query), member_MD, member_MD, 1, False), value)
+
+    def _repeat_scores(self, feature_MF: Floats, normal_MF: Floats, similarity_M3: Floats) -> Floats:
+        layers, lifting = self.layers, self.settings.lifting
+        inputs_MX = similarity_M3 if lifting == "off" else np.concatenate([normal_MF, similarity_M3], axis=1)
+        hidden_MX = feed_forward(inputs_MX, layers["deep.0"], layers["deep.3"])
+        gelu(hidden_MX)
+        score_M = dense(hidden_MX, layers["deep.5"])[:, 0]
+        if lifting in ("bypass", "both"):
+            score_M = score_M + dense(normal_MF, layers["wide"])[:, 0]
+        if lifting in ("dormant", "both"):
+            score_M = score_M + np.logaddexp.reduce(feature_MF[:, : len(DECAYS)] + self.log_mixture_P, axis=1)
+        return score_M
+
+    @torch.no_grad()
+    def _facet_vectors(self, items: Ints) -> dict[str, Floats]:
+        item_M = torch.from_numpy(items)
+        vector_MD, facet_MD = self.items(item_M).numpy(), self.items.facet_embedding(item_M).numpy()
+        artist_MD = self.artist_XD[self.artist_V[items]]
+        return {"track": vector_MD - artist_MD - facet_MD, "artist": artist_MD, "facet": facet_MD}
 
 
 @torch.no_grad()

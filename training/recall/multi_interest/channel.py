@@ -26,11 +26,10 @@ from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_beha
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
-from training.recall.multi_interest.model import Interests, MultiInterestNetwork
+from training.recall.multi_interest.model import MultiInterestNetwork, UserInterests
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
 from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
-from training.recall.sequence_merge import interleave
 from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
 
 MAX_NAME_WORDS = 3
@@ -48,14 +47,10 @@ class Interest:
 
 
 class ListenInterests(NamedTuple):
-    """Listens of B users, item codes [B, L] padded with 0 at the beginning, and their merged interests."""
+    """Listens of one user, item codes [L], and their interests."""
 
-    item_BL: np.ndarray
-    interests: Interests
-
-    def take_rows(self, rows: np.ndarray) -> ListenInterests:
-        """See `RowwiseResult`."""
-        return ListenInterests(self.item_BL[rows], self.interests.take_rows(rows))
+    item_L: np.ndarray
+    interests: UserInterests
 
 
 class MultiInterest(NeuralChannel[MultiInterestConfig]):
@@ -106,53 +101,38 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
         return MultiInterestLearner(self.network, config, source, is_item_V)
 
-    @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
-        (_, interests), share = self._interests(users), self.resolved_config.discovery_share
-        has_interest_B = interests.is_active_BK.any(1).numpy()
-        # Both tasks are searched in one pass over the index; the history is excluded from the second task only.
-        tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
-        history_BH = users.history_items_BH
-        excluded = np.concatenate([history_BH if task == "new" else np.zeros_like(history_BH) for task in tasks])
-        # Interests that no request of the batch has would repeat the search of another interest.
-        vector_BKD = _fill_missing_interests(interests)[:, interests.is_active_BK.any(0)]
-        query_BKD = torch.cat([self.network.query(task, vector_BKD) for task in tasks])
-        threshold_B = np.repeat([self.cold_item_threshold(task) for task in tasks], len(users))
-        found, _ = self.index.search_best(query_BKD, k, excluded, threshold_B)
-        found = found * np.tile(has_interest_B, len(tasks))[:, None]
-        nearest = dict(zip(tasks, np.split(found, len(tasks)), strict=True))
-        empty_BK = np.zeros((len(users), 0), dtype=np.int64)
-        return Candidates.from_ranking(
-            interleave(nearest.get("next", empty_BK), nearest.get("new", empty_BK), share, k)
-        )
+        return self.search_tasks(users, k, self.resolved_config.discovery_share, self.index.search_best)
 
-    @torch.no_grad()
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
-        """One query per interest and task [B, K, D] for each request with a known listen."""
-        _, interests = self._interests(users)
-        rows = np.flatnonzero(interests.is_active_BK.any(1).numpy())
-        vector_BKD = _fill_missing_interests(interests)[rows]
-        return rows, {task: self.network.query(task, vector_BKD) for task in TASKS}
+        """One query per interest and task [B, K, D] for each request with a known listen.
 
-    def _interests(self, users: UserBatch) -> ListenInterests:
-        def extract() -> ListenInterests:
-            config = self.resolved_config.encoder
-            item_BL = recent_listens(users, config.history_length)
-            interests = self.network.interests(torch.from_numpy(item_BL))
-            return ListenInterests(
-                item_BL, interests.merge_similar(config.merge_cosine_threshold, config.min_interest_share)
-            )
+        A request with fewer interests than others repeats the query of its first one.
+        """
+        vectors = [one.interests.vector_KD for one in self._interests(users)]
+        rows, most = (
+            np.array([row for row, one in enumerate(vectors) if len(one)], dtype=np.int64),
+            max(map(len, vectors)),
+        )
+        padded = [vectors[row][np.arange(most) % len(vectors[row])] for row in rows.tolist()]
+        queries = {task: [self.program.query(task, vector_KD) for vector_KD in padded] for task in TASKS}
+        return rows, {task: torch.from_numpy(np.stack(found)) for task, found in queries.items() if found}
+
+    def _interests(self, users: UserBatch) -> list[ListenInterests]:
+        def extract() -> list[ListenInterests]:
+            listens = [
+                item_L[item_L > 0] for item_L in recent_listens(users, self.resolved_config.encoder.history_length)
+            ]
+            return [ListenInterests(item_L, self.program.interests(item_L)) for item_L in listens]
 
         # During training the weights change between calls with the same requests, so nothing is cached.
         return users.get_or_compute(self, extract) if self.is_loaded else extract()
 
-    @torch.no_grad()
     def interests(self, user: UserBatch) -> list[Interest]:
         """Interests of the single request `user`, largest first."""
-        item_BL, interests = self._interests(user)
-        item_L, interest_L = item_BL[0], interests.listen_interest_BL[0].numpy()
-        numbers, counts = np.unique(interest_L[interest_L >= 0], return_counts=True)
+        [(item_L, (_, interest_L))] = self._interests(user)
+        numbers, counts = np.unique(interest_L, return_counts=True)
         found = [
             (np.unique(item_L[interest_L == number]), int(count)) for number, count in zip(numbers, counts, strict=True)
         ]
@@ -167,21 +147,18 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """What each of `items` has in common with the interest that is closest to it."""
-        item_BL, interests = self._interests(user)
-        is_active_K = interests.is_active_BK[0]
-        if not bool(is_active_K.any()):
+        [(item_L, (vector_KD, interest_L))] = self._interests(user)
+        if not len(vector_KD) or not len(items):
             return [RECENT_ACTIVITY] * len(items)
         history = set(user.history_items.items.tolist())  # ten times faster than `np.isin` for a few items
-        is_new_N = torch.tensor([item not in history for item in items], dtype=torch.bool)
-        vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64))
-        next_NK, new_NK = (vector_ND @ self.network.query(task, interests.vector_BKD[0]).T for task in ("next", "new"))
-        score_NK = torch.where(is_new_N[:, None], new_NK, next_NK).masked_fill(~is_active_K, -torch.inf)
-        best_N = score_NK.argmax(1).tolist()
-        interest_L = interests.listen_interest_BL[0].numpy()
+        is_new_N1 = np.array([[item not in history] for item in items])
+        vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64)).numpy()
+        next_NK, new_NK = (vector_ND @ self.program.query(task, vector_KD).T for task in ("next", "new"))
+        best_N = np.where(is_new_N1, new_NK, next_NK).argmax(1).tolist()
         listened_N = select_listens(user.views[HISTORY_VIEW]).columns["track_id"][0]
         named: dict[int, tuple[bool, tuple[str, ...]]] = {}
         for best in set(best_N):
-            items_N = item_BL[0][interest_L == best]
+            items_N = item_L[interest_L == best]
             heard_N = items_N[np.isin(items_N, listened_N)]
             is_heard = len(heard_N) > 0
             named[best] = is_heard, self.interest_names.name_parts(heard_N if is_heard else items_N)
@@ -259,10 +236,3 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
     is_kept_BL = is_positive_BL & (item_BL >= FIRST_CODE)
     newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
     return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)
-
-
-def _fill_missing_interests(interests: Interests) -> torch.Tensor:
-    """Interest vectors [B, K, D], where an inactive interest repeats the first active one of its user."""
-    first_B = interests.is_active_BK.int().argmax(1)
-    first_B1D = interests.vector_BKD[torch.arange(len(first_B)), first_B][:, None]
-    return interests.vector_BKD.where(interests.is_active_BK[..., None], first_B1D)

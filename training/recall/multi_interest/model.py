@@ -22,14 +22,18 @@ Legend: B users, L listens (0 = none), K interests, S restarts, M targets, D wid
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.data.unique_keys import unique_values
 from training.nn.byte_dropout import ByteDropout
+from training.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
+from training.nn.user_tower import Ints
 from training.recall.multi_interest.config import MultiInterestConfig
 from training.recall.next_item_network import TASKS, RecallNetwork, build_query_heads
 
@@ -49,39 +53,39 @@ class Interests:
     share_BKL: Tensor
     is_active_BK: Tensor
 
-    def take_rows(self, rows: np.ndarray) -> Interests:
-        """The interests of the users of `rows`."""
-        index = torch.from_numpy(rows)
-        return Interests(self.vector_BKD[index], self.share_BKL[index], self.is_active_BK[index])
 
-    @property
-    def listen_interest_BL(self) -> Tensor:
-        """The interest with the largest share of each listen, -1 where there is no listen."""
-        best_BL = self.share_BKL.masked_fill(~self.is_active_BK[..., None], -1).argmax(1)
-        return best_BL.where(self.share_BKL.sum(1) > 0, -1)
+class UserInterests(NamedTuple):
+    """Merged interests of one user: unlike `Interests`, only those that exist.
 
-    def merge_similar(self, merge_cosine_threshold: float, min_interest_share: float) -> Interests:
-        """Interests after merging those whose cosine exceeds the threshold into their weighted mean.
+    `vector_KD`: interest vectors. `interest_L`: the interest with the largest share of each listen.
+    """
 
-        Interests that hold less than `min_interest_share` of the listens become inactive.
+    vector_KD: Floats
+    interest_L: Ints
+
+    @classmethod
+    def merge_similar(
+        cls, vector_KD: Floats, share_KL: Floats, merge_cosine_threshold: float, min_interest_share: float
+    ) -> UserInterests:
+        """The interests after merging those whose cosine exceeds the threshold into their weighted mean.
+
+        Interests that hold less than `min_interest_share` of the listens are left out; their listens go to others.
         """
-        K = self.vector_BKD.shape[1]
-        unit_BKD = functional.normalize(self.vector_BKD, dim=-1)
-        is_active_BK1 = self.is_active_BK[..., None]
-        is_similar_BKK = (unit_BKD @ unit_BKD.mT > merge_cosine_threshold) & is_active_BK1 & is_active_BK1.mT
+        K, unit_KD = len(vector_KD), unit_rows(vector_KD)
+        is_similar_KK = unit_KD @ unit_KD.T > merge_cosine_threshold
         # Label propagation: each interest takes the smallest label of its neighbors; K rounds cover the longest chain.
-        label_BK = torch.arange(K, device=unit_BKD.device).expand(len(unit_BKD), K)
+        label_K = np.arange(K)
         for _ in range(K):
-            label_BK = label_BK[:, None, :].masked_fill(~is_similar_BKK, K).amin(-1)
-        is_member_BKK = (label_BK[:, None, :] == torch.arange(K, device=label_BK.device)[:, None]).float()
-        size_BK = self.share_BKL.sum(-1)
-        weight_BKK = is_member_BKK * size_BK[:, None, :]
-        vector_BKD = weight_BKK @ self.vector_BKD / weight_BKK.sum(-1, keepdim=True).clamp(min=1e-9)
-        merged = Interests(vector_BKD, is_member_BKK @ self.share_BKL, is_member_BKK.any(-1))
-        interest_BL = merged.listen_interest_BL
-        count_BK = (interest_BL[:, None, :] == torch.arange(K, device=unit_BKD.device)[:, None]).sum(-1)
-        is_large_BK = (count_BK > 0) & (count_BK >= min_interest_share * count_BK.sum(-1, keepdim=True))
-        return Interests(vector_BKD, merged.share_BKL, merged.is_active_BK & is_large_BK)
+            label_K = np.where(is_similar_KK, label_K, K).min(1, initial=K)
+        is_member_KK = label_K == np.arange(K)[:, None]
+        weight_KK = is_member_KK * share_KL.sum(1)
+        vector_KD = weight_KK @ vector_KD / np.maximum(weight_KK.sum(1, keepdims=True), np.float32(1e-9))
+        found = np.flatnonzero(is_member_KK.any(1))
+        share_KL = (is_member_KK.astype(np.float32) @ share_KL)[found]
+        count_K = np.bincount(share_KL.argmax(0), minlength=len(found)) if len(found) else np.zeros(0)
+        is_kept_K = (count_K > 0) & (count_K >= min_interest_share * count_K.sum())
+        interest_L = share_KL[is_kept_K].argmax(0) if is_kept_K.any() else np.zeros(0, dtype=np.int64)
+        return cls(vector_KD[found[is_kept_K]], interest_L)
 
 
 class MultiInterestNetwork(RecallNetwork):
@@ -135,6 +139,10 @@ class MultiInterestNetwork(RecallNetwork):
         """Unit-length queries for interest vectors [..., D]."""
         return functional.normalize(self.queries[task](vector_KD), dim=-1)
 
+    def program(self) -> MultiInterestProgram:
+        """See `RecallNetwork`."""
+        return MultiInterestProgram(self)
+
     def label_aware_query(self, task: str, interests: Interests, row_M: Tensor, positive_M: Tensor) -> Tensor:
         """Label-aware attention: for each target, a mixture [M, D] of the queries of its user.
 
@@ -154,6 +162,75 @@ class MultiInterestNetwork(RecallNetwork):
             return query_MKD[torch.arange(len(row_M), device=row_M.device), best_M]
         weight_MK = (power * score_MK).masked_fill(is_missing_MK, -torch.inf).softmax(-1)
         return (weight_MK[:, None, :] @ query_MKD).squeeze(1)
+
+
+class MultiInterestProgram:
+    """A trained `MultiInterestNetwork` for one history, in a few NumPy calls."""
+
+    def __init__(self, network: MultiInterestNetwork) -> None:
+        self.settings, self.items, self.extract = network.settings.encoder, network.items, network.extract
+        self.weight_X = np.exp(to_array(network.weight.weight)[:, 0])
+        self.heads = {task: Dense.of(cast(nn.Linear, network.queries[task])) for task in TASKS}
+        if isinstance(self.extract, DynamicRouting):
+            self.bilinear, self.start_SDK = Dense.of(self.extract.bilinear), to_array(self.extract.start_SDK)
+
+    @torch.no_grad()
+    def interests(self, item_L: Ints) -> UserInterests:
+        """Merged interests of listens in chronological order."""
+        if not len(item_L):
+            return UserInterests(np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
+        settings, later_L = self.settings, np.arange(len(item_L), 0, -1)
+        weight_L = self.weight_X[np.log2(later_L).astype(np.int64)]
+        item_LD = unit_rows(self.items(torch.from_numpy(item_L)).numpy())
+        K = min(max(len(unique_values(item_L)).bit_length() - 1, 1), settings.interests)
+        if isinstance(self.extract, DynamicRouting):
+            mapped_LD = unit_rows(dense(item_LD, self.bilinear))
+            start_DJ = self.start_SDK[..., :K].swapaxes(0, 1).reshape(item_LD.shape[1], -1)
+            vector_KD, share_KL = self._route(
+                (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L)), mapped_LD, weight_L
+            )
+        else:
+            is_active_1K = torch.arange(settings.interests)[None] < K
+            inputs = torch.from_numpy(item_LD)[None], torch.from_numpy(weight_L)[None], is_active_1K
+            vector_KD, share_KL = (found[0, :K].numpy() for found in self.extract(*inputs))
+        return UserInterests.merge_similar(
+            vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
+        )
+
+    def _route(self, logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> tuple[Floats, Floats]:
+        """Interest vectors [K, D] and their shares of the listens [K, L]; see `DynamicRouting`."""
+        logit_SKL = logit_SKL - logit_SKL.mean(2, keepdims=True)
+        logit_SKL /= np.maximum(np.sqrt(np.square(logit_SKL).mean(2, keepdims=True)), np.float32(1e-6))
+
+        def agreement(logit_SKL: Floats) -> Floats:
+            added: Floats = _weighted_sums(logit_SKL, listen_LD, weight_L) @ listen_LD.T
+            return added
+
+        for _ in range(self.settings.routing_iterations - 1):
+            logit_SKL += np.float32(self.settings.routing_sharpness) * agreement(logit_SKL)
+        best = int((agreement(logit_SKL).max(1) @ weight_L).argmax())
+        best_1KL = logit_SKL[best : best + 1]
+        share_1KL = _shares(best_1KL + np.float32(self.settings.routing_sharpness) * agreement(best_1KL))
+        return _weighted_sums(best_1KL, listen_LD, weight_L)[0], share_1KL[0]
+
+    def query(self, task: str, vector_KD: Floats) -> Floats:
+        """Unit-length queries [K, D] for interest vectors."""
+        return unit_rows(dense(vector_KD, self.heads[task]))
+
+
+def _shares(logit_SKL: Floats) -> Floats:
+    """Softmax over the interests."""
+    power_SKL = np.exp(logit_SKL - logit_SKL.max(1, keepdims=True))
+    share_SKL: Floats = power_SKL / power_SKL.sum(1, keepdims=True)
+    return share_SKL
+
+
+def _weighted_sums(logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> Floats:
+    """Squashed sums of the listens by their shares and weights [S, K, D]; see `_squash`."""
+    sum_SKD = (_shares(logit_SKL) * weight_L) @ listen_LD
+    square_SK1 = np.square(sum_SKD).sum(2, keepdims=True)
+    squashed_SKD: Floats = sum_SKD * np.sqrt(np.maximum(square_SK1, np.float32(1e-12))) / (1 + square_SK1)
+    return squashed_SKD
 
 
 class DynamicRouting(nn.Module):

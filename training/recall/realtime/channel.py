@@ -35,7 +35,7 @@ from training.recall.realtime.model import RealtimeNetwork
 from training.recall.realtime.transition_tuning import tune_and_fit_transitions
 from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions
 from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
-from training.recall.sequence_merge import MergedSequences, interleave, listened_histories, merge_clicks
+from training.recall.sequence_merge import MergedSequences, listened_histories, merge_clicks
 from training.recall.window_sampler import WindowSampler
 
 JUST_NOW_US = 3_600_000_000
@@ -110,51 +110,36 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         self.rebuild_index()
         return validation.objective(validation.recall_table(self))
 
-    @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        rows, query = self.encode_queries(users)
-        if not len(rows):
-            return Candidates.from_ranking(items_BK)
         share, weight = self.resolved_config.discovery_share, self.resolved_config.transitions.weight
-        # Both tasks are searched in one pass over the index; the history is excluded from the second task only.
-        tasks = TASKS if share > 0 else TASKS[:1]
-        history_BH = users.history_items_BH[rows]
-        excluded = np.concatenate([history_BH if task == "new" else np.zeros_like(history_BH) for task in tasks])
-        threshold_B = np.repeat([self.cold_item_threshold(task) for task in tasks], len(rows))
-        query_BD = torch.cat([query[task] for task in tasks])
         if self.transitions is None or weight is None:
-            found, _ = self.index.search_best(query_BD, k, excluded, threshold_B)
-        else:
-            blended = BlendedSearch(self.index, self.transitions, weight)
-            histories = listened_histories(self._merged_sequences(users)).take(rows)
-            found, _ = blended.search_best(
-                query_BD[:, 0], concatenate_histories([histories] * len(tasks)), k, excluded, threshold_B
-            )
-        items_BK[rows] = interleave(found[: len(rows)], found[len(rows) :], share, k) if share > 0 else found
-        return Candidates.from_ranking(items_BK)
+            return self.search_tasks(users, k, share, self.index.search_best)
+        blended, merged = BlendedSearch(self.index, self.transitions, weight), self._merged_sequences(users)
 
-    @torch.no_grad()
+        def search(
+            query_RQD: torch.Tensor, k: int, excluded_RX: np.ndarray, threshold_R: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray]:
+            histories = listened_histories(merged).take(np.flatnonzero(merged.length_B > 0))
+            histories = concatenate_histories([histories] * (len(query_RQD) // (len(histories.offset_U1) - 1)))
+            return blended.search_best(query_RQD[:, 0], histories, k, excluded_RX, threshold_R)
+
+        return self.search_tasks(users, k, share, search)
+
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
         """One query per task [B, 1, D] for each request with a known event."""
-        merged = self._merged_sequences(users)
+        merged, program = self._merged_sequences(users), self.program
         rows = np.flatnonzero(merged.length_B > 0)
-        if not len(rows):
-            return rows, {}
-        state_BD, query_gap_B = self._encode_state(merged.take(rows), users.request_at_B[rows])
-        return rows, {task: self.network.query(task, state_BD, query_gap_B)[:, None] for task in TASKS}
+        found: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
+        for row in rows.tolist():
+            (item_L, behaviour_L, ended_L, gap_L), now_us = merged.events(row), int(users.request_at_B[row])
+            state_1D = program.last_state(item_L, behaviour_L, gap_L)
+            for task, queries in found.items():
+                queries.append(program.query(task, state_1D, now_us - int(ended_L[-1])))
+        return rows, {task: torch.from_numpy(np.stack(queries)) for task, queries in found.items() if queries}
 
     def _merged_sequences(self, users: UserBatch) -> MergedSequences:
         return merge_clicks(users, self.resolved_config.encoder.history_length)
-
-    def _encode_state(self, merged: MergedSequences, request_at_B: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """State [B, D] after the last event, and time [B] in µs from its end to the request."""
-        columns = {name: torch.from_numpy(column) for name, column in merged.columns.items()}
-        length_B = torch.from_numpy(merged.length_B)
-        state_BD = self.network.last_states(columns["track_id"], columns["behaviour"], columns["gap"], length_B)
-        ended_B = columns["ended_at"][torch.arange(len(length_B)), length_B - 1]
-        return state_BD, torch.from_numpy(request_at_B) - ended_B
 
     def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The items with the nearest vectors."""

@@ -9,7 +9,16 @@ from training.data.recall_cases import validation_objective
 from training.data.user_batch import UserBatch
 from training.index.exact import ExactIndex
 from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax
-from training.nn.user_tower import GAP_BUCKETS, BlockKind, GatedBlock, Pooling, UserTower, bucketize_gap
+from training.nn.user_tower import (
+    GAP_BOUNDS,
+    GAP_BUCKETS,
+    BlockKind,
+    GatedBlock,
+    Pooling,
+    UserTower,
+    UserTowerProgram,
+    bucketize_gap,
+)
 from training.recall.sequence_merge import interleave, merge_clicks
 
 
@@ -127,7 +136,11 @@ def test_last_state_equals_last_of_all_states(block: BlockKind, pooling: Pooling
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
     expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
-    torch.testing.assert_close(tower.forward_last(items, codes, gaps, length), expected)
+    program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
+    for row, count in enumerate(length.tolist()):
+        events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]
+        found = program.last_state(*(column[:count] for column in events))
+        torch.testing.assert_close(torch.from_numpy(found[0]), expected[row], rtol=1e-5, atol=2e-6)
     row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
     expected = tower(items, codes, gaps)[row_M, place_M]
     torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)

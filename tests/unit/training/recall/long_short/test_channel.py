@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from sequences import behaviours
@@ -17,6 +18,7 @@ from training.recall.long_short.config import Lifting, LongShortConfig, long_sho
 from training.recall.long_short.data import SessionSampler, build_requests
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.long_short.objective import repeat_loss
+from training.recall.sequence_merge import merge_clicks
 
 DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
@@ -76,6 +78,24 @@ def test_gate_mixes_the_two_interests() -> None:
         torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
         network.gate.bias.fill_(-100.0)
         torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
+
+
+@pytest.mark.parametrize("lifting", ["off", "both"])
+def test_program_equals_the_network(lifting: Lifting) -> None:
+    torch.manual_seed(1)
+    config = change_config(LongShortConfig(), {"items.width": 16, "repeats.lifting": lifting})
+    users, artist_V = favourite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
+    requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, codes(310)).eval()
+    network.fit_normalization(requests.feature_BMF[0])
+    torch.nn.init.normal_(network.wide.weight)
+    with torch.no_grad():
+        interests = network.interests(requests)
+        expected = network.query("new", requests, interests), network.repeat_scores(requests, interests)[0]
+    events, gap = merge_clicks(users, 50).events(0), int(requests.query_gap_B[0])
+    items, features = requests.repeat_item_BM[0].numpy(), requests.feature_BMF[0].numpy()
+    found = network.program().score((events[0], events[1], events[3]), gap, items, features)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-4, atol=1e-5)
 
 
 def test_repeat_loss_by_hand() -> None:

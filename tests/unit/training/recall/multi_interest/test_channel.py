@@ -19,8 +19,14 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
-from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
-from training.recall.multi_interest.model import DynamicRouting, Interests, MultiInterestNetwork, count_distinct
+from training.recall.multi_interest.config import Extractor, MultiInterestConfig, multi_interest_config
+from training.recall.multi_interest.model import (
+    DynamicRouting,
+    Interests,
+    MultiInterestNetwork,
+    UserInterests,
+    count_distinct,
+)
 from training.recall.multi_interest.objective import split_windows
 
 
@@ -101,30 +107,42 @@ def test_routing_keeps_the_restart_with_the_best_agreement() -> None:
 
 
 def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
-    vector = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]])[None]
-    #                       12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
-    owner = torch.tensor([0] * 5 + [1] * 4 + [2] * 2 + [3])
-    share = torch.nn.functional.one_hot(owner, 4).T[None].float()
-    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
-        merge_cosine_threshold=0.8, min_interest_share=0.1
-    )
-    assert found.is_active_BK.tolist() == [[True, True, False, False]]
-    torch.testing.assert_close(found.vector_BKD[0, 0], (5 * vector[0, 0] + 2 * vector[0, 2]) / 7)
-    torch.testing.assert_close(found.vector_BKD[0, 1], vector[0, 1])
-    of_listen = found.listen_interest_BL[0].tolist()
-    assert of_listen[:11] == [0] * 5 + [1] * 4 + [0] * 2
-    assert of_listen[11] in (0, 1), "remaining listens belong to an active interest"
+    vector = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], dtype=np.float32)
+    # 12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
+    share = np.eye(4, dtype=np.float32)[[0] * 5 + [1] * 4 + [2] * 2 + [3]].T
+    found = UserInterests.merge_similar(vector, share, merge_cosine_threshold=0.8, min_interest_share=0.1)
+    np.testing.assert_allclose(found.vector_KD, [(5 * vector[0] + 2 * vector[2]) / 7, vector[1]], rtol=1e-6)
+    assert found.interest_L[:11].tolist() == [0] * 5 + [1] * 4 + [0] * 2
+    assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
 
 
 def test_merging_is_transitive() -> None:
     """The first and third interests are similar only through the second."""
-    angle = torch.tensor([0.0, 0.6, 1.2, 3.0])
-    vector = torch.stack([angle.cos(), angle.sin()], dim=-1)[None]
-    share = torch.full((1, 4, 8), 0.25)
-    found = Interests(vector, share, torch.ones(1, 4, dtype=torch.bool)).merge_similar(
-        merge_cosine_threshold=0.8, min_interest_share=0.0
-    )
-    assert found.share_BKL.sum(-1).tolist() == [[6.0, 0.0, 0.0, 2.0]]
+    angle = np.array([0.0, 0.6, 1.2, 3.0], dtype=np.float32)
+    vector, share = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.full((4, 8), 0.25, dtype=np.float32)
+    share[3, 6:] = 0.9
+    found = UserInterests.merge_similar(vector, share, merge_cosine_threshold=0.8, min_interest_share=0.0)
+    np.testing.assert_allclose(found.vector_KD, [vector[:3].mean(0), vector[3]], rtol=1e-6)
+    assert found.interest_L.tolist() == [0] * 6 + [1] * 2
+
+
+@pytest.mark.parametrize("extractor", ["routing", "attention"])
+def test_program_equals_the_network(extractor: Extractor) -> None:
+    torch.manual_seed(1)
+    changes = {"items.width": 8, "encoder.extractor": extractor, "encoder.merge_cosine_threshold": 0.9999}
+    network = MultiInterestNetwork(change_config(MultiInterestConfig(), changes), codes(50)).eval()
+    torch.nn.init.normal_(network.weight.weight, std=0.3)
+    for length in (1, 3, 60):
+        item_L = torch.randint(2, 50, (length,))
+        with torch.no_grad():
+            expected = network.interests(item_L[None])
+            query_KD = network.query("new", expected.vector_BKD[0])
+        found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
+        counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
+        kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
+        np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
+        queries = network.program().query("new", found.vector_KD)
+        np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_label_aware_attention_is_hard_or_soft() -> None:

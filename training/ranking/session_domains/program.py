@@ -1,0 +1,197 @@
+"""The session-domains ranker for one request, compiled.
+
+Users are encoded once, candidates in one call per sequence. Weights are merged where layers follow each other without a
+nonlinearity between them. Results equal `SessionDomains` up to rounding.
+
+Shape letters: C candidates, L events, N events of a sequence, S sessions, D width, H hidden, T tasks, I interests, X rows of
+a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from training.nn.compiled_layers import (
+    Block,
+    Decoder,
+    Dense,
+    Floats,
+    activate_dice,
+    add_interest,
+    dense,
+    normalize,
+    to_array,
+    transformer_block,
+)
+from training.nn.piecewise_table import PiecewiseTable
+from training.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
+from training.nn.user_tower import Ints
+from training.ranking.event_embeddings import BEHAVIOUR_CODES
+from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.ranker import SCENE_CODES
+from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
+from training.ranking.session_domains.model import ATTENTION_HEADS, UNCLICKED_IMPRESSION, SessionDomains
+
+
+@dataclass(frozen=True)
+class EncodedUser:
+    """One user: outputs of the first layer and of the wide skip connection, and the keys and values of each sequence."""
+
+    hidden_H: Floats
+    wide_T: Floats
+    read: list[Floats]  # [N, 2 · D] of each decoder; empty without events
+
+
+class SessionDomainsProgram:
+    """A trained `SessionDomains` for one request, compiled. Sequences without events have no interest."""
+
+    def __init__(self, model: SessionDomains) -> None:
+        D = model.embedding.width
+        self.groups, self.denoising_groups, self.head = model.groups, model.denoising_groups, model.head
+        self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
+        tables = model.embedding.behaviour, model.embedding.ratio, model.embedding.gap
+        self.behaviour_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
+        self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
+        self.sessions = None if model.sessions is None else _merge_sessions(model.sessions)
+        # The first layer, in parts.
+        times, width = (model.hour, model.weekday, model.scene), model.context.width
+        user_HX, *time_HX = model.from_user.weight.split([width, *(table.embedding_dim for table in times)], dim=1)
+        wide_TY = torch.zeros(0, width + model.features.width + model.matches.width)
+        if model.wide_skip_connection is not None:
+            wide_TY = model.wide_skip_connection.weight
+        self.context = PiecewiseTable.of([model.context], torch.cat([user_HX, wide_TY[:, :width]]))
+        self.time_XH = [to_array(table.weight @ part_HX.T) for table, part_HX in zip(times, time_HX, strict=True)]
+        self.bias_H = to_array(model.from_user.bias + model.from_candidate.bias)
+        own_HX, parts_HX, match_HX = model.split_candidate_weight()
+        dense_XY = torch.cat([torch.cat([own_HX, match_HX], dim=1), wide_TY[:, width:]])
+        self.dense = PiecewiseTable.of([model.features, model.matches], dense_XY)
+        item_DH, *parts_DH = to_array(parts_HX.T).reshape(-1, D, len(self.bias_H))
+        self.item_DH, interests = item_DH, len(model.decoders)
+        pairs = zip(parts_DH[:interests], parts_DH[interests:], strict=True)
+        self.decoders = [
+            _merge_decoder(cast(CandidateDecoder, decoder), np.concatenate(pair))
+            for decoder, pair in zip(model.decoders, pairs, strict=True)
+        ]
+        dice = cast(Dice, model.activation[0])
+        self.dice = *(to_array(one) for one in dice.normalization()), to_array(dice.alpha)
+        self.tree_weights_T = None if model.tree_weights_T is None else to_array(model.tree_weights_T)
+
+    def encode_user(self, users: UserInputs, row: int) -> EncodedUser:
+        """The user of one row of the inputs.
+
+        Raises:
+            ValueError: The inputs were made without sessions, or without impressions.
+        """
+        sequences = {name: getattr(users, name) for name in ("plays", *(group.sequence for group in self.groups))}
+        if missing := [name for name, events in sequences.items() if events is None]:
+            raise ValueError(
+                f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
+            )
+        embedded = {name: self._embed(events, row) for name, events in sequences.items()}
+        found, impressions = [], np.zeros((0, self.item_DH.shape[0]), dtype=np.float32)
+        for group in self.groups:
+            behaviour_L = sequences[group.sequence].behaviour_BL[row].numpy()
+            newest_N = np.flatnonzero(group.has_code[behaviour_L])[::-1][: group.length]
+            found.append(embedded[group.sequence][newest_N])
+            impressions = found[-1] if group.name == UNCLICKED_IMPRESSION else impressions
+        if self.sessions is not None:
+            found.append(self._pool_sessions(embedded["plays"], sequences["plays"].session_BL[row].numpy()))
+        found += [impressions] * len(self.denoising_groups)
+        read = [
+            dense(normalize(event_ND), decoder.keys_values) if len(event_ND) else event_ND
+            for event_ND, decoder in zip(found, self.decoders, strict=True)
+        ]
+        H = len(self.bias_H)
+        context_X = self.context(users.context_BU[row : row + 1, : self.user_features])[0].numpy()
+        codes = users.hour_B[row], users.weekday_B[row], users.scene_B[row].clamp(max=SCENE_CODES - 1)
+        time_H = sum(table_XH[int(code)] for table_XH, code in zip(self.time_XH, codes, strict=True))
+        return EncodedUser(context_X[:H] + self.bias_H + time_H, context_X[H:], read)
+
+    def logits(self, user: EncodedUser, candidates: CandidateInputs, row: int) -> Floats:
+        """Logits [C, T] of the candidates of one row."""
+        features = candidates.features_BCF[row], candidates.matches_BCM[row, :, : self.match_features]
+        dense_CX = self.dense(torch.cat(features, dim=1)).numpy()
+        item_CD = self._identify(candidates.track_BC[row].numpy(), candidates.artist_BC[row].numpy())
+        H = len(self.bias_H)
+        hidden_CH = dense_CX[:, :H] + user.hidden_H + item_CD @ self.item_DH
+        normal_CD, first_denoised = normalize(item_CD), len(user.read) - len(self.denoising_groups)
+        interests: dict[int, Floats] = {}
+        for number, (read_N2D, decoder) in enumerate(zip(user.read, self.decoders, strict=True)):
+            query_CD = normal_CD
+            if number >= first_denoised:
+                groups = self.denoising_groups[number - first_denoised]
+                feedback = [interests[group] for group in groups if group in interests]
+                query_CD = normalize(sum(feedback, start=item_CD)) if feedback else query_CD[:0]
+            if len(read_N2D) and len(query_CD):
+                interests[number] = add_interest(hidden_CH, item_CD, query_CD, read_N2D, decoder, ATTENTION_HEADS)
+        activate_dice(hidden_CH, *self.dice)
+        logits_CT: Floats = self.head(torch.from_numpy(hidden_CH)).numpy()
+        if dense_CX.shape[1] > H:
+            logits_CT = logits_CT + dense_CX[:, H:] + user.wide_T
+        if self.tree_weights_T is None or not self.tree_weights_T.any():
+            return logits_CT
+        if candidates.tree_logits_BCT is None:
+            raise ValueError("session_domains was fitted with trees; make its candidates with RankingFeatures(trees=…)")
+        trees_CT: Floats = candidates.tree_logits_BCT[row].numpy()
+        return logits_CT + self.tree_weights_T * (trees_CT - logits_CT)
+
+    def _identify(self, track: Ints, artist: Ints) -> Floats:
+        """Sums [..., D] of the embeddings of tracks and their artists."""
+        (row_of_V, track_XD), (row_of_A, artist_XD) = self.identity
+        known = np.where(track < len(row_of_V), track, UNKNOWN)
+        identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
+        return identity
+
+    def _embed(self, events: EventInputs, row: int) -> Floats:
+        """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
+        track_L, artist_L, behaviour_L, gap_L, ratio_L, _ = (one[row].numpy() for one in vars(events).values())
+        outcome_LD = self.behaviour_XD[np.minimum(behaviour_L, BEHAVIOUR_CODES - 1)] + self.ratio_XD[ratio_L]
+        event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
+        return event_LD
+
+    def _pool_sessions(self, play_LD: Floats, session_L: Ints) -> Floats:
+        """Sessions with plays [S, D], the newest first; see `SessionPooling`."""
+        assert self.sessions is not None  # noqa: S101  # narrows the type
+        recency_SD, block = self.sessions
+        is_member_SL = session_L == np.arange(1, len(recency_SD) + 1)[:, None]
+        count_S = is_member_SL.sum(1)
+        kept_S = np.flatnonzero(count_S)
+        if not len(kept_S):
+            return play_LD[:0]
+        mean_SD = is_member_SL[kept_S].astype(np.float32) @ play_LD / count_S[kept_S, None].astype(np.float32)
+        return transformer_block(mean_SD + recency_SD[kept_S], block, ATTENTION_HEADS, 0, False)
+
+
+def _table_of(embedding: FrequencyCutEmbedding) -> tuple[NDArray[np.int32], Floats]:
+    """The row of each id, and the rows."""
+    return embedding.row_of_V.numpy(), to_array(embedding.table.weight)
+
+
+def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:
+    attention, width = decoder.attention, decoder.attention.query.out_features
+    return Decoder(
+        Dense.of(attention.query, decoder.item_norm).scale_first(width, (width // attention.heads) ** -0.5),
+        Dense.of(attention.keys_values, decoder.event_norm),
+        Dense.of(attention.output),
+        Dense.of(cast(nn.Linear, decoder.feed[1]), cast(nn.LayerNorm, decoder.feed[0])),
+        Dense.of(cast(nn.Linear, decoder.feed[4])),
+        hidden_XO,
+    )
+
+
+def _merge_sessions(pooling: SessionPooling) -> tuple[Floats, Block]:
+    encoder, none = pooling.encoder, Dense.of(None)
+    attention, width = encoder.attention, encoder.attention.query.out_features
+    query = Dense.of(attention.query, encoder.norm).scale_first(width, (width // attention.heads) ** -0.5)
+    both = zip(query, Dense.of(attention.keys_values, encoder.norm), strict=True)
+    projections = Dense(*(np.concatenate(parts, axis=-1) for parts in both))
+    inner = Dense.of(cast(nn.Linear, encoder.feed[1]), cast(nn.LayerNorm, encoder.feed[0]))
+    outer = Dense.of(cast(nn.Linear, encoder.feed[4]))
+    block = Block(projections, Dense.of(attention.output), inner, outer, none, none)
+    return to_array(pooling.recency_embedding.weight), block
