@@ -143,13 +143,17 @@ REMOVE = script(
     return {count, last - to}
     """,
 )
-ERASE_LIST = script(
+ERASE = script(
     "allow-oom",
     """
-    local seqs = redis.call('lrange', ARGV[2], 0, -1)
-    each(seqs, function(part) redis.call('hdel', 'segue:' .. ARGV[1], unpack(part)) end)
-    redis.call('del', ARGV[2])
-    return #seqs
+    local count = 0
+    for at = 2, #ARGV do
+      local rows = {}
+      if redis.call('type', ARGV[at]).ok == 'list' then rows = redis.call('lrange', ARGV[at], 0, -1) end
+      each(rows, function(part) redis.call('hdel', 'segue:' .. ARGV[1], unpack(part)) end)
+      count = count + math.max(#rows, redis.call('del', ARGV[at]))
+    end
+    return count
     """,
 )
 
@@ -289,19 +293,15 @@ class RedisDatabase:
                 for key in client.scan_iter(match=user_key(kind, "*"), count=ROWS_PER_CALL)
             }
 
-    def erase(self, user_ids: Collection[str], table: str, lists: Sequence[str], others: Sequence[str]) -> Counter[str]:
-        """Delete the users' rows of a table and what else is stored of them, and their bytes from the append-only file.
+    def erase(self, user_ids: Collection[str], table: str, kinds: Collection[str]) -> Counter[str]:
+        """Delete what is stored of these kinds of the users, of lists also the rows of a table, and their bytes on the disk.
 
-        Args:
-            user_ids: The users.
-            table: Table of the rows.
-            lists: Kinds of the users' lists of rows.
-            others: Kinds of other keys of the users.
+        Raises:
+            ErasureUnfinished: The append-only file could not be rewritten.
         """
         erased = Counter[str]()
         for user in user_ids:
-            erased[user] += sum(self.call(ERASE_LIST, table, user_key(kind, user)) for kind in lists)
-            erased[user] += sum(self.run("del", user_key(kind, user)) for kind in others)
+            erased[user] += self.call(ERASE, table, *(user_key(kind, user) for kind in kinds))
         self._rewrite_file()
         return +erased
 

@@ -30,7 +30,7 @@ from event_store.store import (
 from event_store.stored_event import ID_PERIOD_US, id_code, kind_of, to_text
 from storage.suppression_list import SuppressionList
 
-EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
+KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
 """Kinds of keys of users: lists of events that a view may show and of others, and the times of sessions."""
 MAX_TRIES = 20
 KEPT_FOR_MS = (MAX_SESSION_US + MAX_AGE_US) // 1000
@@ -87,10 +87,13 @@ APPEND = script(
         if after == '' then redis.call('del', key) else redis.call('set', key, after, 'px', KEPT_FOR_MS) end
       end
     end
-    local time = math.max(number('time', 0), now)
-    if last then redis.call('zadd', 'segue:events:times', string.format('%.0f', time), last) end
+    local time = string.format('%.0f', math.max(number('time', 0), now))
+    if last then
+      redis.call('zremrangebyscore', 'segue:events:times', time, time)
+      redis.call('zadd', 'segue:events:times', time, last)
+    end
     for old = number('period', period), period - 2 do redis.call('unlink', 'segue:ids:' .. old) end
-    redis.call('hset', FACTS, 'number', string.format('%.0f', numbered), 'time', string.format('%.0f', time),
+    redis.call('hset', FACTS, 'number', string.format('%.0f', numbered), 'time', time,
       'period', math.max(number('period', 0), period - 1))
     return {'added', count.accepted, count.duplicate, count.private, count.erased}
     """.replace("KEPT_FOR_MS", str(KEPT_FOR_MS)),
@@ -196,7 +199,7 @@ class RedisEventStore:
 
     def users(self) -> set[str]:
         """See `Store.users`."""
-        return self.database.users((EVENTS, IMPRESSIONS, SESSIONS))
+        return self.database.users(KINDS)
 
     def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
         """See `Store.export`."""
@@ -209,7 +212,7 @@ class RedisEventStore:
 
     def erase(self, user_ids: Collection[str]) -> Counter[str]:
         """See `Store.erase`."""
-        return self.database.erase(user_ids, EVENTS, (EVENTS, IMPRESSIONS), (SESSIONS,))
+        return self.database.erase(user_ids, EVENTS, KINDS)
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -14,7 +14,8 @@ from event_store.redis_database import RedisDatabase, script, user_key
 from event_store.store import DAY_US, Position, Worker
 from storage.suppression_list import SuppressionList
 
-EXPOSURES, LISTS, WORKERS = "exposures", "daily_lists", "segue:workers"
+KINDS = EXPOSURES, LISTS = "exposures", "daily_lists"
+WORKERS = "segue:workers"
 ALIVE_FOR_US = 5_000_000
 LISTED_DAYS = 8
 AGREED_FOR_S = 2 * DAY_US // 1_000_000
@@ -94,7 +95,8 @@ class RedisServingState:
 
     def agree(self, name: str, value: str) -> str:
         """See `ServingState.agree`."""
-        agreed = self.database.run("set", f"segue:agreed:{name}", value, "nx", "get", "ex", AGREED_FOR_S)
+        with self.database.available() as client:
+            agreed = client.set(f"segue:agreed:{name}", value, ex=AGREED_FOR_S, nx=True, get=True)
         return agreed.decode() if agreed else value
 
     def renew_id(self) -> None:
@@ -107,7 +109,7 @@ class RedisServingState:
 
     def users(self) -> set[str]:
         """See `Store.users`."""
-        return self.database.users((EXPOSURES, LISTS))
+        return self.database.users(KINDS)
 
     def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
         """See `Store.export`."""
@@ -120,7 +122,7 @@ class RedisServingState:
 
     def erase(self, user_ids: Collection[str]) -> Counter[str]:
         """See `Store.erase`."""
-        return self.database.erase(user_ids, EXPOSURES, (EXPOSURES,), (LISTS,))
+        return self.database.erase(user_ids, EXPOSURES, KINDS)
 
     def close(self) -> None:
         """See `Store.close`."""
