@@ -182,6 +182,3 @@ class ServingState(Store, Protocol):
 
     def agree(self, name: str, value: str) -> str:
         """The value that the first caller gave for a name."""
-
-    def close(self) -> None:
-        """Release connections."""

@@ -9,7 +9,6 @@ from views import (
     exclusions,
     impressions_left,
     library,
-    live_events,
     played_history,
     recent_clicks,
     recent_events,
@@ -46,8 +45,7 @@ recommender = FeatureService(
         exclusions,
         library,
         impressions_left,
-        live_events,
         user_profile,
     ],
-    description="All user features that a request reads online, including the live events.",
+    description="All user features that a request reads online.",
 )

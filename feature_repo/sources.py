@@ -1,11 +1,11 @@
-"""Feast entities and sources: the marts in Parquet files, timestamps in UTC without time zone, and the live events."""
+"""Feast entities and sources: the marts in Parquet files, timestamps in UTC without time zone."""
 
-from feast import Entity, FileSource, PushSource
+from feast import Entity, FileSource
 from feast.data_format import ParquetFormat
 from feast.value_type import ValueType
 
 from sequences.feast_store import published_marts
-from sequences.views import LIVE_SOURCE, LIVE_VIEW, SEQUENCE_TAG, SEQUENCE_VIEWS
+from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
 
 # Features of tracks are read in process, not through Feast: a request ranks hundreds of candidates.
 user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING, description="A user.")
@@ -26,9 +26,5 @@ event_sources = {
         timestamp_field="known_at",
         tags={SEQUENCE_TAG: view.to_json()},
     )
-    for name, view in {**SEQUENCE_VIEWS, LIVE_SOURCE: LIVE_VIEW}.items()
+    for name, view in SEQUENCE_VIEWS.items()
 }
-
-# Only the single writer of a user (`sequences/online/reader_writer.py`) writes rows. The batch source has none: live events
-# reach the marts through the landing zone, and `feast materialize` must not replace them.
-live_source = PushSource(name=LIVE_SOURCE, batch_source=event_sources[LIVE_SOURCE])

@@ -1,4 +1,4 @@
-"""Feature views: totals of a user, sequences of events, and live events.
+"""Feature views: totals of a user, and sequences of events.
 
 Feast registers the global variables of a module, so each view is assigned to one.
 """
@@ -7,9 +7,9 @@ from datetime import timedelta
 
 from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
-from sources import event_sources, live_source, user, user_profiles
+from sources import event_sources, user, user_profiles
 
-from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, SEQUENCE_VIEWS, Attribute
+from sequences.views import SEQUENCE_VIEWS, Attribute
 
 USER_ID = Field(name="user_id", dtype=String, description="User pseudonym.")
 FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -58,14 +58,3 @@ played_history = build_sequence_view("played_history")
 exclusions = build_sequence_view("exclusions")
 library = build_sequence_view("library")
 impressions_left = build_sequence_view("impressions_left")
-
-# One row per user with the newest events, which the marts may not contain yet; readers merge it with the batch part of each
-# sequence. The row's timestamp is the time of the write, not of an event.
-live_events = FeatureView(
-    name=LIVE_SOURCE,
-    entities=[user],
-    schema=[USER_ID, *map(attribute_field, LIVE_ATTRIBUTES)],
-    source=live_source,
-    ttl=timedelta(0),
-    description="Events of the user that the marts may not contain yet.",
-)

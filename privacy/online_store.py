@@ -1,19 +1,21 @@
-"""Erasure of users from the online stores and from the record of materialized rows.
+"""Erasure of users from the online stores.
 
 Run it after the marts, so that no materialization restores the rows.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import settings
 from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
-from sequences.online.materialization_state import digests_file, materialization_lock
+from sequences.online.materialization_state import materialization_lock
 from sequences.online.store_rows import user_key
 
 if TYPE_CHECKING:
@@ -37,18 +39,35 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> dict[str, C
     return {
         "online store (SQLite)": _erase_sqlite(user_ids, here.feast / "online.db"),
         **({"online store (Redis)": _erase_redis(user_ids, here)} if here.online_store == "redis" else {}),
-        "materialization digests": _erase_digests(user_ids, here.feast),
     }
 
 
+def sqlite_users(here: settings.Settings) -> set[str]:
+    """Everyone with a row in the SQLite store; empty without its file.
+
+    Raises:
+        FileBusy, UnreadableFile: The file is locked or damaged.
+    """
+    path, begin = here.feast / "online.db", len(_entity_key(""))
+    if not path.exists():
+        return set()
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            tables = sqlite.tables(database, "entity_key")
+            rows = (database.execute(f'select distinct entity_key from "{table}"') for table in tables)  # noqa: S608
+            return {key[begin:].decode() for found in rows for (key,) in found}
+    except sqlite3.DatabaseError as error:
+        raise sqlite.readable_error(path, error) from error
+
+
 def _erase_sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
-    with materialization_lock(digests_file(path.parent, "sqlite")):
+    with materialization_lock(path.parent, "sqlite"):
         return sqlite.erase(path, "entity_key", {user: _entity_key(user) for user in user_ids})
 
 
 def _erase_redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     store = open_store()
-    with materialization_lock(digests_file(here.feast, "redis")):
+    with materialization_lock(here.feast, "redis"):
         return erase_redis_hashes(store, user_ids)
 
 
@@ -77,12 +96,3 @@ def _entity_key(user_id: str) -> bytes:
     from feast.infra.key_encoding_utils import serialize_entity_key
 
     return serialize_entity_key(user_key(user_id), entity_key_serialization_version=ENTITY_KEY_VERSION)
-
-
-def _erase_digests(user_ids: Sequence[str], folder: Path) -> Counter[str]:
-    erased: Counter[str] = Counter()
-    for kind in settings.ONLINE_STORES:
-        path = digests_file(folder, kind)
-        with materialization_lock(path):
-            erased += sqlite.erase(path, "user_id", {user: user for user in user_ids})
-    return erased

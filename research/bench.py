@@ -20,9 +20,9 @@ from typing import Any
 
 from config import settings
 from research import training_rates
-from research.data import landing, materialization, online_store_read, point_in_time_join
+from research.data import event_commits, landing, materialization, online_store_read, point_in_time_join
 from research.result import Result
-from research.serving import page_load, ranking_latency, recall_latency, recommend_endpoint, search_latency
+from research.serving import evening, page_load, ranking_latency, recall_latency, recommend_endpoint, search_latency
 
 BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "land_events": (landing.run_throughput, 200_000),
@@ -35,6 +35,8 @@ BENCHMARKS: dict[str, tuple[Callable[[int], Result | list[Result]], int]] = {
     "recall_1m": (recall_latency.run("recall_1m", "full", 11.0), 1_000_000),
     "recommend_p50": (recommend_endpoint.run, 300),
     "recommend_1m_p50": (recommend_endpoint.run_1m, 200),
+    "event_commits": (event_commits.run, 1_000),
+    "evening": (evening.run, 50),
     "page_first_list": (page_load.run, 15),
     **{f"rank_{name}": (partial(ranking_latency.run, name), 200) for name in ranking_latency.LIMITS_MS},
     "search_50k": (search_latency.run("search_50k", 20.0), 50_000),

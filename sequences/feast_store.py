@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-import sqlite3
 import sys
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -71,8 +69,8 @@ def open_store(repository: Path = FEATURE_REPOSITORY, redis_timeout_s: float | N
 
     `redis_timeout_s` replaces the timeout of connecting to Redis and of each read from the connection.
 
-    Do not share an instance between a writer and a reader thread pool: Feast's SQLite store has one connection per
-    instance, and a reader on that connection sees partially written rows.
+    Do not share an instance between a writer and readers: Feast's SQLite store has one connection per instance, and a reader on
+    that connection sees partially written rows.
     """
     current = settings.load_settings()
     for name, value in tool_environment(current).items():
@@ -82,16 +80,13 @@ def open_store(repository: Path = FEATURE_REPOSITORY, redis_timeout_s: float | N
     store: FeatureStore = import_feast().FeatureStore(
         repo_path=str(repository), fs_yaml_file=repository / "feature_store.yaml"
     )
-    _enable_wal(store)
-    if store.config.online_store.type == "redis":
+    if current.online_store == "redis":
         configure_redis(store, redis_timeout_s)
     return store
 
 
 def create_missing_tables(store: FeatureStore) -> None:
-    """Create the online tables of registered views that a SQLite online store lacks; other stores have no tables."""
-    if store.config.online_store.type != "sqlite":
-        return
+    """Create the online tables of registered views that a SQLite online store lacks."""
     views = store.list_batch_feature_views()
     store._get_provider().online_store.update(
         config=store.config,
@@ -139,21 +134,3 @@ def configure_redis(store: FeatureStore, timeout_s: float | None) -> None:
     online: Any = store._get_provider().online_store
     retry = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
     online._get_client(store.config.online_store).set_retry(retry)
-
-
-def _enable_wal(store: FeatureStore) -> None:
-    """Switch a SQLite online store to WAL mode (persistent in the file), so that a commit does not wait for readers.
-
-    A damaged file fails when rows are read; the registry can be used without it.
-    """
-    if store.config.online_store.type != "sqlite":
-        return
-    path = Path(store.config.online_store.path)
-    path = path if path.is_absolute() else Path(store.repo_path or ".") / path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    try:
-        with suppress(sqlite3.DatabaseError):
-            connection.execute("pragma journal_mode = wal")
-    finally:
-        connection.close()

@@ -236,15 +236,3 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
         ),
     )
 }
-
-LIVE_SOURCE = "live_events"
-"""Name of the push source and of the feature view that hold the users' live events."""
-
-LIVE_ATTRIBUTES = _ALL_ATTRIBUTES
-"""Attributes of a live event: those of all views."""
-
-LIVE_VIEW = SequenceView(name=LIVE_SOURCE, behaviours=(), length=1, attributes=LIVE_ATTRIBUTES)
-"""The offline side of the live events: always empty, because live events reach the marts through the landing zone.
-
-Feast requires a batch source for a push source, and `feast materialize` would write its rows over the users' live events.
-"""

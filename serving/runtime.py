@@ -102,7 +102,7 @@ class Runtime:
         )
         self.tracks = TrackLookup(settings, self._release_manager)
         self._ingestor = EventIngestor(self._events, self.tracks, metrics, now_us)
-        self._online = OnlineStore(self._degradation)
+        self._online = OnlineStore(self._degradation, self._events)
         self._online.open()
         self._release_manager.poll()
         self._erasures = ErasureRequests(settings)

@@ -1,6 +1,6 @@
 """Materialization into SQLite and a Redis-protocol server, compared with Feast's own `materialize`, unmodified.
 
-Same users, views and online store. Segue reads the whole event table and writes every row. Feast has no sequences: to
+Same users, views and online store. Segue reads the whole event table and writes every row of an empty store. Feast has no sequences: to
 be exact to the event it needs one row of lists per event, and gets those of the last day only, which is what a daily
 run must read; building that table is not counted. The run checks that both stores return the same features afterwards.
 """
@@ -21,6 +21,7 @@ from research.result import Result, compare_rates
 from sequences.online.materialize import materialize
 from sequences.views import SEQUENCE_VIEWS
 from tests.support import valkey
+from tests.support.sequences.feast_stores import sqlite_online_store
 
 FEATURE_REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
 
@@ -28,16 +29,22 @@ FEATURE_REFS = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for na
 def sqlite(users: int) -> Result:
     """Return users per second into SQLite files."""
     with tempfile.TemporaryDirectory() as name:
-        stores = [{"type": "sqlite", "path": f"{name}/{side}.db"} for side in ("ours", "feasts")]
-        return _run("materialize_sqlite", Path(name), users, *stores)
+        folder = Path(name)
+        return _run(
+            "materialize_sqlite",
+            folder,
+            users,
+            sqlite_online_store(folder),
+            {"type": "sqlite", "path": f"{name}/feasts.db"},
+        )
 
 
 def redis(users: int) -> Result:
     """Return users per second into two databases of one server."""
     with tempfile.TemporaryDirectory() as name, valkey.running() as server:
-        address = valkey.online_store(server)["connection_string"]
-        stores = [{"type": "redis", "connection_string": f"{address},db={database}"} for database in (0, 1)]
-        return _run("materialize_redis", Path(name), users, *stores)
+        ours = valkey.online_store(server)
+        feasts = {"type": "redis", "connection_string": f"{ours['connection_string']},db=1"}
+        return _run("materialize_redis", Path(name), users, ours, feasts)
 
 
 def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts_online: dict[str, Any]) -> Result:
@@ -46,8 +53,8 @@ def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts
     feasts = synthetic_users.build_feast_store(folder / "peer", events, feasts_online)
 
     def our_run() -> None:
-        (folder / "state.db").unlink(missing_ok=True)  # otherwise the run would find nothing to do
-        written = materialize(ours, synthetic_users.AS_OF, folder, folder / "state.db")
+        _empty(ours)  # otherwise the run would find nothing to do
+        written = materialize(ours, synthetic_users.AS_OF, folder)
         assert written and all(rows == users for rows in written.values()), written
 
     def feasts_run() -> None:
@@ -58,6 +65,12 @@ def _run(name: str, folder: Path, users: int, our_online: dict[str, Any], feasts
     for user in (0, users // 2, users - 1):
         assert _read_features(ours, f"u{user:06d}") == _read_features(feasts, f"u{user:06d}"), "the two stores disagree"
     return result
+
+
+def _empty(store: feast.FeatureStore) -> None:
+    views = [*(store.get_feature_view(name) for name in SEQUENCE_VIEWS), store.get_feature_view("user_profile")]
+    online: Any = store._get_provider().online_store
+    online.teardown(store.config, views, [store.get_entity("user")])
 
 
 def _read_features(store: feast.FeatureStore, user: str) -> str:

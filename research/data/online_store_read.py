@@ -1,6 +1,6 @@
 """Latency of reading all features of a user online: through Feast, and through Segue's reader next to one raw pipeline.
 
-Users are `synthetic_users`, materialized, with a session of live events each. The raw pipeline fetches the same bytes
+Users are `synthetic_users`, materialized, with a session of later events each. The raw pipeline fetches the same bytes
 from the same server with the same client and decodes nothing. The reader builds lists and merges both parts lazily, so
 it is measured both without and with all lists that models read (all but the ids and numbers that only order events).
 The alternatives take turns. Results, p50 in ms:
@@ -25,10 +25,12 @@ from redis import Redis
 from research.data import synthetic_users
 from research.result import Result, result_with_limit
 from sequences.online.materialize import materialize
-from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader, OnlineWriter
+from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader
 from sequences.online.store_rows import user_key
 from sequences.views import SORT_KEY_ATTRIBUTES
 from tests.support import valkey
+from tests.support.sequences.feast_stores import sqlite_online_store
+from tests.support.sequences.reported_events import reported_event
 
 LIMIT_MS = 2.0
 USERS = 20
@@ -59,7 +61,7 @@ def run(reads: int) -> list[Result]:
 
         works = [_read_through_feast(redis), raw, lambda turn: reader.read(_user_id(turn)), lists]
         feasts_ms, raw_ms, ours_ms, lists_ms = _measure_medians(reads, works)
-        sqlite = _materialized_store(folder, {"type": "sqlite", "path": str(folder / "online.db")})
+        sqlite = _materialized_store(folder, sqlite_online_store(folder))
         (sqlite_ms,) = _measure_medians(reads, [_read_through_feast(sqlite)])
     return [
         result_with_limit("online_read", "ms", feasts_ms, LIMIT_MS),
@@ -71,18 +73,12 @@ def run(reads: int) -> list[Result]:
 
 def _materialized_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
     store = synthetic_users.build_segue_store(folder, online_store)
-    materialize(store, synthetic_users.AS_OF, folder, folder / f"{online_store['type']}-state.db")
-    writer = OnlineWriter(store, lambda _: 200_000)
+    materialize(store, synthetic_users.AS_OF, folder)
     began = int(time.time() * 1_000_000)
-    plays = [
-        {"target_type": "track", "target_id": f"{n}", "action": "play", "played_ms": 190_000}
-        for n in range(SESSION_EVENTS)
-    ]
-    for turn in range(USERS):
-        times = [
-            {"event_id": f"live{n}", "occurred_at": began + n, "ended_at": began + n} for n in range(SESSION_EVENTS)
-        ]
-        writer.apply(_user_id(turn), [play | time for play, time in zip(plays, times, strict=True)])
+    times = [{"target_id": f"{n}", "occurred_at": began + n, "ended_at": began + n} for n in range(SESSION_EVENTS)]
+    online: Any = store._get_provider().online_store
+    for user in map(_user_id, range(USERS)):
+        online.events.append([reported_event(f"{user}{n}", user, 0, **time) for n, time in enumerate(times)])
     return store
 
 

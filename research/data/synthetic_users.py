@@ -75,7 +75,7 @@ def write_events(folder: Path, users: int) -> Path:
 
 
 def build_segue_store(folder: Path, online_store: dict[str, Any]) -> feast.FeatureStore:
-    """Return a store with the sequence views, the live part and the profile over the event table of `folder`."""
+    """Return a store with the sequence views and the profile over the event table of `folder`."""
     return feature_store(folder, SEQUENCE_VIEWS, online_store)
 
 

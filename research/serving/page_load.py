@@ -26,7 +26,7 @@ WARM_UP_VISITS = 3
 
 def run(visits: int) -> list[Result]:
     """Return both results; each visit is the first of the day of another user, in its own browser context."""
-    with serve_release(SMALL, "small", model_workers=0) as (service, _), browser.launch() as opened:
+    with serve_release(SMALL, "small", workers=1) as (service, _), browser.launch() as opened:
         address = f"http://127.0.0.1:{service.port}/?user=u"
         seen = [visit(opened, f"{address}{number:06d}") for number in range(WARM_UP_VISITS + visits)]
     times, sizes = zip(*seen[WARM_UP_VISITS:], strict=True)

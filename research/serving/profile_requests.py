@@ -87,7 +87,7 @@ def profile(requests: int) -> Path:
     reports.mkdir(parents=True, exist_ok=True)
     raw = {name: reports / f"profile_{name}.raw" for name in ("running", "lock")}
     users = recommend_endpoint.WARM_UP_REQUESTS + LOADS * requests
-    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", users, model_workers=0) as (service, _):
+    with recommend_endpoint.serve_release(recommend_endpoint.SMALL, "small", users, workers=1) as (service, _):
         loads = iter(range(recommend_endpoint.WARM_UP_REQUESTS, users, requests))
         recommend_endpoint.run_load(service, 0, recommend_endpoint.WARM_UP_REQUESTS)
         (worker,) = sorted(service.process.members(), key=lambda one: sum(one.cpu_times()[:2]))[-1:]

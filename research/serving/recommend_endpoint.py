@@ -1,24 +1,24 @@
 """Latency and throughput of `POST /recommend`: the real service with Redis over a synthetic release of realistic size.
 
 Daily lists, each of another of 20,000 users, all six channels, 300 candidates ranked by `session_domains`; the client
-is its own process on the same machine (`load_client`). The models run in one process per core (`SEGUE_MODEL_WORKERS`).
+is its own process on the same machine (`load_client`). One worker, unless a result says otherwise.
 Results of `run(requests)` over 50,000 tracks, recipe `small`:
 
     recommend_p50                     one client, ms; must stay under 18
     recommend_p50_floor               an empty BentoML call, a raw Redis pipeline, and the matrix products, index searches and
                                       trees of the models alone (`latency_floors`), ms
-    recommend_p50_over_floor          recommend_p50 in units of it
+    recommend_p50_over_floor          recommend_p50 in units of it; must stay under 1.7
     recommend_20rps_p99               open loop at 20 requests per second, ms; must stay under 45
-    recommend_saturation              requests per second of eight clients; must be at least 80
+    recommend_saturation              requests per second of eight clients
     recommend_80_percent_p99          open loop at 80 % of it, ms; must stay under 150
     recommend_cpu                     processor time of all processes of the service per request of eight clients, ms; must
                                       stay under 20
     recommend_client_cpu              cores that the client itself used meanwhile
     recommend_outside                 share of one client's requests outside recall and ranking; must stay under 0.35
     recommend_ready                   seconds from the start of the process until it is ready; must stay under 25
-    recommend_worker_memory           memory of a further model worker that no other process shares, MB; must stay under 150
-    recommend_saturation_one_process  requests per second of eight clients without model workers
-    recommend_cpu_one_process         processor time per request without model workers, ms
+    recommend_worker_memory           proportional memory (PSS) of one of two workers, MB; must stay under 350
+    recommend_saturation_two_workers  requests per second of eight clients with two workers
+    recommend_cpu_two_workers         requests per processor second of two workers, in units of one worker's; at least 0.9
     recommend_store_down_p99          one client while Redis does not respond, users whose state is cached, ms; must stay
                                       under 100
     recommend_store_down_events_p99   `POST /events` meanwhile, ms; must stay under 100
@@ -54,7 +54,6 @@ from config import settings
 from config.bind_address import free_port
 from research.result import Result, result_with_limit
 from research.serving import ranking_latency, recall_latency, synthetic_release
-from serving.workers import release_workers
 from tests.support import background, recommender_service, valkey
 from tests.support.recommender_service import Service
 
@@ -63,6 +62,7 @@ SMALL, LARGE = 50_000, 1_000_000
 WARM_UP_REQUESTS = 40
 REQUESTS_PER_SECOND, CLIENTS = 20.0, 8
 FLOOR_CALLS = 300
+WORKER = "_bentoml_impl.worker.service"
 EMPTY_SERVICE = "research.serving.empty_service:Empty"
 RANKER = synthetic_release.RANKER
 # The feature log's sampling share in the cluster profile.
@@ -80,28 +80,31 @@ def run(requests: int) -> list[Result]:
         crowd = run_load(service, next(firsts), requests, "--clients", str(CLIENTS))
         saturation = requests / crowd["wall_s"]
         loaded = _run_at_rate(service, next(firsts), requests, 0.8 * saturation)
-        memory_mb, start_s = _worker_memory_mb(service), service.start_s
+        start_s = service.start_s
         floor_ms = _redis_floor_ms(redis_port)
         outage, reports_s = _run_without_store(service, redis_port, next(firsts), requests)
-    with serve_release(SMALL, "small", model_workers=0) as (service, _):
+    with serve_release(SMALL, "small", workers=2) as (service, _):
         run_load(service, 0, WARM_UP_REQUESTS)
-        one_process = run_load(service, next(firsts), requests, "--clients", str(CLIENTS))
+        two = run_load(service, next(firsts), requests, "--clients", str(CLIENTS))
+        memory_mb = _worker_memory_mb(service)
     floor_ms += _empty_call_ms() + recall_latency.floor_ms(SMALL, "small") + ranking_latency.floor_ms(RANKER)
     p50_ms = _quantile_ms(alone, 0.5)
     return [
         result_with_limit("recommend_p50", "ms", p50_ms, 18),
         Result.from_values("recommend_p50_floor", "ms", floor_ms),
-        Result.from_values("recommend_p50_over_floor", "times", p50_ms / floor_ms),
+        result_with_limit("recommend_p50_over_floor", "times", p50_ms / floor_ms, 1.7),
         result_with_limit("recommend_20rps_p99", "ms", _quantile_ms(clocked, 0.99), 45),
-        Result.from_values("recommend_saturation", "requests/s", saturation, "required", 80),
+        Result.from_values("recommend_saturation", "requests/s", saturation),
         result_with_limit("recommend_80_percent_p99", "ms", _quantile_ms(loaded, 0.99), 150),
         result_with_limit("recommend_cpu", "ms", crowd["service_cpu_s"] / requests * 1000, 20),
         Result.from_values("recommend_client_cpu", "cores", crowd["cpu_s"] / crowd["wall_s"]),
         result_with_limit("recommend_outside", "of the request", _share_outside_models(alone), 0.35),
         result_with_limit("recommend_ready", "s", start_s, 25),
-        result_with_limit("recommend_worker_memory", "MB", memory_mb, 150),
-        Result.from_values("recommend_saturation_one_process", "requests/s", requests / one_process["wall_s"]),
-        Result.from_values("recommend_cpu_one_process", "ms", one_process["service_cpu_s"] / requests * 1000),
+        result_with_limit("recommend_worker_memory", "MB", memory_mb, 350),
+        Result.from_values("recommend_saturation_two_workers", "requests/s", requests / two["wall_s"]),
+        Result.from_values(
+            *("recommend_cpu_two_workers", "of one", crowd["service_cpu_s"] / two["service_cpu_s"], "required", 0.9)
+        ),
         result_with_limit("recommend_store_down_p99", "ms", _quantile_ms(outage, 0.99), 100),
         result_with_limit("recommend_store_down_events_p99", "ms", float(np.quantile(reports_s, 0.99)) * 1000, 100),
     ]
@@ -118,21 +121,18 @@ def run_1m(requests: int) -> list[Result]:
 
 
 @contextmanager
-def serve_release(
-    tracks: int, recipe: str, users: int = USERS, model_workers: int | None = None
-) -> Iterator[tuple[Service, int]]:
+def serve_release(tracks: int, recipe: str, users: int = USERS, workers: int = 1) -> Iterator[tuple[Service, int]]:
     """Run a service over a synthetic release of `tracks` tracks, with Redis and users `u000000` and on.
 
     Args:
         tracks: Size of the catalog.
         recipe: Size of the models.
         users: Number of users.
-        model_workers: Processes that run the models; None: one per core, 0: the service's own process.
+        workers: Processes of the service.
 
     Yields:
         The service, and the port of its Redis.
     """
-    workers = (os.cpu_count() or 1) if model_workers is None else model_workers
 
     def prepare(home: Path) -> date:
         synthetic_release.write_release(home, tracks, recipe)
@@ -148,7 +148,7 @@ def serve_release(
             prepare,
             "/readyz",
             SEGUE_FEATURE_LOG_SHARE=FEATURE_LOG_SHARE,
-            SEGUE_MODEL_WORKERS=str(workers),
+            SEGUE_WORKERS=str(workers),
         ) as service,
     ):
         yield service, server.port
@@ -161,11 +161,9 @@ def run_load(service: Service, first: int, count: int, *options: str) -> dict[st
         RuntimeError: A response does not have status 200.
     """
     command = [sys.executable, "-m", "research.serving.load_client", str(service.port), str(first), str(count)]
-    before_s = _processor_s(service)
+    before_s = processor_s(service)
     done = subprocess.run([*command, *options], stdout=subprocess.PIPE, text=True, check=True, cwd=settings.ROOT)
-    load: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) | {
-        "service_cpu_s": _processor_s(service) - before_s
-    }
+    load: dict[str, Any] = json.loads(done.stdout.splitlines()[-1]) | {"service_cpu_s": processor_s(service) - before_s}
     wrong = {status: load["status"].count(status) for status in set(load["status"]) - {200}}
     if wrong:
         raise RuntimeError(f"some of {count} requests failed, by status: {wrong}")
@@ -213,10 +211,9 @@ def _report_events(port: int, user_ids: Sequence[str]) -> list[float]:
 
 
 def _worker_memory_mb(service: Service) -> float:
-    """Return the unshared memory of the largest model worker; the first process, which has loaded the release, is none."""
-    models = [one for one in service.process.members() if release_workers.PROCESS in one.cmdline()]
-    (first,) = [one for one in models if one.parent() not in models]
-    return max(one.memory_full_info().uss for one in models if one != first) / 1e6
+    """Return the proportional memory of the largest worker; what workers share is divided among them."""
+    workers = [one for one in service.process.members() if WORKER in one.cmdline()]
+    return max(one.memory_full_info().pss for one in workers) / 1e6
 
 
 def _redis_floor_ms(port: int) -> float:
@@ -261,7 +258,7 @@ def _p50_ms(calls: Sequence[Callable[[], None]]) -> float:
     return statistics.median(seconds) * 1000
 
 
-def _processor_s(service: Service) -> float:
+def processor_s(service: Service) -> float:
     """Return the processor seconds that the living processes of the service have used, user and system."""
     times = [process.cpu_times() for process in service.process.members()]
     return sum(one.user + one.system for one in times)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import feast
@@ -11,13 +14,12 @@ from tqdm import tqdm
 
 from sequences.online.batch_rows import EncodedRow
 from sequences.online.codec import StoredValue
-from sequences.online.materialization_state import MaterializationState, row_digest
-from sequences.online.store_rows import write_rows
+from sequences.online.store_rows import OnlineRowReader, stored_users, write_rows
 
 MAX_WRITE_BYTES = 4 << 20
-"""Size of a write transaction. SQLite has one writer: this size delays a live event by some tens of milliseconds."""
-MAX_EMPTIED_ROWS = 500
-"""Rows that are emptied in one transaction, for the same reason."""
+"""Size of a write transaction."""
+USERS_PER_READ = 500
+"""Users whose stored rows are compared together."""
 
 
 class BatchWriter:
@@ -25,15 +27,21 @@ class BatchWriter:
 
     Args:
         store: The Feast store.
-        state: Digests of the stored rows.
+        views: Names of the views that are written.
+        row_time: Time of the rows.
         bar: Progress bar of written rows.
 
     Attributes:
         written: view ▸ number of rows written or emptied.
     """
 
-    def __init__(self, store: feast.FeatureStore, state: MaterializationState, bar: tqdm[Any]) -> None:
-        self._store, self._state, self._bar = store, state, bar
+    def __init__(self, store: feast.FeatureStore, views: Sequence[str], row_time: datetime, bar: tqdm[Any]) -> None:
+        self._store, self._row_time, self._bar = store, row_time, bar
+        self._views = {name: store.get_feature_view(name) for name in views}
+        self._readers = {
+            name: OnlineRowReader(store, {view: [feature.name for feature in view.features]})
+            for name, view in self._views.items()
+        }
         self.written: Counter[str] = Counter()
 
     def write_range(self, view: str, rows: Sequence[EncodedRow], after: str, to: str | None) -> None:
@@ -45,51 +53,42 @@ class BatchWriter:
             after: Lower bound of the ids, exclusive.
             to: Upper bound, inclusive; None: no bound.
         """
-        digests = {user: row_digest(values) for user, values in rows}
-        changed, gone = self._state.diff_rows(view, digests, after, to)
-        self._write(view, rows, digests, changed, gone)
+        users, end = self._stored_users, None if to is None else bisect_right(self._stored_users, to)
+        stored = users[bisect_right(users, after) : end]
+        self.write_users(view, rows, list(dict.fromkeys([*(user for user, _ in rows), *stored])))
 
     def write_users(self, view: str, rows: Sequence[EncodedRow], users: Sequence[str]) -> None:
         """Write the rows of these users; those without a row get an empty one."""
-        digests = {user: row_digest(values) for user, values in rows}
-        stored = self._state.read_digests(view, users)
-        changed = [user for user in digests if digests[user] != stored.get(user)]
-        self._write(view, rows, digests, changed, sorted(stored.keys() - digests.keys()))
+        values_of = dict(rows)
+        for first in range(0, len(users), USERS_PER_READ):
+            some = users[first : first + USERS_PER_READ]
+            stored = zip(some, self._readers[view].read(some), strict=True)
+            before = {user: row[view].values for user, row in stored}
+            empty = [user for user in some if user not in values_of and any(before[user].values())]
+            changed = [
+                (user, values_of[user]) for user in some if user in values_of and values_of[user] != before[user]
+            ]
+            no_values = dict.fromkeys((feature.name for feature in self._views[view].features), b"")
+            self.write(view, [*changed, *((user, no_values) for user in empty)])
 
-    def _write(
-        self,
-        view: str,
-        rows: Sequence[EncodedRow],
-        digests: Mapping[str, bytes],
-        changed: Sequence[str],
-        gone: Sequence[str],
-    ) -> None:
-        stored_view, time, values_of = self._store.get_feature_view(view), self._state.row_time, dict(rows)
-        for users in _batches(changed, values_of):
-            write_rows(self._store, stored_view, [(user, _stored_values(values_of[user]), time) for user in users])
-            self._state.record_written(view, [(user, digests[user]) for user in users])
-        empty_row = {feature.name: StoredValue(b"") for feature in stored_view.features}
-        for first in range(0, len(gone), MAX_EMPTIED_ROWS):
-            users = list(gone[first : first + MAX_EMPTIED_ROWS])
-            write_rows(self._store, stored_view, [(user, empty_row, time) for user in users])
-            self._state.record_emptied(view, users)
-        count = len(changed) + len(gone)
-        self.written[view] += count
-        self._bar.update(count)
+    def write(self, view: str, rows: Iterable[EncodedRow]) -> None:
+        """Write these rows."""
+        batch: list[tuple[str, Mapping[str, Any], datetime]] = []
+        size = 0
+        for user, values in rows:
+            batch.append((user, {name: StoredValue(value) for name, value in values.items()}, self._row_time))
+            size += sum(map(len, values.values()))
+            if size >= MAX_WRITE_BYTES:
+                self._write(view, batch)
+                batch, size = [], 0
+        if batch:
+            self._write(view, batch)
 
+    def _write(self, view: str, batch: Sequence[tuple[str, Mapping[str, Any], datetime]]) -> None:
+        write_rows(self._store, self._views[view], batch)
+        self.written[view] += len(batch)
+        self._bar.update(len(batch))
 
-def _batches(users: Iterable[str], values_of: Mapping[str, Mapping[str, bytes]]) -> Iterator[list[str]]:
-    batch: list[str] = []
-    size = 0
-    for user in users:
-        batch.append(user)
-        size += sum(map(len, values_of[user].values()))
-        if size >= MAX_WRITE_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def _stored_values(values: Mapping[str, bytes]) -> dict[str, Any]:
-    return {name: StoredValue(value) for name, value in values.items()}
+    @cached_property
+    def _stored_users(self) -> list[str]:
+        return sorted(stored_users(self._store, list(self._views.values())))

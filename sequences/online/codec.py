@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
+from feast.protos.feast.types.Value_pb2 import Value
 from numpy.typing import NDArray
 
 from sequences.views import Kind
@@ -25,7 +25,6 @@ VALUE_FIELDS: dict[Kind, str] = {
     "order": "int64_list_val",
     "ratio": "float_list_val",
 }
-LIST_MESSAGES: dict[Kind, Any] = {"string": StringList, "time": Int64List, "order": Int64List, "ratio": FloatList}
 LIST_FIELDS = frozenset(VALUE_FIELDS.values())
 LENGTH_DELIMITED = 2
 VARINT_BYTES = 10
@@ -90,20 +89,16 @@ class LazyColumn(Sequence[Any]):
 
 def decode_values(encoded: bytes | None) -> list[Any]:
     """The values of a stored list, or the single value of a scalar feature; empty if nothing is stored."""
-    if not encoded:
-        return []
-    value = Value.FromString(encoded)
+    return value_list(Value.FromString(encoded)) if encoded else []
+
+
+def value_list(value: Value) -> list[Any]:
+    """The values of a list, or the single value of a scalar feature; empty without a value."""
     field = value.WhichOneof("val")
     if field is None:
         return []
     content = getattr(value, field)
     return content.val[:] if field in LIST_FIELDS else [content]
-
-
-def encode_list(kind: Kind, values: Sequence[Any]) -> bytes:
-    """The encoded `Value` of a list."""
-    elements = LIST_MESSAGES[kind](val=values).SerializeToString()
-    return b"".join((_FIELD_TAGS[kind], _encode_varint(len(elements)), elements))
 
 
 class EncodedColumn:
@@ -133,13 +128,13 @@ class EncodedColumn:
 
 
 def append_lists(
-    kinds: Mapping[str, Kind], stored: Mapping[str, bytes], added: Mapping[str, bytes], length: int
+    kinds: Mapping[str, Kind], stored: Mapping[str, bytes | None], added: Mapping[str, bytes], length: int
 ) -> dict[str, bytes]:
     """The last `length` elements of two rows of lists, one after the other, without decoding the elements.
 
     Args:
         kinds: attribute ▸ kind, at least one of them not `string`.
-        stored: attribute ▸ encoded list.
+        stored: attribute ▸ encoded list; None if nothing is stored.
         added: attribute ▸ encoded list of the elements that follow.
         length: Maximum number of elements.
     """
@@ -160,8 +155,8 @@ def _encode_elements(kind: Kind, elements: bytes | memoryview) -> bytes:
     return b"".join((_FIELD_TAGS[kind], _encode_varint(len(packed) + len(elements)), packed, elements))
 
 
-def _elements(kind: Kind, encoded: bytes) -> bytes:
-    """The elements of an encoded list: the inverse of `_encode_elements`."""
+def _elements(kind: Kind, encoded: bytes | None) -> bytes:
+    """The elements of an encoded list: the inverse of `_encode_elements`; none if nothing is stored."""
     if not encoded:
         return b""
     _, begin = _decode_varint(encoded, len(_FIELD_TAGS[kind]))

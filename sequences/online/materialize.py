@@ -1,10 +1,10 @@
 """`python -m sequences.online.materialize --as-of 2025-06-01`: write every user's batch features to the online store.
 
 Materializes the newest L events of each user, read directly from the event table, and the newest profile. Of a large mart
-a run reads what was published since the previous one (`sequences/online/changed_users.py`). After an interrupted run, a change
-of the views or a build from all events it reads everything, but writes only rows that differ
-(`sequences/online/materialization_state.py`). A date before the last materialized one is ignored unless `--force` is given,
-which writes all rows again.
+a run reads what was published since the previous one (`sequences/online/changed_users.py`). With `--force`, and after an
+interrupted run, a change of the views, a build from all events or a write of others, it reads everything. Only rows that differ
+are written. A date before the last materialized one is ignored unless `--force` is given.
+
 
 Rows of the batch part, computed from a mart: all of them, or those that changed since the previous run.
 """
@@ -13,29 +13,34 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import feast
 from tqdm import tqdm
 
 from config import settings
+from event_store.store import StoreUnavailable
 from sequences.feast_store import create_missing_tables, local_marts_folder, open_store
 from sequences.online.batch_rows import EncodedRow, UserChunk, encode_batch_rows
 from sequences.online.batch_writer import BatchWriter
 from sequences.online.changed_users import ChangedMart, MartSource, Source, definition_hash, find_later_users
 from sequences.online.codec import append_lists
 from sequences.online.materialization_state import (
-    MaterializationState,
-    digests_file,
-    materialization_lock,
+    StoreContent,
+    earlier_position,
+    lock_of,
+    materialized_position,
+    read_content,
     record_materialization,
-    row_digest,
+    write_content,
 )
 from sequences.online.store_rows import OnlineRowReader, to_int_value
 from sequences.views import SEQUENCE_VIEWS, SequenceView
@@ -49,66 +54,74 @@ APPENDED_EVENTS_PER_CHUNK = 16_384
 """Small, because the stored rows of all users of a chunk are read, which are much larger than the new events."""
 FILE_OF_ROWS = "rows.parquet"
 
+logger = logging.getLogger(__name__)
+
 
 def materialize(
     store: feast.FeatureStore,
     as_of: date,
     marts_folder: Path,
-    state_file: Path,
     views: Sequence[SequenceView] = tuple(SEQUENCE_VIEWS.values()),
     *,
     is_forced: bool = False,
 ) -> dict[str, int] | None:
     """Write the features known before midnight UTC of `as_of` to the online store.
 
+    A concurrent run for the same store waits.
+
     Args:
         store: The Feast store.
         as_of: Day to materialize.
         marts_folder: Local folder of the marts.
-        state_file: Database of digests (`digests_file`); a concurrent run with the same file waits.
         views: Sequence views to materialize.
-        is_forced: Write all rows, also of an earlier day, which sets the store back.
+        is_forced: Read everything, also of an earlier day, which sets the store back.
 
     Returns:
         view ▸ number of rows written; None if the store already has a later day and `is_forced` is False.
     """
-    with materialization_lock(state_file):
-        return _materialize(store, as_of, marts_folder, state_file, views, is_forced)
+    with lock_of(store):
+        create_missing_tables(store)
+        before = read_content(store)
+        if not is_forced and before.as_of is not None and as_of < date.fromisoformat(before.as_of):
+            return None
+        return _materialize(store, as_of, marts_folder, views, before, is_forced)
 
 
 def _materialize(
     store: feast.FeatureStore,
     as_of: date,
     marts_folder: Path,
-    state_file: Path,
     views: Sequence[SequenceView],
+    before: StoreContent,
     is_forced: bool,
-) -> dict[str, int] | None:
-    midnight = datetime(as_of.year, as_of.month, as_of.day)
-    create_missing_tables(store)
-    state = MaterializationState(state_file, store)
+) -> dict[str, int]:
+    online: Any = store._get_provider().online_store
     try:
-        if not is_forced and state.as_of is not None and as_of < state.as_of:
-            return None
-        if is_forced:
-            state.distrust_rows()
-        definition = definition_hash(store, views, [PROFILE])
-        previous = Source.from_json(state.take_source())
-        known = previous.marts if previous and previous.definition == definition else {}
-        with tqdm(desc="rows", unit="row") as bar:
-            writer = BatchWriter(store, state, bar)
-            sources = [
-                _write_mart(part, marts_folder, known.get(part.mart))
-                for part in (
-                    EventRows(store, state, writer, views, midnight),
-                    ProfileRows(store, writer, PROFILE, midnight),
-                )
-            ]
-        marts = {name: source for name, source in sources if source is not None}
-        state.finish(as_of, Source(definition, marts).to_json())
-    finally:
-        state.close()
-    return {name: writer.written[name] for name in (*(view.name for view in views), PROFILE)}
+        if before.position:
+            # Those of the previous run, so that no request reads the rows before it and the events after this.
+            online.events.remove(before.position)
+        position = materialized_position(online.events, as_of, marts_folder)
+    except StoreUnavailable as error:
+        logger.warning("requests read all events, because the position of these rows is not known: %s", error)
+        position = None
+    row_time = before.after(datetime.now(UTC))
+    # Until the run has finished, a user has the earlier rows or the new ones.
+    begun = StoreContent(row_time.isoformat(), earlier_position(before.position, position), before.as_of)
+    write_content(store, begun)
+    midnight = datetime(as_of.year, as_of.month, as_of.day)
+    definition = definition_hash(store, views, [PROFILE])
+    previous = None if is_forced else Source.from_json(before.source)
+    known = previous.marts if previous and previous.definition == definition else {}
+    names = [*(view.name for view in views), PROFILE]
+    with tqdm(desc="rows", unit="row") as bar:
+        writer = BatchWriter(store, names, row_time, bar)
+        parts = (EventRows(store, writer, views, midnight), ProfileRows(store, writer, PROFILE, midnight))
+        sources = [_write_mart(part, marts_folder, known.get(part.mart)) for part in parts]
+    marts = {name: source for name, source in sources if source is not None}
+    if read_content(store) == begun:  # no one else has written rows meanwhile
+        source = Source(definition, marts).to_json()
+        write_content(store, StoreContent(begun.row_time, position, as_of.isoformat(), source))
+    return {name: writer.written[name] for name in names}
 
 
 def _write_mart(
@@ -142,19 +155,17 @@ def main() -> int:
         "--as-of", required=True, type=date.fromisoformat, help="YYYY-MM-DD: write the features known before this day"
     )
     parser.add_argument(
-        "--force", action="store_true", help="write all rows again, also of an earlier day, which sets the store back"
+        "--force", action="store_true", help="read everything, also of an earlier day, which sets the store back"
     )
     arguments = parser.parse_args()
     folder = settings.load_settings().feast
     try:
-        store = open_store()
-        state_file = digests_file(folder, store.config.online_store.type)
         marts = local_marts_folder(are_changes_applied=False)
-        written = materialize(store, arguments.as_of, marts, state_file, is_forced=arguments.force)
+        written = materialize(open_store(), arguments.as_of, marts, is_forced=arguments.force)
     except sqlite3.DatabaseError as error:
         print(
-            f"error: the online store in {folder} is damaged or locked ({error}); stop the recommender and rebuild the store: "
-            "python -m local.environment python -m sequences.online.rebuild",
+            f"error: the online store in {folder} is damaged or locked ({error}); if it is damaged, stop the recommender, delete "
+            f"{folder}/online.db*, and run this again",
             file=sys.stderr,
         )
         return 1
@@ -171,7 +182,6 @@ class EventRows:
 
     Args:
         store: The Feast store.
-        state: Digests of the stored rows.
         writer: Writes the rows.
         views: The views.
         midnight: Events known before it are used (naive UTC).
@@ -182,13 +192,14 @@ class EventRows:
     def __init__(
         self,
         store: feast.FeatureStore,
-        state: MaterializationState,
         writer: BatchWriter,
         views: Sequence[SequenceView],
         midnight: datetime,
     ) -> None:
-        self._state, self._writer, self._views, self.limit = state, writer, views, midnight
-        self._reader = OnlineRowReader(store, {view.name: view.attribute_names for view in views})
+        self._writer, self._views, self.limit = writer, views, midnight
+        self._reader = OnlineRowReader(
+            store, {store.get_feature_view(view.name): view.attribute_names for view in views}
+        )
 
     def write_all(self, path: Path) -> None:
         """Write the rows of all users."""
@@ -205,7 +216,7 @@ class EventRows:
         if changes.appended_users():
             changes.write_appended(folder / FILE_OF_ROWS)
             for chunk in encode_batch_rows(folder / FILE_OF_ROWS, self._views, self.limit, APPENDED_EVENTS_PER_CHUNK):
-                changes.add_late(self._append(chunk))
+                self._append(chunk)
         after = ""
         if late := changes.late_users():
             changes.write_late(folder / FILE_OF_ROWS)
@@ -217,26 +228,19 @@ class EventRows:
         for view in self._views:
             self._writer.write_users(view.name, [], [user for user in late if user > after])
 
-    def _append(self, chunk: UserChunk) -> list[str]:
-        """Append the events of a chunk to the stored rows; returns users whose stored rows are not those that were written."""
+    def _append(self, chunk: UserChunk) -> None:
+        """Append the events of a chunk to the stored rows."""
         users = sorted({user for rows in chunk.rows.values() for user, _ in rows})
         stored = dict(zip(users, self._reader.read(users), strict=True))
-        digests = {view.name: self._state.read_digests(view.name, users) for view in self._views}
-        replaced = set()
         for view in self._views:
             kinds = {attribute.name: attribute.kind for attribute in view.attributes}
-            rows: list[EncodedRow] = []
-            for user, added in chunk.rows[view.name]:
-                digest = digests[view.name].get(user)
-                values = {name: stored[user][view.name].values.get(name) or b"" for name in kinds}
-                if digest is None:
-                    rows.append((user, added))
-                elif row_digest(values) == digest:
-                    rows.append((user, append_lists(kinds, values, added, view.length)))
-                else:
-                    replaced.add(user)
-            self._writer.write_users(view.name, rows, [user for user, _ in rows])
-        return sorted(replaced)
+            self._writer.write(
+                view.name,
+                [
+                    (user, append_lists(kinds, stored[user][view.name].values, added, view.length))
+                    for user, added in chunk.rows[view.name]
+                ],
+            )
 
 
 class ProfileRows:

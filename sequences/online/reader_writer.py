@@ -1,195 +1,112 @@
-"""Online reader and writer of sequence views: one writer per user, and a reader that merges batch and live parts.
+"""Online reader of all features of a user: the materialized rows, and the events that the event store has beyond them.
 
-    writer = OnlineWriter(open_store(), duration_of)      # duration_of(track_id) -> ms or None
-    writer.apply(user_id, contract_rows)                  # visible to the next read when it returns
-    OnlineReader(open_store()).read(user_id)              # {view: {attribute: list}}
-
-Give each its own store: a SQLite store has one connection, and the reader must not wait for the writer. Both are
-thread-safe. All events of a user go to one process (with a broker: the owner of the partition), which is the user's writer.
-A writer that was delayed while another took over cannot overwrite newer rows in Redis: its write is rejected, and it reads
-the row again.
+OnlineReader(open_store()).read(user_id)              # {view: {attribute: list}}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
-from threading import Lock
 from typing import Any
 
 import feast
 
-from sequences import behaviours
-from sequences.online import live_events
+from event_store.store import EventStore, Position, StoreUnavailable, UserEvents
 from sequences.online.codec import LazyColumn, decode_values
-from sequences.online.store_rows import STORE_MARKER_USER, OnlineRow, OnlineRowReader, compare_and_set_rows
-from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.online.live_events import live_events, merge_parts
+from sequences.online.materialization_state import STATE_FEATURES, STATE_VIEW, position_of
+from sequences.online.store_rows import STATE_USER, OnlineRow, OnlineRowReader
+from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
-LOCK_STRIPES = 256
-MAX_WRITE_ATTEMPTS = 10
-MIN_TIMESTAMP_STEP = timedelta(milliseconds=1)
-"""Minimum increment of a row's time, larger than the resolution of Redis. (SQLite stores seconds and accepts all writes.)"""
+NO_POSITION = Position("", 0)
 
 
-class WriteConflict(RuntimeError):
-    """Another process keeps writing the same users' rows; applying the events again is safe."""
+class UserFeatures(dict[str, Mapping[str, Sequence[Any]]]):
+    """The features of a user as view ▸ attribute ▸ list.
+
+    Sequences are oldest first. `user_profile` has one value per list, or none for a user without a profile. All lists of an unknown
+    user are empty. Lists are decoded on first access.
+
+    Attributes:
+        version: Equal for reads with equal features.
+        applied: The user's events of the event store up to here are in the features.
+        events_error: Why the event store could not be read, so that the features are the materialized ones; None: it was read.
+    """
+
+    version: Hashable = None
+    applied: Position = NO_POSITION
+    events_error: StoreUnavailable | None = None
 
 
-class OnlineWriter:
-    """Writer of users' live parts, which contain the events that the batch parts lack.
-
-    A row's timestamp is its apply time, strictly increasing per user, never an event time: a store may silently drop a
-    write that is not newer than the stored row, and late events are not newer.
+class OnlineReader:
+    """Reader of all features of a user, with one read of the online store and one of the event store; thread-safe.
 
     Args:
         store: The Feast store.
-        duration_of: track_id ▸ length in ms, None if unknown.
+        events: The event store; default: that of the Feast store.
         views: The sequence views.
     """
 
     def __init__(
         self,
         store: feast.FeatureStore,
-        duration_of: Callable[[str], int | None],
+        events: EventStore | None = None,
         views: Mapping[str, SequenceView] = SEQUENCE_VIEWS,
     ) -> None:
-        self._store = store
-        self._duration_of = duration_of
-        self._views = tuple(views.values())
-        self._view = store.get_feature_view(LIVE_SOURCE)
-        self._live = OnlineRowReader(store, {LIVE_SOURCE: live_events.LIVE_FEATURES})
-        self._batch = OnlineRowReader(
-            store, {view.name: [attribute.name for attribute in SORT_KEY_ATTRIBUTES] for view in self._views}
-        )
-        self._behaviours = behaviours.load_behaviours()
-        self._stripe_locks = [Lock() for _ in range(LOCK_STRIPES)]
-
-    def apply(self, user_id: str, events: Iterable[Mapping[str, Any]]) -> int:
-        """Merge contract rows into the user's live part; returns the number of new events.
-
-        Idempotent and order-independent: duplicates (by `event_id`), late and out-of-order events are allowed.
-
-        Raises:
-            BehaviourError, LiveEventError: A row is invalid; nothing was applied.
-            WriteConflict: Another process keeps writing the user's row.
-        """
-        return self.apply_batch({user_id: events})
-
-    def apply_batch(self, events_of: Mapping[str, Iterable[Mapping[str, Any]]]) -> int:
-        """`apply` for several users (user_id ▸ rows), with one read and one write of the store."""
-        new_of: dict[str, list[live_events.Event]] = {}
-        for user_id, rows in events_of.items():
-            events = [live_events.to_live_event(row, self._behaviours, self._duration_of) for row in rows]
-            if new := [event for event in events if event is not None]:
-                new_of[user_id] = new
-        if not new_of:
-            return 0
-        with ExitStack() as locks:
-            # Locked in a fixed order to avoid deadlocks.
-            for stripe in sorted({hash(user_id) % LOCK_STRIPES for user_id in new_of}):
-                locks.enter_context(self._stripe_locks[stripe])
-            return self._apply(new_of)
-
-    def _apply(self, new_of: Mapping[str, list[live_events.Event]]) -> int:
-        count, remaining = 0, new_of
-        for _ in range(MAX_WRITE_ATTEMPTS):
-            new_counts, conflicts = self._attempt_write(remaining)
-            count += sum(new for user, new in new_counts.items() if user not in conflicts)
-            remaining = {user: remaining[user] for user in conflicts}
-            if not remaining:
-                return count
-        raise WriteConflict(
-            f"another process keeps writing the rows of {len(remaining)} of {len(new_of)} users; stop it, because a user must have "
-            "only one writer"
-        )
-
-    def _attempt_write(self, new_of: Mapping[str, list[live_events.Event]]) -> tuple[dict[str, int], list[str]]:
-        """(user ▸ number of new events, users whose row was changed concurrently)."""
-        users = list(new_of)
-        *rows, marker = [row[LIVE_SOURCE] for row in self._live.read([*users, STORE_MARKER_USER])]
-        # Rows older than the last materialization: the batch part may cover some of their events.
-        outdated = [
-            user for user, row in zip(users, rows, strict=True) if _is_before(row.written_at, marker.written_at)
-        ]
-        batch_of = self._batch_parts(outdated)
-        new_counts, changed = {}, []
-        for user, row in zip(users, rows, strict=True):
-            new_counts[user], values = self._merge_row(row, new_of[user], batch_of.get(user))
-            if values is not None:
-                changed.append((user, values, _next_apply_time(row.written_at), row.written_at))
-        return new_counts, compare_and_set_rows(self._store, self._view, changed) if changed else []
-
-    def _merge_row(
-        self, row: OnlineRow, new: Sequence[live_events.Event], batch: Mapping[str, Mapping[str, LazyColumn]] | None
-    ) -> tuple[int, live_events.StoredValues | None]:
-        """(number of new events, the user's new row; None if it is unchanged)."""
-        if batch is None and (values := live_events.append_events(row, new, self._views)) is not None:
-            return len(new), values
-        stored = live_events.decode_live_events(row)
-        fresh = {event["event_id"] for event in new} - {event["event_id"] for event in stored}
-        events = live_events.apply_events(stored, new, self._views)
-        if batch is not None:
-            events = live_events.select_uncovered(events, batch, self._views)
-        return len(fresh), live_events.encode_live_row(events) if fresh or len(events) != len(stored) else None
-
-    def _batch_parts(self, users: Sequence[str]) -> dict[str, dict[str, dict[str, LazyColumn]]]:
-        if not users:
-            return {}
-        rows = self._batch.read(users)
-        return {
-            user: {view: _lazy_columns(part) for view, part in parts.items()}
-            for user, parts in zip(users, rows, strict=True)
-        }
-
-
-class OnlineReader:
-    """Reader of all features of a user, with one read of the online store."""
-
-    def __init__(self, store: feast.FeatureStore, views: Mapping[str, SequenceView] = SEQUENCE_VIEWS) -> None:
-        self._store = store
-        self._views = views
-        self._rows = self._open_service_rows()
+        self._store, self._events, self._views = store, events, views
+        self._open_rows()
 
     def refresh(self) -> None:
         """Reload the registry after `feast apply`; reads never wait for the registry."""
         self._store.refresh_registry()
-        self._rows = self._open_service_rows()
+        self._open_rows()
 
-    def read(self, user_id: str) -> dict[str, Mapping[str, Sequence[Any]]]:
-        """All views of the feature service as view ▸ attribute ▸ list, equal to the offline store at the current time.
-
-        Sequences are oldest first. `user_profile` has one value per list, or none for a user without a profile. All
-        lists of an unknown user are empty. Lists are decoded on first access (`LazyColumn`).
-        """
-        row = self._rows.read([user_id])[0]
-        features: dict[str, Mapping[str, Sequence[Any]]] = {
-            view: _lazy_columns(part) for view, part in row.items() if view != LIVE_SOURCE
-        }
-        events = live_events.decode_live_events(row[LIVE_SOURCE])
-        for name, view in self._views.items():
-            features[name] = live_events.merge_parts(view, features[name], events)
+    def read(self, user_id: str) -> UserFeatures:
+        """All views of the feature service, equal to the offline store at the current time."""
+        state, row = self._rows.read([STATE_USER, user_id])
+        position = position_of({name: decode_values(value) for name, value in state[STATE_VIEW.name].values.items()})
+        try:
+            found, error = self._open_events().of_user(user_id, position), None
+        except StoreUnavailable as unavailable:
+            found, error = UserEvents(NO_POSITION.store, 0), unavailable
+        features = self._merge({view: _lazy_columns(row[view]) for view in self._names}, found)
+        features.version = found.store, found.last_seq, tuple(row[view].version for view in self._names)
+        is_covered = position is not None and position.store == found.store
+        features.applied = Position(found.store, max(found.last_seq, position.seq if position and is_covered else 0))
+        features.events_error = error
         return features
 
-    def _open_service_rows(self) -> OnlineRowReader:
+    def read_events(self, user_id: str) -> UserFeatures:
+        """The views with the events of the event store alone, for when the online store does not respond.
+
+        Raises:
+            StoreUnavailable: The event store cannot be read.
+        """
+        found = self._open_events().of_user(user_id)
+        features = self._merge({view: {name: [] for name in names} for view, names in self._names.items()}, found)
+        features.version, features.applied = (found.store, found.last_seq, None), Position(found.store, found.last_seq)
+        return features
+
+    def _merge(self, batch: Mapping[str, Mapping[str, Sequence[Any]]], found: UserEvents) -> UserFeatures:
+        features, live = UserFeatures(batch), live_events(found)
+        for name, view in self._views.items():
+            features[name] = merge_parts(view, batch[name], live)
+        return features
+
+    def _open_events(self) -> EventStore:
+        if self._events is None:
+            online: Any = self._store._get_provider().online_store
+            self._events = online.events
+        return self._events
+
+    def _open_rows(self) -> None:
         projections = self._store.get_feature_service(FEATURE_SERVICE).feature_view_projections
-        features = {view.name: [feature.name for feature in view.features] for view in projections}
-        # The live part is read first: events that the writer removes because the batch part covers them are then in the
-        # batch part, which is read later.
-        return OnlineRowReader(self._store, {LIVE_SOURCE: live_events.LIVE_FEATURES, **features})
+        self._names = {view.name: [feature.name for feature in view.features] for view in projections}
+        # The state is read first: events that materialization moves to the rows meanwhile are then read twice.
+        views = {self._store.get_feature_view(view): names for view, names in self._names.items()}
+        self._rows = OnlineRowReader(self._store, {STATE_VIEW: STATE_FEATURES[:2], **views})
 
 
 def _lazy_columns(row: OnlineRow) -> dict[str, LazyColumn]:
     return {name: LazyColumn(partial(decode_values, value)) for name, value in row.values.items()}
-
-
-def _next_apply_time(previous: datetime | None) -> datetime:
-    now = datetime.now(UTC)
-    return now if previous is None else max(now, previous + MIN_TIMESTAMP_STEP)
-
-
-def _is_before(written_at: datetime | None, marker_at: datetime | None) -> bool:
-    # Equal times count as before, because SQLite stores whole seconds. A missing row has no events to check.
-    return written_at is not None and marker_at is not None and written_at <= marker_at

@@ -5,185 +5,121 @@ Independent of the meaning of features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from threading import Lock
+from datetime import datetime
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import feast
 from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.redis import RedisOnlineStoreConfig
 from feast.infra.online_stores.sqlite import _quote_id, _table_id
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList, Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from sequences.views import Kind
 
-STORE_MARKER_USER = ""
-"""Reserved user id of the row that identifies the store's content; real user ids are never empty."""
+STATE_USER = ""
+"""Reserved user id of the row with the state of materialization; real user ids are never empty."""
+KEY_VERSION = 3
+"""`entity_key_serialization_version` of feature_repo/feature_store.yaml."""
 
 
 @dataclass(frozen=True)
 class OnlineRow:
     """One user's row of one view."""
 
-    written_at: datetime | None  # None: never written
+    version: Hashable  # time of the write as the store keeps it; None: never written
     values: Mapping[str, bytes | None]  # feature ▸ stored bytes
 
 
 class OnlineRowReader:
-    """Reader of rows of several views with the minimum number of store calls; thread-safe.
+    """Reader of rows of several views with one call to the store; thread-safe.
 
     Args:
         store: The Feast store.
-        features: view ▸ features. Views are read in this order.
+        features: view ▸ features. Views are read in this order, those of a SQLite store at one moment.
     """
 
-    def __init__(self, store: feast.FeatureStore, features: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, store: feast.FeatureStore, features: Mapping[feast.FeatureView, Sequence[str]]) -> None:
         self._config = store.config
-        self._lock = _connection_lock(store)
         online: Any = store._get_provider().online_store
-        self._store = online
-        self._features = {store.get_feature_view(view): list(names) for view, names in features.items()}
+        self._store, self._is_redis = online, is_redis(store)
+        self._names = {view.name: list(names) for view, names in features.items()}
         # Feast's Redis store keeps all views of a user in one hash, which one command reads.
         self._fields = [
-            online._generate_hset_keys_for_features(view, list(names))[1]
-            for view, names in self._features.items()
-            if store.config.online_store.type == "redis"
+            field
+            for view, names in features.items()
+            for field in (online._generate_hset_keys_for_features(view, list(names))[1] if self._is_redis else ())
+        ]
+        # An expression has no declared type, so that Feast's converter is not called for every value.
+        self._selects = [
+            f"select {place}, entity_key, feature_name, value, event_ts + 0 from {_table(store, view)}"  # noqa: S608
+            for place, view in enumerate(features)
         ]
 
     def read(self, user_ids: Sequence[str]) -> list[dict[str, OnlineRow]]:
         """view ▸ row for each user, in the order of `user_ids`."""
         keys = [user_key(user_id) for user_id in user_ids]
-        with self._lock:
-            return self._read_hashes(keys) if self._fields else self._read_tables(keys)
+        return self._read_hashes(keys) if self._is_redis else self._read_tables(keys)
 
     def _read_hashes(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
-        fields = [field for view_fields in self._fields for field in view_fields]
         hashes = self._store._generate_redis_keys_for_entities(self._config, keys)
         rows = []
-        for values in self._store._read_hash_fields(self._config, [(name, fields) for name in hashes]):
+        for values in self._store._read_hash_fields(self._config, [(name, self._fields) for name in hashes]):
             row, place = {}, 0
-            for view, names in self._features.items():
-                written_at = values[place + len(names)]
-                row[view.name] = OnlineRow(
-                    Timestamp.FromString(written_at).ToDatetime(UTC) if written_at else None,
-                    dict(zip(names, values[place:], strict=False)),
-                )
+            for view, names in self._names.items():
+                row[view] = OnlineRow(values[place + len(names)], dict(zip(names, values[place:], strict=False)))
                 place += len(names) + 1
             rows.append(row)
         return rows
 
     def _read_tables(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         """Rows of a SQLite store, which has a table for each view. `online_read` would parse every value."""
-        connection, config = self._store._get_conn(self._config), self._config
-        version = config.entity_key_serialization_version
-        encoded_keys = [serialize_entity_key(key, entity_key_serialization_version=version) for key in keys]
-        rows: list[dict[str, OnlineRow]] = [{} for _ in keys]
-        for view, names in self._features.items():
-            table = _table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
-            # An expression has no declared type, so that Feast's converter is not called for every value.
-            found = connection.execute(
-                f"select entity_key, feature_name, value, event_ts + 0 from {_quote_id(table)}"  # noqa: S608
-                f" where entity_key in ({','.join('?' * len(encoded_keys))})",
-                encoded_keys,
-            )
-            values: dict[bytes, dict[str, bytes]] = {}
-            written_at: dict[bytes, int] = {}
-            for key, name, value, time in found:
-                values.setdefault(key, {})[name] = value
-                written_at[key] = time
-            for row, key in zip(rows, encoded_keys, strict=True):
-                stored = values.get(key, {})
-                time = datetime.fromtimestamp(written_at[key], UTC) if stored else None
-                row[view.name] = OnlineRow(time, {name: stored.get(name) for name in names})
+        encoded = [_encoded(key) for key in keys]
+        marks = ",".join(f"?{place + 1}" for place in range(len(keys)))
+        query = " union all ".join(f"{select} where entity_key in ({marks})" for select in self._selects)
+        values: dict[tuple[int, bytes], dict[str, bytes]] = {}
+        versions: dict[tuple[int, bytes], int] = {}
+        for place, key, name, value, time in self._store._get_conn(self._config).execute(query, encoded):
+            values.setdefault((place, key), {})[name] = value
+            versions[place, key] = time
+        rows = []
+        for key in encoded:
+            row = {}
+            for place, (view, names) in enumerate(self._names.items()):
+                stored = values.get((place, key), {})
+                row[view] = OnlineRow(versions.get((place, key)), {name: stored.get(name) for name in names})
+            rows.append(row)
         return rows
 
 
 def write_rows(
     store: feast.FeatureStore, view: feast.FeatureView, rows: Sequence[tuple[str, Mapping[str, Any], datetime]]
 ) -> None:
-    """Write rows of (user, feature ▸ value, row time): `FeatureStore.push` without a data frame."""
-    data: Any = [(user_key(user_id), values, time, time) for user_id, values, time in rows]
-    with _connection_lock(store):
-        store._get_provider().online_write_batch(store.config, view, data, None)
-
-
-def compare_and_set_rows(
-    store: feast.FeatureStore,
-    view: feast.FeatureView,
-    rows: Sequence[tuple[str, Mapping[str, Any], datetime, datetime | None]],
-) -> list[str]:
-    """Write rows whose stored version is unchanged (optimistic concurrency control); returns the conflicting users.
-
-    A conflicting row is not written: a delayed writer must not overwrite the row of its successor. SQLite does not check
-    versions, because only one process writes its file.
-
-    Args:
-        store: The Feast store.
-        view: The view of the rows.
-        rows: (user, feature ▸ value, new row time, row time of the version that the values were computed from). All
-            rows have the same features, in the same order.
-    """
-    if store.config.online_store.type != "redis":
-        write_rows(store, view, [(user_id, values, time) for user_id, values, time, _ in rows])
-        return []
+    """Write rows of (user, feature ▸ value, row time), as the pipeline does (`online_stores.SequenceStore.write_rows`)."""
+    data = [(user_key(user_id), values, time, time) for user_id, values, time in rows]
     online: Any = store._get_provider().online_store
-    names = online._generate_redis_keys_for_entities(store.config, [user_key(user_id) for user_id, *_ in rows])
-    *fields, time_field = map(_pack_string, online._generate_hset_keys_for_features(view, list(rows[0][1]))[1])
-    with online._get_client(store.config.online_store).pipeline(transaction=False) as commands:
-        for name, (_, values, time, before) in zip(names, rows, strict=True):
-            parts = [
-                _pack_string(b"" if before is None else _encode_time(before)),
-                time_field,
-                _pack_string(_encode_time(time)),
-            ]
-            for field, value in zip(fields, values.values(), strict=True):
-                parts += (field, _pack_string(value.SerializeToString()))
-            # One packed argument: the Redis client is slower with many arguments than packing them.
-            commands.eval(_COMPARE_AND_SET, 1, name, _ARRAY + len(parts).to_bytes(2, "big") + b"".join(parts))
-        written = commands.execute()
-    return [user_id for (user_id, *_), is_written in zip(rows, written, strict=True) if not is_written]
+    online.write_rows(store.config, view, data)
 
 
-_COMPARE_AND_SET = """
-local parts = cmsgpack.unpack(ARGV[1])
-if (redis.call('HGET', KEYS[1], parts[2]) or '') ~= parts[1] then return 0 end
-redis.call('HSET', KEYS[1], unpack(parts, 2))
-return 1
-"""
-_ARRAY, _STRING = b"\xdc", b"\xdb"
-"""MessagePack type bytes: array 16 and str 32."""
+def stored_users(store: feast.FeatureStore, views: Sequence[feast.FeatureView]) -> Iterator[str]:
+    """Ids of the users with a row in one of the views, in no order; Redis: of all users with a row."""
+    online: Any = store._get_provider().online_store
+    begin, project = len(_encoded(user_key(""))), store.config.project.encode()
+    if is_redis(store):
+        pattern = _encoded(user_key(""))[:-4] + b"*" + project  # without the length of the id
+        names = online._get_client(store.config.online_store).scan_iter(pattern, count=10_000)
+        keys = (name[: -len(project)] for name in names)
+    else:
+        query = " union ".join(f"select entity_key from {_table(store, view)}" for view in views)  # noqa: S608
+        keys = (key for (key,) in online._get_conn(store.config).execute(query))
+    yield from (user for user in (key[begin:].decode() for key in keys) if user != STATE_USER)
 
 
-def _pack_string(part: str | bytes) -> bytes:
-    encoded = part.encode() if isinstance(part, str) else part
-    return _STRING + len(encoded).to_bytes(4, "big") + encoded
-
-
-def _encode_time(time: datetime) -> bytes:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return bytes(timestamp.SerializeToString())
-
-
-def _connection_lock(store: feast.FeatureStore) -> AbstractContextManager[Any]:
-    """Lock of the store's connection; no-op except for SQLite.
-
-    Feast's SQLite store has one connection, which only one thread may use at a time: concurrent writers would commit each
-    other's partial transactions, and overlapping reads share one snapshot.
-    """
-    if store.config.online_store.type != "sqlite":
-        return nullcontext()
-    with _REGISTRY_LOCK:
-        return _CONNECTION_LOCKS.setdefault(store._get_provider().online_store, Lock())
-
-
-_REGISTRY_LOCK = Lock()
-_CONNECTION_LOCKS: WeakKeyDictionary[Any, Lock] = WeakKeyDictionary()
+def is_redis(store: feast.FeatureStore) -> bool:
+    """Whether the online store is Redis, else it is a SQLite file."""
+    return isinstance(store.config.online_store, RedisOnlineStoreConfig)
 
 
 def user_key(user_id: str) -> EntityKey:
@@ -203,3 +139,14 @@ def to_list_value(kind: Kind, values: Sequence[Any]) -> Value:
 def to_int_value(value: int | None) -> Value:
     """The `Value` of an integer; empty for None."""
     return Value() if value is None else Value(int64_val=value)
+
+
+def _encoded(key: EntityKey) -> bytes:
+    encoded: bytes = serialize_entity_key(key, entity_key_serialization_version=KEY_VERSION)
+    return encoded
+
+
+def _table(store: feast.FeatureStore, view: feast.FeatureView) -> str:
+    config = store.config
+    name: str = _quote_id(_table_id(config.project, view, config.registry.enable_online_feature_view_versioning))
+    return name

@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from event_store.store import EventStore
 from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
 from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
-from sequences.views import LIVE_SOURCE
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -95,6 +95,7 @@ class SkewReport:
 
 def compare_requests(
     store: FeatureStore,
+    events: EventStore,
     requests: Iterable[LoggedRequest],
     marts_folder: Path,
     home: Path,
@@ -104,10 +105,11 @@ def compare_requests(
 
     Args:
         store: Store whose offline features are read.
+        events: The event store; it determines with the materialization log and the landing zone what was available at the
+            time of a request.
         requests: Requests of days that the marts cover.
         marts_folder: Folder of the marts.
-        home: Folder of the live log, the materialization log and the landing zone; they determine what was available at
-            the time of a request.
+        home: Folder of the materialization log and the landing zone.
         landing: Landing zone, if it is not below `home`.
     """
     report, remaining = SkewReport(), iter(requests)
@@ -122,7 +124,8 @@ def compare_requests(
         report.compared += len(pairs) - len(different)
         report.values += sum(count_values(online) for online, offline in pairs if online == offline)
         if different:
-            classifier = SkewClassifier.load([online for online, _ in different], marts_folder, home, landing)
+            online_requests = [online for online, _ in different]
+            classifier = SkewClassifier.load(online_requests, events, marts_folder, home, landing or home / "landing")
             for online, offline in different:
                 report.add(online, classifier.classify(online, offline))
     return report
@@ -134,14 +137,8 @@ def count_values(request: LoggedRequest) -> int:
 
 
 def _feature_refs(store: FeatureStore) -> list[str]:
-    # Live events are merged into the sequences online; offline sequences contain them already.
     projections = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
-    return [
-        f"{view.name_to_use()}:{feature.name}"
-        for view in projections
-        if view.name_to_use() != LIVE_SOURCE
-        for feature in view.features
-    ]
+    return [f"{view.name_to_use()}:{feature.name}" for view in projections for feature in view.features]
 
 
 def _leave_out_removed(request: LoggedRequest, names: Container[str], removed: Counter[str]) -> LoggedRequest:

@@ -13,12 +13,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from event_store.store import EventStore
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader
-from sequences.views import LIVE_SOURCE
+from sequences.online.reader_writer import OnlineReader, UserFeatures
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.stages.hydrate import FeatureRows, StoreUnavailable
+from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ class OnlineStore:
 
     Args:
         degradation: Where failures are reported.
+        events: Where later events of users are; default: the store of the settings.
     """
 
-    def __init__(self, degradation: Degradation) -> None:
-        self._degradation = degradation
+    def __init__(self, degradation: Degradation, events: EventStore | None = None) -> None:
+        self._degradation, self._events = degradation, events
         self._open_lock = threading.Lock()
         self._reader: OnlineReader | None = None
         self._file: Path | None = None
@@ -66,8 +67,8 @@ class OnlineStore:
         """Stop checking the store."""
         self._check_task.close()
 
-    def read(self, user_id: str) -> FeatureRows:
-        """All views of the user, with the batch and live parts merged.
+    def read(self, user_id: str) -> UserFeatures:
+        """All views of the user, with the newest events.
 
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
@@ -97,9 +98,7 @@ class OnlineStore:
         registered = ServiceContract.of(open_store(), SERVICE)
         if self._reader is not None:
             self._reader.refresh()
-        # The reader merges the live part into the sequences.
-        features = tuple(one for one in registered.features if not one.startswith(f"{LIVE_SOURCE}:"))
-        return ServiceContract(registered.sequence_views, features)
+        return registered
 
     def _require_available(self) -> None:
         if self._unavailable:
@@ -127,7 +126,7 @@ class OnlineStore:
                     store = open_store(redis_timeout_s=READ_TIMEOUT_S)
                     self._file = _sqlite_file(store)
                     self._inode = _inode(self._file)
-                    self._reader = OnlineReader(store)
+                    self._reader = OnlineReader(store, self._events)
                 reader = self._reader
         return reader
 

@@ -6,7 +6,6 @@ Nothing of an erased user is read. Independent of HTTP.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -142,14 +141,12 @@ class UserInspector:
     def list_users(self, limit: int, after: str = "") -> list[str]:
         """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.
 
-        Empty if their record cannot be read.
+        Empty if the online store cannot be read.
         """
         try:
-            return materialization_state.materialized_users(
-                materialization_state.digests_file(self._settings.feast, self._settings.online_store), limit, after
-            )
-        except sqlite3.DatabaseError:
-            logger.exception("the record of materialized users cannot be read")
+            return materialization_state.materialized_users(limit, after)
+        except Exception:
+            logger.exception("the users of the online store cannot be listed")
             return []
 
     @contextmanager

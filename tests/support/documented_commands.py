@@ -53,7 +53,6 @@ ELSEWHERE = {
     "make prune DRY_RUN=1": "unit/local/test_retention.py",
     "make restore": "integration/local/test_backup.py",
     "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
-    "python -m local.environment python -m sequences.online.rebuild": "integration/feature_repo/test_copied_home.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m training.release sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
     "python -m local.environment python -m storage.mart_changes": "unit/storage/test_mart_changes.py",

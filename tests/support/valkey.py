@@ -26,7 +26,11 @@ def running(**settings: Any) -> Iterator[ValkeyServer]:
 
 def online_store(server: ValkeyServer) -> dict[str, Any]:
     """Feast's `online_store` configuration for the server, as in `feature_repo/feature_store.yaml`."""
-    return {"type": "redis", "connection_string": f"{server.host}:{server.port}", "skip_dedup": True}
+    return {
+        "type": "sequences.online.online_stores.SequenceRedisOnlineStore",
+        "connection_string": f"{server.host}:{server.port}",
+        "skip_dedup": True,
+    }
 
 
 def empty(server: ValkeyServer) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from config import settings
-from sequences.views import LIVE_SOURCE, SEQUENCE_VIEWS
+from sequences.views import SEQUENCE_VIEWS
 from storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ class ServiceContract:
             raise LookupError(
                 f"feature service {service!r} is not registered; run `feast -c feature_repo apply`"
             ) from error
-        # Views of tracks are excluded, since they are read in process, by track; the live view is excluded, since its
-        # events are merged into the sequence views.
-        names = {*SEQUENCE_VIEWS, LIVE_SOURCE}
-        others = [projection for projection in projections if projection.name_to_use() not in names]
+        # Views of tracks are excluded, since they are read in process, by track.
+        others = [projection for projection in projections if projection.name_to_use() not in SEQUENCE_VIEWS]
         of_user = [view for view in others if list(store.get_feature_view(view.name).entities) == ["user"]]
         return cls(
             sequence_views=tuple(view.name_to_use() for view in projections if view.name_to_use() in SEQUENCE_VIEWS),

@@ -33,7 +33,7 @@ from training.recall.continuation.playlist_neighbors import PlaylistNeighborsCon
 from training.recall.continuation.registry import TitleData, all_sources
 from training.recall.continuation.source import ContinuationSource
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
-from training.recall.registry import CHANNELS, load_collection_indexes, load_collection_recall
+from training.recall.registry import CHANNELS, load_collection_recall
 from training.recipes import recipe
 from training.release.pointer import MANIFEST, check_format
 from training.search.query_parser import QueryParser
@@ -106,8 +106,7 @@ class Release:
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")
         channels: dict[str, RecallChannel] = {
-            name: CHANNELS[name].load(folder / "channels" / name, vocabulary)
-            for name in manifest["channels"]
+            name: CHANNELS[name].load(folder / "channels" / name, vocabulary) for name in manifest["channels"]
         }
         folders = {name: folder / "collections" / name for name in manifest["collections"]}
         recallers = load_collection_recall(folders, channels)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sequences.skew.feature_log import LogPosition
 from sequences.views import SEQUENCE_VIEWS
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
@@ -103,7 +104,7 @@ class Hydrator:
         known = self._read(request.user_id)
         sequences, profile = _sequences(release.contract, known or {}), _profile(release.contract, known or {})
         if log is not None:
-            log.write(request, release.release_id, None, None if known is None else sequences, profile)
+            log.write(request, release.release_id, _applied(known), None if known is None else sequences, profile)
         users = user_batch_from_online(
             release.vocabulary,
             release.contract,
@@ -207,6 +208,12 @@ def _leave_out(
     gone = np.setdiff1d(event_items, users.history_items.items)
     hidden = np.union1d(left_out.item_N[left_out.until_N == FOREVER], gone)
     return users, exclusions, is_known, LeftOutEvents(event_items, hidden)
+
+
+def _applied(known: FeatureRows | None) -> LogPosition | None:
+    """The last event of the user that the features contain."""
+    position = getattr(known, "applied", None)
+    return None if position is None else (position.store, position.seq)
 
 
 def _sequences(contract: ServiceContract, known: FeatureRows) -> FeatureRows:

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.views import LIVE_SOURCE
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, plays, rows_of, stats
 from tests.support.sequences.event_rows import event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB
@@ -198,11 +197,6 @@ class RetrievalCases(DriverStatsCases):
         assert self.trips(store, rows_of(1, 2, 4)) == [0, 1]
         store.materialize(moment(0), moment(4), feature_views=["driver_stats"])
         assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [1]
-
-    def test_live_events_have_no_history(self, folder: Path) -> None:
-        rows = pd.DataFrame({"user_id": ["1"], "event_timestamp": [moment(9)]})
-        answer = self.open_store(folder).get_historical_features(rows, [f"{LIVE_SOURCE}:event_id"]).to_arrow()
-        assert answer["event_id"].to_pylist() == [[]]
 
     def test_the_job_has_no_sql(self, folder: Path) -> None:
         """`RetrievalJob.to_sql` of Feast's DuckDB store raises this error, too."""

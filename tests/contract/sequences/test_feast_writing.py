@@ -26,10 +26,10 @@ from feast.feature_logging import (
 from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
 from feast.types import Int64
 
-from sequences.views import LIVE_SOURCE, SequenceViewError
+from sequences.views import SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
 from tests.support.sequences.event_rows import at
-from tests.support.sequences.feast_stores import DUCKDB, live_row
+from tests.support.sequences.feast_stores import DUCKDB
 
 
 def fail(*_: Any, **__: Any) -> None:
@@ -126,15 +126,12 @@ class WritingCases(DriverStatsCases):
         assert self.trips(store, rows_of(1, 1.5, 2)) == [0, 9]
         assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [9]
 
-    @pytest.mark.parametrize("name", ["recent_events", LIVE_SOURCE])
-    def test_rows_of_a_sequence_view_are_refused(self, folder: Path, name: str) -> None:
-        """`test_offline_write.py`, `test_push_features_to_offline_store.py`: the event table must not be changed."""
+    def test_rows_of_a_sequence_view_are_refused(self, folder: Path) -> None:
+        """`test_offline_write.py`: the event table must not be changed."""
         store, before = self.open_store(folder), (folder / "events.parquet").read_bytes()
         events = pq.read_table(folder / "events.parquet").to_pandas()
-        with pytest.raises(SequenceViewError, match=f"'{name}' cannot be written offline"):
-            store.write_to_offline_store(name, events)
-        with pytest.raises(SequenceViewError, match="cannot be written offline"):
-            store.push(LIVE_SOURCE, events, to=PushMode.OFFLINE)
+        with pytest.raises(SequenceViewError, match="'recent_events' cannot be written offline"):
+            store.write_to_offline_store("recent_events", events)
         assert (folder / "events.parquet").read_bytes() == before
 
     # Materialization
@@ -153,12 +150,12 @@ class WritingCases(DriverStatsCases):
             assert online.to_dict()["trips"] == expected
 
     def test_a_user_without_events_has_the_same_features_online_as_offline(self, folder: Path) -> None:
-        """User 9 is unknown, and nobody has live events; features of ordinary views are null."""
+        """User 9 is unknown, and nobody has later events; features of ordinary views are null."""
         store = self.open_store(folder)
         store.materialize(moment(0), moment(9))
         for features, full in (
             (["recent_events:event_id", "driver_stats:trips"], False),
-            (["played_history:event_id", "recent_events:played_ratio", f"{LIVE_SOURCE}:ended_at"], True),
+            (["played_history:event_id", "recent_events:played_ratio"], True),
             (store.get_feature_service("recommender"), True),
         ):
             users = [{"user_id": user, "driver_id": 9} for user in ("1", "9")]
@@ -181,20 +178,6 @@ class WritingCases(DriverStatsCases):
         assert online.to_dict()["trips"] == [1]
         rows = pd.DataFrame({"event_timestamp": [moment(4)]})
         assert store.get_historical_features(rows, ["newest:trips"]).to_df()["trips"].tolist() == [1]
-
-    def test_materialization_leaves_the_live_events(self, folder: Path) -> None:
-        """`feast materialize` without names of views: every online view is written."""
-        store = self.open_store(folder)
-        store.push(LIVE_SOURCE, live_row(store, "1", "live", moment(1)))
-        store.materialize(moment(0), moment(9))
-        read = store.get_online_features(
-            [f"{LIVE_SOURCE}:event_id", "recent_events:event_id", "driver_stats:trips"],
-            [{"user_id": "1", "driver_id": 1}],
-            full_feature_names=True,
-        ).to_dict()
-        assert read[f"{LIVE_SOURCE}__event_id"] == [["live"]]
-        assert read["recent_events__event_id"] == [["10", "11"]]
-        assert read["driver_stats__trips"] == [2]
 
     def test_materialization_ends_exactly_at_the_end(self, folder: Path) -> None:
         """The end is exclusive to the microsecond for a sequence, in any time zone of the end."""

@@ -18,7 +18,7 @@ from feast.types import Int64, String
 from sequences.offline.duckdb_store import SequenceOfflineStore
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import at, event_rows, write_events
-from tests.support.sequences.feast_stores import DUCKDB, feature_store
+from tests.support.sequences.feast_stores import DUCKDB, feature_store, sqlite_online_store
 
 # artist, known at second, created at second, value
 ROWS = [
@@ -61,8 +61,7 @@ def store_with(folder: Path, ttl: timedelta, created: bool = True, engine: dict[
         ),
         ttl=ttl,
     )
-    online = {"type": "sqlite", "path": str(folder / "online.db")}
-    return feature_store(folder, SEQUENCE_VIEWS, online, [artist, view], engine)
+    return feature_store(folder, SEQUENCE_VIEWS, sqlite_online_store(folder), [artist, view], engine)
 
 
 def frame(*queries: tuple[Any, float]) -> pd.DataFrame:

@@ -1,34 +1,30 @@
-"""Offline store, dense reader and online reader equal the oracle, on random histories and live events in any order."""
+"""Offline store, dense reader and online reader equal the oracle, on random histories."""
 
 from __future__ import annotations
 
 import math
 import tempfile
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 
-from sequences import behaviours
 from sequences.offline.dense_reader import DenseReader
 from sequences.online.materialize import materialize
-from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.online.reader_writer import OnlineReader
 from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import USER, feature_view, sqlite_store
 from tests.support.sequences.random_histories import (
     DAY,
-    DURATION_MS,
     ENCODERS,
     USERS,
-    contract_row,
     examples,
     histories,
     query_times,
@@ -86,8 +82,8 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
             for got, want in zip(offline(store, view, queries), expected, strict=True):
                 assert_equal_lists(got, want)
             dense_equals(events, view, queries, expected)
-        materialize(store, date(2024, 1, 2), folder, folder / "progress.json", tuple(VIEWS.values()))
-        reader = OnlineReader(store, VIEWS)
+        materialize(store, date(2024, 1, 2), folder, tuple(VIEWS.values()))
+        reader = OnlineReader(store, views=VIEWS)
         for user in (*USERS, "unknown_user"):
             found = reader.read(user)
             for view in VIEWS.values():
@@ -124,59 +120,3 @@ def dense_equals(
     np.testing.assert_array_equal(read.length_B, encoded.length_B)
     for column in read.columns:
         np.testing.assert_array_equal(read.columns[column], encoded.columns[column], err_msg=column)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Any:
-    write_events(tmp_path / "events.parquet", [])
-    return sqlite_store(tmp_path, SEQUENCE_VIEWS)
-
-
-def play(n: int) -> dict[str, Any]:
-    return contract_row(
-        {
-            "event_id": f"p{n:04d}",
-            "user_id": "u1",
-            "sequence_number": n,
-            "action": "play",
-            "played_ms": 95_000,
-            "target_type": "track",
-            "target_id": f"t{n}",
-            "scene": None,
-            "second": n % 17,
-        }
-    )
-
-
-def test_duplicates_change_nothing_and_count_as_zero(store: Any) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    assert writer.apply("u1", [play(1), play(2)]) == 2
-    before = OnlineReader(store).read("u1")
-    assert writer.apply("u1", [play(2)]) == 0
-    assert OnlineReader(store).read("u1") == before
-
-
-def test_apply_time_increases_regardless_of_event_times_and_clock(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    times: list[datetime] = []
-    provider = store._get_provider()
-    write = provider.online_write_batch
-
-    def recording(config: Any, view: Any, data: Any, progress: Any) -> None:
-        times.append(data[0][2])
-        write(config, view, data, progress)
-
-    monkeypatch.setattr(provider, "online_write_batch", recording)
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    for n, seconds in ((9, 0), (8, 5), (7, 3)):  # the clock is set back before the third write
-        with mock.patch("sequences.online.reader_writer.datetime") as clock:
-            clock.now.return_value = now + timedelta(seconds=seconds)
-            writer.apply("u1", [play(n)])
-    assert times == sorted(set(times))
-
-
-def test_an_invalid_row_rejects_the_whole_call(store: Any) -> None:
-    writer = OnlineWriter(store, lambda _: DURATION_MS)
-    with pytest.raises(behaviours.BehaviourError):
-        writer.apply("u1", [play(1), {**play(2), "action": "hum"}])
-    assert OnlineReader(store).read("u1")["recent_events"]["event_id"] == []

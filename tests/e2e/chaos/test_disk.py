@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from config.bind_address import free_port
-from tests.e2e.chaos.test_kills import landed_ids, write_live_log
+from event_store.sqlite_events import SqliteEventStore
+from tests.e2e.chaos.test_kills import landed_ids, write_events
 from tests.support import recommender_service
-from tests.support.chaos import checker, event_path, homes, small_disk
+from tests.support.chaos import checker, homes, small_disk
+from tests.support.chaos.event_path import EventPath
 from tests.support.progress import Progress, sized
 from tests.support.tiers import acceptance_only
 
@@ -23,26 +25,23 @@ def now_us():
 
 
 @pytest.mark.timeout(1800)
-def test_events_are_refused_and_none_is_lost(tmp_path, monkeypatch):
-    progress = Progress("full_disk_of_the_event_log", FILLINGS)
+def test_events_are_refused_and_none_is_lost(tmp_path):
+    progress = Progress("full_disk_of_the_event_store", FILLINGS)
     for part, fillings in progress.parts(20):
-        home = tmp_path / f"home{part}"
-        with (
-            small_disk.mounted(home / "live", 256),
-            event_path.opened(monkeypatch, home, event_path.opener(home / "feast"), now_us, users=100) as path,
-        ):
+        folder = tmp_path / f"store{part}"
+        with small_disk.mounted(folder, 1024):
+            path = EventPath(folder, now_us, users=100)
             for _ in range(fillings):
                 path.report_and_read()
-                ballast, refused = small_disk.fill(home / "live"), path.refused
+                ballast, refused = small_disk.fill(folder), path.refused
                 # The last page of the file may have space for some events.
                 for _ in range(40):
                     path.report(10)
                 assert path.refused > refused
                 ballast.unlink()
                 path.report_and_read()
-            files = list((home / "live").glob("dt=*/events-*.jsonl"))
-            assert all(file.stat().st_size for file in files)
             path.check()
+            path.stop()
         progress.add(fillings, events=len(path.acknowledged), refused=path.refused)
     assert progress.counts["refused"] > 0
     progress.report(f"{FILLINGS} full disks, 0 lost, 0 duplicate")
@@ -80,7 +79,9 @@ def test_service_on_a_full_disk(template, tmp_path):
             ballast.unlink()
             again = {event_id: report(event_id) for event_id, status in events.items() if status == 503}
             assert set(again.values()) == {200}
-        checker.check_ids("event log", checker.logged_ids(home), set(events))
+        store = SqliteEventStore(home / "serving", now_us)
+        checker.check_ids("event store", checker.stored_ids(store), set(events))
+        store.close()
 
 
 def requests_of(user):
@@ -100,8 +101,8 @@ def requests_of(user):
 @acceptance_only
 def test_landing_on_a_full_disk(tmp_path):
     home = tmp_path
-    ids, known = write_live_log(home, 20_000), homes.variables(home)
-    landing = ("ingestion.land", str(home / "live"), "--home", str(home))
+    ids, known = write_events(home, 20_000), homes.variables(home)
+    landing = ("ingestion.land", "--events", "--home", str(home))
     results = []
     with small_disk.mounted(home / "landing", COMMAND_SIZES_KB[0]):
         for size in COMMAND_SIZES_KB:

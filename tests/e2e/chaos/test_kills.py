@@ -11,16 +11,15 @@ import time
 import duckdb
 import pytest
 
-from serving.events.event_schema import read_event
-from serving.events.write_ahead_log import EventLog
 from tests.support.chaos import checker, homes
 from tests.support.chaos.checker import Ledger
+from tests.support.chaos.event_path import EventPath
 from tests.support.progress import Progress, sized
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.tiers import acceptance_only
 from training.release.pointer import Pointer
 
-RECOMMENDER_KILLS = sized(560, 2)  # half of them of the recommender, half of the release command
+RECOMMENDER_KILLS = sized(560, 3)  # two thirds of recommenders of one home, a third of the release command
 LANDING_KILLS = sized(160, 1)
 PART = 20
 pytestmark = [acceptance_only, pytest.mark.timeout(7200)]
@@ -31,9 +30,10 @@ def test_recommender_and_release_commands(template, tmp_path):
     for part, kills in progress.parts(PART):
         home = homes.copy_home(template, tmp_path / f"home{part}")
         chance, known, ledger = random.Random(part), homes.variables(home), Ledger()
-        rounds, activated = (kills + 1) // 2, 0
+        rounds, activated = (kills + 2) // 3, 0
         for number in range(rounds):
             running = homes.start_recommender(known, number, ledger)
+            other = homes.start_recommender(known, rounds + number, Ledger())
             if chance.random() < 0.8:
                 homes.wait_for(running, ledger, "started")
             pointer = Pointer(home / "bentoml" / "active.json")
@@ -44,41 +44,27 @@ def test_recommender_and_release_commands(template, tmp_path):
             assert pointer.active in (before, target) and pointer.path.is_dir()
             activated += pointer.active == target
             homes.observe(running, ledger, chance.uniform(0, 1.5))
-            running.kill()
-            ledger.record(running.messages())
+            for one in (running, other):
+                one.kill()
+                ledger.record(one.messages())
         homes.finish_and_check(known, ledger)
         inactive = RELEASE_B if pointer.active == RELEASE_A else RELEASE_A
         assert homes.run_command(known, "training.release.__main__", "activate", inactive) == 0
         assert pointer.active == inactive
         answers = sum(ledger.answers.values())
-        progress.add(2 * rounds, events=len(ledger.acknowledged), answers=answers, activated=activated)
+        progress.add(3 * rounds, events=len(ledger.acknowledged), answers=answers, activated=activated)
         shutil.rmtree(home)
     assert progress.counts["events"] > RECOMMENDER_KILLS and progress.counts["answers"] > 0
     progress.report(f"{RECOMMENDER_KILLS} kills, 0 lost, 0 duplicate, 0 mixed")
 
 
-def write_live_log(home, events):
-    """Write events of several days to the event log of a home; return their ids."""
-    day_us, ids = 86_400_000_000, []
-    begin_us = time.time_ns() // 1000 - 3 * day_us
-    now = [begin_us]
-    log = EventLog(home / "live", home / "serving", lambda: now[0])
-    for number in range(0, events, 100):
-        now[0] = begin_us + number * 2 * day_us // events
-        rows = [
-            {
-                "event_id": f"l{one}",
-                "user_id": f"u{one % 50}",
-                "target_type": "track",
-                "target_id": f"t{one}",
-                "action": "click",
-            }
-            for one in range(number, number + 100)
-        ]
-        ids += [row["event_id"] for row in rows]
-        log.append([read_event(row, now[0]) for row in rows])
-    log.close()
-    return ids
+def write_events(home, events):
+    """Write events to the store of a home; return their ids."""
+    path = EventPath(home / "serving", lambda: time.time_ns() // 1000, users=50)
+    for _ in range(0, events, 100):
+        path.report(100)
+    path.stop()
+    return path.acknowledged
 
 
 def landed_ids(home):
@@ -91,8 +77,8 @@ def test_landing(tmp_path):
     for part, kills in progress.parts(PART):
         home, chance = tmp_path / f"home{part}", random.Random(part)
         home.mkdir()
-        ids, known = write_live_log(home, 2_000), homes.variables(home)
-        landing = ("ingestion.land", str(home / "live"), "--home", str(home))
+        ids, known = write_events(home, 2_000), homes.variables(home)
+        landing = ("ingestion.land", "--events", "--home", str(home))
         for _ in range(kills):
             running = homes.start_command(known, *landing)
             running.connection.poll(homes.WAIT_S)

@@ -1,30 +1,26 @@
-"""Slow, stalled and flapping Redis: answers come from cached states meanwhile, and no acknowledged event is lost."""
+"""Slow, stalled and refusing Redis: answers come from cached states meanwhile."""
 
-import random
-import threading
 import time
+from datetime import UTC, datetime
 
 import pytest
-import redis
 from prometheus_client import CollectorRegistry
 
+from sequences import feast_store
+from sequences.online.store_rows import to_list_value, write_rows
+from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
 from serving.events import online_store
-from serving.events.event_schema import read_event
 from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.user_state_cache import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
 from tests.support import valkey
-from tests.support.chaos import event_path
 from tests.support.chaos.tcp_proxy import proxy_to
-from tests.support.progress import Progress, sized
+from tests.support.sequences.feast_stores import feature_store
 from tests.support.serving.small_release import ListChannel, degradation, release, tracks
 
-FAULTS = sized(300, 4)
-PART = 20
-REPORTS_PER_FAULT = 20
-# Longer than a read waits, shorter than the timeout of a write.
+# Longer than a read waits.
 SLOW_S = 1.0
 
 
@@ -40,12 +36,21 @@ def proxy():
 
 @pytest.fixture
 def store(proxy, tmp_path, monkeypatch):
-    monkeypatch.setattr(online_store, "open_store", event_path.opener(tmp_path / "feast", proxy.port))
-    store = OnlineStore(lambda _: None, degradation())
-    row = {"event_id": "e", "user_id": "u", "target_type": "track", "target_id": "t1", "action": "click"}
-    store.apply({"u": [read_event(row, now_us())]})
-    assert list(store.read("u")["recent_clicks"]["event_id"]) == ["e"]
-    return store
+    """A store over the proxy in which a user has a row."""
+    address = f"127.0.0.1:{proxy.port},socket_timeout=2,socket_connect_timeout=2"
+
+    def open_store(redis_timeout_s=None):
+        store = feature_store(tmp_path, SEQUENCE_VIEWS, {"type": "redis", "connection_string": address})
+        feast_store.configure_redis(store, redis_timeout_s)
+        return store
+
+    monkeypatch.setattr(online_store, "open_store", open_store)
+    written = open_store()
+    sample = {"string": "t1", "time": 1, "order": 1, "ratio": 1.0}
+    kinds = {name: ATTRIBUTES[name].kind for name in SEQUENCE_VIEWS["recent_clicks"].attribute_names}
+    values = {name: to_list_value(kind, [sample[kind]]) for name, kind in kinds.items()}
+    write_rows(written, written.get_feature_view("recent_clicks"), [("u", values, datetime.now(UTC))])
+    return OnlineStore(degradation())
 
 
 @pytest.mark.parametrize("fault", [{"is_stalled": True}, {"delay_s": SLOW_S}, {"is_refusing": True}], ids=str)
@@ -70,32 +75,3 @@ def test_answers_come_from_cached_states_while_the_store_fails(store, proxy, fau
     proxy.set()
     store.check()
     assert state_from("u") == STATE_FROM_STORE
-
-
-@pytest.mark.timeout(7200)
-def test_flapping_store_loses_and_repeats_no_event(proxy, tmp_path, monkeypatch):
-    monkeypatch.setattr("serving.events.event_pusher.RETRY_INTERVAL_S", 0.05)
-    progress = Progress("flapping_store", FAULTS)
-    opener = event_path.opener(tmp_path / "feast", proxy.port)
-    for part, faults in progress.parts(PART):
-        chance, before = random.Random(part), proxy.delayed_chunks
-        redis.Redis(port=proxy._target_port).flushall()
-        with event_path.opened(monkeypatch, tmp_path / f"home{part}", opener, now_us, users=20) as path:
-            with event_path.clients(path, faults * REPORTS_PER_FAULT):
-                for number in range(faults):
-                    proxy.set(**_fault(number, chance))
-                    if chance.random() < 0.5:
-                        proxy.drop_connections()
-                    threading.Event().wait(chance.uniform(0, 0.3))
-                    proxy.set()
-                    threading.Event().wait(chance.uniform(0, 0.3))
-            assert len(path.acknowledged) == faults * REPORTS_PER_FAULT
-            path.store.check()
-            path.check()
-        progress.add(faults, events=len(path.acknowledged), delayed_responses=proxy.delayed_chunks - before)
-    assert progress.counts["delayed_responses"] > 0
-    progress.report(f"{FAULTS} faults, 0 lost, 0 duplicate")
-
-
-def _fault(number, chance):
-    return ({"is_stalled": True}, {"delay_s": chance.uniform(0.01, 0.2)}, {"is_refusing": True})[number % 3]

@@ -1,8 +1,7 @@
-"""Homes that were copied, and online stores that were lost: the original is unchanged, and one command rebuilds the store."""
+"""Homes that were copied, and online stores that were lost."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 import subprocess
@@ -15,16 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from config import settings
+from event_store.opened import open_event_store
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, OnlineWriter
-from sequences.online.rebuild import RebuildError, rebuild
-from serving.events.write_ahead_log import EventLog
-from storage.suppression_list import SuppressionList
+from sequences.online.reader_writer import OnlineReader
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import event_rows, write_events, write_profiles
+from tests.support.sequences.reported_events import reported_event
 from training.data.feature_services import ServiceContract
 
-CLICK = {"event_id": "e1", "target_type": "track", "target_id": "t1", "action": "click", "occurred_at": 10**15}
+CLICK = reported_event("e1", "u1", 5, action="click")
 PLAYS = [{"event_id": f"{user}0", "user_id": user, "second": 10, "sequence_number": 0} for user in ("a", "b")]
 DAY = date(2024, 1, 2)
 
@@ -55,10 +53,15 @@ def tables(home: Path) -> set[str]:
     return names
 
 
+def remove_online_store(home: Path) -> None:
+    for path in (home / "feast").glob("online.db*"):
+        path.unlink()
+
+
 def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    OnlineWriter(open_store(), lambda _: None).apply("u1", [CLICK])
+    open_event_store(settings.load_settings()).append([CLICK])
     before, copy = tables(home), home.with_name("copy")
     # In another process: closing a file here would drop the locks of SQLite connections of this process.
     subprocess.run(["cp", "-r", str(home), str(copy)], check=True)
@@ -77,45 +80,23 @@ def test_apply_in_a_copy_leaves_the_original_and_restores_dropped_tables(
     command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
     assert tables(home) == before
     assert list(OnlineReader(open_store()).read("a")["recent_events"]["event_id"]) == ["a0"]
-    (home / "feast" / "online.db").unlink()
+    remove_online_store(home)
     command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     assert tables(home) == before
 
 
-def test_rebuild_restores_both_parts_without_erased_users(home: Path) -> None:
-    command(settings.load_settings(), sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
-    SuppressionList().with_users(["gone"]).write(home / "forgotten.json")
-    log = home / "live" / "dt=2024-01-02" / "events-1-1.jsonl"
-    log.parent.mkdir(parents=True)
-    play = CLICK | {"event_id": "p", "user_id": "a", "action": "play", "played_ms": 199_000, "occurred_at": 2 * 10**15}
-    invalid = play | {"event_id": "bad", "occurred_at": "soon"}
-    rows = [CLICK | {"user_id": "a"}, play, invalid, CLICK | {"user_id": "gone"}]
-    log.write_text("".join(json.dumps(row) + "\n" for row in rows) + " " * 20 + "\n" + '{"event_id": "torn')
+def test_a_lost_store_is_written_anew(home: Path) -> None:
+    materialization = (sys.executable, "-m", "sequences.online.materialize", "--as-of", str(DAY))
+    command(settings.load_settings(), *materialization)
+    open_event_store(settings.load_settings()).append([CLICK])
+    remove_online_store(home)
     (home / "feast" / "online.db").write_bytes(b"damaged " * 1024)
-    for suffix in ("-wal", "-shm"):
-        (home / "feast" / f"online.db{suffix}").unlink(missing_ok=True)
     # The recommender needs the registry to load a release; it answers without the damaged file.
     assert "recent_events" in ServiceContract.of(open_store(), "recommender").sequence_views
-    for name in ("online.db", "registry.db", "materialized-sqlite.db"):
-        (home / "feast" / name).write_bytes(b"damaged " * 1024)
-    rebuilt = rebuild(settings.load_settings())
-    assert (rebuilt.events, rebuilt.invalid) == (2, 1)
-    assert rebuilt.rows["recent_events"] == 2
+    with pytest.raises(AssertionError, match=r"delete .*online\.db\*"):
+        command(settings.load_settings(), *materialization)
+    remove_online_store(home)
+    command(settings.load_settings(), *materialization)
     reader = OnlineReader(open_store())
-    assert list(reader.read("a")["recent_clicks"]["event_id"]) == ["e1"]
-    assert list(reader.read("a")["recent_events"]["event_id"]) == ["e1", "a0", "p"]
-    assert list(reader.read("a")["recent_events"]["behaviour"])[-1] == "full_play"
-    assert list(reader.read("gone")["recent_clicks"]["event_id"]) == []
-
-
-def test_rebuild_needs_a_stopped_recommender_and_a_day(home: Path) -> None:
-    here = settings.load_settings()
-    with pytest.raises(RebuildError, match="--as-of"):
-        rebuild(here)
-    log = EventLog(here.event_log, here.home / "serving", lambda: 1)
-    try:
-        with pytest.raises(RebuildError, match="make stop"):
-            rebuild(here, DAY)
-    finally:
-        log.close()
-    assert tables(home)
+    assert list(reader.read("a")["recent_events"]["event_id"]) == ["a0"]
+    assert list(reader.read("u1")["recent_clicks"]["event_id"]) == ["e1"]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,9 +23,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from config import settings
 from config.bind_address import free_port
+from event_store.opened import now_us
+from event_store.sqlite_events import SqliteEventStore
 from local.environment import environment
 from tests.support import documented_commands
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
+from tests.support.sequences.reported_events import reported_event
 
 COMMANDS = documented_commands.commands("docs/feast.md")
 NOON = 12 * 3600
@@ -117,15 +121,6 @@ def test_historical_features(variables: dict[str, str]) -> None:
     assert (row["user_id"], row["track_id"], row["plays_total"]) == ("u1", ["t0", "t1"], 1)
 
 
-def test_a_run_before_the_materialized_day_names_the_right_command(variables: dict[str, str]) -> None:
-    documented_commands.run_command("python -m sequences.online.materialize --as-of 2026-07-01", variables, "0")
-    earlier = command("materialize-incremental").replace("materialize-incremental", "materialize 2026-06-01T00:00:00")
-    earlier = earlier.replace("$(python -m ingestion.as_of)T", "2026-06-30T")
-    with pytest.raises(AssertionError, match=r"sequences\.online\.materialize --as-of 2026-06-30 --force"):
-        documented_commands.run_command(earlier, variables, "0")
-    test_online_features(variables)
-
-
 def test_online_features(variables: dict[str, str]) -> None:
     output = documented_commands.run_command(command("get-online-features"), variables, "0")
     assert strict_json(output[output.index("{") :]) == {"user_id": ["u1"], "track_id": [["t0", "t1"]]}
@@ -145,13 +140,18 @@ def test_feature_server(variables: dict[str, str]) -> None:
         url = f"http://127.0.0.1:{port}/get-online-features"
         full = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
         short = httpx.post(url, json=service, timeout=60)
-        live = httpx.post(url, json={"features": ["live_events:event_id"], "entities": {"user_id": ["u1"]}}, timeout=60)
+        store = SqliteEventStore(Path(variables["SEGUE_HOME"]) / "serving", now_us)
+        store.append([reported_event("live", "u1", 86_400 * (DAYS_TO_JUNE + 9), played_ms=1_000)])
+        live = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
     response = strict_json(output)
     values = dict(zip(response["metadata"]["feature_names"], response["results"], strict=True))
     assert values["track_id"]["values"] == [["t0", "t1"]]
     assert values["played_ratio"]["values"] == [[0.5, None]]
     assert "recent_events__track_id" in strict_json(full.text)["metadata"]["feature_names"]
-    assert strict_json(live.text)["results"][1]["values"] == [[]]  # materialization has written nothing
+    answer = strict_json(live.text)
+    values = dict(zip(answer["metadata"]["feature_names"], answer["results"], strict=True))
+    assert values["recent_events__event_id"]["values"] == [["u10", "u11", "live"]]
+    assert values["recent_negatives__event_id"]["values"] == [["live"]]
     assert short.is_error and "full_feature_names=True" in short.text
 
 

@@ -9,11 +9,13 @@ import redis
 import yaml
 
 from config import settings
+from event_store.opened import open_event_store
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, OnlineWriter
+from sequences.online.reader_writer import OnlineReader
 from tests.support import valkey
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events
+from tests.support.sequences.reported_events import reported_event
 
 
 @pytest.fixture
@@ -25,9 +27,8 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_and_read_click() -> list[str]:
-    row = {"event_id": "e1", "target_type": "track", "target_id": "t1", "action": "click", "occurred_at": 10**15}
-    OnlineWriter(open_store(), lambda _: None).apply("u1", [row])
+def report_and_read_click() -> list[str]:
+    open_event_store(settings.load_settings()).append([reported_event("e1", "u1", 5, action="click")])
     return list(OnlineReader(open_store()).read("u1")["recent_clicks"]["track_id"])
 
 
@@ -37,7 +38,7 @@ def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SEGUE_ONLINE_STORE", "redis")
         monkeypatch.setenv("SEGUE_REDIS", f"{server.host}:{server.port},db=1,password=sesame")
         command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
-        assert write_and_read_click() == ["t1"]
+        assert report_and_read_click() == ["t1"]
         store = open_store()
         client = store._get_provider().online_store._get_client(store.config.online_store)
         # A command that timed out is not repeated: a request would wait for all repetitions.

@@ -12,7 +12,7 @@ import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
-from sequences.views import LIVE_SOURCE, SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
+from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events, write_profiles
 from training.ranking.registry import RANKERS
@@ -49,7 +49,7 @@ def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     names = {service.name for service in applied.list_feature_services()}
     assert names == {*CHANNELS, *RANKERS, "recommender"}
     online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
-    assert online == {*SEQUENCE_VIEWS, LIVE_SOURCE, "user_profile"}
+    assert online == {*SEQUENCE_VIEWS, "user_profile"}
 
 
 def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -80,7 +81,8 @@ def with_fixed_clock(place, folder):
 class OneProcess:
     """A home, and the responses and number of processes of a service without further processes."""
 
-    place: recommender_service.Place
+    place: recommender_service.Place  # its clock stands still
+    ticking: recommender_service.Place
     responses: list
     listeners: list
     processes: int
@@ -98,7 +100,7 @@ def one(tmp_path_factory):
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             responses, listeners = list(answers(place.port)), profiles(place.port)
-            single = OneProcess(place, responses, listeners, len(service.process.members()))
+            single = OneProcess(place, prepared, responses, listeners, len(service.process.members()))
         yield single
 
 
@@ -117,7 +119,6 @@ def test_responses_have_every_channel(one):
 
 
 def test_a_recommender_with_workers_responds_like_one_process(one, place):
-    """Then release changes under load, reported events, and killed workers."""
     place = replace(place, variables=place.variables | {"SEGUE_WORKERS": str(WORKERS)})
     with recommender_service.started(place, "/readyz") as service:
         one.check_equal(place.port)
@@ -132,6 +133,13 @@ def test_a_recommender_with_workers_responds_like_one_process(one, place):
         ]
         assert all(is_loopback(address.ip) for address in listening)
         assert {address.port for address in listening} == {place.port}
+
+
+def test_workers_swap_releases_together_and_read_each_others_events(one, place):
+    """Also after one of them was killed."""
+    place = replace(one.ticking, variables=one.ticking.variables | {"SEGUE_WORKERS": str(WORKERS)})
+    with recommender_service.started(place, "/readyz") as service:
+        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
         check_read_your_writes(place.port)
         seen = release_swap.measure_changes(place)
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
@@ -146,7 +154,7 @@ def check_read_your_writes(port):
         request = {"user_id": f"u{number % USERS:06d}", "scene": "private_fm", "limit": 5, "discovery": 0.0}
         shown = post(port, "/recommend", request)["items"][0]["track_id"]
         event = {"target_type": "track", "target_id": shown, "action": "block", "user_id": request["user_id"]}
-        report = post(port, "/events", {"events": [event | {"event_id": f"block{number}"}]})
+        report = post(port, "/events", {"events": [event | {"event_id": str(uuid.uuid4())}]})
         assert report["accepted"] == 1, report
         return shown not in {item["track_id"] for item in post(port, "/recommend", request)["items"]}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from event_store.opened import open_event_store
 from local.environment import environment
 from tests.support import release_swap
 from tests.support.chaos import programs
@@ -88,11 +89,13 @@ def observe(program: Program, ledger: Ledger, seconds: float) -> None:
 
 
 def finish_and_check(known: dict[str, str], ledger: Ledger, users: int = USERS) -> None:
-    """Let a recommender report everything that is not acknowledged, and check log and store."""
+    """Let a recommender report everything that is not acknowledged, and check the store."""
     program = start_recommender(known, 1_000_000, ledger, users)
     wait_for(program, ledger, "started")
     stop_recommender(program, ledger)
-    ledger.check(Path(known["SEGUE_HOME"]), stored_clicks(known, users))
+    store = open_event_store(settings.Settings(home=Path(known["SEGUE_HOME"])))
+    ledger.check(store, stored_clicks(known, users))
+    store.close()
 
 
 def stop_recommender(program: Program, ledger: Ledger) -> None:
@@ -103,7 +106,7 @@ def stop_recommender(program: Program, ledger: Ledger) -> None:
 
 
 def stored_clicks(known: dict[str, str], users: int = USERS) -> dict[str, list[str]]:
-    """User ▸ ids of events in the online store."""
+    """User ▸ ids of the events that requests read."""
     return dict(_receive(programs.start(programs.read_clicks, known, users)))
 
 

@@ -16,7 +16,7 @@ from feast.types import Int64, String
 
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
-from tests.support.sequences.feast_stores import feature_store
+from tests.support.sequences.feast_stores import feature_store, sqlite_online_store
 
 START = EPOCH.replace(tzinfo=UTC)
 VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
@@ -96,9 +96,8 @@ class DriverStatsCases:
             source=PushSource(name="driver_pushes", batch_source=file) if is_pushable else file,
             ttl=timedelta(0),
         )
-        online = {"type": "sqlite", "path": str(folder / "online.db")}
         engine = self.engine | {"materialization": {"pull_latest_features": True}}
-        return feature_store(folder, VIEWS, online, [driver, view], engine)
+        return feature_store(folder, VIEWS, sqlite_online_store(folder), [driver, view], engine)
 
     def trips(self, store: Any, rows: Any, **options: Any) -> list[Any]:
         """The feature `trips` of the entity rows."""

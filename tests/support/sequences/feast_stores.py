@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import feast
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
 from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Array, Float32, Int64, String
 
-from sequences.views import LIVE_ATTRIBUTES, LIVE_SOURCE, LIVE_VIEW, SEQUENCE_TAG, SequenceView
+from event_store.opened import now_us
+from event_store.sqlite_events import SqliteEventStore
+from sequences.views import SEQUENCE_TAG, SequenceView
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -23,7 +23,15 @@ KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "r
 
 def sqlite_store(folder: Path, views: dict[str, SequenceView], extra: list[Any] | None = None) -> feast.FeatureStore:
     """`feature_store` with a SQLite file in the folder."""
-    return feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")}, extra)
+    return feature_store(folder, views, sqlite_online_store(folder), extra)
+
+
+def sqlite_online_store(folder: Path) -> dict[str, Any]:
+    """Feast's `online_store` configuration for a file in the folder, as in `feature_repo/feature_store.yaml`."""
+    return {
+        "type": "sequences.online.online_stores.SequenceSqliteOnlineStore",
+        "path": str(folder / "online.db"),
+    }
 
 
 DUCKDB: dict[str, Any] = {"offline_store": {"type": "sequences.offline.duckdb_store.SequenceOfflineStore"}}
@@ -41,10 +49,10 @@ def feature_store(
     extra: list[Any] | None = None,
     engine: dict[str, Any] = DUCKDB,
 ) -> feast.FeatureStore:
-    """A store with the views, the live events, the profile and the feature service applied."""
+    """A store with the views, the profile and the feature service applied; its event store is in the folder, too."""
     config = RepoConfig(
         project="tests",
-        provider="sequences.online.feast_provider.SequenceProvider",
+        provider="local",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
         online_store=online_store,
         entity_key_serialization_version=3,
@@ -53,18 +61,6 @@ def feature_store(
     )
     store = feast.FeatureStore(config=config)
     made = [feature_view(USER, folder / "events.parquet", view) for view in views.values()]
-    source = PushSource(
-        name=LIVE_SOURCE, batch_source=feature_view(USER, folder / "events.parquet", LIVE_VIEW).batch_source
-    )
-    live = FeatureView(
-        name=LIVE_SOURCE,
-        entities=[USER],
-        schema=[
-            Field(name="user_id", dtype=String),
-            *(Field(name=a.name, dtype=KIND[a.kind]) for a in LIVE_ATTRIBUTES),
-        ],
-        source=source,
-    )
     if not (folder / "user_profiles.parquet").exists():
         pq.write_table(
             pa.table(
@@ -87,8 +83,10 @@ def feature_store(
             timestamp_field="known_at",
         ),
     )
-    service = FeatureService(name="recommender", features=[*made, live, profile])
-    store.apply([USER, *made, live, profile, service, *(extra or [])])
+    service = FeatureService(name="recommender", features=[*made, profile])
+    store.apply([USER, *made, profile, service, *(extra or [])])
+    online: Any = store._get_provider().online_store
+    online.events = SqliteEventStore(folder, now_us)
     return store
 
 
@@ -109,9 +107,3 @@ def feature_view(user: Entity, path: Path, view: SequenceView) -> FeatureView:
             tags={SEQUENCE_TAG: view.to_json()},
         ),
     )
-
-
-def live_row(store: feast.FeatureStore, user: str, event_id: str, at: datetime) -> pd.DataFrame:
-    """A row for the push source of live events, with one event that has only an id."""
-    values = {field.name: [None] for field in store.get_feature_view(LIVE_SOURCE).features}
-    return pd.DataFrame({"user_id": [user], "known_at": [at], **values, "event_id": [[event_id]]})

@@ -11,7 +11,7 @@ import feast
 from sequences.views import SequenceView
 from tests.support import valkey
 from tests.support.sequences.event_rows import write_events
-from tests.support.sequences.feast_stores import feature_store
+from tests.support.sequences.feast_stores import feature_store, sqlite_store
 
 KINDS = ("sqlite", "redis")
 
@@ -21,7 +21,7 @@ def opened(kind: str, folder: Path, views: dict[str, SequenceView]) -> Iterator[
     """A store of the given kind with the views applied over an empty event table in `folder`."""
     write_events(folder / "events.parquet", [])
     if kind == "sqlite":
-        yield feature_store(folder, views, {"type": "sqlite", "path": str(folder / "online.db")})
+        yield sqlite_store(folder, views)
     else:
         with valkey.running() as server:
             yield feature_store(folder, views, valkey.online_store(server))

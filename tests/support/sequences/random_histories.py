@@ -53,7 +53,7 @@ def histories(
 ) -> list[Event]:
     """Events in arrival order: unsorted, of few users and times so that many tie or nearly tie, some duplicated.
 
-    Events have the columns that `event_rows` and `contract_row` read; `second` is the end. `prefix` separates the ids of two
+    Events have the columns that `event_rows` reads; `second` is the end. `prefix` separates the ids of two
     histories, `shift` (seconds) their times.
     """
     actions = (*ACTIONS, "impression") if impressions else ACTIONS
@@ -109,13 +109,6 @@ def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
         times.update((known - 1, known, known + 1))
     queries = [(user, time) for time in sorted(times, key=lambda time: time % 7) for user in (*USERS, "unknown_user")]
     return queries + queries[:3]
-
-
-def contract_row(event: Event) -> dict[str, Any]:
-    """The event as the service receives it."""
-    keep = ("event_id", "user_id", "sequence_number", "action", "played_ms", "target_type", "target_id", "scene")
-    began = event.get("occurred_second", event["second"])
-    return {**{name: event[name] for name in keep}, "occurred_at": us(began), "ended_at": us(event["second"])}
 
 
 def _derived_columns(event: Event) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_
 from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Float64, Int64, String
 
+from tests.support.sequences.feast_stores import sqlite_online_store
+
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
@@ -203,9 +205,9 @@ def open_world(
     store = feast.FeatureStore(
         config=RepoConfig(
             project="universal",
-            provider="sequences.online.feast_provider.SequenceProvider",
+            provider="local",
             registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
-            online_store={"type": "sqlite", "path": str(folder / "online.db")},
+            online_store=sqlite_online_store(folder),
             entity_key_serialization_version=3,
             repo_path=folder,
             **(engine or {"offline_store": duckdb}),

@@ -22,7 +22,7 @@ from tests.support.serving.small_release import MemoryStore, history
 class Store(MemoryStore):
     """A store as the runtime opens it: the user `u` has two plays; ignores reported events."""
 
-    def __init__(self, degradation):
+    def __init__(self, degradation, events):
         super().__init__()
         self.users["u"] = history("t0", "t1")
 

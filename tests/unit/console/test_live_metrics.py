@@ -5,10 +5,10 @@ import math
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from sequences.streaming.metrics import ConsumerMetrics
 
 from console import live_metrics
 from console.live_metrics import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
-from sequences.streaming.metrics import ConsumerMetrics
 from serving.observability.metrics import Metrics
 
 

@@ -21,7 +21,7 @@ from tests.contract.sequences import test_feast_universal_cases as cases
 from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, frame, store_with, values
 from tests.support import spark, valkey
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
-from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store
+from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store, sqlite_online_store
 from tests.support.sequences.universal_views import entity_rows, open_world, plain, world
 
 pytestmark = [spark.needs_spark]
@@ -75,7 +75,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, feast.FeatureS
     folder = tmp_path_factory.mktemp("features")
     pq.write_table(profiles(), folder / "user_profiles.parquet")
     write_events(folder / "events.parquet", history())
-    online = {"type": "sqlite", "path": str(folder / "online.db")}
+    online = sqlite_online_store(folder)
     return {
         "duckdb": feature_store(folder, SEQUENCE_VIEWS, online),
         "spark": feature_store(folder, SEQUENCE_VIEWS, online, engine=SPARK),

@@ -13,11 +13,11 @@ from unittest import mock
 import pytest
 
 from sequences.online import batch_rows, batch_writer
-from sequences.online.feast_provider import EarlierRunError
-from sequences.online.materialization_state import MaterializationState, digests_file
+from sequences.online.batch_writer import BatchWriter
+from sequences.online.materialization_state import STATE_VIEW, read_content
 from sequences.online.materialize import materialize
 from sequences.online.reader_writer import OnlineReader
-from sequences.online.store_rows import to_list_value, write_rows
+from sequences.online.store_rows import is_redis, to_list_value, write_rows
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
@@ -51,15 +51,15 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(store: Any, folder: Path, as_of: date, **options: Any) -> dict[str, int] | None:
-    return materialize(store, as_of, folder, folder / "state.db", tuple(VIEWS.values()), **options)
+    return materialize(store, as_of, folder, tuple(VIEWS.values()), **options)
 
 
 def everything(store: Any, users: str = "abc") -> dict[str, str]:
-    return {user: repr(OnlineReader(store, VIEWS).read(user)) for user in users}  # repr: NaN equals itself
+    return {user: repr(OnlineReader(store, views=VIEWS).read(user)) for user in users}  # repr: NaN equals itself
 
 
 def ids(store: Any, user: str) -> list[str]:
-    return list(OnlineReader(store, VIEWS).read(user)["recent_events"]["event_id"])
+    return list(OnlineReader(store, views=VIEWS).read(user)["recent_events"]["event_id"])
 
 
 def test_only_changed_rows_are_written(store: Any, tmp_path: Path) -> None:
@@ -75,11 +75,11 @@ def test_new_or_emptied_store_is_filled_completely(store: Any, tmp_path: Path) -
     run(store, tmp_path, FIRST)
     before = everything(store)
     online = store._get_provider().online_store
-    for view in (*VIEWS, "live_events", "user_profile"):
-        if store.config.online_store.type == "redis":
-            online.delete_table(store.config, store.get_feature_view(view))
+    for view in (*map(store.get_feature_view, (*VIEWS, "user_profile")), STATE_VIEW):
+        if is_redis(store):
+            online.delete_table(store.config, view)
         else:
-            online._get_conn(store.config).execute(f"delete from tests_{view}")
+            online._get_conn(store.config).execute(f"delete from tests_{view.name}")
             online._get_conn(store.config).commit()
     assert ids(store, "a") == []
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
@@ -94,71 +94,72 @@ def test_earlier_day_is_ignored_unless_forced(store: Any, tmp_path: Path) -> Non
     assert ids(store, "a") == ["a0", "a1"]
 
 
-def test_feast_does_not_set_the_store_back_and_its_rows_are_written_again(store: Any, tmp_path: Path) -> None:
-    state, views = digests_file(tmp_path, store.config.online_store.type), tuple(VIEWS.values())
-    materialize(store, SECOND, tmp_path, state, views)
-    before = everything(store)
-    noon = datetime(2024, 1, 2, 12)
+def test_rows_that_feast_writes_are_noticed(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, SECOND)
+    before, store.config.materialization_config.pull_latest_features = everything(store), True
+    assert read_content(store).position is not None
+    store.materialize(EPOCH, datetime(2024, 1, 2), feature_views=["recent_events"])
+    assert ids(store, "a") == ["a0", "a1"]
+    assert read_content(store).position is None, "readers would take these rows for complete"
+    assert run(store, tmp_path, SECOND) == {"recent_events": 3, "played_history": 0, "user_profile": 0}
+    assert everything(store) == before
+
+
+def test_feast_writes_while_a_run_does(store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.config.materialization_config.pull_latest_features = True
-    for view in VIEWS:
-        with pytest.raises(EarlierRunError, match="--as-of 2024-01-02 --force"):
-            store.materialize(EPOCH, noon, feature_views=[view])
-    assert everything(store) == before
-    write_events(tmp_path / "events.parquet", event_rows(events(seconds=(10, 20, 90_000, 200_000))))
-    store.materialize(EPOCH, datetime(2024, 1, 5))
-    assert ids(store, "a") == ["a0", "a1", "a2", "a3"]
-    written = materialize(store, SECOND, tmp_path, state, views)
-    assert written == {"recent_events": 3, "played_history": 3, "user_profile": 0}
-    assert everything(store) == before
+    write = BatchWriter._write
+
+    def write_between(self: BatchWriter, *arguments: Any) -> None:
+        store.materialize(EPOCH, datetime(2024, 1, 2), feature_views=["played_history"])
+        write(self, *arguments)
+
+    run(store, tmp_path, FIRST)
+    monkeypatch.setattr(BatchWriter, "_write", write_between)
+    run(store, tmp_path, SECOND)
+    assert (read_content(store).position, read_content(store).source) == (None, None)
 
 
-def test_force_repairs_rows_that_others_wrote(store: Any, tmp_path: Path) -> None:
+def test_force_repairs_rows_that_nobody_knows_of(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, SECOND)
     before = everything(store)
     view = store.get_feature_view("recent_events")
     write_rows(store, view, [("a", {"event_id": to_list_value("string", ["x"])}, datetime.now(UTC))])
-    run(store, tmp_path, SECOND)
     assert everything(store) != before
-    run(store, tmp_path, SECOND, is_forced=True)
+    assert run(store, tmp_path, SECOND, is_forced=True) == {"recent_events": 1, "played_history": 0, "user_profile": 0}
     assert everything(store) == before
 
 
 def test_rows_are_written_when_the_clock_is_set_back(store: Any, tmp_path: Path) -> None:
     run(store, tmp_path, FIRST)
-    with mock.patch("sequences.online.materialization_state.datetime", wraps=datetime) as clock:
+    with mock.patch("sequences.online.materialize.datetime", wraps=datetime) as clock:
         clock.now.return_value = datetime(2024, 1, 1, tzinfo=UTC)
         run(store, tmp_path, SECOND)
     assert ids(store, "a") == ["a0", "a1", "a2"]
 
 
 @pytest.mark.parametrize("kill_at", [1, 3, 5])
-@pytest.mark.parametrize("is_recorded", [True, False], ids=["row and digest", "row without digest"])
-def test_killed_run_resumes(store: Any, tmp_path: Path, small_chunks: None, kill_at: int, is_recorded: bool) -> None:
+def test_killed_run_resumes(store: Any, tmp_path: Path, small_chunks: None, kill_at: int) -> None:
     child = os.fork()
     if not child:
-        _materialize_until_killed(store, tmp_path, kill_at, is_recorded)
+        _materialize_until_killed(store, tmp_path, kill_at)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert (read_content(store).position, read_content(store).source) == (None, None)
     rest = run(store, tmp_path, FIRST)
     assert rest is not None
-    assert sum(rest.values()) == 6 - (kill_at if is_recorded else kill_at - 1)
-    found = everything(store)
-    (tmp_path / "state.db").unlink()
-    assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
-    assert everything(store) == found
+    assert sum(rest.values()) == 6 - kill_at
     assert [ids(store, user) for user in "abc"] == [[f"{user}0", f"{user}1"] for user in "abc"]
 
 
-def _materialize_until_killed(store: Any, folder: Path, kill_at: int, is_recorded: bool) -> None:
-    written, calls = MaterializationState.record_written, []
+def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
+    write, calls = BatchWriter._write, []
 
-    def kill(self: MaterializationState, *arguments: Any) -> None:
+    def write_and_die(self: BatchWriter, *arguments: Any) -> None:
+        write(self, *arguments)
         calls.append(arguments)
-        if is_recorded or len(calls) < kill_at:
-            written(self, *arguments)
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    MaterializationState.record_written = kill  # type: ignore[method-assign,assignment]
+    BatchWriter._write = write_and_die  # type: ignore[method-assign]
     try:
         run(store, folder, FIRST)
     finally:

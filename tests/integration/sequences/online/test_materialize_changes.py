@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,10 +15,8 @@ import pyarrow as pa
 import pytest
 
 from sequences.online.batch_writer import BatchWriter
-from sequences.online.codec import StoredValue
 from sequences.online.materialize import EventRows, ProfileRows, materialize
 from sequences.online.reader_writer import OnlineReader
-from sequences.online.store_rows import write_rows
 from sequences.views import SEQUENCE_VIEWS
 from storage.mart_changes import apply_changes, read_published
 from tests.support.published_changes import publish_changes, publish_whole
@@ -115,7 +113,7 @@ def run(store: Any, folder: Path, day: int, **options: Any) -> dict[str, int]:
     """Materialize what was known at the end of a day."""
     as_of = (EPOCH + timedelta(days=day + 1)).date()
     views = options.pop("views", VIEWS)
-    return materialize(store, as_of, folder, folder / "state.db", tuple(views.values()), **options) or {}
+    return materialize(store, as_of, folder, tuple(views.values()), **options) or {}
 
 
 @pytest.fixture
@@ -130,7 +128,7 @@ def home(store: Any, tmp_path: Path, is_whole: list[str]) -> Home:
 
 def assert_equal_to_definition(store: Any, home: Home, day: int, views: Any = None) -> None:
     midnight = (day + 1) * DAY_S
-    reader = OnlineReader(store, views or VIEWS)
+    reader = OnlineReader(store, views=views or VIEWS)
     for user in USERS:
         row = reader.read(user)
         for name, view in (views or VIEWS).items():
@@ -200,19 +198,6 @@ def test_other_definition_or_rebuilt_mart_reads_everything(
     assert is_whole == ["events", "user_profiles"] * 3
 
 
-def test_row_that_was_replaced_is_computed_from_all_events(
-    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
-) -> None:
-    view = store.get_feature_view("played_history")
-    empty = {feature.name: StoredValue(b"") for feature in view.features}
-    write_rows(store, view, [(user, empty, datetime.now(UTC)) for user in "ab"])
-    home.add_day(1, "ab")
-    home.publish()
-    run(store, tmp_path, 1)
-    assert_equal_to_definition(store, home, 1)
-    assert is_whole == ["events", "user_profiles"]
-
-
 @pytest.mark.parametrize("kill_at", [1, 4])
 def test_run_that_was_killed_reads_everything(
     store: Any, home: Home, tmp_path: Path, kill_at: int, is_whole: list[str], monkeypatch: pytest.MonkeyPatch
@@ -236,15 +221,15 @@ def test_run_that_was_killed_reads_everything(
 
 
 def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
-    original, calls = BatchWriter.write_users, []
+    original, calls = BatchWriter._write, []
 
-    def write_users(self: BatchWriter, *arguments: Any) -> None:
+    def write(self: BatchWriter, *arguments: Any) -> None:
         original(self, *arguments)
         calls.append(arguments)
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    BatchWriter.write_users = write_users  # type: ignore[method-assign,assignment]
+    BatchWriter._write = write  # type: ignore[method-assign]
     try:
         run(store, folder, 1)
     finally:

@@ -36,6 +36,8 @@ LISTEN = {
     "listened_at": 1_600_000_000,
     "track_metadata": {"artist_name": "Ghost", "track_name": "Cirice"},
 }
+
+
 def reasons(home: Path, table: str = "listening_events") -> list[str]:
     return quarantined(home, table).sort("source_line")["reason"].to_list()
 

@@ -11,7 +11,8 @@ from feast.protos.feast.types.Value_pb2 import FloatList, Int64List, StringList,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences.online.codec import EncodedColumn, append_lists, decode_values, encode_list
+from sequences.online.codec import EncodedColumn, append_lists, decode_values
+from sequences.online.store_rows import to_list_value
 from sequences.views import Kind
 
 texts = st.text(max_size=6) | st.sampled_from(["", "é" * 64, "x" * 127, "x" * 128, "\n\n", "x" * 20_000])
@@ -31,8 +32,6 @@ def test_string_lists(lists: list[list[str]]) -> None:
     assert encode_all("string", lists, flat) == expected
     assert encode_all("string", lists, flat.dictionary_encode()) == expected
     assert [decode_values(one) for one in expected] == lists
-    assert [encode_list("string", one) for one in lists] == expected
-    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(numbers, max_size=5), max_size=4))
@@ -41,8 +40,6 @@ def test_integer_lists(lists: list[list[int]]) -> None:
     expected = [Value(int64_list_val=Int64List(val=one)).SerializeToString() for one in lists]
     assert encode_all("time", lists, flat) == expected
     assert [decode_values(one) for one in expected] == lists
-    assert [encode_list("time", one) for one in lists] == expected
-    assert decode_values(b"".join(expected)) == [value for one in lists for value in one]
 
 
 @given(st.lists(st.lists(ratios, max_size=5), max_size=4))
@@ -71,8 +68,11 @@ def test_appended_lists_equal_lists_of_all_elements(events: list[tuple[Any, ...]
     kinds: dict[str, Kind] = {"event_id": "string", "ended_at": "time", "played_ratio": "ratio"}
 
     def encoded(part: list[tuple[Any, ...]]) -> dict[str, bytes]:
-        return {name: encode_list(kind, [row[n] for row in part]) for n, (name, kind) in enumerate(kinds.items())}
+        return {
+            name: to_list_value(kind, [row[n] for row in part]).SerializeToString()
+            for n, (name, kind) in enumerate(kinds.items())
+        }
 
     before, after = events[:stored][-length:], events[stored:][-length:]
     assert append_lists(kinds, encoded(before), encoded(after), length) == encoded(events[-length:])
-    assert append_lists(kinds, dict.fromkeys(kinds, b""), encoded(after), length) == encoded(after)
+    assert append_lists(kinds, dict.fromkeys(kinds), encoded(after), length) == encoded(after)

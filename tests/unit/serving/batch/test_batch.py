@@ -31,18 +31,14 @@ OPTIONS = BatchOptions("daily", limit=4, users_per_part=3)
 
 
 class Home:
-    """A home with a release, an online store in memory, and a record of materialized users."""
+    """A home with a release, and an online store in memory."""
 
     def __init__(self, folder, of):
         self.folder, self.release, self.opened = folder, of, []
         self.settings = settings.load_settings()
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
-        self.record = materialization_state.digests_file(self.settings.feast, self.settings.online_store)
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(self.record) as database:
-            database.execute("create table digests (view text, user_id text, digest blob)")
-            database.executemany("insert into digests values ('v', ?, '')", [(user,) for user in USERS])
+        self.users = list(USERS)  # with materialized rows
 
     def open(self, is_service=False):
         self.close()
@@ -74,6 +70,11 @@ def home(tmp_path, monkeypatch, fitted):
     home = Home(tmp_path / "home", fitted)
     put_in_service(monkeypatch, home.folder, lambda folder: home.release)
     monkeypatch.setattr(runtime_module, "OnlineStore", Store)
+    monkeypatch.setattr(
+        materialization_state,
+        "materialized_users",
+        lambda limit, after="": [user for user in home.users if user > after][:limit],
+    )
     yield home
     home.close()
 
@@ -170,19 +171,19 @@ def test_erased_users_have_no_rows(home, tmp_path):
         assert "u2" not in {row["user_id"] for row in read(tmp_path / "out", kind)}
 
 
-def test_users_who_are_missing_from_the_record_later_on_end_the_run(home, tmp_path, monkeypatch):
-    file, record, answer = home.record, home.record.read_bytes(), batch._answer
+def test_users_who_are_missing_later_on_end_the_run(home, tmp_path, monkeypatch):
+    answer = batch._answer
 
-    def lose_record(*arguments):
-        file.unlink(missing_ok=True)  # as `python -m sequences.online.rebuild` does
+    def lose_store(*arguments):
+        home.users = []
         return answer(*arguments)
 
-    with monkeypatch.context() as rebuilding:
-        rebuilding.setattr(batch, "_answer", lose_record)
+    with monkeypatch.context() as losing:
+        losing.setattr(batch, "_answer", lose_store)
         with pytest.raises(BatchError, match=r"^3 of 7 users were listed: .* same command again"):
             home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
-    file.write_bytes(record)
+    home.users = list(USERS)
     home.run(tmp_path / "out")
     assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
 
@@ -193,8 +194,7 @@ def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monke
     def erase(runtime, request, *others):
         if request.user_id == "u0":
             SuppressionList().with_users(["u6"]).write(home.settings.suppression_list)
-            with sqlite3.connect(home.record) as database:
-                database.execute("delete from digests where user_id = 'u6'")
+            home.users.remove("u6")
         return answer(runtime, request, *others)
 
     monkeypatch.setattr(batch, "_answer", erase)
@@ -203,8 +203,7 @@ def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monke
 
 
 def test_users_whose_ids_requests_may_not_have_are_skipped_and_counted(home, tmp_path):
-    with sqlite3.connect(home.record) as database:
-        database.executemany("insert into digests values ('v', ?, '')", [("u2\u2028b",), ("u\ue000",)])
+    home.users = sorted([*home.users, "u2\u2028b", "u\ue000"])
     lines = home.run(tmp_path / "out")
     assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
     assert any(line.startswith(r"skipped 1 users") and r"'u2\u2028b': user_id " in line for line in lines)

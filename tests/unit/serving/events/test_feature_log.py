@@ -119,5 +119,5 @@ def test_hydrator_logs_model_inputs_and_store_failures(bench):
     hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
     known, unknown = bench.written()
     assert known.views == {"played_history": history("t0", "t1")["played_history"]}
-    assert (known.profile, known.applied, known.is_read) == ({"user_profile__plays_total": 5}, MARK, True)
+    assert (known.profile, known.is_read) == ({"user_profile__plays_total": 5}, True)
     assert (unknown.views, unknown.is_read) == ({}, False)

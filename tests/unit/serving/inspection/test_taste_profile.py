@@ -1,8 +1,8 @@
 """The taste profile of a user: interests by share and name, and what is left out."""
 
 from prometheus_client import CollectorRegistry
-from event_store.store import PrivateSession
 
+from event_store.store import PrivateSession
 from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request

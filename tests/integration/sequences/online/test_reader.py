@@ -1,0 +1,263 @@
+"""The online reader on SQLite and on a real Redis-protocol server: materialized rows and later events equal the definition."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from event_store.sqlite_events import SqliteEventStore
+from event_store.store import Position, StoreUnavailable
+from sequences.online.batch_writer import BatchWriter
+from sequences.online.materialization_state import landed_position, read_content
+from sequences.online.materialize import materialize
+from sequences.online.reader_writer import OnlineReader
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, us, write_events
+from tests.support.sequences.online_stores import KINDS, opened
+from tests.support.sequences.reported_events import mart_event, reported_event
+
+VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
+DAY = 86_400
+USERS = ("u1", "u2")
+ACTIONS = ("play", "play", "play", "click", "dislike", "block", "impression")
+example = itertools.count()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def opened_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Any, Path]]:
+    """A store with views of length 4, and its folder; tests use different users."""
+    folder = tmp_path_factory.mktemp("short")
+    with opened(request.param, folder, VIEWS) as store:
+        yield store, folder
+
+
+class Home:
+    """A new event store over an online store, and the marts of what has landed."""
+
+    def __init__(self, store: Any, folder: Path) -> None:
+        self.store, self.folder, self.number = store, folder, next(example)
+        self.second, self.landed, self.landed_seq = 0.0, dict[str, dict[str, Any]](), 0
+        self.materialized: list[list[dict[str, Any]]] = [[]]  # of the last run, and of those that were killed after it
+        (folder / str(self.number)).mkdir()
+        self.events = SqliteEventStore(folder / str(self.number), lambda: us(self.second))
+        store._get_provider().online_store.events = self.events
+        self.reader = OnlineReader(store, self.events, VIEWS)
+
+    def user(self, name: str) -> str:
+        return f"{name}-{self.number}"
+
+    def report(self, event_id: str, user: str, second: float, **columns: Any) -> None:
+        self.events.append([reported_event(f"{event_id}-{self.number}", self.user(user), second, **columns)])
+
+    def stored(self) -> list[tuple[int, dict[str, Any]]]:
+        """What the event store has."""
+        return self.events.read(None, 1000)
+
+    def land(self, through: int, filed: list[dict[str, Any]] = [], *, is_recorded: bool = True) -> None:  # noqa: B006
+        """Publish marts of all events up to a number, and of some that no one has reported."""
+        self.landed |= {
+            event["event_id"]: event for seq, event in self.stored() if seq <= through and event.get("behaviour")
+        }
+        self.landed |= {event["event_id"]: event for event in filed}
+        self.landed_seq = max(self.landed_seq, through)
+        if is_recorded:
+            rows = {"landing_id": ["a"], "event_store": [self.events.id], "event_seq": [self.landed_seq]}
+            pq.write_table(pa.table(rows), self.folder / "landings.parquet")
+        write_events(self.folder / "events.parquet", event_rows(map(mart_event, self.landed.values())))
+
+    def restore(self, last: int) -> None:
+        """Restore a backup of the event store, whose numbers are given again."""
+        with self.events.database.write() as database:
+            database.execute("delete from events where seq > ?", (last,))
+            database.execute("update sqlite_sequence set seq = ?", (last,))
+        self.events.database.renew_id()
+        self.landed_seq = 0
+
+    def materialize(self, day: int, **options: Any) -> None:
+        as_of = EPOCH.date() + timedelta(days=day)
+        rows = event_rows(map(mart_event, self.landed.values()))
+        known = {row["event_id"] for row in rows if row["known_at"] < at(day * DAY)}
+        self.materialized.append([event for event in self.landed.values() if event["event_id"] in known])
+        is_written = materialize(self.store, as_of, self.folder, tuple(VIEWS.values()), **options) is not None
+        self.materialized = self.materialized[-1:] if is_written else self.materialized[:-1]
+
+    def check(self) -> None:
+        for user in map(self.user, USERS):
+            found = self.reader.read(user)
+            for name, view in VIEWS.items():
+                assert any(equal(found[name], values) for values in self.expected(user, view)), (user, name)
+
+    def expected(self, user: str, view: Any) -> Iterator[dict[str, list[Any]]]:
+        for materialized in self.materialized:
+            events = {event["event_id"]: event for event in materialized} | {
+                e["event_id"]: e for _, e in self.stored() if e.get("behaviour")
+            }
+            yield oracle_values(event_rows(map(mart_event, events.values())), view, user, us(100 * DAY))
+
+
+def equal(found: Any, expected: dict[str, list[Any]]) -> bool:
+    """Whether two views are equal; NaN equals itself."""
+    return found.keys() == expected.keys() and all(
+        len(found[name]) == len(values)
+        and all(a == b or (a != a and b != b) for a, b in zip(found[name], values, strict=True))
+        for name, values in expected.items()
+    )
+
+
+reports = st.fixed_dictionaries(
+    {
+        "user": st.sampled_from(USERS),
+        # Few numbers, so that many events tie with others; a client's clock may be 5 minutes ahead.
+        "second": st.sampled_from([300, 300, 0, 0, -3600, -30_000, -2 * DAY]),
+        "sequence_number": st.integers(0, 2),
+        "action": st.sampled_from(ACTIONS),
+        "played_ms": st.sampled_from([1_000, 50_000, 95_000, 33_333]),
+        "target_type": st.sampled_from(["track", "artist"]),
+        "scene": st.sampled_from([None, "daily"]),
+    }
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_reads_equal_the_definition_whatever_happens(opened_store: tuple[Any, Path], data: st.DataObject) -> None:
+    home, numbers = Home(*opened_store), itertools.count()
+    for _ in range(data.draw(st.integers(3, 9))):
+        home.second += data.draw(st.sampled_from([0, 60, 600, 20_000, 70_000, 2 * DAY]))
+        step = data.draw(
+            st.sampled_from(["report", "report", "land", "land", "run", "run", "kill", "restore", "remove"])
+        )
+        if step == "report":
+            for one in data.draw(st.lists(reports, min_size=1, max_size=8)):
+                name = f"e{(next(numbers) * 7919) % 997:03d}"
+                target = "track" if one["action"] == "play" else one["target_type"]
+                second = max(home.second + one["second"], 0)
+                home.report(name, **one | {"target_type": target, "second": second})
+        elif step == "land":
+            last = max((seq for seq, _ in home.stored()), default=0)
+            filed = [reported_event(f"f{next(numbers)}-{home.number}", home.user("u1"), home.second)]
+            home.land(data.draw(st.integers(0, last)), filed, is_recorded=data.draw(st.booleans()))
+        elif step == "run":
+            home.materialize(data.draw(st.integers(0, 9)), is_forced=data.draw(st.booleans()))
+        elif step == "kill":
+            kill(home, data.draw(st.integers(0, 9)), data.draw(st.integers(1, 4)))
+        elif step == "restore":
+            home.restore(data.draw(st.integers(0, max((seq for seq, _ in home.stored()), default=0))))
+        elif (position := read_content(home.store).position) is not None:
+            home.events.remove(position)
+        home.check()
+
+
+def kill(home: Home, day: int, writes: int) -> None:
+    """Materialize a day until some rows were written."""
+    write, count = BatchWriter._write, itertools.count(1)
+
+    def write_and_die(self: BatchWriter, *arguments: Any) -> None:
+        write(self, *arguments)
+        if next(count) == writes:
+            raise RuntimeError("killed")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BatchWriter, "_write", write_and_die)
+        patch.setattr("sequences.online.batch_writer.MAX_WRITE_BYTES", 1)
+        with suppress(RuntimeError):
+            home.materialize(day, is_forced=True)
+
+
+def test_rows_that_are_written_during_a_read(opened_store: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(*opened_store)
+    for number in range(3):
+        home.report(f"e{number}", "u1", number)
+    home.second = 3 * DAY
+    home.land(3)
+    of_user, days = home.events.of_user, iter((1,))
+
+    def run_before(*arguments: Any) -> Any:
+        for day in days:
+            home.materialize(day, is_forced=True)
+        return of_user(*arguments)
+
+    monkeypatch.setattr(home.events, "of_user", run_before)
+    home.check()
+    assert read_content(home.store).position == Position(home.events.id, 3)
+    home.check()
+
+
+def test_version_and_position_of_a_read(opened_store: tuple[Any, Path]) -> None:
+    home = Home(*opened_store)
+    user = home.user("u1")
+    versions = [home.reader.read(user).version]
+    home.report("a", "u1", 1)
+    home.report("b", "u2", 1)
+    home.second = 3 * DAY
+    features = home.reader.read(user)
+    assert features.applied == Position(home.events.id, 1)
+    versions.append(features.version)
+    assert home.reader.read(user).version == features.version
+    home.land(2)
+    home.materialize(2, is_forced=True)
+    features = home.reader.read(user)
+    assert features.applied == Position(home.events.id, 2)
+    versions.append(features.version)
+    home.report("c", "u1", 5)
+    versions.append(home.reader.read(user).version)
+    home.materialize(2, is_forced=True)  # writes nothing
+    assert home.reader.read(user).version == versions[-1]
+    assert [seq for seq, _ in home.events.read(None, 9)] == [3], (
+        "what the run before has written leaves the event store"
+    )
+    home.events.database.renew_id()
+    versions.append(home.reader.read(user).version)
+    assert len({*versions}) == len(versions)
+
+
+def test_one_of_the_stores_fails(opened_store: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(*opened_store)
+    user = home.user("u1")
+    home.report("a", "u1", 1, action="block")
+    home.second = 3 * DAY
+    home.land(1)
+    home.materialize(2, is_forced=True)
+    home.report("b", "u1", 2, action="block")
+
+    def ids(features: Any) -> list[str]:
+        return [one.split("-")[0] for one in features["exclusions"]["event_id"]]
+
+    assert ids(home.reader.read(user)) == ["a", "b"]
+    features = home.reader.read_events(user)
+    assert (ids(features), features["user_profile"], features.applied.seq) == (["a", "b"], {"plays_total": []}, 2)
+
+    def fail(*_: Any) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    monkeypatch.setattr(home.events, "of_user", fail)
+    features = home.reader.read(user)
+    assert (ids(features), str(features.events_error)) == (["a"], "the disk is full")
+
+
+def test_position_needs_a_complete_publication(tmp_path: Path) -> None:
+    assert landed_position(tmp_path, "one") == 0
+    rows = {"event_store": ["one", "one", "other", None], "event_seq": [3, 7, 9, None]}
+    pq.write_table(pa.table(rows), tmp_path / "landings.parquet")
+    write_events(tmp_path / "events.parquet", [])
+    assert [landed_position(tmp_path, store) for store in ("one", "other", "none")] == [7, 9, 0]
+    pq.write_table(pa.table(rows), tmp_path / "landings.parquet")
+    assert landed_position(tmp_path, "one") == 0, "the events of this build were not published"
+    pq.write_table(pa.table({"landing_id": ["a"]}), tmp_path / "landings.parquet")
+    write_events(tmp_path / "events.parquet", [])
+    assert landed_position(tmp_path, "one") == 0
