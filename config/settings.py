@@ -68,7 +68,7 @@ MIN_LANDED_DAYS = 28
 """Days of events that the marts of one day read: `plays_28d` of `track_statistics`."""
 
 MIN_LOG_DAYS = 2
-"""A day of the recommender's logs is read on the next day, by landing and by the skew comparison."""
+"""A day of the feature log is read on the next day, by the skew comparison."""
 
 
 class SettingError(ValueError):
@@ -596,12 +596,8 @@ class Lifetimes(EnvironmentSettings):
         description="days of landed events before the newest one that `make prune` keeps, in whole months; at least 28; 0: "
         "forever. The next build removes older events from the marts ([operations](operations.md#retention))",
     )
-    event_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
-        default=30,
-        description="days that the recommender's event log is kept after landing; 0: forever, here and below",
-    )
     feature_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
-        default=30, description="days that logged features of requests are kept"
+        default=30, description="days that logged features of requests are kept; 0: forever, here and below"
     )
     workspaces: Days = Field(default=14, description="days that training workspaces and their cached arrays are kept")
     releases: Days = Field(

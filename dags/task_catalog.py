@@ -141,9 +141,9 @@ _TASKS = (
     Task(
         "land_live_events",
         "Lands the events and impressions that the recommender recorded, which closes the feedback loop.",
-        "The log names the file below `SEGUE_HOME/live`. If the disk is full, free space; rows are never landed twice.",
+        "The log names the file below `SEGUE_HOME/serving`. If the disk is full, free space; rows are never landed twice.",
         "reports/data_docs/landed/outcome.html",
-        "python -m local.land --live",
+        "python -m local.land --events",
         short="events that the recommender recorded",
     ),
     _validation_task("landed", "the newest landed events", "expectations on the newest events, data docs"),

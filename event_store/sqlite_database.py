@@ -8,13 +8,16 @@ lock before the transaction.
 from __future__ import annotations
 
 import fcntl
+import json
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -117,17 +120,43 @@ class SqliteDatabase:
         query, users = "select 1 from suppressed where code = ?", SuppressionList(salt)
         return {one for one in set(user_ids) if database.execute(query, (users.code(one),)).fetchone()}
 
-    def erase(self, user_ids: Sequence[str]) -> None:
+    def users(self) -> set[str]:
+        """Everyone who has a row."""
+        with self.read() as database:
+            tables = _tables_of_users(database)
+            rows = (database.execute(f"select distinct user_id from {table}") for table in tables)  # noqa: S608
+            return {user for found in rows for (user,) in found}
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """The rows of a user by table."""
+        exported = {}
+        with self.read() as database:
+            for table in _tables_of_users(database):
+                found = database.execute(f"select * from {table} where user_id = ?", (user_id,))  # noqa: S608
+                names = [name for name, *_ in found.description]
+                exported[table] = [
+                    {
+                        name: json.loads(value) if name == "body" else value
+                        for name, value in zip(names, row, strict=True)
+                    }
+                    for row in found
+                ]
+        return exported
+
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
         """Delete the rows of these users from all tables of users, and their bytes from the file and its log.
 
         Raises:
             ErasureUnfinished: A process has kept reading the log for `ERASURE_TIMEOUT_S`.
         """
-        query = "select m.name from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table' and c.name = 'user_id'"
+        erased, users = Counter[str](), json.dumps(list(user_ids))
         with self.write() as database:
-            for (table,) in database.execute(query).fetchall():
-                rows = [(user,) for user in user_ids]
-                database.executemany(f"delete from {table} where user_id = ?", rows)  # noqa: S608
+            for table in _tables_of_users(database):
+                query = f"delete from {table} where user_id in (select value from json_each(?)) returning user_id"  # noqa: S608
+                erased.update(user for (user,) in database.execute(query, (users,)))
+        # Despite `secure_delete`, pages keep bytes of rows that SQLite has moved to other pages.
+        with self._lock, self._locked_file(), self.read() as database:
+            database.execute("vacuum")
         until = time.monotonic() + ERASURE_TIMEOUT_S
         # A checkpoint while another connection reads the log returns "busy" without an error, and the bytes stay in it.
         while self._checkpoint():
@@ -136,11 +165,7 @@ class SqliteDatabase:
                     f"erased rows are still in {self.path}-wal, which a process keeps reading; end it and erase again"
                 )
             time.sleep(CHECKPOINT_PAUSE_S)
-
-    def backup(self, to: Path) -> None:
-        """Copy the file while it is in use."""
-        with closing(sqlite3.connect(to)) as copy, self.read() as database:
-            database.backup(copy)
+        return erased
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -149,9 +174,11 @@ class SqliteDatabase:
         self._lock_file.close()
 
     def _checkpoint(self) -> bool:
-        """Empty the log; return whether a reader has kept it from being empty."""
+        """Empty the log; return whether a reader has kept it from being empty. Writers do not wait for the reader."""
         with self._lock, self._locked_file(), self.read() as database:
+            database.execute("pragma busy_timeout = 0")
             (is_busy, *_) = database.execute("pragma wal_checkpoint(truncate)").fetchone()
+            database.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
         return bool(is_busy)
 
     @contextmanager
@@ -185,3 +212,10 @@ class SqliteDatabase:
                 f"{self.path} is on a file system of type {kind}, where processes do not see the locks of others and events "
                 f"would be lost; set {setting} to a folder on a local disk"
             )
+
+
+def _tables_of_users(database: sqlite3.Connection) -> list[str]:
+    query = (
+        "select m.name from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table' and c.name = 'user_id'"
+    )
+    return [name for (name,) in database.execute(query)]

@@ -11,9 +11,11 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from event_store.private_sessions import (
     END,
@@ -161,16 +163,28 @@ class SqliteEventStore:
         with self.database.read() as database:
             return current_session(_sessions_of(database, user_id), self._now_us()) is not None
 
+    def renew_id(self) -> None:
+        """See `Store.renew_id`."""
+        self.database.renew_id()
+
     def suppress(self, users: SuppressionList) -> None:
-        """See `EventStore.suppress`."""
+        """See `Store.suppress`."""
         self.database.suppress(users)
 
-    def erase(self, user_ids: Sequence[str]) -> None:
-        """See `EventStore.erase`."""
-        self.database.erase(user_ids)
+    def users(self) -> set[str]:
+        """See `Store.users`."""
+        return self.database.users()
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `Store.export`."""
+        return self.database.export(user_id)
+
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
+        """See `Store.erase`."""
+        return self.database.erase(user_ids)
 
     def close(self) -> None:
-        """See `EventStore.close`."""
+        """See `Store.close`."""
         self.database.close()
 
     def _seq(self, position: Position | None) -> int:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ class SqliteServingState:
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         self._now_us, self._cleaned_day = now_us, 0
         self.database = _open(folder / SERVING_FILE)
+
+    @property
+    def id(self) -> str:
+        """Id of the store."""
+        return self.database.id
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """See `ServingState.add_exposure`."""
@@ -113,16 +119,28 @@ class SqliteServingState:
             (agreed,) = database.execute("select value from agreed where name = ?", (name,)).fetchone()
         return str(agreed)
 
+    def renew_id(self) -> None:
+        """See `Store.renew_id`."""
+        self.database.renew_id()
+
     def suppress(self, users: SuppressionList) -> None:
-        """See `ServingState.suppress`."""
+        """See `Store.suppress`."""
         self.database.suppress(users)
 
-    def erase(self, user_ids: Sequence[str]) -> None:
-        """See `ServingState.erase`."""
-        self.database.erase(user_ids)
+    def users(self) -> set[str]:
+        """See `Store.users`."""
+        return self.database.users()
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `Store.export`."""
+        return self.database.export(user_id)
+
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
+        """See `Store.erase`."""
+        return self.database.erase(user_ids)
 
     def close(self) -> None:
-        """Release connections."""
+        """See `Store.close`."""
         self.database.close()
 
     def _seq(self, position: Position | None) -> int:

@@ -9,7 +9,8 @@ position of another store says nothing about this one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -67,12 +68,38 @@ class UserEvents:
     events: Sequence[Event] = ()
 
 
-class EventStore(Protocol):
-    """Events of users; safe to use from all threads and processes."""
+class Store(Protocol):
+    """What both stores have in common; safe to use from all threads and processes."""
 
     @property
     def id(self) -> str:
         """Id of the store."""
+
+    def renew_id(self) -> None:
+        """Give the store a new id, because positions of before say nothing about its content, as after a restore."""
+
+    def suppress(self, users: SuppressionList) -> None:
+        """Add nothing more of these users; replaces the previous list."""
+
+    def users(self) -> set[str]:
+        """Everyone of whom something is stored."""
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Everything that is stored about the user: rows by kind, as JSON values."""
+
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
+        """Erase everything of these users; returns the number of rows per user. No byte of them is left.
+
+        Raises:
+            ErasureUnfinished: The bytes are not reachable any more, and still in a file.
+        """
+
+    def close(self) -> None:
+        """Release connections."""
+
+
+class EventStore(Store, Protocol):
+    """Events of users."""
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Add events, in order; they are durable when this returns, and each id is added once in 30 days.
@@ -104,19 +131,6 @@ class EventStore(Protocol):
     def is_private(self, user_id: str) -> bool:
         """Whether the user is in a private session now."""
 
-    def suppress(self, users: SuppressionList) -> None:
-        """Add no further event of these users; replaces the previous list."""
-
-    def erase(self, user_ids: Sequence[str]) -> None:
-        """Erase everything of these users; no byte of them is left when this returns.
-
-        Raises:
-            ErasureUnfinished: The bytes are not reachable any more, and still in a file.
-        """
-
-    def close(self) -> None:
-        """Release connections."""
-
 
 @dataclass(frozen=True)
 class Worker:
@@ -127,8 +141,8 @@ class Worker:
     state: Mapping[str, Any]  # releases that it has loaded, digest of its suppression list
 
 
-class ServingState(Protocol):
-    """What the workers of a recommender share; safe to use from all threads and processes."""
+class ServingState(Store, Protocol):
+    """What the workers of a recommender share."""
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """Add the record of a response, unless the user is erased."""
@@ -147,12 +161,6 @@ class ServingState(Protocol):
 
     def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
         """Day, key and text of the user's lists since a day."""
-
-    def suppress(self, users: SuppressionList) -> None:
-        """Keep nothing more of these users; replaces the previous list."""
-
-    def erase(self, user_ids: Sequence[str]) -> None:
-        """See `EventStore.erase`."""
 
     def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
         """Note that a worker is alive, and its state."""

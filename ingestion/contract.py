@@ -167,6 +167,10 @@ LANDINGS = pa.schema(
         _column("landed", pa.int64(), "Number of rows written", required=True),
         _column("duplicate", pa.int64(), "Number of rows that had been landed before", required=True),
         _column("quarantined", pa.int64(), "Number of rows that violated the contract", required=True),
+        _column("event_store", pa.string(), "Id of the recommender's store that was landed; null for files"),
+        _column(
+            "event_seq", pa.int64(), "Number of the last record of that store that is landed, in the order of commit"
+        ),
         LANDED_AT,
     ]
 )

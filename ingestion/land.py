@@ -1,5 +1,7 @@
 """`python -m ingestion.land PATH`: land the listening logs and catalog files of a path.
 
+`python -m ingestion.land --events`: land what the recommender recorded (`recorded.py`).
+
 Landing is idempotent: landing the same files again changes nothing, and an interrupted landing is completed by running
 the command again.
 
@@ -12,17 +14,20 @@ import argparse
 import io
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
 from config import settings
+from event_store.opened import open_event_store, open_serving_state
+from event_store.store import StoreUnavailable
 from ingestion import source_files
-from ingestion.landing_zone import Landing, LandingCounts, landing_lock
+from ingestion.landing_zone import CLOCK_SKEW, Landing, LandingCounts, landing_lock
 from ingestion.readers import READERS
 from ingestion.readers.parsing import column_mapping, delimited
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
+from ingestion.recorded import land_recorded
 from ingestion.row_validation import LATEST
 from ingestion.source_files import READ_ERRORS, Member, SourceError
 from media import track_description
@@ -31,8 +36,6 @@ from storage.errors import StorageError
 from storage.media_paths import MediaRootError
 from storage.suppression_list import SuppressionList, SuppressionListError
 
-CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
-HOST_CLOCK_SKEW = timedelta(hours=1)  # maximum clock skew between the machines of an installation
 SIMULATION_MANIFEST = "world.json"  # written by `ingestion.simulate`
 SIMULATION_KEYS = {"seed", "days", "last_day", "version"}
 SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that are not landed
@@ -62,9 +65,7 @@ def land(
 ) -> dict[str, LandingCounts]:
     """Land a file, folder or zip; return the row counts by format. Rows of erased users are dropped.
 
-    Events later than `CLOCK_SKEW` from now are quarantined, except for those of a simulation, which has its own clock. The
-    recommender's event log, `home/live` or a path below it, is landed as live events: it may be missing or empty. Of the
-    whole `home/live`, only files modified since its last landing are read.
+    Events later than `CLOCK_SKEW` from now are quarantined, except for those of a simulation, which has its own clock.
 
     Args:
         path: File, folder or zip.
@@ -81,34 +82,24 @@ def land(
         StorageError: Object storage is not available.
     """
     path, now = path.resolve(), now or datetime.now(UTC)
-    is_live = _is_live(path, home)
-    files = [] if path == home.resolve() / "live" and not path.exists() else source_files.list_members(path)
+    files = source_files.list_members(path)
     by_format = {name: selected for name, reader in READERS.items() if (selected := reader.select_files(files))}
     ignored = _ignored_files(files, by_format)
     if truncated := find_truncated(ignored):
         raise SourceError(truncated)
-    if not by_format and not is_live:
+    if not by_format:
         raise SourceError(explain_unsupported(files) or _unknown_format_message(path, ignored))
-    if ignored and by_format:
+    if ignored:
         print(f"ignored files of unknown format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
     tables = tables or home
     media = MediaFolders(home / "media", path if path.is_dir() else path.parent, media_root)
-    latest = LATEST if _is_simulation(files) and not is_live else now + CLOCK_SKEW
+    latest = LATEST if _is_simulation(files) else now + CLOCK_SKEW
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
         for name, selected in by_format.items():
-            counts[name] = _land_format(
-                name, selected, path, home, user_id, now, latest, is_live, suppressed, tables, media
-            )
-        if not by_format:
-            Landing(tables, "day", now).finish()
+            counts[name] = _land_format(name, selected, path, home, user_id, now, latest, suppressed, tables, media)
     return counts
-
-
-def _is_live(path: Path, home: Path) -> bool:
-    live = home.resolve() / "live"
-    return live in (path, *path.parents)
 
 
 def _is_simulation(files: list[Member]) -> bool:
@@ -131,7 +122,6 @@ def _land_format(
     user_id: str | None,
     now: datetime,
     latest: datetime,
-    is_live: bool,
     suppressed: SuppressionList,
     tables: Path,
     media: MediaFolders,
@@ -141,9 +131,6 @@ def _land_format(
     scratch.mkdir(parents=True)
     source_at = min(now, max(member.written_at for member in files))  # a clock that was wrong must not win forever
     landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at)
-    # A landing in the future was recorded by a clock that has been set back: the times of files say nothing then.
-    if path == home.resolve() / "live" and (last := landing.last_live_landed_at(path.name, name)) and last <= now:
-        files = [member for member in files if member.written_at > last - HOST_CLOCK_SKEW]
     landing_id = reader.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
@@ -151,12 +138,11 @@ def _land_format(
         for rows in reader.read(files, context):
             landing.add(rows)
             bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
-        if not is_live:
-            landing.check_unparsable_share(path.name)
+        landing.check_unparsable_share(path.name)
         counts = landing.finish()
     file_name = source_files.printable_name(path.name)
     source = "forgotten" if suppressed.intersection((_source_name(path), file_name)) else file_name
-    landing.record(landing_id, source, name, None if is_live else reader.split)
+    landing.record(landing_id, source, name, reader.split)
     return counts
 
 
@@ -191,31 +177,40 @@ def _has_usable_rows(counts: LandingCounts) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print read, landed, duplicate and quarantined rows per format; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.land", description=__doc__)
-    parser.add_argument("path", type=Path, help="file, folder or zip of listening logs")
+    parser.add_argument("path", type=Path, nargs="?", help="file, folder or zip of listening logs")
+    parser.add_argument("--events", action="store_true", help="land what the recommender recorded instead")
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
     options = parser.parse_args(arguments)
+    if options.events == (options.path is not None):
+        parser.error("give a path or --events")
     try:
         here = settings.load_settings()
-        home = settings.check_home(options.home or here.home)
-        tables = here.tables if here.tables_url else home
-        object_store.check_bucket_access(tables)
-        counts = land(options.path, home, options.user, tables=tables, media_root=here.media_root)
-    except (SourceError, SuppressionListError, StorageError, MediaRootError, settings.SettingError) as error:
+        here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
+        object_store.check_bucket_access(here.tables)
+        if options.events:
+            counts = land_recorded(open_event_store(here), open_serving_state(here), here.home, here.tables)
+        else:
+            landed = land(options.path, here.home, options.user, tables=here.tables, media_root=here.media_root)
+            counts = list(landed.items())
+    except (
+        *(SourceError, SuppressionListError, StorageError, MediaRootError, StoreUnavailable),
+        settings.SettingError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    for name, count in counts.items():
+    for name, count in counts:
         print(
             f"{name}: {count.read:,} rows of events and catalog read, {count.landed:,} landed, "
             f"{count.duplicate:,} duplicate, {count.quarantined:,} quarantined"
             + (f", {count.suppressed:,} of erased users" if count.suppressed else "")
         )
-    first_rejected = next((count.first_rejected for count in counts.values() if count.quarantined), None)
+    first_rejected = next((count.first_rejected for _, count in counts if count.quarantined), None)
     if first_rejected:
-        print(f"quarantined rows and their reasons: {tables / 'quarantine'}; the first is {first_rejected}")
-    if not counts:
-        print(f"{options.path}: no events yet")
-    elif not _is_live(options.path.resolve(), home) and not any(map(_has_usable_rows, counts.values())):
+        print(f"quarantined rows and their reasons: {here.quarantine}; the first is {first_rejected}")
+    if options.events:
+        print("all recorded events and responses are landed")
+    elif not any(_has_usable_rows(count) for _, count in counts):
         print(f"error: {options.path} has no valid row; fix the log or land another one", file=sys.stderr)
         return 2
     return 0

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -23,6 +23,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from event_store.store import Position
 from ingestion import contract
 from ingestion.deduplication import EventIdIndex
 from ingestion.readers.parsing.json_rows import to_text
@@ -34,6 +35,7 @@ from storage.file_lock import file_lock
 from storage.suppression_list import SuppressionList
 from storage.user_data import extract_user_ids
 
+CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
 FLUSH_ROWS = 400_000
 FLUSH_BYTES = 256 << 20  # buffered rows are written at the first of both limits
 MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
@@ -183,25 +185,33 @@ class Landing:
                 write_parquet(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
-    def record(self, landing_id: str, source: str, reader: str, split: str | None) -> None:
-        """Append the landing to the table `landings`, unless the same content was landed before and no row is new."""
-        folder = self._landing / "landings"
-        recorded = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
-        is_repeated = any(
-            row["landing_id"] == landing_id and row["format"] == reader for rows in recorded for row in rows
-        )
-        if self.counts.read == 0 or (is_repeated and self.counts.landed == 0):
-            return
-        row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
-        table = pa.Table.from_pylist([row | {"landed_at": self._landed_at}], contract.LANDINGS)
-        write_parquet(folder / self._today, table)
+    def record(
+        self, landing_id: str, source: str, reader: str, split: str | None, through: Position | None = None
+    ) -> None:
+        """Append the landing to the table `landings`, unless the same content was landed before and no row is new.
 
-    def last_live_landed_at(self, source: str, reader: str) -> datetime | None:
-        """Start time of the newest recorded landing of a log of the recommender; None if there is none."""
-        files = _files(self._landing / "landings", "*")
-        rows = [row for file in files for row in _read(file, ["source", "format", "split", "landed_at"]).to_pylist()]
-        matching = [row for row in rows if (row["source"], row["format"], row["split"]) == (source, reader, None)]
-        return max((row["landed_at"] for row in matching), default=None)
+        Args:
+            landing_id: Hash of the source's content.
+            source: Name of the landed file or folder.
+            reader: Reader that read it.
+            split: Train/test split of the events.
+            through: Position up to which a store of the recommender is landed now; recorded in any case.
+        """
+        folder = self._landing / "landings"
+        if through is None:
+            recorded = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+            is_repeated = any(
+                row["landing_id"] == landing_id and row["format"] == reader for rows in recorded for row in rows
+            )
+            if self.counts.read == 0 or (is_repeated and self.counts.landed == 0):
+                return
+        row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
+        row |= {
+            "landed_at": self._landed_at,
+            "event_store": through and through.store,
+            "event_seq": through and through.seq,
+        }
+        write_parquet(folder / self._today, pa.Table.from_pylist([row], contract.LANDINGS))
 
     @property
     def _today(self) -> str:
@@ -398,6 +408,13 @@ class _CatalogRows:
         return "chunks"
 
 
+def last_position(tables: Path, store: str) -> Position | None:
+    """The position up to which the store with this id is landed; None if nothing of it is."""
+    files = _files(tables / "landing" / "landings", "*")
+    rows = [row for file in files for row in _read(file, None).to_pylist() if row.get("event_store") == store]
+    return Position(store, max(row["event_seq"] for row in rows)) if rows else None
+
+
 def write_parquet(folder: Path, table: pa.Table) -> Path:
     """Atomically write a Parquet file named by the hash of its content; return its path."""
     buffer = io.BytesIO()
@@ -440,7 +457,7 @@ def _schema(file: Path) -> pa.Schema:
     return pq.read_schema(object_store.open_arrow_source(file))
 
 
-def _read(file: Path, columns: list[str]) -> pa.Table:
+def _read(file: Path, columns: list[str] | None) -> pa.Table:
     return pq.read_table(object_store.open_arrow_source(file), columns=columns, partitioning=None)
 
 

@@ -99,17 +99,13 @@ class Member:
             )
         return data
 
-    def peek(self, skip_blanks: bool = False) -> bytes:
-        """The first PEEK_BYTES bytes of the file, or as many as can be read, without a UTF-8 byte-order mark.
-
-        Args:
-            skip_blanks: Leave out blanks at the beginning, such as lines of erased users.
-        """
+    def peek(self) -> bytes:
+        """The first PEEK_BYTES bytes of the file, or as many as can be read, without a UTF-8 byte-order mark."""
         first = b""
         try:
             with self.open() as stream:
                 while len(first) < PEEK_BYTES and (block := stream.read1(PEEK_BYTES - len(first))):  # type: ignore[attr-defined]
-                    first = (first + block).lstrip() if skip_blanks else first + block
+                    first += block
         except (*READ_ERRORS, SourceError):
             pass  # reading the whole file will report the error
         return first.removeprefix(codecs.BOM_UTF8)

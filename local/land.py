@@ -1,7 +1,7 @@
 """`python -m local.land --logs PATH --recipe NAME`: lands logs; without `--logs` the simulated world, if nothing is landed.
 
 If logs have been landed before and none are given, the pipeline continues with them: a simulated world must not be mixed with
-real logs. `--live` lands the events that the recommender recorded.
+real logs. `--events` lands what the recommender recorded.
 """
 
 from __future__ import annotations
@@ -86,19 +86,19 @@ def _run_module(module: str, *arguments: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Land logs, the simulated world, or the recommender's events."""
+    """Land logs, the simulated world, or what the recommender recorded."""
     parser = argparse.ArgumentParser(prog="python -m local.land", description="Land listening logs")
     parser.add_argument(
         "--logs", default=None, help="file or folder; empty: landed logs, otherwise the simulated world"
     )
     parser.add_argument("--recipe", default="small", choices=list(WORLD_SIZES), help="size of the simulated world")
-    parser.add_argument("--live", action="store_true", help="land the events that the recommender recorded instead")
+    parser.add_argument("--events", action="store_true", help="land what the recommender recorded instead")
     options = parser.parse_args(arguments)
     try:
         settings = load_settings()
         check_home_format(settings)
-        if options.live:
-            _run_module("ingestion.land", str(settings.event_log))
+        if options.events:
+            _run_module("ingestion.land", "--events")
         else:
             land(settings, options.logs or None, options.recipe)
     except (SettingError, HomeFormatError, StorageError) as error:

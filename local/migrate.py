@@ -1,29 +1,33 @@
 """`python -m local.migrate`: prepares a SEGUE_HOME that an earlier version wrote for this version.
 
-Removes derived state (marts, features, training workspaces, releases, caches), which the next run rebuilds. Keeps everything
-else: landed logs, quarantine, recorded events and requests, the state of the recommender, the suppression list, simulated
-worlds, reports, MLflow and Airflow with their passwords.
+Moves recorded events and the state of the recommender into its stores, and removes derived state (marts, features, training
+workspaces, releases, caches), which the next run rebuilds. Keeps everything else: landed logs, quarantine, logged features of
+requests, the suppression list, simulated worlds, reports, MLflow and Airflow with their passwords.
 """
 
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from local import services
-from local.home import DERIVED_STATE, HomeFormatError, check_home_format, write_home_format
+from local.earlier_records import move_records
+from local.home import DERIVED_STATE, EARLIER_FILES, HomeFormatError, check_home_format, write_home_format
+from storage.suppression_list import SuppressionListError
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Stop the services, remove derived state and mark the home as written by this version.
+    """Stop the services, move records into the stores, remove derived state and mark the home as written by this version.
 
     Returns:
         Names of the removed files and folders below SEGUE_HOME; empty if the home has the current format.
 
     Raises:
         HomeFormatError: A newer version wrote the home.
+        StoreUnavailable, SuppressionListError, sqlite3.Error: The records cannot be moved; see `move_records`.
     """
     try:
         check_home_format(settings)
@@ -33,7 +37,9 @@ def migrate(settings: Settings) -> list[str]:
     else:
         return []
     services.stop(settings)
-    paths = [path for name in DERIVED_STATE for path in sorted(settings.home.glob(name))]
+    if earlier := [path for name in EARLIER_FILES for path in sorted(settings.home.glob(name))]:
+        move_records(settings)
+    paths = [*earlier, *(path for name in DERIVED_STATE for path in sorted(settings.home.glob(name)))]
     for path in paths:
         _remove(path)
     write_home_format(settings)
@@ -52,7 +58,7 @@ def main() -> int:
     try:
         settings = load_settings()
         removed = migrate(settings)
-    except (SettingError, HomeFormatError, OSError) as error:
+    except (SettingError, HomeFormatError, SuppressionListError, sqlite3.Error, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     if removed:

@@ -5,7 +5,8 @@ after an erasure that failed.
 The recommender keeps running. The command is idempotent, and an interrupted run is completed by running it again. The users
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
 them again. Exit code 0: done. 2: failed, or an unknown user. 3: done, but a release must be signed again, because it was changed
-and the private key is not here or the release had no valid signature. Limits: docs/operations.md.
+and the private key is not here or the release had no valid signature. 4: nothing of the users can be read any more, but bytes
+of them are still in the log of a database, which a process keeps reading. Limits: docs/operations.md.
 """
 
 from __future__ import annotations
@@ -16,14 +17,24 @@ from collections import Counter
 from collections.abc import Sequence
 
 from config import settings
+from event_store.store import ErasureUnfinished, StoreUnavailable
 from ingestion.landing_zone import landing_lock
-from privacy import ErasureError, UnreadableFile, landing_zone, marts, parquet, print_progress, releases
+from privacy import (
+    ErasureError,
+    UnreadableFile,
+    landing_zone,
+    marts,
+    parquet,
+    print_progress,
+    recommender_files,
+    releases,
+)
 from privacy.suppressed_users import find_suppressed_users
 from storage import object_store, suppression_list, unfinished_erasures
 from storage.errors import StorageError
 from storage.file_lock import file_lock, held_locks
-from storage.suppression_list import SuppressionListError
-from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
+from storage.suppression_list import SuppressionList, SuppressionListError
+from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE
 from storage.user_data import PARQUET_FOLDERS, list_parquet_files
 
 ERASE_LOCK = "forget"
@@ -44,9 +55,10 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             is changed.
         SuppressionListError: The suppression list is damaged.
         StorageError: Object storage failed.
+        StoreUnavailable: A store of the recommender cannot be written.
+        ErasureUnfinished: Everything else is done, but a process keeps reading bytes of the users in the log of a database.
     """
-    # Imported here: they load the service and Feast, which takes seconds.
-    from privacy import broker, online_store, recommender_files
+    from privacy import online_store  # loads Feast, which takes seconds
 
     if object_store.is_versioned(here.tables):
         raise ErasureError(
@@ -56,14 +68,12 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     listed = suppression_list.read_suppression_list(here.suppression_list)
     # First, because a listed user whose erasure is not unfinished counts as erased.
     unfinished_erasures.add_unfinished(here.home, user_ids)
-    listed.with_users(user_ids).write(here.suppression_list)
+    _replace_list(listed.with_users(user_ids), here)
     print_progress("recommender …")
-    counts: ErasedRows = recommender_files.erase_users(user_ids, here)
+    counts: ErasedRows
+    counts, unfinished = recommender_files.erase_users(user_ids, here)
     are_builds_removed = _erase_tables(user_ids, here, counts)
     print_progress("online store …")
-    if here.broker:
-        # Before the online store, to which consumers would apply waiting messages.
-        counts["broker"] = broker.erase_users(user_ids, here)
     counts |= online_store.erase_users(user_ids, here)
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     if are_builds_removed:
@@ -82,9 +92,17 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             marts.remove_build_files(here)
         marts.remove_sequence_cache(here)
     if unreadable:
-        raise UnreadableFile("; ".join(unreadable))
+        raise UnreadableFile("; ".join([*unreadable, *unfinished]))
+    if unfinished:
+        raise ErasureUnfinished("; ".join(unfinished))
     unfinished_erasures.remove_unfinished(here.home, user_ids)
     return counts
+
+
+def _replace_list(users: SuppressionList, here: settings.Settings) -> None:
+    """Write the suppression list and copy it into the stores of the recommender."""
+    users.write(here.suppression_list)
+    recommender_files.suppress_users(users, here)
 
 
 def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: ErasedRows) -> bool:
@@ -134,7 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
             if options.suppressed:
                 return _erase_suppressed(here)
             return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
-    except (settings.SettingError, SuppressionListError, ErasureError, StorageError) as error:
+    except ErasureUnfinished as error:
+        print(f"unfinished: {error}", file=sys.stderr)
+        return UNFINISHED_EXIT_CODE
+    except (settings.SettingError, SuppressionListError, ErasureError, StorageError, StoreUnavailable) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -143,6 +164,7 @@ def _erase_suppressed(here: settings.Settings) -> int:
     """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
     unfinished = unfinished_erasures.read_unfinished(here.home)
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
+    recommender_files.suppress_users(suppressed, here)  # the list may be newer than restored stores
     users = {*find_suppressed_users(here), *suppressed.intersection(unfinished)}
     counts = erase_users(sorted(users), here) if users else {}
     if counts:
@@ -168,7 +190,7 @@ def _run_erasure(users: Sequence[str], here: settings.Settings, keep_unknown: bo
     unknown = [user for user in users if not rows_of[user] and user not in suppressed_before and not keep_unknown]
     if not unknown:
         return _exit_code(here)
-    suppression_list.read_suppression_list(here.suppression_list).without_users(unknown).write(here.suppression_list)
+    _replace_list(suppression_list.read_suppression_list(here.suppression_list).without_users(unknown), here)
     print(
         f"error: no data of {', '.join(unknown)} in {here.home}{here.tables_url and f' and {here.tables_url}'}; check the "
         "spelling, or use --anyway to suppress data that arrives later",
@@ -187,7 +209,7 @@ def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
     if missing:
         print(f"error: not suppressed: {', '.join(sorted(missing))}; nothing was changed", file=sys.stderr)
         return 2
-    suppressed.without_users(users).write(here.suppression_list)
+    _replace_list(suppressed.without_users(users), here)
     unfinished_erasures.remove_unfinished(here.home, users)
     print(f"{', '.join(users)}: no longer suppressed; land the log again to restore the data")
     return 0

@@ -5,8 +5,10 @@ Run it after the marts, so that no materialization restores the rows.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,24 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> dict[str, C
         "online store (SQLite)": _erase_sqlite(user_ids, here.feast / "online.db"),
         **({"online store (Redis)": _erase_redis(user_ids, here)} if here.online_store == "redis" else {}),
     }
+
+
+def sqlite_users(here: settings.Settings) -> set[str]:
+    """Everyone with a row in the SQLite store; empty without its file.
+
+    Raises:
+        FileBusy, UnreadableFile: The file is locked or damaged.
+    """
+    path, begin = here.feast / "online.db", len(_entity_key(""))
+    if not path.exists():
+        return set()
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            tables = sqlite.tables(database, "entity_key")
+            rows = (database.execute(f'select distinct entity_key from "{table}"') for table in tables)  # noqa: S608
+            return {key[begin:].decode() for found in rows for (key,) in found}
+    except sqlite3.DatabaseError as error:
+        raise sqlite.readable_error(path, error) from error
 
 
 def _erase_sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:

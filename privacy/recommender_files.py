@@ -1,11 +1,11 @@
-"""Erasure of users from the files of the recommender: event log, exposure log, daily lists, private sessions and
+"""Erasure of users from the stores and files of the recommender: events, responses, daily lists, private sessions and
 feature log.
 
-Run it after the users were added to the suppression list. A running service continues; it must have acknowledged the list,
-so that it writes nothing new of the users.
+Run it after the users were added to the suppression list. A running service continues; its workers must have acknowledged the list,
+so that they write nothing new of the users and have dropped what they cached.
 
-The logs are JSON-lines files. The users' lines are overwritten in place with blanks of the same length: the service may append
-meanwhile, and recorded offsets (low watermark, log position of a request) stay valid. Readers skip blank lines.
+The feature log is JSON-lines files. The users' lines are overwritten in place with blanks of the same length, because the service may
+append meanwhile. Readers skip blank lines.
 """
 
 from __future__ import annotations
@@ -15,51 +15,59 @@ import os
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from config import settings
-from privacy import ErasureError, sqlite
+from event_store.opened import open_event_store, open_serving_state
+from event_store.store import ErasureUnfinished, ServingState
+from privacy import ErasureError
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
-from serving.events import exposure_log, private_sessions, write_ahead_log
-from serving.events.suppression import read_acknowledgement
-from serving.pipeline import daily_lists
-from storage import daily_files, suppression_list
-from storage.file_lock import lock_holder
+from storage import suppression_list
 from storage.files import atomic_write
+from storage.suppression_list import SuppressionList
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
+PAUSE_S = 0.1
 
 ERASED_PREFIX = b" "
 """First byte of erased lines only; a line that an interrupted run erased partially is completed by the next run."""
 
 
 class SuppressionNotAcknowledged(ErasureError):
-    """The running service has not acknowledged the suppression list; the message names the process and the remedy."""
+    """A running worker has not acknowledged the suppression list; the message names it and the remedy."""
 
 
-def erase_users(
-    user_ids: Sequence[str], here: settings.Settings, timeout_s: float = ACKNOWLEDGEMENT_TIMEOUT_S
-) -> dict[str, Counter[str]]:
-    """Erase the users from event log, exposure log, daily lists and private sessions; returns file ▸ number of rows per user.
-
-    Those of the replicas of a cluster are included if they are visible below the home.
+def suppress_users(users: SuppressionList, here: settings.Settings) -> None:
+    """Copy the suppression list into the stores, which add nothing more of its users from then on.
 
     Raises:
-        SuppressionNotAcknowledged: A running service has not acknowledged the list within `timeout_s` seconds.
-        FileBusy: The daily lists are locked by other processes.
+        StoreUnavailable: A store cannot be written.
     """
-    erased: dict[str, Counter[str]] = {
-        name: Counter() for name in ("event log", "exposure log", "daily lists", "private sessions")
-    }
-    keys = {user: user for user in user_ids}
-    for log in daily_files.log_folders(here.event_log):
-        state = here.home / "serving" / log.relative_to(here.event_log)
-        wait_for_acknowledgement(here.suppression_list, state, timeout_s)
-        erased["daily lists"] += sqlite.erase(state / daily_lists.DAILY_LISTS_FILE, "user_id", keys)
-        erased["event log"] += _erase_from_logs(user_ids, log, write_ahead_log.EVENT_LOG_PREFIX)
-        erased["exposure log"] += _erase_from_logs(user_ids, log, exposure_log.EXPOSURE_LOG_PREFIX)
-        erased["private sessions"] += sqlite.erase(state / private_sessions.PRIVATE_SESSIONS_FILE, "user_id", keys)
-    return erased
+    for open_store in (open_event_store, open_serving_state):
+        with closing(open_store(here)) as store:
+            store.suppress(users)
+
+
+def erase_users(user_ids: Sequence[str], here: settings.Settings) -> tuple[dict[str, Counter[str]], list[str]]:
+    """Erase the users from the stores, and wait until all live workers have acknowledged the suppression list.
+
+    Returns:
+        Store ▸ number of rows per user, and reasons why bytes of users are left in a file.
+
+    Raises:
+        SuppressionNotAcknowledged: A worker has not acknowledged the list within `ACKNOWLEDGEMENT_TIMEOUT_S`.
+        StoreUnavailable: A store cannot be written.
+    """
+    erased, unfinished = dict[str, Counter[str]](), list[str]()
+    with closing(open_serving_state(here)) as state, closing(open_event_store(here)) as events:
+        for name, store in (("event store", events), ("serving state", state)):
+            try:
+                erased[name] = store.erase(user_ids)
+            except ErasureUnfinished as error:
+                unfinished.append(str(error))
+        _wait_for_acknowledgement(state, here.suppression_list)
+    return erased, unfinished
 
 
 def erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
@@ -102,34 +110,16 @@ def erase_lines(path: Path, user_ids: Collection[str]) -> Counter[str]:
     return erased
 
 
-def wait_for_acknowledgement(file: Path, state: Path, timeout_s: float) -> None:
-    """Wait until no service is running or the running service has acknowledged the suppression list.
-
-    Args:
-        file: The suppression list.
-        state: Folder of the service's state.
-        timeout_s: Maximum time to wait, seconds.
-
-    Raises:
-        SuppressionNotAcknowledged: The service has not acknowledged it within `timeout_s`.
-    """
-    deadline = time.monotonic() + timeout_s
-    while (process := lock_holder(state / write_ahead_log.LOCK_FILE)) is not None and read_acknowledgement(
-        state
-    ) != suppression_list.content_digest(suppression_list.read_content(file)):
+def _wait_for_acknowledgement(state: ServingState, file: Path) -> None:
+    digest = suppression_list.content_digest(suppression_list.read_content(file))
+    deadline = time.monotonic() + ACKNOWLEDGEMENT_TIMEOUT_S
+    while late := [one.name for one in state.workers() if one.state.get("suppressed") != digest]:
         if time.monotonic() > deadline:
             raise SuppressionNotAcknowledged(
-                f"process {process} runs the recommender and has not acknowledged {file} within {timeout_s:.0f} s; stop it "
-                "(make stop), run this again, then start it (make serve)"
+                f"the recommender's worker {late[0]} has not acknowledged {file} within {ACKNOWLEDGEMENT_TIMEOUT_S:.0f} s; stop "
+                "the recommender (make stop), run this again, then start it (make serve)"
             )
-        time.sleep(0.1)
-
-
-def _erase_from_logs(user_ids: Sequence[str], folder: Path, prefix: str) -> Counter[str]:
-    erased: Counter[str] = Counter()
-    for path in daily_files.list_files(folder, prefix):
-        erased += erase_lines(path, user_ids)
-    return erased
+        time.sleep(PAUSE_S)
 
 
 def _spellings(user_id: str) -> tuple[bytes, ...]:

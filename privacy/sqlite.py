@@ -14,10 +14,7 @@ from pathlib import Path
 from privacy import ErasureError, UnreadableFile
 
 WAIT_S = 60.0
-DAMAGED_REMEDY = (
-    "rebuild the online store (python -m sequences.online.rebuild) if it is one of its files, or else stop the recommender "
-    "and delete the file"
-)
+DAMAGED_REMEDY = "stop the recommender, delete the file and materialize again (python -m sequences.online.materialize --as-of DAY --force)"
 
 
 class FileBusy(ErasureError):

@@ -5,7 +5,6 @@ The list has hashes only, so the ids are found by hashing those in the data.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,15 +12,10 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from config import settings
-from privacy import UnreadableFile, marts, parquet, print_progress, sqlite
+from event_store.opened import open_event_store, open_serving_state
+from privacy import UnreadableFile, marts, online_store, parquet, print_progress
 from storage import daily_files, suppression_list
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
-
-SQLITE_FILES = (
-    "feast/materialized-*.db",
-    *("serving/daily_lists.sqlite", "serving/private_sessions.sqlite"),
-    *("serving/*/daily_lists.sqlite", "serving/*/private_sessions.sqlite"),  # of the replicas of a cluster
-)
 
 
 def find_suppressed_users(here: settings.Settings) -> list[str]:
@@ -30,7 +24,7 @@ def find_suppressed_users(here: settings.Settings) -> list[str]:
     Raises:
         SuppressionListError: The list is damaged.
         StorageError: Object storage failed.
-        FileBusy, UnreadableFile: A SQLite file is locked or damaged.
+        FileBusy, UnreadableFile, StoreUnavailable: A SQLite file is locked or damaged.
     """
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
     if not suppressed:
@@ -44,20 +38,17 @@ def find_suppressed_users(here: settings.Settings) -> list[str]:
 def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
     for _, path in list_user_tables(here):
         yield from _ids_of_table(path)
-    for folder in (here.event_log, here.feature_log):
-        for path in sorted(folder.rglob("dt=*/*.jsonl")):
-            rows = daily_files.read_rows(path)
-            yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
+    for open_store in (open_event_store, open_serving_state):
+        with closing(open_store(here)) as store:
+            yield store.users()
+    for path in sorted(here.feature_log.rglob("dt=*/*.jsonl")):
+        rows = daily_files.read_rows(path)
+        yield {row[USER_COLUMN] for row, _ in rows if isinstance(row.get(USER_COLUMN), str)}
     try:
         yield from marts.cached_users(here)
     except (ValueError, OSError) as error:
         print_progress(f"cached sequences are not searched: {error}")
-    for pattern in SQLITE_FILES:
-        for path in sorted(here.home.glob(pattern)):
-            try:
-                yield set(_ids_of_database(path))
-            except sqlite3.DatabaseError as error:
-                raise sqlite.readable_error(path, error) from error
+    yield online_store.sqlite_users(here)
 
 
 def _ids_of_table(path: Path) -> Iterator[set[str]]:
@@ -71,10 +62,3 @@ def _ids_of_table(path: Path) -> Iterator[set[str]]:
                 yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
     except UnreadableFile:
         print_progress(f"{path} is no readable Parquet file and is not searched")
-
-
-def _ids_of_database(path: Path) -> Iterator[str]:
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-        for table in sqlite.tables(connection, USER_COLUMN):
-            for (user,) in connection.execute(f'select distinct user_id from "{table}"'):  # noqa: S608
-                yield str(user)

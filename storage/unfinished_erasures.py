@@ -16,6 +16,8 @@ from storage.suppression_list import SuppressionListError
 UNFINISHED_FILE = "unfinished_erasures.json"
 UNSIGNED_EXIT_CODE = 3
 """Exit code of an erasure that is complete, but after which a release must be signed again."""
+UNFINISHED_EXIT_CODE = 4
+"""Exit code of an erasure after which bytes of erased rows are still in a file that a process reads."""
 
 
 def read_unfinished(home: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from ingestion.readers import (
     artist_genres,
-    exposure_log,
     lastfm_1k,
     listenbrainz,
     mapped_csv,
@@ -17,7 +16,6 @@ from ingestion.readers.parsing.reader import Reader
 
 READERS: dict[str, Reader] = {
     "own_events": own_events.READER,
-    "exposure_log": exposure_log.READER,
     "play_log": play_log.READER,
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,

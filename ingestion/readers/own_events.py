@@ -1,14 +1,13 @@
-"""`own_events`, Segue's own format: Parquet or JSON lines of any contract table, and the recommender's event log.
+"""`own_events`, Segue's own format: Parquet or JSON lines of any contract table.
 
 The table is the name of a folder in the path (`tracks/…/x.parquet`) or of the file (`tracks.parquet`). Other files
-hold listening events if they are named as those of the event log or their rows have `event_id, user_id, action`. Folders
-`truth/` hold the ground truth of simulated logs and are never read.
+hold listening events if their rows have `event_id, user_id, action`. Folders `truth/` hold the ground truth of simulated logs and
+are never read.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 
 import polars as pl
@@ -24,7 +23,6 @@ PARQUET = (".parquet",)
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 EXCLUDED_NAMES = ("truth", "landings", "quarantine")
 BATCH_ROWS = 100_000
-LOG_PATTERN = re.compile(r"events-\d+-\d+\.jsonl")
 EVENT_COLUMNS = {"event_id", "user_id", "action"}
 
 
@@ -35,9 +33,7 @@ def contract_table(member: Member) -> str | None:
     for part in (member.file.split(".")[0], *reversed(member.parts[:-1])):
         if part in contract.SOURCE_TABLES:
             return part
-    # By name, because erased users may leave nothing but blanks.
-    is_log = LOG_PATTERN.fullmatch(member.file) is not None or _columns(member) >= EVENT_COLUMNS
-    return "listening_events" if is_log else None
+    return "listening_events" if _columns(member) >= EVENT_COLUMNS else None
 
 
 def _columns(member: Member) -> set[str]:
@@ -47,7 +43,7 @@ def _columns(member: Member) -> set[str]:
                 return set(pq.read_schema(file).names)
         except (OSError, pa.ArrowInvalid):
             return set()
-    first, _ = json_rows.parse_object(member.peek(skip_blanks=True).split(b"\n", 1)[0].decode("utf-8", "replace"))
+    first, _ = json_rows.parse_object(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
     return set(first)
 
 

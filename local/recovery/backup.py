@@ -1,10 +1,11 @@
 """`python -m local.recovery.backup --to FOLDER`: backs up SEGUE_HOME to a new folder while the services run.
 
 A backup has what cannot be rebuilt, and what makes a restored home answer like the original: landed tables, quarantine, event
-log, feature log, suppression list, unfinished erasures, marts, online store, state of the recommender, releases and reports. It
+store, feature log, suppression list, unfinished erasures, marts, online store, state of the recommender, releases and reports. It
 is consistent without stopping the recommender: tables are protected by the locks of their writers, SQLite files are copied with
-SQLite's backup API, and the logs, which only grow, are copied last and cut after their last complete line. So every event that
-was acknowledged before the backup began is in it, and the copied low watermark is not ahead of the copied online store.
+SQLite's backup API, and the feature log, which only grows, is copied last and cut after its last complete line. So every event
+that was acknowledged before the backup began is in it, and every event that the copied online store lacks is in the copied event
+store, which is copied later.
 
 Not included: training workspaces, encoded content, warehouse, simulated worlds, exported lists, `logs`, MLflow, Airflow, and tables
 on object storage (`SEGUE_TABLES`) or features in Redis, which have their own backups. The manifest `backup.json` has the checksum of
@@ -27,36 +28,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
+from event_store.sqlite_events import EVENTS_FILE, KEY_FILE
+from event_store.sqlite_state import SERVING_FILE
 from storage import daily_files
 from storage.file_lock import file_lock
 from storage.files import DRAFT_SUFFIX, hash_file, list_nested_files, read_json
 from storage.unfinished_erasures import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
-BACKUP_FORMAT = 1
+BACKUP_FORMAT = 2
 LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
 STATE_FILES = (
-    *(UNFINISHED_FILE, "forgotten.json", "home_format", "serving/pushed.json", "serving/*/pushed.json"),
-    *("serving/reserved_numbers", "serving/*/reserved_numbers", "bentoml/active.json", "bentoml/shares.json"),
-    *("serving/private_events.key", "serving/*/private_events.key"),
+    *(UNFINISHED_FILE, "forgotten.json", "home_format", f"serving/{KEY_FILE}"),
+    *("bentoml/active.json", "bentoml/shares.json"),
 )
 """Copied first: they may be older than what they refer to, never newer."""
 RELEASES = "bentoml/models/segue"
 CHECKSUM_FILE = "files.sha256"
 """Written last in the folder of a release: without it the release is incomplete."""
 SQLITE_FILES = (
-    "feast/materialized-*.db",
     "feast/online.db",
-    "serving/daily_lists.sqlite",
-    "serving/private_sessions.sqlite",
-    *("serving/*/daily_lists.sqlite", "serving/*/private_sessions.sqlite"),  # of the replicas of a cluster
+    *(f"serving/{EVENTS_FILE}", f"serving/{SERVING_FILE}"),
 )
-"""In this order: digests of rows of the online store may be older than the rows."""
+"""In this order: what the online store has may be older than the events."""
 FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
-LOG_FOLDERS = ("requests", "live")
-"""Logs in JSON Lines; copied last."""
+FEATURE_LOG_FOLDER = "requests"
+"""JSON Lines; copied last."""
 IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock", "tmp_*.parquet", ".spill/*")
 
 
@@ -70,7 +69,7 @@ class BackupFile:
 
     sha256: str
     size: int
-    mtime_ns: int  # modification time; landing reads logs that changed since the last landing
+    mtime_ns: int  # modification time
 
 
 @dataclass(frozen=True)
@@ -134,8 +133,7 @@ def _fill(settings: Settings, draft: Path) -> BackupManifest:
             copier.copy(home / name)
         for name in TABLE_FOLDERS:
             copier.copy_folder(home / name)
-        for name in LOG_FOLDERS:
-            copier.copy_folder(home / name, is_log=True)
+        copier.copy_folder(home / FEATURE_LOG_FOLDER, is_log=True)
     if release is not None and f"{RELEASES}/{release}/{CHECKSUM_FILE}" not in copier.files:
         raise BackupError(f"the active release {release} is not complete in {home / RELEASES}; release it again")
     manifest = BackupManifest(
@@ -188,8 +186,8 @@ class _Copier:
             ) from error
         except sqlite3.DatabaseError as error:
             raise BackupError(
-                f"{path} is damaged ({error}); rebuild the online store (python -m sequences.online.rebuild) or delete the "
-                "file if it has the daily lists, then run this again"
+                f"{path} is damaged ({error}); stop the recommender and move the file away (python -m sequences.online.materialize "
+                "--as-of DAY --force writes the online store again), then run this again"
             ) from error
         self._record(copy, modified_ns)
 
@@ -248,7 +246,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the tables in {manifest.tables_url} are not included; back up the bucket")
     if manifest.online_store == "redis":
         print(
-            "the features in Redis are not included; `python -m sequences.online.rebuild` writes them after a restore"
+            "the features in Redis are not included; `python -m sequences.online.materialize --as-of DAY --force` writes them after "
+            "a restore"
         )
     return 0
 

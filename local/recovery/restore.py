@@ -14,10 +14,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from config.settings import ROOT, SettingError, Settings, load_settings
+from event_store.opened import open_event_store, open_serving_state
 from local.environment import environment
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, create_like
 from storage import suppression_list
@@ -57,6 +59,7 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
             joined.
         SuppressionListError: A suppression list is damaged.
         DiskSpaceError: The disk does not have enough space.
+        StoreUnavailable: The home is on a file system of other machines.
     """
     manifest = read_manifest(source)
     home = settings.home
@@ -94,10 +97,14 @@ def _fill(
         create_like(copy, source / name)
         shutil.copyfile(source / name, copy)
         os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
+    staged = settings.model_copy(update={"home": staging})
+    for open_store in (open_event_store, open_serving_state):
+        with closing(open_store(staged)) as store:
+            store.renew_id()  # positions after the backup say nothing about its content
     if users is None:
         return ""
     users.write(staging / settings.suppression_list.name)
-    return _erase_suppressed(settings.model_copy(update={"home": staging}))
+    return _erase_suppressed(staged)
 
 
 def _publish(staging: Path, home: Path, list_name: str) -> None:
@@ -211,7 +218,9 @@ def main(arguments: list[str] | None = None) -> int:
     if manifest.tables_url:
         print(f"the tables are those in {manifest.tables_url}")
     if settings.online_store == "redis" or manifest.online_store == "redis":
-        print("write the online store: python -m local.environment python -m sequences.online.rebuild")
+        print(
+            "write the online store: python -m local.environment python -m sequences.online.materialize --as-of DAY --force"
+        )
     return 0
 
 

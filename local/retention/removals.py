@@ -11,19 +11,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from config.settings import FOREVER, Lifetimes, Settings
-from ingestion.landing_zone import EMPTY_PARTITION, Landing
-from storage import daily_files, object_store
+from ingestion.landing_zone import EMPTY_PARTITION
+from storage import object_store
 from storage.files import read_json
 from training.engine.workspace import CACHE_FOLDER
 from training.release.pointer import STORE_FOLDER, Pointer
 
 KEPT_ROLLBACKS = 3
 """Number of earlier releases that `rollback` can return to, one after the other."""
-LIVE_SOURCE = "live"
-READER_OF_LOG = {"events": "own_events", "exposures": "exposure_log"}
-"""Name of a log's files ▸ reader that lands them."""
-LANDING_SKEW = timedelta(minutes=10)
-"""A file that changed within this time before a landing began may have lines that it did not land."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -88,34 +83,12 @@ def _before_month_of_events(here: Settings, _: datetime, lifetime: timedelta) ->
     return datetime(first.year, first.month, 1, tzinfo=UTC)
 
 
-def _before_materialization(here: Settings, now: datetime, lifetime: timedelta) -> datetime:
-    """Not later than the day before which everything is in the batch part of the online store."""
-    record = here.feast / "materialized.jsonl"
-    runs = [row for row, _ in daily_files.read_rows(record)] if record.exists() else []
-    return min(now - lifetime, EPOCH + timedelta(microseconds=runs[-1]["as_of_us"] if runs else 0))
-
-
 def _nothing(*_: object) -> Collection[Path]:
     return ()
 
 
 def _empty_partition(_: Settings, files: Sequence[Path]) -> Collection[Path]:
     return {file for file in files if file.parent.name == EMPTY_PARTITION}
-
-
-def _unread_logs(here: Settings, logs: Sequence[Path]) -> Collection[Path]:
-    """Logs that are not landed as a whole, or have events that are not in the online store."""
-    landing = Landing(here.tables, "day", datetime.now(UTC))
-    landed_at = {name: landing.last_live_landed_at(LIVE_SOURCE, reader) for name, reader in READER_OF_LOG.items()}
-    unread = set()
-    for log in logs:
-        name, state = log.name.split("-")[0], here.event_log_lock.parent / log.parents[1].relative_to(here.event_log)
-        # The state of a replica is below `serving`, as its log is below `live`.
-        pushed, landed = read_json(state / "pushed.json").get("file", ""), landed_at.get(name)
-        is_pushed = name != "events" or here.broker or daily_files.sort_key(log.name) < daily_files.sort_key(pushed)
-        if not is_pushed or landed is None or _changed_at(log) > landed - LANDING_SKEW:
-            unread.add(log)
-    return unread
 
 
 def _needed_workspaces(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
@@ -164,15 +137,6 @@ RULES = (
         for table in ("listening_events", "exposures")
     ),
     Rule("landed", "quarantine", "*/dt=*/*.parquet", _end_of_partition, "quarantined {:%Y-%m-%d}"),
-    Rule(
-        "event_log",
-        "event_log",
-        "**/dt=*/*.jsonl",
-        _end_of_partition,
-        "log of {:%Y-%m-%d}, landed",
-        _before_materialization,
-        _unread_logs,
-    ),
     Rule("feature_log", "feature_log", "**/dt=*/*.jsonl", _end_of_partition, "log of {:%Y-%m-%d}"),
     Rule(
         "workspaces",

@@ -97,6 +97,9 @@ def _materialize(
 ) -> dict[str, int]:
     online: Any = store._get_provider().online_store
     try:
+        if before.position:
+            # Those of the previous run, so that no request reads the rows before it and the events after this.
+            online.events.remove(before.position)
         position = materialized_position(online.events, as_of, marts_folder)
     except StoreUnavailable as error:
         logger.warning("requests read all events, because the position of these rows is not known: %s", error)

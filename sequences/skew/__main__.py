@@ -13,10 +13,12 @@ import argparse
 import gc
 import json
 import sys
+from contextlib import closing
 from datetime import date, timedelta
 from itertools import islice
 
 from config import settings
+from event_store.opened import open_event_store
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import feature_log
 from sequences.skew.compare import compare_requests
@@ -38,12 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     as_of = parser.parse_args(arguments).as_of
     current, day = settings.load_settings(), as_of - timedelta(days=1)
     requests = islice(feature_log.read_requests(current.feature_log, day, day), MAX_REQUESTS)
-    report = compare_requests(open_store(), requests, local_marts_folder(), current.home, current.landing)
+    with closing(open_event_store(current)) as events:
+        report = compare_requests(open_store(), events, requests, local_marts_folder(), current.home, current.landing)
     if report.requests and not report.compared:
         print(
             f"none of {report.requests:,} requests of {day} could be compared: unread {report.unread:,} (the online store did "
-            f"not respond; start the online store), pending {report.pending:,} (their events are not landed; land the event "
-            "log and run this again)",
+            f"not respond; start the online store), pending {report.pending:,} (their events are not landed; land "
+            "them and run this again)",
             file=sys.stderr,
         )
         return 1

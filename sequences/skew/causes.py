@@ -6,7 +6,7 @@ Independent of Feast.
 
 Arrival times of events: when each event became available to the online store, as opposed to when it happened.
 
-An event reported to the service has a position in the live log. An event from a file was landed when the Parquet file was
+An event reported to the service has a number in the event store. An event from a file was landed when the Parquet file was
 written, and reached the online store with a later materialization run. Independent of features.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from event_store.store import EventStore, Position
 from sequences.offline.event_table import read_view
 from sequences.offline.list_reader import fill_missing
 from sequences.online.materialization_state import MaterializationRun, read_materializations
-from sequences.skew.feature_log import FeatureLists, LoggedRequest, LogPosition, nan_to_none
+from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
 from sequences.timeline import microseconds
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS, SequenceView
-from storage import daily_files, object_store
+from storage import object_store
 
-MAX_EVENT_AGE = timedelta(days=31)
-"""Upper bound of the age of reported events: the service accepts events up to 30 days old."""
+PAGE_EVENTS = 10_000
+"""Events that are read from the event store at once."""
 
 PROFILE = "user_profile"
 DURATION_ATTRIBUTES = ("played_ratio", "behaviour")
@@ -80,11 +81,10 @@ class SkewClassifier:
 
     @classmethod
     def load(
-        cls, requests: Sequence[LoggedRequest], marts_folder: Path, home: Path, landing: Path | None = None
+        cls, requests: Sequence[LoggedRequest], events: EventStore, marts_folder: Path, home: Path, landing: Path
     ) -> SkewClassifier:
-        """A classifier for these requests; the landing zone is below `home` unless `landing` is given."""
+        """A classifier for these requests."""
         users = sorted({request.user_id for request in requests})
-        first = datetime.fromtimestamp(min(request.at_us for request in requests) / 1e6, tz=UTC)
         profiles: dict[str, list[dict[str, Any]]] = {}
         rows = pq.read_table(marts_folder / "user_profiles.parquet", filters=[("user_id", "in", users)])
         for row in rows.sort_by("known_at").to_pylist():
@@ -92,7 +92,7 @@ class SkewClassifier:
         tracks = marts_folder / "tracks.parquet"
         estimated = pq.read_table(tracks, columns=["track_id"], filters=[("is_duration_estimated", "==", True)])
         return cls(
-            arrivals=Arrivals.load(users, home, (first - MAX_EVENT_AGE).date(), landing),
+            arrivals=Arrivals.load(users, events, home, landing),
             events={
                 name: _user_events(marts_folder / "events.parquet", view, users)
                 for name, view in SEQUENCE_VIEWS.items()
@@ -119,7 +119,7 @@ class SkewClassifier:
 
     def _reads_unlanded(self, request: LoggedRequest) -> bool:
         read = {event for view in request.views.values() for event in view["event_id"]}
-        return any(event in self.arrivals.live_positions and event not in self.arrivals.landed_us for event in read)
+        return any(event in self.arrivals.numbers and event not in self.arrivals.landed_us for event in read)
 
     def _compare_view(self, request: LoggedRequest, view: SequenceView, difference: Difference) -> None:
         online, no_events = request.views[view.name], UserEvents(np.zeros(0, np.int64), [], pa.record_batch({}))
@@ -242,24 +242,24 @@ def _microseconds_of(time: datetime) -> int:
 class Arrivals:
     """Arrivals of events of some users, and the materialization runs."""
 
-    live_positions: dict[str, LogPosition]  # event_id ▸ position in the live log of the replica that it was reported to
+    store: str  # id of the event store
+    numbers: dict[str, int]  # event_id ▸ number in the event store, in the order of commit
     landed_us: dict[str, int]  # event_id ▸ landing time, µs UTC
     materializations: list[MaterializationRun]  # oldest first
-    replicas: dict[str, str]  # file of the live log of a replica ▸ the replica
 
     @classmethod
-    def load(cls, user_ids: Iterable[str], home: Path, since: date, landing: Path | None = None) -> Arrivals:
+    def load(cls, user_ids: Iterable[str], events: EventStore, home: Path, landing: Path) -> Arrivals:
         """Arrivals of these users' events.
 
         Args:
             user_ids: The users.
-            home: Folder with the live log, the materialization log and, by default, the landing zone.
-            since: First day of the live log to read; landed events are read from the whole landing zone.
-            landing: Landing zone, if it is not below `home`.
+            events: The event store.
+            home: Folder with the materialization log.
+            landing: Landing zone.
         """
-        users, landing = set(user_ids), landing or home / "landing"
-        positions, replicas = _live_positions(users, home / "live", since)
-        return cls(positions, _landing_times(users, landing), read_materializations(home / "feast"), replicas)
+        users = set(user_ids)
+        numbers = _stored_numbers(users, events)
+        return cls(events.id, numbers, _landing_times(users, landing), read_materializations(home / "feast"))
 
     def materialization_for(self, request: LoggedRequest) -> MaterializationRun | None:
         """The last run that finished before the request; None before the first run. A later run may have been active."""
@@ -267,40 +267,27 @@ class Arrivals:
         return finished[-1] if finished else None
 
     def arrived_after(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
-        """Whether the online store may have lacked the event when the request read it.
+        """Whether the request may not have been able to read the event.
 
-        A reported event: it was logged after the log position that the request recorded, or in the log of another
-        replica. An event from a file: it was landed, or became known, after the last materialization.
+        An event of the event store: it was committed after the last one that the request read. An event that is no longer or was
+        never there: it was landed, or became known, after the last materialization. (An event leaves the store a day after it was
+        received, so that on the next day all that arrived after a request are there.)
         """
-        position = self.live_positions.get(event_id)
-        if position is not None:
-            if request.applied is None or self.replicas.get(position[0]) != self.replicas.get(request.applied[0]):
-                return True
-            return _order(position) > _order(request.applied)
+        number = self.numbers.get(event_id)
+        if number is not None:
+            return request.applied is None or request.applied[0] != self.store or number > request.applied[1]
         run = self.materialization_for(request)
         return run is None or known_us >= run.as_of_us or self.landed_us.get(event_id, 0) > run.events_us
 
 
-def _order(position: LogPosition) -> tuple[tuple[int, str], int]:
-    file, offset = position
-    return daily_files.sort_key(file), offset
-
-
-def _live_positions(users: set[str], folder: Path, since: date) -> tuple[dict[str, LogPosition], dict[str, str]]:
-    """Positions of the users' events in the logs of all replicas, and the replica of each file."""
-    positions: dict[str, LogPosition] = {}
-    replicas: dict[str, str] = {}
-    files = [(log, path) for log in daily_files.log_folders(folder) for path in daily_files.list_files(log, "events")]
-    for log, path in files:
-        name = path.relative_to(log).as_posix()
-        if log != folder:
-            replicas[name] = log.name
-        if path.parent.name < f"dt={since}":
-            continue
-        for event, offset in daily_files.read_rows(path):
-            if event.get("user_id") in users:
-                positions.setdefault(event["event_id"], (name, offset))
-    return positions, replicas
+def _stored_numbers(users: set[str], events: EventStore) -> dict[str, int]:
+    """Numbers of the users' events that are still in the event store."""
+    numbers: dict[str, int] = {}
+    after = None
+    while page := events.read(after, PAGE_EVENTS):
+        numbers |= {event["event_id"]: seq for seq, event in page if event["user_id"] in users}
+        after = Position(events.id, page[-1][0])
+    return numbers
 
 
 def _landing_times(users: set[str], folder: Path) -> dict[str, int]:

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from event_store.store import EventStore
 from sequences.online.reader_writer import FEATURE_SERVICE
 from sequences.skew.causes import Difference, SkewClassifier
 from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
@@ -94,6 +95,7 @@ class SkewReport:
 
 def compare_requests(
     store: FeatureStore,
+    events: EventStore,
     requests: Iterable[LoggedRequest],
     marts_folder: Path,
     home: Path,
@@ -103,10 +105,11 @@ def compare_requests(
 
     Args:
         store: Store whose offline features are read.
+        events: The event store; it determines with the materialization log and the landing zone what was available at the
+            time of a request.
         requests: Requests of days that the marts cover.
         marts_folder: Folder of the marts.
-        home: Folder of the live log, the materialization log and the landing zone; they determine what was available at
-            the time of a request.
+        home: Folder of the materialization log and the landing zone.
         landing: Landing zone, if it is not below `home`.
     """
     report, remaining = SkewReport(), iter(requests)
@@ -121,7 +124,8 @@ def compare_requests(
         report.compared += len(pairs) - len(different)
         report.values += sum(count_values(online) for online, offline in pairs if online == offline)
         if different:
-            classifier = SkewClassifier.load([online for online, _ in different], marts_folder, home, landing)
+            online_requests = [online for online, _ in different]
+            classifier = SkewClassifier.load(online_requests, events, marts_folder, home, landing or home / "landing")
             for online, offline in different:
                 report.add(online, classifier.classify(online, offline))
     return report

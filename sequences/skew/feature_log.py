@@ -18,7 +18,7 @@ from sequences.views import ATTRIBUTES
 FEATURE_LOG_PREFIX = "requests"
 
 LogPosition = tuple[str, int]
-"""Position in the live event log: file name relative to its folder, and the offset after the line."""
+"""Position in an event store: its id, and the number of an event in the order of commit."""
 
 FeatureLists = dict[str, list[Any]]
 
@@ -31,7 +31,7 @@ class LoggedRequest:
     user_id: str
     at_us: int  # time of the request, µs UTC
     release: str  # release that served it
-    applied: LogPosition | None  # the live log was in the online store up to here before the read; None: nothing yet
+    applied: LogPosition | None  # the last event that was read; None: none was
     views: dict[str, FeatureLists]  # view ▸ attribute ▸ list, oldest first; an unknown ratio is None (JSON has no NaN)
     profile: dict[str, float | None]  # `view__feature` ▸ value of the ordinary features
     is_read: bool = True  # False if the online store did not respond, so that the models got no features

@@ -235,29 +235,6 @@ def parquet_events(folder: Path) -> int:
     return rows * (number + 1)
 
 
-def exposure_log(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        items = [{"target_type": "track", "target_id": f"t{row}", "position": row, "propensity": 1.0, "is_exploration": False}
-                 for row in range(number % 3)]  # fmt: skip
-        shown = {"request_id": f"r{number}", "user_id": user_of(number), "scene": "daily", "release": "v", "arm": "v"}
-        return json_line(shown | {"shown_at": time_of(number).isoformat(), "items": items})
-
-    content = b"\n".join([of(2), *lines(of, chance)])
-    write(folder / "exposures-1-1.jsonl", content)
-    return sum(map(count_exposure_rows, content.split(b"\n")))
-
-
-def count_exposure_rows(line: bytes) -> int:
-    """An impression and an exposure per item; one row for a line that is not a record."""
-    text = line.decode("utf-8", "replace").strip()
-    try:
-        items = json.loads(text)["items"]
-        json.dumps(json.loads(text), ensure_ascii=False).encode()
-        return 2 * sum(isinstance(item, dict) or 1 // 0 for item in items) if isinstance(items, list) else 1
-    except (ValueError, LookupError, TypeError, RecursionError, ZeroDivisionError):
-        return int(text != "")
-
-
 def streaming_history(folder: Path, chance: random.Random) -> int:
     def basic(number: int) -> dict[str, Any]:
         return {
@@ -334,7 +311,6 @@ class FuzzedFormat:
 
 FORMATS = {
     "own_events": FuzzedFormat(own_events),
-    "exposure_log": FuzzedFormat(exposure_log, ("listening_events", "exposures")),
     "play_log": FuzzedFormat(play_log),
     "streaming_history": FuzzedFormat(streaming_history),
     "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),

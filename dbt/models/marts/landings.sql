@@ -15,6 +15,8 @@ final as (
         split,
         landed,
         quarantined,
+        event_store,
+        event_seq,
         landed_at
     from landings
 

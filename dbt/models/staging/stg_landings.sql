@@ -24,6 +24,8 @@ renamed as (
         split,
         landed,
         quarantined,
+        event_store,
+        event_seq,
         {{ to_naive_utc("landed_at") }} as landed_at
 
     from numbered

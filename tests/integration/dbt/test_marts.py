@@ -159,7 +159,9 @@ def test_comments_are_before_as_of(home: Path) -> None:
 
 def test_landings_have_no_file_names(home: Path) -> None:
     landed_at = at(60 * 24 * 8).replace(tzinfo=None)
-    assert rows(home, "select * from '{marts}/landings.parquet'") == [("l", "play_log", "user_time", 1, 0, landed_at)]
+    assert rows(home, "select * from '{marts}/landings.parquet'") == [
+        ("l", "play_log", "user_time", 1, 0, None, None, landed_at)
+    ]
 
 
 def test_artists_have_the_genres_of_their_normalized_name(home: Path) -> None:

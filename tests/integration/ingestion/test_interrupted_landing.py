@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from ingestion import contract
 from ingestion.land import land
-from tests.support.log_sources import PLAY_ROWS, event, json_lines, landed, play_log, quarantined
+from tests.support.log_sources import PLAY_ROWS, landed, play_log, quarantined
 
 KILLED = """
 import os, sys
@@ -42,14 +41,3 @@ def test_next_landing_completes_an_interrupted_one(tmp_path: Path, writes: int) 
         assert landed(tmp_path / "home", table).select(names).sort(key).equals(whole)
     assert quarantined(tmp_path / "home").height == 1
     assert not list((tmp_path / "home").rglob("*.writing")) and not list((tmp_path / "home").rglob("*.duckdb"))
-
-
-def test_live_log_is_read_completely_after_an_interrupted_landing(tmp_path: Path) -> None:
-    home, live = tmp_path / "home", tmp_path / "home" / "live"
-    for day in (1, 5):
-        file = json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)])
-        os.utime(file, times=(0, 0))
-    command = [sys.executable, "-c", KILLED, str(live), str(home), "1"]
-    assert subprocess.run(command, check=False).returncode == 9
-    assert land(live, home)["own_events"].read == 2
-    assert landed(home).height == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
@@ -10,6 +11,8 @@ import signal
 import sqlite3
 import stat
 import subprocess
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +20,9 @@ import polars as pl
 import pytest
 
 from config import settings
+from event_store.opened import open_event_store, open_serving_state
+from event_store.store import EventStore
+from ingestion.land import main as land
 from local.home import HOME_FORMAT
 from local.recovery import backup as backup_module
 from local.recovery import restore as restore_module
@@ -24,10 +30,13 @@ from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
 from storage.suppression_list import SuppressionList, read_suppression_list
 from storage.unfinished_erasures import UNFINISHED_FILE, UNSIGNED_EXIT_CODE, add_unfinished
+from tests.support.log_sources import landed
+from tests.support.recorded import record, recorded_event, shown
 
-SQLITE_FILES = ("feast/online.db", "serving/daily_lists.sqlite", "serving/private_sessions.sqlite")
-LOG = "live/dt=2026-06-01/events-1-1.jsonl"
-EVENTS = b'{"event_id":"a","user_id":"ann"}\n{"event_id":"b","user_id":"bob"}\n'
+SQLITE_FILES = ("feast/online.db",)
+STORES = {f"serving/{name}" for name in ("events.db", "events.lock", "event_ids.key", "serving.db", "serving.lock")}
+LOG = "requests/dt=2026-06-01/requests-1-1.jsonl"
+LINES = b'{"request_id":"a","user_id":"ann"}\n{"request_id":"b","user_id":"bob"}\n'
 RELEASE = "bentoml/models/segue/r1"
 
 
@@ -46,12 +55,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         f"{RELEASE}/manifest.json": "{}",
         f"{RELEASE}/files.sha256": "",
         "bentoml/models/segue/half/manifest.json": "{}",
-        "serving/pushed.json": "{}",
         "training/2026-06-01-debug/x.json": "{}",
         "landing/listening_events/dt=2026-06-01/.a.parquet.writing": "",
         "marts/tmp_events.parquet": "half",
         "marts/.spill/duckdb_temp_block-1.block": "ann",
-        LOG: EVENTS.decode() + '{"event_id":"torn',
+        LOG: LINES.decode() + '{"request_id":"torn',
     }
     for name, content in files.items():
         (here.home / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +76,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         connection.commit()
         connection.close()
     os.utime(here.home / LOG, ns=(10**18, 10**18))
+    record(here.home, [recorded_event(1, "ann"), recorded_event(2, "bob")], [shown(1, "ann"), shown(2, "bob")])
     return here
 
 
@@ -92,18 +101,55 @@ def test_restored_home_has_what_cannot_be_rebuilt(
         "bentoml/active.json",
         f"{RELEASE}/manifest.json",
         f"{RELEASE}/files.sha256",
-        "serving/pushed.json",
         "landing/listening_events/dt=2026-06-01/a.parquet",
         "marts/events.parquet",
         *SQLITE_FILES,
+        *STORES,
+        "serving/serving.opening",
         LOG,
     }
-    assert (there.home / LOG).read_bytes() == EVENTS
+    assert (there.home / LOG).read_bytes() == LINES
     assert (there.home / LOG).stat().st_mtime_ns == 10**18
     for name in SQLITE_FILES:
         connection = sqlite3.connect(there.home / name)
         assert connection.execute("select value from rows").fetchall() == [("committed",)]
         connection.close()
+
+
+def test_stores_are_copied_while_events_arrive_and_restored_with_new_ids(
+    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here.home / "landing/listening_events/dt=2026-06-01/a.parquet").unlink()
+    assert land(["--events"]) == 0
+    acknowledged = list[str]()
+    is_copied = threading.Event()
+
+    def report(store: EventStore) -> None:
+        for number in itertools.count(10):
+            assert store.append([recorded_event(number)]).accepted == 1
+            acknowledged.append(f"e{number}")
+            if is_copied.is_set():
+                return
+
+    with closing(open_event_store(here)) as store:
+        thread = threading.Thread(target=report, args=(store,))
+        thread.start()
+        while len(acknowledged) < 20:
+            time.sleep(0.01)
+        before = acknowledged.copy()
+        backup(here, tmp_path / "backup")
+        is_copied.set()
+        thread.join()
+        first_id = store.id
+    there = restored(here, monkeypatch)
+    restore(there, tmp_path / "backup")
+    with closing(open_event_store(there)) as store, closing(open_serving_state(there)) as state:
+        assert store.id not in (first_id, state.id)
+        ids = [event["event_id"] for _, event in store.read(None, 10**6)]
+        assert {"e1", "e2", *before} <= set(ids) and not store.is_private("bob")
+        assert store.append([recorded_event(1)]).duplicate == 1
+    assert land(["--events"]) == 0
+    assert sorted(landed(there.home).filter(pl.col("action") == "like")["event_id"]) == sorted(ids)
 
 
 def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings, tmp_path: Path) -> None:
@@ -121,7 +167,7 @@ def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings,
         backup(here, tmp_path / "backup")
     (here.home / RELEASE / "files.sha256").touch()
     (here.home / "feast" / "online.db").write_bytes(b"damaged" * 1000)
-    with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.rebuild"):
+    with pytest.raises(BackupError, match=r"online.db is damaged.*sequences.online.materialize"):
         backup(here, tmp_path / "backup")
     assert not list(tmp_path.glob("backup*"))
 
@@ -163,14 +209,14 @@ def test_damaged_backup_is_not_restored(
     backup(here, source)
     there = restored(here, monkeypatch)
     manifest = json.loads((source / MANIFEST_FILE).read_text())
-    (source / LOG).write_bytes(EVENTS.replace(b"ann", b"eve"))
+    (source / LOG).write_bytes(LINES.replace(b"ann", b"eve"))
     with pytest.raises(RestoreError, match=rf"damaged: {LOG} differs from backup.json, 1 of"):
         restore(there, source)
     (source / LOG).unlink()
     with pytest.raises(RestoreError, match="damaged"):
         restore(there, source)
     for change, message in (
-        ({"format": 2}, "another version"),
+        ({"format": 1}, "another version"),
         ({"files": {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}}, "outside the home"),
         ({"unknown": 1}, "not a complete backup"),
     ):
@@ -209,7 +255,7 @@ def test_user_erased_after_the_backup_stays_erased(
                 [None],
             )
         elif file.is_file():
-            assert b"ann" not in file.read_bytes()
+            assert b"ann" not in file.read_bytes().replace(b"channels", b"")
 
 
 def test_unfinished_erasures_are_completed_by_a_restore(
@@ -219,7 +265,10 @@ def test_unfinished_erasures_are_completed_by_a_restore(
     report = pl.DataFrame({"user_id": ["ann", "bob"]})
     for file in here.home.rglob("*.parquet"):
         report.filter(pl.col("user_id") == "bob").write_parquet(file)
-    (here.home / LOG).write_bytes(EVENTS.splitlines(keepends=True)[1])
+    (here.home / LOG).write_bytes(LINES.splitlines(keepends=True)[1])
+    with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
+        events.erase(["ann"])
+        state.erase(["ann"])
     (here.home / "reports").mkdir()
     report.write_parquet(here.home / "reports" / "x.parquet")
     SuppressionList().with_users(["ann"]).write(here.suppression_list)
@@ -276,7 +325,7 @@ def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
     assert outcome.has_current_list and outcome.manifest == manifest
     users = read_suppression_list(there.suppression_list)
     assert "ann" in users and "earlier" in users
-    assert {path.name for path in there.home.iterdir()} >= {"bentoml", "home_format", "landing", "live", "marts"}
+    assert {path.name for path in there.home.iterdir()} >= {"bentoml", "home_format", "landing", "requests", "marts"}
     assert not (there.home / ".restoring").exists()
     assert pl.read_parquet(there.home / "marts" / "events.parquet")["user_id"].to_list() == ["bob"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from event_store.opened import open_event_store
 from local.recovery.backup import backup
 from local.recovery.restore import restore
 from research.serving import synthetic_release
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime, now_us
-from storage import daily_files
 from storage.suppression_list import SuppressionList
 from tests.integration.privacy.erasure_home import files_with_user
 from tests.support.recommender_service import prepared
@@ -70,9 +70,9 @@ def report(runtime: Runtime, number: int, user: str) -> str:
 
 
 def logged_ids(here: settings.Settings) -> list[str]:
-    """Ids of the events in the log, in order."""
-    files = daily_files.list_files(here.event_log, "events")
-    return [json.loads(line)["event_id"] for file in files for line in file.read_text().splitlines() if line.strip()]
+    """Ids of the events in the store, in order."""
+    with closing(open_event_store(here)) as store:
+        return [event["event_id"] for _, event in store.read(None, 10**6)]
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ LAST_DAY = date(2026, 6, 30)
 AS_OF = date(2026, 7, 1)
 LOG = "simulated/tiny"
 """Folder of the log, relative to the home."""
+SHARED_TABLES = ("facts", "suppressed", "workers", "ids", "agreed")
+"""Tables of the stores without rows of users."""
 
 
 def land_simulated_log(home: Path) -> None:
@@ -95,12 +97,13 @@ def rows_of_others(home: Path, user: str) -> dict[str, list[Any]]:
         # Landed files are named by their content; only the partition is stable.
         name = file.parent if "landing" in file.parts else file
         found.setdefault(str(name.relative_to(home)), []).extend(rows)
-    for file in sorted([*home.glob("live/*/*.jsonl"), *home.glob("requests/*/*.jsonl")]):
+    for file in sorted(home.glob("requests/*/*.jsonl")):
         lines = file.read_text().splitlines()
         found[str(file.relative_to(home))] = [line for line in lines if line.strip() and user not in line]
-    for file in [*home.glob("feast/online.db"), *home.glob("feast/mat*.db"), *home.glob("serving/*.sqlite")]:
+    for file in [*home.glob("feast/online.db"), *home.glob("feast/mat*.db"), *home.glob("serving/*.db")]:
         for table, rows in _tables(file, user):
-            found[f"{file.relative_to(home)}/{table}"] = rows
+            if table not in SHARED_TABLES:
+                found[f"{file.relative_to(home)}/{table}"] = rows
     return {name: rows for name, rows in found.items() if rows}
 
 

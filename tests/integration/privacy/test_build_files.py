@@ -18,6 +18,7 @@ from privacy.suppressed_users import find_suppressed_users
 from storage.suppression_list import SuppressionList
 from storage.unfinished_erasures import add_unfinished, read_unfinished
 from tests.support.log_sources import event, json_lines, play_log
+from tests.support.recorded import record, recorded_event
 
 BUILT = ("warehouse.duckdb", "built/plays.parquet", "spark/plays/part.parquet", "training/kept/final/x/users.json")
 
@@ -75,7 +76,7 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "source": land_source,
     "quarantine": lambda home: land(play_log(home.parent / "log", ["ann,1500000000,1,1,9,stray,,,,,"]), home),
     "mart": lambda home: write_parquet(home / "marts" / "likes.parquet", "ann"),
-    "event log": lambda home: json_lines(home / "live/dt=2026-05-01/events-1-1.jsonl", [event(user_id="ann")]),
+    "event store": lambda home: record(home, [recorded_event(1, "ann")]),
     "warehouse": lambda home: write_warehouse(home / "warehouse.duckdb", "ann"),
     "damaged warehouse": lambda home: (home / "warehouse.duckdb").write_bytes(b"damaged" * 1000),
     "built mart": lambda home: write_parquet(home / "built" / "plays.parquet", "ann"),

@@ -103,7 +103,8 @@ LEFT = {
     "bentoml/models/segue/made/channels/knowledge_graph/heard.parquet",
     "bentoml/models/segue/made/slate.parquet",
     "training/2026-07-01-debug/held_out/validation_cases.parquet",
-    "serving/daily_lists.sqlite",
+    "serving/events.db",
+    "serving/serving.db",
     "warehouse.duckdb",
     *(f"marts/{name}.parquet" for name in ("events", "plays", "impressions", "sessions", "user_profiles", "likes")),
 }
@@ -118,13 +119,13 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     )
     assert {place.removesuffix("-wal") for place in before} >= LEFT
     tops = {place.split("/")[0] for place in before}
-    assert tops == {"bentoml", "training", "serving", "marts", "landing", "quarantine", "live", "requests", "simulated",
+    assert tops == {"bentoml", "training", "serving", "marts", "landing", "quarantine", "requests", "simulated",
                     "feast", "warehouse.duckdb"}  # fmt: skip
     assert home.in_redis(home.user) == (kind == "redis")
 
     exported = set(home.ask("/export", user_id=home.user)[1]["stores"])
     assert {name.split("/")[0] for name in exported} == {
-        *("event_log", "exposure_log", "feature_log", "daily_lists", "online_store"),
+        *("events", "exposures", "feature_log", "daily_lists", "online_store"),
         *("landing", "quarantine", "marts", "training", "bentoml", "simulated"),
     }
 
@@ -161,7 +162,7 @@ def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, bui
         "own_events"
     ]
     assert (counts.read, counts.quarantined, counts.suppressed) == (2, 0, 2)
-    land(home.path / "live", home.path)
+    assert home.run("ingestion.land", "--events").returncode == 0
     built(home.path, as_of=str(erasure_home.AS_OF))
     assert erasure_home.files_with_user(home.path, home.user) == []
     assert len(erasure_home.active_users(home.path)) == others

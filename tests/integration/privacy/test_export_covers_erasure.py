@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -32,37 +30,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     here = settings.load_settings()
     row = {"user_id": "alice", "event_id": "e"}
-    for path in (
-        here.event_log / "dt=2026-05-01" / "events-1-1.jsonl",
-        here.event_log / "dt=2026-05-01" / "exposures-1-1.jsonl",
-        here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl",
-    ):
-        json_lines(path, [row])
+    json_lines(here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl", [row])
     for name in TABLES:
         write(tmp_path / name, user_id=["alice", "bob"], event_id=["e", "f"])
     raws = ['{"user_id": "alice", "track": "t"}', '{"user_id": "bob", "track": "alice"}', "x,alice,1", None]
     no_users = pl.Series([None] * len(raws), dtype=pl.String)
     write(tmp_path / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet", user_id=no_users, raw=raws)
     write(tmp_path / "quarantine" / "tracks" / "dt=2026-05-01" / "a.parquet", raw=raws)
-    (tmp_path / "serving").mkdir()
-    for name in ("daily_lists", "private_sessions"):
-        with sqlite3.connect(tmp_path / "serving" / f"{name}.sqlite") as database:
-            database.execute(f"create table {name} (user_id text)")
-            database.execute(f"insert into {name} values ('alice')")
     return here
-
-
-def test_export_has_the_stores_of_all_replicas_of_a_cluster(here: settings.Settings) -> None:
-    for name in ("events", "exposures"):
-        json_lines(here.event_log / "recommender-0" / "dt=2026-05-01" / f"{name}-1-1.jsonl", [{"user_id": "alice"}])
-    state = here.home / "serving" / "recommender-0"
-    state.mkdir()
-    for name in ("daily_lists", "private_sessions"):
-        shutil.copy(here.home / "serving" / f"{name}.sqlite", state)
-    stores = collect_stored_data("alice", here, {}).stores
-    counts = erase.erase_users(["alice"], here)
-    for name in ("event log", "exposure log", "daily lists", "private sessions"):
-        assert len(stores[name.replace(" ", "_")]) == counts[name]["alice"] == 2
 
 
 def write(path: Path, **columns: object) -> None:
@@ -89,5 +64,5 @@ def test_export_has_every_store_of_the_erasure(here: settings.Settings, tmp_path
     assert json.loads(json.dumps(stores)) == stores
     counts = erase.erase_users(["alice"], here)
     erased = {NAMES.get(name, name.replace(" ", "_")) for name, rows in counts.items() if rows["alice"]}
-    assert {name.split("/")[0] for name in stores} == erased >= {*PARQUET_FOLDERS, "event_log", "feature_log"}
+    assert {name.split("/")[0] for name in stores} == erased >= {*PARQUET_FOLDERS, "feature_log"}
     assert collect_stored_data("alice", here, {}).stores == {}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from config import settings
-from privacy import broker, erase, online_store
-from privacy.broker import BrokerUnavailable
+from event_store import sqlite_database
+from event_store.opened import open_event_store, open_serving_state
+from privacy import erase, online_store, recommender_files
 from privacy.suppressed_users import find_suppressed_users
-from storage.suppression_list import SuppressionList
-from storage.unfinished_erasures import UNFINISHED_FILE, add_unfinished
-from tests.support.log_sources import event, json_lines
+from storage.suppression_list import SuppressionList, content_digest
+from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNFINISHED_FILE, add_unfinished
+from tests.support.recorded import record, recorded_event, shown
 
 
 @pytest.fixture(autouse=True)
@@ -22,40 +25,40 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
 
 
+def fail(*_: object) -> None:
+    raise online_store.StoreUnavailable("the online store does not respond")
+
+
 def test_the_next_erasure_completes_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("SEGUE_BROKER", "redis://127.0.0.1:1")
     here = settings.load_settings()
-    json_lines(here.event_log / "dt=2026-05-01" / "events-1-1.jsonl", [event(0, user_id="alice"), event(1)])
+    record(tmp_path, [recorded_event(0, "alice"), recorded_event(1)])
     SuppressionList().with_users(["alice"]).write(here.suppression_list)
     add_unfinished(tmp_path, ["lifted"])
-    assert erase.main(["--suppressed"]) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(online_store, "erase_users", fail)
+        assert erase.main(["--suppressed"]) == 2
     assert find_suppressed_users(here) == []
     assert (tmp_path / UNFINISHED_FILE).stat().st_mode & 0o777 == 0o600
 
     erased: list[list[str]] = []
 
-    def erase_messages(users: Sequence[str], here: settings.Settings) -> Counter[str]:
+    def erase_rows(users: Sequence[str], _: settings.Settings) -> dict[str, Counter[str]]:
         erased.append(list(users))
-        return Counter(users)
+        return {"online store": Counter(users)}
 
-    monkeypatch.setattr(broker, "erase_users", erase_messages)
-    monkeypatch.setattr(online_store, "erase_users", lambda users, here: {"online": erase_messages(users, here)})
+    monkeypatch.setattr(online_store, "erase_users", erase_rows)
     assert erase.main(["--suppressed"]) == 0
-    assert erased == [["alice"], ["alice"]]
+    assert erased == [["alice"]]
     assert "1 erased users had data here" in capsys.readouterr().out
     assert "alice" not in (tmp_path / UNFINISHED_FILE).read_text()
-    assert erase.main(["--suppressed"]) == 0 and len(erased) == 2
+    assert erase.main(["--suppressed"]) == 0 and len(erased) == 1
 
 
 def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
-    def fail(*_: object) -> None:
-        raise BrokerUnavailable("the broker does not respond")
-
     monkeypatch.setattr(online_store, "erase_users", fail)
     assert erase.main(["alice", "--anyway"]) == 2
     assert (tmp_path / UNFINISHED_FILE).exists()
@@ -70,7 +73,7 @@ def test_lifting_takes_no_other_option(tmp_path: Path, arguments: list[str]) -> 
     assert refused.value.code == 2 and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["serving/daily_lists.sqlite", "feast/online.db"])
+@pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db"])
 def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).parent.mkdir()
     (tmp_path / name).write_bytes(b"damaged" * 1000)
@@ -79,6 +82,40 @@ def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert f"error: {tmp_path / name} cannot be read" in capsys.readouterr().err
     (tmp_path / name).unlink()
     assert erase.main(["--suppressed"]) == 0
+
+
+def test_an_erasure_ends_when_every_live_worker_has_acknowledged_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recommender_files, "ACKNOWLEDGEMENT_TIMEOUT_S", 0.2)
+    here = settings.load_settings()
+    record(tmp_path, [recorded_event(1, "alice"), recorded_event(2)], [shown(1, "alice")])
+    with closing(open_serving_state(here)) as state:
+        state.report_worker("host-1", {"suppressed": content_digest(None)})
+        assert erase.main(["alice"]) == 2
+        assert "worker host-1 has not acknowledged" in capsys.readouterr().err
+        assert state.users() == set()
+        state.report_worker("host-1", {"suppressed": content_digest(here.suppression_list.read_bytes())})
+        assert erase.main(["--suppressed"]) == 0
+    with closing(open_event_store(here)) as store:
+        assert store.append([recorded_event(3, "alice"), recorded_event(4)]).erased == 1
+        assert erase.main(["alice", "--lift"]) == 0
+        assert store.append([recorded_event(3, "alice")]).accepted == 1
+
+
+def test_bytes_in_a_log_that_a_process_reads_are_an_unfinished_erasure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sqlite_database, "ERASURE_TIMEOUT_S", 0.2)
+    record(tmp_path, [recorded_event(1, "alice")], [shown(1, "alice")])
+    with closing(sqlite3.connect(tmp_path / "serving" / "events.db", isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select * from events").fetchone()
+        assert erase.main(["alice"]) == UNFINISHED_EXIT_CODE
+        assert "events.db-wal, which a process keeps reading" in capsys.readouterr().err
+        assert b"alice" not in (tmp_path / "serving" / "serving.db").read_bytes()
+    assert erase.main(["--suppressed"]) == 0
+    assert not any(b"alice" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,12 +1,18 @@
 """What every event store guarantees."""
 
+import json
+import random
+import sqlite3
 import threading
+import time
 
 import pytest
 
+from event_store import sqlite_database
 from event_store.private_sessions import MAX_SESSION_US
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
-from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, Position
+from event_store.sqlite_state import SqliteServingState
+from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position
 from storage.suppression_list import SuppressionList
 
 NOW_US = 20_000 * DAY_US
@@ -117,7 +123,7 @@ def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
         accepted=1, duplicate=1
     )
     assert store.append([event(6666, at_us=NOW_US + 5)]).private == 1  # late
-    content = b"".join(path.read_bytes() for path in store.database.path.parent.iterdir())
+    content = content_of(store.database.path.parent)
     assert b"e2222" not in content and b"e6666" not in content
 
 
@@ -141,18 +147,76 @@ def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, l
     again.close()
 
 
-def test_erased_users_leave_no_byte_and_are_not_added_again(store):
-    store.append([event(1, user="someone"), event(2, user="else")])
+def content_of(folder):
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def test_erased_users_are_exported_before_and_not_added_again(store):
+    store.append([event(1, user="someone"), event(2, user="else"), event(3, user="someone", action="start_private")])
+    assert store.users() == {"someone", "else"}
+    exported = store.export("someone")
+    assert [row["body"]["event_id"] for row in exported["events"]] == ["e1", "e3"]
+    assert len(exported["private_sessions"]) == 1
     store.suppress(SuppressionList().with_users(["someone"]))
+    assert store.erase(["someone", "nobody"]) == {"someone": 3}
+    assert store.append([event(4, user="someone"), event(5, user="else")]) == Appended(accepted=1, erased=1)
+    assert store.users() == {"else"}
+
+
+def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_path, clock):
+    """Rows of many sizes, so that SQLite moves them between pages: what it leaves of them there must go, too."""
+    state, chance = SqliteServingState(tmp_path, clock), random.Random(2)
+    users = [f"{chance.getrandbits(64):016x}-user" for _ in range(1000)]
+    is_erased = threading.Event()
+
+    def send(first):
+        for number in range(first, 10**9, 2):
+            user = users[number * 7919 % len(users)]
+            store.append([event(number, user=user, scene="s" * (number % 400))])
+            if number % 3 == 0:
+                state.add_exposure(user, {"user_id": user, "items": "i" * (number * 31 % 3000)})
+                state.replace_list(user, NOW_US // DAY_US, str(number), None, json.dumps("l" * (number * 17 % 4000)))
+            if is_erased.is_set() and number > first + 2000:
+                return
+
+    threads = [threading.Thread(target=send, args=(first,)) for first in (0, 1)]
+    for thread in threads:
+        thread.start()
+    gone, listed = users[:200], SuppressionList().with_users(users[:200])
+    while not set(gone) <= store.users() & state.users():
+        time.sleep(0.05)
+    for part in (store, state):
+        part.suppress(listed)
+        assert part.erase(gone).keys() == set(gone)
+    is_erased.set()
+    for thread in threads:
+        thread.join()
+    content = content_of(tmp_path)
+    assert [user for user in gone if user.encode() in content] == []
+    assert users[300].encode() in content
+    state.close()
+
+
+def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(store, monkeypatch):
+    monkeypatch.setattr(sqlite_database, "ERASURE_TIMEOUT_S", 0.2)
+    store.append([event(1, user="someone")])
+    reader = sqlite3.connect(store.database.path, isolation_level=None)
+    reader.execute("begin")
+    reader.execute("select * from events").fetchone()
+    with pytest.raises(ErasureUnfinished, match=r"events.db-wal"):
+        store.erase(["someone"])
+    began = time.monotonic()
+    store.append([event(2)])
+    assert time.monotonic() - began < 1
+    reader.close()
     store.erase(["someone"])
-    assert store.append([event(3, user="someone"), event(4, user="else")]) == Appended(accepted=1, erased=1)
-    assert b"someone" not in b"".join(path.read_bytes() for path in store.database.path.parent.iterdir())
+    assert b"someone" not in content_of(store.database.path.parent)
 
 
 def test_a_renewed_store_is_another_one(store):
     store.append([event(1)])
     before = Position(store.id, 1)
-    store.database.renew_id()
+    store.renew_id()
     assert store.of_user("u1", before).last_seq == 1
 
 

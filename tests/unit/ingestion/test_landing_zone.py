@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations, product
 from pathlib import Path
@@ -58,39 +57,14 @@ def test_rejected_rows_are_written_before_the_log_ends(
         assert quarantined(tmp_path).height == 130
 
 
-def test_history_lands_by_month_and_live_events_by_day(tmp_path: Path) -> None:
+def test_history_lands_by_month_and_events_of_a_service_by_day(tmp_path: Path) -> None:
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
-    json_lines(home / "live" / "dt=2026-05-01" / "a.jsonl", [event(1)])
-    land(home / "live", home)
+    land(json_lines(tmp_path / "own.jsonl", [event(1)]), home)
     days = {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")}
     assert days == {"dt=2017-07", "dt=2026-05-01"}
     splits = dict(landed(home, "landings").select("format", "split").iter_rows())
-    assert splits == {"play_log": "user_time", "own_events": None}
-
-
-def test_unchanged_files_of_the_live_log_are_not_read_again(tmp_path: Path) -> None:
-    home, live, began = tmp_path / "home", tmp_path / "home" / "live", datetime.now(UTC)
-    files = [json_lines(live / f"dt=2026-05-0{day}" / "a.jsonl", [event(day)]) for day in (1, 2, 3)]
-    land(json_lines(tmp_path / "live" / "a.jsonl", [event(9)]).parent, home, now=began + timedelta(days=1))
-    assert land(live, home, now=began)["own_events"].landed == 3, (
-        "another folder with the same name is not the live log"
-    )
-    for file, hours in zip(files, (-2, -2, 2), strict=True):
-        os.utime(file, times=(began.timestamp() + hours * 3_600,) * 2)
-    json_lines(files[1], [event(2), event(4)])
-    counts = land(live, home, now=began + timedelta(days=2))["own_events"]
-    assert (counts.read, counts.landed, counts.duplicate) == (3, 1, 2)
-    assert land(live / "dt=2026-05-01", home)["own_events"].duplicate == 1, "explicitly named folders are always read"
-    assert land(live, home, tables=tmp_path / "elsewhere")["own_events"].landed == 4
-
-
-def test_live_log_is_read_completely_after_the_clock_was_set_back(tmp_path: Path) -> None:
-    home, live, began = tmp_path / "home", tmp_path / "home" / "live", datetime.now(UTC)
-    json_lines(live / "dt=2026-05-01" / "a.jsonl", [event(1)])
-    assert land(live, home, now=began + timedelta(days=30))["own_events"].landed == 1
-    json_lines(live / "dt=2026-05-02" / "a.jsonl", [event(2)])
-    assert land(live, home, now=began + timedelta(hours=1))["own_events"].landed == 1
+    assert splits == {"play_log": "user_time", "own_events": "global_time"}
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -130,8 +104,8 @@ def test_duplicates_within_a_file_land_once(tmp_path: Path) -> None:
     assert (counts.landed, counts.duplicate) == (2, 1)
 
 
-def test_empty_live_log_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
-    assert land(tmp_path / "home" / "live", tmp_path / "home") == {}
+def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
+    assert main(["--events", "--home", str(tmp_path / "home")]) == 0
     for table, schema in contract.SCHEMAS.items():
         (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
         written = pq.read_schema(file)
@@ -209,9 +183,6 @@ def test_log_without_valid_rows_is_an_error_with_the_first_reason(
     printed = capsys.readouterr()
     assert "the first is listening_events.jsonl, row 1: action dance is not one of" in printed.out
     assert "has no valid row; fix the log or land another one" in printed.err
-    # A live log with only invalid events must not stop the daily pipeline.
-    json_lines(home / "live" / "dt=2026-05-01" / "events.jsonl", [event(1, action="dance")])
-    assert main([str(home / "live"), "--home", str(home)]) == 0
     assert main([str(json_lines(own, [event(1)])), "--home", str(home)]) == 0
     assert main([str(own), "--home", str(home)]) == 0
 

@@ -9,21 +9,18 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from config.settings import FOREVER, Lifetimes, SettingError, Settings
 from dags.task_catalog import TASKS
-from ingestion import contract
 from local.retention import __main__ as command
 from local.retention.removals import Removal, find_removals
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
-LIFETIMES = Lifetimes(landed=30, event_log=10, feature_log=10, workspaces=10, releases=10, reports=10)
+LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)
 
 
 @pytest.fixture
@@ -117,57 +114,6 @@ def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(
                 for name in ("2026-03", "2026-04-29", "2026-04-30")}  # fmt: skip
     assert removed(here, "landed") == expected | {"quarantine/tracks/dt=2026-05-30/a.parquet"}
     assert find_removals(here, Lifetimes(landed=FOREVER), NOW) == []
-
-
-def write_landing(here: Settings, reader: str, split: str | None = None) -> None:
-    row = {"landing_id": "l", "source": "live", "format": reader, "split": split, "read": 1, "landed": 1,
-           "duplicate": 0, "quarantined": 0, "suppressed": 0, "landed_at": NOW - timedelta(days=1)}  # fmt: skip
-    path = here.landing / f"landings/dt=2026-06-29/{reader}-{split}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    schema = contract.SCHEMAS["landings"]
-    pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema), path)
-
-
-def write_materialization(here: Settings, as_of: datetime) -> None:
-    write(here.feast / "materialized.jsonl", json.dumps({"as_of_us": int(as_of.timestamp() * 1e6)}) + "\n")
-
-
-def test_a_log_stays_until_its_own_reader_has_landed_it(here: Settings) -> None:
-    for name in ("events", "exposures"):
-        write(here.event_log / "dt=2026-06-01" / f"{name}-1-1.jsonl", days_old=29)
-    write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
-    with (here.feast / "materialized.jsonl").open("a") as file:
-        file.write('{"as_of_us": 1')
-    write(here.event_log_lock.with_name("pushed.json"), json.dumps({"file": "dt=2026-06-10/events-2-1.jsonl"}))
-    for reader in ("own_events", "exposure_log"):
-        write_landing(here, reader, "global_time")
-    assert removed(here, "event_log") == set(), "another folder with the name `live` was landed"
-    write_landing(here, "own_events")
-    assert removed(here, "event_log") == {"live/dt=2026-06-01/events-1-1.jsonl"}
-    write_landing(here, "exposure_log")
-    assert len(removed(here, "event_log")) == 2
-
-
-def test_event_log_is_removed_when_it_is_landed_materialized_and_pushed(here: Settings) -> None:
-    log = here.event_log
-    for day in ("2026-06-01", "2026-06-10", "2026-06-11", "2026-06-28"):
-        age = (NOW.date() - date.fromisoformat(day)).days
-        for name in ("events", "exposures"):
-            write(log / f"dt={day}" / f"{name}-{day.replace('-', '')}-1.jsonl", days_old=age)
-    late = write(log / "dt=2026-06-01" / "events-1-1.jsonl", days_old=0)
-    assert removed(here, "event_log") == set(), "nothing is landed"
-    write_landing(here, "exposure_log")
-    write_landing(here, "own_events")
-    assert removed(here, "event_log") == set(), "nothing is materialized"
-    write_materialization(here, datetime(2026, 6, 11, tzinfo=UTC))
-    exposures = {f"live/dt=2026-06-{day}/exposures-202606{day}-1.jsonl" for day in ("01", "10")}
-    assert removed(here, "event_log") == exposures, "no event is known to be in the online store"
-    write(
-        here.event_log_lock.with_name("pushed.json"),
-        json.dumps({"file": "dt=2026-06-10/events-20260610-1.jsonl", "offset": 9}),
-    )
-    assert removed(here, "event_log") == exposures | {"live/dt=2026-06-01/events-20260601-1.jsonl"}
-    assert str(late.relative_to(here.home)) not in removed(here, "event_log"), "changed after the landing"
 
 
 def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None:

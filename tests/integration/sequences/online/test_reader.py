@@ -218,6 +218,7 @@ def test_version_and_position_of_a_read(opened_store: tuple[Any, Path]) -> None:
     versions.append(home.reader.read(user).version)
     home.materialize(2, is_forced=True)  # writes nothing
     assert home.reader.read(user).version == versions[-1]
+    assert [seq for seq, _ in home.events.read(None, 9)] == [3], "what the run before has written leaves the event store"
     home.events.database.renew_id()
     versions.append(home.reader.read(user).version)
     assert len({*versions}) == len(versions)

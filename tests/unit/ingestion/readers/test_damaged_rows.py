@@ -36,17 +36,6 @@ LISTEN = {
     "listened_at": 1_600_000_000,
     "track_metadata": {"artist_name": "Ghost", "track_name": "Cirice"},
 }
-SHOWN = {
-    "request_id": "r",
-    "user_id": "u",
-    "scene": "daily",
-    "shown_at": "2026-05-01T10:00:00Z",
-    "release": "v1",
-    "arm": "v1",
-    "items": [{"target_type": "track", "target_id": "t", "position": 0, "propensity": 1.0, "is_exploration": False}],
-}
-
-
 def reasons(home: Path, table: str = "listening_events") -> list[str]:
     return quarantined(home, table).sort("source_line")["reason"].to_list()
 
@@ -89,18 +78,6 @@ def test_numbers_that_are_too_large_for_a_vector_are_quarantined(tmp_path: Path)
     rows = [{"track_id": "a", "audio_vector": [1, 10**400]}, {"track_id": "b", "audio_vector": [1]}]
     land(json_lines(tmp_path / "log" / "tracks.jsonl", rows), tmp_path / "home")
     assert reasons(tmp_path / "home", "tracks") == ["audio_vector is not a list of numbers"]
-
-
-def test_a_damaged_exposure_record_is_quarantined(tmp_path: Path) -> None:
-    live = tmp_path / "home" / "live"
-    deep = "[" * 900 + "]" * 900  # can be parsed, but not printed
-    lines = [json.dumps(SHOWN), json.dumps(SHOWN | {"request_id": "\ud800"}), '{"items": ' + DEEP + "}"]
-    lines.append(json.dumps(SHOWN)[:-1] + f', "request_id": {deep}, "scene": {deep}}}')
-    json_lines(live / "dt=2026-05-01" / "exposures-1-1.jsonl", lines)
-    counts = land(live, tmp_path / "home", now=NOW)["exposure_log"]
-    assert landed(tmp_path / "home", "exposures")["event_id"].to_list() == ["r-0"]
-    assert reasons(tmp_path / "home", "exposures")[:2] == [json_rows.NOT_UNICODE, "the line is nested too deeply"]
-    assert counts.read == counts.landed + counts.quarantined + counts.duplicate
 
 
 @pytest.mark.parametrize(

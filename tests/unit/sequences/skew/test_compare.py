@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -14,16 +15,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from config.settings import Settings
+from event_store.opened import open_event_store
 from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import feature_log
 from sequences.skew.compare import SkewReport, compare_requests, count_values
-from sequences.skew.feature_log import LoggedRequest, LogPosition, nan_to_none
+from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
+from tests.support.recorded import recorded_event
 from tests.support.sequences.event_rows import EPOCH_US, at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import sqlite_store
 
 HOUR, DAY = 3600, 86_400
-FILE = "dt=2024-01-02/events-1.jsonl"
 
 
 def play(event_id: str, second: float, **more: Any) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class World:
         pq.write_table(tracks, self.marts / "tracks.parquet")
         self.land("first", BATCH, DAY + 0.5 * HOUR)
         self.land("second", LIVE, 2 * DAY + 0.5 * HOUR)
+        self.events = open_event_store(Settings(home=home))
         self.report([event["event_id"] for event in LIVE])
         (home / "feast").mkdir()
         self.materialized(us(DAY), us(DAY + 0.8 * HOUR), us(DAY + HOUR))
@@ -64,18 +68,15 @@ class World:
         os.utime(folder / f"{name}.parquet", (us(second) / 1e6, us(second) / 1e6))
 
     def report(self, event_ids: list[str]) -> None:
-        """Write the live log with these events, 100 bytes per line."""
-        path = self.home / "live" / FILE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"event_id": event_id, "user_id": "u"}) for event_id in event_ids]
-        path.write_text("".join(line.ljust(99) + "\n" for line in lines))
+        """Add these events to the store, numbered from 1."""
+        self.events.append([recorded_event(0, "u", event_id=event_id) for event_id in event_ids])
 
     def materialized(self, as_of_us: int, events_us: int, finished_us: int) -> None:
         with (self.home / "feast" / MATERIALIZATION_LOG).open("a") as file:
             file.write(json.dumps({"as_of_us": as_of_us, "events_us": events_us, "finished_us": finished_us}) + "\n")
 
     def request(
-        self, second: float, *, without: tuple[str, ...] = (), applied: LogPosition | None = (FILE, 300)
+        self, second: float, *, without: tuple[str, ...] = (), applied: tuple[str, int] | int | None = 3
     ) -> Any:
         """A request that read all events except `without`."""
         rows = [row for row in self.rows if row["event_id"] not in without]
@@ -84,10 +85,11 @@ class World:
             values = oracle_values(rows, view, "u", us(second))
             views[name] = {one: nan_to_none(one, of_one) for one, of_one in values.items()}
         profile: dict[str, float | None] = {"user_profile__plays_total": 2}
-        return LoggedRequest("q", "u", us(second), "r", applied, views, profile)
+        position = (self.events.id, applied) if isinstance(applied, int) else applied
+        return LoggedRequest("q", "u", us(second), "r", position, views, profile)
 
     def compare(self, *requests: LoggedRequest) -> SkewReport:
-        return compare_requests(self.store, requests, self.marts, self.home)
+        return compare_requests(self.store, self.events, requests, self.marts, self.home)
 
 
 VALUES_PER_PLAY = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() if view.matches("full_play", "track"))
@@ -95,8 +97,10 @@ VALUES_PER_PLAY = sum(len(view.attributes) for view in SEQUENCE_VIEWS.values() i
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.events.close()
 
 
 def test_equal_requests_have_no_skew_and_all_values_are_counted(world: World) -> None:
@@ -109,10 +113,10 @@ def test_equal_requests_have_no_skew_and_all_values_are_counted(world: World) ->
 @pytest.mark.parametrize(
     ("asked", "changes", "expected"),
     [
-        ({"without": ("l2", "l3"), "applied": (FILE, 100)}, {}, {"late": 1}),
+        ({"without": ("l2", "l3"), "applied": 1}, {}, {"late": 1}),
         ({"without": ("l1", "l2", "l3"), "applied": None}, {}, {"late": 1}),
-        ({"without": ("l2", "l3"), "applied": (FILE, 200)}, {}, {"late": 1, "unequal": 1}),
-        ({"without": ("l3",), "applied": (FILE, 100)}, {}, {"late": 1}),  # read although it was applied later
+        ({"without": ("l2", "l3"), "applied": 2}, {}, {"late": 1, "unequal": 1}),
+        ({"without": ("l3",), "applied": 1}, {}, {"late": 1}),  # read although it was applied later
         ({}, {"at_us": us(DAY + 2.5 * HOUR)}, {"early": 1}),
         # Before the first materialization.
         (
@@ -135,21 +139,13 @@ def test_a_request_is_classified(
     assert counts == dict.fromkeys(names, 0) | {"requests": 1, "compared": 1} | expected
 
 
-def test_positions_in_the_log_of_a_replica_are_compared_within_it(world: World) -> None:
-    log = world.home / "live"
-    own, other = (log / replica / Path(FILE).parent for replica in ("recommender-0", "recommender-1"))
-    for folder in (own, other):
-        folder.parent.mkdir()
-    (log / FILE).parent.rename(own)
-    other.mkdir()
-    (other / "events-2.jsonl").touch()
-    late = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 100)))
-    skewed = world.compare(world.request(NOON, without=("l2", "l3"), applied=(FILE, 200)))
-    unknown = world.compare(world.request(NOON, without=("l3",), applied=(f"{Path(FILE).parent}/events-2.jsonl", 300)))
-    assert (late.unequal, late.late) == (0, 1) and skewed.unequal > 0 and (unknown.unequal, unknown.late) == (0, 1)
+def test_positions_of_another_store_say_nothing(world: World) -> None:
+    request = world.request(NOON, without=("l3",), applied=("store before a restore", 300))
+    assert (world.compare(request).unequal, world.compare(request).late) == (0, 1)
 
 
 def test_event_from_a_file_is_late_until_it_is_materialized(world: World) -> None:
+    world.events.erase(["u"])
     world.report(["l2", "l3"])  # l1 arrived in a file, at the end of its day
     assert world.compare(world.request(NOON, without=("l1",))).unequal == 0
     skewed = world.compare(world.request(NOON, without=("b2",)))

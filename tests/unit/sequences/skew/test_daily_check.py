@@ -29,7 +29,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     ("counts", "remedy"),
-    [({"unread": 2}, "start the online store"), ({"unread": 1, "pending": 1}, "land the event log")],
+    [({"unread": 2}, "start the online store"), ({"unread": 1, "pending": 1}, "land them")],
 )
 def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
     home: Path,
@@ -38,7 +38,7 @@ def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
     counts: dict[str, int],
     remedy: str,
 ) -> None:
-    monkeypatch.setattr(__main__, "compare_requests", lambda _, found, *__: SkewReport(len(list(found)), **counts))
+    monkeypatch.setattr(__main__, "compare_requests", lambda _, __, found, *___: SkewReport(len(list(found)), **counts))
     (home / "reports").mkdir()
     (home / "reports" / "skew.json").write_text("earlier")
     assert __main__.main(["--as-of", "2026-05-02"]) == 1
