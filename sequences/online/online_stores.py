@@ -35,7 +35,10 @@ from sequences.views import ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
 WrittenRows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
-_Base = OnlineStore if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Base = SqliteOnlineStore  # either of them: its methods are those of the other class, too
+else:
+    _Base = object
 
 
 class SequenceStore(_Base):
@@ -78,7 +81,7 @@ class SequenceStore(_Base):
         after = position_of(self._read_state(config))
         needed = dict.fromkeys([*names, *(attribute.name for attribute in SORT_KEY_ATTRIBUTES)])
         rows = super().online_read(config, table, entity_keys, list(needed))
-        found = []
+        found: list[ReadRow] = []
         for key, (time, values) in zip(entity_keys, rows, strict=True):
             events = self.events.of_user(key.entity_values[0].string_val, after)
             found.append((time, _merge(view, names, values or {}, events)))
