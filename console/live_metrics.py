@@ -6,7 +6,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -22,7 +22,7 @@ CLIENT_ERRORS = frozenset({"RequestRejected", "UnknownTrack", "NoCollections", "
 """Outcomes of requests that the client must change (400 and 404); the alert SegueErrors leaves out the same ones."""
 
 SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
-EVENTS, WAITING, LAG = "segue_events_total", "segue_unpushed_reports", "segue_broker_oldest_seconds"
+EVENTS = "segue_events_total"
 SKIPPED = {"segue_skipped_total": "part", "segue_cut_off_total": "channel"}
 """Counter of requests that were answered without a part → label with the name of the part."""
 
@@ -38,8 +38,6 @@ class Totals:
         default_factory=dict
     )  # upper bound in seconds → requests that took at most that
     events: float = 0
-    waiting_reports: float = 0  # logged reports that are not in the online store
-    lag_s: float | None = 0  # age of the oldest message that no consumer has processed; 0 without a broker
     skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
 
@@ -51,8 +49,6 @@ class Sample:
     requests_per_s: float
     p95_ms: float | None
     error_share: float | None
-    waiting_reports: float
-    lag_s: float | None  # None if the consumer does not answer
     requests: float = 0
     skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
@@ -66,7 +62,6 @@ def read_totals(text: str, time_s: float) -> Totals:
     sums: dict[str, float] = defaultdict(float)
     buckets: dict[float, float] = defaultdict(float)
     skipped: dict[str, float] = defaultdict(float)
-    lag_s = 0.0
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == LATENCY:
@@ -76,8 +71,6 @@ def read_totals(text: str, time_s: float) -> Totals:
                 sums["errors" if is_error else "answers"] += sample.value
             elif sample.name in SKIPPED:
                 skipped[sample.labels[SKIPPED[sample.name]]] += sample.value
-            elif sample.name == LAG:  # by partition; consumers on Redis report all partitions, also those of others
-                lag_s = max(lag_s, sample.value)
             else:
                 sums[sample.name] += sample.value
     return Totals(
@@ -86,8 +79,6 @@ def read_totals(text: str, time_s: float) -> Totals:
         errors=sums["errors"] + sums[REJECTED],
         buckets=dict(buckets),
         events=sums[EVENTS],
-        waiting_reports=sums[WAITING],
-        lag_s=lag_s,
         skipped=dict(skipped),
     )
 
@@ -106,8 +97,6 @@ def compare_totals(earlier: Totals, later: Totals) -> Sample:
         requests_per_s=requests / seconds,
         p95_ms=None if quantile is None else quantile * 1000,
         error_share=errors / requests if requests else None,
-        waiting_reports=later.waiting_reports,
-        lag_s=later.lag_s,
         requests=requests,
         skipped={
             part: count - earlier.skipped.get(part, 0.0)
@@ -154,16 +143,15 @@ class MetricsSampler:
     """Thread that reads the recommender's metrics every few seconds and keeps the rates of the last hour.
 
     Args:
-        settings: Address of the recommender, and of the consumer if events go through a broker.
+        settings: Address of the recommender.
         interval_s: Seconds between two readings.
 
     Attributes:
-        problem: Why the last reading lacks values; empty if it has all.
+        problem: Why the last reading failed; empty if it did not.
     """
 
     def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
         self._url = f"{settings.service_url('recommender')}/metrics"
-        self._consumer_url = f"{settings.service_url('consumer')}/metrics" if settings.broker else None
         self._interval_s = interval_s
         self.problem = ""
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
@@ -185,19 +173,13 @@ class MetricsSampler:
         return [asdict(sample) for sample in list(self._samples)]
 
     def sample(self, clock: Callable[[], float] = time.time) -> None:
-        """Read the metrics once. A recommender that does not answer leaves a gap, a consumer an unknown lag."""
-        problem = ""
+        """Read the metrics once. A recommender that does not answer leaves a gap."""
         try:
             later = _read_page(self._url, clock)
         except MetricsMissing as error:
             self._earlier, self.problem = None, str(error)
             return
-        if self._consumer_url:
-            try:
-                later = replace(later, lag_s=_read_page(self._consumer_url, clock).lag_s)
-            except MetricsMissing as error:
-                later, problem = replace(later, lag_s=None), str(error)
-        self.problem = problem
+        self.problem = ""
         if self._earlier is not None:
             self._samples.append(compare_totals(self._earlier, later))
         self._earlier = later

@@ -1,7 +1,7 @@
 """Background services of the one-machine profile: `python -m local.services start|stop`.
 
-`SERVICES`, with `CONSUMER_SERVICE` if a broker is configured, is the table of services. supervisord runs them, and restarts one
-that ends after a delay that grows with each attempt. It has no control socket: SIGTERM ends it. Logs are in `SEGUE_HOME/logs`.
+`SERVICES` is the table of services. supervisord runs them, and restarts one that ends after a delay that grows with each attempt.
+It has no control socket: SIGTERM ends it. Logs are in `SEGUE_HOME/logs`.
 """
 
 from __future__ import annotations
@@ -110,20 +110,6 @@ SERVICES = (
     ),
 )
 
-CONSUMER_SERVICE = Service(
-    name="consumer",
-    module="sequences.streaming.consume",
-    port=lambda settings: settings.consumer_port,
-    setting="SEGUE_CONSUMER_PORT",
-    health_path="/metrics",
-)
-"""Started only if events go through a broker."""
-
-
-def installed_services(settings: Settings) -> tuple[Service, ...]:
-    """Services of this installation, in start order."""
-    return (*SERVICES, CONSUMER_SERVICE) if settings.broker else SERVICES
-
 
 def is_running(settings: Settings) -> bool:
     """Whether supervisord runs for this SEGUE_HOME."""
@@ -138,7 +124,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
             full, a port is taken by another program, or a service must not listen on the host of the settings.
         ServiceError: The services run at other addresses; then nothing was started. Or one ended or did not respond in time.
     """
-    for service in installed_services(settings):
+    for service in SERVICES:
         check_bind_address(settings, service.name)
     check_disk_space(settings.home)
     restrict_access(settings.home)
@@ -152,7 +138,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
     except LockHeld:
         _check_addresses(settings)
         state = "was running"
-    for service in installed_services(settings):
+    for service in SERVICES:
         started = time.monotonic()
         _wait_until_healthy(service, settings, before)
         say(f"  {service.name:<12} {service.url(settings):<28} {state.format(time.monotonic() - started)}")
@@ -160,7 +146,7 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
 
 def stop(settings: Settings, say: Callable[[str], None] = print) -> None:
     """Stop every service of this SEGUE_HOME with all its child processes."""
-    running = [one.name for one in (*SERVICES, CONSUMER_SERVICE) if process.members(str(settings.home), one.name)]
+    running = [one.name for one in SERVICES if process.members(str(settings.home), one.name)]
     process.stop(str(settings.home))
     for name in running:
         say(f"  {name:<12} stopped")
@@ -177,10 +163,10 @@ def run(settings: Settings, service: Service) -> NoReturn:
 
 def _start_supervisor(settings: Settings, lock: int) -> None:
     """Start supervisord, which has the lock until it ends; its programs are `run`."""
-    _end_leftovers(settings, *SERVICES, CONSUMER_SERVICE)
+    _end_leftovers(settings, *SERVICES)
     configuration = ConfigParser(interpolation=None)
     configuration["supervisord"] = SUPERVISOR
-    for service in installed_services(settings):
+    for service in SERVICES:
         check_port_is_free(settings, service.name, service.port(settings), service.setting)
         configuration[f"program:{service.name}"] = PROGRAM | {"command": COMMAND.format(service.name)}
     with (settings.home / "run" / "supervisor.conf").open("w") as file:
@@ -203,7 +189,7 @@ def _end_leftovers(settings: Settings, *services: Service) -> None:
 def _check_addresses(settings: Settings) -> None:
     for supervisor in process.members(str(settings.home), ""):
         known = supervisor.environ()
-        for service in installed_services(settings):
+        for service in SERVICES:
             host, port = known["SEGUE_HOST"], known[service.setting]
             if (host, port) != (settings.host, str(service.port(settings))):
                 raise ServiceError(
@@ -252,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif chosen.verb == "stop":
             stop(settings)
         else:
-            run(settings, next(one for one in installed_services(settings) if one.name == chosen.service))
+            run(settings, next(one for one in SERVICES if one.name == chosen.service))
     except (DiskSpaceError, HomeFormatError, ServiceError, SettingError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -77,7 +77,6 @@
       show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : missing ? "no metrics" : "–", !last && missing !== undefined);
       show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
       show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
-      show("lag", last?.waiting_reports > 0 ? `${last.waiting_reports} reports` : last?.lag_s == null ? "–" : `${last.lag_s.toFixed(0)} s`, last?.waiting_reports > 100 || last?.lag_s > 30);
       show("run", state.evaluated_s ? `${age(state.evaluated_s)} ago` : "never");
       show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
       if (health) health.innerHTML = state.health;

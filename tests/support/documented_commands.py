@@ -40,7 +40,6 @@ QUICK = (
 
 ELSEWHERE = {
     "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_recommender_with_workers.py",
-    "python -m sequences.streaming.consume": "integration/sequences/streaming/test_consume.py",
     "python -m privacy.erase": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER --anyway": "integration/privacy/test_erase_user.py",

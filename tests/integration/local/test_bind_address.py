@@ -12,11 +12,9 @@ from config import settings
 OPT_IN = "SEGUE_ALLOW_REMOTE"
 
 
-@pytest.mark.parametrize(
-    "module", ["serving", "console.server", "local.wrappers.mlflow_server", "sequences.streaming.consume"]
-)
+@pytest.mark.parametrize("module", ["serving", "console.server", "local.wrappers.mlflow_server"])
 def test_command_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path, module: str) -> None:
-    variables = {"SEGUE_HOME": str(tmp_path), "SEGUE_HOST": "0.0.0.0", "SEGUE_BROKER": "redis://127.0.0.1:1/0"}
+    variables = {"SEGUE_HOME": str(tmp_path), "SEGUE_HOST": "0.0.0.0"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     command = [sys.executable, "-m", module]

@@ -11,7 +11,7 @@ from local import services
 OPT_IN, PASSWORD, KEY = "SEGUE_ALLOW_REMOTE", "SEGUE_OPERATOR_PASSWORD", "SEGUE_API_KEYS"
 PROXIES, NO_PROXY = "SEGUE_TRUSTED_PROXIES", "SEGUE_WITHOUT_PROXY"
 CREDENTIALS = {"recommender": KEY, "mlflow": PASSWORD, "pages": PASSWORD}
-NAMES = [service.name for service in (*services.SERVICES, services.CONSUMER_SERVICE)]
+NAMES = [service.name for service in services.SERVICES]
 
 
 def check(monkeypatch: pytest.MonkeyPatch, service: str, host: str, **variables: str) -> None:

@@ -31,10 +31,9 @@ def test_the_metrics_of_the_recommender_are_read():
         metrics.requests.labels("", "ReleaseError", "one").inc()
         metrics.refused.labels("/recommend").inc(2)
         metrics.events.labels("accepted").inc(5)
-        metrics.unpushed.set(7)
 
     totals = read_totals(page(used), 100.0)
-    assert (totals.answers, totals.errors, totals.events, totals.waiting_reports) == (3, 3, 5, 7)
+    assert (totals.answers, totals.errors, totals.events) == (3, 3, 5)
     assert (totals.buckets[0.01], totals.buckets[0.025], totals.buckets[math.inf]) == (0, 3, 3)
 
 
@@ -47,14 +46,6 @@ def test_rejected_requests_of_clients_are_no_errors():
 
     sample = compare_totals(Totals(0.0), read_totals(page(used), 5.0))
     assert (sample.requests, sample.error_share) == (12, 2 / 12)
-
-
-def test_the_event_lag_is_the_largest_of_all_partitions_as_consumers_name_it():
-    registry = CollectorRegistry()
-    oldest = ConsumerMetrics(registry).oldest_message_seconds
-    oldest.labels("0").set(4)
-    oldest.labels("1").set(9)
-    assert read_totals(generate_latest(registry).decode() * 2, 100.0).lag_s == 9, "two consumers report all partitions"
 
 
 def test_answers_without_a_channel_are_counted_by_channel():
@@ -72,9 +63,9 @@ def test_answers_without_a_channel_are_counted_by_channel():
 
 def test_rates_count_only_what_happened_between_two_readings():
     earlier = Totals(100.0, answers=10, errors=1, buckets={0.1: 4, 0.2: 10}, events=3)
-    later = Totals(105.0, answers=18, errors=3, buckets={0.1: 8, 0.2: 18}, events=13, waiting_reports=2, lag_s=1.5)
+    later = Totals(105.0, answers=18, errors=3, buckets={0.1: 8, 0.2: 18}, events=13)
     sample = compare_totals(earlier, later)
-    assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 2, 1.5, 10)
+    assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 10)
 
 
 def test_a_restart_starts_at_zero_and_an_idle_recommender_has_no_latency():
@@ -125,12 +116,3 @@ def test_a_recommender_that_does_not_answer_leaves_a_gap(here, read):
     assert [sample["requests_per_s"] for sample in sampler.samples()] == [1.0, 0.0]
     assert [bool(problem) for problem in problems] == [False, False, True, False, True, False, False]
     assert "/metrics cannot be read" in problems[2] and "ConnectError: away" in problems[2]
-
-
-def test_a_consumer_that_does_not_answer_leaves_the_lag_unknown(here, read):
-    here, registry = here.model_copy(update={"broker": "redis"}), CollectorRegistry()
-    ConsumerMetrics(registry).oldest_message_seconds.labels("0").set(4)
-    lag = generate_latest(registry).decode()
-    sampler, _ = read(here, recommender=[page(answer)] * 4, consumer=[lag, lag, None, "no metrics {"])
-    assert [sample["lag_s"] for sample in sampler.samples()] == [4.0, None, None]
-    assert here.service_url("consumer") in sampler.problem
