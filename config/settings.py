@@ -46,7 +46,7 @@ REDIS_SCHEME = "redis://"
 MAX_CONCURRENT_REQUESTS = 12
 """Maximum number of requests that one worker handles concurrently."""
 
-SERVICES = ("airflow", "recommender", "mlflow", "consumer")
+SERVICES = ("airflow", "recommender", "mlflow")
 """Services that the console reads."""
 
 UMASK = 0o027
@@ -280,11 +280,10 @@ class Settings(EnvironmentSettings):
     console_port: Port = Field(default=8090, validation_alias="SEGUE_PAGES_PORT", description="port of the console")
     service_hosts: ServiceHosts = Field(
         default={},
-        description="hosts at which the console reaches services in other containers: "
-        "`airflow=HOST,recommender=HOST,mlflow=HOST,consumer=HOST`; of others `SEGUE_HOST`",
+        description="hosts at which the console reaches services in other containers: `airflow=HOST,recommender=HOST,mlflow=HOST`; "
+        "of others `SEGUE_HOST`",
     )
     grafana_url: str = Field(default="", description="address of Grafana, which the console links")
-    consumer_port: Port = Field(default=9180, description="metrics port of an event consumer")
     engine: Engine = Field(
         default="duckdb",
         description="or `spark`: the engine of marts, validation and features ([operations](operations.md#spark))",
@@ -361,7 +360,7 @@ class Settings(EnvironmentSettings):
 
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
-        ports = (self.airflow_port, self.recommender_port, self.mlflow_port, self.consumer_port)
+        ports = (self.airflow_port, self.recommender_port, self.mlflow_port)
         host = self.service_hosts.get(service, self.host)
         return f"http://{url_host(host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
 

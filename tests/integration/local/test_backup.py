@@ -146,7 +146,7 @@ def test_stores_are_copied_while_events_arrive_and_restored_with_new_ids(
     with closing(open_event_store(there)) as store, closing(open_serving_state(there)) as state:
         assert store.id not in (first_id, state.id)
         ids = [event["event_id"] for _, event in store.read(None, 10**6)]
-        assert {"e1", "e2", *before} <= set(ids) and not store.is_private("bob")
+        assert {"e1", "e2", *before} <= set(ids) and not store.private_session("bob")
         assert store.append([recorded_event(1)]).duplicate == 1
     assert land(["--events"]) == 0
     assert sorted(landed(there.home).filter(pl.col("action") == "like")["event_id"]) == sorted(ids)

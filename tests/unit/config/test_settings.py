@@ -60,13 +60,13 @@ def test_requests_processed_concurrently_by_number_of_model_workers(monkeypatch:
     assert settings.load_settings().concurrent_requests == 3
 
 
-def test_broker_url_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEGUE_BROKER", raising=False)
-    assert settings.load_settings().broker == ""
-    monkeypatch.setenv("SEGUE_BROKER", "redis://127.0.0.1:6379/2")
-    assert settings.load_settings().broker == "redis://127.0.0.1:6379/2"
-    monkeypatch.setenv("SEGUE_BROKER", "amqp://user:secret@host")
-    with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
+def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_EVENT_STORE", raising=False)
+    assert settings.load_settings().event_store == ""
+    monkeypatch.setenv("SEGUE_EVENT_STORE", "redis://127.0.0.1:6379/2")
+    assert settings.load_settings().event_store == "redis://127.0.0.1:6379/2"
+    monkeypatch.setenv("SEGUE_EVENT_STORE", "amqp://user:secret@host")
+    with pytest.raises(settings.SettingError, match="SEGUE_EVENT_STORE") as error:
         settings.load_settings()
     assert "secret" not in str(error.value)
 

@@ -5,7 +5,6 @@ import math
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from sequences.streaming.metrics import ConsumerMetrics
 
 from console import live_metrics
 from console.live_metrics import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals

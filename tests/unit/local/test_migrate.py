@@ -141,7 +141,7 @@ def test_records_of_earlier_formats_are_moved_into_the_stores(tmp_path, monkeypa
             0.9,
             7,
         )
-        assert store.is_private("u1") and not store.is_private("u2")
+        assert store.private_session("u1") and not store.private_session("u2")
         again = [
             one | {"behaviour": "full_play", "played_ratio": None} for one in (play, play | {"event_id": "private"})
         ]
@@ -179,7 +179,7 @@ def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monk
 
 
 def test_a_home_that_only_services_have_used_is_not_old(tmp_path, monkeypatch):
-    """In a new compose project the recommender and the consumer start before the first run."""
+    """In a new compose project the recommender starts before the first run."""
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     for name in ("bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/events.db"):
         (tmp_path / name).parent.mkdir(parents=True)
