@@ -48,18 +48,6 @@ def test_defaults_of_territory_and_explicit_tracks(monkeypatch):
     assert (settings.load_settings().territory, settings.load_settings().explicit) == ("DE", False)
 
 
-def test_requests_processed_concurrently_by_number_of_model_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEGUE_ANSWERED_AT_ONCE", raising=False)
-    monkeypatch.setattr(settings.os, "cpu_count", lambda: 2)
-    found = []
-    for workers in (0, 1, 2, 11):
-        monkeypatch.setenv("SEGUE_MODEL_WORKERS", str(workers))
-        found.append(settings.load_settings().concurrent_requests)
-    assert found == [2, 4, 8, settings.MAX_CONCURRENT_REQUESTS]
-    monkeypatch.setenv("SEGUE_ANSWERED_AT_ONCE", "3")
-    assert settings.load_settings().concurrent_requests == 3
-
-
 def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_EVENT_STORE", raising=False)
     assert settings.load_settings().event_store == ""
