@@ -134,7 +134,7 @@ clients: setup ## Generate the Python and the TypeScript client into build/clien
 screenshots: setup ## Take screenshots of every page into docs/images, from running services with simulated listeners
 	@$(BIN)/python -m tests.support.screenshots
 
-# Not content, and not forgotten.json and unfinished_erasures.json: of these users, data in a bucket, Redis or a broker must still be erased.
+# Not content, and not forgotten.json and unfinished_erasures.json: of these users, data in a bucket or Redis must still be erased.
 WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 

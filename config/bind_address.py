@@ -25,7 +25,7 @@ _CREDENTIALS: dict[str, tuple[str, Callable[[], bool]]] = {
     "mlflow": ("SEGUE_OPERATOR_PASSWORD=PASSWORD", lambda: bool(load_operator_password())),
     "pages": ("SEGUE_OPERATOR_PASSWORD=PASSWORD", lambda: bool(load_operator_password())),
 }
-"""Service → the setting of its credential, and whether it is set. Airflow always has a password; a consumer serves metrics only."""
+"""Service → the setting of its credential, and whether it is set. Airflow always has a password."""
 
 
 def check_bind_address(settings: Settings, service: str) -> None:

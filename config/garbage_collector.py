@@ -1,8 +1,7 @@
 """Excludes long-lived objects from garbage collection to avoid long pauses.
 
 A full collection traverses all modules, the registry and the release (more than a million objects) while all threads
-wait. Call `freeze_gc` after loading large objects; `make bench ONLY=event_to_read_p99` and `ONLY=event_broker` measure
-the effect.
+wait. Call `freeze_gc` after loading large objects; `make bench ONLY=event_to_read_p99` measures the effect.
 """
 
 from __future__ import annotations

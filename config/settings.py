@@ -40,13 +40,13 @@ ONLINE_STORES: tuple[str, ...] = get_args(OnlineStoreKind)
 OBJECT_STORE_SCHEME = "s3://"
 """URL scheme of object storage (`SEGUE_TABLES`)."""
 
-BROKER_SCHEME = "redis://"
-"""URL scheme of the message broker (`SEGUE_BROKER`)."""
+REDIS_SCHEME = "redis://"
+"""URL scheme of the store of events for several machines (`SEGUE_EVENT_STORE`)."""
 
 MAX_CONCURRENT_REQUESTS = 12
 """Maximum number of requests that one worker handles concurrently."""
 
-SERVICES = ("airflow", "recommender", "mlflow", "consumer")
+SERVICES = ("airflow", "recommender", "mlflow")
 """Services that the console reads."""
 
 UMASK = 0o027
@@ -139,9 +139,11 @@ def _password(password: str) -> str:
     return password
 
 
-def _broker(url: str) -> str:
-    if url and not url.startswith(BROKER_SCHEME):  # without the URL, which may contain a password
-        raise SettingError(f"SEGUE_BROKER must start with {BROKER_SCHEME}; set it to redis://host:port/db, or unset it")
+def _redis_url(url: str) -> str:
+    if url and not url.startswith(REDIS_SCHEME):  # without the URL, which may contain a password
+        raise SettingError(
+            f"SEGUE_EVENT_STORE must start with {REDIS_SCHEME}; set it to redis://host:port/db, or unset it for SQLite files"
+        )
     return url
 
 
@@ -278,11 +280,10 @@ class Settings(EnvironmentSettings):
     console_port: Port = Field(default=8090, validation_alias="SEGUE_PAGES_PORT", description="port of the console")
     service_hosts: ServiceHosts = Field(
         default={},
-        description="hosts at which the console reaches services in other containers: "
-        "`airflow=HOST,recommender=HOST,mlflow=HOST,consumer=HOST`; of others `SEGUE_HOST`",
+        description="hosts at which the console reaches services in other containers: `airflow=HOST,recommender=HOST,mlflow=HOST`; "
+        "of others `SEGUE_HOST`",
     )
     grafana_url: str = Field(default="", description="address of Grafana, which the console links")
-    consumer_port: Port = Field(default=9180, description="metrics port of an event consumer")
     engine: Engine = Field(
         default="duckdb",
         description="or `spark`: the engine of marts, validation and features ([operations](operations.md#spark))",
@@ -298,11 +299,11 @@ class Settings(EnvironmentSettings):
     redis: str = Field(
         default="127.0.0.1:6379", repr=False, description="in Feast's notation: `host:port,db=1,password=...`"
     )
-    broker: Annotated[str, AfterValidator(_broker)] = Field(
+    event_store: Annotated[str, AfterValidator(_redis_url)] = Field(
         default="",
         repr=False,
-        description="`redis://host:port/db`: events go through the broker to `python -m sequences.streaming.consume`; empty: "
-        "the recommender applies them",
+        description="`redis://host:port/db`: a Redis server of its own for events, daily lists and live workers, which recommenders "
+        "on several machines share ([operations](operations.md#several-machines)); empty: SQLite files in `SEGUE_HOME/serving`",
     )
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
         default=400, description="time that a request waits for its recall channels, 1 to 30,000"
@@ -359,7 +360,7 @@ class Settings(EnvironmentSettings):
 
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
-        ports = (self.airflow_port, self.recommender_port, self.mlflow_port, self.consumer_port)
+        ports = (self.airflow_port, self.recommender_port, self.mlflow_port)
         host = self.service_hosts.get(service, self.host)
         return f"http://{url_host(host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
 

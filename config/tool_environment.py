@@ -28,7 +28,7 @@ def tool_environment(settings: Settings) -> dict[str, str]:
         "SEGUE_SPARK_SERVER": settings.spark_server,
         "SEGUE_ONLINE_STORE": settings.online_store,
         "SEGUE_REDIS": settings.redis,
-        "SEGUE_BROKER": settings.broker,
+        "SEGUE_EVENT_STORE": settings.event_store,
         "SEGUE_HOME": str(settings.home),
         "SEGUE_TABLES": settings.tables_url,
         "SEGUE_MARTS": str(settings.marts),

@@ -1,4 +1,4 @@
-"""The stores of an installation, as its settings say: on one machine SQLite files in `SEGUE_HOME/serving`."""
+"""The stores of an installation, as its settings say: SQLite files in `SEGUE_HOME/serving` on one machine, a Redis server on several."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ def open_event_store(settings: Settings, clock: Callable[[], int] = now_us) -> E
     Raises:
         StoreUnavailable: It cannot be opened.
     """
+    if settings.event_store:
+        from event_store.redis_events import RedisEventStore  # optional dependency
+
+        return RedisEventStore(settings.event_store, clock)
     return SqliteEventStore(settings.serving_folder, clock)
 
 
@@ -31,4 +35,8 @@ def open_serving_state(settings: Settings, clock: Callable[[], int] = now_us) ->
     Raises:
         StoreUnavailable: It cannot be opened.
     """
+    if settings.event_store:
+        from event_store.redis_state import RedisServingState  # optional dependency
+
+        return RedisServingState(settings.event_store, clock)
     return SqliteServingState(settings.serving_folder, clock)

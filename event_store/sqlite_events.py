@@ -6,7 +6,6 @@ and requests read on; `sequence_number` is the order of the contract, the client
 
 from __future__ import annotations
 
-import hmac
 import json
 import secrets
 import sqlite3
@@ -29,7 +28,6 @@ from event_store.private_sessions import (
 )
 from event_store.sqlite_database import SqliteDatabase
 from event_store.store import (
-    DAY_US,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
@@ -40,14 +38,12 @@ from event_store.store import (
     StoreBusy,
     UserEvents,
 )
+from event_store.stored_event import ID_PERIOD_US, KEY_BYTES, id_code, kind_of, to_text
 from storage.files import atomic_write
 from storage.suppression_list import SuppressionList
 
 EVENTS_FILE, KEY_FILE = "events.db", "event_ids.key"
-KEY_BYTES = 32
 MAX_WAITING_REPORTS = 1024
-ID_PERIOD_US = MAX_AGE_US + DAY_US
-"""Ids are deleted after one to two of these periods."""
 TABLES = (
     """create table if not exists events (seq integer primary key autoincrement, user_id text not null, kind text not null,
     ended_at integer not null, sequence_number integer not null, received_at integer not null, body text not null)""",
@@ -222,8 +218,8 @@ class _Writing:
         user_id, action = event["user_id"], event["action"]
         if user_id in erased:
             return "erased"
-        code = hmac.digest(self._key, event["event_id"].encode(), "sha256")[:16]
-        if not self._database.execute("insert or ignore into ids values (?, ?)", (code, self._period)).rowcount:
+        row = (id_code(self._key, event), self._period)
+        if not self._database.execute("insert or ignore into ids values (?, ?)", row).rowcount:
             return "duplicate"
         if user_id not in self._sessions and action in HIDDEN_ACTIONS | {START, END}:
             self._sessions[user_id] = _sessions_of(self._database, user_id)
@@ -234,11 +230,9 @@ class _Writing:
         self._number += 1
         if event["sequence_number"] is None:
             event = event | {"sequence_number": self._number}
-        kind = f"{event['behaviour']} {event['target_type']}" if event["behaviour"] else ""
-        body = json.dumps({name: value for name, value in event.items() if value is not None}, separators=(",", ":"))
-        row = (user_id, kind, event["ended_at"], event["sequence_number"], self._now_us, body)
+        values = (user_id, kind_of(event), event["ended_at"], event["sequence_number"], self._now_us, to_text(event))
         columns = "(user_id, kind, ended_at, sequence_number, received_at, body)"
-        self._database.execute(f"insert into events {columns} values (?, ?, ?, ?, ?, ?)", row)  # noqa: S608
+        self._database.execute(f"insert into events {columns} values (?, ?, ?, ?, ?, ?)", values)  # noqa: S608
         return "accepted"
 
     def _replace_sessions(self, user_id: str, sessions: Sequence[PrivateSession]) -> None:

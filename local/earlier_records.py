@@ -20,9 +20,10 @@ import polars as pl
 from config.settings import Settings
 from event_store.contract import COLUMN
 from event_store.sqlite_database import SqliteDatabase
-from event_store.sqlite_events import EVENTS_FILE, ID_PERIOD_US, KEY_FILE, TABLES, SqliteEventStore
+from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, TABLES, SqliteEventStore
 from event_store.sqlite_state import SqliteServingState
 from event_store.store import DAY_US
+from event_store.stored_event import ID_PERIOD_US
 from sequences.behaviours import load_behaviours, played_ratio
 from storage import daily_files, object_store
 from storage.files import atomic_write

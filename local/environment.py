@@ -28,7 +28,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "SEGUE_RECOMMENDER_PORT": str(settings.recommender_port),
         "SEGUE_MLFLOW_PORT": str(settings.mlflow_port),
         "SEGUE_PAGES_PORT": str(settings.console_port),
-        "SEGUE_CONSUMER_PORT": str(settings.consumer_port),
     }
     return {**os.environ, **tool_environment(settings), **addresses, **process_variables}
 

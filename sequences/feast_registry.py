@@ -2,7 +2,7 @@
 
 Feast stores absolute paths of the marts in the registry, which would point to the original in a copy of a home. This store
 writes paths relative to the home, and resolves them to the home of the registry file, also those that an earlier version
-wrote. Online tables have no paths in the registry: `SequenceProvider` applies definitions without a plan.
+wrote. Online tables have no paths in the registry: Feast makes a plan of them for its own SQLite store only.
 """
 
 from __future__ import annotations

@@ -291,8 +291,8 @@ class Recommender:
     def export(self, user_id: str) -> ExportResponse | Response:
         """Everything that is stored about a user.
 
-        From the logs, landed tables, marts, the online store and every other store that an erasure covers, except copies of
-        logged events in the broker. Plays of private sessions are not among it, because they are not stored.
+        From the stores, landed tables, marts, the online store and everything else that an erasure covers. Plays of private
+        sessions are not among it, because they are not stored.
         """
 
         def export() -> ExportResponse:

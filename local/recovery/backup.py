@@ -236,7 +236,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="new folder outside SEGUE_HOME")
     options = parser.parse_args(arguments)
     try:
-        manifest = backup(load_settings(), options.to)
+        settings = load_settings()
+        manifest = backup(settings, options.to)
     except (SettingError, BackupError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -249,6 +250,8 @@ def main(arguments: list[str] | None = None) -> int:
             "the features in Redis are not included; `python -m sequences.online.materialize --as-of DAY --force` writes them after "
             "a restore"
         )
+    if settings.event_store:
+        print("the events in Redis are not included; back up its append-only file")
     return 0
 
 

@@ -97,7 +97,7 @@ def _fill(
         create_like(copy, source / name)
         shutil.copyfile(source / name, copy)
         os.utime(copy, ns=(file.mtime_ns, file.mtime_ns))
-    staged = settings.model_copy(update={"home": staging})
+    staged = settings.model_copy(update={"home": staging, "event_store": ""})  # the files of the backup
     for open_store in (open_event_store, open_serving_state):
         with closing(open_store(staged)) as store:
             store.renew_id()  # positions after the backup say nothing about its content

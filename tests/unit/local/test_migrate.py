@@ -179,7 +179,7 @@ def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monk
 
 
 def test_a_home_that_only_services_have_used_is_not_old(tmp_path, monkeypatch):
-    """In a new compose project the recommender and the consumer start before the first run."""
+    """In a new compose project the recommender starts before the first run."""
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     for name in ("bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/events.db"):
         (tmp_path / name).parent.mkdir(parents=True)

@@ -1,0 +1,355 @@
+"""One Redis server as the database of several machines: scripts that run as transactions, tables of numbered rows with a list
+per user, and erasure from the append-only file.
+
+Every connection begins with a check of the server's settings, and gives the data a new id if the server is another one than before:
+after a failover it may lack the last rows, and after a restart it cannot tell whether it does. A cluster cannot run the scripts.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from event_store.store import ErasureUnfinished, Position, StoreUnavailable
+from event_store.stored_event import KEY_BYTES
+from storage.suppression_list import SuppressionList
+
+TIMEOUT_S = 2.0
+PAUSE_AFTER_TIMEOUT_S = 1.0
+"""Time for which calls fail at once after one has timed out, so that a request does not wait for several."""
+ERASURE_TIMEOUT_S = 600.0
+REWRITE_PAUSE_S = 0.02
+ROWS_PER_CALL = 1000
+REQUIRED = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "maxmemory-policy": "noeviction",
+    "cluster-enabled": "no",
+    "save": "",  # a snapshot would keep erased users
+}
+"""Settings of the server without which it would lose events, or keep erased users."""
+REMEDY = "start the Redis server of SEGUE_EVENT_STORE, or give it more memory or disk"
+FACTS, SUPPRESSED = "segue:facts", "segue:suppressed"
+
+LIBRARY = """
+local FACTS, CHUNK = 'segue:facts', 1000
+local function fact(name) return redis.call('hget', FACTS, name) end
+local function number(name, default) return tonumber(fact(name) or default) end
+local function after(store, seq) return store == fact('id') and tonumber(seq) or 0 end
+-- Parts of a sequence that fit on Lua's stack.
+local function each(all, use)
+  for from = 1, #all, CHUNK do use({unpack(all, from, math.min(from + CHUNK - 1, #all))}) end
+end
+-- Why the caller's user gets no row: the caller has another salt than the suppression list, or the user is in it.
+local function refusal(salt, code)
+  if salt ~= fact('salt') then return 'salt' end
+  return redis.call('sismember', 'segue:suppressed', code) == 1 and 'erased'
+end
+-- Rows are kept with the key of their user's list: `key newline text`.
+local function add(tab, list, text)
+  local seq = redis.call('hincrby', FACTS, tab, 1)
+  redis.call('hset', 'segue:' .. tab, seq, list .. '\\n' .. text)
+  redis.call('rpush', list, seq)
+  return seq
+end
+local function rows(tab, seqs)
+  local found = {}
+  each(seqs, function(part)
+    for place, row in ipairs(redis.call('hmget', 'segue:' .. tab, unpack(part))) do
+      if row then
+        found[#found + 1] = part[place]
+        found[#found + 1] = row:sub(row:find('\\n', 1, true) + 1)
+      end
+    end
+  end)
+  return found
+end
+local function last_before(tab, time)
+  local times = redis.call('zrevrangebyscore', 'segue:' .. tab .. ':times', '(' .. time, '-inf', 'limit', 0, 1)
+  return math.max(tonumber(times[1] or 0), number(tab .. ':first', 1) - 1)
+end
+"""
+
+
+def script(flags: str, body: str) -> str:
+    """A script with `LIBRARY`; its flags say what it may do on a server without memory (Redis 7)."""
+    return f"#!lua{f' flags={flags}' if flags else ''}{LIBRARY}{body}"
+
+
+OPEN = script(
+    "allow-oom",
+    """
+    local server = redis.call('info', 'server'):match('run_id:(%w+)')
+    if fact('server') ~= server then redis.call('hset', FACTS, 'server', server, 'id', ARGV[1]) end
+    if not fact('key') then redis.call('hset', FACTS, 'key', ARGV[2], 'salt', '') end
+    return redis.call('hmget', FACTS, 'id', 'key', 'salt')
+    """,
+)
+READ = script(
+    "no-writes",
+    """
+    local tab, limit, found = ARGV[1], tonumber(ARGV[4]), {}
+    local seq, last = math.max(after(ARGV[2], ARGV[3]) + 1, number(tab .. ':first', 1)), number(tab, 0)
+    while seq <= last and #found < 2 * limit do
+      local seqs = {}
+      for one = seq, math.min(last, seq + limit - #found / 2 - 1) do seqs[#seqs + 1] = one end
+      seq = seq + #seqs
+      for _, value in ipairs(rows(tab, seqs)) do found[#found + 1] = value end
+    end
+    return found
+    """,
+)
+READ_LIST = script(
+    "no-writes",
+    """
+    local from, seqs = after(ARGV[3], ARGV[4]), {}
+    for _, seq in ipairs(redis.call('lrange', ARGV[2], 0, -1)) do
+      if tonumber(seq) > from then seqs[#seqs + 1] = seq end
+    end
+    return {fact('id'), rows(ARGV[1], seqs)}
+    """,
+)
+REMOVE = script(
+    "allow-oom",
+    """
+    local tab, last, count = ARGV[1], after(ARGV[2], ARGV[3]), 0
+    local key, first = 'segue:' .. tab, number(tab .. ':first', 1)
+    if ARGV[4] ~= '' then last = math.min(last, last_before(tab, ARGV[4])) end
+    last = math.min(last, number(tab, 0))
+    local to = math.min(last, first + CHUNK - 1)
+    for seq = first, to do
+      local row = redis.call('hget', key, seq)
+      if row then
+        redis.call('lpop', row:sub(1, row:find('\\n', 1, true) - 1))
+        redis.call('hdel', key, seq)
+        count = count + 1
+      end
+      redis.call('zrem', key .. ':times', seq)
+    end
+    redis.call('hset', FACTS, tab .. ':first', math.max(first, to + 1))
+    return {count, last - to}
+    """,
+)
+ERASE = script(
+    "allow-oom",
+    """
+    local count = 0
+    for at = 2, #ARGV do
+      local rows = {}
+      if redis.call('type', ARGV[at]).ok == 'list' then rows = redis.call('lrange', ARGV[at], 0, -1) end
+      each(rows, function(part) redis.call('hdel', 'segue:' .. ARGV[1], unpack(part)) end)
+      count = count + math.max(#rows, redis.call('del', ARGV[at]))
+    end
+    return count
+    """,
+)
+
+
+def user_key(kind: str, user_id: str) -> str:
+    """Key of what is stored of a user."""
+    return f"segue:{kind}:of:{user_id}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What every process knows of the data."""
+
+    id: str
+    key: bytes  # of the hashes of events' ids
+    salt: str  # of the suppression list, hexadecimal; empty before the first
+
+    def code(self, user_id: str) -> str:
+        """The hash of a user in the suppression list."""
+        return SuppressionList(bytes.fromhex(self.salt)).code(user_id) if self.salt else ""
+
+
+class RedisDatabase:
+    """Connections to one server, made when they are needed.
+
+    Args:
+        url: `redis://host:port/db`, with a password if the server needs one.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client: Any = Redis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._check,
+        )
+        self._scripts: dict[str, Any] = {}
+        self._facts: Facts | None = None
+        self._paused_until = 0.0
+
+    @property
+    def facts(self) -> Facts:
+        """The facts, as this process has read them; a script that finds others must say so, see `read_facts`."""
+        return self._facts or self.read_facts()
+
+    def read_facts(self) -> Facts:
+        """Read the facts; the id is new after the creation, a start of the server and a failover."""
+        found = self.call(OPEN, uuid.uuid4().hex, secrets.token_bytes(KEY_BYTES))
+        self._facts = facts = Facts(found[0].decode(), found[1], found[2].decode())
+        return facts
+
+    def call(self, text: str, *arguments: Any) -> Any:
+        """Run a script.
+
+        Raises:
+            StoreUnavailable: It failed; nothing is written, unless the server did not answer in time.
+        """
+        if text not in self._scripts:
+            self._scripts[text] = self._client.register_script(text)
+        with self.available():
+            return self._scripts[text](args=arguments)
+
+    def call_for(self, user_id: str, text: str, *arguments: Any) -> Any:
+        """Run a script that begins with `refusal` of a user."""
+        while True:
+            facts = self.facts
+            found = self.call(text, facts.salt, facts.code(user_id), *arguments)
+            if found != b"salt":
+                return found
+            self.read_facts()
+
+    def run(self, *command: Any) -> Any:
+        """Run a command.
+
+        Raises:
+            StoreUnavailable: It failed.
+        """
+        with self.available() as client:
+            return client.execute_command(*command)
+
+    @contextmanager
+    def available(self) -> Iterator[Any]:
+        """The client.
+
+        Raises:
+            StoreUnavailable: A command failed.
+        """
+        if time.monotonic() < self._paused_until:
+            raise StoreUnavailable(f"the event store has not answered a moment ago; {REMEDY}")
+        try:
+            yield self._client
+        except RedisError as error:
+            if isinstance(error, RedisTimeoutError):
+                self._paused_until = time.monotonic() + PAUSE_AFTER_TIMEOUT_S
+            raise StoreUnavailable(f"the event store cannot be read or written: {error}; {REMEDY}") from error
+
+    def read(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The next rows of a table with their numbers."""
+        return _pairs(self.call(READ, table, *_place(after), limit))
+
+    def read_list(
+        self, table: str, key: str, after: Position | None = None
+    ) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+        """The id of the data, and the rows of a user's list with their numbers."""
+        found, rows = self.call(READ_LIST, table, key, *_place(after))
+        return found.decode(), _pairs(rows)
+
+    def remove(self, table: str, through: Position, received_before_us: int | None = None) -> int:
+        """Remove rows up to a position that were received before a time; return their number."""
+        removed, left = 0, 1
+        while left > 0:
+            count, left = self.call(REMOVE, table, *_place(through), received_before_us or "")
+            removed += count
+        return removed
+
+    def renew_id(self) -> None:
+        """Give the data a new id."""
+        self.run("hset", FACTS, "id", uuid.uuid4().hex)
+
+    def suppress(self, users: SuppressionList) -> None:
+        """Copy the suppression list, which later scripts check."""
+        with self.available() as client, client.pipeline() as transaction:
+            transaction.delete(SUPPRESSED)
+            if users.hashes:
+                transaction.sadd(SUPPRESSED, *users.hashes)
+            transaction.hset(FACTS, "salt", users.salt.hex())
+            transaction.execute()
+
+    def users(self, kinds: Collection[str]) -> set[str]:
+        """Everyone of whom something of these kinds is stored."""
+        with self.available() as client:
+            return {
+                key.decode().split(":", 3)[3]
+                for kind in kinds
+                for key in client.scan_iter(match=user_key(kind, "*"), count=ROWS_PER_CALL)
+            }
+
+    def erase(self, user_ids: Collection[str], table: str, kinds: Collection[str]) -> Counter[str]:
+        """Delete what is stored of these kinds of the users, of lists also the rows of a table, and their bytes on the disk.
+
+        Raises:
+            ErasureUnfinished: The append-only file could not be rewritten.
+        """
+        erased = Counter[str]()
+        for user in user_ids:
+            erased[user] += self.call(ERASE, table, *(user_key(kind, user) for kind in kinds))
+        self._rewrite_file()
+        return +erased
+
+    def _rewrite_file(self) -> None:
+        until, is_started = time.monotonic() + ERASURE_TIMEOUT_S, False
+        while True:
+            with self.available() as client:
+                found = client.info("persistence")
+                is_busy = found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]
+                if not is_busy and is_started:
+                    break
+                if not is_busy:
+                    with suppress(ResponseError):  # another one has begun
+                        client.bgrewriteaof()
+                        is_started = True
+            if time.monotonic() > until:
+                raise ErasureUnfinished("Redis still rewrites its append-only file; erase again when it has")
+            time.sleep(REWRITE_PAUSE_S)
+        if found["aof_last_bgrewrite_status"] != "ok":
+            raise ErasureUnfinished(
+                "erased rows are still in the append-only file, which Redis could not rewrite; give it more disk and memory, "
+                "and erase again"
+            )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _check(self, connection: Any) -> None:
+        """Prepare a new connection: check the settings, and notice another server."""
+        connection.on_connect()
+        connection.send_command("config", "get", *REQUIRED)
+        found = [text.decode() for text in connection.read_response()]
+        settings = dict(zip(found[::2], found[1::2], strict=True))
+        for name, value in REQUIRED.items():
+            if settings.get(name) != value:
+                raise RedisError(
+                    f"the server has {name} {settings.get(name)!r}; set {name} to {value!r} in its configuration, and give events "
+                    "a server of their own"
+                )
+        connection.send_command("eval", OPEN, 0, uuid.uuid4().hex, secrets.token_bytes(KEY_BYTES))
+        connection.read_response()
+
+
+def _place(position: Position | None) -> tuple[str, int]:
+    return (position.store, position.seq) if position is not None else ("", 0)
+
+
+def _pairs(found: Sequence[Any]) -> list[tuple[int, dict[str, Any]]]:
+    """Numbers and rows that follow each other."""
+    return [(int(seq), json.loads(text)) for seq, text in zip(found[::2], found[1::2], strict=True)]

@@ -1,0 +1,230 @@
+"""The event store of several machines: a Redis server of its own that writes every event to its disk before it is acknowledged.
+
+One script adds a report as a transaction. What it cannot compute, the private sessions, is computed before it from what this process
+assumes; the script compares the assumptions with the data, and if some are wrong it writes nothing and returns what is right.
+A failover to a replica may lose acknowledged events, because Redis replicates them afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, astuple
+from operator import itemgetter
+from typing import Any
+
+from event_store.private_sessions import END, MAX_SESSION_US, START, current_session, is_hidden, sessions_after
+from event_store.redis_database import RedisDatabase, script, user_key
+from event_store.store import (
+    MAX_AGE_US,
+    MAX_EVENTS_OF_KIND,
+    VISIBLE_FOR_US,
+    Appended,
+    Event,
+    Position,
+    PrivateSession,
+    StoreBusy,
+    UserEvents,
+)
+from event_store.stored_event import ID_PERIOD_US, id_code, kind_of, to_text
+from storage.suppression_list import SuppressionList
+
+KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
+"""Kinds of keys of users: lists of events that a view may show and of others, and the times of sessions."""
+MAX_TRIES = 20
+KEPT_FOR_MS = (MAX_SESSION_US + MAX_AGE_US) // 1000
+NEW, KNOWN, PRIVATE, PLAIN = "new", "known", "private", "plain"
+"""What is assumed of an event: it begins or ends a session and has a new or a known id, a session hides it, or none of these."""
+APPEND = script(
+    "",
+    """
+    local id, salt, now, period, users = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+    if id ~= fact('id') or salt ~= fact('salt') then return {'facts'} end
+    local function is_known(code)
+      return redis.call('sismember', 'segue:ids:' .. period, code) == 1
+        or redis.call('sismember', 'segue:ids:' .. period - 1, code) == 1
+    end
+    local erased, sessions, known, is_wrong = {}, {}, {}, false
+    for at = 6, 5 + 4 * users, 4 do
+      local place = #sessions + 1
+      erased[place] = refusal(salt, ARGV[at + 1]) == 'erased'
+      sessions[place] = redis.call('get', ARGV[at]) or ''
+      is_wrong = is_wrong or not erased[place] and sessions[place] ~= ARGV[at + 2]
+    end
+    for at = 6 + 4 * users, #ARGV, 5 do
+      local assumed = ARGV[at + 2]
+      if assumed == 'new' or assumed == 'known' then
+        local is_old = is_known(ARGV[at + 1])
+        is_wrong = is_wrong or is_old ~= (assumed == 'known')
+        if is_old then known[#known + 1] = ARGV[at + 1] end
+      end
+    end
+    if is_wrong then return {'wrong', sessions, known} end
+
+    local numbered, last, count = math.max(number('number', 0), now), nil, {accepted = 0, duplicate = 0, private = 0, erased = 0}
+    for at = 6 + 4 * users, #ARGV, 5 do
+      local place, code, assumed, list, text = unpack(ARGV, at, at + 4)
+      local outcome = 'accepted'
+      if erased[tonumber(place)] then outcome = 'erased'
+      elseif is_known(code) then outcome = 'duplicate'
+      else
+        redis.call('sadd', 'segue:ids:' .. period, code)
+        if assumed == 'private' then outcome = 'private'
+        else
+          numbered = numbered + 1
+          if not text:find('"sequence_number":', 1, true) then
+            text = string.format('{"sequence_number":%.0f,', numbered) .. text:sub(2)
+          end
+          last = add('events', list, text)
+        end
+      end
+      count[outcome] = count[outcome] + 1
+    end
+    for at = 6, 5 + 4 * users, 4 do
+      local key, after = ARGV[at], ARGV[at + 3]
+      if after ~= ARGV[at + 2] and not erased[(at - 2) / 4] then
+        if after == '' then redis.call('del', key) else redis.call('set', key, after, 'px', KEPT_FOR_MS) end
+      end
+    end
+    local time = string.format('%.0f', math.max(number('time', 0), now))
+    if last then
+      redis.call('zremrangebyscore', 'segue:events:times', time, time)
+      redis.call('zadd', 'segue:events:times', time, last)
+    end
+    for old = number('period', period), period - 2 do redis.call('unlink', 'segue:ids:' .. old) end
+    redis.call('hset', FACTS, 'number', string.format('%.0f', numbered), 'time', time,
+      'period', math.max(number('period', 0), period - 1))
+    return {'added', count.accepted, count.duplicate, count.private, count.erased}
+    """.replace("KEPT_FOR_MS", str(KEPT_FOR_MS)),
+)
+LAST_BEFORE = script(
+    "no-writes",
+    """
+    return last_before('events', ARGV[1])
+    """,
+)
+
+
+class RedisEventStore:
+    """See `event_store.store.EventStore`.
+
+    Args:
+        url: See `RedisDatabase`.
+        now_us: Clock, µs UTC.
+    """
+
+    def __init__(self, url: str, now_us: Callable[[], int]) -> None:
+        self._now_us, self.database = now_us, RedisDatabase(url)
+
+    @property
+    def id(self) -> str:
+        """Id of the store."""
+        return self.database.read_facts().id
+
+    def append(self, events: Sequence[Event]) -> Appended:
+        """See `EventStore.append`."""
+        users = list(dict.fromkeys(event["user_id"] for event in events))
+        found, known = [b""] * len(users), set[bytes]()
+        for _ in range(MAX_TRIES):
+            what, *answer = self.database.call(APPEND, *self._arguments(events, users, found, known))
+            if what == b"added":
+                return Appended(*answer)
+            if what == b"facts":
+                self.database.read_facts()
+            else:
+                found, known = answer[0], set(answer[1])
+        raise StoreBusy(
+            "other reports change the private sessions of the same users; send the events again in a second"
+        )
+
+    def _arguments(
+        self, events: Sequence[Event], users: Sequence[str], found: Sequence[bytes], known: set[bytes]
+    ) -> list[Any]:
+        """Arguments of APPEND, assuming the users' sessions and which ids of events that begin or end one are known."""
+        facts, now_us = self.database.facts, self._now_us()
+        after = {user: _sessions(text) for user, text in zip(users, found, strict=True)}
+        place = {user: number for number, user in enumerate(users, 1)}
+        rows, codes = list[Any](), set[bytes]()
+        for event in events:
+            user_id, code = event["user_id"], id_code(facts.key, event)
+            assumed = PRIVATE if is_hidden(event, after[user_id]) else PLAIN
+            if event["action"] in (START, END) and code not in codes:
+                assumed = KNOWN if code in known else NEW
+                if assumed == NEW:
+                    after[user_id] = sessions_after(event, after[user_id], now_us)
+            codes.add(code)
+            key = user_key(EVENTS if kind_of(event) else IMPRESSIONS, user_id)
+            rows += [place[user_id], code, assumed, key, to_text(event)]
+        parts = (
+            (user_key(SESSIONS, user), facts.code(user), text, _text(after[user]))
+            for user, text in zip(users, found, strict=True)
+        )
+        before = [value for part in parts for value in part]
+        return [facts.id, facts.salt, now_us, now_us // ID_PERIOD_US, len(users), *before, *rows]
+
+    def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
+        """See `EventStore.of_user`."""
+        store, rows = self.database.read_list(EVENTS, user_key(EVENTS, user_id), after)
+        kinds, newest = Counter[str](), list[Event]()
+        for _, event in sorted(rows, key=lambda row: (row[1]["ended_at"], row[1]["sequence_number"]), reverse=True):
+            kinds[kind_of(event)] += 1
+            if kinds[kind_of(event)] <= MAX_EVENTS_OF_KIND:
+                newest.append(event)
+        return UserEvents(store, max((seq for seq, _ in rows), default=0), newest[::-1])
+
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
+        """See `EventStore.read`."""
+        return self.database.read(EVENTS, after, limit)
+
+    def last_before(self, received_us: int) -> int:
+        """See `EventStore.last_before`."""
+        return int(self.database.call(LAST_BEFORE, received_us))
+
+    def remove(self, through: Position) -> int:
+        """See `EventStore.remove`."""
+        return self.database.remove(EVENTS, through, self._now_us() - VISIBLE_FOR_US)
+
+    def private_session(self, user_id: str) -> PrivateSession | None:
+        """See `EventStore.private_session`."""
+        return current_session(self._sessions_of(user_id), self._now_us())
+
+    def renew_id(self) -> None:
+        """See `Store.renew_id`."""
+        self.database.renew_id()
+
+    def suppress(self, users: SuppressionList) -> None:
+        """See `Store.suppress`."""
+        self.database.suppress(users)
+
+    def users(self) -> set[str]:
+        """See `Store.users`."""
+        return self.database.users(KINDS)
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `Store.export`."""
+        lists = (self.database.read_list(EVENTS, user_key(kind, user_id)) for kind in (EVENTS, IMPRESSIONS))
+        events = [{"seq": seq, "body": event} for _, rows in lists for seq, event in rows]
+        return {
+            "events": sorted(events, key=itemgetter("seq")),
+            "private_sessions": list(map(asdict, self._sessions_of(user_id))),
+        }
+
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
+        """See `Store.erase`."""
+        return self.database.erase(user_ids, EVENTS, KINDS)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self.database.close()
+
+    def _sessions_of(self, user_id: str) -> list[PrivateSession]:
+        return _sessions(self.database.run("get", user_key(SESSIONS, user_id)))
+
+
+def _sessions(text: bytes | None) -> list[PrivateSession]:
+    return [PrivateSession(*row) for row in json.loads(text)] if text else []
+
+
+def _text(sessions: Sequence[PrivateSession]) -> str:
+    return json.dumps([astuple(one) for one in sessions]) if sessions else ""
