@@ -97,7 +97,7 @@ def _materialize(
 ) -> dict[str, int]:
     online: Any = store._get_provider().online_store
     try:
-        if before.position and not is_forced:
+        if before.position and as_of.isoformat() >= (before.as_of or ""):
             # Those of the previous run, so that no request reads the rows before it and the events after this.
             online.events.remove(before.position)
         position = materialized_position(online.events, as_of, marts_folder)
