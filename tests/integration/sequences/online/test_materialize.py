@@ -158,7 +158,7 @@ def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    BatchWriter._write = write_and_die  # type: ignore[method-assign]
+    BatchWriter._write = write_and_die  # type: ignore[method-assign,assignment]
     try:
         run(store, folder, FIRST)
     finally:
