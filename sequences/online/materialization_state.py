@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from heapq import nsmallest
 from pathlib import Path
@@ -61,6 +61,7 @@ class StoreContent:
     position: Position | None = None  # every event of the event store up to here is in the rows
     as_of: str | None = None  # last day that a run has written
     source: str | None = None  # `Source.to_json` of the rows; None: the next run must read everything
+    is_being_written: bool = False  # by a run, since when no one else has written rows
 
     def after(self, time: datetime) -> datetime:
         """Time of the next run's rows: `time` unless the clock was set back."""
@@ -68,7 +69,7 @@ class StoreContent:
 
     def to_values(self) -> dict[str, Value]:
         """The features of the row."""
-        run = {"row_time": self.row_time, "as_of": self.as_of, "source": self.source}
+        run = {name: value for name, value in vars(self).items() if name != "position"}
         return {
             "event_store": Value(string_val=self.position.store if self.position else ""),
             "event_seq": Value(int64_val=self.position.seq if self.position else 0),
@@ -90,9 +91,8 @@ def position_of(row: Mapping[str, Sequence[Any]]) -> Position | None:
 def forget_content(row: Mapping[str, Sequence[Any]]) -> dict[str, Value] | None:
     """The features of the row after others have written rows; None if it claims nothing."""
     content = StoreContent.of(row)
-    if content.position is None and content.source is None:
-        return None
-    return replace(content, position=None, source=None).to_values()
+    nothing = StoreContent(row_time=content.row_time, as_of=content.as_of)
+    return nothing.to_values() if content != nothing else None
 
 
 def read_content(store: feast.FeatureStore) -> StoreContent:

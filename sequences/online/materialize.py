@@ -97,7 +97,7 @@ def _materialize(
 ) -> dict[str, int]:
     online: Any = store._get_provider().online_store
     try:
-        if before.position:
+        if before.position and as_of.isoformat() >= (before.as_of or ""):
             # Those of the previous run, so that no request reads the rows before it and the events after this.
             online.events.remove(before.position)
         position = materialized_position(online.events, as_of, marts_folder)
@@ -106,7 +106,8 @@ def _materialize(
         position = None
     row_time = before.after(datetime.now(UTC))
     # Until the run has finished, a user has the earlier rows or the new ones.
-    begun = StoreContent(row_time.isoformat(), earlier_position(before.position, position), before.as_of)
+    in_both = earlier_position(before.position, position)
+    begun = StoreContent(row_time.isoformat(), in_both, before.as_of, is_being_written=True)
     write_content(store, begun)
     midnight = datetime(as_of.year, as_of.month, as_of.day)
     definition = definition_hash(store, views, [PROFILE])
@@ -118,7 +119,7 @@ def _materialize(
         parts = (EventRows(store, writer, views, midnight), ProfileRows(store, writer, PROFILE, midnight))
         sources = [_write_mart(part, marts_folder, known.get(part.mart)) for part in parts]
     marts = {name: source for name, source in sources if source is not None}
-    if read_content(store) == begun:  # no one else has written rows meanwhile
+    if read_content(store) == begun:
         source = Source(definition, marts).to_json()
         write_content(store, StoreContent(begun.row_time, position, as_of.isoformat(), source))
     return {name: writer.written[name] for name in names}

@@ -36,7 +36,7 @@ from sequences.views import ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
 WrittenRows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
 if TYPE_CHECKING:
-    _Base = SqliteOnlineStore  # either of them: its methods are those of the other class, too
+    _Base = SqliteOnlineStore
 else:
     _Base = object
 

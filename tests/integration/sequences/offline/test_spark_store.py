@@ -132,7 +132,7 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
         with valkey.running() as server:
             store = feature_store(tmp_path, SEQUENCE_VIEWS, valkey.online_store(server), engine=config)
             store.materialize(began, ended, feature_views=names)
-            reader = OnlineReader(store, SEQUENCE_VIEWS)
+            reader = OnlineReader(store)
             read[engine] = [
                 repr(
                     {

@@ -113,7 +113,6 @@ def test_feast_writes_while_a_run_does(store: Any, tmp_path: Path, monkeypatch: 
         store.materialize(EPOCH, datetime(2024, 1, 2), feature_views=["played_history"])
         write(self, *arguments)
 
-    run(store, tmp_path, FIRST)
     monkeypatch.setattr(BatchWriter, "_write", write_between)
     run(store, tmp_path, SECOND)
     assert (read_content(store).position, read_content(store).source) == (None, None)
@@ -159,7 +158,7 @@ def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    BatchWriter._write = write_and_die  # type: ignore[method-assign]
+    BatchWriter._write = write_and_die  # type: ignore[method-assign,assignment]
     try:
         run(store, folder, FIRST)
     finally:

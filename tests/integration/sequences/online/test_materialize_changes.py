@@ -229,7 +229,7 @@ def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
         if len(calls) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    BatchWriter._write = write  # type: ignore[method-assign]
+    BatchWriter._write = write  # type: ignore[method-assign,assignment]
     try:
         run(store, folder, 1)
     finally:

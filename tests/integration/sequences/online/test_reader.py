@@ -137,28 +137,30 @@ reports = st.fixed_dictionaries(
 @given(data=st.data())
 def test_reads_equal_the_definition_whatever_happens(opened_store: tuple[Any, Path], data: st.DataObject) -> None:
     home, numbers = Home(*opened_store), itertools.count()
-    for _ in range(data.draw(st.integers(3, 9))):
-        home.second += data.draw(st.sampled_from([0, 60, 600, 20_000, 70_000, 2 * DAY]))
-        step = data.draw(
-            st.sampled_from(["report", "report", "land", "land", "run", "run", "kill", "restore", "remove"])
-        )
-        if step == "report":
-            for one in data.draw(st.lists(reports, min_size=1, max_size=8)):
+    home.second = 4 * DAY
+    others = ["restore", "remove", "kill", "kill", "run", "run"]
+    for step in data.draw(
+        st.lists(st.sampled_from(["report and land", "report", "run", *others]), min_size=6, max_size=14)
+    ):
+        home.second += data.draw(st.sampled_from([0, 600, 20_000, DAY, DAY]))
+        day = int(home.second // DAY) + data.draw(st.sampled_from([0, 0, 1, -1, -2]))
+        if step.startswith("report"):
+            for one in data.draw(st.lists(reports, min_size=1, max_size=5)):
                 name = f"e{(next(numbers) * 7919) % 997:03d}"
                 target = "track" if one["action"] == "play" else one["target_type"]
-                second = max(home.second + one["second"], 0)
-                home.report(name, **one | {"target_type": target, "second": second})
-        elif step == "land":
+                home.report(name, **one | {"target_type": target, "second": home.second + one["second"]})
+        if step == "report and land":
             last = max((seq for seq, _ in home.stored()), default=0)
             filed = [reported_event(f"f{next(numbers)}-{home.number}", home.user("u1"), home.second)]
-            home.land(data.draw(st.integers(0, last)), filed, is_recorded=data.draw(st.booleans()))
+            through = data.draw(st.sampled_from([last, last, last // 2]))
+            home.land(through, filed, is_recorded=data.draw(st.sampled_from([True, True, False])))
         elif step == "run":
-            home.materialize(data.draw(st.integers(0, 9)), is_forced=data.draw(st.booleans()))
+            home.materialize(day, is_forced=data.draw(st.booleans()))
         elif step == "kill":
-            kill(home, data.draw(st.integers(0, 9)), data.draw(st.integers(1, 4)))
+            kill(home, day, data.draw(st.integers(1, 4)))
         elif step == "restore":
             home.restore(data.draw(st.integers(0, max((seq for seq, _ in home.stored()), default=0))))
-        elif (position := read_content(home.store).position) is not None:
+        elif step == "remove" and (position := read_content(home.store).position) is not None:
             home.events.remove(position)
         home.check()
 
@@ -177,6 +179,26 @@ def kill(home: Home, day: int, writes: int) -> None:
         patch.setattr("sequences.online.batch_writer.MAX_WRITE_BYTES", 1)
         with suppress(RuntimeError):
             home.materialize(day, is_forced=True)
+
+
+def test_a_killed_run_claims_what_both_rows_have(opened_store: tuple[Any, Path]) -> None:
+    home = Home(*opened_store)
+    for day in (1, 2, 3):
+        home.second = day * DAY + 3600
+        home.report(f"e{day}", "u1", home.second)
+    home.land(3)
+    home.materialize(5, is_forced=True)
+    assert read_content(home.store).position == Position(home.events.id, 3)
+    kill(home, 3, 1)  # of an earlier day, before which only two events were received
+    assert read_content(home.store).position == Position(home.events.id, 2)
+    home.check()
+    home.materialize(5)
+    home.restore(1)
+    home.report("new", "u1", home.second)  # its number is one that the rows had of the other store
+    home.land(2)
+    kill(home, 5, 1)
+    assert read_content(home.store).position is None
+    home.check()
 
 
 def test_rows_that_are_written_during_a_read(opened_store: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
