@@ -48,3 +48,12 @@ def record(home: Path, events: list[dict[str, Any]], responses: list[dict[str, A
         state.add_exposure(response["user_id"], response)
     store.close()
     state.close()
+
+
+def events(home: Path) -> list[dict[str, Any]]:
+    """The events that the store of a home has, in the order of commit."""
+    store = open_event_store(Settings(home=home))
+    try:
+        return [event for _, event in store.read(None, 1_000_000)]
+    finally:
+        store.close()

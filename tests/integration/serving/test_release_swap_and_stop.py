@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support import recommender_service, release_swap
+from tests.support import recommender_service, recorded, release_swap
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.waiting import wait_until
 
@@ -83,9 +83,5 @@ def test_sigterm_finishes_requests_and_keeps_acknowledged_events(served):
     wait_until(lambda: not service.process.members(), "the end")
     with pytest.raises(ConnectionRefusedError):
         connected(place.port)
-    logged = [
-        json.loads(line)["event_id"]
-        for file in (place.home / "live").glob("dt=*/events-*.jsonl")
-        for line in file.read_text().splitlines()
-    ]
+    logged = [event["event_id"] for event in recorded.events(place.home)]
     assert sorted(logged) == sorted(row["event_id"] for number in range(REPORTS) for row in report(number)["events"])
