@@ -12,7 +12,7 @@ import secrets
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +109,7 @@ READ = script(
       seq = seq + #seqs
       for _, value in ipairs(rows(tab, seqs)) do found[#found + 1] = value end
     end
-    return found
+    return {fact('id'), found}
     """,
 )
 READ_LIST = script(
@@ -253,15 +253,28 @@ class RedisDatabase:
             raise StoreUnavailable(f"the event store cannot be read or written: {error}; {REMEDY}") from error
 
     def read(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next rows of a table with their numbers."""
-        return _pairs(self.call(READ, table, *_place(after), limit))
+        """The next rows of a table with their numbers, in calls that do not keep the server from others for long."""
+        found: list[tuple[int, dict[str, Any]]] = []
+        place = _place(after)
+        while len(found) < limit:
+            store, rows = self._rows(READ, table, *place, min(ROWS_PER_CALL, limit - len(found)))
+            if store != place[0]:  # the server was started again meanwhile, and the rows are those from the start
+                found = []
+            if not rows:
+                break
+            found += rows
+            place = (store, rows[-1][0])
+        return found
 
     def read_list(
         self, table: str, key: str, after: Position | None = None
     ) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
         """The id of the data, and the rows of a user's list with their numbers."""
-        found, rows = self.call(READ_LIST, table, key, *_place(after))
-        return found.decode(), _pairs(rows)
+        return self._rows(READ_LIST, table, key, *_place(after))
+
+    def _rows(self, text: str, *arguments: Any) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+        store, found = self.call(text, *arguments)
+        return store.decode(), [(int(seq), json.loads(row)) for seq, row in zip(found[::2], found[1::2], strict=True)]
 
     def remove(self, table: str, through: Position, received_before_us: int | None = None) -> int:
         """Remove rows up to a position that were received before a time; return their number."""
@@ -348,8 +361,3 @@ class RedisDatabase:
 
 def _place(position: Position | None) -> tuple[str, int]:
     return (position.store, position.seq) if position is not None else ("", 0)
-
-
-def _pairs(found: Sequence[Any]) -> list[tuple[int, dict[str, Any]]]:
-    """Numbers and rows that follow each other."""
-    return [(int(seq), json.loads(text)) for seq, text in zip(found[::2], found[1::2], strict=True)]

@@ -81,7 +81,7 @@ def test_no_acknowledged_event_is_lost_or_doubled_when_the_server_is_killed():
         read = [event["event_id"] for _, event in store.read(None, 10**6)]
         assert len(ids) == KILLS, "a restarted server may have lost events, so old positions do not hold"
         assert set(read) >= acknowledged and len(set(read)) == len(read)
-        of_users = [event["event_id"] for user in range(USERS) for event in store.of_user(f"u{user}").events]
+        of_users = [row["body"]["event_id"] for user in range(USERS) for row in store.export(f"u{user}")["events"]]
         assert sorted(of_users) == sorted(read)
 
 

@@ -146,6 +146,7 @@ def test_the_newest_events_of_each_kind_are_read(store):
     store.append([event(0, action="block", at_us=NOW_US - 1)])
     store.append([event(number, at_us=NOW_US + number) for number in range(1, MAX_EVENTS_OF_KIND + 3)])
     assert ids(store.of_user("u1").events)[:2] == ["e0", "e3"]
+    assert [seq for seq, _ in store.read(None, MAX_EVENTS_OF_KIND + 2)] == list(range(1, MAX_EVENTS_OF_KIND + 3))
 
 
 def test_old_events_are_removed_up_to_a_position_and_their_ids_are_kept(store, clock):
