@@ -207,7 +207,9 @@ def test_the_task_of_a_killed_worker_is_retried(up: ComposeProject) -> None:
     with airflow_client(up) as airflow:
         wait_for_dags(airflow)
         run = airflow.trigger(PIPELINE_DAGS[0], {"recipe": "debug"})
-        wait_until(lambda: any(task.state == "running" for task in airflow.list_tasks(run)), "a task")
+        # The task before it may end sooner than the worker can be killed.
+        running = ("land_logs", "running")
+        wait_until(lambda: running in {(task.task_id, task.state) for task in airflow.list_tasks(run)}, "landing")
         up.kill("airflow-worker")
         wait_until(lambda: airflow.get_run(run.dag_id, run.run_id).is_finished, "the end of the run")
         assert airflow.get_run(run.dag_id, run.run_id).state == "success"

@@ -31,7 +31,7 @@ SHARE = float(os.environ.get("SEGUE_ACCEPTANCE_SHARE") or 1)  # fraction of the 
 IS_FULL_SIZE = RECIPE == "small" and not ROWS and SHARE == 1
 CODE = (
     "ingestion dbt quality sequences feature_repo training serving dags local tests/e2e tests/support config storage privacy console "
-    "web uv.lock Dockerfile docker-compose.yml deploy/image"
+    "web uv.lock Dockerfile docker-compose.yml deploy/image deploy/nginx"
 )
 
 

@@ -165,6 +165,17 @@ def test_large_headers_are_rejected(impatient: Proxy, header: bytes) -> None:
     assert response.startswith(b"HTTP/1.1 400 ") and b"application/problem+json" in response
 
 
+@pytest.mark.parametrize(
+    ("start", "status"),
+    [(b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n", 414), (b"hello\r\n\r\n", 400)],
+    ids=["too long", "malformed"],
+)
+def test_request_lines_that_cannot_be_read_are_rejected(impatient: Proxy, start: bytes, status: int) -> None:
+    response = exchange(impatient[0], start)
+    assert response.startswith(b"HTTP/1.1 %d " % status) and b"application/problem+json" in response
+    assert b'"status":%d' % status in response
+
+
 def test_slow_readers_do_not_hold_the_recommender(impatient: Proxy) -> None:
     url, backend = impatient
     with connect(url) as connection:
