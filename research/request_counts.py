@@ -1,7 +1,8 @@
 """`python -m research.request_counts [--at TIME]`: calls, operators, processor time and files of one request of the release.
 
 Unlike milliseconds, counts do not depend on the machine. Of `daily` (without a stored list) and `private_fm`, in process, with the
-state of the user computed by the request (`new`) and kept from the request before (`cached`): medians over users of
+state of the user computed by the request (`new`), by one in the other scene (`shared`), or by one in the same scene (`cached`):
+medians over users of
 
     calls        calls of functions in all threads, with those of C
     python       of these, calls of Python functions
@@ -93,16 +94,17 @@ def main(arguments: list[str] | None = None) -> None:
     rows: dict[tuple[str, str], list[dict[str, float]]] = {}
     for number, user in enumerate(sample(home.marts, "plays", "user_id", WARM_UP_REQUESTS + USERS)):
         for scene in SCENES:
-            row: dict[str, dict[str, float]] = {"new": {}, "cached": {}}
-            for measure in ("time", "calls", "operators"):
-                at_us += STATE_AGE_US
-                for pause, state in enumerate(row):
-                    request = read_request(user, scene, None, at_us + pause * PAUSE_US)
-                    row[state] |= _measure(measure, partial(runtime.compute, request), calls)
+            for state, before in (("new", None), ("shared", SCENES[scene == SCENES[0]]), ("cached", scene)):
+                row = rows.setdefault((scene, state), [])
+                row.append({})
+                for measure in ("time", "calls", "operators"):
+                    at_us += STATE_AGE_US
+                    if before is not None:
+                        runtime.compute(read_request(user, before, None, at_us))
+                    request = read_request(user, scene, None, at_us + PAUSE_US)
+                    row[-1] |= _measure(measure, partial(runtime.compute, request), calls)
                     if measure == "calls" and options.files and number == WARM_UP_REQUESTS + USERS - 1:
                         print(scene, state, *calls.own_files, sep="\n  ")
-            for state, values in row.items():
-                rows.setdefault((scene, state), []).append(values)
     runtime.close()
     print(f"{'scene':10} {'state':6}", *(f"{name:>9}" for name in rows[SCENES[0], "new"][0]))
     for (scene, state), of_users in rows.items():

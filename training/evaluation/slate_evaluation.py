@@ -46,7 +46,7 @@ from training.slate.slots import Slots
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
 CASE_BATCH_SIZE = 16
-FUSION_BATCH_SIZE = 256  # requests whose candidates are held before the cut
+FUSION_BATCH_SIZE = 64  # requests whose candidates are held before the cut
 DAILY = SCENES["daily"]
 ARTIST_CAP = DAILY.artist_cap
 UNSPACED = replace(ARTIST_CAP, is_spaced=False)
