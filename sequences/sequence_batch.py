@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import Any
 
@@ -33,7 +34,7 @@ class SequenceBatch:
     columns: dict[str, NDArray[Any]]  # attribute ▸ [B, L]
     length_B: NDArray[np.int64]  # number of events in each row
 
-    @property
+    @cached_property
     def mask_BL(self) -> NDArray[np.bool_]:
         """True at events, False at padding [B, L]."""
         L = next(iter(self.columns.values())).shape[1]

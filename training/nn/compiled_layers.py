@@ -253,8 +253,15 @@ def add_gated(x_ND: Floats, change_ND: Floats, gate: Dense) -> None:
             x_ND[n, d] += change_ND[n, d]
 
 
+@compiled_reordering
 def unit_rows(x_ND: Floats) -> Floats:
     """Rows divided by their length, as `functional.normalize`."""
-    length_N1 = np.sqrt(np.einsum("nd,nd->n", x_ND, x_ND))[:, None]
-    unit_ND: Floats = x_ND / np.maximum(length_N1, np.float32(1e-12))
+    unit_ND = np.empty_like(x_ND)
+    for n in range(len(x_ND)):
+        square = np.float32(0)
+        for d in range(x_ND.shape[1]):
+            square += x_ND[n, d] * x_ND[n, d]
+        length = max(np.sqrt(square), np.float32(1e-12))
+        for d in range(x_ND.shape[1]):
+            unit_ND[n, d] = x_ND[n, d] / length
     return unit_ND

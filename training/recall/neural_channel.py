@@ -146,10 +146,10 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         if len(rows):
             tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
             history_RH = users.history_items_BH[rows]
-            excluded = np.concatenate([history_RH if task == "new" else np.zeros_like(history_RH) for task in tasks])
+            excluded = np.concatenate([history_RH * (task == "new") for task in tasks])
             threshold_R = np.repeat([self.cold_item_threshold(task) for task in tasks], len(rows))
             found, _ = search(torch.cat([query[task] for task in tasks]), k, excluded, threshold_R)
-            lists = dict(zip(tasks, np.split(found, len(tasks)), strict=True))
+            lists = dict(zip(tasks, found.reshape(len(tasks), len(rows), -1), strict=True))
             empty_RK = np.zeros((len(rows), 0), dtype=np.int64)
             items_BK[rows] = interleave(lists.get("next", empty_RK), lists.get("new", empty_RK), share, k)
         return Candidates.from_ranking(items_BK)

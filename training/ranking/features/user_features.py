@@ -66,12 +66,13 @@ class BehaviourCodes:
 def gap_bucket(gap_us: Array) -> Array:
     """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last from 63 years."""
     octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
-    return np.clip(octaves.astype(np.int64) + 1, 1, GAP_BUCKETS - 1)
+    return np.minimum(octaves.astype(np.int64) + 1, GAP_BUCKETS - 1)
 
 
 def ratio_bucket(ratio: Array) -> Array:
     """Return the bucket of the played ratio, from 1, in tenths."""
-    return np.clip((ratio * 10).astype(np.int64) + 1, 1, RATIO_BUCKETS - 1)
+    bucket: Array = np.minimum(np.maximum((ratio * 10).astype(np.int64) + 1, 1), RATIO_BUCKETS - 1)
+    return bucket
 
 
 def log_seconds(gap_us: Array) -> Array:
