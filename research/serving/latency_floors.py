@@ -2,7 +2,8 @@
 
 `record_kernels` notes the calls of one request that do the arithmetic: matrix products (torch), searches of vector indexes
 and evaluations of boosted trees. Repeating them alone gives the floor. Machines differ by a factor of two, so the ratio of
-a latency to its floor says more about the code than the latency.
+a latency to its floor says more about the code than the latency. Matrix products of compiled programs (ADR 0081) are not noted: to
+compare with earlier results, use the floors of revision 1532dbf0.
 """
 
 from __future__ import annotations
