@@ -1,12 +1,7 @@
 """Latency and throughput of `POST /recommend`: the real service with Redis over a synthetic release of realistic size.
 
-<<<<<<< HEAD
-Daily lists, each of another of 20,000 users, all six channels, 300 candidates ranked by `session_domains`; the client
-is its own process on the same machine (`load_client`). One worker, unless a result says otherwise.
-=======
 Daily lists, each of another of 20,000 users, all six channels, 200 candidates ranked by `session_domains`; the client
-is its own process on the same machine (`load_client`). The models run in one process per core (`SEGUE_MODEL_WORKERS`).
->>>>>>> bc7493e0 (docs: add measurements of compiled networks and ranked candidates)
+is its own process on the same machine (`load_client`). One worker, unless a result says otherwise.
 Results of `run(requests)` over 50,000 tracks, recipe `small`:
 
     recommend_p50                     one client, ms; must stay under 18
