@@ -308,7 +308,7 @@ class Settings(EnvironmentSettings):
         "the recommender applies them",
     )
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
-        default=400, description="time that a request waits for its recall channels, 1 to 30,000"
+        default=400, description="time after which a request calls no further recall channel, 1 to 30,000"
     )
     model_workers: Annotated[int, Field(ge=0, le=MAX_CONCURRENT_REQUESTS - 1)] = Field(
         default=0,

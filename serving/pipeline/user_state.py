@@ -39,7 +39,7 @@ STATE_AGE_US = 60_000_000
 """Time after which a state is computed again: how active a track is depends on the clock."""
 DAY_US = 86_400_000_000
 MAX_BYTES = 128 << 20
-RESULT_BYTES = 128 << 10
+RESULT_BYTES = 256 << 10
 """Approximate size of what a state has computed, in addition to its rows."""
 
 
