@@ -306,7 +306,7 @@ class Settings(EnvironmentSettings):
         "on several machines share ([operations](operations.md#several-machines)); empty: SQLite files in `SEGUE_HOME/serving`",
     )
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
-        default=400, description="time that a request waits for its recall channels, 1 to 30,000"
+        default=400, description="time after which a request calls no further recall channel, 1 to 30,000"
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1,

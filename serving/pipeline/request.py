@@ -46,11 +46,6 @@ class Request:
         return self.scene.name not in SCENES
 
     @property
-    def is_continuation(self) -> bool:
-        """Whether the request continues a playlist."""
-        return self.scene.name == CONTINUATION.name
-
-    @property
     def prefers_repeats(self) -> bool:
         """Whether the request has more known than new tracks."""
         return self.discovery is not None and self.discovery < REPEAT_DISCOVERY_THRESHOLD

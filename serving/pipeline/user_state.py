@@ -22,12 +22,16 @@ from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions, Marks
 from training.data.profile_exclusions import NO_ITEMS
 from training.data.user_batch import UserBatch
-from training.data.user_history import current_session_items, items_listened_twice, skipped_unheard_items
+from training.data.user_history import (
+    current_session_items,
+    items_listened_twice,
+    skipped_unheard_items,
+    unplayed_items_of_new_user,
+)
 from training.recall.channel import Candidates
 from training.recall.reason import Reason
 from training.slate.candidate_table import CandidateTable
 from training.slate.filters import FilterContext
-from training.slate.new_user import unplayed_items_of_new_user
 
 STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"
 """Sources of the state of a user."""
@@ -35,7 +39,7 @@ STATE_AGE_US = 60_000_000
 """Time after which a state is computed again: how active a track is depends on the clock."""
 DAY_US = 86_400_000_000
 MAX_BYTES = 128 << 20
-RESULT_BYTES = 128 << 10
+RESULT_BYTES = 256 << 10
 """Approximate size of what a state has computed, in addition to its rows."""
 
 

@@ -21,6 +21,8 @@ RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
+NEW_USER_TRACKS = 3
+"""A user with fewer distinct played tracks is new."""
 KEPT_BEHAVIOURS = ("like", "collect", "share", "download")
 """Behaviors by which a user keeps a track."""
 
@@ -131,3 +133,22 @@ def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.n
     item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behaviour"], plays)]
     items = item_L[item_L >= FIRST_CODE].tolist()
     return np.array(list(dict.fromkeys(reversed(items)))[::-1], dtype=np.int64)
+
+
+def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request liked, clicked or else chose, but never played.
+
+    These tell what a new user wants, for example three songs picked at the start, and are no recommendations. Empty for
+    a user with at least NEW_USER_TRACKS played tracks, and without the view RECENT_VIEW.
+    """
+    recent = views.get(RECENT_VIEW)
+    if recent is None:
+        return np.zeros(0, dtype=np.int64)
+    is_play_L = has_behaviour(recent, behaviours.play_behaviours())[0]
+    item_L = recent.columns["track_id"][0]
+    history = [views[HISTORY_VIEW].columns["track_id"][0]] if HISTORY_VIEW in views else []
+    played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))
+    if (played_items >= FIRST_CODE).sum() >= NEW_USER_TRACKS:
+        return np.zeros(0, dtype=np.int64)
+    unplayed: np.ndarray = np.setdiff1d(item_L[recent.mask_BL[0] & (item_L >= FIRST_CODE)], played_items)
+    return unplayed

@@ -1,6 +1,6 @@
 """Selection of the visible list: spacing of artists, and diversity by maximal marginal relevance (MMR).
 
-The slots of repeats and of discoveries are given, see `discovery_slots`. A track by another artist than the one before
+The slots of repeats and of discoveries are given, see `training.slate.slots`. A track by another artist than the one before
 comes first, and slots of both kinds are exchanged for it; then in some slots one by a new artist, and the head of the list
 has a cap per artist of its own. These give way where the tracks do not allow them, the cap of the whole list does not.
 

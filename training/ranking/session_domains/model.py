@@ -34,12 +34,17 @@ from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
 from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
-from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
+from training.ranking.session_domains.layers import (
+    ATTENTION_HEADS,
+    UNCLICKED_IMPRESSION,
+    CandidateDecoder,
+    SessionPooling,
+)
+from training.ranking.session_domains.program import SessionDomainsProgram
 
-PLAY_BEHAVIOURS, UNCLICKED_IMPRESSION = ("full_play", "play", "skip"), "impression_without_click"
+PLAY_BEHAVIOURS = ("full_play", "play", "skip")
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 MAX_EXPLICIT_EVENTS = 20
-ATTENTION_HEADS = 2
 FAST_SEARCHES = tuple(name for name in SEARCHES if name != "neighbours")
 """Searches of the recipe `small`: `neighbours` takes much of the time of the features and changes no metric there (log, 2026-11-28)."""
 TREES = {"debug": (40, 0.2), "small": (400, 0.06), "full": (1_000, 0.03)}
@@ -184,8 +189,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 
     def program(self) -> Any:
         """See `Ranker`."""
-        from training.ranking.session_domains.program import SessionDomainsProgram  # which imports this module
-
         return SessionDomainsProgram(self)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:

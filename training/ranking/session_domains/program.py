@@ -10,7 +10,7 @@ a table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -35,8 +35,12 @@ from training.nn.user_tower import Ints
 from training.ranking.event_embeddings import BEHAVIOUR_CODES
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from training.ranking.ranker import SCENE_CODES
-from training.ranking.session_domains.layers import CandidateDecoder, SessionPooling
-from training.ranking.session_domains.model import ATTENTION_HEADS, UNCLICKED_IMPRESSION, SessionDomains
+from training.ranking.session_domains.layers import (
+    ATTENTION_HEADS,
+    UNCLICKED_IMPRESSION,
+    CandidateDecoder,
+    SessionPooling,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class EncodedUser:
 class SessionDomainsProgram:
     """A trained `SessionDomains` for one request, compiled. Sequences without events have no interest."""
 
-    def __init__(self, model: SessionDomains) -> None:
+    def __init__(self, model: Any) -> None:
         D = model.embedding.width
         self.groups, self.denoising_groups, self.head = model.groups, model.denoising_groups, model.head
         self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]

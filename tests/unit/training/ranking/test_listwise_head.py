@@ -33,7 +33,7 @@ def requests(seed: int, features: int = 6) -> ListwiseDataset:
 
 @cache
 def fitted() -> LambdaMARTHead:
-    return LambdaMARTHead.fit(requests(0), requests(1), CONFIG)
+    return LambdaMARTHead.fit(requests(0), requests(1), CONFIG, threads=1)
 
 
 def ranker(name: str = "target_attention") -> FittedRanker:
@@ -55,7 +55,7 @@ def head_of_ranker_features() -> LambdaMARTHead:
     rows = build_listwise_features(side.inputs, made, features.user_feature_count)
     listened = made.matches_BCM[..., 0].numpy() > 1
     learned = ListwiseDataset(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
-    return LambdaMARTHead.fit(learned, learned, CONFIG)
+    return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)
 
 
 def test_probabilities_are_calibrated() -> None:
@@ -67,7 +67,7 @@ def test_probabilities_are_calibrated() -> None:
 
 
 def test_the_same_seed_gives_the_same_trees() -> None:
-    again = LambdaMARTHead.fit(requests(0), requests(1), CONFIG)
+    again = LambdaMARTHead.fit(requests(0), requests(1), CONFIG, threads=1)
     unseen = requests(4).features_RN
     assert again.logits(unseen).tolist() == fitted().logits(unseen).tolist()
 

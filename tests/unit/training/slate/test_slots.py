@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.slate.discovery_slots import discovery_slots, feasible_share
+from training.slate.slots import discovery_slots, feasible_share
 
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.25, 0.3, 1 / 3, 0.5, 0.7, 0.75, 0.9, 1.0)
 
