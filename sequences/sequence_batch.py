@@ -40,21 +40,6 @@ class SequenceBatch:
         L = next(iter(self.columns.values())).shape[1]
         return np.arange(L) < self.length_B[:, None]
 
-    @classmethod
-    def concatenate(cls, parts: Sequence[SequenceBatch]) -> SequenceBatch:
-        """The rows of all parts, in order; shorter ones are padded with 0 to the largest L.
-
-        Raises:
-            ValueError: There are no parts, or they have different attributes.
-        """
-        if not parts or any(part.columns.keys() != parts[0].columns.keys() for part in parts):
-            raise ValueError(
-                f"these sequences do not have the same attributes: {[list(part.columns) for part in parts]}"
-            )
-        length_B = np.concatenate([part.length_B for part in parts])
-        columns = {name: _stack_rows([part.columns[name] for part in parts]) for name in parts[0].columns}
-        return cls(columns, length_B)
-
     def take(self, rows: NDArray[np.int64]) -> SequenceBatch:
         """The sequences of `rows`, in that order."""
         return SequenceBatch({name: column[rows] for name, column in self.columns.items()}, self.length_B[rows])
@@ -78,14 +63,6 @@ class SequenceBatch:
         place_BL = np.maximum(self.length_B - length, 0)[:, None] + np.arange(length)
         columns = {name: np.take_along_axis(column_BL, place_BL, axis=1) for name, column_BL in self.columns.items()}
         return SequenceBatch(columns, np.minimum(self.length_B, length))
-
-
-def _stack_rows(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Arrays [B, L] one below the other, padded right with 0."""
-    L = max(part.shape[1] for part in parts)
-    if all(part.shape[1] == L for part in parts):
-        return np.concatenate(parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, L - part.shape[1]))) for part in parts])
 
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:

@@ -64,13 +64,6 @@ class DailyJsonlFile:
             os.close(self._descriptor)
             self._descriptor, self._day = -1, ""
 
-    def abandon(self) -> None:
-        """Close after a failed sync, without the lines that were not synced; the next append opens a new file."""
-        if self._descriptor >= 0:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._synced_size)
-            self._discard_file()
-
     def _discard_file(self) -> None:
         """Close the file, and delete it if it has no lines: each attempt on a full disk would leave an empty file."""
         with suppress(OSError):

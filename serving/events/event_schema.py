@@ -6,7 +6,6 @@ The columns and their rules are those of `event_store.contract`, which landing c
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -103,19 +102,6 @@ def read_event(row: object, now_us: int) -> Event:
     _check(event, _event_rules(now_us))
     event["event_id"] = event["event_id"] or _event_id(event)
     return event
-
-
-def read_logged_event(line: bytes) -> Event | None:
-    """The event of a line of the event log; None if the line is damaged."""
-    try:
-        row = json.loads(line)
-        required = {"event_id": str, "occurred_at": int, "ended_at": int}
-        if not isinstance(row, dict) or not all(isinstance(row.get(name), kind) for name, kind in required.items()):
-            return None
-        _read_columns(row)
-    except ValueError:
-        return None
-    return row
 
 
 def _read_columns(row: Mapping[str, Any]) -> Event:

@@ -17,11 +17,6 @@ class PeriodicTask:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
-    @property
-    def is_closing(self) -> bool:
-        """Whether long-running work should stop early."""
-        return self._stop.is_set()
-
     def start(self) -> None:
         """Start the thread; call once."""
         self._thread.start()

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -31,14 +31,6 @@ if TYPE_CHECKING:
     from feast import FeatureStore
 
 Value = TypeVar("Value")
-
-
-@runtime_checkable
-class RowwiseResult(Protocol):
-    """A result with one row per request, which may be cached for each of the requests."""
-
-    def take_rows(self, rows: np.ndarray) -> Self:
-        """The result for the requests of `rows`."""
 
 
 @dataclass(frozen=True)
@@ -89,38 +81,6 @@ class UserBatch:
             profile={name: values[index] for name, values in self.profile.items()},
             left_out_begin_B=self.left_out_begin_B[index] if len(self.left_out_begin_B) else NO_ITEMS,
         )
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[UserBatch]) -> UserBatch:
-        """The requests of all parts, in order, without cached results; views are padded to the longest.
-
-        Raises:
-            ValueError: There are no parts, or they have different views or profiles.
-        """
-        if not parts or any((part.views.keys(), part.profile.keys()) != _names(parts[0]) for part in parts):
-            raise ValueError(f"these requests do not have the same features: {[_names(part) for part in parts]}")
-        first, has_left_out = parts[0], any(len(part.left_out_begin_B) for part in parts)
-        begins = [
-            part.left_out_begin_B if len(part.left_out_begin_B) else full_history_begin(part.views) for part in parts
-        ]
-        return cls(
-            user_ids=[user for part in parts for user in part.user_ids],
-            request_at_B=np.concatenate([part.request_at_B for part in parts]),
-            views={name: SequenceBatch.concatenate([part.views[name] for part in parts]) for name in first.views},
-            scene_B=[scene for part in parts for scene in part.scene_B or [""] * len(part)],
-            profile={name: np.concatenate([part.profile[name] for part in parts]) for name in first.profile},
-            left_out_begin_B=np.concatenate(begins) if has_left_out else NO_ITEMS,
-        )
-
-    def share_cache(self, parts: Sequence[UserBatch]) -> None:
-        """Give each of the `parts` that this batch was concatenated from its rows of every cached `RowwiseResult`."""
-        begin = 0
-        for part in parts:
-            rows = np.arange(begin, begin + len(part))
-            for owner, value in self._cache.items():
-                if isinstance(value, RowwiseResult):
-                    part._cache.setdefault(owner, value.take_rows(rows))
-            begin += len(part)
 
     def leave_out(self, left_out_B: Sequence[LeftOut]) -> tuple[UserBatch, np.ndarray]:
         """The requests without the events that their users left out, and the items of these events with repetitions."""
@@ -265,10 +225,6 @@ def user_batch_from_online(
         scene_B=_fill_scenes(scenes, len(user_ids)),
         profile={name: np.array([row.get(name) or 0.0 for row in rows], dtype=np.float32) for name in names},
     )
-
-
-def _names(users: UserBatch) -> tuple[Any, Any]:
-    return users.views.keys(), users.profile.keys()
 
 
 def _column_name(feature: str) -> str:

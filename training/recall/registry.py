@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from training.data.collections import CollectionIndex
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
@@ -38,8 +37,3 @@ def load_collection_recall(
     if not isinstance(realtime, Realtime):
         return {}
     return {name: COLLECTIONS[name].load(folder, realtime) for name, folder in folders.items()}
-
-
-def load_collection_indexes(folders: Mapping[str, Path]) -> dict[str, CollectionIndex]:
-    """The collections that were saved into these folders, by name, without their recall models."""
-    return {name: COLLECTIONS[name].load_collection_index(folder) for name, folder in folders.items()}

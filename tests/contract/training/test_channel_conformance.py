@@ -99,22 +99,6 @@ def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> Non
         np.testing.assert_allclose(alone.scores_BK[0], together.scores_BK[row], rtol=1e-4)
 
 
-def test_reasons_after_recall_in_a_batch_equal(
-    channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path
-) -> None:
-    channel.save(tmp_path)
-    loaded = type(channel).load(tmp_path, data.vocabulary)  # caches what it computes for requests
-    parts = [requests.take([row]) for row in range(len(requests))]
-    batch = UserBatch.concatenate(parts)
-    found = loaded.recall(batch, K)
-    batch.share_cache(parts)
-    for row, part in enumerate(parts):
-        items = [item for item in found.items_BK[row].tolist() if item]
-        alone = requests.take([row])
-        assert loaded.recall(alone, K).items_BK[0].tolist() == found.items_BK[row].tolist()
-        assert loaded.reasons(part, items) == loaded.reasons(alone, items)
-
-
 def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path) -> None:
     channel.save(tmp_path)
     loaded = type(channel).load(tmp_path, data.vocabulary)

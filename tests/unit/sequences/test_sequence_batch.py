@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from sequences.sequence_batch import SequenceBatch, encode
+from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
@@ -58,23 +57,3 @@ def test_newest_equals_reading_a_shorter_length() -> None:
         for name, column in read.columns.items():
             np.testing.assert_array_equal(some.columns[name], column)
     assert whole.newest(9) is whole
-
-
-def test_concatenated_rows_equal_those_encoded_together() -> None:
-    rows = [ROW, NOTHING, {name: values[:1] for name, values in ROW.items()}]
-    parts = [encode(VIEW, rows[:2], ENCODERS, length=4), encode(VIEW, rows[2:], ENCODERS, length=2)]
-    for order in (parts, parts[::-1]):
-        whole = encode(VIEW, rows if order is parts else [*rows[2:], *rows[:2]], ENCODERS, length=4)
-        both = SequenceBatch.concatenate(order)
-        assert both.length_B.tolist() == whole.length_B.tolist()
-        assert both.columns.keys() == whole.columns.keys()
-        for name, column in whole.columns.items():
-            assert both.columns[name].dtype == column.dtype
-            np.testing.assert_array_equal(both.columns[name], column)
-
-
-def test_only_sequences_with_the_same_attributes_are_concatenated() -> None:
-    parts = [encode(VIEW, [ROW], encoders) for encoders in (ENCODERS, {"behaviour": ENCODERS["behaviour"]})]
-    for wrong in (parts, []):
-        with pytest.raises(ValueError, match="do not have the same attributes"):
-            SequenceBatch.concatenate(wrong)

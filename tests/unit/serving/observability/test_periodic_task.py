@@ -26,9 +26,8 @@ def test_close_signals_and_waits_for_running_work():
 
     def work():
         begun.set()
-        while not polling.is_closing:
-            pass
-        seen.append(polling.is_closing)
+        polling._stop.wait(30)
+        seen.append(polling._stop.is_set())
 
     polling = PeriodicTask("retry", 3600, work)
     polling.start()
