@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from serving.errors import RequestRejected
 from storage.printable_text import is_printable
@@ -73,23 +74,13 @@ def read_request(
             that does not apply to a playlist.
     """
     excluded = _distinct_ids("exclude", exclude, MAX_EXCLUDED)
+    common = user_id, limit, now_us, request_id, territory, is_explicit_wanted
     if seeds or title.strip():
-        return _read_continuation(
-            user_id,
-            scene,
-            limit,
-            now_us,
-            discovery,
-            request_id,
-            territory,
-            is_explicit_wanted,
-            _distinct_ids("seeds", seeds, MAX_SEEDS),
-            title.strip(),
-            excluded,
-        )
+        _check_playlist(scene, discovery, title.strip())
+        tracks = _distinct_ids("seeds", seeds, MAX_SEEDS)
+        return _request(CONTINUATION, *common, seeds=tracks, title=title.strip(), excluded=excluded)
     if user_id is None:
         raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
-    _check_id("user_id", user_id)
     if scene not in SCENES:
         raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}")
     if discovery is not None and not 0 <= discovery <= 1:
@@ -99,34 +90,10 @@ def read_request(
         raise RequestRejected(f"scene {scene} has {row.item_type}, for which discovery is not defined; omit discovery")
     if excluded and row.item_type != TRACKS:
         raise RequestRejected(f"scene {scene} has {row.item_type}, and exclude names tracks; omit exclude")
-    return Request(
-        request_id or new_request_id(),
-        user_id,
-        row,
-        _limit(limit, row),
-        now_us,
-        discovery,
-        territory=_territory(territory),
-        is_explicit_wanted=is_explicit_wanted,
-        excluded=excluded,
-    )
+    return _request(row, *common, discovery=discovery, excluded=excluded)
 
 
-def _read_continuation(
-    user_id: str | None,
-    scene: str,
-    limit: int | None,
-    now_us: int,
-    discovery: float | None,
-    request_id: str | None,
-    territory: str,
-    is_explicit_wanted: bool,
-    seeds: tuple[str, ...],
-    title: str,
-    excluded: tuple[str, ...],
-) -> Request:
-    if user_id is not None:
-        _check_id("user_id", user_id)
+def _check_playlist(scene: str, discovery: float | None, title: str) -> None:
     if scene != DEFAULT_SCENE:
         raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
     if discovery is not None:
@@ -135,18 +102,6 @@ def _read_continuation(
         raise RequestRejected(f"title has {len(title)} characters; give at most {MAX_TITLE_LENGTH}")
     if not is_printable(title):
         raise RequestRejected("title has an unprintable character; remove it")
-    return Request(
-        request_id or new_request_id(),
-        user_id or "",
-        CONTINUATION,
-        _limit(limit, CONTINUATION),
-        now_us,
-        territory=_territory(territory),
-        is_explicit_wanted=is_explicit_wanted,
-        seeds=seeds,
-        title=title,
-        excluded=excluded,
-    )
 
 
 def read_path(
@@ -166,22 +121,11 @@ def read_path(
     """
     _check_id("from", first)
     _check_id("to", last)
-    if user_id is not None:
-        _check_id("user_id", user_id)
     if first == last:
         raise RequestRejected(f"from and to are both {first!r}; give two tracks")
     if length is not None and not MIN_PATH_LENGTH <= length <= PATH.max_limit:
         raise RequestRejected(f"length {length} is not between {MIN_PATH_LENGTH} and {PATH.max_limit}")
-    return Request(
-        request_id or new_request_id(),
-        user_id or "",
-        PATH,
-        length or PATH.limit,
-        now_us,
-        territory=_territory(territory),
-        is_explicit_wanted=is_explicit_wanted,
-        seeds=(first, last),
-    )
+    return _request(PATH, user_id, length, now_us, request_id, territory, is_explicit_wanted, seeds=(first, last))
 
 
 def read_similar(
@@ -199,18 +143,7 @@ def read_similar(
         RequestRejected: Limit out of range, invalid id or territory.
     """
     _check_id("track_id", track_id)
-    if user_id is not None:
-        _check_id("user_id", user_id)
-    return Request(
-        request_id or new_request_id(),
-        user_id or "",
-        SIMILAR,
-        _limit(limit, SIMILAR),
-        now_us,
-        track_id=track_id,
-        territory=_territory(territory),
-        is_explicit_wanted=is_explicit_wanted,
-    )
+    return _request(SIMILAR, user_id, limit, now_us, request_id, territory, is_explicit_wanted, track_id=track_id)
 
 
 def read_search(user_id: str | None, now_us: int, territory: str = "", is_explicit_wanted: bool = True) -> Request:
@@ -219,17 +152,7 @@ def read_search(user_id: str | None, now_us: int, territory: str = "", is_explic
     Raises:
         RequestRejected: Invalid id or territory.
     """
-    if user_id is not None:
-        _check_id("user_id", user_id)
-    return Request(
-        new_request_id(),
-        user_id or "",
-        SIMILAR,
-        SIMILAR.limit,
-        now_us,
-        territory=_territory(territory),
-        is_explicit_wanted=is_explicit_wanted,
-    )
+    return _request(SIMILAR, user_id, None, now_us, None, territory, is_explicit_wanted)
 
 
 def anonymize_erased_user(request: Request, erased: SuppressionList) -> Request:
@@ -240,6 +163,38 @@ def anonymize_erased_user(request: Request, erased: SuppressionList) -> Request:
 def new_request_id() -> str:
     """A unique request id."""
     return uuid.uuid4().hex
+
+
+def _request(
+    scene: Scene,
+    user_id: str | None,
+    limit: int | None,
+    now_us: int,
+    request_id: str | None,
+    territory: str,
+    is_explicit_wanted: bool,
+    **others: Any,
+) -> Request:
+    if user_id is not None:
+        _check_id("user_id", user_id)
+    if limit is not None and not 1 <= limit <= scene.max_limit:
+        raise RequestRejected(
+            f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}"
+        )
+    if territory and not COUNTRY.fullmatch(territory):
+        raise RequestRejected(
+            f"territory {territory[:16]!r} is not a country code; use ISO 3166-1 alpha-2, e.g. DE or US"
+        )
+    return Request(
+        request_id or new_request_id(),
+        user_id or "",
+        scene,
+        limit or scene.limit,
+        now_us,
+        territory=territory.upper(),
+        is_explicit_wanted=is_explicit_wanted,
+        **others,
+    )
 
 
 def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
@@ -257,17 +212,3 @@ def _check_id(name: str, text: str) -> None:
         raise RequestRejected(f"{name} has {size} bytes; give at most {MAX_ID_BYTES}")
     if text != text.strip():
         raise RequestRejected(f"{name} begins or ends with white space; remove it")
-
-
-def _territory(code: str) -> str:
-    if code and not COUNTRY.fullmatch(code):
-        raise RequestRejected(f"territory {code[:16]!r} is not a country code; use ISO 3166-1 alpha-2, e.g. DE or US")
-    return code.upper()
-
-
-def _limit(limit: int | None, scene: Scene) -> int:
-    if limit is not None and not 1 <= limit <= scene.max_limit:
-        raise RequestRejected(
-            f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}"
-        )
-    return limit or scene.limit

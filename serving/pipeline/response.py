@@ -146,7 +146,7 @@ class Trace:
         """Add the request to the metrics."""
         metrics.request_seconds.labels(scene, self.release).observe(seconds)
         for stage, milliseconds in self.stage_ms.items():
-            metrics.stage_seconds.labels(stage).observe(milliseconds / 1000)
+            metrics.seconds_of_stage(stage).observe(milliseconds / 1000)
         for name, count in self.removed.items():
             if count:
                 metrics.removed.labels(name).inc(count)
