@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -37,10 +38,11 @@ def proxy():
 @pytest.fixture
 def store(proxy, tmp_path, monkeypatch):
     """A store over the proxy in which a user has a row."""
-    address = f"127.0.0.1:{proxy.port},socket_timeout=2,socket_connect_timeout=2"
+    redis = valkey.online_store(SimpleNamespace(host="127.0.0.1", port=proxy.port))
+    redis["connection_string"] += ",socket_timeout=2,socket_connect_timeout=2"
 
     def open_store(redis_timeout_s=None):
-        store = feature_store(tmp_path, SEQUENCE_VIEWS, {"type": "redis", "connection_string": address})
+        store = feature_store(tmp_path, SEQUENCE_VIEWS, redis)
         feast_store.configure_redis(store, redis_timeout_s)
         return store
 
