@@ -148,6 +148,11 @@ class StateCache:
         entry = self._entries.get(user_id)
         return entry.state if entry is not None and entry.release() is release else None
 
+    def marks(self, user_id: str) -> Marks:
+        """What the last state of the user excluded, of whichever release."""
+        entry = self._entries.get(user_id)
+        return entry.state.marks if entry is not None else {}
+
     def put(self, release: ServedRelease, version: Hashable, state: UserState) -> None:
         """Keep a state instead of the one of the same user."""
         entry = _Entry(weakref.ref(release), version, state)

@@ -228,7 +228,7 @@ def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
 
 def test_behavior_is_part_of_the_evaluation_and_every_reason_is_true(here):
     tests = json.loads((here.reports / "evaluation.json").read_text())["behavior"]["tests"]
-    for name in ("false_reasons", "daily_neighbors_by_one_artist", "daily_skipped_and_never_heard"):
+    for name in ("false_reasons", "private_fm_neighbors_by_one_artist", "daily_skipped_and_never_heard"):
         assert tests[name]["value"] == 0, tests[name]
 
 

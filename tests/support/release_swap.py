@@ -135,14 +135,12 @@ def _record_response(seen: LoadObservations, exchange: tuple[int, dict[str, Any]
 
 
 def has_mismatched_release(response: dict[str, Any], is_daily: bool) -> bool:
-    """Return whether an item is of another release than the one it names, or a reason of another one than computed it.
+    """Return whether titles and reasons are of different releases, or of another one than the response names.
 
-    A daily list that an earlier release completed names that one, and its reasons are those of the present release.
+    A daily list that an earlier release completed names that one, and is shown with titles and reasons of the present release.
     """
     present, items = response["release"], response["items"]
-    if any(set(RELEASE_MARK.findall(item["title"])) != {item.get("release", present)} for item in items):
-        return True
-    computed_by = set(RELEASE_MARK.findall(" ".join(item["reason"] for item in items)))
+    computed_by = set(RELEASE_MARK.findall(" ".join(f"{item['title']} {item['reason']}" for item in items)))
     may_be_earlier = is_daily and not any("release" in item for item in items)
     return len(computed_by) > 1 or not (may_be_earlier or computed_by <= {present})
 

@@ -109,7 +109,7 @@ class Hydrator:
         known = self._states.latest(release, request.user_id)
         state = known or self._build_state(request, release, NO_USER)
         users = replace(state.users, request_at_B=np.array([request.at_us], dtype=np.int64))
-        marks = merge_marks(state.marks, self._recent_marks(request.user_id))
+        marks = merge_marks(self._states.marks(request.user_id), self._recent_marks(request.user_id))
         state_from = STATE_FROM_CACHE if known else STATE_UNAVAILABLE
         return _leave_out(users, marks, release, known is not None, state_from)
 

@@ -122,7 +122,7 @@ def test_restored_home_answers_the_same_and_has_every_acknowledged_event(
         assert answers(runtime) == made.answers
         logged = [event_id for event_id in logged_ids(there) if event_id.startswith("e")]
         assert made.acknowledged <= set(logged)
-        recent = list(runtime._online.read(REPORTER)["recent_events"]["event_id"])[-10:]
+        recent = list(runtime._online.read(REPORTER).views["recent_events"]["event_id"])[-10:]
         assert recent == logged[-10:]
         assert runtime.ingest_events([{"event_id": "e0", "user_id": REPORTER, **LIKE}]).duplicate == 1
         assert runtime.status()["degraded"] == []

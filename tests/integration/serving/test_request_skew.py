@@ -113,7 +113,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     online = OnlineStore(degradation(), store)
     served = replace(served, contract=online.contract())
     features = FeatureLog(home / "requests", 1.0, lambda: clock[0], max_bytes_per_hour=1 << 30)
-    recall = Recall(metrics, deadline_s=60, threads=1)
+    recall = Recall(metrics, deadline_s=60)
     hydrate = Hydrator(online, metrics, features)
     path = TrackPipeline(hydrate, recall, DailyLists(state), ExposureLog(state), metrics)
     reporter = EventIngestor(store, ReleasedTracks(served), metrics, lambda: clock[0])

@@ -11,7 +11,6 @@ from config import settings
 from config.bind_address import free_port, wait_until_free
 from local.environment import environment
 from serving.supervisor import FOLDER, PREFIX, create_folder
-from storage.file_lock import lock_holder
 from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(300)]
@@ -75,9 +74,7 @@ def test_workers_end_with_a_killed_supervisor(place):
     with recommender_service.started(place) as service:
         members = service.process.members()
         folder = Path(next(one.environ()[FOLDER] for one in members if FOLDER in one.environ()))
-        assert lock_holder(place.home / "serving" / "writer.lock") is not None
         psutil.Process(service.process.pid).kill()
         assert psutil.wait_procs(members, END_S)[1] == []
         wait_until_free("127.0.0.1", place.port, timeout_s=1)
-        assert lock_holder(place.home / "serving" / "writer.lock") is None
         assert not folder.exists()

@@ -16,6 +16,7 @@ from s3fs import S3FileSystem
 
 from config import settings
 from console.releases import landed_source_names
+from event_store.opened import open_event_store
 from ingestion.as_of import default_as_of
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
@@ -163,7 +164,9 @@ def newest_profiles(store: feast.FeatureStore) -> pl.DataFrame:
 
 
 def arrived(here: settings.Settings, users: pd.Series) -> set[str]:
-    found = causes.Arrivals.load(users, here.home, AS_OF, here.landing).landed_us
+    store = open_event_store(here)
+    found = causes.Arrivals.load(users, store, here.home, here.landing).landed_us
+    store.close()
     assert all(time > 1_700_000_000_000_000 for time in found.values())
     return set(found)
 
