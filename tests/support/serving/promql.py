@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.metrics import MetricWrapperBase
 
 from serving.observability.metrics import Metrics
 
@@ -22,7 +23,8 @@ SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 def registered() -> dict[str, set[str]]:
     """Sample name → labels, for all metrics of the service."""
     found = {}
-    for metric in vars(Metrics(CollectorRegistry())).values():
+    metrics = (value for value in vars(Metrics(CollectorRegistry())).values() if isinstance(value, MetricWrapperBase))
+    for metric in metrics:
         family, labels = next(iter(metric.describe())), set(metric._labelnames)
         for end in ENDS[family.type]:
             found[family.name + end] = labels | ({"le"} if end == "_bucket" else set())
