@@ -289,7 +289,7 @@ class ReleaseModels:
         for name, channel in self.channels:
             found, queries = channel.encode_queries(users)
             for task, query_BQD in queries.items() if len(found) else ():
-                for number, vector in enumerate(query_BQD[0].numpy()):
+                for number, vector in enumerate(query_BQD[0]):
                     rows.append(self._row(name) | {"user_id": user_id, "task": task, "query": number, "vector": vector})
         return rows
 

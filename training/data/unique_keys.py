@@ -15,13 +15,6 @@ def unique_values(key_N: np.ndarray) -> np.ndarray:
     return unique_M
 
 
-def unique_counts(key_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct keys [M] and the number of occurrences of each [M]."""
-    key_N = np.sort(key_N)
-    first = first_occurrence_mask(key_N).nonzero()[0]
-    return key_N[first], np.append(first[1:], len(key_N)) - first
-
-
 def unique_inverse(key_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct keys [M], and for each key its index among them [N]."""
     order = _argsort(key_N)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from training.data.unique_keys import unique_inverse, unique_values
-from training.index.exact import ExactIndex, Index, kth_best_score
+from training.index.exact import ExactIndex, Index, exclude_items, fill_best
 
 KMEANS_ITERATIONS = 10
 TRAINING_POINTS_PER_CENTROID = 64
@@ -97,13 +97,15 @@ class IVFIndex(Index):
         lists.add(vector_GD)
         return cls(exact.items, lists, probes, half_GD)
 
-    def _best_groups(
-        self, query_BQD: np.ndarray, k: int, excluded: Sequence[np.ndarray]
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for query_QD, groups in zip(query_BQD, excluded, strict=True):
-            yield self._best_groups_of_row(np.ascontiguousarray(query_QD), k, groups)
+    def _search(
+        self, query_BQD: np.ndarray, exclude_BX: np.ndarray, items_BK: np.ndarray, scores_BK: np.ndarray
+    ) -> None:
+        for query_QD, exclude_X, items_K, scores_K in zip(query_BQD, exclude_BX, items_BK, scores_BK, strict=True):
+            is_excluded_N, excluded = exclude_items(exclude_X, self.items.tables)
+            found = self._best_groups(np.ascontiguousarray(query_QD), len(items_K), excluded)
+            fill_best(*found, is_excluded_N, self.items.tables, items_K, scores_K)
 
-    def _best_groups_of_row(self, query_QD: np.ndarray, k: int, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _best_groups(self, query_QD: np.ndarray, k: int, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         wanted = min(k, len(self.items) - len(excluded))
         if wanted <= 0:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
@@ -126,9 +128,7 @@ class IVFIndex(Index):
         )
         group = unique_values(group_QK[group_QK >= 0])
         vector_FD = self.float16_GD.index_select(0, torch.from_numpy(group)).float()
-        score = (vector_FD @ torch.from_numpy(query_QD).T).amax(1).numpy()
-        is_best = score >= kth_best_score(score, wanted)
-        return group[is_best], score[is_best]
+        return group, (vector_FD @ torch.from_numpy(query_QD).T).amax(1).numpy()
 
 
 _search_parameters: Any = faiss.SearchParametersIVF
@@ -168,7 +168,7 @@ def _check_unit_norm(vector_ND: np.ndarray) -> np.ndarray:
 class RecordedSearch:
     """Queries of a search and its result."""
 
-    query_BQD: torch.Tensor
+    query_BQD: np.ndarray
     exclude_BX: np.ndarray | None
     result_BK: np.ndarray
 
@@ -185,7 +185,7 @@ class RecordingIndex(ExactIndex):
         return cls(index.items, index.vector_GD)
 
     def search_best(
-        self, query_BQD: torch.Tensor, k: int, exclude_BX: np.ndarray | None = None
+        self, query_BQD: np.ndarray, k: int, exclude_BX: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Index`."""
         items, values = super().search_best(query_BQD, k, exclude_BX)

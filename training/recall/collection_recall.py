@@ -152,7 +152,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
         if has_query_B.any():
             items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0), k
+                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0).numpy(), k
             )
         popular_K = self.collection_index.popular_K[:k]
         items_BK[~has_query_B, : len(popular_K)] = popular_K
@@ -164,7 +164,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         query_BD = torch.zeros(len(users), self.vector_ND.shape[1])
         rows, query = self.realtime.encode_queries(users)
         if len(rows):
-            query_BD[torch.from_numpy(rows)] = functional.normalize(query["next"][:, 0], dim=-1)
+            query_BD[torch.from_numpy(rows)] = functional.normalize(torch.from_numpy(query["next"][:, 0]), dim=-1)
         opened_BC, is_fresh_BC = self.recent_openings(users)
         weight_BC = np.where(
             is_fresh_BC, FRESH_OPENING_WEIGHT, self.resolved_config.opened_weight or 0.0

@@ -23,8 +23,8 @@ from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json
-from training.index.cold_start import ColdStartIndex, compute_cold_item_thresholds
-from training.index.exact import ExactIndex
+from training.index.cold_start import compute_cold_item_thresholds
+from training.index.exact import ColdStartIndex, ExactIndex
 from training.index.ivf import RECALL_CUTOFF, IVFIndex, RecordingIndex, choose_index
 from training.index.sphere import interpolate_on_sphere
 from training.nn.item_tower import ItemCodes
@@ -44,7 +44,7 @@ CATALOG_FILE = "catalogue.npy"
 logger = logging.getLogger(__name__)
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
-Search = Callable[[torch.Tensor, int, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Search = Callable[[np.ndarray, int, np.ndarray | None, float], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingSource(Protocol):
@@ -127,31 +127,32 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """The training module of `network`; its `batch_at(step)` returns the batch of a step."""
 
     @abstractmethod
-    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
 
-    def search_tasks(self, users: UserBatch, k: int, share: float, search: Search) -> Candidates:
+    def search_tasks(self, users: UserBatch, k: int, share: float, search: Search | None = None) -> Candidates:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
 
-        Both tasks are searched in one pass over the index; the history is excluded from the task `new` only.
+        The history is excluded from the task `new` only.
 
         Args:
             users: The requests.
             k: Number of items.
             share: Fraction of items by the task `new`.
-            search: Search with the arguments of `ColdStartIndex.search_best`, all requests by one task after the other.
+            search: Search with the arguments and results of `ColdStartIndex.search_best`, which is the default.
         """
+        search = search or self.index.search_best
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         rows, query = self.encode_queries(users)
         if len(rows):
-            tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
-            history_RH = users.history_items_BH[rows]
-            excluded = np.concatenate([history_RH * (task == "new") for task in tasks])
-            threshold_R = np.repeat([self.cold_item_threshold(task) for task in tasks], len(rows))
-            found, _ = search(torch.cat([query[task] for task in tasks]), k, excluded, threshold_R)
-            lists = dict(zip(tasks, found.reshape(len(tasks), len(rows), -1), strict=True))
-            empty_RK = np.zeros((len(rows), 0), dtype=np.int64)
-            items_BK[rows] = interleave(lists.get("next", empty_RK), lists.get("new", empty_RK), share, k)
+            excluded = {"next": None, "new": users.history_items_BH[rows]}
+            next_RK, new_RK = (
+                search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                if part > 0
+                else items_BK[rows, :0]
+                for task, part in zip(TASKS, (1 - share, share), strict=True)
+            )
+            items_BK[rows] = interleave(next_RK, new_RK, share, k)
         return Candidates.from_ranking(items_BK)
 
     @classmethod
@@ -349,7 +350,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
-        vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True)
+        vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
         return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, items[None, :]), k)
 
     @torch.no_grad()
@@ -369,8 +370,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         ends = np.array([first, last], dtype=np.int64)
         found = np.zeros(0, dtype=np.int64)
         if points:
-            queries = torch.from_numpy(point_PD.astype(np.float32))
-            found_PK, _ = self.index.search(queries, k, np.tile(ends, (points, 1)))
+            found_PK, _ = self.index.search(point_PD.astype(np.float32), k, np.tile(ends, (points, 1)))
             found = np.setdiff1d(found_PK, [0, first, last])
         items_N = np.concatenate([ends[:1], found, ends[1:]])
         vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)

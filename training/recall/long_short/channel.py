@@ -116,16 +116,15 @@ class LongShort(NeuralChannel[LongShortConfig]):
             repeat_BK[row, : len(order)] = item_M[order]
             queries.append(query_1D)
         if self.resolved_config.discovery_share != 0 and queries:  # no search is needed if no new tracks are returned
-            query_BD, threshold = torch.from_numpy(np.concatenate(queries)), self.cold_item_threshold("new")
-            new_BK, _ = self.index.search(query_BD, k, users.history_items_BH, threshold)
+            threshold = self.cold_item_threshold("new")
+            new_BK, _ = self.index.search(np.concatenate(queries), k, users.history_items_BH, threshold)
             length_B = merge_clicks(users, self.resolved_config.encoder.history_length).length_B
             new_BK *= ((length_B > 0) | (repeat_BK > 0).any(1))[:, None]
         return _CandidateLists(repeat_BK, new_BK)
 
-    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query [B, 1, D] of the task `new` for every request."""
-        queries = [query_1D for query_1D, _, _ in self._scores(users)]
-        return np.arange(len(users)), {"new": torch.from_numpy(np.stack(queries))}
+        return np.arange(len(users)), {"new": np.stack([query_1D for query_1D, _, _ in self._scores(users)])}
 
     def _scores(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """For each request: its query for new tracks [1, D], the tracks of its history [M] and their repeat scores [M]."""

@@ -103,21 +103,22 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
-        return self.search_tasks(users, k, self.resolved_config.discovery_share, self.index.search_best)
+        return self.search_tasks(users, k, self.resolved_config.discovery_share)
 
-    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query per interest and task [B, K, D] for each request with a known listen.
 
         A request with fewer interests than others repeats the query of its first one.
         """
         vectors = [one.interests.vector_KD for one in self._interests(users)]
-        rows, most = (
-            np.array([row for row, one in enumerate(vectors) if len(one)], dtype=np.int64),
-            max(map(len, vectors)),
-        )
-        padded = [vectors[row][np.arange(most) % len(vectors[row])] for row in rows.tolist()]
-        queries = {task: [self.program.query(task, vector_KD) for vector_KD in padded] for task in TASKS}
-        return rows, {task: torch.from_numpy(np.stack(found)) for task, found in queries.items() if found}
+        rows, most = [row for row, vector_KD in enumerate(vectors) if len(vector_KD)], max(map(len, vectors))
+        query = {task: np.empty((len(rows), most, vectors[0].shape[1]), np.float32) for task in TASKS}
+        for task, query_RKD in query.items():
+            for number, row in enumerate(rows):
+                found_KD = self.program.query(task, vectors[row])
+                query_RKD[number] = found_KD[0]
+                query_RKD[number, : len(found_KD)] = found_KD
+        return np.array(rows, dtype=np.int64), query
 
     def _interests(self, users: UserBatch) -> list[ListenInterests]:
         def extract() -> list[ListenInterests]:

@@ -11,10 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from training.index.cold_start import ColdStartIndex
-from training.index.exact import ExactIndex
+from training.index.exact import ColdStartIndex, ExactIndex
 from training.recall.flat_histories import Array, Histories
 from training.recall.realtime.transitions import Transitions
 
@@ -26,32 +24,23 @@ DEFAULT_TRANSITION_WEIGHT = 0.5
 
 @dataclass(frozen=True)
 class BlendedSearch:
-    """Search over an exact index and a transition model."""
+    """Search over an exact index and a transition model, for requests with these listens."""
 
     index: ColdStartIndex
     transitions: Transitions
     weight: float
+    histories: Histories
 
     def search_best(
-        self,
-        query_BD: torch.Tensor,
-        histories: Histories,
-        k: int,
-        exclude_BX: np.ndarray,
-        cold_item_threshold_B: np.ndarray,
+        self, query_BQD: np.ndarray, k: int, exclude_BX: np.ndarray | None, cold_item_threshold: float
     ) -> tuple[Array, Array]:
-        """Items and scores as `ColdStartIndex.search_best`, with one query per row.
-
-        Args:
-            query_BD: Query of each row.
-            histories: Listens of the user of each row.
-            k: Number of results.
-            exclude_BX: Items that are not returned.
-            cold_item_threshold_B: Minimum network score of a cold item.
+        """Items and scores as `ColdStartIndex.search_best`, with one query per row; the threshold is of network scores.
 
         Raises:
             TypeError: The index is approximate.
         """
+        query_BD = query_BQD[:, 0]
+        exclude_BX = np.zeros((len(query_BD), 0), dtype=np.int64) if exclude_BX is None else exclude_BX
         warm, cold = self.index.warm, self.index.cold
         if not isinstance(warm, ExactIndex):
             raise TypeError(
@@ -61,14 +50,12 @@ class BlendedSearch:
         network_BN = warm.scores(query_BD)
         mean_B1, deviation_B1 = _mean_and_deviation(network_BN)
         item_N, network_BN = warm.items.item_N, _standardize(network_BN, mean_B1, deviation_B1)
-        if len(cold.items) and (cold_item_threshold_B < np.inf).any():
+        if len(cold.items) and cold_item_threshold < np.inf:
             cold_BN = cold.scores(query_BD)
-            cold_BN = np.where(
-                cold_BN >= cold_item_threshold_B[:, None], _standardize(cold_BN, mean_B1, deviation_B1), -np.inf
-            )
+            cold_BN = np.where(cold_BN >= cold_item_threshold, _standardize(cold_BN, mean_B1, deviation_B1), -np.inf)
             item_N = np.concatenate([item_N, cold.items.item_N])
             network_BN = np.concatenate([network_BN, cold_BN], axis=1)
-        transition_BN = self.transitions.scores(histories, item_N)
+        transition_BN = self.transitions.scores(self.histories, item_N)
         transition_BN = _standardize(transition_BN, *_mean_and_deviation(transition_BN))
         return top_k_items(network_BN + np.float32(self.weight) * transition_BN, item_N, k, exclude_BX)
 

@@ -26,7 +26,6 @@ from training.data.user_history import KEPT_BEHAVIOURS, RECENT_VIEW, has_behavio
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.flat_histories import concatenate_histories
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.next_item_network import TASKS
 from training.recall.realtime.blended_search import DEFAULT_TRANSITION_WEIGHT, TRANSITION_WEIGHT_GRID, BlendedSearch
@@ -114,29 +113,23 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
         share, weight = self.resolved_config.discovery_share, self.resolved_config.transitions.weight
         if self.transitions is None or weight is None:
-            return self.search_tasks(users, k, share, self.index.search_best)
-        blended, merged = BlendedSearch(self.index, self.transitions, weight), self._merged_sequences(users)
-
-        def search(
-            query_RQD: torch.Tensor, k: int, excluded_RX: np.ndarray, threshold_R: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray]:
-            histories = listened_histories(merged).take(np.flatnonzero(merged.length_B > 0))
-            histories = concatenate_histories([histories] * (len(query_RQD) // (len(histories.offset_U1) - 1)))
-            return blended.search_best(query_RQD[:, 0], histories, k, excluded_RX, threshold_R)
-
+            return self.search_tasks(users, k, share)
+        merged = self._merged_sequences(users)
+        histories = listened_histories(merged).take(np.flatnonzero(merged.length_B > 0))
+        search = BlendedSearch(self.index, self.transitions, weight, histories).search_best
         return self.search_tasks(users, k, share, search)
 
-    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, torch.Tensor]]:
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query per task [B, 1, D] for each request with a known event."""
         merged, program = self._merged_sequences(users), self.program
-        rows = np.flatnonzero(merged.length_B > 0)
-        found: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
-        for row in rows.tolist():
+        rows = merged.length_B.nonzero()[0]
+        query = {task: np.empty((len(rows), 1, self.resolved_config.items.width), np.float32) for task in TASKS}
+        for number, row in enumerate(rows.tolist()):
             (item_L, behaviour_L, ended_L, gap_L), now_us = merged.events(row), int(users.request_at_B[row])
             state_1D = program.last_state(item_L, behaviour_L, gap_L)
-            for task, queries in found.items():
-                queries.append(program.query(task, state_1D, now_us - int(ended_L[-1])))
-        return rows, {task: torch.from_numpy(np.stack(queries)) for task, queries in found.items() if queries}
+            for task, query_R1D in query.items():
+                query_R1D[number] = program.query(task, state_1D, now_us - int(ended_L[-1]))
+        return rows, query
 
     def _merged_sequences(self, users: UserBatch) -> MergedSequences:
         return merge_clicks(users, self.resolved_config.encoder.history_length)

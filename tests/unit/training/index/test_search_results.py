@@ -16,7 +16,6 @@ def _force_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     kind = request.getfixturevalue("kind") if "kind" in request.fixturenames else ""
     monkeypatch.setattr("training.index.exact.MIN_GROUPS_FOR_PREFILTER", 1 if kind == "rounded" else 1_000_000)
     monkeypatch.setattr("training.index.exact.has_fast_int8_matmul", lambda: True)
-    monkeypatch.setattr("training.index.exact.GROUPS_PER_CHUNK", 7)
     monkeypatch.setattr("training.index.exact.SCORES_PER_CHUNK", 1_000)
     if kind == "codes":
         monkeypatch.setattr("training.index.ivf.MIN_SCANNED_FOR_PQ", 0)

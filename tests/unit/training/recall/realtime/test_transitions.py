@@ -11,8 +11,7 @@ import torch
 
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
-from training.index.cold_start import ColdStartIndex
-from training.index.exact import ExactIndex
+from training.index.exact import ColdStartIndex, ExactIndex
 from training.recall.flat_histories import Histories
 from training.recall.realtime.blended_search import BlendedSearch
 from training.recall.realtime.channel import Realtime
@@ -92,9 +91,8 @@ def test_blended_scores_are_sums_of_standardized_scores(threshold: float) -> Non
     query = torch.from_numpy(generator.normal(size=(2, 5)).astype(np.float32))
     queries = Histories(np.array([3, 9, 12]), np.array([0, 2, 3]))
     excluded = np.array([[3, 5], [9, 0]])
-    items_BK, scores_BK = BlendedSearch(index, transitions, 0.4).search_best(
-        query, queries, 35, excluded, np.full(2, threshold)
-    )
+    search = BlendedSearch(index, transitions, 0.4, queries).search_best
+    items_BK, scores_BK = search(query.numpy()[:, None], 35, excluded, threshold)
     for row in range(2):
         near = (vectors @ query[row]).numpy()
         near_warm = near[:-2]
