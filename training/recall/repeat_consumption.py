@@ -6,26 +6,29 @@ days, hour of the day, artist, co-occurrence with the newest listens, and skips.
 Repeat Consumption" (WWW 2014); music sessions: Tran, Tricard, Hennequin, "Transformers Meet ACT-R" (2024), arXiv
 2408.16578.
 
-Legend: B requests, N plays of one user, M distinct tracks of the history, A artists, S sessions, F features.
+Compiled, because NumPy needs three hundred calls.
+
+Legend: B requests, N plays of one user, T distinct tracks of them, M tracks returned, L listens (or distances), A artists, S
+sessions, D decays or lengths of time, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
-from training.data.unique_keys import unique_inverse, unique_values
 from training.data.user_history import is_listened
+from training.engine.numba_compile import compiled
 
 Array = NDArray[Any]
 
 DECAYS = (0.3, 0.5, 0.7, 1.0, 1.3)
+RANKING_DECAY = DECAYS.index(0.7)
 MIN_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 DAY_US, HOUR_US = 86_400_000_000, 3_600_000_000
@@ -66,6 +69,24 @@ REQUEST_FEATURES = ("since_last_listen", "plays_7d", "distinct_share", "hour_sin
 FEATURE_NAMES = (*TRACK_FEATURES, *ARTIST_FEATURES, *REQUEST_FEATURES)
 LOG_SMOOTHING = 1e-3
 
+(
+    LISTENS,
+    LISTENS_1D,
+    LISTENS_7D,
+    LISTENS_30D,
+    LISTENS_AT_HOUR,
+    DAYS,
+    SESSIONS,
+    SKIPS,
+    SKIP_ACTIVATION,
+    AT_HOUR,
+    AT_START,
+    OUTCOME,
+    OUTCOME_BEFORE,
+    SUMS,
+) = range(len(DECAYS), len(DECAYS) + 14)
+"""Columns of the sums of a track, after its activations by DECAYS."""
+
 
 @dataclass(frozen=True)
 class RepeatConsumptionFeatures:
@@ -93,157 +114,188 @@ def repeat_consumption_features(
         artist_of_track_V: Artist code of each track.
         max_items: Maximum number of tracks per user. Ties are broken by smaller item code.
     """
-    rows = []
-    is_listened_BL, session_BL = is_listened(history), sessionize(history)
-    for row, now in enumerate(request_at_B.tolist()):
-        length = int(history.length_B[row])
-        track_N = history.columns["track_id"][row, :length]
-        known = np.flatnonzero((track_N >= FIRST_CODE) & (track_N < len(artist_of_track_V)))
-        ended_N, listened_N = history.columns["ended_at"][row, known], is_listened_BL[row, known]
-        plays = track_N[known], ended_N, listened_N, session_BL[row, known]
-        rows.append(_features_of_user(*plays, now, artist_of_track_V, max_items))
-    width = max((len(items) for items, _ in rows), default=0)
-    item_BM = np.zeros((len(rows), width), dtype=np.int64)
-    feature_BMF = np.zeros((len(rows), width, len(FEATURE_NAMES)), dtype=np.float32)
-    for row, (items, features) in enumerate(rows):
-        item_BM[row, : len(items)] = items
-        feature_BMF[row, : len(items)] = features
-    return RepeatConsumptionFeatures(item_BM, feature_BMF)
+    columns = history.columns["track_id"], history.columns["ended_at"], is_listened(history), sessionize(history)
+    shape, width = (len(request_at_B), min(max_items, columns[0].shape[1])), 0
+    item_BM, feature_BMF = np.zeros(shape, np.int64), np.zeros((*shape, len(FEATURE_NAMES)), np.float32)
+    for row, (length, now_us) in enumerate(zip(history.length_B.tolist(), request_at_B.tolist(), strict=True)):
+        plays = Plays(*(column_BL[row, :length] for column_BL in columns))
+        found = item_BM[row], feature_BMF[row]
+        width = max(width, _fill_features(plays, now_us, artist_of_track_V, COOCCURRENCE_KERNEL, *found))
+    return RepeatConsumptionFeatures(item_BM[:, :width], feature_BMF[:, :width])
 
 
-def _features_of_user(
-    track_N: Array,
-    ended_N: Array,
-    listened_N: Array,
-    session_N: Array,
-    now_us: int,
-    artist_of_track_V: Array,
-    max_items: int,
-) -> tuple[Array, Array]:
-    """Items [M] and their features [M, F] of one user."""
-    if not listened_N.any():
-        return np.zeros(0, dtype=np.int64), np.zeros((0, len(FEATURE_NAMES)), dtype=np.float32)
-    N, ended_s, now_s = len(track_N), ended_N / 1e6, now_us / 1e6
-    age_N = np.maximum(now_s - ended_s, MIN_AGE_S)
-    log_age_N = np.log(age_N)
-    item_M, of_N = unique_inverse(track_N)
-    M = len(item_M)
-    place_N = np.arange(N)
-    last_M, first_M = np.zeros(M, dtype=np.int64), np.zeros(M, dtype=np.int64)
-    last_M[of_N] = place_N
-    first_M[of_N[::-1]] = place_N[::-1]
+class Plays(NamedTuple):
+    """Plays of one user, oldest first."""
 
-    is_session_start_N = np.ones(N, dtype=bool)
-    is_session_start_N[1:] = session_N[1:] != session_N[:-1]
-    session_N = np.cumsum(is_session_start_N) - 1
-    day_N, time_of_day_N = np.divmod(ended_N, DAY_US)
-    is_start_N = place_N - np.flatnonzero(is_session_start_N)[session_N] < SESSION_START_PLAYS
-    hour = now_s % DAY_S / HOUR_S
-    hours_apart_N = np.abs(time_of_day_N / HOUR_US - hour)
-    at_hour_N = np.exp(-(np.minimum(hours_apart_N, 24 - hours_apart_N) ** 2) / 8)
-    play_weight_N = np.where(listened_N, 1.0, SKIP_WEIGHT)
-    weight = dict(zip(DECAYS, play_weight_N * np.exp(np.outer(DECAYS, -log_age_N)), strict=True))
-    listens = np.flatnonzero(listened_N)
-
-    def total(values_N: Array) -> Array:
-        return np.bincount(of_N, values_N, M)
-
-    listens_M, skips_M = total(listened_N), total(~listened_N)
-    activation = {decay: total(weight[decay]) for decay in DECAYS}
-    next_M, before_M = (np.bincount(of_N[listens], weight_N, M) for weight_N in _cooccurrence_weights(of_N[listens], M))
-    session_M, session_similarity_M = _session_features(of_N[listens], session_N[listens], M)
-    next_log_M = np.log(next_M + LOG_SMOOTHING)
-    outcome_N = np.where(listened_N, 1.0, -1.0)
-    columns = [
-        *(np.log(activation[decay]) for decay in DECAYS),
-        np.log1p(listens_M),
-        log_age_N[last_M],
-        log_age_N[first_M],
-        np.log1p(N - last_M),
-        np.log1p(session_M),
-        np.log1p(session_N[-1] - session_N[last_M]),
-        np.log1p(_count_distinct_groups(of_N[listens], day_N[listens], M)),
-        *(np.log1p(total(listened_N & (age_N < days * DAY_S))) for days in (1, 7, 30)),
-        np.log(total(at_hour_N * weight[0.5]) + 1e-9),
-        total(at_hour_N * listened_N) / np.maximum(listens_M, 1),
-        np.log(total(is_start_N * weight[0.7]) + 1e-9),
-        next_log_M,
-        np.log(before_M + LOG_SMOOTHING),
-        next_log_M - np.log1p(listens_M),
-        np.log(session_similarity_M + LOG_SMOOTHING),
-        np.log1p(skips_M),
-        np.log(total(~listened_N * age_N**-0.5) + 1e-6),
-        outcome_N[last_M],
-        _second_last_outcome(of_N, outcome_N, last_M),
-    ]
-    columns += _artist_features(artist_of_track_V[item_M], of_N, listens, weight)
-    request = (
-        log_age_N[-1],
-        np.log1p((age_N < 7 * DAY_S).sum()),
-        M / N,
-        np.sin(hour / 24 * 2 * np.pi),
-        np.cos(hour / 24 * 2 * np.pi),
-        np.log1p(N),
-    )
-    best = np.lexsort((item_M, -activation[0.7]))[:max_items]
-    feature_MF = np.empty((len(best), len(FEATURE_NAMES)), dtype=np.float32)
-    feature_MF[:, : len(columns)], feature_MF[:, len(columns) :] = np.stack(columns)[:, best].T, request
-    return item_M[best], feature_MF
+    track_N: Array
+    ended_at_N: Array  # µs UTC
+    is_listened_N: Array
+    session_N: Array  # ascending
 
 
-def _second_last_outcome(of_N: Array, outcome_N: Array, last_M: Array) -> Array:
-    """Outcome (1 listened, -1 skipped) of the second-last play of each track; 0 if there is none."""
-    found_M = np.zeros(len(last_M))
-    earlier = np.flatnonzero(np.arange(len(of_N)) != last_M[of_N])
-    found_M[of_N[earlier]] = outcome_N[earlier]
-    return found_M
+@compiled
+def cooccurrence_weights(of_N: Array, count: int, recent: int, kernel_L: Array) -> tuple[Array, Array]:
+    """Weight of each play as a successor of an earlier play of one of the newest tracks, and as a predecessor.
 
-
-def _cooccurrence_weights(of_N: Array, count: int) -> Iterator[Array]:
-    """Co-occurrence with the newest tracks: weight of each listen [N] as a successor of an earlier play of one of them,
-    then as a predecessor.
+    Args:
+        of_N: Index of each play's track, oldest play first.
+        count: Number of tracks.
+        recent: Number of newest plays, which are no earlier plays themselves.
+        kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play.
     """
-    recent_R = of_N[-RECENT_LISTENS:][::-1]
-    earlier = of_N[: -len(recent_R)]
-    recency_M = np.bincount(recent_R, 1 / (1 + 0.1 * np.arange(len(recent_R))), count)
-    signal_N = np.zeros(len(of_N))
-    signal_N[: len(earlier)] = recency_M[earlier]
-    yield np.convolve(signal_N, np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)]
-    yield np.convolve(signal_N[::-1], np.concatenate([[0], COOCCURRENCE_KERNEL]))[: len(of_N)][::-1]
+    N, recent = len(of_N), min(len(of_N), recent)
+    recency_T = np.zeros(count)
+    for place in range(recent):
+        recency_T[of_N[N - 1 - place]] += 1 / (1 + 0.1 * place)
+    next_N, before_N = np.zeros(N), np.zeros(N)
+    for play in range(N - recent):
+        recency = recency_T[of_N[play]]
+        if recency > 0:
+            for distance in range(1, len(kernel_L) + 1):
+                if play + distance < N:
+                    next_N[play + distance] += recency * kernel_L[distance - 1]
+                if play >= distance:
+                    before_N[play - distance] += recency * kernel_L[distance - 1]
+    return next_N, before_N
 
 
-def _count_distinct_groups(of_N: Array, group_N: Array, count: int) -> Array:
-    """Number of distinct groups in which each of `count` things occurs."""
-    pairs = unique_values(of_N * (group_N[-1] - group_N[0] + 1) + group_N - group_N[0])
-    return np.bincount(pairs // (group_N[-1] - group_N[0] + 1), minlength=count)
+@compiled
+def _fill_features(
+    plays: Plays, now_us: int, artist_V: Array, kernel_L: Array, item_M: Array, feature_MF: Array
+) -> int:
+    """Write the most active tracks of one user and their features; returns their number, 0 without a listen."""
+    known = np.flatnonzero((plays.track_N >= FIRST_CODE) & (plays.track_N < len(artist_V)))
+    plays = Plays(plays.track_N[known], plays.ended_at_N[known], plays.is_listened_N[known], plays.session_N[known])
+    if not plays.is_listened_N.any():
+        return 0
+    age_N = np.maximum(now_us / 1e6 - plays.ended_at_N / 1e6, MIN_AGE_S)
+    log_age_N, hour = np.log(age_N), now_us / 1e6 % DAY_S / HOUR_S
+    track_T = np.unique(plays.track_N)
+    of_N, N, T = np.searchsorted(track_T, plays.track_N), len(age_N), len(track_T)
+    artist_A = np.unique(artist_V[track_T])
+    artist_of_T = np.searchsorted(artist_A, artist_V[track_T])
+    sums_TS, first_T, last_T, session_N, is_new_N = _sum_plays(plays, of_N, T, age_N, log_age_N, hour)
+    listens = np.flatnonzero(plays.is_listened_N)
+    of_L, session_L = of_N[listens], session_N[listens]
+    next_T, before_T = _cooccurrence_sums(of_L, T, kernel_L)
+    next_A, _ = _cooccurrence_sums(artist_of_T[of_L], len(artist_A), kernel_L)
+    similarity_T = _session_similarity(of_L, session_L, is_new_N[listens], T)
+    sums_AS = np.zeros((len(artist_A), sums_TS.shape[1]))
+    for t in range(T):
+        sums_AS[artist_of_T[t]] += sums_TS[t]
+    plays_7d = np.count_nonzero(age_N < 7 * DAY_S)
+    best = np.argsort(-sums_TS[:, RANKING_DECAY], kind="mergesort")[: len(item_M)]
+    for m, t in enumerate(best):
+        item_M[m] = track_T[t]
+        sums_S, artist_S, artist = sums_TS[t], sums_AS[artist_of_T[t]], artist_of_T[t]
+        is_known = 1.0 if artist_A[artist] >= FIRST_CODE else 0.0
+        values = (
+            np.log(sums_S[0]),
+            np.log(sums_S[1]),
+            np.log(sums_S[2]),
+            np.log(sums_S[3]),
+            np.log(sums_S[4]),
+            np.log1p(sums_S[LISTENS]),
+            log_age_N[last_T[t]],
+            log_age_N[first_T[t]],
+            np.log1p(N - last_T[t]),
+            np.log1p(sums_S[SESSIONS]),
+            np.log1p(session_N[-1] - session_N[last_T[t]]),
+            np.log1p(sums_S[DAYS]),
+            np.log1p(sums_S[LISTENS_1D]),
+            np.log1p(sums_S[LISTENS_7D]),
+            np.log1p(sums_S[LISTENS_30D]),
+            np.log(sums_S[AT_HOUR] + 1e-9),
+            sums_S[LISTENS_AT_HOUR] / max(sums_S[LISTENS], 1.0),
+            np.log(sums_S[AT_START] + 1e-9),
+            np.log(next_T[t] + LOG_SMOOTHING),
+            np.log(before_T[t] + LOG_SMOOTHING),
+            np.log(next_T[t] + LOG_SMOOTHING) - np.log1p(sums_S[LISTENS]),
+            np.log(similarity_T[t] + LOG_SMOOTHING),
+            np.log1p(sums_S[SKIPS]),
+            np.log(sums_S[SKIP_ACTIVATION] + 1e-6),
+            sums_S[OUTCOME],
+            sums_S[OUTCOME_BEFORE],
+            is_known * np.log(artist_S[1]),
+            is_known * np.log(artist_S[3]),
+            is_known * np.log1p(artist_S[LISTENS]),
+            is_known * np.log(next_A[artist] + 1e-2),
+            log_age_N[-1],
+            np.log1p(plays_7d),
+            T / N,
+            np.sin(hour / 24 * 2 * np.pi),
+            np.cos(hour / 24 * 2 * np.pi),
+            np.log1p(N),
+        )
+        for f in range(len(values)):
+            feature_MF[m, f] = values[f]
+    return len(best)
 
 
-def _session_features(of_N: Array, session_N: Array, count: int) -> tuple[Array, Array]:
-    """Number of sessions with each track, and the summed cosine similarity of these sessions to the newest one
-    (excluded).
+@compiled
+def _sum_plays(
+    plays: Plays, of_N: Array, tracks: int, age_N: Array, log_age_N: Array, hour: float
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Sums of the plays of each track; its oldest and newest play; number of each play's session, from 0; and whether
+    each play is the first listen of its track in its session.
     """
-    sessions = int(session_N[-1]) + 1
-    track_P, session_P = np.divmod(unique_values(of_N * np.int64(sessions) + session_N), sessions)
-    size_S = np.bincount(session_P, minlength=sessions)
-    in_newest_M = np.zeros(count)
-    in_newest_M[track_P[session_P == sessions - 1]] = 1
-    shared_S = np.bincount(session_P, in_newest_M[track_P], sessions)
-    # Sessions without a listen have size 0; their similarity is not used.
-    similarity_S = shared_S / np.sqrt(np.maximum(size_S, 1) * size_S[-1])
-    similarity_S[-1] = 0
-    return np.bincount(track_P, minlength=count), np.bincount(track_P, similarity_S[session_P], count)
+    sums_TS, last_day_T = np.zeros((tracks, SUMS)), np.full(tracks, -1)
+    first_T, last_T, last_session_T = np.full(tracks, -1), np.full(tracks, -1), np.full(tracks, -1)
+    session_N, is_new_N, session_start = np.zeros(len(of_N), np.int64), np.zeros(len(of_N), np.bool_), 0
+    for n in range(len(of_N)):
+        begins = n > 0 and plays.session_N[n] != plays.session_N[n - 1]
+        session_start = n if begins else session_start
+        session_N[n] = session_N[max(n - 1, 0)] + begins
+        track, is_listened = of_N[n], plays.is_listened_N[n]
+        sums_S, weight = sums_TS[track], 1.0 if is_listened else SKIP_WEIGHT
+        for d in range(len(DECAYS)):
+            sums_S[d] += weight * np.exp(-DECAYS[d] * log_age_N[n])
+        hours_apart = abs(plays.ended_at_N[n] % DAY_US / HOUR_US - hour)
+        at_hour = np.exp(-(min(hours_apart, 24 - hours_apart) ** 2) / 8)
+        sums_S[AT_HOUR] += at_hour * weight * np.exp(-0.5 * log_age_N[n])
+        if n - session_start < SESSION_START_PLAYS:
+            sums_S[AT_START] += weight * np.exp(-0.7 * log_age_N[n])
+        sums_S[OUTCOME_BEFORE], sums_S[OUTCOME] = sums_S[OUTCOME], 1.0 if is_listened else -1.0
+        first_T[track], last_T[track] = n if first_T[track] < 0 else first_T[track], n
+        if is_listened:
+            day = plays.ended_at_N[n] // DAY_US
+            is_new_N[n] = session_N[n] != last_session_T[track]
+            sums_S[LISTENS] += 1
+            sums_S[LISTENS_AT_HOUR] += at_hour
+            sums_S[LISTENS_1D] += age_N[n] < DAY_S
+            sums_S[LISTENS_7D] += age_N[n] < 7 * DAY_S
+            sums_S[LISTENS_30D] += age_N[n] < 30 * DAY_S
+            sums_S[DAYS] += day != last_day_T[track]
+            sums_S[SESSIONS] += is_new_N[n]
+            last_day_T[track], last_session_T[track] = day, session_N[n]
+        else:
+            sums_S[SKIPS] += 1
+            sums_S[SKIP_ACTIVATION] += age_N[n] ** -0.5
+    return sums_TS, first_T, last_T, session_N, is_new_N
 
 
-def _artist_features(artist_M: Array, of_N: Array, listens: Array, weight: dict[float, Array]) -> list[Array]:
-    """ARTIST_FEATURES of each track; 0 for tracks with an unknown artist."""
-    artist_A, artist_of_M = unique_inverse(artist_M)
-    artist_of_N = artist_of_M[of_N]
-    A, listened = len(artist_A), artist_of_N[listens]
-    next_A = np.bincount(listened, next(_cooccurrence_weights(listened, A)), A)
-    columns_A = [
-        *(np.log(np.bincount(artist_of_N, weight[decay], A)) for decay in (0.5, 1.0)),
-        np.log1p(np.bincount(listened, minlength=A)),
-        np.log(next_A + 1e-2),
-    ]
-    is_known_A = artist_A >= FIRST_CODE
-    return [np.where(is_known_A, column_A, 0.0)[artist_of_M] for column_A in columns_A]
+@compiled
+def _cooccurrence_sums(of_L: Array, count: int, kernel_L: Array) -> tuple[Array, Array]:
+    """Sums of `cooccurrence_weights` of listens by track or artist."""
+    next_L, before_L = cooccurrence_weights(of_L, count, RECENT_LISTENS, kernel_L)
+    next_T, before_T = np.zeros(count), np.zeros(count)
+    for place, track in enumerate(of_L):
+        next_T[track] += next_L[place]
+        before_T[track] += before_L[place]
+    return next_T, before_T
+
+
+@compiled
+def _session_similarity(of_L: Array, session_L: Array, is_new_L: Array, tracks: int) -> Array:
+    """Summed cosine similarity of each track's sessions to the newest one (excluded)."""
+    newest = session_L[-1]
+    size_S, shared_S, similarity_T = np.zeros(newest + 1), np.zeros(newest + 1), np.zeros(tracks)
+    in_newest_T = np.zeros(tracks, np.bool_)
+    in_newest_T[of_L[session_L == newest]] = True
+    for place, track in enumerate(of_L):
+        size_S[session_L[place]] += is_new_L[place]
+        shared_S[session_L[place]] += is_new_L[place] and in_newest_T[track]
+    for place, track in enumerate(of_L):
+        if is_new_L[place] and session_L[place] < newest:
+            similarity_T[track] += shared_S[session_L[place]] / np.sqrt(size_S[session_L[place]] * size_S[newest])
+    return similarity_T

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.engine.numba_compile import compiled
-from training.recall.repeat_consumption import DAY_S, DAY_US, HOUR_S, MIN_AGE_S
+from training.recall.repeat_consumption import DAY_S, DAY_US, HOUR_S, MIN_AGE_S, cooccurrence_weights
 
 Array = NDArray[Any]
 
@@ -116,28 +116,8 @@ def sum_plays(plays: PlayColumns, tracks: int, first_D: Array, kernel_L: Array, 
         kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play of one of the newest tracks.
         options: See SumOptions.
     """
-    next_N, before_N = _nearness(plays.of_N, tracks, options.recent_plays, kernel_L)
+    next_N, before_N = cooccurrence_weights(plays.of_N, tracks, options.recent_plays, kernel_L)
     return PlaySums(*_sum_plays(plays, tracks, first_D, next_N, before_N, options))
-
-
-@compiled
-def _nearness(of_N: Array, tracks: int, recent_plays: int, kernel_L: Array) -> tuple[Array, Array]:
-    """Weight of each play as a successor of an earlier play of one of the newest tracks, and as a predecessor."""
-    N, L = len(of_N), len(kernel_L)
-    recent = min(N, recent_plays)
-    recency_T = np.zeros(tracks)
-    for place in range(recent):
-        recency_T[of_N[N - 1 - place]] += 1 / (1 + 0.1 * place)
-    next_N, before_N = np.zeros(N), np.zeros(N)
-    for play in range(N - recent):
-        recency = recency_T[of_N[play]]
-        if recency > 0:
-            for distance in range(1, L + 1):
-                if play + distance < N:
-                    next_N[play + distance] += recency * kernel_L[distance - 1]
-                if play >= distance:
-                    before_N[play - distance] += recency * kernel_L[distance - 1]
-    return next_N, before_N
 
 
 @compiled
