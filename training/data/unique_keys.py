@@ -10,7 +10,8 @@ import numpy as np
 
 def unique_values(key_N: np.ndarray) -> np.ndarray:
     """The distinct keys [M]."""
-    key_N = np.sort(key_N)
+    key_N = key_N.copy()
+    key_N.sort()
     unique_M: np.ndarray = key_N[first_occurrence_mask(key_N)]
     return unique_M
 
@@ -27,7 +28,8 @@ def unique_inverse(key_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def first_occurrence_mask(sorted_N: np.ndarray) -> np.ndarray:
     """Where a sorted key differs from its predecessor."""
-    is_first_N = np.ones(len(sorted_N), dtype=bool)
+    is_first_N = np.empty(len(sorted_N), dtype=bool)
+    is_first_N[:1] = True
     is_first_N[1:] = sorted_N[1:] != sorted_N[:-1]
     return is_first_N
 

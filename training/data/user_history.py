@@ -7,6 +7,7 @@ read the same views and therefore agree; a track last played more events ago tha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,7 @@ RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
+ITEM_BITS = 32
 NEW_USER_TRACKS = 3
 """A user with fewer distinct played tracks is new."""
 KEPT_BEHAVIOURS = ("like", "collect", "share", "download")
@@ -47,11 +49,17 @@ def is_listened(history: SequenceBatch) -> np.ndarray:
 
 def has_behaviour(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
     """Which events have one of the named behaviors, bool [B, L]; padding has none."""
+    has_BL: np.ndarray = _named_codes(tuple(names))[events.columns["behaviour"]] & events.mask_BL
+    return has_BL
+
+
+@lru_cache
+def _named_codes(names: tuple[str, ...]) -> np.ndarray:
+    """Whether each behavior code is one of the named behaviors."""
     code_of = behaviours.load_behaviours().encoder
     is_named_V = np.zeros(max(code_of.values()) + 1, dtype=bool)
     is_named_V[[code_of[name] for name in names]] = True
-    has_BL: np.ndarray = is_named_V[events.columns["behaviour"]] & events.mask_BL
-    return has_BL
+    return is_named_V
 
 
 def select_listens(history: SequenceBatch, columns: Sequence[str] = ()) -> SequenceBatch:
@@ -80,10 +88,9 @@ def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
         KeyError: see `concat_history_items`.
     """
     items_BL = concat_history_items(views)
-    row, column = np.nonzero(items_BL >= FIRST_CODE)
-    size = np.int64(items_BL.max(initial=0) + 1)
-    row, item = np.divmod(unique_values(row * size + items_BL[row, column]), size)
-    return Ragged(item, np.searchsorted(row, np.arange(len(items_BL) + 1)))
+    row, column = (items_BL >= FIRST_CODE).nonzero()
+    key = unique_values(row << ITEM_BITS | items_BL[row, column])
+    return Ragged(key & ((1 << ITEM_BITS) - 1), (key >> ITEM_BITS).searchsorted(np.arange(len(items_BL) + 1)))
 
 
 def kept_items(views: Mapping[str, SequenceBatch]) -> set[int]:

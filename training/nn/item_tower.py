@@ -22,11 +22,12 @@ Legend: W content width, D width, M blocks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -201,6 +202,14 @@ class ItemTower(nn.Module):
         vector: Tensor = self.track(track) + self.artist(artist) + self.facet_embedding(items)
         return vector if self.content is None else vector + self.content_embedding(items)
 
+    def rows(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Vectors [N, D] of items, as `forward` without gradients."""
+        return _rows(self, self._vector_VD, items)
+
+    def facet_rows(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Vectors [N, D] of items, as `facet_embedding` without gradients."""
+        return _rows(self.facet_embedding, self._facet_VD, items)
+
     def content_embedding(self, items: Tensor) -> Tensor:
         """Projection of the items' content, [..., D]; zeros without content."""
         codes = self.codes
@@ -224,6 +233,14 @@ class ItemTower(nn.Module):
             padding_idx=0 if self.training else None,
         )
         return bag.view(*items.shape, self.facet.embedding_dim) * self.codes.facet_share_V[items].unsqueeze(-1)
+
+
+def _rows(embed: Callable[[Tensor], Tensor], stored_VD: Tensor | None, items: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Vectors of items from what `precompute` stored, or else computed."""
+    if stored_VD is not None:
+        return stored_VD.numpy()[items]
+    with torch.no_grad():
+        return embed(torch.from_numpy(items)).numpy()
 
 
 def _embedding_rows(counts: np.ndarray, min_count: int) -> np.ndarray:

@@ -176,7 +176,7 @@ class UserTowerProgram:
     def last_state(self, item_LD: Floats, behaviour_L: Ints, gap_L: Ints) -> Floats:
         """State [1, D] after the last of at least one event; gaps in µs. See `UserTower.forward_at`."""
         behaviour_L = np.minimum(behaviour_L, MAX_BEHAVIOURS - 1)
-        token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[np.searchsorted(GAP_BOUNDS, gap_L)]
+        token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[GAP_BOUNDS.searchsorted(gap_L)]
         if not self.blocks:
             weight_L1 = np.exp(self.gate_X1[behaviour_L])
             token_LD = ((weight_L1 * token_LD).sum(0) / weight_L1.sum(0))[None]

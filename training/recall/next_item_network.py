@@ -140,14 +140,13 @@ class NextItemProgram:
         self.query_gap_XD = to_array(network.query_gap.weight)
         self.heads = {task: Dense.of(cast(nn.Linear, network.queries[task])) for task in TASKS}
 
-    @torch.no_grad()
     def last_state(self, item_L: Ints, behaviour_L: Ints, gap_L: Ints) -> Floats:
         """State [1, D] after the last of at least one event; gaps in µs."""
-        return self.users.last_state(self.items(torch.from_numpy(item_L)).numpy(), behaviour_L, gap_L)
+        return self.users.last_state(self.items.rows(item_L), behaviour_L, gap_L)
 
     def query(self, task: str, state_1D: Floats, query_gap: int) -> Floats:
         """Unit-length query [1, D]; see `NextItemNetwork.query`."""
-        timed_1D = state_1D + self.query_gap_XD[np.searchsorted(GAP_BOUNDS, query_gap)]
+        timed_1D = state_1D + self.query_gap_XD[GAP_BOUNDS.searchsorted(query_gap)]
         return unit_rows(dense(timed_1D, self.heads[task]))
 
 

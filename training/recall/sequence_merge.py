@@ -6,11 +6,12 @@ Legend: B requests, L events, K candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from sequences import behaviours
-from sequences.sequence_batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.data.user_batch import UserBatch
 from training.engine.numba_compile import compiled
 from training.recall.flat_histories import Histories
@@ -50,39 +51,49 @@ def merge_clicks(users: UserBatch, length: int) -> MergedSequences:
 
 def _merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     recent = users.views["recent_events"]
-    columns = {name: recent.columns[name] for name in EVENT_COLUMNS}
-    mask_BL = recent.mask_BL
-    if "recent_clicks" in users.views:
-        clicks = users.views["recent_clicks"]
-        oldest_B = np.where(recent.length_B > 0, recent.columns["ended_at"][:, 0], np.iinfo(np.int64).max)
-        is_older_BL = (
-            clicks.mask_BL
-            & (clicks.columns["ended_at"] < oldest_B[:, None])
-            & (clicks.columns["track_id"] >= FIRST_CODE)
-        )
-        columns = {name: np.concatenate([clicks.columns[name], columns[name]], axis=1) for name in EVENT_COLUMNS}
-        mask_BL = np.concatenate([is_older_BL, mask_BL], axis=1)
-    aligned, length_B = _left_align(columns, mask_BL, length)
-    previous_BL = np.concatenate([aligned["occurred_at"][:, :1], aligned["ended_at"][:, :-1]], axis=1)
-    gap_BL = np.maximum(aligned.pop("occurred_at") - previous_BL, 0)
-    gap_BL[np.arange(gap_BL.shape[1]) >= length_B[:, None]] = 0
-    return MergedSequences(aligned | {"gap": gap_BL}, length_B)
+    clicks = users.views.get("recent_clicks") or recent.newest(0)
+    merged_XBL, length_B = np.zeros((len(EVENT_COLUMNS), len(users), length), np.int64), np.zeros(len(users), np.int64)
+    _merge_rows(_events(clicks), _events(recent), merged_XBL, length_B)
+    return MergedSequences(dict(zip(("track_id", "behaviour", "gap", "ended_at"), merged_XBL, strict=True)), length_B)
 
 
-def _left_align(
-    columns: dict[str, np.ndarray], mask_BL: np.ndarray, length: int
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The newest `length` masked events of each row at the left of [B, length] columns, and their number [B]."""
-    from_end_BL = mask_BL[:, ::-1].cumsum(1)[:, ::-1]
-    is_kept_BL = mask_BL & (from_end_BL <= length)
-    length_B = is_kept_BL.sum(1).astype(np.int64)
-    row, _ = np.nonzero(is_kept_BL)
-    position = np.arange(len(row)) - np.searchsorted(row, row)
-    aligned = {}
-    for name, column in columns.items():
-        aligned[name] = np.zeros((len(mask_BL), length), dtype=np.int64)
-        aligned[name][row, position] = column[is_kept_BL]
-    return aligned, length_B
+class _Events(NamedTuple):
+    """Events of B users."""
+
+    track_BL: np.ndarray
+    behaviour_BL: np.ndarray
+    occurred_at_BL: np.ndarray
+    ended_at_BL: np.ndarray
+    length_B: np.ndarray
+
+
+def _events(batch: SequenceBatch) -> _Events:
+    track_BL, behaviour_BL, occurred_at_BL, ended_at_BL = (batch.columns[name] for name in EVENT_COLUMNS)
+    return _Events(track_BL, behaviour_BL, occurred_at_BL, ended_at_BL, batch.length_B)
+
+
+@compiled
+def _merge_rows(clicks: _Events, recent: _Events, merged_XBL: np.ndarray, length_B: np.ndarray) -> None:
+    """Write tracks, behaviors, gaps and ends of the merged events, and their number."""
+    for b in range(len(length_B)):
+        recents = min(recent.length_B[b], merged_XBL.shape[2])
+        oldest = recent.ended_at_BL[b, 0] if recents else np.iinfo(np.int64).max
+        older, click = np.empty(merged_XBL.shape[2] - recents, np.int64), clicks.length_B[b]
+        while click > 0 and length_B[b] < len(older):
+            click -= 1
+            if clicks.ended_at_BL[b, click] < oldest and clicks.track_BL[b, click] >= FIRST_CODE:
+                older[length_B[b]] = click
+                length_B[b] += 1
+        clicked = length_B[b]
+        length_B[b] += recents
+        for place in range(length_B[b]):
+            is_click = place < clicked
+            event = older[clicked - 1 - place] if is_click else recent.length_B[b] - length_B[b] + place
+            events = clicks if is_click else recent
+            occurred_at, ended_at = events.occurred_at_BL[b, event], events.ended_at_BL[b, event]
+            previous = merged_XBL[3, b, place - 1] if place else occurred_at
+            merged_XBL[0, b, place], merged_XBL[1, b, place] = events.track_BL[b, event], events.behaviour_BL[b, event]
+            merged_XBL[2, b, place], merged_XBL[3, b, place] = max(occurred_at - previous, 0), ended_at
 
 
 def listened_histories(merged: MergedSequences) -> Histories:

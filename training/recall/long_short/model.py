@@ -257,10 +257,11 @@ class LongShortProgram:
         short_1D = long_1D = np.zeros((1, width), dtype=np.float32)
         if len(events[0]):
             short_1D = dense(self.short.last_state(*events), layers["to_short"])
-        normal_MF = np.clip((feature_MF - self.mean_F) / self.deviation_F, -5, 5)
+        normal_MF = np.minimum(np.maximum((feature_MF - self.mean_F) / self.deviation_F, -5), 5)
         summary_F2 = np.zeros((2, len(self.mean_F)), dtype=np.float32)
         if len(normal_MF):
-            summary_F2[0], summary_F2[1] = normal_MF.mean(0), normal_MF.max(0)
+            summary_F2[0] = np.add.reduce(normal_MF) / np.float32(len(normal_MF))
+            summary_F2[1] = np.maximum.reduce(normal_MF)
         user_1D = feed_forward(summary_F2.reshape(1, -1), layers["user.0"], layers["user.2"])
         facets = self._facet_vectors(repeat_item_M)
         if len(normal_MF):
@@ -292,10 +293,8 @@ class LongShortProgram:
             score_M = score_M + np.logaddexp.reduce(feature_MF[:, : len(DECAYS)] + self.log_mixture_P, axis=1)
         return score_M
 
-    @torch.no_grad()
     def _facet_vectors(self, items: Ints) -> dict[str, Floats]:
-        item_M = torch.from_numpy(items)
-        vector_MD, facet_MD = self.items(item_M).numpy(), self.items.facet_embedding(item_M).numpy()
+        vector_MD, facet_MD = self.items.rows(items), self.items.facet_rows(items)
         artist_MD = self.artist_XD[self.artist_V[items]]
         return {"track": vector_MD - artist_MD - facet_MD, "artist": artist_MD, "facet": facet_MD}
 

@@ -235,5 +235,7 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
     ended_BL = np.concatenate([history.columns["ended_at"], recent.columns["ended_at"]], axis=1)
     is_positive_BL = np.concatenate([is_listened(history), has_behaviour(recent, feedback)], axis=1)
     is_kept_BL = is_positive_BL & (item_BL >= FIRST_CODE)
-    newest_BL = np.argsort(np.where(is_kept_BL, ended_BL, -1), axis=1, kind="stable")[:, -length:]
-    return np.take_along_axis(np.where(is_kept_BL, item_BL, 0), newest_BL, axis=1)
+    item_BL[~is_kept_BL], ended_BL[~is_kept_BL] = 0, -1
+    newest_BL = ended_BL.argsort(axis=1, kind="stable")[:, -length:]
+    newest_items_BL: np.ndarray = item_BL[np.arange(len(item_BL))[:, None], newest_BL]
+    return newest_items_BL

@@ -30,8 +30,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.unique_keys import unique_values
+from training.engine.numba_compile import compiled
 from training.nn.byte_dropout import ByteDropout
-from training.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
+from training.nn.compiled_layers import Dense, Floats, dense, route, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
 from training.nn.user_tower import Ints
 from training.recall.multi_interest.config import MultiInterestConfig
@@ -71,21 +72,37 @@ class UserInterests(NamedTuple):
 
         Interests that hold less than `min_interest_share` of the listens are left out; their listens go to others.
         """
-        K, unit_KD = len(vector_KD), unit_rows(vector_KD)
-        is_similar_KK = unit_KD @ unit_KD.T > merge_cosine_threshold
-        # Label propagation: each interest takes the smallest label of its neighbors; K rounds cover the longest chain.
-        label_K = np.arange(K)
-        for _ in range(K):
-            label_K = np.where(is_similar_KK, label_K, K).min(1, initial=K)
-        is_member_KK = label_K == np.arange(K)[:, None]
-        weight_KK = is_member_KK * share_KL.sum(1)
-        vector_KD = weight_KK @ vector_KD / np.maximum(weight_KK.sum(1, keepdims=True), np.float32(1e-9))
-        found = np.flatnonzero(is_member_KK.any(1))
-        share_KL = (is_member_KK.astype(np.float32) @ share_KL)[found]
-        count_K = np.bincount(share_KL.argmax(0), minlength=len(found)) if len(found) else np.zeros(0)
-        is_kept_K = (count_K > 0) & (count_K >= min_interest_share * count_K.sum())
-        interest_L = share_KL[is_kept_K].argmax(0) if is_kept_K.any() else np.zeros(0, dtype=np.int64)
-        return cls(vector_KD[found[is_kept_K]], interest_L)
+        return cls(*_merge_similar(vector_KD, share_KL, merge_cosine_threshold, min_interest_share))
+
+
+@compiled
+def _merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_share: float) -> tuple[Floats, Ints]:
+    """See `UserInterests.merge_similar`."""
+    K, L = share_KL.shape
+    length_K = np.sqrt(np.square(vector_KD).sum(1))
+    # Label propagation: each interest takes the smallest label of its neighbors; K rounds cover the longest chain.
+    label_K = np.arange(K)
+    for _ in range(K):
+        for k in range(K):
+            for other in range(K):
+                cosine = (vector_KD[k] * vector_KD[other]).sum() / max(length_K[k] * length_K[other], 1e-12)
+                if cosine > min_cosine:
+                    label_K[k] = min(label_K[k], label_K[other])
+    merged_KL, sum_KD, weight_K = np.zeros_like(share_KL), np.zeros_like(vector_KD), np.zeros(K, np.float32)
+    for k in range(K):
+        if length_K[k] > 0:
+            merged_KL[label_K[k]] += share_KL[k]
+            sum_KD[label_K[k]] += share_KL[k].sum() * vector_KD[k]
+            weight_K[label_K[k]] += share_KL[k].sum()
+    count_K = np.zeros(K, np.int64)
+    for place in range(L):
+        count_K[merged_KL[:, place].argmax()] += 1
+    kept = np.flatnonzero((count_K > 0) & (count_K >= min_share * L) & (weight_K > 0))
+    interest_L = np.zeros(L if len(kept) else 0, np.int64)
+    for place in range(len(interest_L)):
+        interest_L[place] = merged_KL[kept, place].argmax()
+    sum_KD /= np.maximum(weight_K, np.float32(1e-9)).reshape(-1, 1)
+    return sum_KD[kept], interest_L
 
 
 class MultiInterestNetwork(RecallNetwork):
@@ -174,63 +191,36 @@ class MultiInterestProgram:
         if isinstance(self.extract, DynamicRouting):
             self.bilinear, self.start_SDK = Dense.of(self.extract.bilinear), to_array(self.extract.start_SDK)
 
-    @torch.no_grad()
     def interests(self, item_L: Ints) -> UserInterests:
         """Merged interests of listens in chronological order."""
         if not len(item_L):
             return UserInterests(np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
         settings, later_L = self.settings, np.arange(len(item_L), 0, -1)
         weight_L = self.weight_X[np.log2(later_L).astype(np.int64)]
-        item_LD = unit_rows(self.items(torch.from_numpy(item_L)).numpy())
+        item_LD = unit_rows(self.items.rows(item_L))
         K = min(max(len(unique_values(item_L)).bit_length() - 1, 1), settings.interests)
         if isinstance(self.extract, DynamicRouting):
             mapped_LD = unit_rows(dense(item_LD, self.bilinear))
             start_DJ = self.start_SDK[..., :K].swapaxes(0, 1).reshape(item_LD.shape[1], -1)
-            vector_KD, share_KL = self._route(
-                (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L)), mapped_LD, weight_L
-            )
+            logit_SKL = (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L))
+            iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
+            vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
         else:
-            is_active_1K = torch.arange(settings.interests)[None] < K
-            inputs = torch.from_numpy(item_LD)[None], torch.from_numpy(weight_L)[None], is_active_1K
-            vector_KD, share_KL = (found[0, :K].numpy() for found in self.extract(*inputs))
+            vector_KD, share_KL = self._attend(item_LD, weight_L, K)
         return UserInterests.merge_similar(
             vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
         )
 
-    def _route(self, logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> tuple[Floats, Floats]:
-        """Interest vectors [K, D] and their shares of the listens [K, L]; see `DynamicRouting`."""
-        logit_SKL = logit_SKL - logit_SKL.mean(2, keepdims=True)
-        logit_SKL /= np.maximum(np.sqrt(np.square(logit_SKL).mean(2, keepdims=True)), np.float32(1e-6))
-
-        def agreement(logit_SKL: Floats) -> Floats:
-            added: Floats = _weighted_sums(logit_SKL, listen_LD, weight_L) @ listen_LD.T
-            return added
-
-        for _ in range(self.settings.routing_iterations - 1):
-            logit_SKL += np.float32(self.settings.routing_sharpness) * agreement(logit_SKL)
-        best = int((agreement(logit_SKL).max(1) @ weight_L).argmax())
-        best_1KL = logit_SKL[best : best + 1]
-        share_1KL = _shares(best_1KL + np.float32(self.settings.routing_sharpness) * agreement(best_1KL))
-        return _weighted_sums(best_1KL, listen_LD, weight_L)[0], share_1KL[0]
+    @torch.no_grad()
+    def _attend(self, item_LD: Floats, weight_L: Floats, K: int) -> tuple[Floats, Floats]:
+        is_active_1K = torch.arange(self.settings.interests)[None] < K
+        inputs = torch.from_numpy(item_LD)[None], torch.from_numpy(weight_L)[None], is_active_1K
+        vector_KD, share_KL = (found[0, :K].numpy() for found in self.extract(*inputs))
+        return vector_KD, share_KL
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""
         return unit_rows(dense(vector_KD, self.heads[task]))
-
-
-def _shares(logit_SKL: Floats) -> Floats:
-    """Softmax over the interests."""
-    power_SKL = np.exp(logit_SKL - logit_SKL.max(1, keepdims=True))
-    share_SKL: Floats = power_SKL / power_SKL.sum(1, keepdims=True)
-    return share_SKL
-
-
-def _weighted_sums(logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> Floats:
-    """Squashed sums of the listens by their shares and weights [S, K, D]; see `_squash`."""
-    sum_SKD = (_shares(logit_SKL) * weight_L) @ listen_LD
-    square_SK1 = np.square(sum_SKD).sum(2, keepdims=True)
-    squashed_SKD: Floats = sum_SKD * np.sqrt(np.maximum(square_SK1, np.float32(1e-12))) / (1 + square_SK1)
-    return squashed_SKD
 
 
 class DynamicRouting(nn.Module):
