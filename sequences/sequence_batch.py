@@ -108,5 +108,7 @@ def _encode(attribute: Attribute, values: Sequence[Any], encoders: Encoders) -> 
         codes = map(encoders[attribute.name].get, values, repeat(UNKNOWN))
         return np.fromiter(codes, dtype=np.int64, count=len(values))
     if attribute.kind == "ratio":
-        return np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0)
+        ratios = np.array(values, dtype=np.float32)
+        ratios[np.isnan(ratios)] = 0.0
+        return ratios
     return np.asarray(values, dtype=np.int64)
