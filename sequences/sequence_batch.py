@@ -67,7 +67,7 @@ class SequenceBatch:
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
     """The attributes of a view that a batch contains: times, ratios, and strings with an encoder."""
-    return tuple(a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders)
+    return tuple([a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders])
 
 
 def dtype_of(attribute: Attribute) -> type[np.int64] | type[np.float32]:

@@ -77,8 +77,8 @@ class OnlineRowReader:
     def _read_tables(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         """Rows of a SQLite store, which has a table for each view. `online_read` would parse every value."""
         encoded = [_encoded(key) for key in keys]
-        marks = ",".join(f"?{place + 1}" for place in range(len(keys)))
-        query = " union all ".join(f"{select} where entity_key in ({marks})" for select in self._selects)
+        marks = ",".join([f"?{place + 1}" for place in range(len(keys))])
+        query = " union all ".join([f"{select} where entity_key in ({marks})" for select in self._selects])
         none = [dict.fromkeys(names) for names in self._names.values()]
         found = {key: [OnlineRow(None, dict(values)) for values in none] for key in encoded}
         for place, key, name, value, time in self._store._get_conn(self._config).execute(query, encoded):
