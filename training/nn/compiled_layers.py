@@ -323,6 +323,25 @@ def activate_dice(x_CO: Floats, scale_O: Floats, shift_O: Floats, alpha_O: Float
 
 
 @compiled
+def mix_experts(x_CI: Floats, experts: Dense, gates: Dense, weight_HT: Floats, bias_T: Floats) -> Floats:
+    """Logits [C, T] of a `MultiGateExperts` head."""
+    C, (H, T) = len(x_CI), weight_HT.shape
+    hidden_CX = dense(x_CI, experts)
+    gelu(hidden_CX)
+    E = hidden_CX.shape[1] // H
+    expert_XT = np.dot(hidden_CX.reshape(C * E, H), weight_HT)
+    gate_XE = dense(x_CI, gates).reshape(C * T, E)
+    softmax(gate_XE)
+    logit_CT = np.empty((C, T), dtype=np.float32)
+    for c in range(C):
+        for t in range(T):
+            logit_CT[c, t] = bias_T[t]
+            for e in range(E):
+                logit_CT[c, t] += gate_XE[c * T + t, e] * expert_XT[c * E + e, t]
+    return logit_CT
+
+
+@compiled
 def add_gated(x_ND: Floats, change_ND: Floats, gate: Dense) -> None:
     """Add a change, multiplied by the sigmoid of the gate's projection of x if there is a gate."""
     if len(gate.bias_O):

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from training.engine.numba_compile import compiled
+from training.engine.numba_compile import compiled_reordering
 from training.nn.ranker_layers import PiecewiseLinear
 
 Floats = NDArray[np.float32]
@@ -33,7 +31,7 @@ class PiecewiseTable:
         row_XH: Result at the beginning of each segment, and its increase up to the next one, segment by segment.
     """
 
-    def __init__(self, begin_FM: Floats, length_FM: Floats, row_XH: Tensor) -> None:
+    def __init__(self, begin_FM: Floats, length_FM: Floats, row_XH: Floats) -> None:
         self.begin_FM, self.length_FM, self.row_XH = begin_FM, length_FM, row_XH
 
     @classmethod
@@ -53,42 +51,40 @@ class PiecewiseTable:
         value_FMH = np.concatenate([value_FMH[:, :1], value_FMH], axis=1)
         gain_FMH = np.diff(value_FMH, axis=1, append=value_FMH[:, -1:])
         length_FM = np.diff(begin_FM, axis=1, append=np.inf)
-        row_XH = torch.from_numpy(np.stack([value_FMH, gain_FMH], axis=2)).flatten(0, 2).float()
-        return cls(begin_FM.astype(np.float32), length_FM.astype(np.float32), row_XH)
+        row_XH = np.stack([value_FMH, gain_FMH], axis=2).reshape(-1, value_FMH.shape[2])
+        return cls(*(part.astype(np.float32) for part in (begin_FM, length_FM, row_XH)))
 
-    def __call__(self, x_NF: Tensor) -> Tensor:
+    def __call__(self, x_NF: Floats) -> Floats:
         """Return the products [N, H].
 
         Raises:
             ValueError: The rows have another number of features than the encodings. The compiled function does not check it
                 and would write outside of its arrays.
         """
-        N, F = x_NF.shape
+        F = x_NF.shape[1]
         if len(self.begin_FM) != F:
             raise ValueError(
                 f"the rows have {F} dense features, the fitted encodings {len(self.begin_FM)}; "
                 "fit the model again with this version of the features"
             )
-        row_NF2, weight_NF2 = np.empty((N, F, 2), dtype=np.int64), np.ones((N, F, 2), dtype=np.float32)
-        _find_rows(self.begin_FM, self.length_FM, x_NF.numpy(), row_NF2, weight_NF2)
-        rows, weights = torch.from_numpy(row_NF2).flatten(1), torch.from_numpy(weight_NF2).flatten(1)
-        return functional.embedding_bag(rows, self.row_XH, per_sample_weights=weights, mode="sum")
+        return _add_rows(self.begin_FM, self.length_FM, self.row_XH, x_NF)
 
 
-@compiled
-def _find_rows(
-    begin_FM: Floats, length_FM: Floats, x_NF: Floats, row_NF2: NDArray[np.int64], weight_NF2: Floats
-) -> None:
-    """Set the two rows of each number, and the weight of the second one."""
-    F, M = begin_FM.shape
+@compiled_reordering
+def _add_rows(begin_FM: Floats, length_FM: Floats, row_XH: Floats, x_NF: Floats) -> Floats:
+    """Sums of two rows per number, the second weighted by the position of the number in its segment."""
+    (F, M), H = begin_FM.shape, row_XH.shape[1]
+    sum_NH = np.zeros((len(x_NF), H), dtype=np.float32)
     for n in range(len(x_NF)):
         for f in range(F):
             x, begun = x_NF[n, f], 0
             # Counting takes a third of the time of a binary search, whose branches are not predictable.
             for m in range(M):
                 begun += int(begin_FM[f, m] <= x)
-            m = begun - 1
-            row_NF2[n, f, 0] = 2 * (f * M + m)
-            row_NF2[n, f, 1] = 2 * (f * M + m) + 1
+            m = max(begun, 1) - 1  # of NaN none is below
+            row = 2 * (f * M + m)
             # The segments below and above all breakpoints are infinitely long and have no gain.
-            weight_NF2[n, f, 1] = (x - begin_FM[f, m]) / length_FM[f, m] if 0 < m < M - 1 else np.float32(0.0)
+            weight = (x - begin_FM[f, m]) / length_FM[f, m] if 0 < m < M - 1 else np.float32(0)
+            for h in range(H):
+                sum_NH[n, h] += row_XH[row, h] + weight * row_XH[row + 1, h]
+    return sum_NH

@@ -38,6 +38,7 @@ from training.ranking.session_domains.layers import (
     ATTENTION_HEADS,
     UNCLICKED_IMPRESSION,
     CandidateDecoder,
+    MultiGateExperts,
     SessionPooling,
 )
 from training.ranking.session_domains.program import SessionDomainsProgram
@@ -189,7 +190,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
 
     def program(self) -> Any:
         """See `Ranker`."""
-        return SessionDomainsProgram(self)
+        return SessionDomainsProgram(self) if isinstance(self.head, MultiGateExperts) else None
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the interests of all groups, of the sessions and of the denoised impressions, concatenated."""

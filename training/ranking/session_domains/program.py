@@ -25,6 +25,7 @@ from training.nn.compiled_layers import (
     activate_dice,
     add_interest,
     dense,
+    mix_experts,
     normalize,
     to_array,
     transformer_block,
@@ -33,12 +34,13 @@ from training.nn.piecewise_table import PiecewiseTable
 from training.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
 from training.nn.user_tower import Ints
 from training.ranking.event_embeddings import BEHAVIOUR_CODES
-from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.ranker import SCENE_CODES
 from training.ranking.session_domains.layers import (
     ATTENTION_HEADS,
     UNCLICKED_IMPRESSION,
     CandidateDecoder,
+    MultiGateExperts,
     SessionPooling,
 )
 
@@ -57,7 +59,8 @@ class SessionDomainsProgram:
 
     def __init__(self, model: Any) -> None:
         D = model.embedding.width
-        self.groups, self.denoising_groups, self.head = model.groups, model.denoising_groups, model.head
+        self.groups, self.denoising_groups = model.groups, model.denoising_groups
+        self.sequences = {"plays", *(group.sequence for group in self.groups)}
         self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
         tables = model.embedding.behaviour, model.embedding.ratio, model.embedding.gap
         self.behaviour_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
@@ -84,7 +87,10 @@ class SessionDomainsProgram:
         ]
         dice = cast(Dice, model.activation[0])
         self.dice = *(to_array(one) for one in dice.normalization()), to_array(dice.alpha)
-        self.tree_weights_T = None if model.tree_weights_T is None else to_array(model.tree_weights_T)
+        head = cast(MultiGateExperts, model.head)
+        self.head = Dense.of(head.experts), Dense.of(head.gates), to_array(head.weight_TD.T), to_array(head.bias_T)
+        trees = model.tree_weights_T
+        self.tree_weights_T = None if trees is None or not trees.any() else to_array(trees)
 
     def encode_user(self, users: UserInputs, row: int) -> EncodedUser:
         """The user of one row of the inputs.
@@ -92,36 +98,38 @@ class SessionDomainsProgram:
         Raises:
             ValueError: The inputs were made without sessions, or without impressions.
         """
-        sequences = {name: getattr(users, name) for name in ("plays", *(group.sequence for group in self.groups))}
+        sequences = {name: getattr(users, name) for name in self.sequences}
         if missing := [name for name, events in sequences.items() if events is None]:
             raise ValueError(
                 f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
             )
-        embedded = {name: self._embed(events, row) for name, events in sequences.items()}
+        codes = {name: [part.numpy()[row] for part in vars(events).values()] for name, events in sequences.items()}
+        embedded = {name: self._embed(*codes_XL[:5]) for name, codes_XL in codes.items()}
         found, impressions = [], np.zeros((0, self.item_DH.shape[0]), dtype=np.float32)
         for group in self.groups:
-            behaviour_L = sequences[group.sequence].behaviour_BL[row].numpy()
-            newest_N = np.flatnonzero(group.has_code[behaviour_L])[::-1][: group.length]
+            (position_X,) = group.has_code[codes[group.sequence][2]].nonzero()
+            newest_N = position_X[::-1][: group.length]
             found.append(embedded[group.sequence][newest_N])
             impressions = found[-1] if group.name == UNCLICKED_IMPRESSION else impressions
         if self.sessions is not None:
-            found.append(self._pool_sessions(embedded["plays"], sequences["plays"].session_BL[row].numpy()))
+            found.append(self._pool_sessions(embedded["plays"], codes["plays"][5]))
         found += [impressions] * len(self.denoising_groups)
         read = [
             dense(normalize(event_ND), decoder.keys_values) if len(event_ND) else event_ND
             for event_ND, decoder in zip(found, self.decoders, strict=True)
         ]
         H = len(self.bias_H)
-        context_X = self.context(users.context_BU[row : row + 1, : self.user_features])[0].numpy()
-        codes = users.hour_B[row], users.weekday_B[row], users.scene_B[row].clamp(max=SCENE_CODES - 1)
-        time_H = sum(table_XH[int(code)] for table_XH, code in zip(self.time_XH, codes, strict=True))
-        return EncodedUser(context_X[:H] + self.bias_H + time_H, context_X[H:], read)
+        context_X = self.context(users.context_BU.numpy()[row : row + 1, : self.user_features])[0]
+        hour_XH, weekday_XH, scene_XH = self.time_XH
+        hour, weekday, scene = (int(codes_B[row]) for codes_B in (users.hour_B, users.weekday_B, users.scene_B))
+        hidden_H = context_X[:H] + self.bias_H + hour_XH[hour] + weekday_XH[weekday]
+        return EncodedUser(hidden_H + scene_XH[min(scene, SCENE_CODES - 1)], context_X[H:], read)
 
     def logits(self, user: EncodedUser, candidates: CandidateInputs, row: int) -> Floats:
         """Logits [C, T] of the candidates of one row."""
-        features = candidates.features_BCF[row], candidates.matches_BCM[row, :, : self.match_features]
-        dense_CX = self.dense(torch.cat(features, dim=1)).numpy()
-        item_CD = self._identify(candidates.track_BC[row].numpy(), candidates.artist_BC[row].numpy())
+        features_CF, matches_CM = candidates.features_BCF.numpy()[row], candidates.matches_BCM.numpy()[row]
+        dense_CX = self.dense(np.concatenate([features_CF, matches_CM[:, : self.match_features]], axis=1))
+        item_CD = self._identify(candidates.track_BC.numpy()[row], candidates.artist_BC.numpy()[row])
         H = len(self.bias_H)
         hidden_CH = dense_CX[:, :H] + user.hidden_H + item_CD @ self.item_DH
         normal_CD, first_denoised = normalize(item_CD), len(user.read) - len(self.denoising_groups)
@@ -135,15 +143,15 @@ class SessionDomainsProgram:
             if len(read_N2D) and len(query_CD):
                 interests[number] = add_interest(hidden_CH, item_CD, query_CD, read_N2D, decoder, ATTENTION_HEADS)
         activate_dice(hidden_CH, *self.dice)
-        logits_CT: Floats = self.head(torch.from_numpy(hidden_CH)).numpy()
+        logits_CT = mix_experts(hidden_CH, *self.head)
         if dense_CX.shape[1] > H:
             logits_CT = logits_CT + dense_CX[:, H:] + user.wide_T
-        if self.tree_weights_T is None or not self.tree_weights_T.any():
+        if self.tree_weights_T is None:
             return logits_CT
         if candidates.tree_logits_BCT is None:
             raise ValueError("session_domains was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        trees_CT: Floats = candidates.tree_logits_BCT[row].numpy()
-        return logits_CT + self.tree_weights_T * (trees_CT - logits_CT)
+        blended_CT: Floats = logits_CT + self.tree_weights_T * (candidates.tree_logits_BCT.numpy()[row] - logits_CT)
+        return blended_CT
 
     def _identify(self, track: Ints, artist: Ints) -> Floats:
         """Sums [..., D] of the embeddings of tracks and their artists."""
@@ -152,9 +160,8 @@ class SessionDomainsProgram:
         identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
         return identity
 
-    def _embed(self, events: EventInputs, row: int) -> Floats:
+    def _embed(self, track_L: Ints, artist_L: Ints, behaviour_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
         """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
-        track_L, artist_L, behaviour_L, gap_L, ratio_L, _ = (one[row].numpy() for one in vars(events).values())
         outcome_LD = self.behaviour_XD[np.minimum(behaviour_L, BEHAVIOUR_CODES - 1)] + self.ratio_XD[ratio_L]
         event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
         return event_LD
@@ -165,7 +172,7 @@ class SessionDomainsProgram:
         recency_SD, block = self.sessions
         is_member_SL = session_L == np.arange(1, len(recency_SD) + 1)[:, None]
         count_S = is_member_SL.sum(1)
-        kept_S = np.flatnonzero(count_S)
+        (kept_S,) = count_S.nonzero()
         if not len(kept_S):
             return play_LD[:0]
         mean_SD = is_member_SL[kept_S].astype(np.float32) @ play_LD / count_S[kept_S, None].astype(np.float32)

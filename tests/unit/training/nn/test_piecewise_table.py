@@ -26,4 +26,5 @@ def test_products_equal_those_of_the_encodings() -> None:
     edges = torch.cat([encoding.lower_FK for encoding in encodings]).T
     x = torch.cat([rows, outside, edges])
     expected = torch.cat([encodings[0](x[:, :2]), encodings[1](x[:, 2:])], dim=1) @ weight.T
-    torch.testing.assert_close(PiecewiseTable.of(encodings, weight)(x), expected, atol=1e-4, rtol=1e-5)
+    found = torch.from_numpy(PiecewiseTable.of(encodings, weight)(x.numpy()))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
