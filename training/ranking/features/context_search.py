@@ -4,7 +4,7 @@ The context of a play: how often its track had been played and its last outcome 
 that of the play before, and the outcomes of the last two plays. Some users play new tracks to the end and skip known
 ones, others the reverse; their own plays in the same context show which.
 
-Shape letters: B requests, C candidates, L plays, N newest plays, K familiarity codes. See `history_search.py`. Plays
+Shape letters: B requests, C candidates, L plays, H half-lives, X contexts, K familiarity codes. See `history_search.py`. Plays
 beyond the history count as never played.
 """
 
@@ -14,13 +14,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from training.engine.numba_compile import compiled
 from training.ranking.features.history_match import (
     Array,
     History,
+    Matches,
     Outcomes,
-    PlayMatches,
+    encode_sums,
     smoothed_listen_rate,
-    values_at,
 )
 from training.ranking.features.history_search import HistorySearch
 
@@ -40,71 +41,88 @@ class ContextFeatures(HistorySearch):
 
     def __init__(self, history: History, outcomes: Outcomes, request_at_B: Array) -> None:
         super().__init__(history, outcomes, request_at_B)
-        track_BN, artist_BN = (
-            self.newest_values(values_BL, MAX_HISTORY) for values_BL in (history.track_BL, history.artist_BL)
-        )
-        outcome_BN = self.newest_values(outcomes.outcome_BL, MAX_HISTORY).astype(np.int64)
-        familiarity_BN = familiarity_before_plays(track_BN[:, ::-1], outcome_BN[:, ::-1])[:, ::-1]
-        context_BN = np.zeros_like(familiarity_BN)
-        same_BN = (artist_BN[:, :-1] == artist_BN[:, 1:]) & (artist_BN[:, :-1] > 0)
-        context_BN[:, :-1] = 9 * same_BN + 3 * (outcome_BN[:, 1:] + 1)
-        context_BN[:, :-2] += outcome_BN[:, 2:] + 1
-        code_BN = familiarity_BN + FAMILIARITY_CODES * context_BN
-        self.tallies = [weighted_tally(code_BN, outcome_BN, half_life) for half_life in HALF_LIVES]
+        self.tally_BHXK2 = _tally_contexts(history, outcomes)
 
     def compute_user_features(self) -> list[Array]:
         """Return the share of listens by familiarity."""
-        skips_BK, listens_BK = self.tallies[-1].sum(2).swapaxes(0, 1)
-        return list(smoothed_listen_rate(listens_BK, skips_BK).T)
+        sum_BK2 = self.tally_BHXK2[:, -1].sum(1)
+        return list(smoothed_listen_rate(sum_BK2[..., 1], sum_BK2[..., 0]).T)
 
-    def compute_candidate_features(self, matches: PlayMatches) -> Array:
+    def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, by half-life, log2(1 + weight) and share of listens of plays with the candidate's familiarity, and of
         those in the same context.
         """
-        L, newest_BSC = self.history.code_BSL.shape[2], matches.newest_events(1)[..., 0]
-        last_outcome_BC = values_at(self.outcomes.outcome_BL, newest_BSC[:, 0], 0)
-        familiarity_BC = familiarity_code(matches.count_BSC[:, 0], last_outcome_BC)
-        is_played_BC = newest_BSC[:, 1] >= 0
-        same_BC = is_played_BC & (newest_BSC[:, 1] % L == self.history.length_B[:, None] - 1)
-        last_B1, second_last_B1 = (self.newest_values(self.outcomes.outcome_BL, 2).astype(np.int64) + 1).T[:, :, None]
-        context_BC = 9 * same_BC + 3 * last_B1 + second_last_B1
-        row_B1 = np.arange(len(familiarity_BC))[:, None]
-        weights = []
-        for tally_B2CK in self.tallies:
-            weights.append(tally_B2CK.sum(2)[row_B1, :, familiarity_BC])
-            weights.append(tally_B2CK[row_B1, :, context_BC, familiarity_BC])
-        skips_BCK, listens_BCK = np.moveaxis(np.stack(weights, axis=2), -1, 0)
-        rates = np.log2(1 + skips_BCK + listens_BCK), smoothed_listen_rate(listens_BCK, skips_BCK)
-        return np.stack(rates, axis=3).reshape(*familiarity_BC.shape, -1)
+        sums = self.tally_BHXK2, self.tally_BHXK2.sum(2)
+        sum_BCW2 = _sum_same_context(self.history, self.outcomes, matches, *sums)
+        return encode_sums(sum_BCW2).reshape(*sum_BCW2.shape[:2], -1)
 
 
-def weighted_tally(context_BN: Array, outcome_BN: Array, half_life: float) -> Array:
-    """Return the weights of skipped and listened plays, given newest first [B, 2, CONTEXT_CODES, FAMILIARITY_CODES]."""
-    B, N = context_BN.shape
-    code_BN = (2 * np.arange(B)[:, None] + (outcome_BN > 0)) * (CONTEXT_CODES * FAMILIARITY_CODES) + context_BN
-    weight_BN = (outcome_BN != 0) * 0.5 ** (np.arange(N) / half_life)
-    sums = np.bincount(code_BN.ravel(), weight_BN.ravel(), minlength=B * 2 * CONTEXT_CODES * FAMILIARITY_CODES)
-    return sums.reshape(B, 2, CONTEXT_CODES, FAMILIARITY_CODES)
+@compiled
+def _familiarity_code(times: int, is_listened: bool) -> int:
+    """0 for a track that was never played, else a code of its number of plays and its last outcome."""
+    code = 1 if times else 0
+    for bound in PLAY_COUNT_BOUNDS:
+        code += times >= bound
+    return code + (1 + len(PLAY_COUNT_BOUNDS)) * (times > 0 and is_listened)
 
 
-def familiarity_code(times: Array, last: Array) -> Array:
-    """Return 0 for a track that was never played, else a code of its number of plays and its last outcome."""
-    count_code = sum((times >= bound).astype(np.int64) for bound in PLAY_COUNT_BOUNDS)
-    return np.where(times > 0, 1 + count_code + (1 + len(PLAY_COUNT_BOUNDS)) * (last > 0), 0)
+@compiled
+def _context_code(outcome_L: Array, position: int, is_same_artist: bool) -> int:
+    """Code of the context of a play at a position: whether its artist is that of the play before, and the two outcomes
+    before it.
+    """
+    last = outcome_L[position - 1] if position > 0 else 0
+    second_last = outcome_L[position - 2] if position > 1 else 0
+    return 9 * is_same_artist + 3 * int(last + 1) + int(second_last + 1)
 
 
-def familiarity_before_plays(track_BL: Array, outcome_BL: Array) -> Array:
-    """Return the familiarity code of each play's track before the play [B, L]; plays oldest first."""
-    B, L = track_BL.shape
-    bits = L.bit_length()
-    # Sorted by track, then position; each unknown track counts as a distinct one.
-    track_BL = np.where(track_BL > 0, track_BL.astype(np.int64), -1 - np.arange(L))
-    sorted_BL = np.sort((track_BL << bits) | np.arange(L), axis=1)
-    position_BL, is_repeat_BL = sorted_BL & ((1 << bits) - 1), np.zeros((B, L), dtype=bool)
-    is_repeat_BL[:, 1:] = (sorted_BL[:, 1:] >> bits) == (sorted_BL[:, :-1] >> bits)
-    first_BL = np.maximum.accumulate(np.where(is_repeat_BL, 0, np.arange(L)), axis=1)
-    position_BL += L * np.arange(B)[:, None]
-    last_BL = np.roll(outcome_BL.ravel()[position_BL], 1, axis=1)
-    familiarity_BL = np.zeros((B, L), dtype=np.int64)
-    familiarity_BL.ravel()[position_BL] = familiarity_code(np.arange(L) - first_BL, last_BL)
-    return familiarity_BL
+@compiled
+def _tally_contexts(history: History, outcomes: Outcomes) -> Array:
+    """Weights of plays and listens by half-life, context and familiarity [B, H, CONTEXT_CODES, FAMILIARITY_CODES, 2]."""
+    B = len(outcomes.outcome_BL)
+    tally_BHXK2 = np.zeros((B, len(HALF_LIVES), CONTEXT_CODES, FAMILIARITY_CODES, 2))
+    most = 0
+    for code in history.code_BSL.flat:
+        most = max(most, code)
+    times_V, was_listened_V = np.zeros(most + 1, dtype=np.int64), np.zeros(most + 1, dtype=np.bool_)
+    for b in range(B):
+        outcome_L, (track_L, artist_L) = outcomes.outcome_BL[b], history.code_BSL[b]
+        begin = max(history.length_B[b] - MAX_HISTORY, 0)
+        for position in range(begin, history.length_B[b]):
+            track, outcome = track_L[position], outcome_L[position]
+            is_same = position > 0 and artist_L[position] > 0 and artist_L[position] == artist_L[position - 1]
+            familiarity = 0
+            if track > 0:
+                familiarity = _familiarity_code(times_V[track], was_listened_V[track])
+                times_V[track], was_listened_V[track] = times_V[track] + 1, outcome > 0
+            tally_HK2 = tally_BHXK2[b, :, _context_code(outcome_L, position, is_same)]
+            for h, half_life in enumerate(HALF_LIVES):
+                if outcome != 0:
+                    weight = 0.5 ** ((history.length_B[b] - 1 - position) / half_life)
+                    tally_HK2[h, familiarity, 0] += weight
+                    tally_HK2[h, familiarity, 1] += weight * (outcome > 0)
+        for position in range(begin, history.length_B[b]):
+            times_V[max(track_L[position], 0)] = 0
+    return tally_BHXK2
+
+
+@compiled
+def _sum_same_context(
+    history: History, outcomes: Outcomes, matches: Matches, tally_BHXK2: Array, sum_BHK2: Array
+) -> Array:
+    """By half-life, the weights of plays with the candidate's familiarity, and of those in the same context [B, C, W, 2]."""
+    B, _, C = matches.row_BSC.shape
+    sum_BCW2 = np.empty((B, C, 2 * len(HALF_LIVES), 2))
+    for b in range(B):
+        for c in range(C):
+            begin, end = matches.begin_R1[matches.row_BSC[b, 0, c]], matches.begin_R1[matches.row_BSC[b, 0, c] + 1]
+            artist_end = matches.begin_R1[matches.row_BSC[b, 1, c] + 1]
+            is_played = artist_end > matches.begin_R1[matches.row_BSC[b, 1, c]]
+            is_same = is_played and matches.position_P[artist_end - 1] == history.length_B[b] - 1
+            is_listened = end > begin and outcomes.outcome_BL[b, matches.position_P[end - 1]] > 0
+            familiarity = _familiarity_code(end - begin, is_listened)
+            context = _context_code(outcomes.outcome_BL[b], history.length_B[b], is_same)
+            for h in range(len(HALF_LIVES)):
+                sum_BCW2[b, c, 2 * h] = sum_BHK2[b, h, familiarity]
+                sum_BCW2[b, c, 2 * h + 1] = tally_BHXK2[b, h, context, familiarity]
+    return sum_BCW2

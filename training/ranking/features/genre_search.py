@@ -122,6 +122,6 @@ class GenreTallies:
                 (count_BCK[:, :, None] * is_type_BCGK).sum(3) for count_BCK in (plays_BCK, listens_BCK)
             )
             columns.append(plays_BCG / np.maximum(total_B, 1)[:, None, None])
-            columns.append(smoothed_listen_rate(listens_BCG, plays_BCG - listens_BCG))
+            columns.append(smoothed_listen_rate(listens_BCG, plays_BCG))
         shape = (*items_BC.shape, WINDOWS, 2, GENRE_TYPES)
         return np.stack(columns, axis=2).reshape(shape).swapaxes(3, 4).reshape(*items_BC.shape, -1)

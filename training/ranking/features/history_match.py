@@ -5,18 +5,16 @@ events: the first stage (hard search) of SIM, Pi et al. 2020, "Search-based User
 Sequential Behavior Data", 2006.05639. Differs: matches are aggregated to counts, ages and last outcomes instead of
 attended to.
 
-Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. A request takes
-hundreds of sums over few occurrences, which cost little more than their calls; so sums of several columns are one call.
+Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. Compiled, because a
+request takes hundreds of sums over few occurrences, which cost little more than their calls.
 
 The same code offline and online. Each row is computed from its own candidate alone. Shape letters: B requests,
-C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, W wanted candidates, V
-vocabulary.
+C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, V vocabulary.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +26,6 @@ NEVER_US = 100 * 365 * DAY_US
 MISSING_DISTANCE = 16.0
 LAST_OUTCOMES, LAST_AGES = 3, 2
 RECENT_PLAYS = 50
-SIDES = 2
-"""Track and artist."""
 PLAY_MATCH_FEATURES = 4 + LAST_OUTCOMES + LAST_AGES + 2 + 2 + 4
 EVENT_MATCH_FEATURES = 2
 MATCH_FEATURES = 2 * (PLAY_MATCH_FEATURES + EVENT_MATCH_FEATURES)
@@ -37,9 +33,11 @@ MATCH_FEATURES = 2 * (PLAY_MATCH_FEATURES + EVENT_MATCH_FEATURES)
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class History:
-    """One sequence of a user batch, prepared for matching: codes of tracks and artists, -1 at invalid positions."""
+class History(NamedTuple):
+    """One sequence of a user batch, prepared for matching: codes of tracks and artists, -1 at invalid positions.
+
+    Valid events are the first `length_B` ones, oldest first.
+    """
 
     code_BSL: Array
     ended_at_BL: Array
@@ -51,9 +49,12 @@ class History:
 
         `artist_V1` is the result of `artist_lookup`.
         """
+        code_BSL = np.empty((len(track_BL), 2, track_BL.shape[1]), dtype=np.int32)
         is_known_BL = mask_BL & (track_BL > 1) & (track_BL < len(artist_V1) - 1)
-        known_BL = np.where(is_known_BL, track_BL, -1).astype(np.int32)
-        return cls(np.stack([known_BL, artist_V1.take(known_BL, mode="wrap")], axis=1), ended_at_BL, mask_BL.sum(1))
+        code_BSL[:, 0] = -1
+        code_BSL[:, 0][is_known_BL] = track_BL[is_known_BL]
+        code_BSL[:, 1] = artist_V1[code_BSL[:, 0]]
+        return cls(code_BSL, ended_at_BL, mask_BL.sum(1))
 
     def newest_positions(self, count: int) -> Array:
         """Return the positions of the newest `count` events, or of all, newest first [B, N]; negative beyond the oldest."""
@@ -65,19 +66,13 @@ class History:
         """Track of each event."""
         return self.code_BSL[:, 0]
 
-    @property
-    def artist_BL(self) -> Array:
-        """Artist of each event."""
-        return self.code_BSL[:, 1]
-
 
 def artist_lookup(artist_of_track_V: Array) -> Array:
     """Return the artist of each track, -1 if unknown, with one more -1 at the end for the track -1."""
     return np.append(np.where(artist_of_track_V > 1, artist_of_track_V, -1), -1).astype(np.int32)
 
 
-@dataclass(frozen=True)
-class Outcomes:
+class Outcomes(NamedTuple):
     """Outcome of each play of a history (1 listened, -1 skipped, 0 padding), its played ratio, and whether it belongs
     to the current session of the request.
     """
@@ -87,87 +82,56 @@ class Outcomes:
     in_session_BL: Array
 
 
-@dataclass(frozen=True)
-class Matches:
-    """All occurrences of the tracks and artists of B·C candidates in their user's history, row by row, oldest first.
+class Matches(NamedTuple):
+    """All occurrences of the tracks and artists of B·C candidates in their user's history.
 
-    Equal tracks (or artists) of one request share the row of the first of them: `row_BSC`. `sequence_P` is the index of
-    an occurrence's user and side in [B, S], `event_P` that of its event in [B, L].
+    Row r has the positions `position_P[begin_R1[r] : begin_R1[r + 1]]`, oldest first. Equal tracks (or artists) of one
+    request share the row of the first of them: `row_BSC`. The rows of the others have no occurrences.
     """
 
     row_BSC: Array
-    row_P: Array
-    sequence_P: Array
+    begin_R1: Array
     position_P: Array
-    event_P: Array
-    end_R: Array
-    count_R: Array
 
-    @classmethod
-    def find(cls, history: History, wanted_BSC: Array) -> Matches:
-        """Return the occurrences of each candidate in a history; a candidate below -1 has none."""
-        code_BSL = history.code_BSL
-        row_BSC = np.arange(wanted_BSC.size).reshape(wanted_BSC.shape)
-        count_R = np.zeros(wanted_BSC.size, dtype=np.int64)
-        # A lookup table of candidates, which is never cleared: an entry counts only if its candidate is the event's track (or
-        # artist).
-        place_V = np.empty(max(code_BSL.max(initial=0), wanted_BSC.max(initial=0)) + 1, dtype=np.uint32)
-        _count_occurrences(code_BSL, wanted_BSC, place_V, row_BSC, count_R)
-        end_R = np.cumsum(count_R)
-        row_P, position_P = np.empty((2, end_R[-1] if len(end_R) else 0), dtype=np.int64)
-        _place_occurrences(code_BSL, wanted_BSC, place_V, end_R - count_R, row_P, position_P)
-        sequence_P = row_P // max(wanted_BSC.shape[2], 1)
-        event_P = (sequence_P // SIDES) * code_BSL.shape[2] + position_P
-        return cls(row_BSC, row_P, sequence_P, position_P, event_P, end_R, count_R)
-
-    def sum_occurrences(self, value_PK: Array) -> Array:
-        """Return the sums of the columns over the occurrences of each candidate [B, S, C, K]."""
-        sum_RK = np.zeros((len(self.count_R), value_PK.shape[1]))
-        _add_rows(self.row_P, np.ascontiguousarray(value_PK, dtype=np.float64), sum_RK)
-        return sum_RK[self.row_BSC]
-
-    def newest_events(self, count: int) -> Array:
-        """Return the index in [B, L] of the newest `count` occurrences [B, S, C, K], newest first; -1 if there are fewer."""
-        age_K = np.arange(count)
-        index_RK = np.where(self.count_R[:, None] > age_K, self.end_R[:, None] - 1 - age_K, -1)
-        return np.append(self.event_P, -1)[index_RK][self.row_BSC]
-
-    @property
-    def count_BSC(self) -> Array:
-        """Number of occurrences."""
-        return self.count_R[self.row_BSC]
+    def to_columns(self, feature_RK: Array) -> Array:
+        """Return the columns of the track, then those of the artist [B, C, S·K], from the values of rows."""
+        feature_BCSK: Array = feature_RK[self.row_BSC.swapaxes(1, 2)]
+        return feature_BCSK.reshape(*feature_BCSK.shape[:2], -1)
 
 
 @compiled
-def _count_occurrences(code_BSL: Array, wanted_BSC: Array, place_V: Array, row_BSC: Array, count_R: Array) -> None:
-    """Count the occurrences in each row; equal candidates of a request get the row of the first of them."""
+def find_occurrences(code_BSL: Array, wanted_BSC: Array) -> Matches:
+    """Return the occurrences of each candidate in a history; a candidate below 0 has none."""
     B, S, C = wanted_BSC.shape
+    most = -1
+    for wanted in wanted_BSC.flat:
+        most = max(most, wanted)
+    # A lookup table of candidates, which is never cleared: an entry counts only if its candidate is the event's track (or
+    # artist).
+    place_V = np.empty(most + 1, dtype=np.uint32)
+    row_BSC, begin_R1 = np.empty((B, S, C), dtype=np.int64), np.zeros(B * S * C + 1, dtype=np.int64)
     for b in range(B):
         for s in range(S):
+            first = (b * S + s) * C
             _set_places(wanted_BSC[b, s], place_V)
             for c in range(C):
-                if wanted_BSC[b, s, c] >= 0:
-                    row_BSC[b, s, c] += int(place_V[wanted_BSC[b, s, c]]) - c
+                wanted = wanted_BSC[b, s, c]
+                row_BSC[b, s, c] = first + (c if wanted < 0 else int(place_V[wanted]))
             for code in code_BSL[b, s]:
-                if code >= 0 and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
-                    count_R[(b * S + s) * C + place_V[code]] += 1
-
-
-@compiled
-def _place_occurrences(
-    code_BSL: Array, wanted_BSC: Array, place_V: Array, begin_R: Array, row_P: Array, position_P: Array
-) -> None:
-    """Set row and position of each occurrence; `begin_R` becomes the ends."""
-    B, S, C = wanted_BSC.shape
+                if 0 <= code <= most and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
+                    begin_R1[first + int(place_V[code]) + 1] += 1
+    begin_R1 = np.cumsum(begin_R1)
+    next_R, position_P = begin_R1[:-1].copy(), np.empty(begin_R1[-1], dtype=np.int64)
     for b in range(B):
         for s in range(S):
             _set_places(wanted_BSC[b, s], place_V)
             for position in range(code_BSL.shape[2]):
                 code = code_BSL[b, s, position]
-                if code >= 0 and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
+                if 0 <= code <= most and place_V[code] < C and wanted_BSC[b, s, place_V[code]] == code:
                     row = (b * S + s) * C + int(place_V[code])
-                    row_P[begin_R[row]], position_P[begin_R[row]] = row, position
-                    begin_R[row] += 1
+                    position_P[next_R[row]] = position
+                    next_R[row] += 1
+    return Matches(row_BSC, begin_R1, position_P)
 
 
 @compiled
@@ -178,134 +142,91 @@ def _set_places(wanted_C: Array, place_V: Array) -> None:
 
 
 @compiled
-def _add_rows(row_P: Array, value_PK: Array, sum_RK: Array) -> None:
-    for p in range(len(row_P)):
-        for k in range(value_PK.shape[1]):
-            sum_RK[row_P[p], k] += value_PK[p, k]
-
-
-def values_at(value_BL: Array, event: Array, otherwise: float) -> Array:
-    """Return the values of events, given by their index in [B, L]; `otherwise` where the index is negative."""
-    return np.where(event >= 0, value_BL.ravel()[event], otherwise)
-
-
-@dataclass(frozen=True)
-class PlayMatches(Matches):
-    """Occurrences in a history of plays, with what all searches read of them.
-
-    `ago_P`: number of later plays of the user. `rank_P`: number of later occurrences of the same candidate.
-    """
-
-    outcome_P: Array
-    ago_P: Array
-    rank_P: Array
-
-    @classmethod
-    def find_plays(cls, history: History, outcomes: Outcomes, wanted_BSC: Array) -> PlayMatches:
-        """Return the occurrences of each candidate; a candidate below -1 has none."""
-        found = Matches.find(history, wanted_BSC)
-        ago_P = history.length_B[found.sequence_P // SIDES] - 1 - found.position_P
-        rank_P = found.end_R[found.row_P] - 1 - np.arange(len(found.row_P))
-        return cls(**vars(found), outcome_P=outcomes.outcome_BL.ravel()[found.event_P], ago_P=ago_P, rank_P=rank_P)
-
-    @property
-    def listened_P(self) -> Array:
-        """Whether each occurrence was listened to."""
-        is_listened_P: Array = self.outcome_P > 0
-        return is_listened_P
-
-    def weighted_listen_rates(self, weight_PK: Array) -> tuple[Array, Array]:
-        """Return log2(1 + weight of the occurrences), and the share of listens by weight [B, S, C, K] each."""
-        K = weight_PK.shape[1]
-        both_BSCK = self.sum_occurrences(np.concatenate([weight_PK, weight_PK * self.listened_P[:, None]], axis=1))
-        total_BSCK, listens_BSCK = both_BSCK[..., :K], both_BSCK[..., K:]
-        return np.log2(1 + total_BSCK), smoothed_listen_rate(listens_BSCK, total_BSCK - listens_BSCK)
-
-
-@dataclass(frozen=True)
-class SuccessorEvents:
-    """Events that followed earlier occurrences of the newest track (or artist) of a history.
-
-    Music is often played in an order in which it was played before: an album, a playlist. `is_successor_BSL`: events
-    right after an occurrence of the newest track; `previous_position_BS`: its occurrence before the newest, -1 if there
-    is none.
-    """
-
-    is_successor_BSL: Array
-    previous_position_BS: Array
-
-    @classmethod
-    def from_history(cls, history: History) -> SuccessorEvents:
-        """Return the successors in one sequence."""
-        code_BSL = history.code_BSL
-        newest_B11 = np.maximum(history.length_B - 1, 0)[:, None, None]
-        wanted_BS1 = np.take_along_axis(code_BSL, newest_B11, axis=2)
-        same_BSL = (code_BSL == wanted_BS1) & (wanted_BS1 >= 0)
-        is_successor_BSL = np.zeros_like(same_BSL)
-        is_successor_BSL[..., 1:] = same_BSL[..., :-1]
-        np.put_along_axis(same_BSL, newest_B11, False, axis=2)
-        position_BS = code_BSL.shape[2] - 1 - same_BSL[..., ::-1].argmax(axis=2)
-        return cls(is_successor_BSL, np.where(same_BSL.any(axis=2), position_BS, -1))
-
-
-def log_age(ended_at: Array, request_at: Array) -> Array:
+def log_age(ended_at: int, request_at: int) -> float:
     """Return log2(1 + minutes since a time); a time of 0 (never) counts as 100 years ago."""
-    age = np.where(ended_at > 0, request_at - ended_at, NEVER_US)
-    return np.log2(1 + np.maximum(age, 0) / (60 * SECOND_US))
+    age = request_at - ended_at if ended_at > 0 else NEVER_US
+    return float(np.log2(1 + max(age, 0) / (60 * SECOND_US)))
 
 
-def smoothed_listen_rate(listens: Array, skips: Array) -> Array:
+def smoothed_listen_rate(listens: Any, plays: Any) -> Any:
     """Return the share of listens among plays, shrunk to 0.7 where there are few."""
-    rate: Array = (listens + 0.7) / (listens + skips + 1)
-    return rate
+    return (listens + 0.7) / (plays + 1)
 
 
-def encode_play_matches(history: History, outcomes: Outcomes, matches: PlayMatches, request_at_B: Array) -> Array:
-    """Return the outcomes of tracks and artists in a long history of plays [B, S, C, PLAY_MATCH_FEATURES].
+_rate = compiled(smoothed_listen_rate)
+
+
+def encode_sums(sum_X2: Array) -> Array:
+    """Replace weights of plays and of listens by log2(1 + weight) and the share of listens [..., 2]."""
+    sum_X2[..., 1] = smoothed_listen_rate(sum_X2[..., 1], sum_X2[..., 0])
+    sum_X2[..., 0] = np.log2(1 + sum_X2[..., 0])
+    return sum_X2
+
+
+@compiled
+def encode_plays(history: History, outcomes: Outcomes, matches: Matches, request_at_B: Array) -> Array:
+    """Return the outcomes of tracks and artists in a long history of plays [R, PLAY_MATCH_FEATURES].
 
     Number of plays and share of listens; number among the RECENT_PLAYS newest, and whether it was the newest; outcomes,
     ages and played ratios of its last plays; number of plays and share of listens in this session; and succession to
     the newest play: number, share of listens, the distance in plays between the last earlier occurrence of the newest
     play and its own last play (signed log2; MISSING_DISTANCE if either is missing), and whether it was the last
-    successor.
+    successor. Music is often played in an order in which it was played before: an album, a playlist.
     """
-    L, successors = history.code_BSL.shape[2], SuccessorEvents.from_history(history)
-    previous_BS = successors.previous_position_BS
-    next_BS = np.where(previous_BS >= 0, np.minimum(previous_BS + 1, L - 1), -1)
-    in_session_P = outcomes.in_session_BL.ravel()[matches.event_P]
-    after_P = successors.is_successor_BSL.ravel()[L * matches.sequence_P + matches.position_P]
-    is_kind_KP = np.stack([matches.listened_P, matches.outcome_P < 0])
-    is_new_P, is_next_P = matches.ago_P < RECENT_PLAYS, matches.position_P == next_BS.ravel()[matches.sequence_P]
-    counted_KP = [*is_kind_KP, *(in_session_P & is_kind_KP), *(after_P & is_kind_KP)]
-    sum_BSCK = matches.sum_occurrences(np.stack([*counted_KP, is_new_P, in_session_P, after_P, is_next_P], axis=1))
-    newest_BSCK = matches.newest_events(max(LAST_OUTCOMES, LAST_AGES))
-    last_BSC = np.where(newest_BSCK[..., 0] >= 0, newest_BSCK[..., 0] % L, -1)
-    distance_BSC = last_BSC - previous_BS[..., None]
-    has_no_distance_BSC = (last_BSC < 0) | (previous_BS[..., None] < 0)
-    signed_BSC = np.sign(distance_BSC) * np.log2(1 + np.abs(distance_BSC))
-    rate_BSCK = smoothed_listen_rate(sum_BSCK[..., 0:6:2], sum_BSCK[..., 1:6:2])
-    count_BSCK = np.log2(1 + sum_BSCK[..., 6:9])
-    newest_position_B11 = np.where(history.length_B > 0, history.length_B - 1, -2)[:, None, None]
-    ended_BSCK = values_at(history.ended_at_BL, newest_BSCK[..., :LAST_AGES], 0)
-    columns = [
-        np.log2(1 + matches.count_BSC)[..., None],
-        rate_BSCK[..., :1],
-        count_BSCK[..., :1],
-        (last_BSC == newest_position_B11)[..., None],
-        values_at(outcomes.outcome_BL, newest_BSCK[..., :LAST_OUTCOMES], 0),
-        log_age(ended_BSCK, request_at_B[:, None, None, None]),
-        values_at(outcomes.ratio_BL, newest_BSCK[..., :LAST_AGES], -1),
-        count_BSCK[..., 1:2],
-        rate_BSCK[..., 1:2],
-        count_BSCK[..., 2:],
-        rate_BSCK[..., 2:],
-        np.where(has_no_distance_BSC, MISSING_DISTANCE, signed_BSC)[..., None],
-        sum_BSCK[..., 9:] > 0,
-    ]
-    return np.concatenate(columns, axis=3)
+    B, S, C = matches.row_BSC.shape
+    feature_RK = np.zeros((B * S * C, PLAY_MATCH_FEATURES))
+    # Plays, listens and skips: all of them, those in this session, and successors of the newest play.
+    count_33 = np.zeros((3, 3))
+    previous = -1
+    for row in range(B * S * C):
+        b, s = row // (S * C), row // C % S
+        code_L, newest = history.code_BSL[b, s], history.length_B[b] - 1
+        wanted = code_L[newest] if newest >= 0 else -1
+        if row % C == 0:  # of one request, all rows of a side have the same
+            previous = newest - 1
+            while previous >= 0 and (wanted < 0 or code_L[previous] != wanted):
+                previous -= 1
+        begin, end = matches.begin_R1[row], matches.begin_R1[row + 1]
+        recent, is_next = 0, False
+        count_33[:] = 0
+        for position in matches.position_P[begin:end]:
+            outcome = outcomes.outcome_BL[b, position]
+            is_after = position > 0 and wanted >= 0 and code_L[position - 1] == wanted
+            recent += newest - position < RECENT_PLAYS
+            is_next |= previous >= 0 and position == previous + 1
+            for kind, is_counted in enumerate((True, outcomes.in_session_BL[b, position], is_after)):
+                if is_counted:
+                    count_33[kind, 0] += 1
+                    count_33[kind, 1] += outcome > 0
+                    count_33[kind, 2] += outcome < 0
+        own_K, last = feature_RK[row], matches.position_P[end - 1] if end > begin else -1
+        own_K[0], own_K[2], own_K[3] = np.log2(1 + end - begin), np.log2(1 + recent), 0 <= last == newest
+        for rank in range(LAST_OUTCOMES):
+            if rank < end - begin:
+                own_K[4 + rank] = outcomes.outcome_BL[b, matches.position_P[end - 1 - rank]]
+        for rank in range(LAST_AGES):
+            own_K[7 + rank], own_K[9 + rank] = log_age(0, request_at_B[b]), -1
+            if rank < end - begin:
+                position = matches.position_P[end - 1 - rank]
+                own_K[7 + rank] = log_age(history.ended_at_BL[b, position], request_at_B[b])
+                own_K[9 + rank] = outcomes.ratio_BL[b, position]
+        for kind, place in enumerate((1, 12, 14)):
+            own_K[place] = _rate(count_33[kind, 1], count_33[kind, 1] + count_33[kind, 2])
+        own_K[11], own_K[13] = np.log2(1 + count_33[1, 0]), np.log2(1 + count_33[2, 0])
+        distance = last - previous
+        has_distance = last >= 0 and previous >= 0
+        own_K[15] = np.sign(distance) * np.log2(1 + abs(distance)) if has_distance else MISSING_DISTANCE
+        own_K[16] = is_next
+    return feature_RK
 
 
-def encode_event_matches(history: History, matches: Matches, request_at_B: Array) -> Array:
-    """Return number and age of the occurrences of tracks and artists [B, S, C, EVENT_MATCH_FEATURES]."""
-    ended_BSC = values_at(history.ended_at_BL, matches.newest_events(1)[..., 0], 0)
-    return np.stack([np.log2(1 + matches.count_BSC), log_age(ended_BSC, request_at_B[:, None, None])], axis=3)
+@compiled
+def encode_events(history: History, matches: Matches, request_at_B: Array) -> Array:
+    """Return number and age of the occurrences of tracks and artists [R, EVENT_MATCH_FEATURES]."""
+    B, S, C = matches.row_BSC.shape
+    feature_RK = np.empty((B * S * C, EVENT_MATCH_FEATURES))
+    for row in range(B * S * C):
+        b, begin, end = row // (S * C), matches.begin_R1[row], matches.begin_R1[row + 1]
+        ended_at = history.ended_at_BL[b, matches.position_P[end - 1]] if end > begin else 0
+        feature_RK[row, 0], feature_RK[row, 1] = np.log2(1 + end - begin), log_age(ended_at, request_at_B[b])
+    return feature_RK

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from training.ranking.features.history_match import Array, History, Outcomes, PlayMatches
+from training.ranking.features.history_match import Array, History, Matches, Outcomes
 
 MISSING_DISTANCE = 16.0
 """log2 of the distance in plays if there is none: larger than any history."""
@@ -39,11 +39,5 @@ class HistorySearch(ABC):
         """Return `user_feature_count` columns [B]."""
 
     @abstractmethod
-    def compute_candidate_features(self, matches: PlayMatches) -> Array:
+    def compute_candidate_features(self, matches: Matches) -> Array:
         """Return `candidate_feature_count` features of the candidates [B, C, K]."""
-
-
-def sides_to_columns(value_BSCK: Array) -> Array:
-    """Return the columns of the track, then those of the artist [B, C, S·K]."""
-    B, S, C, K = value_BSCK.shape
-    return value_BSCK.swapaxes(1, 2).reshape(B, C, S * K)

@@ -2,11 +2,11 @@
 
 Time-decayed search: plays and listens of the candidate, weighted by their age.
 
-Shape letters: B requests, C candidates, N newest plays, P occurrences, W half-lives. See `history_search.py`.
+Shape letters: B requests, C candidates, R rows of matches, N newest plays, W half-lives. See `history_search.py`.
 
 Recency search: outcomes of the last plays of the candidate's track and artist, and their share of the newest plays.
 
-Shape letters: B requests, C candidates, S track and artist, P occurrences. See `history_search.py`.
+Shape letters: B requests, C candidates, S track and artist, R rows of matches, W windows. See `history_search.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from training.engine.numba_compile import compiled
 from training.ranking.features.content_similarity import CONTENT_FEATURES
 from training.ranking.features.context_search import ContextFeatures
 from training.ranking.features.genre_search import GENRE_FEATURES
@@ -23,10 +24,13 @@ from training.ranking.features.history_match import (
     EVENT_MATCH_FEATURES,
     MATCH_FEATURES,
     Array,
-    PlayMatches,
+    History,
+    Matches,
+    Outcomes,
+    encode_sums,
     smoothed_listen_rate,
 )
-from training.ranking.features.history_search import MISSING_DISTANCE, HistorySearch, sides_to_columns
+from training.ranking.features.history_search import MISSING_DISTANCE, HistorySearch
 from training.ranking.features.neighbor_search import NeighbourSearch
 from training.ranking.features.user_features import DAY_US, HOUR_US, LONG_WINDOWS
 
@@ -50,49 +54,48 @@ class RecencyFeatures(HistorySearch):
         streak_B = np.where(outcome_BN[:, -1] == outcome_BN[:, 0], MAX_STREAK, streak_B)
         return [outcome_BN[:, 0] * np.log2(1 + streak_B)]
 
-    def compute_candidate_features(self, matches: PlayMatches) -> Array:
+    def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist, these columns.
 
         Share of listens among its last 3 and 10 plays; mean played ratio of its last 5 (-1: never played); number among
         the newest 10, 200 and 500 plays, with the share of listens; how many plays ago it was played, listened to and
         skipped (log2; MISSING_DISTANCE: never); number of plays in a row with the outcome of its last play.
         """
-        rank_P1, ago_P1 = matches.rank_P[:, None], matches.ago_P[:, None]
-        own_count, own_rate = matches.weighted_listen_rates(
-            np.concatenate([rank_P1 < np.array(OWN_WINDOWS), ago_P1 < np.array(RECENT_WINDOWS)], axis=1)
-        )
-        is_last_P, count_BSC1 = matches.rank_P < RATIO_WINDOW, matches.count_BSC[..., None]
-        ratio_P = is_last_P * self.outcomes.ratio_BL.ravel()[matches.event_P]
-        played_BSC1 = matches.sum_occurrences(ratio_P[:, None])
-        newest_BSC, is_listened_P = matches.newest_events(1)[..., 0], matches.listened_P
-        L = self.history.code_BSL.shape[2]
-        ago_BSC = np.where(newest_BSC >= 0, self.history.length_B[:, None, None] - 1 - newest_BSC % L, NEVER_AGO)
-        listened, skipped = (newest_occurrence(matches, is_kind_P) for is_kind_P in (is_listened_P, ~is_listened_P))
-        ago_of = [np.append(matches.ago_P, NEVER_AGO)[index] for index in (listened, skipped)]
+        sum_RW2, other_RK = _sum_newest(self.outcomes, self.history.length_B, matches)
+        both_RW2 = encode_sums(sum_RW2)
+        feature_RK = np.empty((len(sum_RW2), self.candidate_feature_count // 2))
+        feature_RK[:, :2], feature_RK[:, 2] = both_RW2[:, :2, 1], other_RK[:, 0]
+        feature_RK[:, 3:9], feature_RK[:, 9:] = both_RW2[:, 2:].reshape(-1, 6), other_RK[:, 1:]
+        return matches.to_columns(feature_RK)
+
+
+@compiled
+def _sum_newest(outcomes: Outcomes, length_B: Array, matches: Matches) -> tuple[Array, Array]:
+    """Plays and listens in OWN_WINDOWS and RECENT_WINDOWS, and the other columns of each row."""
+    B, S, C = matches.row_BSC.shape
+    own = len(OWN_WINDOWS)
+    sum_RW2, other_RK = np.zeros((B * S * C, own + len(RECENT_WINDOWS), 2)), np.zeros((B * S * C, 5))
+    for row in range(B * S * C):
+        b, end = row // (S * C), matches.begin_R1[row + 1]
+        count, played = end - matches.begin_R1[row], 0.0
+        # Of the newest play, the newest listen and the newest skip: how many plays and how many own plays ago.
+        ago_3, rank_3 = np.full(3, NEVER_AGO), np.full(3, count)
+        for rank in range(count):
+            position = matches.position_P[end - 1 - rank]
+            ago, is_listened = length_B[b] - 1 - position, outcomes.outcome_BL[b, position] > 0
+            for kind in (0, 1 if is_listened else 2):
+                if rank < rank_3[kind]:
+                    ago_3[kind], rank_3[kind] = ago, rank
+            played += outcomes.ratio_BL[b, position] if rank < RATIO_WINDOW else 0.0
+            for w, window in enumerate(OWN_WINDOWS + RECENT_WINDOWS):
+                if (rank if w < own else ago) < window:
+                    sum_RW2[row, w, 0] += 1
+                    sum_RW2[row, w, 1] += is_listened
+        other_RK[row, 0] = played / min(count, RATIO_WINDOW) if count else -1.0
+        other_RK[row, 1:4] = np.log2(1 + ago_3)
         # Without a play of the other outcome, the streak is all plays.
-        streak_of = [
-            np.where(index >= 0, np.append(matches.rank_P, 0)[index], matches.count_BSC)
-            for index in (skipped, listened)
-        ]
-        log_streak, log_other = np.log2(1 + np.stack(streak_of))
-        recent = np.stack([own_count[..., 2:], own_rate[..., 2:]], axis=4).reshape(*count_BSC1.shape[:3], -1)
-        columns = [
-            own_rate[..., :2],
-            np.where(count_BSC1, played_BSC1 / np.clip(count_BSC1, 1, RATIO_WINDOW), -1),
-            recent,
-            np.log2(1 + np.stack([ago_BSC, *ago_of], axis=3)),
-            (log_streak - log_other)[..., None],
-        ]
-        return sides_to_columns(np.concatenate(columns, axis=3))
-
-
-def newest_occurrence(matches: PlayMatches, is_selected_P: Array) -> Array:
-    """Return the index of the newest selected occurrence of each candidate [B, S, C]; -1 without any."""
-    index_R = np.full(len(matches.count_R), -1)
-    selected = np.flatnonzero(is_selected_P)
-    # Occurrences are sorted, oldest first: the newest of a row is written last.
-    index_R[matches.row_P[selected]] = selected
-    return index_R[matches.row_BSC]
+        other_RK[row, 4] = np.log2(1 + rank_3[2]) - np.log2(1 + rank_3[1])
+    return sum_RW2, other_RK
 
 
 PLAY_HALF_LIVES, DAY_HALF_LIVES = (20, 100, 500), (1, 7, 30)
@@ -112,24 +115,38 @@ class TimeDecaySearch(HistorySearch):
         """Return the share of listens among all plays, by half-life."""
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_HISTORY)
         weight_NW = (0.5 ** (np.arange(MAX_HISTORY)[:, None] / np.array(USER_HALF_LIVES))).astype(np.float32)
-        listens_BW, skips_BW = (is_BN.astype(np.float32) @ weight_NW for is_BN in (outcome_BN > 0, outcome_BN < 0))
-        return list(smoothed_listen_rate(listens_BW, skips_BW).T)
+        listens_BW, plays_BW = ((is_BN * np.float32(1)) @ weight_NW for is_BN in (outcome_BN > 0, outcome_BN != 0))
+        return list(smoothed_listen_rate(listens_BW, plays_BW).T)
 
-    def compute_candidate_features(self, matches: PlayMatches) -> Array:
+    def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW
         hours of this time of day.
         """
-        L = self.history.code_BSL.shape[2]
-        age_P = self.request_at_B[matches.event_P // L] - self.history.ended_at_BL.ravel()[matches.event_P]
-        time_P = age_P % DAY_US
-        half_lives = np.array(PLAY_HALF_LIVES), np.array(DAY_HALF_LIVES) * DAY_US
-        exponents = [
-            value_P[:, None] / half_life for value_P, half_life in zip((matches.ago_P, age_P), half_lives, strict=True)
-        ]
-        is_near_P = np.minimum(time_P, DAY_US - time_P) <= HOUR_WINDOW * HOUR_US
-        weight_PK = np.concatenate([0.5 ** np.concatenate(exponents, axis=1), is_near_P[:, None]], axis=1)
-        both = np.stack(matches.weighted_listen_rates(weight_PK), axis=4)
-        return sides_to_columns(both.reshape(*both.shape[:3], -1))
+        sum_RW2 = _sum_decayed(self.history, self.outcomes, matches, self.request_at_B)
+        return matches.to_columns(encode_sums(sum_RW2).reshape(len(sum_RW2), -1))
+
+
+@compiled
+def _sum_decayed(history: History, outcomes: Outcomes, matches: Matches, request_at_B: Array) -> Array:
+    """Weights of the plays and listens of each row [R, W, 2]."""
+    B, S, C = matches.row_BSC.shape
+    log_half, last = np.log(0.5), len(PLAY_HALF_LIVES) + len(DAY_HALF_LIVES)
+    sum_RW2 = np.zeros((B * S * C, last + 1, 2))
+    for row in range(B * S * C):
+        b = row // (S * C)
+        for position in matches.position_P[matches.begin_R1[row] : matches.begin_R1[row + 1]]:
+            age, is_listened = request_at_B[b] - history.ended_at_BL[b, position], outcomes.outcome_BL[b, position] > 0
+            for w in range(last + 1):
+                if w < len(PLAY_HALF_LIVES):
+                    weight = np.exp(log_half * (history.length_B[b] - 1 - position) / PLAY_HALF_LIVES[w])
+                elif w < last:
+                    weight = np.exp(log_half * (age / DAY_US) / DAY_HALF_LIVES[w - len(PLAY_HALF_LIVES)])
+                else:
+                    is_near = min(age % DAY_US, DAY_US - age % DAY_US) <= HOUR_WINDOW * HOUR_US
+                    weight = 1.0 if is_near else 0.0
+                sum_RW2[row, w, 0] += weight
+                sum_RW2[row, w, 1] += weight * is_listened
+    return sum_RW2
 
 
 SEARCHES: dict[str, type[HistorySearch]] = {

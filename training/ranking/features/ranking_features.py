@@ -25,14 +25,13 @@ from training.ranking.features.content_similarity import ContentRows, ContentSim
 from training.ranking.features.genre_search import GenreTallies, TrackGenres
 from training.ranking.features.history_match import (
     History,
-    Matches,
     Outcomes,
-    PlayMatches,
     artist_lookup,
-    encode_event_matches,
-    encode_play_matches,
+    encode_events,
+    encode_plays,
+    find_occurrences,
 )
-from training.ranking.features.history_search import HistorySearch, sides_to_columns
+from training.ranking.features.history_search import HistorySearch
 from training.ranking.features.history_search_registry import count_user_features, select_searches
 from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
@@ -319,15 +318,15 @@ class RankingFeatures:
 
 def _match_features(histories: SearchHistories, items_BC: Array, artist_BC: Array, request_at_B: Array) -> torch.Tensor:
     """Return the features of the candidates' occurrences in the histories [B, C, M]."""
-    codes_BSC = np.stack([items_BC, artist_BC], axis=1)
-    # Unknown tracks match nothing: two of them need not be the same track.
-    wanted_BSC = np.where(codes_BSC > UNKNOWN, codes_BSC, -2).astype(np.int32)
-    matches = PlayMatches.find_plays(histories.plays, histories.outcomes, wanted_BSC)
-    parts = [sides_to_columns(encode_play_matches(histories.plays, histories.outcomes, matches, request_at_B))]
+    wanted_BSC = np.empty((len(items_BC), 2, items_BC.shape[1]), dtype=np.int32)
+    wanted_BSC[:, 0], wanted_BSC[:, 1] = items_BC, artist_BC
+    wanted_BSC[wanted_BSC <= UNKNOWN] = -2  # unknown tracks match nothing: two of them need not be the same track
+    matches = find_occurrences(histories.plays.code_BSL, wanted_BSC)
+    parts = [matches.to_columns(encode_plays(histories.plays, histories.outcomes, matches, request_at_B))]
     for history in (histories.negative_events, histories.unclicked_impressions):
         if history is not None:
-            found = Matches.find(history, wanted_BSC)
-            parts.append(sides_to_columns(encode_event_matches(history, found, request_at_B)))
+            found = find_occurrences(history.code_BSL, wanted_BSC)
+            parts.append(found.to_columns(encode_events(history, found, request_at_B)))
     if histories.genre_tallies is not None:
         parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
     if histories.content_similarity is not None:
