@@ -27,8 +27,6 @@ from training.ranking.features.user_features import HOUR_US
 CONTENT_FILE = "track_content.safetensors"
 PLAYS, SIMILAR_PLAYS = 200, 50
 """Newest plays for the activation, and for the other features."""
-READ_PLAYS = 56
-"""SIMILAR_PLAYS, rounded up to whole vectors of 8 numbers."""
 DECAY = 0.5  # of the activation with the age of a play, the usual value of ACT-R
 KERNEL_WIDTH = 0.1
 """A play of a track with cosine `c` to the candidate counts exp((c - 1) / KERNEL_WIDTH)."""
@@ -67,19 +65,17 @@ class ContentSimilarity:
     def __init__(self, content: ContentRows, history: History, outcomes: Outcomes, request_at_B: Array) -> None:
         self.content = content
         position_BN = history.newest_positions(PLAYS)
-        row_B1, index_BN = np.arange(len(position_BN))[:, None], np.maximum(position_BN, 0)
-        track_BN, outcome_BN, session_BN, ended_at_BN = (
-            values_BL[row_B1, index_BN]
-            for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL, history.ended_at_BL)
-        )
+        newest = np.arange(len(position_BN))[:, None], np.maximum(position_BN, 0)
+        track_BN, ended_at_BN = history.track_BL[newest], history.ended_at_BL[newest]
+        outcome_BN, session_BN = outcomes.outcome_BL[newest], outcomes.in_session_BL[newest]
         self.play_BNW = content.row_VW[np.maximum(track_BN, 0)].astype(np.float32)
         is_known_BN = (position_BN >= 0) & self.play_BNW.any(axis=2)
         age_BN = np.maximum((request_at_B[:, None] - ended_at_BN) / HOUR_US, 1 / 60)
         self.activation_BN = np.where(is_known_BN, age_BN**-DECAY, 0)
-        is_known_BN[:, SIMILAR_PLAYS:] = False
-        is_listened_BN = is_known_BN & (outcome_BN > 0)
-        masks = is_listened_BN, is_known_BN & (outcome_BN < 0), is_listened_BN & session_BN
-        self.masks = tuple(mask_BN[:, :READ_PLAYS] for mask_BN in masks)
+        is_known_BN = is_known_BN[:, :SIMILAR_PLAYS]
+        outcome_BN, session_BN = outcome_BN[:, :SIMILAR_PLAYS], session_BN[:, :SIMILAR_PLAYS]
+        listened_BN = is_known_BN & (outcome_BN > 0)
+        self.masks = listened_BN, is_known_BN & (outcome_BN < 0), listened_BN & session_BN
 
     def compute_candidate_features(self, items_BC: Array) -> Array:
         """Return CONTENT_FEATURES features [B, C, K].
@@ -91,15 +87,15 @@ class ContentSimilarity:
         item_BCW = self.content.row_VW[items_BC].astype(np.float32)
         has_content_BC = item_BCW.any(axis=2)
         cosine_BCN = item_BCW @ self.play_BNW.swapaxes(1, 2)
-        similar_BCN = cosine_BCN[..., :READ_PLAYS]
-        columns: list[Array] = []
-        for mask_BN in self.masks:
-            mask_B1N, count_B1 = mask_BN[:, None], np.maximum(mask_BN.sum(1), 1)[:, None]
-            if mask_BN is not self.masks[-1]:
-                never_B1N = np.where(mask_B1N, np.float32(0), np.float32(-np.inf))
-                largest_BC = (similar_BCN + never_B1N).max(axis=2, initial=-np.inf)
-                columns.append(np.where(np.isfinite(largest_BC), largest_BC, 0))
-            columns.append((similar_BCN * mask_B1N).sum(axis=2) / count_B1)
+        similar_BCN = cosine_BCN[..., :SIMILAR_PLAYS]
+        feature_BCK = np.empty((*items_BC.shape, CONTENT_FEATURES))
+        for place, mask_BN in zip((1, 3, 4), self.masks, strict=True):
+            count_B1 = np.maximum(mask_BN.sum(1), 1)[:, None]
+            feature_BCK[..., place] = (similar_BCN @ mask_BN[..., None].astype(np.float32))[..., 0] / count_B1
+            if place < 4:
+                largest_BC = np.where(mask_BN[:, None], similar_BCN, -np.inf).max(axis=2, initial=-np.inf)
+                feature_BCK[..., place - 1] = np.where(largest_BC > -np.inf, largest_BC, 0)
         kernel_BCN = np.exp((cosine_BCN - 1) / KERNEL_WIDTH)
-        activation_BC = (kernel_BCN * self.activation_BN[:, None]).sum(axis=2) * has_content_BC
-        return np.stack([*columns, np.log2(1 + activation_BC), has_content_BC], axis=2)
+        activation_BC = (kernel_BCN @ self.activation_BN[..., None])[..., 0] * has_content_BC
+        feature_BCK[..., 5], feature_BCK[..., 6] = np.log2(1 + activation_BC), has_content_BC
+        return feature_BCK

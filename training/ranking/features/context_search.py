@@ -43,10 +43,10 @@ class ContextFeatures(HistorySearch):
         super().__init__(history, outcomes, request_at_B)
         self.tally_BHXK2 = _tally_contexts(history, outcomes)
 
-    def compute_user_features(self) -> list[Array]:
+    def compute_user_features(self) -> Array:
         """Return the share of listens by familiarity."""
         sum_BK2 = self.tally_BHXK2[:, -1].sum(1)
-        return list(smoothed_listen_rate(sum_BK2[..., 1], sum_BK2[..., 0]).T)
+        return np.asarray(smoothed_listen_rate(sum_BK2[..., 1], sum_BK2[..., 0]))
 
     def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, by half-life, log2(1 + weight) and share of listens of plays with the candidate's familiarity, and of

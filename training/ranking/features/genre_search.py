@@ -5,7 +5,7 @@ its language (Cantonese pop) or an emotion: a user who likes a style in one lang
 track that names only a language or only a style has that value. Each row is computed from its own candidate alone; the
 same code offline and online.
 
-Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values, G types.
+Shape letters: V vocabulary, B requests, C candidates, N plays that are read, K values of a track, U values, G types, W windows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
+from training.engine.numba_compile import compiled
 from training.ranking.features.history_match import Array, History, Outcomes, smoothed_listen_rate
 
 STYLES, EMOTIONS = range(2)
@@ -82,29 +83,15 @@ class TrackGenres:
 
 
 class GenreTallies:
-    """Plays and listens of each genre value [B, U] in two windows: this session, and the RECENT_PLAYS newest plays."""
+    """Plays and listens of each genre value [B, U, 2] in two windows: this session, and the RECENT_PLAYS newest plays."""
 
     def __init__(self, genres: TrackGenres, history: History, outcomes: Outcomes) -> None:
         self.genres = genres
-        B, U = len(history.length_B), len(genres.genre_type_U)
-        position_BN = history.newest_positions(RECENT_PLAYS)
-        row_B1, index_BN = np.arange(B)[:, None], np.maximum(position_BN, 0)
-        track_BN, outcome_BN, session_BN = (
-            values_BL[row_B1, index_BN] for values_BL in (history.track_BL, outcomes.outcome_BL, outcomes.in_session_BL)
-        )
-        value_BNK = genres.value_VK[np.maximum(track_BN, 0)]
-
-        def tally(is_counted_BN: Array) -> Array:
-            row, position = np.nonzero(is_counted_BN)
-            code_XK = row[:, None] * U + value_BNK[row, position]
-            counts_BU: Array = np.bincount(code_XK.ravel(), minlength=B * U).reshape(B, U)
-            return counts_BU
-
-        is_play_BN = (position_BN >= 0) & (outcome_BN != 0)
-        self.windows = [
-            (is_in_BN.sum(1), tally(is_in_BN), tally(is_in_BN & (outcome_BN > 0)))
-            for is_in_BN in (is_play_BN & session_BN, is_play_BN)
-        ]
+        row_B1, position_BN = np.arange(len(history.length_B))[:, None], history.newest_positions(RECENT_PLAYS)
+        value_BNK = genres.value_VK[np.maximum(history.track_BL[row_B1, position_BN], 0)]
+        outcome_BN = outcomes.outcome_BL[row_B1, position_BN] * (position_BN >= 0)
+        in_session_BN = outcomes.in_session_BL[row_B1, position_BN]
+        self.plays_BW, self.tally_BWU2 = _tally(value_BNK, outcome_BN, in_session_BN, len(genres.genre_type_U))
 
     def compute_candidate_features(self, items_BC: Array) -> Array:
         """Return GENRE_FEATURES features [B, C, K], window by window and type by type.
@@ -112,16 +99,36 @@ class GenreTallies:
         For each: the share of plays that had the candidate's values, and the share of listens among those.
         """
         value_BCK = self.genres.value_VK[items_BC]
-        type_BCK = self.genres.genre_type_U[value_BCK]
-        row_B11 = np.arange(len(items_BC))[:, None, None]
-        is_type_BCGK = type_BCK[:, :, None] == np.arange(GENRE_TYPES)[:, None]
-        columns: list[Array] = []
-        for total_B, plays_BU, listens_BU in self.windows:
-            plays_BCK, listens_BCK = plays_BU[row_B11, value_BCK], listens_BU[row_B11, value_BCK]
-            plays_BCG, listens_BCG = (
-                (count_BCK[:, :, None] * is_type_BCGK).sum(3) for count_BCK in (plays_BCK, listens_BCK)
-            )
-            columns.append(plays_BCG / np.maximum(total_B, 1)[:, None, None])
-            columns.append(smoothed_listen_rate(listens_BCG, plays_BCG))
-        shape = (*items_BC.shape, WINDOWS, 2, GENRE_TYPES)
-        return np.stack(columns, axis=2).reshape(shape).swapaxes(3, 4).reshape(*items_BC.shape, -1)
+        sum_BCWG2 = _sum_values(value_BCK, self.genres.genre_type_U[value_BCK], self.tally_BWU2)
+        sum_BCWG2[..., 1] = smoothed_listen_rate(sum_BCWG2[..., 1], sum_BCWG2[..., 0])
+        sum_BCWG2[..., 0] /= np.maximum(self.plays_BW, 1)[:, None, :, None]
+        return sum_BCWG2.reshape(*items_BC.shape, -1)
+
+
+@compiled
+def _tally(value_BNK: Array, outcome_BN: Array, in_session_BN: Array, values: int) -> tuple[Array, Array]:
+    """Number of plays [B, W], and plays and listens of each value [B, W, U, 2]."""
+    B, N, K = value_BNK.shape
+    plays_BW, tally_BWU2 = np.zeros((B, WINDOWS)), np.zeros((B, WINDOWS, values, 2))
+    for b in range(B):
+        for n in range(N):
+            for window in range(0 if in_session_BN[b, n] else 1, WINDOWS if outcome_BN[b, n] != 0 else 0):
+                plays_BW[b, window] += 1
+                for k in range(K):
+                    tally_BWU2[b, window, value_BNK[b, n, k], 0] += 1
+                    tally_BWU2[b, window, value_BNK[b, n, k], 1] += outcome_BN[b, n] > 0
+    return plays_BW, tally_BWU2
+
+
+@compiled
+def _sum_values(value_BCK: Array, type_BCK: Array, tally_BWU2: Array) -> Array:
+    """Plays and listens of the values of each candidate, by window and type [B, C, W, G, 2]."""
+    B, C, K = value_BCK.shape
+    sum_BCWG2 = np.zeros((B, C, WINDOWS, GENRE_TYPES, 2))
+    for b in range(B):
+        for c in range(C):
+            for k in range(K):
+                if type_BCK[b, c, k] >= 0:
+                    for window in range(WINDOWS):
+                        sum_BCWG2[b, c, window, type_BCK[b, c, k]] += tally_BWU2[b, window, value_BCK[b, c, k]]
+    return sum_BCWG2

@@ -35,8 +35,8 @@ class HistorySearch(ABC):
         return values_BN
 
     @abstractmethod
-    def compute_user_features(self) -> list[Array]:
-        """Return `user_feature_count` columns [B]."""
+    def compute_user_features(self) -> Array:
+        """Return `user_feature_count` features [B, K]."""
 
     @abstractmethod
     def compute_candidate_features(self, matches: Matches) -> Array:

@@ -47,12 +47,13 @@ class RecencyFeatures(HistorySearch):
     user_feature_count: ClassVar[int] = 1
     candidate_feature_count: ClassVar[int] = 2 * (len(OWN_WINDOWS) + 1 + 2 * len(RECENT_WINDOWS) + 3 + 1)
 
-    def compute_user_features(self) -> list[Array]:
+    def compute_user_features(self) -> Array:
         """Return log2(1 + current streak of equal outcomes), at most MAX_STREAK plays, negative for skips."""
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_STREAK + 1)
         streak_B = (outcome_BN != outcome_BN[:, :1]).argmax(axis=1)
         streak_B = np.where(outcome_BN[:, -1] == outcome_BN[:, 0], MAX_STREAK, streak_B)
-        return [outcome_BN[:, 0] * np.log2(1 + streak_B)]
+        streak_B1: Array = (outcome_BN[:, 0] * np.log2(1 + streak_B))[:, None]
+        return streak_B1
 
     def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist, these columns.
@@ -111,12 +112,12 @@ class TimeDecaySearch(HistorySearch):
     user_feature_count: ClassVar[int] = len(USER_HALF_LIVES)
     candidate_feature_count: ClassVar[int] = 2 * 2 * (len(PLAY_HALF_LIVES) + len(DAY_HALF_LIVES) + 1)
 
-    def compute_user_features(self) -> list[Array]:
+    def compute_user_features(self) -> Array:
         """Return the share of listens among all plays, by half-life."""
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_HISTORY)
         weight_NW = (0.5 ** (np.arange(MAX_HISTORY)[:, None] / np.array(USER_HALF_LIVES))).astype(np.float32)
         listens_BW, plays_BW = ((is_BN * np.float32(1)) @ weight_NW for is_BN in (outcome_BN > 0, outcome_BN != 0))
-        return list(smoothed_listen_rate(listens_BW, plays_BW).T)
+        return np.asarray(smoothed_listen_rate(listens_BW, plays_BW))
 
     def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist, log2(1 + count) and share of listens: by half-life, and within HOUR_WINDOW

@@ -29,9 +29,9 @@ class NeighbourSearch(HistorySearch):
     user_feature_count: ClassVar[int] = 0
     candidate_feature_count: ClassVar[int] = 2 * 3 * len(WINDOWS)
 
-    def compute_user_features(self) -> list[Array]:
+    def compute_user_features(self) -> Array:
         """Return no columns."""
-        return []
+        return np.zeros((len(self.request_at_B), 0))
 
     def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist and by window, three columns.

@@ -34,16 +34,22 @@ from training.ranking.features.history_match import (
 from training.ranking.features.history_search import HistorySearch
 from training.ranking.features.history_search_registry import count_user_features, select_searches
 from training.ranking.features.schema_fields import signed_log2
-from training.ranking.features.track_statistics import COUNTS, TrackStatistics, encode_track_statistics
+from training.ranking.features.track_statistics import (
+    CANDIDATE_FEATURES,
+    COUNTS,
+    TrackStatistics,
+    encode_track_statistics,
+)
 from training.ranking.features.user_features import (
+    BEHAVIOURS,
     DAY_US,
     HOUR_US,
     USER_FEATURES,
     BehaviourCodes,
+    Events,
     compute_user_features,
-    gap_bucket,
+    encode_sequence,
     long_history_listen_rates,
-    ratio_bucket,
 )
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from training.ranking.ranker import FeatureConfig
@@ -178,50 +184,42 @@ class RankingFeatures:
         for view in self.views if context_BU is None else self.sequence_views:
             if view not in users.views:
                 raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
-        request_at_B = users.request_at_B
-        batch = users.views[RECENT_EVENTS]
-        mask_BL = _known_before(batch, request_at_B)
-        columns = batch.columns
-        track_BL = np.where(mask_BL, columns["track_id"], 0)
-        _, artist_BL = self.track_artist_codes(track_BL)
-        gap_BL = request_at_B[:, None] - columns["ended_at"]
+        request_at_B, recent = users.request_at_B, users.views[RECENT_EVENTS]
+        mask_BL = _known_before(recent, request_at_B)
+        track_BL, artist_BL, behaviour_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
             histories = self._build_histories(users) if self.hard_search else None
             context_BU = self._user_features(users, mask_BL, histories)
-        plays, feedback = self._event_sequences(users) if self.plays else (None, None)
+        listened_BL = mask_BL & (self.behaviours.outcome(recent.columns["behaviour"]) > 0)
         inputs = UserInputs(
-            event_track_BL=_tensor(track_BL),
-            event_artist_BL=_tensor(np.where(mask_BL, np.maximum(artist_BL, UNKNOWN), 0)),
-            event_behaviour_BL=_tensor(np.where(mask_BL, columns["behaviour"], 0)),
-            event_gap_BL=_tensor(np.where(mask_BL, gap_bucket(gap_BL), 0)),
-            event_ratio_BL=_tensor(np.where(mask_BL, ratio_bucket(columns["played_ratio"]), 0)),
-            mask_BL=torch.from_numpy(mask_BL),
-            listened_BL=torch.from_numpy(mask_BL & np.isin(columns["behaviour"], self.behaviours.listened)),
-            context_BU=torch.from_numpy(context_BU),
-            hour_B=_tensor(request_at_B // HOUR_US % 24),
-            weekday_B=_tensor(request_at_B // DAY_US % 7),
-            scene_B=_tensor(np.array(codes, dtype=np.int64)),
-            plays=plays,
-            explicit_feedback=feedback,
-            unclicked_impressions=self._impression_inputs(users.views[UNCLICKED_IMPRESSIONS], request_at_B)
-            if self.impressions
-            else None,
+            track_BL,
+            artist_BL,
+            behaviour_BL,
+            gap_BL,
+            ratio_BL,
+            torch.from_numpy(mask_BL),
+            torch.from_numpy(listened_BL),
+            torch.from_numpy(context_BU),
+            torch.from_numpy(request_at_B // HOUR_US % 24),
+            torch.from_numpy(request_at_B // DAY_US % 7),
+            torch.from_numpy(np.array(codes, dtype=np.int64)),
+            *self._event_sequences(users, mask_BL),
         )
         return PreparedUsers(inputs, request_at_B, histories)
 
     def _user_features(self, users: UserBatch, mask_BL: Array, histories: SearchHistories | None) -> Array:
         """Return [B, U]: recent events and profile, long windows, further profile fields, further searches."""
-        columns, request_at_B = users.views[RECENT_EVENTS].columns, users.request_at_B
-        parts = [compute_user_features(self.behaviours, columns, mask_BL, request_at_B, users.profile)]
+        recent = users.views[RECENT_EVENTS]
+        parts = [compute_user_features(self.behaviours, recent, mask_BL, users.request_at_B, users.profile)]
         if histories is not None:
             parts.append(long_history_listen_rates(histories.outcomes.outcome_BL, histories.plays.length_B))
         zeros_B = np.zeros(len(users), np.float32)
-        parts += [signed_log2(users.profile.get(name, zeros_B)) for name in self.profile_fields]
-        for search in histories.searches if histories is not None else ():
-            parts += search.compute_user_features()
-        return np.column_stack(parts).astype(np.float32) if len(parts) > 1 else parts[0]
+        parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.profile_fields]
+        if histories is not None:
+            parts += [search.compute_user_features() for search in histories.searches]
+        return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
         """Return codes of tracks and their artists [...]; an index outside the vocabulary counts as unknown."""
@@ -234,57 +232,64 @@ class RankingFeatures:
         items_BC, artist_BC = self.track_artist_codes(items_BC)
         request_at_B = side.request_at_B
         counts_BCS, age_BC = self.statistics.lookup_before(items_BC, request_at_B)
-        own = [*encode_track_statistics(counts_BCS, age_BC), items_BC <= UNKNOWN]
-        own += list(np.moveaxis(signed_log2(counts_BCS[..., len(COUNTS) :]), -1, 0))
-        matches_BCM = torch.zeros((*items_BC.shape, 0))
+        feature_BCF = np.empty((*items_BC.shape, CANDIDATE_FEATURES + counts_BCS.shape[2] - len(COUNTS)), np.float32)
+        encode_track_statistics(counts_BCS, age_BC, feature_BCF)
+        feature_BCF[..., CANDIDATE_FEATURES - 1] = items_BC <= UNKNOWN
+        feature_BCF[..., CANDIDATE_FEATURES:] = signed_log2(counts_BCS[..., len(COUNTS) :])
+        own_BCF, matches_BCM, tree_logits_BCT = torch.from_numpy(feature_BCF), torch.zeros((*items_BC.shape, 0)), None
         if (histories := side.histories) is not None:
             matches_BCM = _match_features(histories, items_BC, artist_BC, request_at_B)
-        own_BCF, tree_logits_BCT = _stack(own), None
         if self.trees is not None:
             dense = side.inputs.context_BU, own_BCF, matches_BCM
             tree_logits_BCT = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
-        return CandidateInputs(_tensor(items_BC), _tensor(artist_BC), own_BCF, matches_BCM, tree_logits_BCT)
+        codes = torch.from_numpy(items_BC), torch.from_numpy(artist_BC)
+        return CandidateInputs(*codes, own_BCF, matches_BCM, tree_logits_BCT)
 
-    def _event_sequences(self, users: UserBatch) -> tuple[EventInputs, EventInputs]:
-        """Return the newest plays, and the recent events that are not plays (explicit feedback)."""
+    def _event_sequences(self, users: UserBatch, mask_BL: Array) -> list[EventInputs | None]:
+        """Return the newest plays, the recent events that are not plays (explicit feedback), and the unclicked impressions,
+        whose played ratio and session are 0; None for what is not read.
+        """
         recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
-        feedback = recent.where(~np.isin(recent.columns["behaviour"], self.behaviours.play_codes))
-        return (
-            self._event_inputs(self._filter_feedback(users.views[PLAYED_HISTORY]).newest(self.plays), request_at_B),
-            self._event_inputs(self._filter_feedback(feedback), request_at_B),
-        )
+        found: list[EventInputs | None] = [None] * 3
+        if self.plays:
+            plays, behaviour_BL = self._filter_feedback(users.views[PLAYED_HISTORY]), recent.columns["behaviour"]
+            known_BL, session_BL = _known_before(plays, request_at_B), session_numbers(plays)
+            found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.plays, session_BL))
+            known_BL = mask_BL & ~self._is_dropped_V[behaviour_BL] & (self.behaviours.outcome(behaviour_BL) == 0)
+            found[1] = EventInputs(*self._event_codes(recent, known_BL, request_at_B))
+        if self.impressions:
+            impressions = users.views[UNCLICKED_IMPRESSIONS]
+            known_BL = _known_before(impressions, request_at_B)
+            found[2] = EventInputs(*self._event_codes(impressions, known_BL, request_at_B, self.impressions))
+        return found
 
-    def _impression_inputs(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
-        """Return the unclicked impressions; their played ratio and session are 0."""
-        batch = batch.newest(self.impressions)
-        mask_BL, track_BL = _known_before(batch, request_at_B), batch.columns["track_id"]
-        _, artist_BL = self.track_artist_codes(track_BL)
-        gap_BL = gap_bucket(request_at_B[:, None] - batch.columns["ended_at"])
-        parts = (track_BL, np.maximum(artist_BL, UNKNOWN), batch.columns["behaviour"], gap_BL, 0, 0)
-        return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
-
-    def _event_inputs(self, batch: SequenceBatch, request_at_B: Array) -> EventInputs:
-        mask_BL = _known_before(batch, request_at_B)
-        columns = batch.columns
-        _, artist_BL = self.track_artist_codes(columns["track_id"])
-        session_BL = session_numbers(batch)
-        parts = (
-            columns["track_id"],
-            np.maximum(artist_BL, UNKNOWN),
-            columns["behaviour"],
-            gap_bucket(request_at_B[:, None] - columns["ended_at"]),
-            ratio_bucket(columns["played_ratio"]),
-            session_BL.max(axis=1, initial=0, keepdims=True) - session_BL + 1,
-        )
-        return EventInputs(*(_tensor(np.where(mask_BL, part, 0)) for part in parts))
+    def _event_codes(
+        self,
+        batch: SequenceBatch,
+        is_kept_BL: Array,
+        request_at_B: Array,
+        length: int | None = None,
+        session_BL: Array | None = None,
+    ) -> tuple[torch.Tensor, ...]:
+        """Return the parts of `EventInputs` of the newest `length` kept events, or of all."""
+        columns, L = batch.columns, is_kept_BL.shape[1]
+        ratio_BL = columns.get("played_ratio", np.zeros((len(is_kept_BL), 0), np.float32))
+        events = Events(columns["track_id"], columns["behaviour"], columns["ended_at"], ratio_BL)
+        session_BL = columns["track_id"][:, :0] if session_BL is None else session_BL
+        width = L if length is None else min(length, L)
+        code_XBL = encode_sequence(events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
+        return torch.from_numpy(code_XBL).unbind()
 
     def _filter_feedback(self, batch: SequenceBatch) -> SequenceBatch:
         """Return the batch, without negative behaviors if the ranker does not read them."""
-        return (
-            batch
-            if self.negative_feedback
-            else batch.where(~np.isin(batch.columns["behaviour"], self.behaviours.negative))
-        )
+        return batch if self.negative_feedback else batch.where(~self._is_dropped_V[batch.columns["behaviour"]])
+
+    @cached_property
+    def _is_dropped_V(self) -> Array:
+        """Whether each behavior is a negative one that the ranker does not read."""
+        is_dropped_V = np.zeros(BEHAVIOURS, dtype=bool)
+        is_dropped_V[list(self.behaviours.negative)] = not self.negative_feedback
+        return is_dropped_V
 
     def _build_histories(self, users: UserBatch) -> SearchHistories:
         batch, request_at_B = self._filter_feedback(users.views[PLAYED_HISTORY]), users.request_at_B
@@ -339,11 +344,3 @@ def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
     # The readers return nothing later; events at or after the request would leak the label, so they are masked again.
     mask_BL: Array = batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])
     return mask_BL
-
-
-def _tensor(values: Array) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.int64))
-
-
-def _stack(columns: list[Array]) -> torch.Tensor:
-    return torch.from_numpy(np.stack([np.asarray(column, np.float32) for column in columns], axis=2))

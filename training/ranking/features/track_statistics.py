@@ -94,14 +94,10 @@ def smoothed_rate(listens_BC: Array, skips_BC: Array, prior: float = 0.7, streng
     return (listens_BC + prior * strength) / (listens_BC + skips_BC + strength)
 
 
-def encode_track_statistics(counts_BCS: Array, age_BC: Array) -> list[Array]:
-    """Return a track's popularity as columns [B, C]; the first columns of `counts_BCS` are those of COUNTS."""
-    plays, listens, full_plays, skips, week, month = np.moveaxis(counts_BCS[..., : len(COUNTS)], -1, 0)
-    return [
-        np.log2(1 + plays),
-        smoothed_rate(listens, skips, strength=5),
-        smoothed_rate(full_plays, plays - full_plays, 0.5, 5),
-        np.log2(1 + week),
-        np.log2(1 + month),
-        np.log2(2 + age_BC),
-    ]
+def encode_track_statistics(counts_BCS: Array, age_BC: Array, feature_BCF: Array) -> None:
+    """Write a track's popularity into the first 6 features; the first columns of `counts_BCS` are those of COUNTS."""
+    plays, listens, full_plays, skips = (counts_BCS[..., column] for column in range(4))
+    feature_BCF[..., 0] = np.log2(1 + plays)
+    feature_BCF[..., 1] = smoothed_rate(listens, skips, strength=5)
+    feature_BCF[..., 2] = smoothed_rate(full_plays, plays - full_plays, 0.5, 5)
+    feature_BCF[..., 3:5], feature_BCF[..., 5] = np.log2(1 + counts_BCS[..., 4:6]), np.log2(2 + age_BC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +17,21 @@ from numpy.typing import NDArray
 from sequences.behaviours import load_behaviours
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
+from training.engine.numba_compile import compiled
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
-GAP_BUCKETS, RATIO_BUCKETS = 28, 12
+BEHAVIOURS, GAP_BUCKETS, RATIO_BUCKETS = 256, 28, 12
 LAGS = 8
 """Newest events whose outcome and played ratio are features of their own."""
 WINDOWS = (3, 5, 10, 20, 50)
 LONG_WINDOWS = (100, 200, 500, 2000)
 """Numbers of newest events over which shares of listens are computed."""
+GAP_PLACES = (0, 1, 2, 5, 10, 20)
+"""Events, counted from the newest, whose age is a feature."""
 PROFILE_VIEW = "user_profile"
 PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
 """Fields of PROFILE_VIEW that `compute_user_features` encodes; for further ones see `schema_fields.py`."""
+PROFILE_FIELDS = tuple(f"{PROFILE_VIEW}__{name}" for name in PROFILE)
 
 Array = NDArray[Any]
 
@@ -46,11 +50,6 @@ class BehaviourCodes:
         negative = tuple(code_of[name] for name in load_behaviours().with_polarity("negative"))
         return cls((code_of["full_play"], code_of["play"]), (code_of["skip"],), negative)
 
-    @property
-    def play_codes(self) -> tuple[int, ...]:
-        """Codes of all plays, listened or skipped."""
-        return self.listened + self.skipped
-
     def outcome(self, behaviour_BL: Array) -> Array:
         """Return 1 for a listen, -1 for a skip, 0 for anything else; float32."""
         outcome_BL: Array = self._outcome_by_code.take(behaviour_BL)
@@ -58,34 +57,63 @@ class BehaviourCodes:
 
     @cached_property
     def _outcome_by_code(self) -> Array:
-        outcome_by_code = np.zeros(256, np.float32)
+        outcome_by_code = np.zeros(BEHAVIOURS, np.float32)
         outcome_by_code[list(self.listened)], outcome_by_code[list(self.skipped)] = 1, -1
         return outcome_by_code
 
 
-def gap_bucket(gap_us: Array) -> Array:
-    """Return the bucket of the time since an event, from 1: one per doubling from 30 s on; the last from 63 years."""
-    octaves = np.log2(1 + np.maximum(gap_us, 0) / (30 * SECOND_US))
-    return np.minimum(octaves.astype(np.int64) + 1, GAP_BUCKETS - 1)
+class Events(NamedTuple):
+    """Columns of events [B, L]; `ratio_BL` has no columns if played ratios are unknown."""
+
+    track_BL: Array
+    behaviour_BL: Array
+    ended_at_BL: Array
+    ratio_BL: Array
 
 
-def ratio_bucket(ratio: Array) -> Array:
-    """Return the bucket of the played ratio, from 1, in tenths."""
-    bucket: Array = np.minimum(np.maximum((ratio * 10).astype(np.int64) + 1, 1), RATIO_BUCKETS - 1)
-    return bucket
+@compiled
+def encode_sequence(
+    events: Events, session_BL: Array, is_kept_BL: Array, request_at_B: Array, artist_V1: Array, width: int
+) -> Array:
+    """Return codes of the newest `width` kept events [6, B, width]: track, artist, behavior, buckets of the time since the
+    event and of the played ratio, and session.
 
+    A bucket of time is one per doubling from 30 s on, from 1; the last from 63 years. Those of the ratio are tenths, from 1.
+    Sessions are numbered from 1, the newest one.
 
-def log_seconds(gap_us: Array) -> Array:
-    """Return log2(1 + seconds), at least 0."""
-    return np.log2(1 + np.maximum(gap_us, 0) / SECOND_US).astype(np.float32)
+    Args:
+        events: Events, oldest first.
+        session_BL: Session of each event, ascending; without columns, the codes are 0.
+        is_kept_BL: Which events are kept.
+        request_at_B: Time of each request, µs UTC.
+        artist_V1: Artist of each track, see `artist_lookup`.
+        width: Number of events.
+    """
+    B, L = is_kept_BL.shape
+    code_XBL = np.zeros((6, B, width), dtype=np.int64)
+    for b in range(B):
+        place = min(width - is_kept_BL[b].sum(), 0)
+        newest = session_BL[b].max() if session_BL.shape[1] and L else 0
+        for position in range(L):
+            if is_kept_BL[b, position]:
+                if place >= 0:
+                    track, gap = events.track_BL[b, position], request_at_B[b] - events.ended_at_BL[b, position]
+                    artist = artist_V1[track] if 0 <= track < len(artist_V1) - 1 else 1
+                    code_XBL[0, b, place], code_XBL[1, b, place] = track, max(artist, 1)
+                    code_XBL[2, b, place] = events.behaviour_BL[b, position]
+                    octave = int(np.log2(1 + max(gap, 0) / (30 * SECOND_US)))
+                    code_XBL[3, b, place] = min(octave + 1, GAP_BUCKETS - 1)
+                    if events.ratio_BL.shape[1]:
+                        tenth = int(events.ratio_BL[b, position] * np.float32(10))
+                        code_XBL[4, b, place] = min(max(tenth + 1, 1), RATIO_BUCKETS - 1)
+                    if session_BL.shape[1]:
+                        code_XBL[5, b, place] = newest - session_BL[b, position] + 1
+                place += 1
+    return code_XBL
 
 
 def compute_user_features(
-    codes: BehaviourCodes,
-    events: Mapping[str, Array],
-    mask_BL: Array,
-    request_at_B: Array,
-    profile: Mapping[str, Array],
+    codes: BehaviourCodes, events: SequenceBatch, mask_BL: Array, request_at_B: Array, profile: Mapping[str, Array]
 ) -> Array:
     """Return user features [B, U], float32: last outcomes singly and in windows, pace, current session, profile totals.
 
@@ -98,56 +126,70 @@ def compute_user_features(
         request_at_B: Time of each request, µs UTC.
         profile: Profile features [B] by `view__field`; a missing one counts as 0.
     """
-    B, L = mask_BL.shape
-    length_B = mask_BL.sum(1)
-    # Newest first and left-aligned: column k holds the event k places before the newest.
-    ago_BL = length_B[:, None] - 1 - np.arange(L)
-    valid_BL = ago_BL >= 0
-    row_B1, at_BL = np.arange(B)[:, None], np.maximum(ago_BL, 0)
-    outcome_BL = np.where(valid_BL, codes.outcome(events["behaviour"][row_B1, at_BL]), np.float32(0))
-    ended_BL = events["ended_at"][row_B1, at_BL]
-    ratio_BL = np.where(valid_BL, events["played_ratio"][row_B1, at_BL], 0)
-    listened_BL, skipped_BL = outcome_BL > 0, outcome_BL < 0
-    gap_BL = np.where(valid_BL, request_at_B[:, None] - ended_BL, 100 * 365 * DAY_US)
-
-    columns = [_column(outcome_BL, k) for k in range(LAGS)] + [_column(ratio_BL, k) for k in range(LAGS)]
-    for window in WINDOWS:
-        listens = listened_BL[:, :window].sum(1)
-        columns.append(listens / np.maximum(listens + skipped_BL[:, :window].sum(1), 1))
-    columns += [log_seconds(_column(gap_BL, k, 100 * 365 * DAY_US)) for k in (0, 1, 2, 5, 10, 20)]
-    session_BL = valid_BL
-    if L:
-        recent = SequenceBatch({name: events[name] for name in ("behaviour", "occurred_at", "ended_at")}, length_B)
-        session_BL = valid_BL & is_in_current_session(recent, length_B, request_at_B)[row_B1, at_BL]
-    plays_B = (session_BL & (outcome_BL != 0)).sum(1)
-    columns += [np.log2(1 + plays_B), (session_BL & listened_BL).sum(1) / np.maximum(plays_B, 1), np.log2(1 + length_B)]
-    total = {name: np.asarray(profile.get(f"{PROFILE_VIEW}__{name}", np.zeros(B)), np.float32) for name in PROFILE}
-    plays_total_B = np.maximum(total["plays_total"], 1)
-    columns += [np.log2(1 + total["plays_total"])]
-    columns += [total[name] / plays_total_B for name in PROFILE[1:]]
-    return np.stack([np.asarray(column, np.float32) for column in columns], axis=1)
+    length_B, columns = mask_BL.sum(1), events.columns
+    in_session_BL = is_in_current_session(events, length_B, request_at_B) if mask_BL.shape[1] else mask_BL
+    outcome_BL, times = codes.outcome(columns["behaviour"]), (columns["ended_at"], request_at_B)
+    feature_BU = np.zeros((len(mask_BL), USER_FEATURES), dtype=np.float32)
+    _encode_recent(outcome_BL, columns["played_ratio"], *times, length_B, in_session_BL, feature_BU)
+    for place, name in enumerate(PROFILE_FIELDS, USER_FEATURES - len(PROFILE)):
+        feature_BU[:, place] = profile.get(name, 0)
+    total_B = feature_BU[:, -len(PROFILE)]
+    feature_BU[:, -len(PROFILE) + 1 :] /= np.maximum(total_B, 1)[:, None]
+    total_B[:] = np.log2(1 + total_B)
+    return feature_BU
 
 
+@compiled
+def _encode_recent(
+    outcome_BL: Array,
+    ratio_BL: Array,
+    ended_at_BL: Array,
+    request_at_B: Array,
+    length_B: Array,
+    in_session_BL: Array,
+    feature_BU: Array,
+) -> None:
+    """Write the features of the events."""
+    for b in range(len(feature_BU)):
+        own_U, pace = feature_BU[b], 2 * LAGS + len(WINDOWS)
+        own_U[pace : pace + len(GAP_PLACES)] = np.log2(1 + 100 * 365 * DAY_US / SECOND_US)
+        plays = listens = session_plays = session_listens = 0
+        for ago in range(length_B[b]):
+            position = length_B[b] - 1 - ago
+            is_play, is_listened = outcome_BL[b, position] != 0, outcome_BL[b, position] > 0
+            plays, listens = plays + is_play, listens + is_listened
+            if in_session_BL[b, position]:
+                session_plays, session_listens = session_plays + is_play, session_listens + is_listened
+            if ago < LAGS:
+                own_U[ago], own_U[LAGS + ago] = outcome_BL[b, position], ratio_BL[b, position]
+            for w, window in enumerate(WINDOWS):
+                if ago < window:
+                    own_U[2 * LAGS + w] = listens / max(plays, 1)
+            for place, one in enumerate(GAP_PLACES):
+                if ago == one:
+                    gap = max(request_at_B[b] - ended_at_BL[b, position], 0)
+                    own_U[pace + place] = np.log2(1 + gap / SECOND_US)
+        pace += len(GAP_PLACES)
+        own_U[pace], own_U[pace + 1] = np.log2(1 + session_plays), session_listens / max(session_plays, 1)
+        own_U[pace + 2] = np.log2(1 + length_B[b])
+
+
+@compiled
 def long_history_listen_rates(outcome_BL: Array, length_B: Array) -> Array:
     """Return shares of listens among the last LONG_WINDOWS plays of a long history [B, W], float32; 0 without plays.
 
     `outcome_BL` is 1 for a listen, -1 for a skip, oldest first and right-padded with 0.
     """
-    B, L = outcome_BL.shape
-    # One running sum holds both counts: plays in units of 1, listens in units of `unit`, which exceeds any number of plays.
-    unit = 1 << L.bit_length()
-    sums_BL1 = np.zeros((B, L + 1), dtype=np.int64)
-    np.cumsum((outcome_BL != 0) + unit * (outcome_BL > 0), axis=1, out=sums_BL1[:, 1:])
-    row_B, shares = np.arange(B), []
-    for window in LONG_WINDOWS:
-        both_B = sums_BL1[row_B, length_B] - sums_BL1[row_B, np.maximum(length_B - window, 0)]
-        listens_B, plays_B = np.divmod(both_B, unit)
-        shares.append(listens_B / np.maximum(plays_B, 1))
-    return np.stack(shares, axis=1).astype(np.float32)
+    share_BW = np.zeros((len(length_B), len(LONG_WINDOWS)), dtype=np.float32)
+    for b in range(len(length_B)):
+        plays = listens = 0
+        for ago in range(min(length_B[b], LONG_WINDOWS[-1])):
+            outcome = outcome_BL[b, length_B[b] - 1 - ago]
+            plays, listens = plays + (outcome != 0), listens + (outcome > 0)
+            for w, window in enumerate(LONG_WINDOWS):
+                if ago < window:
+                    share_BW[b, w] = listens / max(plays, 1)
+    return share_BW
 
 
-USER_FEATURES = 2 * LAGS + len(WINDOWS) + 6 + 3 + len(PROFILE)
-
-
-def _column(values_BL: Array, k: int, otherwise: float = 0) -> Array:
-    return values_BL[:, k] if k < values_BL.shape[1] else np.full(len(values_BL), otherwise, values_BL.dtype)
+USER_FEATURES = 2 * LAGS + len(WINDOWS) + len(GAP_PLACES) + 3 + len(PROFILE)

@@ -80,9 +80,7 @@ def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     users.views[UNCLICKED_IMPRESSIONS] = sequence([[*left, (8, LEFT_ALONE, NOW)]], 8)
     side = features.prepare_users(users)
     assert side.inputs.unclicked_impressions is not None
-    assert side.inputs.unclicked_impressions.track_BL.tolist() == [
-        [7, 0]
-    ]  # the second of the newest two is not known yet
+    assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]  # 8 is not known yet
     users.views[UNCLICKED_IMPRESSIONS] = sequence([left], 8)
     side = features.prepare_users(users)
     assert side.inputs.unclicked_impressions is not None
