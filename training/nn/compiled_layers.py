@@ -217,70 +217,35 @@ def route(
     Returns:
         Interest vectors [K, D] and their shares of the listens [K, L].
     """
-    S, K, L = logit_SKL.shape
-    for s in range(S):
-        for k in range(K):
-            row_L = logit_SKL[s, k]
+    most, best_LK, vector_KD = -np.inf, logit_SKL[0].T.copy(), listen_LD[:0]
+    for logit_KL in logit_SKL:
+        for k in range(len(logit_KL)):
+            row_L = logit_KL[k]
             row_L -= np.float32(row_L.mean())
             row_L /= np.float32(max(np.sqrt(np.square(row_L).mean()), 1e-6))
-    transposed_DL = np.ascontiguousarray(listen_LD.T)
-    agreement_SKL = _agreement(logit_SKL, listen_LD, transposed_DL, weight_L)
-    for _ in range(iterations - 1):
-        logit_SKL += np.float32(sharpness) * agreement_SKL
-        agreement_SKL = _agreement(logit_SKL, listen_LD, transposed_DL, weight_L)
-    best, most = 0, -np.inf
-    for s in range(S):
-        total = 0.0
-        for place in range(L):
-            total += agreement_SKL[s, :, place].max() * weight_L[place]
-        if total > most:
-            best, most = s, total
-    best_1KL = logit_SKL[best : best + 1]
-    vector_KD = _weighted_sums(best_1KL, listen_LD, weight_L)
-    return vector_KD, _interest_shares(best_1KL + np.float32(sharpness) * agreement_SKL[best : best + 1])[0]
+        logit_LK, found_KD, agreement = logit_KL.T.copy(), listen_LD[:0], 0.0
+        for _ in range(iterations):
+            found_KD, agreement = _weighted_sums(logit_LK, listen_LD, weight_L), 0.0
+            agreement_LK = np.dot(listen_LD, found_KD.T.copy())
+            logit_LK += np.float32(sharpness) * agreement_LK
+            for place in range(len(weight_L)):
+                agreement += agreement_LK[place].max() * weight_L[place]
+        if agreement > most:
+            most, best_LK, vector_KD = agreement, logit_LK, found_KD
+    softmax(best_LK)
+    return vector_KD, best_LK.T.copy()
 
 
 @compiled
-def _agreement(logit_SKL: Floats, listen_LD: Floats, transposed_DL: Floats, weight_L: Floats) -> Floats:
-    agreement_RL: Floats = np.dot(_weighted_sums(logit_SKL, listen_LD, weight_L), transposed_DL)
-    return agreement_RL.reshape(logit_SKL.shape)
-
-
-@compiled
-def _weighted_sums(logit_SKL: Floats, listen_LD: Floats, weight_L: Floats) -> Floats:
-    """Squashed sums of the listens by their shares and weights [S · K, D]; see `_squash`."""
-    share_SKL = _interest_shares(logit_SKL)
-    S, K, L = share_SKL.shape
-    for s in range(S):
-        for k in range(K):
-            for place in range(L):
-                share_SKL[s, k, place] *= weight_L[place]
-    sum_RD: Floats = np.dot(share_SKL.reshape(S * K, L), listen_LD)
-    for r in range(S * K):
-        square = np.float32(np.square(sum_RD[r]).sum())
-        sum_RD[r] *= np.sqrt(max(square, np.float32(1e-12))) / (np.float32(1) + square)
-    return sum_RD
-
-
-@compiled_reordering
-def _interest_shares(logit_SKL: Floats) -> Floats:
-    """Softmax over the interests."""
-    S, K, L = logit_SKL.shape
-    share_SKL = np.empty((S, K, L), dtype=np.float32)
-    largest_L, total_L = np.empty(L, dtype=np.float32), np.empty(L, dtype=np.float32)
-    for s in range(S):
-        largest_L[:], total_L[:] = logit_SKL[s, 0], 0
-        for k in range(1, K):
-            for place in range(L):
-                largest_L[place] = max(largest_L[place], logit_SKL[s, k, place])
-        for k in range(K):
-            for place in range(L):
-                share_SKL[s, k, place] = exponential(logit_SKL[s, k, place] - largest_L[place])
-                total_L[place] += share_SKL[s, k, place]
-        for k in range(K):
-            for place in range(L):
-                share_SKL[s, k, place] /= total_L[place]
-    return share_SKL
+def _weighted_sums(logit_LK: Floats, listen_LD: Floats, weight_L: Floats) -> Floats:
+    """Squashed sums [K, D] of the listens by their shares and weights; see `_squash`."""
+    share_LK = logit_LK.copy()
+    softmax(share_LK)
+    sum_KD: Floats = np.dot(np.ascontiguousarray(share_LK.T) * weight_L, listen_LD)
+    for k in range(len(sum_KD)):
+        square = np.float32(np.square(sum_KD[k]).sum())
+        sum_KD[k] *= np.sqrt(max(square, np.float32(1e-12))) / (np.float32(1) + square)
+    return sum_KD
 
 
 @compiled

@@ -6,30 +6,23 @@ hour, until an album is complete. The walk adds up all of a user's past and cann
 All features are known at the request: from its history view, from the tracks that the user had played before, and from
 statistics of the `train` part, of which first listens after the request are unknown.
 
-Legend: N plays of one user, C candidates, A distinct artists among the candidates, D distinct tracks that the user has
-played, L listens, V vocabulary, F features.
+Compiled, because NumPy needs four hundred calls and a dozen passes over the edges.
 
-Sums over the co-occurrence edges of a request's candidates and of the user's newest tracks.
-
-Compiled, because NumPy needs a dozen passes over the edges.
-
-Legend: C candidates, S source tracks, D distinct tracks of the user, K weights or values of a track, V vocabulary, N nodes, M edges.
+Legend: N plays of one user, C candidates, A artists, D distinct tracks that the user has played, L listens, V vocabulary, M edges,
+K numbers of newest tracks, F features.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.unique_keys import unique_inverse
 from training.engine.numba_compile import compiled
 from training.recall.knowledge_graph.config import HEARD_NEAR
-from training.recall.knowledge_graph.segment_sum import NO_CODE, Edges
-from training.recall.knowledge_graph.walk import WalkGraph
+from training.recall.knowledge_graph.walk import NO_CODE, Edges, WalkGraph
 
 Array = NDArray[Any]
 
@@ -43,6 +36,9 @@ NEIGHBOR_DECAY = 0.5
 MIN_AGE_S = 60.0
 SCORE_FLOOR, NEARNESS_FLOOR = 1e-9, 1e-6
 MAX_AGE_S = 1e9
+PLAYS, LISTENS, KNOWN, FIRST, LAST, ACTIVATIONS, SHARES, COLUMNS = 0, 1, 2, 3, 4, 5, 7, 11
+"""Columns of the sums of an artist: first and last are positions of plays, ACTIVATIONS by DECAYS, SHARES of RECENT_PLAYS and
+RECENT_DISCOVERIES."""
 NO_LISTEN = np.iinfo(np.int64).max
 """Time of the first listen of a track without listens."""
 
@@ -87,8 +83,7 @@ REQUEST_FEATURES = (
 FEATURE_NAMES = (*CANDIDATE_FEATURES, *REQUEST_FEATURES)
 
 
-@dataclass(frozen=True)
-class RequestHistory:
+class RequestHistory(NamedTuple):
     """What one request knows about its user."""
 
     track_N: Array  # item of each play, oldest first
@@ -96,6 +91,17 @@ class RequestHistory:
     is_listened_N: Array
     known_items: Array  # items that the user had played before the request, with repetitions
     request_at: int  # µs UTC
+
+
+class Tracks(NamedTuple):
+    """Statistics of tracks and artists in `train`; first listens in µs UTC, or NO_LISTEN."""
+
+    artist_V: Array
+    listeners_V: Array
+    first_listen_at_V: Array
+    listeners_A: Array
+    tracks_A: Array  # number of tracks with a listener
+    first_listen_at_A: Array
 
 
 class CandidateFeatures:
@@ -111,15 +117,19 @@ class CandidateFeatures:
     def __init__(
         self, walk_graph: WalkGraph, artist_of_track_V: Array, listeners_V: Array, first_listen_at_V: Array
     ) -> None:
-        self._artist_of_track_V, self._listeners_V = artist_of_track_V, listeners_V
-        self._first_listen_at_V = first_listen_at_V
-        self._nodes = walk_graph.segment_sum
-        self._cooccurrence = CooccurrenceSums(walk_graph, artist_of_track_V)
         artists = int(artist_of_track_V.max(initial=0)) + 1
-        self._artist_listeners_A = np.bincount(artist_of_track_V, listeners_V, artists)
-        self._artist_tracks_A = np.bincount(artist_of_track_V, listeners_V > 0, artists)
-        self._first_listen_at_A = np.full(artists, NO_LISTEN)
-        np.minimum.at(self._first_listen_at_A, artist_of_track_V, first_listen_at_V)
+        first_listen_at_A = np.full(artists, NO_LISTEN)
+        np.minimum.at(first_listen_at_A, artist_of_track_V, first_listen_at_V)
+        listeners_A = np.bincount(artist_of_track_V, listeners_V, artists)
+        tracks_A = np.bincount(artist_of_track_V, listeners_V > 0, artists)
+        of_tracks = artist_of_track_V, listeners_V.astype(np.float64), first_listen_at_V
+        self._tracks = Tracks(*of_tracks, listeners_A, tracks_A, first_listen_at_A)
+        relations = walk_graph.graph.relations
+        code = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else NO_CODE
+        is_near_M = walk_graph.relation_code_M == code
+        kept_M1 = np.concatenate([[0], np.cumsum(is_near_M)])
+        target_M, weight_M = walk_graph.target_M[is_near_M], walk_graph.weight_M[is_near_M]
+        self._edges = Edges(kept_M1[walk_graph.offset_N1], target_M, weight_M, walk_graph.relation_code_M[is_near_M])
 
     def compute(self, history: RequestHistory, item_C: Array, score_C: Array) -> Array:
         """Features [C, F] of candidates, float32, in the order of FEATURE_NAMES.
@@ -129,219 +139,173 @@ class CandidateFeatures:
             item_C: Distinct candidates, best first.
             score_C: Their activations, descending and positive.
         """
-        C = len(item_C)
-        feature_CF = np.zeros((C, len(FEATURE_NAMES)), dtype=np.float32)
-        if not C:
-            return feature_CF
-        artist_A, place_C = unique_inverse(self._artist_of_track_V[item_C])
-        is_known_N = (history.track_N >= FIRST_CODE) & (history.track_N < len(self._artist_of_track_V))
-        track_N, listened_N = history.track_N[is_known_N], history.is_listened_N[is_known_N]
-        age_N = np.maximum((history.request_at - history.ended_at_N[is_known_N]) / 1e6, MIN_AGE_S)
-        is_first_N = self._is_first(track_N)
-        log_score_C = np.log(np.maximum(score_C, SCORE_FLOOR))
-        candidates_A = np.bincount(place_C)
-        known = np.concatenate([history.known_items, track_N])
-        known = known[(known >= FIRST_CODE) & (known < len(self._artist_of_track_V))]
-        known = known[self._nodes.last_occurrence_mask(known)]
-        listeners_C = self._listeners_V[item_C]
-        columns = [
-            log_score_C,
-            log_score_C - log_score_C[0],
-            np.log1p(np.arange(C)),
-            np.log1p(_rank_within(place_C, np.arange(C))),
-            np.log1p(candidates_A)[place_C],
-            *(
-                column_A[place_C]
-                for column_A in self._artist_columns(artist_A, track_N, listened_N, age_N, is_first_N, known)
-            ),
-            *self._nearness(item_C, track_N[listened_N], NEIGHBOR_SOURCES),
-            *self._nearness(item_C, track_N[is_first_N & listened_N], RECENT_DISCOVERY_SOURCES),
-            *self._neighbor_columns(item_C, known, track_N[listened_N], age_N[listened_N]),
-            np.log1p(listeners_C),
-            np.log1p(self._artist_listeners_A[artist_A])[place_C],
-            np.log1p(_rank_within(place_C, np.lexsort((item_C, -listeners_C)))),
-            _log_age(history.request_at, self._first_listen_at_V[item_C]),
-            _log_age(history.request_at, self._first_listen_at_A[artist_A])[place_C],
-        ]
-        request = (
-            is_first_N[-50:].mean() if len(is_first_N) else 0.0,
-            is_first_N[-500:].mean() if len(is_first_N) else 0.0,
-            len(np.unique(self._artist_of_track_V[track_N[-10:]])),
-            np.log1p(len(track_N)),
-            np.log(age_N[-1]) if len(age_N) else np.log(MAX_AGE_S),
-            np.log1p(C),
-        )
-        feature_CF[:, : len(columns)] = np.stack(columns, axis=1)
-        feature_CF[:, len(columns) :] = request
+        feature_CF = np.zeros((len(item_C), len(FEATURE_NAMES)), dtype=np.float32)
+        if len(item_C):
+            _fill_features(history, self._tracks, self._edges, item_C, score_C, feature_CF)
         return feature_CF
 
-    def _artist_columns(
-        self,
-        artist_A: Array,
-        track_N: Array,
-        listened_N: Array,
-        age_N: Array,
-        is_first_N: Array,
-        known: Array,
-    ) -> list[Array]:
-        """Columns [A] about what the user did with each artist."""
-        A, N = len(artist_A), len(track_N)
-        played_N, artist_N = self._nodes.find(artist_A, self._artist_of_track_V[track_N])
-        discoveries = np.flatnonzero(is_first_N)
 
-        def share(plays: Array) -> Array:
-            is_recent_N = np.zeros(N, dtype=bool)
-            is_recent_N[plays] = True
-            return np.bincount(artist_N[is_recent_N[played_N]], minlength=A) / max(len(plays), 1)
-
-        listened = listened_N[played_N]
-        count_A, listens_A = np.bincount(artist_N, minlength=A), np.bincount(artist_N[listened], minlength=A)
-        last_A, first_A = np.full(A, -1), np.full(A, -1)
-        last_A[artist_N] = played_N
-        first_A[artist_N[::-1]] = played_N[::-1]
-        age_A1 = np.append(age_N, MAX_AGE_S)  # position -1: never played
-        known_A = np.bincount(self._nodes.find(artist_A, self._artist_of_track_V[known])[1], minlength=A)
-        return [
-            *(share(np.arange(max(N - count, 0), N)) for count in RECENT_PLAYS),
-            *(share(discoveries[-count:]) for count in RECENT_DISCOVERIES),
-            np.log1p(listens_A),
-            *(np.log(np.bincount(artist_N, age_N[played_N] ** -decay, A) + SCORE_FLOOR) for decay in DECAYS),
-            np.log(age_A1[last_A]),
-            np.log(age_A1[first_A]),
-            np.log1p(np.where(last_A >= 0, N - last_A, N + 1)),
-            (count_A - listens_A) / np.maximum(count_A, 1),
-            np.log1p(known_A),
-            np.log1p(np.maximum(self._artist_tracks_A[artist_A] - known_A, 0)),
-        ]
-
-    def _nearness(self, item_C: Array, track_L: Array, counts: tuple[int, ...]) -> list[Array]:
-        """Sums of the co-occurrence edges [C] from the newest distinct tracks of `track_L`, newer ones weigh more; for
-        several numbers of tracks, ascending.
-        """
-        newest = track_L[::-1][: 5 * counts[-1]]
-        source_S = newest[self._is_first(newest)][: counts[-1]]
-        place_S = np.arange(len(source_S))
-        weights = [np.where(place_S < count, 1 / (1 + 2 / count * place_S), 0.0) for count in counts]
-        near_CK = self._cooccurrence.from_sources(item_C, source_S, np.stack(weights, axis=1))
-        return list(np.log(near_CK + NEARNESS_FLOOR).T)
-
-    def _neighbor_columns(self, item_C: Array, known_D: Array, track_L: Array, age_L: Array) -> list[Array]:
-        """Columns [C] about the tracks that users play near each candidate, mostly those of its album.
-
-        The shares of them that this user has played, listened to in the view, and listened to among the newest listens; their
-        activation; the share of them that is by the candidate's artist; their number.
-        """
-        place_L = self._nodes.positions_of(known_D, track_L)
-        value_DK = np.zeros((len(known_D), 4))
-        value_DK[:, 0] = 1.0
-        value_DK[place_L, 1] = 1.0
-        value_DK[place_L[-RECENT_PLAYS[1] :], 2] = 1.0
-        value_DK[:, 3] = np.bincount(place_L, age_L**-NEIGHBOR_DECAY, len(known_D))
-        sums = self._cooccurrence.of_neighbors(item_C, known_D, value_DK)
-        total_C = np.maximum(sums.weight_C, SCORE_FLOOR)
-        known_C, listened_C, recent_C, activation_C = (sums.value_CK / total_C[:, None]).T
-        return [
-            known_C,
-            listened_C,
-            recent_C,
-            np.log(activation_C + NEARNESS_FLOOR),
-            sums.weight_of_artist_C / total_C,
-            np.log1p(sums.count_C),
-        ]
-
-    def _is_first(self, track_N: Array) -> Array:
-        """Whether each play is the first one of its track."""
-        is_first_N: Array = self._nodes.last_occurrence_mask(track_N[::-1])[::-1]
-        return is_first_N
-
-
-def _log_age(now_us: int, at: Array) -> Array:
-    """Logarithm of the age in seconds; MAX_AGE_S for times that are not before `now_us`."""
-    is_past = at < now_us
-    age = np.where(is_past, np.maximum((now_us - np.minimum(at, now_us)) / 1e6, MIN_AGE_S), MAX_AGE_S)
-    log_age: Array = np.log(age)
-    return log_age
-
-
-def _rank_within(group_C: Array, order_C: Array) -> Array:
-    """Rank (from 0) of each element within its group, in the order of the permutation `order_C`."""
-    grouped = order_C[np.argsort(group_C[order_C], kind="stable")]
-    group = group_C[grouped]
-    rank_C = np.empty(len(group_C), dtype=np.int64)
-    rank_C[grouped] = np.arange(len(group)) - np.searchsorted(group, group)
-    return rank_C
-
-
-@dataclass(frozen=True)
-class NeighborSums:
-    """Sums over the co-occurrence edges out of each candidate."""
-
-    value_CK: Array  # of weight times value of the neighbor
-    weight_C: Array
-    weight_of_artist_C: Array  # of the edges to tracks of the candidate's artist
-    count_C: Array  # number of the edges
-
-
-class CooccurrenceSums:
-    """Sums over co-occurrence edges.
-
-    Args:
-        walk_graph: Graph with the edges.
-        artist_of_track_V: Artist code of each track.
-    """
-
-    def __init__(self, walk_graph: WalkGraph, artist_of_track_V: Array) -> None:
-        self._nodes, self._artist_of_track_V = walk_graph.segment_sum, artist_of_track_V
-        relations = walk_graph.graph.relations
-        code = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else NO_CODE
-        is_near_M = walk_graph.relation_code_M == code
-        kept_M1 = np.concatenate([[0], np.cumsum(is_near_M)])
-        self._edges = Edges(
-            kept_M1[walk_graph.offset_N1], walk_graph.target_M[is_near_M], walk_graph.weight_M[is_near_M]
+@compiled
+def _fill_features(
+    history: RequestHistory, tracks: Tracks, edges: Edges, item_C: Array, score_C: Array, feature_CF: Array
+) -> None:
+    """Write the features of at least one candidate."""
+    V, C, now_us = len(tracks.artist_V), len(item_C), history.request_at
+    kept = np.flatnonzero((history.track_N >= FIRST_CODE) & (history.track_N < V))
+    track_N, listened_N = history.track_N[kept], history.is_listened_N[kept]
+    age_N, N = np.maximum((now_us - history.ended_at_N[kept]) / 1e6, MIN_AGE_S), len(kept)
+    artist_of_C, rank_C3, number_A = _rank_within_artists(tracks, item_C)
+    number_V, value_D3, sum_AX, is_first_N = _sum_plays(history, tracks, track_N, listened_N, age_N, number_A)
+    near_CK = np.zeros((C, len(NEIGHBOR_SOURCES) + len(RECENT_DISCOVERY_SOURCES)))
+    candidate_V = np.full(V, -1, np.int32)
+    candidate_V[item_C] = np.arange(C)
+    sources = len(NEIGHBOR_SOURCES)
+    _add_nearness(track_N[listened_N][::-1], NEIGHBOR_SOURCES, candidate_V, edges, near_CK[:, :sources])
+    discovered = np.flatnonzero(is_first_N & listened_N)[::-1]
+    _add_nearness(track_N[discovered], RECENT_DISCOVERY_SOURCES, candidate_V, edges, near_CK[:, sources:])
+    request = (
+        is_first_N[-50:].mean() if N else 0.0,
+        is_first_N[-500:].mean() if N else 0.0,
+        float(len(np.unique(tracks.artist_V[track_N[-10:]]))),
+        np.log1p(N),
+        np.log(age_N[-1] if N else MAX_AGE_S),
+        np.log1p(C),
+    )
+    best = np.log(max(score_C[0], SCORE_FLOOR))
+    for c in range(C):
+        item, artist, sum_X = item_C[c], tracks.artist_V[item_C[c]], sum_AX[artist_of_C[c]]
+        log_score, first_age, last_age = np.log(max(score_C[c], SCORE_FLOOR)), MAX_AGE_S, MAX_AGE_S
+        if sum_X[LAST] >= 0:
+            first_age, last_age = age_N[int(sum_X[FIRST])], age_N[int(sum_X[LAST])]
+        begin, end = edges.offset_N1[item], edges.offset_N1[item + 1]
+        total, same, near_4 = 0.0, 0.0, np.zeros(4)
+        for edge in range(begin, end):
+            target, weight = edges.target_M[edge], edges.weight_M[edge]
+            total, same = total + weight, same + weight * (tracks.artist_V[target] == artist)
+            if number_V[target] >= 0:
+                near_4[:3] += weight * value_D3[number_V[target]]
+                near_4[3] += weight
+        total = max(total, SCORE_FLOOR)
+        near_4 /= total
+        values = (
+            log_score,
+            log_score - best,
+            np.log1p(c),
+            np.log1p(rank_C3[c, 0]),
+            np.log1p(rank_C3[c, 2]),
+            sum_X[SHARES],
+            sum_X[SHARES + 1],
+            sum_X[SHARES + 2],
+            sum_X[SHARES + 3],
+            np.log1p(sum_X[LISTENS]),
+            np.log(sum_X[ACTIVATIONS] + SCORE_FLOOR),
+            np.log(sum_X[ACTIVATIONS + 1] + SCORE_FLOOR),
+            np.log(last_age),
+            np.log(first_age),
+            np.log1p(N - sum_X[LAST]),
+            (sum_X[PLAYS] - sum_X[LISTENS]) / max(sum_X[PLAYS], 1.0),
+            np.log1p(sum_X[KNOWN]),
+            np.log1p(max(tracks.tracks_A[artist] - sum_X[KNOWN], 0.0)),
+            np.log(near_CK[c, 0] + NEARNESS_FLOOR),
+            np.log(near_CK[c, 1] + NEARNESS_FLOOR),
+            np.log(near_CK[c, 2] + NEARNESS_FLOOR),
+            np.log(near_CK[c, 3] + NEARNESS_FLOOR),
+            near_4[3],
+            near_4[0],
+            near_4[1],
+            np.log(near_4[2] + NEARNESS_FLOOR),
+            same / total,
+            np.log1p(end - begin),
+            np.log1p(tracks.listeners_V[item]),
+            np.log1p(tracks.listeners_A[artist]),
+            np.log1p(rank_C3[c, 1]),
+            _log_age(now_us, tracks.first_listen_at_V[item]),
+            _log_age(now_us, tracks.first_listen_at_A[artist]),
         )
-
-    def from_sources(self, item_C: Array, source_S: Array, weight_SK: Array) -> Array:
-        """Weights of the edges [C, K] from source tracks to each candidate, each times K weights of the source."""
-        return _sum_from_sources(item_C, self._nodes.table_of(item_C), source_S, weight_SK, self._edges)
-
-    def of_neighbors(self, item_C: Array, track_D: Array, value_DK: Array) -> NeighborSums:
-        """Sums over the neighbors of each candidate, with K values of the user's tracks; of other neighbors they are 0."""
-        table_N = self._nodes.table_of(track_D)
-        return NeighborSums(*_sum_neighbors(item_C, track_D, table_N, value_DK, self._artist_of_track_V, self._edges))
+        for f in range(len(values)):
+            feature_CF[c, f] = values[f]
+        for f in range(len(request)):
+            feature_CF[c, len(values) + f] = request[f]
 
 
 @compiled
-def _sum_from_sources(item_C: Array, table_N: Array, source_S: Array, weight_SK: Array, edges: Edges) -> Array:
-    offset_N1, target_M, weight_M = edges
-    C, K = len(item_C), weight_SK.shape[1]
-    sum_CK = np.zeros((C, K))
-    for source in range(len(source_S)):
-        for edge in range(offset_N1[source_S[source]], offset_N1[source_S[source] + 1]):
-            place = table_N[target_M[edge]]
-            if place < C and item_C[place] == target_M[edge]:
-                for number in range(K):
-                    sum_CK[place, number] += weight_M[edge] * weight_SK[source, number]
-    return sum_CK
+def _rank_within_artists(tracks: Tracks, item_C: Array) -> tuple[Array, Array, Array]:
+    """Number of each candidate's artist, counted from 0; rank among the artist's candidates by score and by listeners, and
+    their number [C, 3]; and the number of each artist, -1 without candidates.
+    """
+    C, number_A, artists = len(item_C), np.full(len(tracks.listeners_A), -1, np.int32), 0
+    artist_of_C, rank_C3, counted_A2 = np.empty(C, np.int64), np.empty((C, 3)), np.zeros((C, 2))
+    by_item_C = np.argsort(item_C)
+    by_listeners_C = by_item_C[np.argsort(-tracks.listeners_V[item_C[by_item_C]], kind="mergesort")]
+    for c in range(C):
+        artist = tracks.artist_V[item_C[c]]
+        if number_A[artist] < 0:
+            number_A[artist], artists = artists, artists + 1
+        artist_of_C[c] = number_A[artist]
+    for order, order_C in enumerate((np.arange(C), by_listeners_C)):
+        for c in order_C:
+            rank_C3[c, order] = counted_A2[artist_of_C[c], order]
+            counted_A2[artist_of_C[c], order] += 1
+    rank_C3[:, 2] = counted_A2[artist_of_C, 0]
+    return artist_of_C, rank_C3, number_A
 
 
 @compiled
-def _sum_neighbors(
-    item_C: Array, track_D: Array, table_N: Array, value_DK: Array, artist_of_track_V: Array, edges: Edges
+def _sum_plays(
+    history: RequestHistory, tracks: Tracks, track_N: Array, listened_N: Array, age_N: Array, number_A: Array
 ) -> tuple[Array, Array, Array, Array]:
-    offset_N1, target_M, weight_M = edges
-    C, D, K = len(item_C), len(track_D), value_DK.shape[1]
-    value_CK, weight_C, of_artist_C = np.zeros((C, K)), np.zeros(C), np.zeros(C)
-    count_C = np.zeros(C, np.int64)
-    for candidate in range(C):
-        item = item_C[candidate]
-        for edge in range(offset_N1[item], offset_N1[item + 1]):
-            target, weight = target_M[edge], weight_M[edge]
-            weight_C[candidate] += weight
-            count_C[candidate] += 1
-            if artist_of_track_V[target] == artist_of_track_V[item]:
-                of_artist_C[candidate] += weight
-            place = table_N[target]
-            if place < D and track_D[place] == target:
-                for number in range(K):
-                    value_CK[candidate, number] += weight * value_DK[place, number]
-    return value_CK, weight_C, of_artist_C, count_C
+    """Number of each track that the user knows, -1 for others; of these: whether it was listened to, whether lately, and its
+    activation [D, 3]; sums of the plays of each numbered artist [A, X], see the columns below; which plays are discoveries.
+    """
+    N, artists = len(track_N), number_A.max() + 1
+    number_V, is_first_N, known = np.full(len(tracks.artist_V), -1, np.int32), np.zeros(N, np.bool_), 0
+    value_D3, sum_AX = np.zeros((N + len(history.known_items), 3)), np.zeros((artists + 1, COLUMNS))
+    sum_AX[:, LAST] = -1
+    for n in range(N):
+        sum_X = sum_AX[number_A[tracks.artist_V[track_N[n]]]]  # the last row is that of other artists
+        is_first_N[n] = number_V[track_N[n]] < 0
+        if is_first_N[n]:
+            number_V[track_N[n]], known = known, known + 1
+            sum_X[KNOWN] += 1
+        sum_X[FIRST] = n if sum_X[LAST] < 0 else sum_X[FIRST]
+        sum_X[LAST], sum_X[PLAYS], sum_X[LISTENS] = n, sum_X[PLAYS] + 1, sum_X[LISTENS] + listened_N[n]
+        for d, decay in enumerate(DECAYS):
+            sum_X[ACTIVATIONS + d] += age_N[n] ** -decay
+    for item in history.known_items:
+        if FIRST_CODE <= item < len(number_V) and number_V[item] < 0:
+            number_V[item], known = known, known + 1
+            sum_AX[number_A[tracks.artist_V[item]], KNOWN] += 1
+    for rank, n in enumerate(np.flatnonzero(listened_N)[::-1]):
+        value_3 = value_D3[number_V[track_N[n]]]
+        value_3[0], value_3[1] = 1, max(value_3[1], rank < RECENT_PLAYS[1])
+        value_3[2] += age_N[n] ** -NEIGHBOR_DECAY
+    firsts = np.flatnonzero(is_first_N)
+    for place, count in enumerate(RECENT_PLAYS + RECENT_DISCOVERIES):
+        newest = (np.arange(N) if place < len(RECENT_PLAYS) else firsts)[-count:]
+        for n in newest:
+            sum_AX[number_A[tracks.artist_V[track_N[n]]], SHARES + place] += 1 / len(newest)
+    return number_V, value_D3, sum_AX, is_first_N
+
+
+@compiled
+def _add_nearness(newest_L: Array, counts: tuple[int, ...], candidate_V: Array, edges: Edges, near_CK: Array) -> None:
+    """Add the co-occurrence edges from the newest distinct tracks, newer ones weigh more, for several numbers of tracks,
+    ascending.
+    """
+    age, passed_V = 0, np.zeros(len(candidate_V), np.bool_)
+    for source in newest_L[: 5 * counts[-1]]:
+        if passed_V[source] or age == counts[-1]:
+            continue
+        passed_V[source] = True
+        for edge in range(edges.offset_N1[source], edges.offset_N1[source + 1]):
+            c = candidate_V[edges.target_M[edge]]
+            for k, count in enumerate(counts):
+                if c >= 0 and age < count:
+                    near_CK[c, k] += edges.weight_M[edge] / (1 + 2 / count * age)
+        age += 1
+
+
+@compiled
+def _log_age(now_us: int, at: int) -> float:
+    """Logarithm of the age in seconds; MAX_AGE_S for times that are not before `now_us`."""
+    return float(np.log(max((now_us - at) / 1e6, MIN_AGE_S) if at < now_us else MAX_AGE_S))

@@ -22,11 +22,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import SequenceBatch
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, is_listened, select_listens
+from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
@@ -37,7 +38,7 @@ from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, Knowle
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.played_tracks import UserItemHistory
-from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
+from training.recall.knowledge_graph.walk import WalkGraph
 from training.recall.knowledge_graph.walk_tuning import tune_walk
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
@@ -207,16 +208,19 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
     def _walks(self, users: UserBatch, k: int) -> Iterator[tuple[RequestHistory, np.ndarray, np.ndarray]]:
         """For each request: its history, the `k` most active tracks that are new to the user, and their activation."""
         history = users.views[HISTORY_VIEW]
-        listens = select_listens(history, ("track_id", "ended_at"))
         is_listened_BL = is_listened(history)
         for row, (user_id, count) in enumerate(zip(users.user_ids, history.length_B.tolist(), strict=True)):
             now_us = int(users.request_at_B[row])
             played = self.user_item_history.items_before(user_id, now_us)
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
-            start, activation = self.start_nodes(listens, now_us, row)
-            found = self._top_k(start, activation, known, k) if len(start) else (known[:0], np.zeros(0))
-            yield RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us), *found
+            request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
+            yield request, *self._top_k(*self._start_nodes(request), known, k)
+
+    def _start_nodes(self, request: RequestHistory) -> tuple[np.ndarray, np.ndarray]:
+        """See `WalkGraph.start_nodes`."""
+        age_L = np.maximum((request.request_at - request.ended_at_N[request.is_listened_N]) / 1e6, MIN_AGE_S)
+        return self.walk_graph.start_nodes(request.track_N[request.is_listened_N], age_L)
 
     def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The tracks with the highest activation of a walk that starts at the tracks and their artists, whose
@@ -236,35 +240,16 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         activation.
         """
         item, arrived = self.walk_graph.spread_activation(start, activation)
-        is_kept = self.is_servable_V[item]
-        is_kept[self.walk_graph.segment_sum.positions_of(item, excluded)] = False
+        is_kept = self.is_servable_V[item] & ~is_among(item, excluded)
         item, arrived = item[is_kept], arrived[is_kept]
         best = top_k_positions(arrived, k)
         return item[best], arrived[best]
 
-    def start_nodes(self, listens: SequenceBatch, now_us: int, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Start nodes of one user, and their activation.
-
-        Start nodes are the `max_start_nodes` most active tracks that the user listened to, and as many of their
-        artists. The activation of a track is Σ (seconds since a listen) ** -decay; all tracks are normalized to a sum
-        of 1, and so are all artists, before the limit is applied.
-        """
-        walk, count = self.resolved_config.walk, int(listens.length_B[row])
-        track_L = listens.columns["track_id"][row, :count]
-        age_L = np.maximum((now_us - listens.columns["ended_at"][row, :count]) / 1e6, MIN_AGE_S)
-        is_known = (track_L >= FIRST_CODE) & (track_L < self.graph.first_artist)
-        track, activation = self.walk_graph.segment_sum.sum_by_node(track_L[is_known], age_L[is_known] ** -walk.decay)
-        artist, of_artist = self.walk_graph.performers(track, activation)
-        nodes, activations = [], []
-        for node, active in ((track, activation), (artist, of_artist)):
-            kept = top_k_ascending(active, walk.max_start_nodes)
-            nodes.append(node[kept])
-            activations.append(active[kept] / max(float(active.sum()), np.finfo(float).tiny))
-        return np.concatenate(nodes).astype(np.int64), np.concatenate(activations)
-
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The shortest path from the user's listening history to each item."""
-        starts = self.start_nodes(select_listens(user.views[HISTORY_VIEW]), int(user.request_at_B[0]), 0)
+        history, nothing = user.views[HISTORY_VIEW], np.zeros(0, np.int64)
+        columns = history.columns["track_id"][0], history.columns["ended_at"][0], is_listened(history)[0]
+        starts = self._start_nodes(RequestHistory(*columns, nothing, int(user.request_at_B[0])))
         paths = [self.walk_graph.shortest_path(*starts, item) for item in items]
         without_path = NEAR_INTERESTS if len(starts[0]) else RECENT_ACTIVITY
         return [self.path_explainer.explain(path) if path else without_path for path in paths]

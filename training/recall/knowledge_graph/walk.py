@@ -15,14 +15,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from sequences.sequence_batch import FIRST_CODE
 from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import first_occurrence_mask
+from training.engine.numba_compile import compiled
 from training.recall.knowledge_graph.config import PERFORMED_BY, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
-from training.recall.knowledge_graph.segment_sum import NO_CODE, Edges, SegmentSum
+
+NO_CODE = -1
+"""Code of no edge."""
+DENSE_FACTOR = 16
+"""With fewer than DENSE_FACTOR nodes per sum, looking for sums above 0 is faster than sorting their nodes."""
+TINY = np.finfo(np.float64).tiny
+
+
+class Edges(NamedTuple):
+    """Weighted edges, sorted by source: those out of node n are from `offset_N1[n]` to `offset_N1[n + 1]`."""
+
+    offset_N1: np.ndarray
+    target_M: np.ndarray
+    weight_M: np.ndarray
+    code_M: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,9 @@ class WalkGraph:
         """Sort the edges by target in advance, so that the first `shortest_path` is not slower."""
         _ = self._reverse_edges
 
-    @cached_property
-    def segment_sum(self) -> SegmentSum:
-        """Sums by node of the graph."""
-        return SegmentSum(len(self.graph))
+    @property
+    def _edges(self) -> Edges:
+        return Edges(self.offset_N1, self.target_M, self.weight_M, self.relation_code_M)
 
     @cached_property
     def _to_performer(self) -> int:
@@ -84,34 +100,26 @@ class WalkGraph:
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
-        edge, place = self.edges(track_S)
-        is_performer = self.relation_code_M[edge] == self._to_performer
-        artist, given = self.segment_sum.sum_by_node(
-            self.target_M[edge[is_performer]], activation_S[place[is_performer]]
-        )
-        return artist.astype(np.int64), given
+        return _sum_flows(track_S, activation_S, self._edges, self._to_performer, True)
+
+    def start_nodes(self, track_L: np.ndarray, age_L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes at which the walks of a user start, and their activation.
+
+        These are the `max_start_nodes` most active of the listened tracks, and as many of their artists. The activation of
+        a track is Σ (seconds since a listen) ** -decay; all tracks are normalized to a sum of 1, and so are all artists,
+        before the limit is applied.
+        """
+        is_known_L = (track_L >= FIRST_CODE) & (track_L < self.graph.first_artist)
+        config, options = self.config, (self._edges, self._to_performer)
+        return _start_nodes(track_L[is_known_L], age_L[is_known_L], *options, config.decay, config.max_start_nodes)
 
     def spread_activation(self, start_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tracks, ascending, and the positive activation that reaches each, summed over all walks of 1 to `hops` hops.
 
         After each hop only the `frontier` most active tracks, and as many other nodes, pass activation on.
         """
-        tracks, flows = [], []
-        node, activation = start_S, activation_S
-        edges = Edges(self.offset_N1, self.target_M, self.weight_M)
-        for hop in range(self.config.hops):
-            # The artists of the user's tracks are start nodes themselves.
-            skipped = self._to_performer if hop == 0 else NO_CODE
-            node, activation = self.segment_sum.pass_on(node, activation, edges, self.relation_code_M, skipped)
-            first_other = int(np.searchsorted(node, self.graph.first_artist))
-            tracks.append(node[:first_other])
-            flows.append(activation[:first_other])
-            if hop + 1 < self.config.hops:
-                most = self.config.frontier
-                others = first_other + top_k_ascending(activation[first_other:], most)
-                places = np.concatenate([top_k_ascending(activation[:first_other], most), others])
-                node, activation = node[places], activation[places]
-        return self.segment_sum.sum_by_node(np.concatenate(tracks), np.concatenate(flows))
+        limits = self.config.hops, self.config.frontier, self.graph.first_artist
+        return _spread(start_S, activation_S, self._edges, self._to_performer, *limits)
 
     def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
         """The path with the fewest hops from a start node to `item`, of these the one that carries most activation.
@@ -160,10 +168,6 @@ class WalkGraph:
             node = target
         return path
 
-    def edges(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Edges out of the nodes, and for each edge the position of its source in `node`."""
-        return concatenate_ranges(self.offset_N1[node], self.offset_N1[node + 1])
-
     @cached_property
     def _reverse_edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         order = np.argsort(self.target_M, kind="stable")
@@ -179,15 +183,79 @@ class WalkGraph:
         return edge, place, source_M[edge]
 
 
+@compiled
+def _spread(
+    node_S: np.ndarray, value_S: np.ndarray, edges: Edges, performer: int, hops: int, frontier: int, first_other: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `WalkGraph.spread_activation`; nodes from `first_other` on are not tracks."""
+    total_V = np.zeros(first_other)
+    for hop in range(hops):
+        # The artists of the user's tracks are start nodes themselves.
+        node_A, sum_A = _sum_flows(node_S, value_S, edges, performer if hop == 0 else NO_CODE, False)
+        tracks = np.searchsorted(node_A, first_other)
+        total_V[node_A[:tracks]] += sum_A[:tracks]
+        others = tracks + top_k_ascending(sum_A[tracks:], frontier)
+        places = np.concatenate((top_k_ascending(sum_A[:tracks], frontier), others))
+        node_S, value_S = node_A[places], sum_A[places]
+    item = np.flatnonzero(total_V)
+    return item, total_V[item]
+
+
+@compiled
+def _start_nodes(
+    track_L: np.ndarray, age_L: np.ndarray, edges: Edges, performer: int, decay: float, most: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """See `WalkGraph.start_nodes`; known tracks only."""
+    track, of_track = _sum_by_node(track_L, age_L**-decay, len(edges.offset_N1) - 1)
+    artist, of_artist = _sum_flows(track, of_track, edges, performer, True)
+    track_best, artist_best = top_k_ascending(of_track, most), top_k_ascending(of_artist, most)
+    shares = of_track[track_best] / max(of_track.sum(), TINY), of_artist[artist_best] / max(of_artist.sum(), TINY)
+    return np.concatenate((track[track_best], artist[artist_best])), np.concatenate(shares)
+
+
+@compiled
+def _sum_flows(
+    node_S: np.ndarray, value_S: np.ndarray, edges: Edges, code: int, is_only: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sums by target of the values that nodes pass on, times the weights of the edges that do not have a code.
+
+    With `is_only`, only the edges with the code pass values on, without weights.
+    """
+    M = (edges.offset_N1[node_S + 1] - edges.offset_N1[node_S]).sum()
+    target_M, flow_M, place = np.zeros(M, np.int64), np.zeros(M), 0
+    for s in range(len(node_S)):
+        for edge in range(edges.offset_N1[node_S[s]], edges.offset_N1[node_S[s] + 1]):
+            if (edges.code_M[edge] == code) == is_only:
+                target_M[place] = edges.target_M[edge]
+                flow_M[place] = value_S[s] if is_only else value_S[s] * edges.weight_M[edge]
+                place += 1
+    return _sum_by_node(target_M[:place], flow_M[:place], len(edges.offset_N1) - 1)
+
+
+@compiled
+def _sum_by_node(node_M: np.ndarray, value_M: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct nodes, ascending, and the sum of the values of each, added in the given order; positive ones only."""
+    sum_N, node_A, count = np.zeros(nodes), np.empty(len(node_M), np.int64), 0
+    for m in range(len(node_M)):
+        if value_M[m] > 0:
+            if sum_N[node_M[m]] == 0:
+                node_A[count] = node_M[m]
+                count += 1
+            sum_N[node_M[m]] += value_M[m]
+    is_dense = nodes < DENSE_FACTOR * count
+    node_A = np.flatnonzero(sum_N) if is_dense else np.sort(node_A[:count])
+    return node_A, sum_N[node_A]
+
+
+@compiled
 def top_k_ascending(activation: np.ndarray, count: int) -> np.ndarray:
     """Positions, ascending, of the `count` highest activations, ties by smaller position."""
-    if len(activation) <= count:
-        return np.arange(len(activation))
-    floor = np.partition(activation, len(activation) - count)[len(activation) - count]
-    is_kept: np.ndarray = activation > floor
-    equal = (activation == floor).nonzero()[0]
-    is_kept[equal[: count - np.count_nonzero(is_kept)]] = True
-    return np.flatnonzero(is_kept)
+    size = len(activation)
+    if size <= count:
+        return np.arange(size)
+    floor = np.partition(activation, size - count)[size - count]
+    above, equal = np.flatnonzero(activation > floor), np.flatnonzero(activation == floor)
+    return np.sort(np.concatenate((above, equal[: count - len(above)])))
 
 
 def _top_weight_mask(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, count: int) -> np.ndarray:
