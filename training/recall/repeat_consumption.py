@@ -179,7 +179,7 @@ def _fill_features(
     of_L, session_L = of_N[listens], session_N[listens]
     next_T, before_T = _cooccurrence_sums(of_L, T, kernel_L)
     next_A, _ = _cooccurrence_sums(artist_of_T[of_L], len(artist_A), kernel_L)
-    similarity_T = _session_similarity(of_L, session_L, is_new_N[listens], T)
+    similarity_T = session_similarity(of_L, session_L, is_new_N[listens], T, 1)
     sums_AS = np.zeros((len(artist_A), sums_TS.shape[1]))
     for t in range(T):
         sums_AS[artist_of_T[t]] += sums_TS[t]
@@ -286,16 +286,24 @@ def _cooccurrence_sums(of_L: Array, count: int, kernel_L: Array) -> tuple[Array,
 
 
 @compiled
-def _session_similarity(of_L: Array, session_L: Array, is_new_L: Array, tracks: int) -> Array:
-    """Summed cosine similarity of each track's sessions to the newest one (excluded)."""
-    newest = session_L[-1]
-    size_S, shared_S, similarity_T = np.zeros(newest + 1), np.zeros(newest + 1), np.zeros(tracks)
-    in_newest_T = np.zeros(tracks, np.bool_)
-    in_newest_T[of_L[session_L == newest]] = True
+def session_similarity(of_L: Array, session_L: Array, is_new_L: Array, tracks: int, newest: int) -> Array:
+    """Summed cosine similarity of each track's sessions to the tracks of the `newest` newest ones (excluded).
+
+    Args:
+        of_L: Index of each listen's track.
+        session_L: Number of each listen's session, ascending.
+        is_new_L: Whether each is the first listen of its track in its session.
+        tracks: Number of tracks.
+        newest: Number of sessions.
+    """
+    first, similarity_T, in_newest_T = session_L[-1] + 1 - newest, np.zeros(tracks), np.zeros(tracks, np.bool_)
+    size_S, shared_S = np.zeros((2, session_L[-1] + 1))
+    in_newest_T[of_L[session_L >= first]] = True
     for place, track in enumerate(of_L):
         size_S[session_L[place]] += is_new_L[place]
         shared_S[session_L[place]] += is_new_L[place] and in_newest_T[track]
+    length_S = np.sqrt(size_S * in_newest_T.sum())
     for place, track in enumerate(of_L):
-        if is_new_L[place] and session_L[place] < newest:
-            similarity_T[track] += shared_S[session_L[place]] / np.sqrt(size_S[session_L[place]] * size_S[newest])
+        if is_new_L[place] and session_L[place] < first:
+            similarity_T[track] += shared_S[session_L[place]] / length_S[session_L[place]]
     return similarity_T

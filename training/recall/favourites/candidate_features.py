@@ -9,16 +9,40 @@ Legend: N plays of one user, T distinct tracks of them, C candidates, A artists,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.unique_keys import unique_inverse, unique_values
-from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, PlayColumns, PlaySums, SumOptions, sum_plays
+from training.engine.numba_compile import compiled
+from training.recall.favourites.play_sums import (
+    ACTIVATION_AT_HOUR,
+    ACTIVATION_AT_START,
+    CAME_BEFORE,
+    COMES_NEXT,
+    COUNT_DAYS,
+    DAYS,
+    DECAYS,
+    FULL_PLAYS,
+    GAPS,
+    LISTENS,
+    LISTENS_1D,
+    LISTENS_AT_HOUR,
+    LOG_GAP,
+    MONTH,
+    NEAR_BY_RECENCY,
+    NEIGHBORS,
+    PLAYS,
+    PLAYS_28D,
+    SESSIONS,
+    SQUARED_LOG_GAP,
+    SUMS,
+    PlayColumns,
+    PlaySums,
+    SumOptions,
+    sum_plays,
+)
 from training.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from training.recall.repeat_consumption import (
     COOCCURRENCE_KERNEL,
@@ -28,12 +52,15 @@ from training.recall.repeat_consumption import (
     MIN_AGE_S,
     RECENT_LISTENS,
     SESSION_START_PLAYS,
+    session_similarity,
 )
 
 Array = NDArray[Any]
 
 SIMILAR_SESSIONS = (1, 4)
-SHARE_PLAYS = (10, 50)
+SHARE_PLAYS, REQUEST_PLAYS = (10, 50), (50, 500)
+LOG_COUNT_AGES = np.log(np.array(COUNT_DAYS) * DAY_S)
+WEEK = COUNT_DAYS.index(7)
 NEVER_LOG_S = 25.0  # logarithm of an age that no play has
 FLOOR = 1e-9
 
@@ -98,80 +125,39 @@ REQUEST_FEATURES = (
 FEATURE_NAMES = (*CANDIDATE_FEATURES, *REQUEST_FEATURES)
 
 
-@dataclass(frozen=True)
-class PlayTable:
-    """Plays of one user before a request, at least one, oldest first, and what many features share."""
+class PlayTable(NamedTuple):
+    """Plays of one user before a request, oldest first, by track."""
 
-    plays: PastPlays
+    item_T: Array  # the distinct tracks, ascending
+    of_N: Array  # index of each play's track among them
+    ended_at_N: Array  # µs UTC
+    log_age_N: Array  # logarithm of the age in seconds
+    outcome_N: Array
+    session_N: Array
     request_at: int  # µs UTC
-    skip: float  # weight of a skip relative to a listen
 
-    @cached_property
-    def _tracks(self) -> tuple[Array, Array]:
-        return unique_inverse(self.plays.track_N)
-
-    @property
-    def item_T(self) -> Array:
-        """The distinct tracks, ascending."""
-        return self._tracks[0]
-
-    @property
-    def of_N(self) -> Array:
-        """Index of each play's track among the distinct ones."""
-        return self._tracks[1]
-
-    @cached_property
-    def is_listened_N(self) -> Array:
-        """Whether each play is a listen."""
-        return self.plays.outcome_N >= LISTENED
-
-    @cached_property
-    def log_age_N(self) -> Array:
-        """Logarithm of each play's age in seconds."""
-        age_N = np.maximum((self.request_at - self.plays.ended_at_N) / 1e6, MIN_AGE_S)
-        log_age_N: Array = np.log(age_N)
-        return log_age_N
+    @classmethod
+    def of(cls, plays: PastPlays, request_at: int, vocabulary_size: int) -> PlayTable:
+        """The plays of known tracks."""
+        known = ((plays.track_N >= FIRST_CODE) & (plays.track_N < vocabulary_size)).nonzero()[0]
+        track_N, ended_at_N = plays.track_N[known], plays.ended_at_N[known]
+        of_V = np.zeros(vocabulary_size, dtype=np.int64)
+        of_V[track_N] = 1
+        (item_T,) = of_V.nonzero()
+        of_V[item_T] = np.arange(len(item_T))
+        log_age_N = np.log(np.maximum((request_at - ended_at_N) / 1e6, MIN_AGE_S))
+        rest = plays.outcome_N[known], plays.session_N[known], request_at
+        return cls(item_T, of_V[track_N], ended_at_N, log_age_N, *rest)
 
     def activation_T(self, decay: float, skip: float) -> Array:
         """Activation of each track if a skip counts `skip` of a listen."""
-        strength_N = np.where(self.is_listened_N, 1.0, skip) * np.exp(-decay * self.log_age_N)
+        strength_N = np.where(self.outcome_N >= LISTENED, 1.0, skip) * np.exp(-decay * self.log_age_N)
         return np.bincount(self.of_N, strength_N, len(self.item_T))
 
-    def first_within(self, days: float) -> int:
-        """Number of plays that are older than some days."""
-        return int(np.searchsorted(-self.log_age_N, -np.log(days * DAY_S)))
 
-    @cached_property
-    def sums(self) -> PlaySums:
-        """Sums and positions of the plays of each track."""
-        plays = PlayColumns(
-            self.of_N,
-            self.plays.ended_at_N,
-            self.log_age_N,
-            self.is_listened_N,
-            self.plays.outcome_N == FULL_PLAY,
-            self.plays.session_N,
-        )
-        first_D = np.array([self.first_within(days) for days in COUNT_DAYS])
-        options = SumOptions(self.hour, self.skip, RECENT_LISTENS, SESSION_START_PLAYS)
-        return sum_plays(plays, len(self.item_T), first_D, COOCCURRENCE_KERNEL, options)
-
-    @cached_property
-    def hour(self) -> float:
-        """Hour of the request, UTC."""
-        return float(self.request_at / 1e6 % DAY_S / HOUR_S)
-
-    def log_age_of(self, play_T: Array) -> Array:
-        """Logarithm of the age of some plays; NEVER_LOG_S for play -1."""
-        log_age_T: Array = self._log_age_or_never[play_T]
-        return log_age_T
-
-    @cached_property
-    def _log_age_or_never(self) -> Array:
-        return np.append(self.log_age_N, NEVER_LOG_S)
-
-
-def candidate_features(table: PlayTable, candidate_C: Array, activation_T: Array, artist_of_track_V: Array) -> Array:
+def candidate_features(
+    table: PlayTable, candidate_C: Array, activation_T: Array, artist_of_track_V: Array, skip: float
+) -> Array:
     """Features [C, F] of some tracks, float32, in the order of FEATURE_NAMES.
 
     Args:
@@ -179,140 +165,133 @@ def candidate_features(table: PlayTable, candidate_C: Array, activation_T: Array
         candidate_C: Indices in `table.item_T` of at least one candidate, by activation.
         activation_T: Activation of each track.
         artist_of_track_V: Artist code of each track of the vocabulary.
+        skip: Weight of a skip relative to a listen.
     """
-    log_activation_C = np.log(activation_T[candidate_C] + FLOOR)
-    columns = {
-        "log_rank": np.log1p(np.arange(len(candidate_C))),
-        "log_activation_below_best": log_activation_C - log_activation_C[0],
-    }
-    chosen = table.sums.take(candidate_C)
-    columns |= _activation_columns(table, chosen) | _spacing_columns(table, chosen) | _company_columns(chosen)
-    columns |= {name: column_T[candidate_C] for name, column_T in _session_columns(table).items()}
-    artist_T = artist_of_track_V[np.where(table.item_T < len(artist_of_track_V), table.item_T, 0)]
-    columns |= _artist_columns(table, artist_T, candidate_C)
-    columns |= {"best_activation": log_activation_C[0], **_request_columns(table)}
+    is_listened_N, is_full_play_N = table.outcome_N >= LISTENED, table.outcome_N == FULL_PLAY
+    plays = PlayColumns(table.of_N, table.ended_at_N, table.log_age_N, is_listened_N, is_full_play_N, table.session_N)
+    first_D, tracks = (-table.log_age_N).searchsorted(-LOG_COUNT_AGES), len(table.item_T)
+    hour = table.request_at / 1e6 % DAY_S / HOUR_S
+    options = SumOptions(hour, skip, RECENT_LISTENS, SESSION_START_PLAYS)
+    sums = sum_plays(plays, tracks, first_D, COOCCURRENCE_KERNEL, options)
+    similar_T1, similar_T4 = (
+        session_similarity(plays.of_N, sums.session_N, sums.is_new_N, tracks, count) for count in SIMILAR_SESSIONS
+    )
     feature_CF = np.empty((len(candidate_C), len(FEATURE_NAMES)), dtype=np.float32)
-    for place, name in enumerate(FEATURE_NAMES):
-        feature_CF[:, place] = columns[name]
+    of_candidates = candidate_C, np.log(activation_T[candidate_C] + FLOOR), artist_of_track_V[table.item_T]
+    _fill_features(plays, sums, similar_T1, similar_T4, table.outcome_N, *of_candidates, first_D, hour, feature_CF)
     return feature_CF
 
 
-def _activation_columns(table: PlayTable, chosen: PlaySums) -> dict[str, Array]:
-    """Columns [C] of frequency and recency."""
-    column = chosen.column
-    plays_C, listens_C = column("plays"), column("listens")
-    return {
-        **{f"activation_{decay}": np.log(column(f"activation_{decay}") + FLOOR) for decay in DECAYS},
-        **{f"listens_{days}d": np.log1p(column(f"listens_{days}d")) for days in COUNT_DAYS},
-        "listens": np.log1p(listens_C),
-        "skips": np.log1p(plays_C - listens_C),
-        "full_play_share": column("full_plays") / plays_C,
-        "skip_share": (plays_C - listens_C) / plays_C,
-        "activation_at_hour": np.log(column("activation_at_hour") + FLOOR),
-        "share_at_hour": column("listens_at_hour") / np.maximum(listens_C, 1),
-        "activation_at_start": np.log(column("activation_at_start") + FLOOR),
-        "last_outcome": table.plays.outcome_N[chosen.last_T3[:, 0]],
-    }
-
-
-def _spacing_columns(table: PlayTable, chosen: PlaySums) -> dict[str, Array]:
-    """Columns [C] of the times between plays."""
-    column, session_N = chosen.column, chosen.session_N
-    last_C, second_C, third_C = chosen.last_T3.T
-    gaps_C = column("gaps")
-    mean_C = np.where(gaps_C > 0, column("log_gap") / np.maximum(gaps_C, 1), 20.0)
-    variance_C = column("squared_log_gap") / np.maximum(gaps_C, 1) - mean_C**2
-    return {
-        "last_age": table.log_age_of(last_C),
-        "second_last_age": table.log_age_of(second_C),
-        "third_last_age": table.log_age_of(third_C),
-        "first_age": table.log_age_of(chosen.first_T),
-        "plays_since": np.log1p(len(session_N) - last_C),
-        "mean_log_gap": mean_C,
-        "deviation_log_gap": np.where(gaps_C > 1, np.sqrt(np.maximum(variance_C, 0)), -1.0),
-        "last_age_over_gap": table.log_age_of(last_C) - mean_C,
-        "days": np.log1p(column("days")),
-        "sessions": np.log1p(column("sessions")),
-        "sessions_ago": np.log1p(session_N[-1] - session_N[last_C]),
-    }
-
-
-def _company_columns(chosen: PlaySums) -> dict[str, Array]:
-    """Columns [C] of the plays before and after those of each track."""
-    column = chosen.column
-    next_log_C = np.log(column("comes_next") + LOG_SMOOTHING)
-    return {
-        "comes_next": next_log_C,
-        "came_before": np.log(column("came_before") + LOG_SMOOTHING),
-        "next_beyond_count": next_log_C - np.log1p(column("listens")),
-        "near_by_recency": np.log(column("near_by_recency") + 1e-6),
-        "neighbor_activation": np.log(column("neighbors") / column("plays") + FLOOR),
-    }
-
-
-def _session_columns(table: PlayTable) -> dict[str, Array]:
-    """Columns [T]: summed similarity of each track's sessions to the tracks of the newest sessions (excluded)."""
-    sums = table.sums
-    sessions = int(sums.session_N[-1]) + 1
-    track_P, session_P = (values_N[sums.is_new_N] for values_N in (table.of_N, sums.session_N))
-    size_S, columns = np.bincount(session_P, minlength=sessions), {}
-    for count in SIMILAR_SESSIONS:
-        is_newest_T = np.zeros(len(table.item_T))
-        is_newest_T[track_P[session_P >= sessions - count]] = 1
-        shared_S = np.bincount(session_P, is_newest_T[track_P], sessions)
-        similarity_S = shared_S / np.sqrt(size_S * is_newest_T.sum())
-        similarity_S[max(sessions - count, 0) :] = 0
-        similar_T = np.bincount(track_P, similarity_S[session_P], len(table.item_T))
-        columns[f"with_last_{count}_sessions"] = np.log(similar_T + LOG_SMOOTHING)
-    return columns
-
-
-def _artist_columns(table: PlayTable, artist_T: Array, candidate_C: Array) -> dict[str, Array]:
-    """Columns [C] about the artist of each candidate; unknown artists are one artist without plays."""
-    artist_A, of_T = unique_inverse(artist_T)
-    N, A = len(table.of_N), len(artist_A)
-
-    def total(name: str) -> Array:
-        return np.bincount(of_T, table.sums.column(name), A)
-
-    last_T = table.sums.last_T3[:, 0]
-    last_A = np.zeros(A, dtype=np.int64)
-    np.maximum.at(last_A, of_T, last_T)
-    tracks_A = np.bincount(of_T, minlength=A)
-    newest_N = of_T[table.of_N[-max(SHARE_PLAYS) :]]
-    columns_A = {
-        **{f"artist_activation_{decay}": np.log(total(f"activation_{decay}") + FLOOR) for decay in (0.5, 1.0)},
-        "artist_plays": np.log1p(total("plays")),
-        "artist_last_age": table.log_age_of(last_A),
-        "artist_plays_since": np.log1p(N - last_A),
-        **{
-            f"artist_share_of_{count}_plays": np.bincount(newest_N[-count:], minlength=A) / count
-            for count in SHARE_PLAYS
-        },
-        "artist_plays_28d": np.log1p(total("plays_28d")),
-        "artist_tracks": np.log1p(tracks_A),
-        "artist_share_played_7d": np.bincount(of_T, last_T >= table.first_within(7), A) / tracks_A,
-        "artist_comes_next": np.log(total("comes_next") + 1e-2),
-    }
-    is_known_A = artist_A >= FIRST_CODE
-    of_C = of_T[candidate_C]
-    return {name: np.where(is_known_A, column_A, 0.0)[of_C] for name, column_A in columns_A.items()}
-
-
-def _request_columns(table: PlayTable) -> dict[str, Any]:
-    """Features that all candidates of a request share."""
-    of_N, is_first_N = table.of_N, table.sums.is_first_N
-    N = len(of_N)
-    angle = table.hour / 24 * 2 * np.pi
-    return {
-        "since_last_play": table.log_age_N[-1],
-        **{f"plays_{days}d": np.log1p(N - table.first_within(days)) for days in (1, 7, 28)},
-        "history_length": np.log1p(N),
-        "distinct_share": len(table.item_T) / N,
-        **{f"distinct_share_{count}": len(unique_values(of_N[-count:])) / count for count in (50, 500)},
-        **{f"discovery_share_{count}": is_first_N[-count:].mean() for count in (50, 500)},
-        "skip_share_50": 1 - table.is_listened_N[-50:].mean(),
-        "plays_per_session": np.log1p(N / (table.sums.session_N[-1] + 1)),
-        "hour_sine": np.sin(angle),
-        "hour_cosine": np.cos(angle),
-    }
+@compiled
+def _fill_features(
+    plays: PlayColumns,
+    sums: PlaySums,
+    similar_T1: Array,
+    similar_T4: Array,
+    outcome_N: Array,
+    candidate_C: Array,
+    log_activation_C: Array,
+    artist_T: Array,
+    first_D: Array,
+    hour: float,
+    feature_CF: Array,
+) -> None:
+    """Write the features."""
+    N, artist_A = len(plays.of_N), np.unique(artist_T)
+    A, of_T, log_age_N = len(artist_A), np.searchsorted(artist_A, artist_T), plays.log_age_N
+    sum_AS, last_A, tracks_A, lately_A = np.zeros((A, len(SUMS))), np.zeros(A, np.int64), np.zeros(A), np.zeros(A)
+    for t, artist in enumerate(of_T):
+        sum_AS[artist] += sums.sums_TS[t]
+        last_A[artist], tracks_A[artist] = max(last_A[artist], sums.last_T3[t, 0]), tracks_A[artist] + 1
+        lately_A[artist] += sums.last_T3[t, 0] >= first_D[WEEK]
+    share_A2, distinct_2 = np.zeros((A, 2)), np.zeros(2)
+    for place in range(2):
+        for track in plays.of_N[-SHARE_PLAYS[place] :]:
+            share_A2[of_T[track], place] += 1 / SHARE_PLAYS[place]
+        distinct_2[place] = len(np.unique(plays.of_N[-REQUEST_PLAYS[place] :])) / REQUEST_PLAYS[place]
+    request = (
+        log_age_N[-1],
+        np.log1p(N - first_D[0]),
+        np.log1p(N - first_D[WEEK]),
+        np.log1p(N - first_D[MONTH]),
+        np.log1p(N),
+        len(artist_T) / N,
+        distinct_2[0],
+        distinct_2[1],
+        sums.is_first_N[-REQUEST_PLAYS[0] :].mean(),
+        sums.is_first_N[-REQUEST_PLAYS[1] :].mean(),
+        1 - plays.is_listened_N[-50:].mean(),
+        np.log1p(N / (sums.session_N[-1] + 1)),
+        np.sin(hour / 24 * 2 * np.pi),
+        np.cos(hour / 24 * 2 * np.pi),
+        log_activation_C[0],
+    )
+    age_3 = np.empty(3)
+    for c, t in enumerate(candidate_C):
+        sums_S, artist, last = sums.sums_TS[t], of_T[t], sums.last_T3[t, 0]
+        artist_S, is_known = sum_AS[artist], 1.0 if artist_A[artist] >= FIRST_CODE else 0.0
+        for place in range(3):
+            age_3[place] = log_age_N[sums.last_T3[t, place]] if sums.last_T3[t, place] >= 0 else NEVER_LOG_S
+        count, listens, gaps = sums_S[PLAYS], sums_S[LISTENS], max(sums_S[GAPS], 1.0)
+        mean = sums_S[LOG_GAP] / gaps if sums_S[GAPS] > 0 else 20.0
+        deviation = np.sqrt(max(sums_S[SQUARED_LOG_GAP] / gaps - mean**2, 0.0)) if sums_S[GAPS] > 1 else -1.0
+        next_log = np.log(sums_S[COMES_NEXT] + LOG_SMOOTHING)
+        own = (
+            np.log1p(c),
+            log_activation_C[c] - log_activation_C[0],
+            np.log(sums_S[0] + FLOOR),
+            np.log(sums_S[1] + FLOOR),
+            np.log(sums_S[2] + FLOOR),
+            np.log(sums_S[3] + FLOOR),
+            np.log(sums_S[4] + FLOOR),
+            np.log1p(listens),
+            np.log1p(count - listens),
+            sums_S[FULL_PLAYS] / count,
+            (count - listens) / count,
+            np.log1p(sums_S[LISTENS_1D]),
+            np.log1p(sums_S[LISTENS_1D + 1]),
+            np.log1p(sums_S[LISTENS_1D + 2]),
+            np.log1p(sums_S[LISTENS_1D + 3]),
+            np.log1p(sums_S[LISTENS_1D + 4]),
+            age_3[0],
+            age_3[1],
+            age_3[2],
+            log_age_N[sums.first_T[t]],
+            np.log1p(N - last),
+            mean,
+            deviation,
+            age_3[0] - mean,
+            np.log1p(sums_S[DAYS]),
+            np.log1p(sums_S[SESSIONS]),
+            np.log1p(sums.session_N[-1] - sums.session_N[last]),
+            np.log(sums_S[ACTIVATION_AT_HOUR] + FLOOR),
+            sums_S[LISTENS_AT_HOUR] / max(listens, 1.0),
+            np.log(sums_S[ACTIVATION_AT_START] + FLOOR),
+        )
+        company = (
+            float(outcome_N[last]),
+            next_log,
+            np.log(sums_S[CAME_BEFORE] + LOG_SMOOTHING),
+            next_log - np.log1p(listens),
+            np.log(sums_S[NEAR_BY_RECENCY] + 1e-6),
+            np.log(similar_T1[t] + LOG_SMOOTHING),
+            np.log(similar_T4[t] + LOG_SMOOTHING),
+            np.log(sums_S[NEIGHBORS] / count + FLOOR),
+            is_known * np.log(artist_S[1] + FLOOR),
+            is_known * np.log(artist_S[3] + FLOOR),
+            is_known * np.log1p(artist_S[PLAYS]),
+            is_known * log_age_N[last_A[artist]],
+            is_known * np.log1p(N - last_A[artist]),
+            is_known * share_A2[artist, 0],
+            is_known * share_A2[artist, 1],
+            is_known * np.log1p(artist_S[PLAYS_28D]),
+            is_known * np.log1p(tracks_A[artist]),
+            is_known * lately_A[artist] / tracks_A[artist],
+            is_known * np.log(artist_S[COMES_NEXT] + 1e-2),
+        )
+        for f in range(len(own)):
+            feature_CF[c, f] = own[f]
+        for f in range(len(company)):
+            feature_CF[c, len(own) + f] = company[f]
+        for f in range(len(request)):
+            feature_CF[c, len(own) + len(company) + f] = request[f]

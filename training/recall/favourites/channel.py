@@ -24,7 +24,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from tqdm import tqdm
 
-from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
@@ -38,7 +37,7 @@ from training.recall.favourites.candidate_features import PlayTable, candidate_f
 from training.recall.favourites.config import FavouritesConfig, favourites_config
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
-from training.recall.play_archive import LISTENED, PastPlays, PlayArchive
+from training.recall.play_archive import LISTENED, PlayArchive
 from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason
 
 DECAY_GRID = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -169,15 +168,14 @@ class Favourites(RecallChannel[FavouritesConfig]):
                 yield order_C, np.zeros((0, 0), dtype=np.float32)
 
     def _features(self, table: PlayTable, order_C: np.ndarray, activation_T: np.ndarray) -> np.ndarray:
-        return candidate_features(table, order_C, activation_T, self.vocabulary.artist_of_track_V)
+        skip = _skip_weight(self.resolved_config)
+        return candidate_features(table, order_C, activation_T, self.vocabulary.artist_of_track_V, skip)
 
     def _tables(self, users: UserBatch) -> Iterator[PlayTable]:
         """The plays of each request."""
-        V, skip = len(self.vocabulary), _skip_weight(self.resolved_config)
-        for row, plays in enumerate(self.archive.past_plays(users, self.resolved_config.max_plays)):
-            is_known_N = (plays.track_N >= FIRST_CODE) & (plays.track_N < V)
-            known = PastPlays(*(column_N[is_known_N] for column_N in vars(plays).values()))
-            yield PlayTable(known, int(users.request_at_B[row]), skip)
+        past = self.archive.past_plays(users, self.resolved_config.max_plays)
+        for plays, request_at in zip(past, users.request_at_B.tolist(), strict=True):
+            yield PlayTable.of(plays, request_at, len(self.vocabulary))
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often each track was listened to, before the history view too."""
@@ -208,10 +206,9 @@ def _with_value(config: FavouritesConfig, name: str, value: float) -> Favourites
 def _most_active(table: PlayTable, config: FavouritesConfig, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The `k` most active tracks as indices of `item_T`, and the activation of all tracks [T]."""
     decay = DEFAULT_DECAY if config.decay is None else config.decay
-    has_plays = len(table.plays.track_N) > 0
-    activation_T = table.activation_T(decay, _skip_weight(config)) if has_plays else np.zeros(0)
-    found = np.flatnonzero(activation_T > 0)
-    return found[np.argsort(-activation_T[found], kind="stable")[:k]], activation_T
+    activation_T = table.activation_T(decay, _skip_weight(config))
+    (found,) = activation_T.nonzero()
+    return found[(-activation_T[found]).argsort(kind="stable")[:k]], activation_T
 
 
 def _skip_weight(config: FavouritesConfig) -> float:

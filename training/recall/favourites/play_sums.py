@@ -7,7 +7,6 @@ Legend: N plays of one user, oldest first, T distinct tracks of them, S sums, D 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,8 +62,7 @@ LISTENS_1D = len(DECAYS)
 ACTIVATION_1, MONTH = DECAYS.index(1.0), COUNT_DAYS.index(28)
 
 
-@dataclass(frozen=True)
-class PlaySums:
+class PlaySums(NamedTuple):
     """Sums and positions of the plays of each track."""
 
     sums_TS: Array  # float64, see SUMS
@@ -73,17 +71,6 @@ class PlaySums:
     session_N: Array  # number of each play's session, from 0
     is_new_N: Array  # whether each play is the first one of its track in its session
     is_first_N: Array  # whether each play is the first one of its track
-
-    def take(self, track_C: Array) -> PlaySums:
-        """The same of some tracks, in their order."""
-        return replace(
-            self, sums_TS=self.sums_TS[track_C], last_T3=self.last_T3[track_C], first_T=self.first_T[track_C]
-        )
-
-    def column(self, name: str) -> Array:
-        """One sum of each track [T]."""
-        column_T: Array = self.sums_TS[:, SUMS.index(name)]
-        return column_T
 
 
 class PlayColumns(NamedTuple):
