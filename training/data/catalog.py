@@ -119,7 +119,7 @@ class Catalog:
     def artist_ids_of(self, item: int) -> list[str]:
         """Ids of an item's artists, main artist first."""
         codes = self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
-        return [self._artist_ids[code] for code in codes.tolist()]
+        return [*map(self._artist_ids.__getitem__, codes.tolist())]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class TrackFacets:
     def names_of(self, item: int) -> list[str]:
         """The facet values of an item, in the order of FACETS."""
         values = self.value_N[self.offset_V1[item] : self.offset_V1[item + 1]]
-        return [self.names[value] for value in values.tolist()]
+        return [*map(self.names.__getitem__, values.tolist())]
 
     def similarity(self, items_C: NDArray[np.int64]) -> Floats:
         """Similarity of each pair of items, [C, C] in 0..1.

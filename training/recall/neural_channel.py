@@ -27,6 +27,7 @@ from training.index.cold_start import compute_cold_item_thresholds
 from training.index.exact import ColdStartIndex, ExactIndex
 from training.index.ivf import RECALL_CUTOFF, IVFIndex, RecordingIndex, choose_index
 from training.index.sphere import interpolate_on_sphere
+from training.nn.compiled_layers import unit_rows
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.neural_config import NeuralChannelConfig
@@ -129,6 +130,10 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     @abstractmethod
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
+
+    def item_vectors(self, items: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Unit-length vectors [N, D] of items."""
+        return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
 
     def search_tasks(self, users: UserBatch, k: int, share: float, search: Search | None = None) -> Candidates:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.

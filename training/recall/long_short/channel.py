@@ -22,7 +22,7 @@ from sequences.sequence_batch import FIRST_CODE
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, kept_items, select_listens
+from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
 from training.recall.long_short.config import LongShortConfig, long_short_config
@@ -140,29 +140,29 @@ class LongShort(NeuralChannel[LongShortConfig]):
             query_1D, score_M = self.program.score((item_L, behaviour_L, gap_L), query_gap, item_M, feature_MF)
             yield query_1D, item_M, score_M
 
-    @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """How often and how long ago each item was played; for a new track, the track of the history closest to it."""
-        history = select_listens(user.views[HISTORY_VIEW], ("track_id", "ended_at"))
-        track_L, ended_L = (history.columns[name][0][: history.length_B[0]] for name in ("track_id", "ended_at"))
-        count = Counter(track_L.tolist())
-        last = dict(zip(track_L.tolist(), ended_L.tolist(), strict=True))
-        closest = self._closest_track_reasons(
-            [item for item in items if not count[item]], count, kept_items(user.views)
-        )
+        history = user.views[HISTORY_VIEW]
+        is_listened_L = is_listened(history)[0]
+        track_L, ended_L = (history.columns[name][0][is_listened_L].tolist() for name in ("track_id", "ended_at"))
+        count, last = dict(Counter(track_L)), dict(zip(track_L, ended_L, strict=True))
+        closest = self._closest_track_reasons([item for item in items if item not in count], count, user)
         now_us = int(user.request_at_B[0])
         return [
-            _repeat_reason(count[item], (now_us - last[item]) // DAY_US) if count[item] else closest[item]
+            _repeat_reason(count[item], (now_us - last[item]) // DAY_US) if item in count else closest[item]
             for item in items
         ]
 
-    def _closest_track_reasons(self, items: list[int], listens: Mapping[int, int], kept: set[int]) -> dict[int, Reason]:
+    def _closest_track_reasons(
+        self, items: list[int], listens: Mapping[int, int], user: UserBatch
+    ) -> dict[int, Reason]:
         """The listened or else liked track that is closest to each item."""
-        known = np.array(sorted(item for item in listens.keys() or kept if item >= FIRST_CODE), dtype=np.int64)
+        known = np.array(sorted(listens or kept_items(user.views)), dtype=np.int64)
+        known = known[known >= FIRST_CODE]
         if not len(known) or not items:
             return dict.fromkeys(items, RECENT_ACTIVITY)
-        vector_ND, vector_MD = (self.network.vectors(torch.as_tensor(of)) for of in (known, items))
-        closest_M = known[(vector_MD @ vector_ND.T).argmax(1).numpy()].tolist()
+        vector_ND, vector_MD = self.item_vectors(known), self.item_vectors(items)
+        closest_M = known[(vector_MD @ vector_ND.T).argmax(1)].tolist()
         return {
             item: _reason_of_track(track_phrase(self.vocabulary, closest), listens.get(closest, 0))
             for item, closest in zip(items, closest_M, strict=True)

@@ -16,13 +16,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 
 from sequences.sequence_batch import FIRST_CODE
 from training.content.facets import FACETS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened, select_listens
+from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
@@ -145,22 +144,21 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         """The items with the nearest vectors."""
         return self.nearest_items(items, k)
 
-    @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """What each of `items` has in common with the interest that is closest to it."""
         [(item_L, (vector_KD, interest_L))] = self._interests(user)
         if not len(vector_KD) or not len(items):
             return [RECENT_ACTIVITY] * len(items)
-        history = set(user.history_items.items.tolist())  # ten times faster than `np.isin` for a few items
+        history, plays = set(user.history_items.items.tolist()), user.views[HISTORY_VIEW]
+        listened = set(plays.columns["track_id"][0][is_listened(plays)[0]].tolist())
         is_new_N1 = np.array([[item not in history] for item in items])
-        vector_ND = self.network.vectors(torch.tensor(items, dtype=torch.int64)).numpy()
+        vector_ND = self.item_vectors(items)
         next_NK, new_NK = (vector_ND @ self.program.query(task, vector_KD).T for task in ("next", "new"))
         best_N = np.where(is_new_N1, new_NK, next_NK).argmax(1).tolist()
-        listened_N = select_listens(user.views[HISTORY_VIEW]).columns["track_id"][0]
         named: dict[int, tuple[bool, tuple[str, ...]]] = {}
         for best in set(best_N):
             items_N = item_L[interest_L == best]
-            heard_N = items_N[np.isin(items_N, listened_N)]
+            heard_N = items_N[np.array([item in listened for item in items_N.tolist()], dtype=bool)]
             is_heard = len(heard_N) > 0
             named[best] = is_heard, self.interest_names.name_parts(heard_N if is_heard else items_N)
         return [self._interest_reason(item, *named[best]) for item, best in zip(items, best_N, strict=True)]
@@ -199,8 +197,8 @@ class InterestNames:
         score_F = np.where(
             share_F >= MIN_FACET_SHARE, share_F * np.log(np.maximum(share_F / self._catalog_share_F, 1e-9)), 0
         )
-        best = np.argsort(-score_F, kind="stable")[:MAX_NAME_WORDS]
-        words = [self.value_F[value] for value in np.sort(best) if score_F[value] > 0]
+        best = (-score_F).argsort(kind="stable")[:MAX_NAME_WORDS]
+        words = [self.value_F[value] for value in sorted(best) if score_F[value] > 0]
         return tuple(words or self._artists(item_N))
 
     def values(self, item: int) -> set[str]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.training_data import TrainingData
@@ -138,17 +137,14 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         """The items with the nearest vectors."""
         return self.nearest_items(items, k)
 
-    @torch.no_grad()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The recent track that is most similar to each of `items`."""
         recent = self.recent_items(user)
         if not recent:
             return [RECENT_ACTIVITY] * len(items)
         recent_L = np.array(list(recent), dtype=np.int64)
-        vector_LD, vector_ND = (
-            self.network.vectors(torch.as_tensor(of, dtype=torch.int64)) for of in (recent_L, items)
-        )
-        closest_N = recent_L[(vector_ND @ vector_LD.T).argmax(1).numpy()].tolist()
+        vector_LD, vector_ND = self.item_vectors(recent_L), self.item_vectors(items)
+        closest_N = recent_L[(vector_ND @ vector_LD.T).argmax(1)].tolist()
         return [
             recent[item] if item in recent else self.explain_by_track(closest, recent)
             for item, closest in zip(items, closest_N, strict=True)
