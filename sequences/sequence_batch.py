@@ -61,7 +61,8 @@ class SequenceBatch:
         if length >= L:
             return self
         place_BL = np.maximum(self.length_B - length, 0)[:, None] + np.arange(length)
-        columns = {name: np.take_along_axis(column_BL, place_BL, axis=1) for name, column_BL in self.columns.items()}
+        row_B1 = np.arange(len(place_BL))[:, None]
+        columns = {name: column_BL[row_B1, place_BL] for name, column_BL in self.columns.items()}
         return SequenceBatch(columns, np.minimum(self.length_B, length))
 
 
@@ -92,13 +93,15 @@ def encode(
     L = length or view.length
     # Every view has `ended_at`, which is read anyway; counting the ids would decode them.
     counts = [min(len(row["ended_at"]), L) for row in rows]
+    attributes = encoded_attributes(view, encoders)
+    block_ABL = np.zeros((len(attributes), len(rows), L), dtype=np.int64)
     columns: dict[str, NDArray[Any]] = {}
-    for attribute in encoded_attributes(view, encoders):
-        column_BL = np.zeros((len(rows), L), dtype=dtype_of(attribute))
+    for attribute, column_BL in zip(attributes, block_ABL, strict=True):
+        if attribute.kind == "ratio":
+            column_BL = np.zeros((len(rows), L), dtype=np.float32)  # noqa: PLW2901
         for b, (row, count) in enumerate(zip(rows, counts, strict=True)):
             if count:
-                values = row[attribute.name][-count:]
-                column_BL[b, :count] = _encode(attribute, values, encoders)
+                column_BL[b, :count] = _encode(attribute, row[attribute.name][-count:], encoders)
         columns[attribute.name] = column_BL
     return SequenceBatch(columns=columns, length_B=np.array(counts, dtype=np.int64))
 

@@ -15,7 +15,7 @@ from sequences import behaviours, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.data.ragged import Ragged
-from training.data.unique_keys import unique_values
+from training.data.unique_keys import is_among, unique_values
 
 HISTORY_VIEW = "played_history"  # all plays of a user, including skips
 RECENT_VIEW = "recent_events"
@@ -109,8 +109,9 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     item_L, is_listened_L = history.columns["track_id"][0], is_listened(history)[0]
     skipped = item_L[has_behaviour(history, ("skip",))[0]]
     heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
-    items: np.ndarray = np.setdiff1d(skipped[skipped >= FIRST_CODE], heard)
-    return items
+    items = unique_values(skipped[skipped >= FIRST_CODE])
+    unheard: np.ndarray = items[~is_among(items, heard)]
+    return unheard
 
 
 def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:

@@ -23,8 +23,10 @@ def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:
     place: NDArray[np.int64] = np.arange(len(score_N))
     if len(score_N) > k:
         # Only the best are sorted; equal scores at the last position are cut off afterwards.
-        place = np.flatnonzero(score_N >= np.partition(score_N, len(score_N) - k)[len(score_N) - k])
-    best: NDArray[np.int64] = place[np.argsort(-score_N[place], kind="stable")][:k]
+        ordered_N = score_N.copy()
+        ordered_N.partition(len(score_N) - k)
+        (place,) = (score_N >= ordered_N[len(score_N) - k]).nonzero()
+    best: NDArray[np.int64] = place[(-score_N[place]).argsort(kind="stable")][:k]
     return best
 
 

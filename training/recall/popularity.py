@@ -97,7 +97,7 @@ class Popularity(RecallChannel[PopularityConfig]):
         matching_BN = self.languages.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
         place_BK = np.stack([top_k_positions(score_N, k) for score_N in score_BN])
-        scores_BK = np.take_along_axis(score_BN, place_BK, 1).astype(np.float32)
+        scores_BK = score_BN[np.arange(len(score_BN))[:, None], place_BK].astype(np.float32)
         return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
