@@ -60,11 +60,6 @@ class Installation:
             follow_pipeline(airflow, first, lines.append)
         return "\n".join(lines)
 
-    def retries(self) -> set[Path]:
-        """Logs of second attempts: `dag_id=…/run_id=…/task_id=…/…`."""
-        logs = self.settings.airflow / "logs"
-        return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
-
     def airflow(self) -> list[psutil.Process]:
         """Processes of the Airflow service, the oldest first."""
         return sorted(process.members(str(self.settings.home), "airflow"), key=lambda member: member.create_time())

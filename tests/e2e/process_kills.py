@@ -50,13 +50,7 @@ def run_and_kill(
 def marts(home: Path) -> dict[str, tuple[list[tuple[object, ...]], list[tuple[object, ...]]]]:
     """Columns with types and rows in published order of every mart, except `landings`, which has the times of landing."""
     return {
-        file.stem: (duckdb.sql(f"describe select * from '{file}'").fetchall(), rows(f"'{file}'", order=False))
+        file.stem: (duckdb.sql(f"describe select * from '{file}'").fetchall(), duckdb.sql(f"from '{file}'").fetchall())
         for file in sorted((home / "marts").glob("*.parquet"))
         if file.stem != "landings"
     }
-
-
-def rows(source: str, without: str = "", order: bool = True) -> list[tuple[object, ...]]:
-    """Rows of a Parquet source."""
-    columns = f"* exclude ({without})" if without else "*"
-    return duckdb.sql(f"select {columns} from {source} {'order by all' if order else ''}").fetchall()

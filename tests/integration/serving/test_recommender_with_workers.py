@@ -15,15 +15,16 @@ import pytest
 
 from config.settings import is_loopback
 from tests.support import recommender_service, release_swap
+from tests.support.progress import sized
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.serving.synthetic_collections import add_collections
 from tests.support.waiting import wait_until
 from training.slate.scene_settings import SCENES
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(1800)]
 USERS, WORKERS = 12, 2
 TIMEOUT_S = 60.0
-BLOCKS = 40
+BLOCKS = sized(10_000, 40)
 
 
 def post(port, path, body):
