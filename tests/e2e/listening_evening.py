@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.listening_page import choose, clear_like, collect_events, expect_answer, ids, is_answer, part, player_of
+from tests.e2e.listening_page import choose, collect_events, expect_answer, ids, is_answer, part, player_of
 from tests.support import browser
 
 
@@ -30,9 +30,7 @@ def check_evening(url: str) -> None:
         expect(page.locator(".song").first).to_be_visible()
         assert len(ids(daily.value.json())) > 10
         _skip_three_times(page, events)
-        _like_and_undo(page, events)
         _block_and_unblock(page, events)
-        _leave_an_album_out(page, events)
         _control_an_interest(page, events)
         _listen_in_private(page, events, user)
         _search_by_mood(page, user)
@@ -60,24 +58,6 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
     expect(page.locator(".changed")).not_to_be_empty()
 
 
-def _like_and_undo(page: Page, events: list[dict]) -> None:
-    title = player_of(page).locator(".title").inner_text()
-    like = player_of(page).get_by_role("button", name="Like")
-    clear_like(page, like)
-    for action in ("like", "unlike"):
-        with page.expect_response("**/events"):
-            like.click()
-        assert part(events[-1], "target_type", "action") == {"target_type": "track", "action": action}
-        page.get_by_role("link", name="Liked", exact=True).click()
-        with page.expect_response("**/library") as library:
-            page.reload()  # shows what the service answers
-        liked = [entry["target_id"] for entry in library.value.json()["liked"]]
-        assert (events[-1]["target_id"] in liked) == (action == "like"), title
-        row = page.locator(".songs").first.locator(".song").filter(has_text=title)  # not among "More like these"
-        expect(row).to_have_count(int(action == "like"))
-        like = row.get_by_role("button", name="Like")
-
-
 def _block_and_unblock(page: Page, events: list[dict]) -> None:
     with expect_answer(page, scene="daily") as before:
         page.get_by_role("link", name="Home", exact=True).click()
@@ -98,30 +78,6 @@ def _block_and_unblock(page: Page, events: list[dict]) -> None:
     with page.expect_response("**/events"):
         page.get_by_role("button", name=f"Unblock: {name}").click()
     assert part(events[-1], "target_id", "action") == {"target_id": artist, "action": "unblock"}
-    with expect_answer(page, scene="daily") as again:
-        page.get_by_role("link", name="Home", exact=True).click()
-    assert first["track_id"] in ids(again.value.json())
-
-
-def _leave_an_album_out(page: Page, events: list[dict]) -> None:
-    page.get_by_role("link", name="Liked", exact=True).click()
-    with expect_answer(page, scene="daily") as before:
-        page.get_by_role("link", name="Home", exact=True).click()
-    first = next(item for item in before.value.json()["items"] if item.get("album_id"))
-    row = page.locator(".song").filter(has_text=first["title"]).first
-    with expect_answer(page, scene="daily") as after:
-        choose(page, row.get_by_role("button", name="More"), f"Leave out of my taste: {first['album']}")
-    assert part(events[-1], "target_type", "target_id", "action") == {
-        "target_type": "album",
-        "target_id": first["album_id"],
-        "action": "exclude",
-    }
-    assert all(item.get("album_id") != first["album_id"] for item in after.value.json()["items"])
-    _open_taste(page)
-    with page.expect_response("**/taste") as taste:
-        page.get_by_role("button", name=f"Count again: {first['album']}").click()
-    assert part(events[-1], "target_id", "action") == {"target_id": first["album_id"], "action": "unexclude"}
-    assert taste.value.json()["left_out"] == []
     with expect_answer(page, scene="daily") as again:
         page.get_by_role("link", name="Home", exact=True).click()
     assert first["track_id"] in ids(again.value.json())
