@@ -24,14 +24,6 @@ def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):
     assert "Without rows: exposures." in page
 
 
-def test_results_of_expectations_are_linked(here):
-    outcome = {"suites": [{"suite": "events", "failed": ["x"], "expectations": 17}]}
-    (here.reports / "data_docs" / "marts").mkdir(parents=True)
-    (here.reports / "data_docs" / "marts" / "outcome.json").write_text(json.dumps(outcome))
-    link = '<a href="/reports/data_docs/marts/outcome.html#events" class="bad">1 of 17 failed</a>'
-    assert link in render_quality_page(here)
-
-
 def test_columns_of_a_mart_are_sorted_by_their_drift(here):
     page = render_table_page("events", here)
     assert page.index('<a href="#action">') < page.index('<a href="#scene">')
@@ -43,9 +35,3 @@ def test_columns_of_a_mart_are_sorted_by_their_drift(here):
 @pytest.mark.parametrize("name", ["exposures", "unknown", "../x"])
 def test_marts_without_rows_have_no_page(here, name):
     assert render_table_page(name, here) is None
-
-
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
-def test_a_malformed_profile_has_no_marts(here, broken):
-    (here.reports / "data_quality.json").write_text(broken)
-    assert "Not measured yet" in render_quality_page(here) and render_table_page("events", here) is None

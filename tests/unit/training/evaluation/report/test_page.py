@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.support.training.evaluation_content import by_part, evaluation
+from tests.support.training.evaluation_content import evaluation
 from training.evaluation.report import charts, page
 from training.evaluation.report.charts import Bar, SweepPoint
 from training.evaluation.report.verdicts import Gate
@@ -31,16 +31,3 @@ def test_behavior_is_shown_with_the_floors_that_are_missed() -> None:
     tests["known"] = {"value": 0.5, "cases": 40, "users": 40}
     html = page.render_page(evaluation() | {"behavior": {"tests": tests, "fairness": {"activity": {"least": 0.4}}}})
     assert "at most 0.6, missed" in html and "0.500" in html and "least 0.400" in html
-
-
-def test_the_previous_release_is_compared_after_the_gate_decided() -> None:
-    content = evaluation()
-    before = {name: content[name] for name in ("slate", "recall", "ranking")}
-    before |= {"slate": {"served": {"recall_at_30": by_part(0.2), "ndcg_at_10": by_part(0.155)}}}
-    previous = {"release": "older", "ranker": "sum_pooling", "blend": {"weight": 0.3}, "metrics": before}
-    gate = Gate(True, ("passes: <fine>",), {"slate - production": [0.1, 0.05, 0.15]}, previous=previous)
-    html = page.render_page(content, gate)
-    assert '<a href="#previous_release">' in html and "<code>older</code>" in html
-    assert "passes: &lt;fine&gt;" in html
-    assert '<td class="gain">+0.1000<small>[+0.0500, +0.1500]</small></td>' in html
-    assert '<tr class="differs"><th scope="row">ranker weight among repeats</th><td>0.5</td><td>0.3</td></tr>' in html
