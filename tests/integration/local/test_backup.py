@@ -229,12 +229,6 @@ def test_damaged_backup_is_not_restored(
     assert not there.home.exists()
 
 
-def test_home_with_files_is_not_overwritten(here: settings.Settings, tmp_path: Path) -> None:
-    backup(here, tmp_path / "backup")
-    with pytest.raises(RestoreError, match=r"not empty \(bentoml\).*mv "):
-        restore(here, tmp_path / "backup")
-
-
 def test_user_erased_after_the_backup_stays_erased(
     here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

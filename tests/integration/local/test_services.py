@@ -56,18 +56,6 @@ def test_a_damaged_password_file_is_an_error_that_names_it(here, monkeypatch, ca
     assert f"{here.airflow_passwords} is damaged" in capsys.readouterr().err
 
 
-def test_a_start_that_is_killed_before_it_has_a_password_leaves_no_empty_file(here, monkeypatch):
-    def fail(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("secrets.token_urlsafe", fail)
-    with pytest.raises(KeyboardInterrupt):
-        airflow_server.load_or_create_password(here)
-    monkeypatch.undo()
-    monkeypatch.setenv("SEGUE_HOME", str(here.home))
-    assert len(airflow_server.load_or_create_password(here)) >= 12
-
-
 def test_usage_reporting_is_off_and_parallelism_equals_the_cores(here, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     variables = {**services.environment(here), **airflow_server.environment(here)}

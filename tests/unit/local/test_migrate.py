@@ -161,9 +161,10 @@ def test_records_of_earlier_formats_are_moved_into_the_stores(tmp_path, monkeypa
     check_home_format(here)
 
 
-def test_records_without_derived_state_are_of_an_earlier_format(tmp_path, monkeypatch):
+@pytest.mark.parametrize("folder", ["live/dt=2026-06-01", "bentoml/models/segue"])
+def test_records_and_releases_without_a_format_are_of_an_earlier_one(tmp_path, monkeypatch, folder):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    (tmp_path / "live" / "dt=2026-06-01").mkdir(parents=True)
+    (tmp_path / folder).mkdir(parents=True)
     with pytest.raises(HomeFormatError):
         check_home_format(settings.load_settings())
 
@@ -188,13 +189,6 @@ def test_a_home_that_only_services_have_used_is_not_old(tmp_path, monkeypatch):
     here = settings.load_settings()
     check_home_format(here)
     assert (tmp_path / "home_format").read_text() == f"{HOME_FORMAT}\n"
-
-
-def test_a_release_without_a_format_is_old(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    (tmp_path / "bentoml" / "models" / "segue").mkdir(parents=True)
-    with pytest.raises(HomeFormatError):
-        check_home_format(settings.load_settings())
 
 
 def test_a_home_of_a_newer_version_is_never_migrated(old_home, capsys):

@@ -70,19 +70,6 @@ def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch
     assert started == []
 
 
-@pytest.mark.parametrize(
-    ("command", "remedy"),
-    [(run, "`make stop` stops them"), (pipeline, "the same command continues with the finished steps")],
-)
-def test_an_interrupted_command_says_what_continues(here, monkeypatch, capsys, command, remedy):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "run", interrupt)
-    assert command.main([]) == 130
-    assert remedy in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
 def test_an_invalid_date_is_rejected(capsys, day):
     with pytest.raises(SystemExit):

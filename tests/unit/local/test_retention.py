@@ -181,20 +181,6 @@ def test_a_release_that_is_activated_meanwhile_stays(here: Settings, monkeypatch
     assert {folder.name for folder in (here.releases / "models/segue").iterdir()} == {"old", "new"}
 
 
-def test_command_reads_the_settings(
-    here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(here.home))
-    old = write(here.feature_log / "dt=2020-01-01/requests-1-1.jsonl")
-    assert command.main(["--dry-run"]) == 0
-    assert str(old) in capsys.readouterr().out
-    assert command.main([]) == 0
-    assert not old.exists()
-    monkeypatch.setenv("SEGUE_KEEP_REPORTS_DAYS", "many")
-    assert command.main([]) == 2
-    assert "SEGUE_KEEP_REPORTS_DAYS='many' is invalid" in capsys.readouterr().err
-
-
 def test_prune_waits_for_a_task_of_the_pipeline(
     here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
