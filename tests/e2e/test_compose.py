@@ -180,12 +180,6 @@ def test_the_pipeline_runs_over_rest(up: ComposeProject) -> None:
     report("compose: GB of memory of all containers", "reported", round(up.memory_gb(), 1))
 
 
-def test_recommendations_need_a_key(recommender: httpx.Client) -> None:
-    response = httpx.post(recommender.base_url.join("/recommend"), json={"user_id": USER, "scene": "daily"}, timeout=60)
-    assert response.status_code == 401
-    assert len(recommended(recommender)) > 0
-
-
 @pytest.mark.parametrize("service", KILLED)
 def test_a_killed_service_heals(up: ComposeProject, recommender: httpx.Client, service: str) -> None:
     track, restarts = recommended(recommender)[0], up.inspect(service)["RestartCount"]

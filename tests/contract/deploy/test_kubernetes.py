@@ -151,14 +151,6 @@ def test_containers_write_to_the_listed_folders_only() -> None:
         assert writable == WRITABLE[container["name"]], container["name"]
 
 
-def test_temporary_folders_are_limited() -> None:
-    volumes = [volume for workload in WORKLOADS for volume in workload["spec"]["template"]["spec"]["volumes"]]
-    assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes if "emptyDir" in volume)
-    in_memory = [volume["name"] for volume in volumes if volume.get("emptyDir", {}).get("medium") == "Memory"]
-    assert in_memory == ["shared-memory"]  # /dev/shm of the recommender
-    assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS) + len(in_memory)
-
-
 def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
     (pod,) = (container for container in containers() if container["name"] == "events")
     for command in (pod["args"], COMPOSE["events"]["command"]):

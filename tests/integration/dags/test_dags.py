@@ -18,7 +18,6 @@ import pytest
 
 from config import settings
 from dags.task_catalog import BATCH_SCENES, TASKS
-from storage.content_tables import ENCODER_NAMES
 from tests.support import console_home
 from training.slate.scene_settings import SCENES
 
@@ -141,14 +140,6 @@ def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_a
     assert build == document
 
 
-def test_content_is_encoded_by_every_encoder_before_models_are_trained(bag, task_catalog):
-    upstream = bag["dags"]["build_features"]["upstream"]
-    assert upstream["encode_content"] == ["list_encoders", "publish_marts"]
-    assert upstream["validate_content"] == ["encode_content", "request"]
-    assert "validate_content" in upstream["announce_features_ready"]
-    assert task_catalog.ENCODERS == ENCODER_NAMES
-
-
 def test_one_run_at_a_time_because_runs_share_the_marts(bag):
     assert {(dag["max_active_runs"], dag["catchup"]) for dag in bag["dags"].values()} == {(1, False)}
 
@@ -165,13 +156,6 @@ def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, aft
     upstream = bag["dags"][dag]["upstream"]
     assert after in upstream[task]
     assert not any(task in tasks for tasks in upstream.values())
-
-
-def test_the_release_is_announced_after_all_training(bag):
-    upstream = bag["dags"]["release_models"]["upstream"]
-    assert "release" in upstream["announce_release_ready"]
-    assert upstream["release"] == ["measure_behavior", "request"]
-    assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["measure_behavior"])
 
 
 @pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
@@ -359,20 +343,3 @@ def test_a_task_that_reads_the_output_of_a_failed_command_states_the_remedy(
         task_factory.resolve_as_of("", SimpleNamespace(run_type="manual"), "request")
     assert type(error.value).__name__ == raised
     assert remedy in caplog.records[-1].getMessage()
-
-
-def test_an_unknown_channel_is_named_in_the_error(task_factory, in_dags, monkeypatch, caplog):
-    monkeypatch.delenv("SEGUE_HOME", raising=False)
-    with in_dags("airflow.sdk").DAG("dag_of_channels"):
-        train = task_factory.create_training_tasks("channel", {}, {}, "held_out")
-    list_names = train.dag.get_task("channels.list_channels").python_callable
-    tables = {"channels": ["popularity", "realtime"]}
-    assert list_names({"CHANNELS": "realtime"}, tables) == [
-        {"CHANNELS": "realtime", "NAME": "realtime", "FIT": "held_out"}
-    ]
-    with pytest.raises(
-        Exception, match=r"unknown channel popularty; known are popularity, realtime. What to do: `channels` contains"
-    ) as error:
-        list_names({"CHANNELS": "popularty realtime"}, tables)
-    assert type(error.value).__name__ == "AirflowFailException"
-    assert caplog.records[-1].getMessage() == str(error.value)

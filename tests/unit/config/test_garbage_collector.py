@@ -24,19 +24,6 @@ def unfrozen_objects():
     gc.freeze()
 
 
-def is_tracked(target):
-    return any(candidate is target for candidate in gc.get_objects())
-
-
-def test_existing_objects_are_frozen_and_new_ones_are_not():
-    early = Node()
-    assert is_tracked(early)
-    garbage_collector.freeze_gc()
-    late = Node()
-    assert not is_tracked(early)
-    assert is_tracked(late)
-
-
 def test_cyclic_garbage_is_freed_by_the_next_call_and_other_garbage_immediately():
     cyclic, acyclic = Node(), Node()
     cyclic.other = cyclic

@@ -41,13 +41,6 @@ def test_a_home_that_sql_would_misread_is_an_error_that_names_the_path(
     assert settings.check_home(tmp_path / "anna @home (1)") == tmp_path / "anna @home (1)"
 
 
-def test_defaults_of_territory_and_explicit_tracks(monkeypatch):
-    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("", True)
-    monkeypatch.setenv("SEGUE_TERRITORY", "de")
-    monkeypatch.setenv("SEGUE_EXPLICIT", "no")
-    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("DE", False)
-
-
 def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_EVENT_STORE", raising=False)
     assert settings.load_settings().event_store == ""
@@ -85,14 +78,6 @@ def test_tables_in_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load_settings()
 
 
-def test_hosts_of_services_in_other_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", "airflow=api-server, mlflow=10.0.0.2")
-    loaded = settings.load_settings()
-    assert loaded.service_url("airflow") == f"http://api-server:{loaded.airflow_port}"
-    assert loaded.service_url("mlflow") == f"http://10.0.0.2:{loaded.mlflow_port}"
-    assert loaded.service_url("recommender") == f"http://127.0.0.1:{loaded.recommender_port}"
-
-
 @pytest.mark.parametrize(
     ("host", "in_url"),
     [
@@ -108,6 +93,8 @@ def test_addresses_of_services_can_be_requested(monkeypatch: pytest.MonkeyPatch,
     loaded = settings.load_settings()
     assert loaded.url(7) == f"http://{in_url}:7"
     assert loaded.service_url("recommender") == f"http://{in_url}:{loaded.recommender_port}"
+    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", "airflow=api-server, mlflow=10.0.0.2")
+    assert settings.load_settings().service_url("airflow") == f"http://api-server:{loaded.airflow_port}"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from config import settings
-from local import airflow_api, airflow_server, run, services
+from local import airflow_api
 from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
@@ -109,16 +109,3 @@ def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow():
     log += ["Task failed with exception", "::group::Post Execute", "::endgroup::"]
     assert airflow_api.filter_task_output(log) == ["half.zip is not a readable zip", "exit code 2. What to do: mend it"]
     assert airflow_api.filter_task_output(["::group::Pre Execute", "::endgroup::", "no channel"]) == ["no channel"]
-
-
-@pytest.mark.parametrize(("host", "in_url"), [("::1", "[::1]"), ("0.0.0.0", "localhost")])
-def test_addresses_of_services_can_be_opened(tmp_path, monkeypatch, host, in_url):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setenv("SEGUE_HOST", host)
-    here = settings.load_settings()
-    for service in services.SERVICES:
-        assert str(httpx.URL(service.url(here))) == f"http://{in_url}:{service.port(here)}"
-    assert airflow_server.environment(here)["AIRFLOW__API__BASE_URL"] == f"http://{in_url}:{here.airflow_port}"
-    lines = dict(line.split(maxsplit=1) for line in run.format_addresses(here).splitlines() if "http" in line)
-    assert lines["Console"] == f"http://{in_url}:{here.console_port}"
-    assert lines["MLflow"] == f"http://{in_url}:{here.mlflow_port}"

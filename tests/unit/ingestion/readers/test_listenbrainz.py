@@ -138,13 +138,6 @@ def test_user_names_are_not_landed(tmp_path: Path) -> None:
     assert b"anna" not in everything
 
 
-def test_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
-    file = next(as_tar(tmp_path / "dump", ".tar").iterdir())
-    file.write_bytes(file.read_bytes()[:5_300])
-    with pytest.raises(SourceError, match=r"full\.tar.* is damaged .*get the"):
-        land(file, tmp_path / "home")
-
-
 def test_export_has_the_user_id_of_the_dump_and_feedback_by_recording_or_message_id(tmp_path: Path) -> None:
     counts = land(export(tmp_path / "listenbrainz_anna_1705300000.zip"), tmp_path / "home")["listenbrainz"]
     never, other, like, dislike = landed_events(tmp_path / "home", *ORDER)
