@@ -19,7 +19,6 @@ import pyarrow as pa
 import pytest
 
 from ingestion.land import land
-from ingestion.source_files import SourceError
 from tests.support.log_sources import at, json_lines, landed, landed_events, quarantined
 
 ORDER = ("user_id", "sequence_number", "ended_at")

@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from ingestion.land import land
-from ingestion.source_files import SourceError
 from tests.support.log_sources import landed, landed_events
 
 IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}

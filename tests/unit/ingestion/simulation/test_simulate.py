@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from ingestion.land import land
-from ingestion.simulate import WorldSize, main, simulate
+from ingestion.simulate import WorldSize, simulate
 from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
@@ -76,28 +76,6 @@ def test_existing_simulations_and_other_folders_are_not_overwritten(tmp_path: Pa
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     with pytest.raises(ValueError, match="is not empty and is not a simulation"):
         simulate(size, tmp_path / "mine")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--last-day", "2026-06-31"], "error: the last day 2026-06-31 is not a day, YYYY-MM-DD; correct --last-day\n"),
-        (
-            ["--last-day", "0001-01-01"],
-            "error: 2 days that end on 0001-01-01 begin before the year 1; correct --days\n",
-        ),
-        (["--seed", "-1"], "error: the seed -1 is negative; correct --seed\n"),
-    ],
-)
-def test_wrong_options_are_named_and_leave_an_existing_simulation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
-) -> None:
-    simulate(WorldSize(users=20, tracks=200, days=2), tmp_path / "sim")
-    before = tree(tmp_path / "sim")
-    size = ["--users", "20", "--tracks", "200", "--days", "2"]
-    assert main([*size, *options, "--out", str(tmp_path / "sim")]) == 2
-    assert capsys.readouterr().err == message
-    assert tree(tmp_path / "sim") == before
 
 
 def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
