@@ -29,8 +29,6 @@ pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
 TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
-SLOW_CLIENTS = 300
-BATCH = 50
 PATIENCE_S = 60
 NO_RELEASE = "no release is in service yet"
 FETCH = """async ([url, options, type]) => {
@@ -98,22 +96,6 @@ def recommend(port, *headers):
     return status, json.loads(body).get("error", "")
 
 
-@contextlib.contextmanager
-def slow_bodies(port, *headers):
-    """Many connections that have sent headers and the first byte of a body."""
-    lines = ["POST /recommend HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 99"]
-    request = "\r\n".join([*lines, *headers, "", "{"]).encode()
-    with contextlib.ExitStack() as stack:
-        connections = []
-        for number in range(SLOW_CLIENTS):
-            connections.append(stack.enter_context(connect(port)))
-            with contextlib.suppress(OSError):  # closed already
-                connections[-1].sendall(request)
-            if number % BATCH == BATCH - 1:  # the service has read these: not too many connections without a request
-                assert is_alive(port)
-        yield connections
-
-
 @pytest.fixture(scope="module")
 def without_keys(tmp_path_factory):
     with started(tmp_path_factory.mktemp("without_keys")) as running:
@@ -166,12 +148,6 @@ def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
     for headers, status in attacks:
         assert post(running.place.port, "/events", body, *headers, client_key)[0] == status
     assert not executed.exists()
-
-
-@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
-def test_workers_limit_headers(kind, request):
-    large = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (20 << 10)
-    assert send(request.getfixturevalue(kind).place.port, large)[0] == 400
 
 
 def read_blocks(home):
@@ -262,14 +238,6 @@ def test_user_token_acts_for_its_own_user_only(with_keys):
     assert call("/events", {"events": events[:1]}, user_token("u1")) == 200
     assert {event["user_id"] for event in recorded.events(with_keys.place.home)} == {"u1"}
     assert call("/status", {}, user_token("u1")) == 403
-
-
-def test_slow_bodies_do_not_block_requests_of_the_same_address(without_keys):
-    port = without_keys.place.port
-    with slow_bodies(port) as connections:
-        status, error = recommend(port)
-        assert status == 503 and error.startswith(NO_RELEASE)
-        assert connections[0].recv(100).startswith(b"HTTP/1.1 408 ")
 
 
 def test_header_with_invalid_bytes_leaves_no_traceback(without_keys):
