@@ -2,10 +2,8 @@
 
 import io
 import json
-from dataclasses import replace
 from unittest import mock
 
-import bentoml
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -162,15 +160,6 @@ def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
     for query, found in (("calm", {"t2", "t4", "t5"}), ("song 0", set()), ("", set())):
         shown = set(ids(ask(client, "/search", query=query, user_id="blocker")))
         assert found <= shown and "t0" not in shown
-
-
-def test_search_of_a_release_without_an_index(client, monkeypatch):
-    holder = bentoml.get_current_service()._runtime._release_manager
-    monkeypatch.setattr(holder, "_now", replace(holder._now, production=replace(holder.current, search=None)))
-    refused = client.post("/search", json={"query": "song"})
-    assert refused.status_code == 503 and "release again" in refused.json()["error"]
-    assert refused.json()["type"] == "urn:segue:problem:no-search"
-    assert client.post("/search", json={"query": ""}).status_code == 200
 
 
 def test_request_and_failures_are_logged_with_the_request_id(client, log):

@@ -66,13 +66,6 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     assert not (tmp_path / UNFINISHED_FILE).exists()
 
 
-@pytest.mark.parametrize("arguments", [["--suppressed", "--lift"], ["alice", "--lift", "--anyway"]])
-def test_lifting_takes_no_other_option(tmp_path: Path, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as refused:
-        erase.main(arguments)
-    assert refused.value.code == 2 and not list(tmp_path.iterdir())
-
-
 @pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db"])
 def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     (tmp_path / name).parent.mkdir()

@@ -300,18 +300,6 @@ def test_vectors_of_two_versions_or_with_tags_of_another_encoder_fail(
     assert "table_encoder_versions" in capsys.readouterr().out
 
 
-def test_single_suite(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
-    assert main(["--as-of", AS_OF, "--suite", "artists"]) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("ok     artists:")
-    assert main(["--as-of", AS_OF, "--suite", "landed_listening_events"]) == 0
-    assert main(["--as-of", AS_OF, "--suite", "tracks"]) == 1
-    assert "failed: expect_column_values_to_be_between(duration_ms)" in capsys.readouterr().out
-    assert main(["--as-of", AS_OF, "--suite", "tracks", "--stage", "landed"]) == 2
-    assert "no suite 'tracks' in stage landed" in capsys.readouterr().err
-    assert not (home / "reports").exists()
-
-
 def test_duckdb_spills_into_the_home_folder(home: Path) -> None:
     engine = DuckDBEngine()
     assert engine.first_row("select current_setting('temp_directory')") == (str(home / "quality.spill"),)

@@ -32,22 +32,6 @@ def here(tmp_path):
     return here
 
 
-def test_rows_of_the_user_are_collected_from_every_store(here):
-    online = {"recent_events": {"track_id": ("t1",)}, "recent_clicks": {"track_id": ()}}
-    data = collect_stored_data(ME, here, {"events": [{"user_id": ME, "seq": 1}], "exposures": []}, online)
-    row = {"user_id": ME, "at": "2026-07-01 00:00:00+00:00", "ids": ["a"]}
-    assert data.stores == {
-        "events": [{"user_id": ME, "seq": 1}],
-        "feature_log": [{"request_id": "r0", "user_id": ME}, {"request_id": "r2", "user_id": ME}],
-        "landing/listening_events": [row],
-        "marts/events": [row],
-        "simulated/w/events": [row],
-        "online_store": {"recent_events": {"track_id": ["t1"]}},
-    }
-    assert data.cut == []
-    assert json.loads(json.dumps(data.stores)) == data.stores
-
-
 def test_an_unknown_user_has_nothing_and_large_stores_are_cut(here, monkeypatch):
     assert collect_stored_data("unknown", here, {}, {}).stores == {}
     monkeypatch.setattr(stored_data, "MAX_ROWS", 1)

@@ -4,9 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
-from serving.errors import UnknownTrack
 from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW
@@ -130,10 +128,3 @@ def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):
     assert ids(bench.path.recommend(request, of))[1:] == listed[1:]
     assert listed[0] not in ids(bench.path.recommend(request, of))
     assert bench.ask(of, limit=4) == listed
-
-
-def test_all_unknown_seeds_are_named(bench):
-    with pytest.raises(UnknownTrack, match="track 'no' is not in release r1; omit them from seeds"):
-        ask(bench, served(), seeds=("t1", "no"))
-    with pytest.raises(UnknownTrack, match=r"tracks 'x0', .*'x9' and 2 more are not in release r1"):
-        ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))
