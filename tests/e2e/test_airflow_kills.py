@@ -4,12 +4,14 @@ import shutil
 import signal
 import sys
 
+import duckdb
 import psutil
 import pytest
 
+from config import settings
 from local import land, services
+from local.environment import environment
 from tests.e2e.installation import Installation, wait_until
-from tests.e2e.process_kills import home_environment, marts
 from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 
@@ -20,11 +22,20 @@ pytestmark = [
 AS_OF = "2026-07-01"
 
 
+def marts(home):
+    """Columns with types and rows in published order of every mart, except `landings`, which has the times of landing."""
+    return {
+        file.stem: (duckdb.sql(f"describe select * from '{file}'").fetchall(), duckdb.sql(f"from '{file}'").fetchall())
+        for file in sorted((home / "marts").glob("*.parquet"))
+        if file.stem != "landings"
+    }
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Marts that were built by the same commands without Airflow."""
     home = tmp_path_factory.mktemp("undisturbed")
-    world, variables = land.WORLD_SIZES["debug"], home_environment(home)
+    world, variables = land.WORLD_SIZES["debug"], environment(settings.Settings(home=home))
     size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
     log = str(home / "log")
     run_to_end([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)

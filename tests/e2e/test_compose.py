@@ -177,7 +177,6 @@ def test_every_service_becomes_healthy(project: ComposeProject) -> None:
 def test_the_pipeline_runs_over_rest(up: ComposeProject) -> None:
     minutes = run_pipeline(up)
     report("compose: minutes of the pipeline, recipe debug", "reported", round(minutes, 1))
-    report("compose: GB of memory of all containers", "reported", round(up.memory_gb(), 1))
 
 
 @pytest.mark.parametrize("service", KILLED)

@@ -131,12 +131,6 @@ class ComposeProject:
         """Folder of a volume on this machine."""
         return Path(podman("volume", "inspect", f"{PROJECT}_{name}", "--format", "{{.Mountpoint}}"))
 
-    def memory_gb(self) -> float:
-        """Memory of all running containers."""
-        names = [container["Names"][0] for container in self.containers() if container["State"] == "running"]
-        rows = podman("stats", "--no-stream", "--format", "{{.MemUsage}}", *names).splitlines()
-        return sum(_gigabytes(row.split("/")[0]) for row in rows)
-
 
 @contextmanager
 def running(folder: Path, absent: tuple[str, ...] = ()) -> Iterator[ComposeProject]:
@@ -201,8 +195,3 @@ def _health_interval_s(container: str) -> float:
     """Seconds between two health checks of a container; infinite without a check."""
     check = json.loads(podman("inspect", container, "--format", "{{json .Config.Healthcheck}}"))
     return float(check["Interval"]) / 1e9 if check and check.get("Test") else math.inf
-
-
-def _gigabytes(text: str) -> float:
-    number, unit = re.fullmatch(r"\s*([\d.]+)\s*([kMG]?B)\s*", text).groups()  # type: ignore[union-attr]
-    return float(number) * {"B": 1e-9, "kB": 1e-6, "MB": 1e-3, "GB": 1.0}[unit]
