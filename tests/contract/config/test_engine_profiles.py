@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +56,3 @@ def test_one_feast_file_serves_every_engine_and_online_store(
         assert config.online_store.skip_dedup
     else:
         assert config.online_store.path == str(tmp_path / "feast" / "online.db")
-
-
-def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS", raising=False)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    assert "PYSPARK_SUBMIT_ARGS" not in tool_environment(settings.load_settings())
-    monkeypatch.setenv("SEGUE_ENGINE", "spark")
-    monkeypatch.setenv("SEGUE_SPARK_MASTER", "spark://master:7077")
-    monkeypatch.setenv("SEGUE_SPARK_MEMORY", "3g")
-    variables = tool_environment(settings.load_settings())
-    assert variables["SEGUE_ENGINE"] == "spark"
-    assert variables["PYSPARK_PYTHON"] == sys.executable
-    submit_args = variables["PYSPARK_SUBMIT_ARGS"]
-    assert submit_args.startswith("--master spark://master:7077 ")
-    assert "spark.driver.memory=3g" in submit_args

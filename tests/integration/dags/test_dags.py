@@ -46,9 +46,6 @@ print(json.dumps({
     "dags": {
         dag_id: {
             "file": dag.fileloc,
-            "doc": dag.doc_md or "",
-            "undescribed_params": [name for name in dag.params if not dag.params.get_param(name).description],
-            "undocumented_tasks": [task.task_id for task in dag.tasks if "**If it fails:** " not in (task.doc_md or "")],
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
             "schedule": type(dag.timetable).__name__,
@@ -100,14 +97,6 @@ def test_each_dag_starts_the_next_by_its_asset(bag):
 
 def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
     assert bag["dags"][PIPELINE_DAGS[0]]["first"] == "2026-01-03T00:00:00+00:00"
-
-
-def test_every_dag_param_and_task_is_documented(bag):
-    for dag in bag["dags"].values():
-        assert dag["doc"].startswith("###")
-        assert dag["undescribed_params"] == []
-        assert dag["undocumented_tasks"] == []
-        assert "task fails" in dag["doc"]
 
 
 def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, tmp_path, monkeypatch):
