@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import shutil
 from dataclasses import replace
@@ -22,8 +21,7 @@ from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
-from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.baselines.heuristics import TUNED_BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
@@ -61,18 +59,10 @@ def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
     return json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
 
 
-def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
+def test_requested_shares_and_scenes_are_measured(evaluated: tuple[Workspace, Path]) -> None:
     found = content(evaluated)
-    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
-    assert {"served", "served_uncapped", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
-    assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
-    for other in ("last_played", *BASELINES):
-        assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
-    assert set(found["chosen"]["baselines"]) == set(BASELINES)
-    assert set(found["chosen"]["heuristics"]) == set(TUNED_BASELINES)
-    assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
@@ -159,13 +149,6 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
         fused = fusion.fuse(CandidateTable.merge(found, users.history_items), [cases.scenes[case]])
         assert fused.item_C.tolist() == expected[case].item_C.tolist()
         assert fused.score_C.tolist() == expected[case].score_C.tolist()
-
-
-def test_report_names_the_baseline_of_the_gate_and_has_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:
-    page = (evaluated[1] / "reports" / "evaluation.html").read_text()
-    assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in html.unescape(page)
-    for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
-        assert remote not in page
 
 
 def test_every_fit_is_logged_once_with_its_times(

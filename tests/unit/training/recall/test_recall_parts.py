@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from sequences.sequence_batch import SequenceBatch
-from training.data.recall_cases import validation_objective
 from training.data.user_batch import UserBatch
 from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax
 from training.nn.user_tower import (
@@ -91,12 +90,6 @@ def test_gated_block_equals_its_formula() -> None:
     after = token + torch.sigmoid(block.attention_gate(token)) * block.output(value)
     after = after + torch.sigmoid(block.feed_gate(after)) * block.feed(block.feed_norm(after))
     torch.testing.assert_close(block(token), after)
-
-
-def test_validation_objective_is_recall_at_both_cutoffs_plus_reachable_discoveries() -> None:
-    table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
-    assert validation_objective(table, (10, 20)) == pytest.approx(0.7)
-    assert validation_objective(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("block", ["residual", "gated"])

@@ -5,7 +5,6 @@ import pytest
 
 from training.data.ragged import Ragged
 from training.recall.channel import Candidates
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.slate.continuation_weights import Continuation, PlaylistCases
 from training.slate.reciprocal_rank import ReciprocalRank
 
@@ -52,11 +51,3 @@ def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
     assert fused.items(27)[0].tolist() == [*RIGHT, 8]
     no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
     assert Continuation(weights).fuse(found, no_seeds).item_C[0] == 8
-
-
-def test_saved_continuation_is_loaded(tmp_path):
-    path = tmp_path / "continuation.json"
-    assert Continuation.load(path) == Continuation()
-    kept = Continuation({"1": ReciprocalRank({"a": 2.0}, 10.0)}, PlaylistNeighborsConfig(5.0, 1.0), 0.2)
-    kept.save(path)
-    assert Continuation.load(path) == kept

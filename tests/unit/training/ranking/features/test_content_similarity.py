@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -16,12 +14,10 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.content.track_content import TrackContent
 from training.ranking.features.content_similarity import (
     CONTENT_FEATURES,
     KERNEL_WIDTH,
     SIMILAR_PLAYS,
-    ContentRows,
 )
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.user_features import HOUR_US
@@ -66,15 +62,3 @@ def test_an_earlier_session_is_not_similar_to_this_one() -> None:
     side = features.prepare_users(user_batch([old], length=8))
     found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
     assert found[:, 4].abs().max() == 0 and found[:, 1].abs().max() > 0
-
-
-def test_rows_have_unit_length_and_are_restored_from_a_file(tmp_path: Path) -> None:
-    row_VW = np.array([[0, 0], [3, 4], [0, 0]], np.float16)
-    content = TrackContent(row_VW, row_VW.any(axis=1), np.zeros(2, np.int64))
-    rows = ContentRows.build(content)
-    assert rows is not None
-    np.testing.assert_allclose(rows.row_VW, [[0, 0], [0.6, 0.8], [0, 0]], atol=1e-3)
-    rows.save(tmp_path)
-    read = ContentRows.load(tmp_path)
-    assert read is not None and np.array_equal(read.row_VW, rows.row_VW)
-    assert ContentRows.load(tmp_path / "nothing") is None

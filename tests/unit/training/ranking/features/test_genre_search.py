@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,7 +59,7 @@ def test_an_earlier_session_is_not_counted_in_this_one() -> None:
     assert NOW - old[-1][2] > 30 * MINUTE
 
 
-def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) -> None:
+def test_genres_come_from_facets() -> None:
     facets = {
         "languages": (["en", "yue"], lists([], [], [1], [0, 1], [])),
         "styles": (["pop", "rock"], lists([], [], [0], [0], [1])),
@@ -72,9 +71,3 @@ def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) ->
     assert types == [[], [], [STYLES, EMOTIONS], [STYLES] * 2, [STYLES]]
     (cantonese_pop,) = set(genres.value_VK[2]) & set(genres.value_VK[3]) - {0}
     assert genres.genre_type_U[cantonese_pop] == STYLES and genres.value_VK[4][0] not in genres.value_VK[[2, 3]]
-    genres.save(tmp_path)
-    read = TrackGenres.load(tmp_path)
-    assert read is not None
-    np.testing.assert_array_equal(read.value_VK, genres.value_VK)
-    np.testing.assert_array_equal(read.genre_type_U, genres.genre_type_U)
-    assert TrackGenres.load(tmp_path / "nothing") is None
