@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 
 import duckdb
 import httpx
 import pytest
 
 from config.settings import ROOT, Settings
+from event_store.opened import now_us
 from event_store.sqlite_events import SqliteEventStore
 from local.environment import environment
 from tests.support import recommender_service, release_swap
@@ -21,10 +21,6 @@ from tests.support.tiers import acceptance_only
 FILLINGS = sized(100, 3)
 PUBLIC = ("/livez", "/readyz", "/status", "/metrics", "/", "/openapi.json")
 COMMAND_SIZES_KB = (40, 80, 160, 320, 640)
-
-
-def now_us():
-    return time.time_ns() // 1000
 
 
 @pytest.mark.timeout(1800)

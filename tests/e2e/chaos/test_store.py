@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -10,6 +9,7 @@ import pytest
 import redis
 from prometheus_client import CollectorRegistry
 
+from event_store.opened import now_us
 from sequences import feast_store
 from sequences.online.store_rows import to_list_value, write_rows
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
@@ -22,10 +22,6 @@ from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STAT
 from tests.support import valkey
 from tests.support.sequences.feast_stores import feature_store
 from tests.support.serving.small_release import ListChannel, degradation, release, tracks
-
-
-def now_us():
-    return time.time_ns() // 1000
 
 
 @contextmanager
