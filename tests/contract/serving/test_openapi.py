@@ -58,12 +58,8 @@ def spec():
     return document()
 
 
-def test_every_route_has_summary_and_tag(spec):
+def test_every_route_is_in_the_document(spec):
     assert set(spec["paths"]) == {*PATHS, *media_files.PATHS, "/livez", "/readyz", "/status", "/metrics"}
-    tags = {tag["name"] for tag in spec["tags"]}
-    for path in spec["paths"].values():
-        for operation in path.values():
-            assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
     assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
 
 

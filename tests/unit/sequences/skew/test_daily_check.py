@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,10 +46,3 @@ def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
     assert remedy in error
     assert not (home / "reports" / "history").exists()
     assert (home / "reports" / "skew.json").read_text() == "earlier"
-
-
-def test_a_day_with_a_compared_request_is_recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(__main__, "compare_requests", lambda *_: SkewReport(2, compared=1, unread=1, values=5))
-    assert __main__.main(["--as-of", "2026-05-02"]) == 0
-    assert json.loads((home / "reports" / "history" / "skew.jsonl").read_text())["skew_rate"] == 0
-    assert json.loads((home / "reports" / "skew.json").read_text())["compared"] == 1
