@@ -33,14 +33,7 @@ def pytest_collection_finish() -> None:
 
 
 # Loading a release ends with it: seconds for all the modules of all tests, for each service that a test starts in its process.
-_freeze_gc, garbage_collector.freeze_gc = garbage_collector.freeze_gc, lambda: None
-
-
-@pytest.fixture
-def real_freeze_gc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Garbage is collected and objects are frozen as in a service."""
-    monkeypatch.setattr(garbage_collector, "freeze_gc", _freeze_gc)
-
+garbage_collector.freeze_gc = lambda: None
 
 settings.register_profile("segue", deadline=None)  # no time is asserted in a test
 settings.load_profile("segue")
