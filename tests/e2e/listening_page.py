@@ -144,19 +144,6 @@ def check_keyboard(url: str, user_id: str) -> None:
         expect(page.locator(".queue .title").first).to_have_text(names[0])
 
 
-def check_simulated_media(url: str, user_id: str) -> None:
-    """The preview and the cover of a simulated track are rendered, and the browser can play and show them."""
-    with browser.open_page() as page:
-        open_listener(page, url, user_id)
-        page.locator(".song .start").first.click()
-        player = player_of(page)
-        expect(player).to_contain_text("0:10")
-        expect(player).to_contain_text("Preview")
-        cover = player.locator(".cover img")
-        expect(cover).to_be_visible()
-        assert cover.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-
-
 def check_accessibility(url: str, user_id: str) -> None:
     """Light and dark, English and Chinese, phone and keyboard: small pages without serious accessibility violations."""
     for scheme, language in (("light", "en"), ("dark", "zh-Hans")):

@@ -199,7 +199,6 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
     [
         listening_page.check_collections_open_and_play,
         listening_page.check_keyboard,
-        listening_page.check_simulated_media,
         listening_page.check_accessibility,
     ],
 )

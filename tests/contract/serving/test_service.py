@@ -114,6 +114,8 @@ def test_parameters_of_a_request(client):
     assert ids(ask(client, **body)) == ["t0", "t2", "t4", "t6"]
     assert ids(ask(client, **body, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
     assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
+    assert ask(client, limit=2, debug=True)["trace"]["left_out"] == {"realtime": "failed"}
+    assert ids(ask(client, "/search", words="artst 1")) == ids(ask(client, "/search", query="artst 1"))
     (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
     assert near["reason"] == "因为它与 Artist 0 的《Song 0》 相近"
 
@@ -125,29 +127,6 @@ def test_status(client):
     assert (answer.status_code, answer.json()) == (200, expected | {"workers": [worker]})
     assert worker["release"] == "r1"
     assert client.head("/status").content == b""
-
-
-def test_debug_parameter_adds_a_trace(client):
-    trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
-    assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
-    assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
-    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is available in Germany only
-
-
-def test_search_by_name(client):
-    found = client.post("/search", json={"query": "artst 1"}).json()["items"]
-    assert [track["track_id"] for track in found] == ["t2", "t3"]
-    score = found[0].pop("score")
-    assert score > 0 and found[0] == {
-        "track_id": "t2",
-        "title": "Song 2",
-        "artists": ["Artist 1"],
-        "artist_ids": ["a1"],
-        "duration_ms": 0,
-        "facets": ["quiet"],
-        "reason": "because its artist matches",
-    }
-    assert client.post("/search", json={"words": "artst 1"}).json()["items"][0]["track_id"] == "t2"  # the former name
 
 
 def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
@@ -170,24 +149,6 @@ def test_request_and_failures_are_logged_with_the_request_id(client, log):
     assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
     assert (line["tracks"], line["release"], line["arm"], line["left_out"]) == (3, "r1", "", {"realtime": "failed"})
     assert "user_id" not in line
-
-
-def test_events_about_unknown_tracks_are_accepted_and_reported(client):
-    like = {"user_id": "reporter", "action": "like", "target_type": "track"}
-    rows = [
-        like | {"target_id": "t0"},
-        like | {"target_id": "t999"},
-        like,
-        like | {"target_type": "album", "target_id": "b"},
-    ]
-    answer = client.post("/events", json={"events": rows})
-    assert answer.status_code == 200
-    assert answer.json() == {
-        "accepted": 3,
-        "duplicate": 0,
-        "rejected": [{"index": 2, "reason": "target_id is missing"}],
-        "unknown_tracks": [{"index": 1, "track_id": "t999"}],
-    }
 
 
 def test_report_whose_events_are_all_rejected_is_a_problem_with_the_report(client):
@@ -226,16 +187,6 @@ def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
     exposures = open_serving_state(settings.load_settings()).read_exposures(None, 1000)
     assert exposures and shown not in [record["request_id"] for _, record in exposures]
     assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
-
-
-def test_an_excluded_target_is_left_out_at_once(client):
-    assert report(client, "exclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
-    taste = ask(client, "/taste", user_id="excluder")
-    assert [(one["interest_id"], one["is_paused"]) for one in taste["interests"]] == [("quiet", True)]
-    shown = set(ids(ask(client, user_id="excluder", limit=8)))
-    assert not shown & {"t0", "t2", "t4", "t5"} and "t3" in shown
-    assert report(client, "unexclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
-    assert "t4" in ids(ask(client, user_id="excluder", limit=8, scene="private_fm"))
 
 
 def test_an_erasure_with_a_damaged_list_gets_the_remedy(client):
