@@ -1,6 +1,5 @@
 """DAGs: parsing, dependencies, retries, documentation, result links, and the propagation of Params."""
 
-import ast
 import importlib
 import json
 import os
@@ -17,7 +16,7 @@ import httpx
 import pytest
 
 from config import settings
-from dags.task_catalog import BATCH_SCENES, TASKS
+from dags.task_catalog import BATCH_SCENES
 from tests.support import console_home
 from training.slate.scene_settings import SCENES
 
@@ -124,15 +123,6 @@ def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):
     assert set(task_catalog.TASKS) == tasks
 
 
-def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_again_for_others():
-    build, document = (TASKS[name].command.split(" --vars ")[1] for name in ("build_marts", "document_marts"))
-    assert build == document
-
-
-def test_one_run_at_a_time_because_runs_share_the_marts(bag):
-    assert {(dag["max_active_runs"], dag["catchup"]) for dag in bag["dags"].values()} == {(1, False)}
-
-
 def test_marts_are_replaced_only_when_no_model_is_trained(bag):
     assert bag["dags"]["build_features"]["upstream"]["build_marts"] == ["marts_are_free", "request"]
 
@@ -145,18 +135,6 @@ def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, aft
     upstream = bag["dags"][dag]["upstream"]
     assert after in upstream[task]
     assert not any(task in tasks for tasks in upstream.values())
-
-
-@pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
-def test_dag_files_import_only_airflow_and_the_standard_library(path):
-    siblings = {file.stem for file in DAGS.glob("*.py")}
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            imported |= {name.name.split(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.split(".")[0])
-    assert imported <= sys.stdlib_module_names | {"airflow"} | siblings
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +202,6 @@ def test_all_tasks_but_those_of_set_release_are_retried(bag):
     # A second rollback would go back one release further.
     assert {dag_id for dag_id, dag in bag["dags"].items() if min(dag["retries"].values()) < 1} == {"set_release"}
     assert set(bag["dags"]["set_release"]["retries"].values()) == {0}
-
-
-def test_dags_outside_the_pipeline_are_only_triggered_manually(bag):
-    for name in ("set_release", "export_recommendations"):
-        assert (bag["dags"][name]["schedule"], bag["dags"][name]["triggered_by"]) == ("NullTimetable", [])
 
 
 def test_batch_scenes_are_those_of_the_recommender():
@@ -308,12 +281,6 @@ def test_a_killed_command_is_retried_and_a_failed_one_is_not(create_command, com
     ) as error:
         task.execute({})
     assert type(error.value).__name__ == raised
-
-
-def test_a_full_disk_is_the_first_remedy(create_command, in_dags, monkeypatch):
-    monkeypatch.setattr(in_dags("task_failure"), "DISK_FULL_MB", 1 << 40)
-    with pytest.raises(Exception, match=r"What to do: The disk of SEGUE_HOME=.* is full: free space.*: The log ends"):
-        create_command("prepare", "false").execute({})
 
 
 @pytest.mark.parametrize(
