@@ -55,11 +55,6 @@ def test_listens_of_unknown_tracks_are_counted(listenbrainz):
     assert listenbrainz.submit_single_listen(named)["accepted"] == 1
 
 
-def test_playing_now_is_accepted_without_a_play(listenbrainz):
-    now = liblistenbrainz.Listen("Song 2", "Artist 1")
-    assert listenbrainz.submit_playing_now(now) == {"status": "ok", "accepted": 0, "duplicate": 0, "unmatched": 0}
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from console.quality_page import render_quality_page, render_table_page
+from console.quality_page import render_table_page
 from tests.support.console_home import QUALITY
 
 
@@ -13,15 +13,6 @@ def here(here):
     here.reports.mkdir(parents=True)
     (here.reports / "data_quality.json").write_text(json.dumps(QUALITY))
     return here
-
-
-def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):
-    page = render_quality_page(here)
-    assert '<a href="/quality/events">events</a>' in page and "4,000 rows" in page
-    assert '<span class="bad">-75%</span>' in page, "50 rows after seven days of 200"
-    assert '<span class="bad">1</span> of 2' in page
-    assert '<td class="number">2.0 h</td>' in page, "hours from the newest row to the end of the day"
-    assert "Without rows: exposures." in page
 
 
 def test_columns_of_a_mart_are_sorted_by_their_drift(here):

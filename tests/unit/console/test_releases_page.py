@@ -31,13 +31,6 @@ def here(here):
     return here
 
 
-def test_an_experiment_can_be_started_with_each_other_release(here):
-    page = render_releases_page(here)
-    assert "No experiment is running" in page
-    assert '<a href="/actions/start_experiment?release=first">Experiment …</a>' in page
-    assert "start_experiment?release=second" not in page, "it is in service"
-
-
 def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(here):
     console_home.add_release(here, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
     arm = {"release": "first", "path": "", "share": 0.004}
@@ -68,9 +61,7 @@ def test_two_releases_are_compared_side_by_side(here):
     slate = {"served": {"recall_at_30": {"all": [0.2, 0.19, 0.21]}}}
     console_home.add_release(here, older | {"metrics": {"slate": slate}})
     page = render_comparison_page("", "", here)
-    assert '<option value="second" selected>second, as of 2026-06-10, active</option>' in page
     assert '<td class="gain">+0.1100</td>' in page
-    assert '<tr class="differs"><th scope="row">recipe</th><td>debug</td><td>small</td></tr>' in page
     reversed_page = render_comparison_page("first", "second", here)
     assert '<td class="loss">-0.1100</td>' in reversed_page
 

@@ -137,17 +137,12 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "2026-05-01\n"
 
 
-def test_command_prints_counts_and_names_unreadable_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = play_log(tmp_path / "log", PLAY_ROWS[:3])
-    assert main([str(log), "--home", str(tmp_path / "home")]) == 0
-    printed = capsys.readouterr().out
-    assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in printed
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "notes.txt").write_text("nothing")
-    assert main([str(tmp_path / "other"), "--home", str(tmp_path / "home")]) == 2
-    assert "holds none of the supported formats" in capsys.readouterr().err
-    assert main([str(tmp_path / "nowhere"), "--home", str(tmp_path / "home")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, reason in ((tmp_path, "holds none of the supported formats"), (tmp_path / "x", "does not exist")):
+        assert main([str(path), "--home", str(tmp_path / "home")]) == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(
