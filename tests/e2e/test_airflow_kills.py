@@ -11,9 +11,10 @@ import pytest
 from config import settings
 from local import land, services
 from local.environment import environment
-from tests.e2e.installation import Installation, wait_until
+from tests.e2e.installation import TIMEOUT_S, Installation
 from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.timeout(3600),
@@ -67,7 +68,7 @@ def has_started_models(here, number):
 def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undisturbed):
     is_building = has_started_models(here, 30)
     first = here.trigger()
-    wait_until(is_building, "dbt")
+    wait_until(is_building, "dbt", TIMEOUT_S)
     orphan = here.wait_for("dbt", "build")
     here.kill_airflow()
     here.start()
@@ -84,7 +85,7 @@ def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undis
 def test_the_retry_waits_for_the_command_of_the_killed_task(here, undisturbed):
     first = here.trigger(as_of=AS_OF)
     is_building = has_started_models(here, 5)
-    wait_until(is_building, "dbt")
+    wait_until(is_building, "dbt", TIMEOUT_S)
     command = here.wait_for("dbt", "build")
     task = command.parent()
     assert task is not None
@@ -92,7 +93,9 @@ def test_the_retry_waits_for_the_command_of_the_killed_task(here, undisturbed):
     task.send_signal(signal.SIGKILL)
     logs = here.settings.airflow / "logs"
     wait_until(
-        lambda: any("waiting: another build_marts" in log.read_text() for log in logs.rglob("*.log")), "a waiting retry"
+        lambda: any("waiting: another build_marts" in log.read_text() for log in logs.rglob("*.log")),
+        "a waiting retry",
+        TIMEOUT_S,
     )
     assert command.is_running() and command.status() == psutil.STATUS_STOPPED
     command.resume()

@@ -53,11 +53,6 @@ class Home:
             check=False,
         )
 
-    def python(self, *arguments):
-        process = self.run(*arguments)
-        assert process.returncode == 0, f"{process.stdout[-6000:]}\n{process.stderr[-6000:]}"
-        return process.stdout
-
     def pause(self, dag_id):
         """Pause a DAG as soon as Airflow has read it, like the switch of its page."""
         airflow, recommender, mlflow, pages = (int(self.environment[name]) for name in PORTS)
@@ -219,7 +214,7 @@ def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
     if browser.find_chromium() is None or not screenshots.has_chinese_font():
         pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
-    home.python("tests.support.screenshots", "--into", str(tmp_path))
+    home.command(f"{sys.executable} -m tests.support.screenshots --into {tmp_path}")
     assert {file.stem for file in tmp_path.iterdir()} == {shot.name for shot in screenshots.SHOTS}
 
 

@@ -7,11 +7,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from tests.support.progress import sized
+from tests.support.serving.asgi_client import use_home
 from tests.support.serving.small_release import ListChannel, release, tracks
 
 ROUNDS = sized(500, 4)
@@ -46,9 +46,7 @@ def test_service_starts_with_damaged_files(tmp_path, monkeypatch):
     of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
     monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in tool_environment(settings.load_settings()).items():
-        monkeypatch.setenv(name, value)
+    use_home(monkeypatch, tmp_path)
     (tmp_path / "bentoml").mkdir()
     pointer = json.dumps({"release": "r1", "path": "made by hand", "activated_at": "now", "history": []})
     here = settings.Settings(home=tmp_path)

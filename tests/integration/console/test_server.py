@@ -3,17 +3,13 @@
 import re
 import socket
 import threading
-from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from markupsafe import escape
 
-from config import settings
 from console.actions import read_actions
-from console.live_metrics import MetricsSampler
 from console.server import Handler, Server
 from tests.support import browser, console_home
 from web.basic_authentication import GUESSES, OperatorPassword
@@ -29,12 +25,6 @@ def shared_browser():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load_settings()
-
-
-@pytest.fixture
 def console(here):
     console_home.write_reports(here)
     with console_home.serve_console(here) as url:
@@ -47,24 +37,6 @@ def guarded(here):
     console_home.write_reports(here)
     with console_home.serve_console(here, PASSWORD) as url:
         yield url
-
-
-@contextmanager
-def recommender(metrics):
-    """Port of a server with the status and the metrics of a recommender."""
-    answers = {"/status": b'{"degraded": []}', "/metrics": metrics, "/readyz": b""}
-
-    class Recommender(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = answers.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8090", "localhost.evil.example", ""])
@@ -134,16 +106,6 @@ def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch,
             assert client.recv(1000) == b""
 
 
-def test_missing_metrics_are_an_error_although_all_services_answer(here):
-    with recommender(metrics=b"not metrics {") as port:
-        here = here.model_copy(update={"recommender_port": port})
-        sampler = MetricsSampler(here)
-        sampler.sample()
-        with console_home.serve_console(here, sampler=sampler) as url:
-            state = httpx.get(f"{url}/live.json").json()
-    assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
-
-
 def test_every_link_of_every_page_works(console):
     seen, pending = set(), ["/"]
     while pending:
@@ -193,21 +155,6 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
         index = httpx.get(url, headers={"Host": 'segue.example"><script>:8090'}).text
     assert str(escape(f'http://segue.example"><script>:{here.airflow_port}')) in index
     assert "<script>" not in index
-
-
-@pytest.mark.parametrize(
-    ("host", "linked"),
-    [
-        ("segue.example", "segue.example"),
-        ("segue.example:8090", "segue.example"),
-        ("[2001:db8::1]", "[2001:db8::1]"),
-        ("[2001:db8::1]:8090", "[2001:db8::1]"),
-    ],
-)
-def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
-    with console_home.serve_console(here.model_copy(update={"host": "0.0.0.0"})) as url:
-        location = httpx.get(f"{url}/mlflow", headers={"Host": host}).headers["location"]
-    assert location == f"http://{linked}:{here.mlflow_port}"
 
 
 @pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])

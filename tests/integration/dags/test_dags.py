@@ -3,7 +3,6 @@
 import importlib
 import json
 import os
-import subprocess
 import sys
 from copy import copy
 from dataclasses import replace
@@ -18,6 +17,7 @@ import pytest
 from config import settings
 from dags.task_catalog import BATCH_SCENES
 from tests.support import console_home
+from tests.support.pipeline_commands import run_to_end
 from training.slate.scene_settings import SCENES
 
 DAGS = Path(__file__).parents[3] / "dags"
@@ -65,11 +65,7 @@ print(json.dumps({
 def bag(tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    process = subprocess.run(
-        [sys.executable, "-c", DESCRIBE, str(DAGS)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return json.loads(run_to_end([sys.executable, "-c", DESCRIBE, str(DAGS)], environment).splitlines()[-1])
 
 
 def test_every_dag_parses_and_is_named_after_its_file(bag):
@@ -98,8 +94,7 @@ def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
     assert bag["dags"][PIPELINE_DAGS[0]]["first"] == "2026-01-03T00:00:00+00:00"
 
 
-def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_result_links_point_to_pages_of_the_console(here, task_factory, task_catalog, monkeypatch):
     monkeypatch.delenv("SEGUE_HOST", raising=False)
     monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
     console_home.write_reports(settings.load_settings())
@@ -223,14 +218,7 @@ def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, par
     fake = tmp_path / "python"
     fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     fake.chmod(0o755)
-    process = subprocess.run(
-        ["bash", "-c", command],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    called = json.loads(process.stdout)
+    called = json.loads(run_to_end(["bash", "-c", command], {"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables))
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
     assert called[3:] == ["python", "-m", "training.release", *words]
 
@@ -247,20 +235,14 @@ def test_a_retried_export_continues_in_the_folder_of_the_day_of_its_run(in_dags)
     run = SimpleNamespace(run_after=datetime(2026, 7, 1, 23, 59, tzinfo=UTC))
     variables = dag.get_task("read_scene").python_callable(params={"scene": "mlog"}, dag_run=run)
     command = dag.get_task("write_lists").bash_command.removeprefix("exec")
-    done = subprocess.run(
-        ["bash", "-c", f"echo {command}"],
-        env={"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
+    environment = {"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables
+    printed = run_to_end(["bash", "-c", f"echo {command}"], environment)
+    assert printed.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
 
 
 @pytest.fixture
-def create_command(task_factory, tmp_path, monkeypatch):
+def create_command(here, task_factory, monkeypatch):
     """Function that creates the task `name` with another command, in a temporary home."""
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
     def create(name, command, **options):

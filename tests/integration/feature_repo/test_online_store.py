@@ -18,10 +18,9 @@ from tests.support.sequences.reported_events import reported_event
 
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def home(here: settings.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_MARTS", "SEGUE_ENGINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     write_events(tmp_path / "marts" / "events.parquet", [])
     return tmp_path
 

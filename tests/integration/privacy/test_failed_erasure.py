@@ -19,10 +19,7 @@ from storage.suppression_list import SuppressionList, content_digest
 from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNFINISHED_FILE, add_unfinished
 from tests.support.recorded import record, recorded_event, shown
 
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def fail(*_: object) -> None:

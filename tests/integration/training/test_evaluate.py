@@ -13,9 +13,8 @@ import polars as pl
 import pytest
 
 from tests.support.training import reference_metrics
-from tests.support.training.fitted_workspace import VIEWS, workspace
+from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import train as train_module
-from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
@@ -49,9 +48,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path
 def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the evaluated workspace, whose home is the one of this process."""
     home = shutil.copytree(evaluated[1], tmp_path / "home")
-    monkeypatch.setenv("SEGUE_HOME", str(home))
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_without_registry(home, monkeypatch)
     return Workspace.open(recipe="debug")
 
 
@@ -129,9 +126,7 @@ def test_metrics_against_the_reference_script(evaluated: tuple[Workspace, Path])
 def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Fusing each request separately, as the service does, gives the evaluated list."""
     here, _ = evaluated
-    monkeypatch.setenv("SEGUE_HOME", str(here.folder))  # without a registry
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_without_registry(here.folder, monkeypatch)
     held_out = HeldOutModels.open(here)
     remembering = ChannelWeights(
         ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)

@@ -10,18 +10,12 @@ from config.tool_environment import tool_environment
 from ingestion import land
 
 
-def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SEGUE_HOME", "SEGUE_HOST", "SEGUE_AIRFLOW_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    here = settings.load_settings()
-    assert here.home == settings.ROOT / "var"
-    assert here.host == "127.0.0.1"
-    assert here.airflow_port == 8080
+def test_services_are_on_loopback_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_HOST", raising=False)
+    assert settings.load_settings().host == "127.0.0.1"
 
 
-def test_all_written_files_are_below_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    here = settings.load_settings()
+def test_all_written_files_are_below_the_home_folder(here: settings.Settings, tmp_path: Path) -> None:
     properties = [name for name, value in vars(settings.Settings).items() if isinstance(value, property)]
     folders = [value for name in properties if isinstance(value := getattr(here, name), Path)]
     assert len(folders) > 8
@@ -52,8 +46,8 @@ def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.M
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.usefixtures("here")
 def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_TABLES", raising=False)
     assert settings.load_settings().marts == tmp_path / "marts"
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/of/ours/")

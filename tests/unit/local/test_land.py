@@ -9,9 +9,9 @@ from local import land
 
 
 @pytest.mark.parametrize("last_day", ["", "2026-06-30"])
+@pytest.mark.usefixtures("here")
 def test_the_simulated_world_ends_yesterday_unless_a_day_is_set(last_day, tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_SIMULATED_LAST_DAY", last_day)
     monkeypatch.setattr(land, "_run_module", lambda *command: commands.append(command))
     (tmp_path / "simulated" / "debug").mkdir(parents=True)

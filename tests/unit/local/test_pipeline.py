@@ -10,16 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from config import settings
 from local import land, pipeline, run, run_parameters, services
 from local.run_parameters import RunParameters, StepError, parse_run_parameters
 from storage.disk_space import DiskSpaceError, check_disk_space
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load_settings()
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,6 @@ NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
-
-
 def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)

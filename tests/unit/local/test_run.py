@@ -3,19 +3,17 @@
 import httpx
 import pytest
 
-from config import settings
 from local import airflow_api
 from local.airflow_api import AirflowClient, AirflowError, DagRun
 
 
 @pytest.fixture
-def connect(tmp_path, monkeypatch):
+def connect(here, monkeypatch):
     """Function that connects a client to an Airflow with the given responses.
 
     Exceptions are raised, everything else is JSON; the last response repeats. Returns the client and the list of the methods
     of its requests so far.
     """
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
 
     def create_client(*responses):
@@ -28,7 +26,7 @@ def connect(tmp_path, monkeypatch):
                 raise response
             return httpx.Response(200, json=response)
 
-        airflow = AirflowClient(settings.load_settings())
+        airflow = AirflowClient(here)
         airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
         return airflow, methods
 

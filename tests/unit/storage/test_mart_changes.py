@@ -118,11 +118,8 @@ def test_cyclic_changes_are_rejected_with_the_remedy(tmp_path: Path) -> None:
             read_changes(tmp_path, "m")
 
 
-def test_command_applies_the_changes_of_the_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    marts = settings.load_settings().marts
+def test_command_applies_the_changes_of_the_home(here: settings.Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    marts = here.marts
     rows: list[Row] = [{"user_id": "a", "number": 1, "value": "x"}]
     publish_whole(marts, "m", [], SCHEMA, "1")
     publish_changes(marts, "m", [], rows, SCHEMA, KEY, "2")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import Settings
 from sequences.skew import __main__
 from sequences.skew.compare import SkewReport
 from sequences.skew.feature_log import LoggedRequest
@@ -17,8 +18,7 @@ REQUEST = LoggedRequest("q", "u", AT_US, "r", None, {}, {}, is_read=False)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def home(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(__main__, "open_store", lambda: None)
     file = tmp_path / "requests" / "dt=2026-05-01" / "requests-1-1.jsonl"
     file.parent.mkdir(parents=True)

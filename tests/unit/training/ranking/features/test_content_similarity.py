@@ -10,6 +10,7 @@ from tests.support.training.ranking_cases import (
     MINUTE,
     NOW,
     SKIP,
+    assert_equal_matches,
     history,
     ranking_features,
     user_batch,
@@ -46,14 +47,7 @@ def mean(values: list[float]) -> float:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_similarities_equal_direct_computation(count: int) -> None:
-    features = ranking_features(content=True)
-    rows = [history(count, 1), history(3, 2)]
-    side = features.prepare_users(user_batch(rows, length=80))
-    found = features.prepare_candidates(side, np.tile(ITEMS, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
-    assert found.shape == (2, len(ITEMS), CONTENT_FEATURES)
-    for b, events in enumerate(rows):
-        for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-4, atol=1e-5)
+    assert_equal_matches(ranking_features(content=True), count, ITEMS, CONTENT_FEATURES, expected)
 
 
 def test_an_earlier_session_is_not_similar_to_this_one() -> None:

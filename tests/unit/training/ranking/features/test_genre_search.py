@@ -7,7 +7,16 @@ from itertools import product
 import numpy as np
 import pytest
 
-from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, history, ranking_features, user_batch
+from tests.support.training.ranking_cases import (
+    KINDS,
+    MINUTE,
+    NOW,
+    SKIP,
+    assert_equal_matches,
+    history,
+    ranking_features,
+    user_batch,
+)
 from training.data.ragged import Ragged
 from training.ranking.features.genre_search import (
     EMOTIONS,
@@ -39,14 +48,7 @@ def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_genre_features_equal_direct_counting(count: int) -> None:
-    features = ranking_features(kinds=True)
-    rows = [history(count, 1), history(3, 2)]
-    side = features.prepare_users(user_batch(rows, length=80))
-    found = features.prepare_candidates(side, np.tile(ITEMS, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
-    assert found.shape == (2, len(ITEMS), GENRE_FEATURES)
-    for b, events in enumerate(rows):
-        for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-5)
+    assert_equal_matches(ranking_features(kinds=True), count, ITEMS, GENRE_FEATURES, expected)
 
 
 def test_an_earlier_session_is_not_counted_in_this_one() -> None:
