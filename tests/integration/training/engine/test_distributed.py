@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ import polars as pl
 import pytest
 
 from config import settings
+from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 from tests.support.training import distributed_fits
 from tests.support.training.tiny_world import add_statistics, random_plays, write_marts
+from tests.support.waiting import wait_until
 from training import train
 from training.engine import distributed, trainer
 from training.ranking.registry import RANKERS
@@ -101,9 +102,7 @@ def test_two_ranks_have_the_losses_of_one_process(model: str, single_process: Pa
 def test_killed_rank_is_restarted_without_changing_losses(marts: Path, tmp_path: Path, single_process: Path) -> None:
     out, last = tmp_path / "out", tmp_path / "out" / "realtime" / trainer.LAST_CHECKPOINT_FILE
     process = start_fits(marts, out, "realtime", before=(*TORCHRUN, "2", "--max-restarts", "1"), pause=0.2)
-    deadline = time.monotonic() + SECONDS
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: last.exists() or process.poll() is not None, "a checkpoint", SECONDS)
     (second,) = out.glob("rank-1-*")
     os.kill(int(second.name.rsplit("-", 1)[1]), signal.SIGKILL)
     assert not (out / "realtime" / trainer.FIT_RECORD_FILE).exists(), "the fit had finished before the rank was killed"
@@ -117,16 +116,12 @@ def test_killed_rank_is_restarted_without_changing_losses(marts: Path, tmp_path:
 def test_ranks_end_with_torchrun_and_one_process_resumes(marts: Path, tmp_path: Path, single_process: Path) -> None:
     out = tmp_path / "out"
     process = start_fits(marts, out, "realtime", before=(*TORCHRUN, "2"), pause=0.5)
-    deadline = time.monotonic() + SECONDS
-    while not (out / "realtime" / trainer.LAST_CHECKPOINT_FILE).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until((out / "realtime" / trainer.LAST_CHECKPOINT_FILE).exists, "a checkpoint", SECONDS)
     process.kill()
     process.wait()
     ranks = [int(path.name.rsplit("-", 1)[1]) for path in out.glob("rank-*")]
-    while any(is_alive(pid) for pid in ranks) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: not any(is_alive(pid) for pid in ranks), "the end of the ranks", SECONDS)
     assert len(ranks) == 2 and not (out / "realtime" / trainer.FIT_RECORD_FILE).exists()
-    assert not any(is_alive(pid) for pid in ranks)
     wait_for(start_fits(marts, out, "realtime"), out)
     one, resumed = history(single_process, "realtime"), history(out, "realtime")
     np.testing.assert_allclose([row["loss"] for row in resumed], [row["loss"] for row in one], rtol=1e-5)
@@ -138,16 +133,7 @@ def test_setting_starts_ranks_of_a_command(marts: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "SEGUE_HOME": str(tmp_path), "SEGUE_TRAINING_RANKS": "2", "SEGUE_THREADS": "1"}
 
     def run(*command: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=settings.ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        return done.stdout
+        return run_to_end([sys.executable, "-m", *command], environment)
 
     run("local.environment", "python", "-m", "sequences.feast_command", "-c", "feature_repo", "apply")
     channel = ("training.train", "channel", "realtime", "--recipe", "debug")

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from config import settings
+from tests.support.waiting import wait_until
 from training.engine import trainer
 from training.engine.lightning_import import lightning
 
@@ -53,9 +54,7 @@ def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     code += f"fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
     last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: last.exists() or process.poll() is not None, "a checkpoint", 120)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert last.exists(), "the fit was not interrupted"
