@@ -1,20 +1,14 @@
 """Fitting loop of neural models: progress, checkpoints, resuming, early stopping; deterministic for a seed.
 
 Batch i and the random numbers of step i depend only on the seed and on i, so a fit that was killed resumes from its
-last checkpoint and ends with the same weights as an uninterrupted one. Distributed ranks
-(`training.engine.distributed`) each compute their rows of a batch; rank 0 validates and writes. Lightning runs the
-steps.
+last checkpoint and ends with the same weights as an uninterrupted one. Lightning runs the steps.
 
 Training batches by step number: prefetched, with the waiting time measured.
-
-Batch i depends only on the seed and on i. Each distributed rank makes its own rows of a batch
-(`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +23,6 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, IterableDataset
 
 from storage.files import open_draft
-from training.engine import distributed
 from training.engine.lightning_import import lightning
 from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
@@ -75,18 +68,13 @@ def fit(
         module: The model with its loss and optimizer.
         batch_at: Batch of a step, from 0.
         schedule: Length of the fit and its intervals.
-        folder: Checkpoints and results. All ranks must see the same folder. A fit that finished there is not repeated;
-            its weights are loaded.
-        validate: Validation value, higher is better; only rank 0 calls it. None: the weights of the last step are used.
+        folder: Checkpoints and results. A fit that finished there is not repeated; its weights are loaded.
+        validate: Validation value, higher is better. None: the weights of the last step are used.
         mixed_precision: Multiply in bfloat16 on GPUs that support it; weights, losses and sums stay in float32.
-
-    Raises:
-        NotRank0: the fit is finished, and this is not rank 0.
     """
     configure_threads()
     folder.mkdir(parents=True, exist_ok=True)
-    if distributed.broadcast_from_rank0((folder / FIT_RECORD_FILE).exists):
-        distributed.require_rank0()
+    if (folder / FIT_RECORD_FILE).exists():
         module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
         return FitRecord(**json.loads((folder / FIT_RECORD_FILE).read_text()))
     dataset = StepBatchDataset(batch_at, schedule.steps, lambda: int(module.global_step))
@@ -94,7 +82,8 @@ def fit(
     callback = CheckpointAndEarlyStop(schedule, folder, validate, batches)
     is_terminal = sys.stderr.isatty()
     trainer = lightning.Trainer(
-        **_device_settings(),
+        accelerator="auto",
+        devices=1,
         precision="bf16-mixed" if mixed_precision and has_bfloat16() else "32-true",
         max_steps=schedule.steps,
         max_epochs=-1,
@@ -105,10 +94,8 @@ def fit(
         callbacks=[callback, lightning.callbacks.TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
     )
     last = folder / LAST_CHECKPOINT_FILE
-    is_resuming = distributed.broadcast_from_rank0(last.exists)
-    trainer.fit(module, batches, ckpt_path=str(last) if is_resuming else None, weights_only=False)
+    trainer.fit(module, batches, ckpt_path=str(last) if last.exists() else None, weights_only=False)
     callback.finish(trainer, module)
-    distributed.require_rank0()
     module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
     write_json(folder / FIT_RECORD_FILE, asdict(callback.record))
     last.unlink(missing_ok=True)
@@ -118,27 +105,6 @@ def fit(
 def has_bfloat16() -> bool:
     """Whether there is a GPU with native bfloat16 support."""
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-
-
-def _device_settings() -> dict[str, Any]:
-    """Lightning's device settings: the best device for a single process, one device per rank otherwise."""
-    if not distributed.is_distributed():
-        return {"accelerator": "auto", "devices": 1}
-    local_ranks = int(os.environ["LOCAL_WORLD_SIZE"])
-    strategy = lightning.strategies.DDPStrategy(
-        # Separate process group, so that collectives of losses cannot interleave with those of gradients.
-        process_group=torch.distributed.new_group(timeout=distributed.COLLECTIVE_TIMEOUT),
-        # A task without targets in a batch leaves its part of the network without a gradient.
-        find_unused_parameters=True,
-        # Buffers are equal on all ranks: codes, and statistics over the rows of all ranks.
-        broadcast_buffers=False,
-    )
-    return {
-        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
-        "devices": local_ranks,
-        "num_nodes": distributed.rank_and_world_size()[1] // local_ranks,
-        "strategy": strategy,
-    }
 
 
 class CheckpointAndEarlyStop(lightning.Callback):
@@ -161,7 +127,7 @@ class CheckpointAndEarlyStop(lightning.Callback):
         trainer.should_stop = self.is_stopped  # if the checkpoint is of the step after which the fit stopped
 
     def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        _seed_torch(distributed.seed_step(self.schedule.seed * 1_000_003 + trainer.global_step))
+        _seed_torch(self.schedule.seed * 1_000_003 + trainer.global_step)
         self._step_began = time.monotonic()
 
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:  # noqa: ARG002
@@ -172,7 +138,7 @@ class CheckpointAndEarlyStop(lightning.Callback):
         self.step_seconds += time.monotonic() - self._step_began
         wait_seconds = self.batches.wait_seconds
         self.record.data_wait_share = round(wait_seconds / max(wait_seconds + self.step_seconds, 1e-9), 4)
-        self.loss_sum += distributed.all_reduce_mean(float(outputs["loss"]))
+        self.loss_sum += float(outputs["loss"])
         self.loss_count += 1
         if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
             self._validate(trainer, module, step)
@@ -180,8 +146,7 @@ class CheckpointAndEarlyStop(lightning.Callback):
             # Renamed after writing, so that a kill in between leaves the previous checkpoint intact.
             writing = self.folder / f"{LAST_CHECKPOINT_FILE}.writing"
             trainer.save_checkpoint(str(writing), weights_only=False)
-            if distributed.is_rank0():
-                writing.replace(self.folder / LAST_CHECKPOINT_FILE)
+            writing.replace(self.folder / LAST_CHECKPOINT_FILE)
 
     def finish(self, trainer: Any, module: Any) -> None:
         """Validate the last step unless that was done, and make sure that weights were saved."""
@@ -191,19 +156,17 @@ class CheckpointAndEarlyStop(lightning.Callback):
         if self.record.value is None:
             self._save_best_weights(module, trainer.global_step)
         self.record.seconds += time.monotonic() - self._began
-        _log_from_rank0(
-            f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data"
-        )
+        _log(f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data")
 
     def _validate(self, trainer: Any, module: Any, step: int) -> None:
         module.eval()
         with torch.no_grad():
-            value = distributed.broadcast_from_rank0(self.validate) if self.validate else 0.0
+            value = self.validate() if self.validate else 0.0
         module.train()
         loss = self.loss_sum / max(self.loss_count, 1)
         self.record.history.append({"step": step, "value": value, "loss": loss})
         self.loss_sum, self.loss_count = 0.0, 0
-        _log_from_rank0(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
+        _log(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
         if self.record.value is None or value > self.record.value:
             self.record.value, self.checks_without_improvement = value, 0
             self._save_best_weights(module, step)
@@ -213,8 +176,6 @@ class CheckpointAndEarlyStop(lightning.Callback):
 
     def _save_best_weights(self, module: Any, step: int) -> None:
         self.record.steps = step
-        if not distributed.is_rank0():
-            return
         weights = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
         with open_draft(self.folder / BEST_WEIGHTS_FILE) as draft:
             save_file(weights, draft)
@@ -249,9 +210,8 @@ def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     torch._foreach_mul_(gradients, scale)
 
 
-def _log_from_rank0(line: str) -> None:
-    if distributed.is_rank0():
-        print(line, file=sys.stderr, flush=True)
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _seed_torch(seed: int) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine import distributed, trainer
+from training.engine import trainer
 from training.engine.lightning_import import lightning
 from training.engine.threads import configure_threads
 from training.ranking import feature_cache
@@ -127,8 +127,8 @@ def _prepare_training(
 
 
 def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> BoostedTrees | None:
-    """Fit the trees on the dense features of all cases; None without trees, and on other ranks than 0."""
-    if not config.trees.count or batches.dense_features is None or not distributed.is_rank0():
+    """Fit the trees on the dense features of all cases; None without trees."""
+    if not config.trees.count or batches.dense_features is None:
         return None
     rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
     return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
@@ -137,9 +137,7 @@ def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> Boos
 def _read_held_out(
     cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures, batch_size: int
 ) -> list[CaseBatch]:
-    """Return batches of at most VALIDATION_CASES evenly spaced cases; none on other ranks than 0."""
-    if not distributed.is_rank0():
-        return []
+    """Return batches of at most VALIDATION_CASES evenly spaced cases."""
     chosen = cases.evenly_spread(VALIDATION_CASES)
     return list(CaseBatches(chosen, offline, service, features).iterate_in_order(batch_size))
 
@@ -258,11 +256,7 @@ class RankerModule(lightning.LightningModule):
         state = self.model.encode_user(batch.users)
         logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.position_bias(batch.position_B)
         auxiliary = self.config.training.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
-        known_T = (~batch.labels_BT.isnan()).sum(0)
-        return (
-            distributed.weight_for_global_mean(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T
-            + auxiliary
-        )
+        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
 
     def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
         """Move a batch; Lightning's default cannot rebuild frozen dataclasses."""

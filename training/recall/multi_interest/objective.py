@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.engine import distributed
 from training.engine.lightning_import import lightning
 from training.nn.optimizer import build_optimizer
 from training.nn.sampled_softmax import SampledSoftmaxLoss
@@ -36,9 +35,8 @@ class MultiInterestLearner(lightning.LightningModule):
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """This rank's batch of a step; see `split_windows`."""
-        batch, seed = self.settings.sampling.batch, self.settings.seed
-        windows = self._sampler.windows(seed, step, batch, distributed.rank_slice(batch))
+        """The batch of a step; see `split_windows`."""
+        windows = self._sampler.windows(self.settings.seed, step, self.settings.sampling.batch)
         split = split_windows(vars(windows), self.settings.sampling.targets_per_window)
         return {name: torch.from_numpy(column) for name, column in split.items()}
 
@@ -49,11 +47,10 @@ class MultiInterestLearner(lightning.LightningModule):
         for task, weight in zip(TASKS, (1.0, self.settings.loss.discovery_weight), strict=True):
             is_target_BL = (batch[task] > 0) & interests.is_active_BK.any(1, keepdim=True)
             row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
-            target_M, _ = distributed.all_gather_rows(positive_M)
-            if not len(target_M):
+            if not len(positive_M):
                 continue
             query_MD = self.network.label_aware_query(task, interests, row_M, positive_M)
-            loss = loss + weight * self._loss(task, query_MD, positive_M, target_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M)
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -1,4 +1,4 @@
-"""Splitting batches over ranks: every case once per epoch, every batch in order."""
+"""Training batches: every case once per epoch, every batch in order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine import distributed
 from training.engine.trainer import Prefetcher, StepBatchDataset
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
@@ -58,32 +57,6 @@ def read(batches: Numbered, first: int = 0) -> list[Any]:
 def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
     rows = np.concatenate([rows for rows, _ in read(batches)])
     assert sorted(rows.tolist()) == list(range(len(batches)))
-
-
-def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, ranks: int) -> None:
-    monkeypatch.setattr(distributed, "rank_and_world_size", lambda: (rank, ranks))
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_split_every_batch(batches: Numbered, ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    single = [rows.tolist() for rows, _ in read(batches)]
-    shared = []
-    for rank in range(ranks):
-        as_rank(monkeypatch, rank, ranks)
-        shared.append([rows.tolist() for rows, _ in read(batches)])
-    assert [[row for part in step for row in part] for step in zip(*shared, strict=True)] == single
-
-
-def test_rank_without_rows_gets_a_row_without_label(
-    data: TrainingData, batches: Numbered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = CaseBatches(batches.cases, OfflineFeatures(data), "any", batches.features)
-    (row,) = plain._rows(0, 1, 3)
-    labels = []
-    for rank in range(2):
-        as_rank(monkeypatch, rank, 2)
-        labels.append(plain.training_batch(0, 1, 3).labels_BT)
-    assert labels[0].isnan().all() and torch.equal(labels[1], plain[[row]].labels_BT)
 
 
 def test_resumed_iteration_starts_at_its_step(batches: Numbered) -> None:
