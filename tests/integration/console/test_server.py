@@ -16,7 +16,6 @@ from markupsafe import escape
 
 from config import settings
 from console.actions import read_actions
-from console.live_metrics import MetricsSampler, Totals, compare_totals
 from console.server import Handler, Server
 from tests.support import browser, console_home
 from tests.support.console_home import LANDED, MANIFEST
@@ -54,9 +53,9 @@ def guarded(here):
 
 
 @contextmanager
-def recommender(metrics=None, degraded=()):
-    """Port of a server with the status and the metrics of a recommender."""
-    answers = {"/status": json.dumps({"degraded": degraded}).encode(), "/metrics": metrics, "/readyz": b""}
+def recommender(degraded=()):
+    """Port of a server with the status of a recommender."""
+    answers = {"/status": json.dumps({"degraded": degraded}).encode(), "/readyz": b""}
 
     class Recommender(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -90,7 +89,7 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     "path",
     [
         *("/", "/quality", "/releases", "/actions/roll_back", "/nowhere", "/favicon.ico"),
-        *("/reports/evaluation.html", "/static/charts.js", "/live.json", "/live.json?health"),
+        *("/reports/evaluation.html", "/static/charts.js", "/live.json"),
     ],
 )
 def test_a_console_with_a_password_answers_the_operator_only(guarded, path):
@@ -159,19 +158,6 @@ def test_the_first_page_shows_degraded_parts_of_the_recommender(here):
         console_home.serve_console(here.model_copy(update={"recommender_port": port})) as url,
     ):
         assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in httpx.get(url).text
-
-
-def test_missing_metrics_are_an_error_although_all_services_answer(here):
-    with recommender(metrics=b"not metrics {") as port:
-        here = here.model_copy(update={"recommender_port": port})
-        sampler = MetricsSampler(here)
-        sampler.sample()
-        with console_home.serve_console(here, sampler=sampler) as url, browser.open_page() as page:
-            state = httpx.get(f"{url}/live.json").json()
-            page.goto(url)
-            page.get_by_text("no metrics").wait_for()
-            assert "/metrics cannot be read" in page.text_content("#health .notice")
-    assert state["services"]["recommender"] and [part["part"] for part in state["degraded"]] == ["metrics"]
 
 
 def test_every_link_of_every_page_works(console):
@@ -316,18 +302,8 @@ def test_live_values(console):
     state = httpx.get(f"{console}/live.json").json()
     assert state["release"] == "second"
     assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
-    assert state["evaluated_s"] == pytest.approx(time.time(), abs=60) and state["health"] is None
+    assert state["evaluated_s"] == pytest.approx(time.time(), abs=60)
     assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
-
-
-def test_the_header_does_not_show_old_samples(here):
-    sampler = MetricsSampler(here)
-    with console_home.serve_console(here, sampler=sampler) as url:
-        for age_s, is_shown in ((1, True), (60, False)):
-            sampler._samples.append(compare_totals(Totals(0), Totals(time.time() - age_s)))
-            state = httpx.get(f"{url}/live.json?health").json()
-            assert (state["last"] is not None) == is_shown
-            assert "at most 0.0/s" in state["health"]
 
 
 @pytest.mark.parametrize(

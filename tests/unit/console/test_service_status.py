@@ -1,4 +1,4 @@
-"""Degraded parts that the console finds: parts left out of recent answers, missing marts, an old release."""
+"""Degraded parts that the console finds: missing marts, an old release."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from console.releases import Release, ReleaseState, find_active, list_releases
-from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
+from console.service_status import find_degraded_parts, missing_marts, old_release
 from tests.support import console_home
 
 
@@ -17,18 +17,6 @@ def here(here):
 
 def release(**manifest):
     return Release("one", manifest, ReleaseState(""))
-
-
-def sample(time_s, requests, **skipped):
-    return {"time_s": time_s, "requests": requests, "skipped": skipped}
-
-
-def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degraded():
-    samples = [sample(100, 1000, realtime=1000), sample(900, 100, realtime=3), sample(905, 300, realtime=2, ranker=3)]
-    (realtime,) = skipped_parts(samples, 1000)
-    assert realtime["part"] == "realtime"
-    assert realtime["why"] == "left out of 5 of 400 answers of the last five minutes"
-    assert skipped_parts(samples, 2000) == []
 
 
 @pytest.mark.parametrize(
