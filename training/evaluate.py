@@ -27,7 +27,6 @@ from config import settings
 from config.tool_environment import tool_environment
 from storage.files import atomic_write
 from training.data.training_data import TrainingData
-from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
@@ -166,10 +165,10 @@ def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
-    """Inputs of an evaluation: the marts, the inputs of the held-out models and the evaluation code."""
+    """Inputs of an evaluation: the marts, the code and the inputs of the held-out models."""
     refit = {"refits_before_test": True} if recipe(workspace.recipe).refits_before_test else {}
     models = model_input_hashes(workspace, "held_out")
-    return workspace.inputs(code=code_hash("training.evaluate"), models=models, **refit)
+    return workspace.inputs(models=models, **refit)
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from training.data.training_data import TrainingData
 from training.engine.config_io import config_from_dict, with_seed
-from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import RUN_FILE
 from training.engine.process_memory import peak_mb
 from training.engine.workspace import (
@@ -85,8 +84,7 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if fit != "held_out":
         config = _load_resolved_config(workspace.model_folder(kind, "held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
-    code = code_hash(*producer_modules(kind, name))
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code, **upstream)
+    inputs = workspace.inputs(fit=fit, config=config, name=name, **upstream)
     if is_unchanged(folder, inputs):
         return False
     began = time.monotonic()
@@ -133,19 +131,6 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in excluded]
-
-
-def producer_modules(kind: str, name: str) -> tuple[str, ...]:
-    """Modules that fit a model; their import closure is the code that the model depends on."""
-    if kind == "head":
-        return ("training.slate.listwise_training", "training.ranking.listwise_head")
-    if kind == "ranker":
-        from training.ranking.registry import RANKERS
-
-        return (RANKERS[name].__module__, "training.ranking.fit")
-    from training.recall.registry import CHANNELS, COLLECTIONS
-
-    return ((CHANNELS | COLLECTIONS)[name].__module__,)
 
 
 def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[DataclassInstance, FitFunction]:

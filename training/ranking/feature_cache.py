@@ -17,7 +17,6 @@ import numpy as np
 from storage.files import open_draft
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.engine.import_closure import code_hash
 from training.ranking.case_batches import CaseBatches, CaseFeatures
 from training.ranking.cases import RankingCases
 from training.ranking.ranker import FeatureConfig
@@ -40,7 +39,7 @@ def find_file(
     """
     if data.cache_folder is None or data.fit == "final" or len(cases) < MIN_CASES:
         return None
-    inputs = [asdict(contract), asdict(features), code_hash("training.ranking.case_batches")]
+    inputs = [asdict(contract), asdict(features)]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     for values_R in (cases.user_R, cases.request_at_R, cases.item_R):
         digest.update(np.ascontiguousarray(values_R).data)
