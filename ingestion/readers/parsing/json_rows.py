@@ -24,7 +24,6 @@ KEPT_CHARACTERS = 1_000  # of a line that is too long
 TOO_LONG = f"… (longer than {MAX_LINE_BYTES >> 20} MB)"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 NOT_UNICODE = "the row has an unpaired surrogate (such as \\ud800), which is not valid Unicode"
-ARRAY_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 READ_ERRORS = (*source_files.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """Exceptions that reading a truncated or damaged file raises."""
 
@@ -100,28 +99,6 @@ def to_text(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     except RecursionError:
         return "(nested too deeply)"
-
-
-def split_array(text: str) -> list[str] | None:
-    """The texts of the elements of a JSON array, which need not be valid JSON; None if the array is not complete."""
-    if not text.startswith("["):
-        return None
-    elements, depth, begin, end = [], 0, 1, 0
-    for token in ARRAY_TOKEN.finditer(text):
-        character = token[0]
-        if character in "[{":
-            depth += 1
-        elif character in "]}":
-            depth -= 1
-        if (character == "," and depth == 1) or depth == 0:
-            elements.append(text[begin : token.start()].strip())
-            begin = token.end()
-        if depth == 0:
-            end = token.end()
-            break
-    if end == 0 or text[end:].strip():
-        return None
-    return elements if elements != [""] else []
 
 
 def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence[str | None]) -> pl.DataFrame:

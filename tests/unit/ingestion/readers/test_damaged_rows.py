@@ -87,13 +87,11 @@ def test_numbers_that_are_too_large_for_a_vector_are_quarantined(tmp_path: Path)
     [
         json.dumps(play(2, trackName="\ud800")),
         json.dumps(play(2, artistName=None, other="\ud800")),
-        DEEP,
-        "{torn}",
         json.dumps({key: value for key, value in play(2).items() if key != "endTime"}),
         json.dumps(play(2, endTime=None)),
         json.dumps(play(2, endTime=["2021-03-01 10:02"])),
     ],
-    ids=["surrogate", "surrogate in another key", "nesting", "not JSON", "no end", "null end", "list as end"],
+    ids=["surrogate", "surrogate in another key", "no end", "null end", "list as end"],
 )
 def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str) -> None:
     folder = export(tmp_path / "anna", f"[{json.dumps(play(1))}, {damaged}, {json.dumps(play(3))}]")
