@@ -237,48 +237,6 @@ def test_parquet_lists_of_texts_are_read_in_every_form(tmp_path: Path) -> None:
         assert [row or [] for row in found["artist_ids"].to_list()] == [row or [] for row in texts], data_type
 
 
-@pytest.mark.parametrize("form", ["dictionary", "list", "prefix", "fixed length", "further column"])
-def test_a_parquet_bomb_needs_little_memory(tmp_path: Path, form: str) -> None:
-    rows, text = 2_000, "A" * 100_000
-    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
-    file = tmp_path / "listening_events.parquet"
-    ids = pa.array([str(row) for row in range(rows)])
-    columns = {"event_id": ids, "user_id": pa.array(["u"] * rows), "action": pa.array(["like"] * rows)}
-    options: dict[str, Any] = {"use_dictionary": True}
-    if form == "dictionary":
-        columns["target_id"] = repeated
-    elif form == "list":
-        columns["target_id"] = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), repeated)
-    elif form == "prefix":
-        columns["target_id"] = pa.array([text] * rows)
-        options = {"use_dictionary": False, "column_encoding": {"target_id": "DELTA_BYTE_ARRAY"}}
-    elif form == "fixed length":
-        columns["target_id"] = pa.array([text.encode()] * rows, pa.binary(len(text)))
-    else:
-        columns["notes"] = pa.StructArray.from_arrays([repeated], ["text"])
-    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False, **options)
-    del columns, repeated
-    assert file.stat().st_size < 500_000
-    command = f"""
-from pathlib import Path
-from ingestion.readers import own_events
-from ingestion.readers.parsing import parquet_batches
-from ingestion.readers.parsing.reader import ReadContext
-from ingestion.source_files import list_members
-from training.engine.process_memory import peak_bytes
-path = Path({str(file)!r})
-parquet_batches.BATCH_BYTES >>= 3
-before = peak_bytes()
-rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambda _: None, "log"))
-assert sum(block.frame.height for block in rows) == {rows}
-print(peak_bytes() - before >> 20)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
-    )
-    assert int(done.stdout) < 180  # of 200 MB
-
-
 def test_parquet_columns_with_the_names_of_the_readers_own_are_ignored(tmp_path: Path) -> None:
     names = ("source_line", "source_file", "reason", "raw")
     counts = land(parquet(tmp_path / "log", **{name: pa.array(["x"] * 3) for name in names}), tmp_path / "home")
