@@ -4,31 +4,26 @@
 least one minute (Anderson and Schooler 1991; for music Reiter-Haas et al. 2021); `own_artists_unheard`: the most
 popular tracks that the user has not played for any duration, of the artists that the user listened to most; `popularity`: tracks by
 number of listens before the test part. A listen lasts at least 30 s. The history is everything before the request.
-Legend: C cases, K candidates, N past listens, T tracks of one user.
+Legend: C cases, K candidates, N plays of one user, T tracks of one user.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.evaluation.baselines.listen_matrix import ListeningHistory
-from training.index.top_k import top_k_positions
+from training.evaluation.baselines.base_level_activation import BaseLevelActivation, BaseLevelActivationConfig
+from training.evaluation.baselines.user_plays import Floats, Ints, UserCases
 
 UNTUNED_BASELINES = ("most_played", "last_played", "base_level_activation", "own_artists_unheard", "popularity")
 TUNED_BASELINES = ("tuned_base_level_activation", "tifu_knn", "up_cf", "decay_pop")  # keys of tuned_heuristics.GRIDS
 HEURISTIC_BASELINES = (*TUNED_BASELINES, *UNTUNED_BASELINES)
-MIN_AGE_US = 60_000_000
 TRACKS_PER_ARTIST = 20
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 def recall(
@@ -53,26 +48,18 @@ def recall(
     if "popularity" in lists:
         best = popular_tracks(data)[:k]
         lists["popularity"][:, : len(best)] = best
-    history_names = [name for name in names if name in HISTORY_SCORERS]
     by_artist = _popular_by_artist(data) if "own_artists_unheard" in lists else {}
     for user in tqdm(
         np.unique(cases.user_C), desc="heuristic baselines", unit="user", mininterval=1, disable=not progress
     ):
-        history = _HistoryRecommender(data, int(user))
-        for case in np.flatnonzero(cases.user_C == user):
-            play_number = int(cases.play_number_C[case])
-            seen = history.count_before(play_number)
-            if seen == 0:
-                continue
-            is_listened_T = history.listened_mask(seen)
-            for name in history_names:
-                best = history.top_listened_tracks(
-                    HISTORY_SCORERS[name](history, seen, int(cases.request_at_C[case])), is_listened_T, k
-                )
-                lists[name][case, : len(best)] = best
-            if by_artist:
-                queue = history.unplayed_artist_tracks(seen, play_number, by_artist, k)
-                lists["own_artists_unheard"][case, : len(queue)] = queue
+        rows = np.flatnonzero(cases.user_C == user)
+        user_cases = UserCases.from_cases(data, cases, rows)
+        for name in lists.keys() & HISTORY_BASELINES.keys():
+            lists[name][rows] = HISTORY_BASELINES[name].recall(user_cases, k)
+        if by_artist:
+            for case, row in enumerate(rows.tolist()):
+                queue = _unplayed_artist_tracks(data, user_cases, case, by_artist, k)
+                lists["own_artists_unheard"][row, : len(queue)] = queue
     return lists
 
 
@@ -95,54 +82,39 @@ def _popular_by_artist(data: TrainingData) -> dict[int, Ints]:
     return {int(code): tracks_A[:TRACKS_PER_ARTIST] for code, tracks_A in zip(artists, lists, strict=True)}
 
 
-class _HistoryRecommender(ListeningHistory):
-    """Listening history of one user that recommends tracks."""
-
-    def __init__(self, data: TrainingData, user: int) -> None:
-        super().__init__(data, user)
-        self._is_played_V = np.zeros(len(data.vocabulary), dtype=bool)
-
-    def top_listened_tracks(self, score: Floats, is_listened_T: NDArray[np.bool_], k: int) -> Ints:
-        """The `k` tracks of past listens with the highest scores; ties by code."""
-        score = np.where(is_listened_T, score, -np.inf)
-        count = min(k, int(is_listened_T.sum()))
-        best: Ints = self.tracks_T[top_k_positions(score, count)]
-        return best
-
-    def unplayed_artist_tracks(self, seen: int, play_number: int, by_artist: dict[int, Ints], k: int) -> Ints:
-        """Popular tracks without a play before `play_number`, from the most to the least listened artist."""
-        self._is_played_V[self.played_tracks_H] = self.first_play_number_H < play_number
-        listens = np.bincount(self.artist_N[:seen], minlength=len(self.artists))
-        order = np.argsort(-listens, kind="stable")[: np.count_nonzero(listens)]
-        queue, length = [np.zeros(0, dtype=np.int64)], 0
-        for artist in self.artists[order].tolist():
-            tracks = by_artist.get(artist)
-            if tracks is not None:
-                queue.append(tracks[~self._is_played_V[tracks]])
-                length += len(queue[-1])
-            if length >= k:
-                break
-        return np.concatenate(queue)[:k]
+def _unplayed_artist_tracks(
+    data: TrainingData, cases: UserCases, case: int, by_artist: dict[int, Ints], k: int
+) -> Ints:
+    """Popular tracks without a play before a case, from the most to the least listened artist."""
+    plays, seen = cases.plays, cases.plays.count_before(int(cases.play_number_C[case]))
+    track_N = plays.tracks_T[plays.track_N[:seen]]
+    artists, listens = np.unique(
+        data.vocabulary.artist_of_track_V[track_N[plays.is_listened_N[:seen]]], return_counts=True
+    )
+    queue, length = [np.zeros(0, dtype=np.int64)], 0
+    for artist in artists[np.argsort(-listens, kind="stable")].tolist():
+        if artist in by_artist:
+            queue.append(by_artist[artist][~np.isin(by_artist[artist], track_N)])
+            length += len(queue[-1])
+        if length >= k:
+            break
+    return np.concatenate(queue)[:k]
 
 
-def _most_played(history: _HistoryRecommender, seen: int, _: int) -> Floats:
-    return np.bincount(history.track_N[:seen], minlength=len(history.tracks_T)).astype(np.float64)
+class LastPlayed(BaseLevelActivation):
+    """Recommends the tracks listened to last."""
+
+    def scores(self, cases: UserCases, case: int) -> Floats:
+        """When each track was listened to last before a case, µs UTC, [T]; 0 for tracks without a listen."""
+        plays, seen = cases.plays, cases.plays.count_before(int(cases.play_number_C[case]))
+        listens = np.flatnonzero(plays.is_listened_N[:seen])
+        last_T = np.zeros(len(plays.tracks_T))
+        last_T[plays.track_N[listens]] = plays.known_at_N[listens]
+        return last_T
 
 
-def _last_played(history: _HistoryRecommender, seen: int, _: int) -> Floats:
-    last = np.zeros(len(history.tracks_T))
-    last[history.track_N[:seen]] = history.known_at_N[:seen]
-    return last
-
-
-def _base_level_activation(history: _HistoryRecommender, seen: int, request_at: int) -> Floats:
-    seconds_N = np.maximum(request_at - history.known_at_N[:seen], MIN_AGE_US) / 1e6
-    strength_N = 1 / np.sqrt(seconds_N)
-    return np.bincount(history.track_N[:seen], weights=strength_N, minlength=len(history.tracks_T)).astype(np.float64)
-
-
-HISTORY_SCORERS: dict[str, Callable[[_HistoryRecommender, int, int], Floats]] = {
-    "most_played": _most_played,
-    "last_played": _last_played,
-    "base_level_activation": _base_level_activation,
+HISTORY_BASELINES = {
+    "most_played": BaseLevelActivation(BaseLevelActivationConfig(decay=0.0, skip=0.0)),
+    "last_played": LastPlayed(BaseLevelActivationConfig()),
+    "base_level_activation": BaseLevelActivation(BaseLevelActivationConfig(decay=0.5, skip=0.0)),
 }

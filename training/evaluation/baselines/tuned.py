@@ -33,8 +33,8 @@ from training.data.training_data import TrainingData
 from training.engine.parallel_map import parallel_map
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
-from training.evaluation.baselines.listen_matrix import ListeningHistory, ListenMatrix, raise_counts
-from training.evaluation.baselines.user_plays import iterate_user_batches
+from training.evaluation.baselines.listen_matrix import ListenMatrix, raise_counts
+from training.evaluation.baselines.user_plays import UserPlays, iterate_user_batches
 from training.index.top_k import top_k
 
 
@@ -246,13 +246,14 @@ class _UserCases:
 
     @classmethod
     def from_cases(cls, data: TrainingData, listens: ListenMatrix, cases: RecallCases, rows: Ints) -> _UserCases:
-        history = ListeningHistory(data, int(cases.user_C[rows[0]]))
+        plays = UserPlays(data, int(cases.user_C[rows[0]]))
         play_number_C = cases.play_number_C[rows]
-        counts_CT = history.play_counts(play_number_C)
-        columns_T = listens.column_V[history.tracks_T]
+        counts_CT = plays.listen_counts(play_number_C)
+        columns_T = listens.column_V[plays.tracks_T]
         is_used_T = (columns_T >= 0) & (counts_CT[-1] > 0)
-        case_E, track_E = np.nonzero(history.first_play_number_H < play_number_C[:, None])
-        column_E = listens.column_V[history.played_tracks_H[track_E]]
+        first_play_number_T = plays.play_number_N[np.unique(plays.track_N, return_index=True)[1]]
+        case_E, track_E = np.nonzero(first_play_number_T < play_number_C[:, None])
+        column_E = columns_T[track_E]
         has_column_E = column_E >= 0
         return cls(rows, columns_T[is_used_T], counts_CT[:, is_used_T], case_E[has_column_E], column_E[has_column_E])
 

@@ -1,4 +1,4 @@
-"""Plays that the tuned heuristic baselines read: those of one user before a request, and the sessions of the train part.
+"""Plays that the baselines read: those of one user before a request, and the sessions of the train part.
 
 Legend: U users, N plays of one user, T distinct tracks of one user, E pairs of a session and a track listened to in it,
 S sessions of one user, I tracks of the listen matrix, C cases.
@@ -50,6 +50,14 @@ class UserPlays:
     def count_before(self, play_number: int) -> int:
         """Number of plays before a play."""
         return int(np.searchsorted(self.play_number_N, play_number))
+
+    def listen_counts(self, play_number_C: Ints) -> Ints:
+        """Number of listens of each track before each of some plays [C, T]; the plays must be in ascending order."""
+        cases, tracks = len(play_number_C), len(self.tracks_T)
+        case_N = np.searchsorted(play_number_C, self.play_number_N[self.is_listened_N], side="right")
+        listens = np.bincount(case_N * tracks + self.track_N[self.is_listened_N], minlength=(cases + 1) * tracks)
+        counts_CT: Ints = listens.reshape(cases + 1, tracks)[:cases].cumsum(0)
+        return counts_CT
 
     @property
     def sessions(self) -> int:
