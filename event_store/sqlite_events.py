@@ -123,16 +123,17 @@ class SqliteEventStore:
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
+        store = self.id
         with self.database.read() as database:
-            rows = database.execute(OF_USER, (user_id, self._seq(after), MAX_EVENTS_OF_KIND)).fetchall()
-        last = max((seq for seq, _ in rows), default=0)
-        return UserEvents(self.id, last, [json.loads(body) for _, body in rows])
+            rows = database.execute(OF_USER, (user_id, _seq(after, store), MAX_EVENTS_OF_KIND)).fetchall()
+        last = max([seq for seq, _ in rows], default=0)
+        return UserEvents(store, last, [json.loads(body) for _, body in rows])
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
         """See `EventStore.read`."""
         query = "select seq, body from events where seq > ? order by seq limit ?"
         with self.database.read() as database:
-            rows = database.execute(query, (self._seq(after), limit)).fetchall()
+            rows = database.execute(query, (_seq(after, self.id), limit)).fetchall()
         return [(seq, json.loads(body)) for seq, body in rows]
 
     def last_before(self, received_us: int) -> int:
@@ -146,7 +147,7 @@ class SqliteEventStore:
         """See `EventStore.remove`."""
         with self.database.write() as database:
             query = "delete from events where seq <= ? and received_at < ?"
-            return database.execute(query, (self._seq(through), self._now_us() - VISIBLE_FOR_US)).rowcount
+            return database.execute(query, (_seq(through, self.id), self._now_us() - VISIBLE_FOR_US)).rowcount
 
     def private_session(self, user_id: str) -> PrivateSession | None:
         """See `EventStore.private_session`."""
@@ -176,9 +177,6 @@ class SqliteEventStore:
     def close(self) -> None:
         """See `Store.close`."""
         self.database.close()
-
-    def _seq(self, position: Position | None) -> int:
-        return position.seq if position is not None and position.store == self.id else 0
 
     def _prepare(self, database: sqlite3.Connection, is_new_file: bool) -> None:
         """Read the key; after a loss of the key or the file, begin a private session of everyone."""
@@ -247,6 +245,11 @@ def _sessions_of(database: sqlite3.Connection, user_id: str) -> list[PrivateSess
     query = "select since_us, until_us from private_sessions where user_id = ? order by since_us"
     rows = database.execute(query, (user_id,)).fetchall() or database.execute(query, (EVERYONE,)).fetchall()
     return [PrivateSession(*row) for row in rows]
+
+
+def _seq(position: Position | None, store: str) -> int:
+    """The number from which this store has later events; 0 if the position is of another one."""
+    return position.seq if position is not None and position.store == store else 0
 
 
 def _read_or_create_key(path: Path) -> tuple[bytes, bool]:

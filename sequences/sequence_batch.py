@@ -67,7 +67,7 @@ class SequenceBatch:
 
 def encoded_attributes(view: SequenceView, encoders: Encoders) -> tuple[Attribute, ...]:
     """The attributes of a view that a batch contains: times, ratios, and strings with an encoder."""
-    return tuple(a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders)
+    return tuple([a for a in view.attributes if a.kind in ("time", "ratio") or a.name in encoders])
 
 
 def dtype_of(attribute: Attribute) -> type[np.int64] | type[np.float32]:
@@ -108,5 +108,7 @@ def _encode(attribute: Attribute, values: Sequence[Any], encoders: Encoders) -> 
         codes = map(encoders[attribute.name].get, values, repeat(UNKNOWN))
         return np.fromiter(codes, dtype=np.int64, count=len(values))
     if attribute.kind == "ratio":
-        return np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0)
+        ratios = np.array(values, dtype=np.float32)
+        ratios[np.isnan(ratios)] = 0.0
+        return ratios
     return np.asarray(values, dtype=np.int64)

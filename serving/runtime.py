@@ -42,7 +42,6 @@ from serving.pipeline.request import (
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.user_state import filter_context
 from serving.releases.manager import ReleaseManager
@@ -93,7 +92,6 @@ class Runtime:
     def __init__(self, settings: Settings, metrics: Metrics, is_service: bool = True) -> None:
         self._metrics, self._settings, self._is_service = metrics, settings, is_service
         self._recall = Recall(metrics, settings.recall_deadline_ms / 1000)
-        self._ranking = Ranking()
         self._degradation = Degradation(metrics)
         self._events, self._state = open_event_store(settings, now_us), open_serving_state(settings, now_us)
         self._suppression = SuppressionListFollower(settings.suppression_list)
@@ -112,14 +110,14 @@ class Runtime:
             feature_log = FeatureLog(settings.feature_log, settings.feature_log_share, now_us)
         self._hydrator = Hydrator(self._online, metrics, feature_log)
         self.inspector = UserInspector(
-            *(settings, self._release_manager, self._suppression, self._hydrator, self._recall, self._ranking),
+            *(settings, self._release_manager, self._suppression, self._hydrator, self._recall),
             now_us=now_us,
             private_session=self._private_session,
             stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
         exposures = ExposureLog(self._state) if is_service else NoExposures()
         lists = DailyLists(self._state)
-        self._pipelines = Pipelines.build(self._hydrator, self._recall, self._ranking, lists, metrics, exposures)
+        self._pipelines = Pipelines.build(self._hydrator, self._recall, lists, metrics, exposures)
         self._monitor = ServiceMonitor(
             metrics, settings.reports / "skew.json", lambda: self._release_manager.current, self._degradation
         )
@@ -269,7 +267,7 @@ class Runtime:
                     is_shown = self._is_service and not request.is_private
                     response = self._pipelines.recommend(request, release, is_shown=is_shown)
                 self._record_degraded(response)
-                self._metrics.requests.labels(scene, "answered", release.release_id).inc()
+                self._metrics.child(self._metrics.requests, scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
             except Exception as error:
                 self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
@@ -395,4 +393,4 @@ class Runtime:
         return load_release(folder, self._online.contract(), self._settings.release_public_key)
 
     def _warm_up(self, release: ServedRelease) -> None:
-        warm_up(release, now_us(), self._recall, self._ranking)
+        warm_up(release, now_us(), self._recall)

@@ -25,12 +25,12 @@ KEY_VERSION = 3
 """`entity_key_serialization_version` of feature_repo/feature_store.yaml."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class OnlineRow:
     """One user's row of one view."""
 
     version: Hashable  # time of the write as the store keeps it; None: never written
-    values: Mapping[str, bytes | None]  # feature ▸ stored bytes
+    values: dict[str, bytes | None]  # feature ▸ stored bytes
 
 
 class OnlineRowReader:
@@ -77,21 +77,16 @@ class OnlineRowReader:
     def _read_tables(self, keys: list[EntityKey]) -> list[dict[str, OnlineRow]]:
         """Rows of a SQLite store, which has a table for each view. `online_read` would parse every value."""
         encoded = [_encoded(key) for key in keys]
-        marks = ",".join(f"?{place + 1}" for place in range(len(keys)))
-        query = " union all ".join(f"{select} where entity_key in ({marks})" for select in self._selects)
-        values: dict[tuple[int, bytes], dict[str, bytes]] = {}
-        versions: dict[tuple[int, bytes], int] = {}
+        marks = ",".join([f"?{place + 1}" for place in range(len(keys))])
+        query = " union all ".join([f"{select} where entity_key in ({marks})" for select in self._selects])
+        none = [dict.fromkeys(names) for names in self._names.values()]
+        found = {key: [OnlineRow(None, dict(values)) for values in none] for key in encoded}
         for place, key, name, value, time in self._store._get_conn(self._config).execute(query, encoded):
-            values.setdefault((place, key), {})[name] = value
-            versions[place, key] = time
-        rows = []
-        for key in encoded:
-            row = {}
-            for place, (view, names) in enumerate(self._names.items()):
-                stored = values.get((place, key), {})
-                row[view] = OnlineRow(versions.get((place, key)), {name: stored.get(name) for name in names})
-            rows.append(row)
-        return rows
+            row = found[key][place]
+            row.version = time
+            if name in row.values:  # a feature that the view had before
+                row.values[name] = value
+        return [dict(zip(self._names, found[key], strict=True)) for key in encoded]
 
 
 def write_rows(

@@ -116,7 +116,7 @@ class OnlineStore:
         elif _is_damage(error):
             why = (
                 "the online store is damaged or lacks tables; users whose rows cannot be read get answers from cached states; "
-                "stop the service and run python -m sequences.online.rebuild"
+                "stop the service, delete the file and run python -m sequences.online.materialize --as-of DAY --force"
             )
         else:
             why = "the online store cannot be read; run `feast apply` if it has not run yet"

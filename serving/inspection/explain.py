@@ -16,7 +16,6 @@ from serving.releases.track_details import TrackDetails, track_details
 from training.recall.reason import Reason, ReasonParameter
 
 if TYPE_CHECKING:
-    from serving.pipeline.stages.rank import Ranking
     from serving.pipeline.stages.recall import Recall
     from serving.pipeline.user_state import UserState
     from serving.releases.served_release import ServedRelease
@@ -55,9 +54,7 @@ class Explanation:
     graph: list[GraphStep]
 
 
-def explain(
-    item: int, user: UserState, scene: str, release: ServedRelease, recall: Recall, ranking: Ranking
-) -> Explanation:
+def explain(item: int, user: UserState, scene: str, release: ServedRelease, recall: Recall) -> Explanation:
     """The explanation of an item for a user in a scene. Parts that fail are empty."""
     found = recall.recall_for_users(release, user.users, CANDIDATES).candidates
     ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
@@ -67,7 +64,7 @@ def explain(
         for name, rank in sorted(ranks.items(), key=lambda pair: pair[1])
     ]
     graph = next((steps for one in channels if (steps := _graph_steps(one.reason))), [])
-    return Explanation(track_details(release, item), channels, _tasks(item, user, scene, release, ranking), graph)
+    return Explanation(track_details(release, item), channels, _tasks(item, user, scene, release), graph)
 
 
 def _rank(candidates: Candidates, item: int) -> int:
@@ -75,11 +72,11 @@ def _rank(candidates: Candidates, item: int) -> int:
     return int(places[0]) + 1 if len(places) else 0
 
 
-def _tasks(item: int, user: UserState, scene: str, release: ServedRelease, ranking: Ranking) -> dict[str, float]:
+def _tasks(item: int, user: UserState, scene: str, release: ServedRelease) -> dict[str, float]:
     if release.ranker is None:
         return {}
     try:
-        scores = ranking.score(release, user.in_scene(scene), np.array([item], dtype=np.int64))
+        scores = release.ranker.score(user.in_scene(scene), np.array([[item]], dtype=np.int64))
     except Exception:
         logger.exception("the ranker failed to score a track")
         return {}

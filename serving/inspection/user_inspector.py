@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sequences.online.reader_writer import StoredViews
     from serving.events.suppression import SuppressionListFollower
     from serving.pipeline.stages.hydrate import Hydrator
-    from serving.pipeline.stages.rank import Ranking
     from serving.pipeline.stages.recall import Recall
     from serving.releases.manager import ReleaseManager
     from serving.releases.served_release import ServedRelease
@@ -46,7 +45,6 @@ class UserInspector:
         suppression: Erased users.
         hydrator: Reads the state of users.
         recall: Recall stage.
-        ranking: Ranking stage.
         now_us: Clock, µs UTC.
         private_session: The private session of a user that lasts now; None without one.
         stored: Rows of a user in the stores that the workers share, by table.
@@ -59,13 +57,12 @@ class UserInspector:
         suppression: SuppressionListFollower,
         hydrator: Hydrator,
         recall: Recall,
-        ranking: Ranking,
         now_us: Callable[[], int],
         private_session: Callable[[str], PrivateSession | None],
         stored: Callable[[str], dict[str, list[dict[str, Any]]]],
     ) -> None:
         self._settings, self._releases, self._suppression = settings, releases, suppression
-        self._hydrator, self._recall, self._ranking = hydrator, recall, ranking
+        self._hydrator, self._recall = hydrator, recall
         self._now_us, self._private_session = now_us, private_session
         self._stored = stored
 
@@ -116,7 +113,7 @@ class UserInspector:
         with self._served(user_id, scene) as (request, release):
             item = int(encode_tracks([track_id], release, "use the id of another track")[0])
             user = self._hydrator.load_user_state(request, release)
-            return explain(item, user, request.scene.name, release, self._recall, self._ranking)
+            return explain(item, user, request.scene.name, release, self._recall)
 
     def export_data(self, user_id: str) -> StoredData:
         """Everything that is stored about the user; nothing for an erased one.

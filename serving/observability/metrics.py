@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,6 +14,8 @@ class Metrics:
     """Every metric of the recommender, registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self.child = cache(_child)
+        """Metric, values of its labels → the metric with these values, for what every request counts."""
         self.requests = Counter(
             "segue_recommend_requests", "Responses by outcome", ["scene", "outcome", "release"], registry=registry
         )
@@ -30,7 +33,6 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=registry,
         )
-        self.seconds_of_stage = cache(self.stage_seconds.labels)
         self.channel_seconds = Histogram(
             "segue_channel_seconds",
             "Duration of one recall channel",
@@ -109,3 +111,7 @@ class Metrics:
             multiprocess_mode="mostrecent",
             registry=registry,
         )
+
+
+def _child(metric: Any, *labels: str) -> Any:
+    return metric.labels(*labels)

@@ -88,7 +88,7 @@ class Pipeline(ABC):
 
     def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
         """Count exposures, and write the exposure record of a user. A response without it is better than no response."""
-        self._metrics.exposures.labels(request.scene.name, release.release_id).inc(len(answer.items))
+        self._metrics.child(self._metrics.exposures, request.scene.name, release.release_id).inc(len(answer.items))
         if not request.user_id:
             return
         users = answer.user.users

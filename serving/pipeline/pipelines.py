@@ -13,7 +13,6 @@ from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.seed_pipeline import SeedPipeline
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
@@ -34,7 +33,6 @@ class Pipelines:
         cls,
         hydrator: Hydrator,
         recall: Recall,
-        ranking: Ranking,
         lists: DailyLists,
         metrics: Metrics,
         exposures: ExposureWriter,
@@ -42,7 +40,7 @@ class Pipelines:
         """The pipelines over these stages, which write to this exposure log."""
         stages = hydrator, recall, exposures, metrics
         return cls(
-            TrackPipeline(hydrator, recall, lists, exposures, metrics, ranking),
+            TrackPipeline(hydrator, recall, lists, exposures, metrics),
             SeedPipeline(*stages),
             PathPipeline(*stages),
             CollectionPipeline(*stages),

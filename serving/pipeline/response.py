@@ -144,12 +144,12 @@ class Trace:
 
     def count(self, scene: str, seconds: float, metrics: Metrics) -> None:
         """Add the request to the metrics."""
-        metrics.request_seconds.labels(scene, self.release).observe(seconds)
+        metrics.child(metrics.request_seconds, scene, self.release).observe(seconds)
         for stage, milliseconds in self.stage_ms.items():
-            metrics.seconds_of_stage(stage).observe(milliseconds / 1000)
+            metrics.child(metrics.stage_seconds, stage).observe(milliseconds / 1000)
         for name, count in self.removed.items():
             if count:
-                metrics.removed.labels(name).inc(count)
+                metrics.child(metrics.removed, name).inc(count)
         if self.explored:
             metrics.explored.labels(scene).inc(self.explored)
 

@@ -21,7 +21,7 @@ from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, TrackItem, build_items, collect_reasons
 from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.rank import Ranking, rank
+from serving.pipeline.stages.rank import rank
 from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY, Recall
 from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
@@ -58,10 +58,9 @@ class TrackPipeline(Pipeline):
         lists: DailyLists,
         exposures: ExposureWriter,
         metrics: Metrics,
-        ranking: Ranking | None = None,
     ) -> None:
         super().__init__(hydrator, recall, exposures, metrics)
-        self._lists, self._ranking = lists, ranking or Ranking()
+        self._lists = lists
 
     def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """See `Pipeline.recommend`."""
@@ -107,7 +106,7 @@ class TrackPipeline(Pipeline):
         with trace.time_stage("filter"):
             fused = call.filter(fused, np.concatenate([call.excluded, call.listed_items]))
         with trace.time_stage("rank"):
-            ranked, others = rank(self._ranking, release, request.scene, user, fused, self._metrics, trace.degraded)
+            ranked, others = rank(release, request.scene, user, fused, self._metrics, trace.degraded)
             trace.ranked = len(ranked)
         return ranked, others
 

@@ -122,7 +122,7 @@ class _Entry:
     @property
     def size(self) -> int:
         columns = [column for view in self.state.users.views.values() for column in view.columns.values()]
-        return RESULT_BYTES + sum(column.nbytes for column in [*columns, *self.state.users.profile.values()])
+        return RESULT_BYTES + sum([column.nbytes for column in [*columns, *self.state.users.profile.values()]])
 
 
 class StateCache:

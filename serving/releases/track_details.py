@@ -53,10 +53,11 @@ def detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
 
 
 def _detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
-    catalog = release.catalog
-    album_id = catalog.album_ids_V[item]
+    catalog, track_id = release.catalog, str(release.vocabulary.track_ids_V[item])
+    album_id, audio_url = catalog.album_ids_V[item], catalog.audio_urls_V[item]
+    path = track_id if track_id.isascii() and track_id.isalnum() else quote(track_id, safe="")
     return {
-        "track_id": str(release.vocabulary.track_ids_V[item]),
+        "track_id": track_id,
         "title": catalog.titles_V[item],
         "artists": catalog.artist_names_V[item],
         "artist_ids": catalog.artist_ids_of(item),
@@ -64,25 +65,10 @@ def _detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
         "album": catalog.album_titles.get(album_id, ""),
         "duration_ms": int(catalog.duration_ms_V[item]),
         "facets": catalog.facets.names_of(item),
-        "audio_url": audio_url(release, item),
-        "cover_url": cover_url(release, item),
+        # The URL of the catalog, or of the file that it names.
+        "audio_url": audio_url or (f"media/{PREVIEW}/{path}" if catalog.audio_paths_V[item] else None),
+        "cover_url": f"media/{COVER}/{path}" if catalog.cover_paths_V[item] else None,
     }
-
-
-def audio_url(release: ServedRelease, item: int) -> str | None:
-    """URL of the audio of a track: that of the catalog, or of the file that the catalog names; None without both."""
-    catalog = release.catalog
-    return catalog.audio_urls_V[item] or (_url(release, PREVIEW, item) if catalog.audio_paths_V[item] else None)
-
-
-def cover_url(release: ServedRelease, item: int) -> str | None:
-    """URL of the cover of a track; None without one."""
-    return _url(release, COVER, item) if release.catalog.cover_paths_V[item] else None
-
-
-def _url(release: ServedRelease, kind: str, item: int) -> str:
-    track_id = str(release.vocabulary.track_ids_V[item])
-    return f"media/{kind}/{track_id if track_id.isascii() and track_id.isalnum() else quote(track_id, safe='')}"
 
 
 def find_file(release: ServedRelease, kind: str, track_id: str, paths: MediaPaths) -> Path:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from sequences.views import SEQUENCE_VIEWS, SequenceView
-from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
 from training.data.exclusions import Exclusions
@@ -27,7 +26,7 @@ SYNTHETIC_HISTORY_LENGTH = 20
 SYNTHETIC_QUERY = "calm warmup"  # the second word is not understood, so that the encoder is used, too
 
 
-def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Ranking) -> None:
+def warm_up(release: ServedRelease, now_us: int, recall: Recall) -> None:
     """Call every part of the release for two synthetic users.
 
     Raises:
@@ -41,11 +40,11 @@ def warm_up(release: ServedRelease, now_us: int, recall: Recall, ranking: Rankin
         users = user_batch_from_online(
             release.vocabulary, release.contract, ["warm-up"], times, sequences=[sequences], scenes=[scene.name]
         )
-        _check_release(release, users, scene, recall, ranking)
+        _check_release(release, users, scene, recall)
     _check_search(release, now_us)
 
 
-def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall, ranking: Ranking) -> None:
+def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall) -> None:
     found, now_us = recall.warm(release, users, scene.candidates_per_channel), int(users.request_at_B[0])
     part = "fusion"
     try:
@@ -54,7 +53,7 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
         fused = fused.take(apply_filters(fused.item_C, shown)[0][: scene.max_ranked_candidates])
         part = "ranker"
         if release.ranker is not None and len(fused):
-            probabilities = ranking.warm(release, users, fused.item_C)
+            probabilities = release.ranker.score(users, fused.item_C[None, :])
             if not np.isfinite(release.blend.heads.score(probabilities, scene.name)).all():
                 raise ValueError("some of its scores are not finite")
         part = "selection"

@@ -118,7 +118,8 @@ class Catalog:
 
     def artist_ids_of(self, item: int) -> list[str]:
         """Ids of an item's artists, main artist first."""
-        return [self._artist_ids[code] for code in self.artists_of(item).tolist()]
+        codes = self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
+        return [self._artist_ids[code] for code in codes.tolist()]
 
 
 @dataclass(frozen=True)

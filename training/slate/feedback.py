@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ class Reactions:
         for name, own in READ_FROM.items():
             if name not in views:
                 continue
-            columns = np.stack([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
+            columns = np.array([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
             parts.append(columns[:, has_behaviour(views[name], own)[row] & (columns[1] >= FIRST_CODE)])
         ended_E, item_E, behaviour_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
         strength_B, is_explicit_B = _strengths()
@@ -152,12 +153,11 @@ class Reactions:
         (value_N, of_N), (own_M, of_M) = values, own
         size, usual = int(max(value_N.max(initial=0), own_M.max(initial=0))) + 1, self.usual_listens
         count_C = np.maximum(np.bincount(of_M, minlength=items), 1)
-        mean_PC = np.empty((len(weight_PE), items))
-        for mean_C, weight_N in zip(mean_PC, weight_PE[:, of_N], strict=True):
-            liked_G = np.bincount(value_N, np.maximum(weight_N, 0), size)
-            disliked_G = np.bincount(value_N, np.maximum(-weight_N, 0), size)
-            evidence_G = np.log1p(liked_G / (PRIOR * usual)) - np.log1p(disliked_G / (PRIOR * (1 - usual)))
-            mean_C[:] = np.bincount(of_M, evidence_G[own_M], items) / count_C
+        weight_PN = weight_PE[:, of_N]
+        liked_PG = _sums(value_N, np.maximum(weight_PN, 0), size)
+        disliked_PG = _sums(value_N, np.maximum(-weight_PN, 0), size)
+        evidence_PG = np.log1p(liked_PG / (PRIOR * usual)) - np.log1p(disliked_PG / (PRIOR * (1 - usual)))
+        mean_PC: Floats = _sums(of_M, evidence_PG[:, own_M], items) / count_C
         return mean_PC
 
     def resting_artists(self, catalog: Catalog) -> Ints:
@@ -222,6 +222,13 @@ def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
     one = history.take(np.array([row]))
     is_current = sessions.is_in_current_session(one, one.length_B, request_at_B[row : row + 1])
     return min(int(one.columns["occurred_at"][is_current].min(initial=begin)), begin)
+
+
+def _sums(group_N: Ints, value_PN: Floats, groups: int) -> Floats:
+    """Sum of each row of values by group, [P, G]."""
+    row_P1 = np.arange(len(value_PN))[:, None]
+    sum_R: NDArray[Any] = np.bincount((group_N + groups * row_P1).ravel(), value_PN.ravel(), groups * len(value_PN))
+    return sum_R.reshape(len(value_PN), groups)
 
 
 def _values(items_C: Ints, catalog: Catalog, facets: tuple[str, ...]) -> tuple[Ints, Ints]:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 
 import numpy as np
 
 from serving.observability.metrics import Metrics
 from serving.pipeline.user_state import UserState
 from serving.releases.served_release import ServedRelease
-from training.data.user_batch import UserBatch
 from training.slate.blend import cut
 from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import reactions_of, score_changes
@@ -21,21 +19,7 @@ logger = logging.getLogger(__name__)
 RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 
-class Ranking:
-    """Calls the ranker of a release; thread-safe."""
-
-    def score(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Task → probabilities [1, C] of the items, for the one request in `users`."""
-        probabilities: Mapping[str, np.ndarray] = release.ranker.score(users, items_C[None, :])
-        return probabilities
-
-    def warm(self, release: ServedRelease, users: UserBatch, items_C: np.ndarray) -> Mapping[str, np.ndarray]:
-        """The same as `score`, without a timeout."""
-        return self.score(release, users, items_C)
-
-
 def rank(
-    ranking: Ranking,
     release: ServedRelease,
     scene: Scene,
     user: UserState,
@@ -59,7 +43,7 @@ def rank(
     ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
     if release.ranker is not None and blend.uses_ranker and len(ranked):
         try:
-            probabilities = ranking.score(release, user.in_scene(scene.name), ranked.item_C)
+            probabilities = release.ranker.score(user.in_scene(scene.name), ranked.item_C[None, :])
             task_score_C = blend.heads.score(probabilities, scene.name)[0]
         except Exception:
             logger.exception("The ranker failed; keeping the fused order.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -166,12 +166,7 @@ class Recall:
 
     def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
         """Run `query` on one source after the other until the deadline."""
-        return self.run_channels_until(time.perf_counter() + self._deadline_s, channels, query)
-
-    def run_channels_until(
-        self, until: float, channels: Mapping[str, Source], query: Callable[[Source], Candidates]
-    ) -> RecallResult:
-        """Run `query` on one channel after the other until a value of `time.perf_counter`."""
+        until = time.perf_counter() + self._deadline_s
         candidates: dict[str, Candidates] = {}
         left_out: dict[str, str] = {}
         for name, channel in channels.items():
@@ -187,19 +182,7 @@ class Recall:
                 self._metrics.skipped.labels(name).inc()
                 left_out[name] = FAILED
                 continue
-            self._metrics.channel_seconds.labels(name).observe(time.perf_counter() - began)
-            candidates[name] = self._count_candidates(name, found)
+            self._metrics.child(self._metrics.channel_seconds, name).observe(time.perf_counter() - began)
+            self._metrics.child(self._metrics.candidates, name).inc(np.count_nonzero(found.items_BK))
+            candidates[name] = found
         return RecallResult(candidates, left_out)
-
-    def _leave_out(self, channels: Collection[str], is_late: bool) -> RecallResult:
-        """The result if the process that calls the channels has failed, or has not responded in time; counts the channels."""
-        for channel in channels:
-            if is_late:
-                self._metrics.cut_off.labels(channel, LATE).inc()
-            else:
-                self._metrics.skipped.labels(channel).inc()
-        return RecallResult({}, dict.fromkeys(channels, LATE if is_late else FAILED))
-
-    def _count_candidates(self, name: str, candidates: Candidates) -> Candidates:
-        self._metrics.candidates.labels(name).inc(int((candidates.items_BK > 0).sum()))
-        return candidates

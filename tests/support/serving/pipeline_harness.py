@@ -10,7 +10,6 @@ from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from tests.support.serving.small_release import MemoryStore
 
@@ -44,7 +43,7 @@ class Bench:
         self.lists = DailyLists(SqliteServingState(self.folder / "serving", lambda: time.time_ns() // 1000))
         recall = Recall(self.metrics, self.deadline_s)
         self.hydrate = Hydrator(self.store, self.metrics)
-        self.path = Pipelines.build(self.hydrate, recall, Ranking(), self.lists, self.metrics, self.shown)
+        self.path = Pipelines.build(self.hydrate, recall, self.lists, self.metrics, self.shown)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
         return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)

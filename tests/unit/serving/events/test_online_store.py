@@ -100,7 +100,7 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     assert store.read("v") == {}
     store.check()
     part = parts.parts["online_store"]
-    assert "sequences.online.rebuild" in part.why and "malformed" in part.error
+    assert "sequences.online.materialize" in part.why and "malformed" in part.error
     rows.error = None
     store.check()
     assert not parts.parts
@@ -127,7 +127,7 @@ def test_damaged_file_is_reported(store, parts, tmp_path):
     for suffix in ("-wal", "-shm"):
         (tmp_path / f"online.db{suffix}").unlink(missing_ok=True)
     store.check()
-    assert "sequences.online.rebuild" in parts.parts["online_store"].why
+    assert "sequences.online.materialize" in parts.parts["online_store"].why
 
 
 def test_replaced_file_is_opened_again(store, tmp_path):

@@ -57,6 +57,6 @@ def test_a_way_through_the_graph_names_each_node():
         def reasons(self, *_):
             return {"knowledge_graph": [reason]}
 
-    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall(), None)
+    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall())
     assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]
     assert [(step.relation, step.node) for step in found.graph] == [("", "A"), (steps[0], "B"), (steps[1], "C")]

@@ -25,7 +25,6 @@ def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         suppression,
         hydrator,
         unused,
-        unused,
         now_us=lambda: 1_800_000_000_000_000,
         private_session=lambda user_id: None,
         stored=lambda user_id: {},

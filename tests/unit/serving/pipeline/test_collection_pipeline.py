@@ -9,7 +9,6 @@ from serving.errors import NoCollections
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.request import anonymize_erased_user, read_request
-from serving.pipeline.stages.rank import Ranking
 from serving.pipeline.stages.recall import Recall
 from serving.releases.warm_up import warm_up
 from storage.suppression_list import SuppressionList
@@ -76,7 +75,7 @@ def test_release_without_collections_is_rejected(bench):
 
 def test_click_changes_the_next_response_over_http(tmp_path):
     served = opened_release(tmp_path / "marts")
-    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0), Ranking())
+    warm_up(served, NOW, Recall(Metrics(CollectorRegistry()), 60.0))
     with serving_client(tmp_path / "home", lambda _: served) as client:
 
         def recommend_scene(scene):

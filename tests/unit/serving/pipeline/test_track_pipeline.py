@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from event_store.store import StoreUnavailable
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_similar
-from serving.pipeline.stages.rank import RANKER_FAILED, Ranking
+from serving.pipeline.stages.rank import RANKER_FAILED
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.warm_up import warm_up
 from serving.response_schemas import render_recommendation
@@ -114,7 +114,7 @@ def test_scene_uses_its_task_weights(bench):
     assert bench.ask(of, limit=1, scene="daily") == ["t4"]
     without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
     with pytest.raises(WarmUpFailed, match="no task like"):
-        warm_up(without, NOW, RECALL, Ranking())
+        warm_up(without, NOW, RECALL)
 
 
 def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
@@ -197,7 +197,7 @@ def test_warm_up_rejects_a_release_and_names_the_failing_part():
         release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)),
         release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion),
     ):
-        warm_up(of, NOW, RECALL, Ranking())
+        warm_up(of, NOW, RECALL)
     failing = ListChannel("realtime", [], is_failing=True)
     for of, message in (
         (release(tracks(8), [POPULARITY, failing]), "fails in realtime"),
@@ -206,7 +206,7 @@ def test_warm_up_rejects_a_release_and_names_the_failing_part():
         (release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
     ):
         with pytest.raises(WarmUpFailed, match=message):
-            warm_up(of, NOW, RECALL, Ranking())
+            warm_up(of, NOW, RECALL)
 
 
 def test_failed_store_and_lists_are_named_in_the_response(bench):
