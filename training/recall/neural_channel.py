@@ -34,8 +34,7 @@ from training.recall.next_item_network import TASKS
 from training.recall.sequence_merge import interleave
 
 if TYPE_CHECKING:
-    from training.engine.lightning_import import lightning
-    from training.engine.trainer import FitRecord
+    from training.engine.trainer import FitRecord, Objective
 
 ITEMS_PER_CHUNK = 65_536
 TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300
@@ -123,7 +122,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """The training examples."""
 
     @abstractmethod
-    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> lightning.LightningModule:
+    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> Objective:
         """The training module of `network`; its `batch_at(step)` returns the batch of a step."""
 
     @abstractmethod

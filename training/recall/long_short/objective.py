@@ -5,12 +5,12 @@ Legend: B sessions, M repeat items, T targets, D width.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from training.engine.lightning_import import lightning
+from training.engine.trainer import Objective
 from training.nn.optimizer import build_optimizer
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.data import SessionBatch, SessionSampler
@@ -18,7 +18,7 @@ from training.recall.long_short.model import LongShortNetwork
 from training.recall.window_loss import WindowLoss
 
 
-class LongShortLearner(lightning.LightningModule):
+class LongShortLearner(Objective):
     """Repeat loss plus `item_weight` times two item losses.
 
     The repeat loss is a softmax over the repeat items. The item losses are a sampled softmax of the session's targets
@@ -54,17 +54,7 @@ class LongShortLearner(lightning.LightningModule):
         repeated = repeat_loss(score_BM, sessions.is_repeated_BM)
         return repeated + self.settings.loss.item_weight * item_loss
 
-    def transfer_batch_to_device(
-        self,
-        batch: tuple[SessionBatch, dict[str, Tensor]],
-        device: torch.device,
-        dataloader_idx: int,  # noqa: ARG002
-    ) -> tuple[SessionBatch, dict[str, Tensor]]:
-        """The batch on the device; Lightning's default cannot rebuild frozen dataclasses."""
-        sessions, windows = batch
-        return sessions.to(device), {name: tensor.to(device) for name, tensor in windows.items()}
-
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """See `build_optimizer`."""
         return build_optimizer(self.network, self.settings.optimizer)
 

@@ -6,13 +6,13 @@ Legend: B windows, L events, M targets, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from training.engine.lightning_import import lightning
+from training.engine.trainer import Objective
 from training.nn.optimizer import build_optimizer
 from training.nn.sampled_softmax import SampledSoftmaxLoss
 from training.recall.multi_interest.config import MultiInterestConfig
@@ -21,7 +21,7 @@ from training.recall.next_item_network import TASKS
 from training.recall.window_sampler import WindowSampler
 
 
-class MultiInterestLearner(lightning.LightningModule):
+class MultiInterestLearner(Objective):
     """Sampled softmax of each target with the interest of the history that matches it (label-aware attention)."""
 
     def __init__(
@@ -53,7 +53,7 @@ class MultiInterestLearner(lightning.LightningModule):
             loss = loss + weight * self._loss(task, query_MD, positive_M)
         return loss
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """See `build_optimizer`."""
         return build_optimizer(self.network, self.settings.optimizer)
 
