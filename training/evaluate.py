@@ -39,8 +39,7 @@ from training.engine.workspace import (
     mark_done,
     write_json,
 )
-from training.evaluation.baselines import heuristics
-from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
 from training.evaluation.model_selection import Choice, choose
@@ -192,7 +191,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused
     and against served without a cap per artist, and every ranker against all simpler ones.
     """
-    heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
+    heuristic_names = [name for name in HEURISTIC_BASELINES if name in result.recall]
     best, best_channel = (
         _best_by_recall(heuristic_names, "all", result),
         _best_by_recall(held_out.channels, "all", result),

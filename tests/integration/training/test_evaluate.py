@@ -22,8 +22,7 @@ from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES, TUNED_BASELINES
-from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES, HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
@@ -68,10 +67,10 @@ def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
     assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
-    for other in ("last_played", *BASELINES):
+    for other in ("tifu_knn", *BASELINES):
         assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
     assert set(found["chosen"]["baselines"]) == set(BASELINES)
-    assert set(found["chosen"]["heuristics"]) == set(TUNED_BASELINES)
+    assert set(found["chosen"]["heuristics"]) == set(HEURISTICS)
     assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
@@ -88,7 +87,7 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
     here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials", *TUNED_BASELINES):
+    for name in ("fused", "favourites", "item_knn", "ials", *HEURISTICS):
         lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
         assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
         for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
