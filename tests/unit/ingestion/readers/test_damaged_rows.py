@@ -275,9 +275,7 @@ def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"], ids=["CR", "CR LF", "LF"])
-@pytest.mark.parametrize("block_bytes", [50, 51, 8 << 20])
-def test_a_line_ends_with_any_line_end(monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int) -> None:
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+def test_a_line_ends_with_any_line_end(end: str) -> None:
     lines = ["user,time", *(f"u{number},{'x' * (number % 7)}" for number in range(200)), "", "u,t,t", "last,x"]
     content = end.join(lines).encode()
     member = Member("plays.csv", len(content), lambda: io.BytesIO(content), NOW)
