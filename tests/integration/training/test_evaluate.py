@@ -20,7 +20,7 @@ from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES, HEURISTICS
+from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
