@@ -263,14 +263,7 @@ rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambd
 assert sum(block.frame.height for block in rows) == {rows}
 print(peak_bytes() - before >> 20)
 """
-<<<<<<< HEAD
     assert int(run_to_end([sys.executable, "-c", command])) < 180  # of 200 MB
-=======
-    done = subprocess.run(
-        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
-    )
-    assert int(done.stdout) < 180  # of 200 MB
->>>>>>> parent of 5a276bc0 (ingestion: read Parquet logs in plain batches)
 
 
 def test_parquet_columns_with_the_names_of_the_readers_own_are_ignored(tmp_path: Path) -> None:

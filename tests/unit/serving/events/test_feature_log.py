@@ -78,8 +78,6 @@ def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
-
-
 def test_hydrator_logs_model_inputs_and_store_failures(bench):
     store = MemoryStore()
     store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}
