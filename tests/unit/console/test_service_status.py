@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from console.releases import Release, ReleaseState, find_active, list_releases
+from console.releases import Release, ReleaseState
 from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
-from tests.support import console_home
 
 
 @pytest.fixture
@@ -57,11 +56,3 @@ def test_a_recommender_that_refuses_the_console_is_degraded(here, monkeypatch, s
     assert part["part"] == "status"
     assert part["why"].startswith(f"the recommender refuses the console ({status})")
     assert "SEGUE_API_KEYS" in part["why"]
-
-
-def test_degraded_parts_are_found_without_a_recommender(here):
-    console_home.write_reports(here)
-    active = find_active(list_releases(here))
-    assert active is not None
-    assert [part["part"] for part in find_degraded_parts(here, active)] == ["marts", "release"]
-    assert find_degraded_parts(here, None) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from config.settings import Settings
 from storage.renamed_marts import remove_renamed
 
 
@@ -15,14 +16,12 @@ def names(marts: Path) -> list[str]:
 
 
 @pytest.fixture
-def marts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def marts(here: Settings) -> Path:
     """Marts of the previous version."""
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    folder = tmp_path / "marts"
-    folder.mkdir()
+    here.marts.mkdir()
     for name in ("plays", "train_cuts"):
-        pl.DataFrame({"name": [name]}).write_parquet(folder / f"{name}.parquet")
-    return folder
+        pl.DataFrame({"name": [name]}).write_parquet(here.marts / f"{name}.parquet")
+    return here.marts
 
 
 def test_a_renamed_mart_stays_until_its_successor_is_published(marts: Path) -> None:

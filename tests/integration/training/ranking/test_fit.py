@@ -13,8 +13,6 @@ import polars as pl
 import pytest
 import torch
 
-from sequences.offline.dense_reader import DenseReader
-from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
@@ -223,13 +221,14 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
 def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
     marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates, original = [], RankerModule.on_train_batch_start
+    rates, original = [], RankerModule.configure_optimizers
 
-    def record(module: RankerModule, *arguments: Any) -> None:
-        rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])
-        original(module, *arguments)
+    def record(module: RankerModule) -> Any:
+        optimizer, cycle = original(module)
+        optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
+        return optimizer, cycle
 
-    monkeypatch.setattr(RankerModule, "on_train_batch_start", record)
+    monkeypatch.setattr(RankerModule, "configure_optimizers", record)
     changes = {**SHORT_FIT, "training.dense_epochs": 0, "training.learning_rate": 1.0, "validation.every": 2}
     config = change_config(RANKERS["sum_pooling"].config("debug"), changes)
     ranker = fit_ranker("sum_pooling", open_data(marts), config, tmp_path / "a")
@@ -347,17 +346,8 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: 
     batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", features)
     evaluated = batches[rows].users.plays
     batches.precompute_dense_features(1)
-    read, original = [], DenseReader.read
-
-    def record(reader: DenseReader, users: Any, times: Any, length: int | None = None, *rest: Any) -> SequenceBatch:
-        read.append((reader.view.name, length))
-        return original(reader, users, times, length, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DenseReader, "read", record)
-        trained = batches[rows].users.plays
+    trained = batches[rows].users.plays
     assert evaluated is not None and trained is not None
     assert (evaluated.behaviour_BL > 0).sum(1).min() == 10
     for name, expected in vars(evaluated).items():
         assert torch.equal(getattr(trained, name), expected), name
-    assert read == [("recent_events", None), ("played_history", 10 if removed == "nothing" else None)]

@@ -6,7 +6,6 @@ import io
 import json
 import random
 import re
-import subprocess
 import sys
 import zipfile
 from datetime import UTC, datetime
@@ -19,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from config import settings
 from ingestion.land import land, main
 from ingestion.readers import streaming_history
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
+from tests.support.pipeline_commands import run_to_end
 
 DEEP = "[" * 100_000 + "]" * 100_000
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -76,24 +75,16 @@ def test_a_damaged_json_line_is_quarantined(tmp_path: Path, line: str, reason: s
     assert quarantined(tmp_path / "home")["source_line"].to_list() == [2]
 
 
-def test_numbers_that_are_too_large_for_a_vector_are_quarantined(tmp_path: Path) -> None:
-    rows = [{"track_id": "a", "audio_vector": [1, 10**400]}, {"track_id": "b", "audio_vector": [1]}]
-    land(json_lines(tmp_path / "log" / "tracks.jsonl", rows), tmp_path / "home")
-    assert reasons(tmp_path / "home", "tracks") == ["audio_vector is not a list of numbers"]
-
-
 @pytest.mark.parametrize(
     "damaged",
     [
         json.dumps(play(2, trackName="\ud800")),
         json.dumps(play(2, artistName=None, other="\ud800")),
-        DEEP,
-        "{torn}",
         json.dumps({key: value for key, value in play(2).items() if key != "endTime"}),
         json.dumps(play(2, endTime=None)),
         json.dumps(play(2, endTime=["2021-03-01 10:02"])),
     ],
-    ids=["surrogate", "surrogate in another key", "nesting", "not JSON", "no end", "null end", "list as end"],
+    ids=["surrogate", "surrogate in another key", "no end", "null end", "list as end"],
 )
 def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str) -> None:
     folder = export(tmp_path / "anna", f"[{json.dumps(play(1))}, {damaged}, {json.dumps(play(3))}]")
@@ -116,10 +107,7 @@ try:
 except SourceError as error:
     print(peak_bytes() - before >> 20, error)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
-    )
-    grown, message = done.stdout.split(" ", 1)
+    grown, message = run_to_end([sys.executable, "-c", command]).split(" ", 1)
     assert int(grown) < 100  # of 800 MB
     assert message.startswith("StreamingHistory0.json has 4,000,000 values in 6,000,001 bytes, which are not plays")
 
@@ -275,25 +263,13 @@ rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambd
 assert sum(block.frame.height for block in rows) == {rows}
 print(peak_bytes() - before >> 20)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", command], check=True, capture_output=True, text=True, cwd=settings.ROOT
-    )
-    assert int(done.stdout) < 180  # of 200 MB
+    assert int(run_to_end([sys.executable, "-c", command])) < 180  # of 200 MB
 
 
 def test_parquet_columns_with_the_names_of_the_readers_own_are_ignored(tmp_path: Path) -> None:
     names = ("source_line", "source_file", "reason", "raw")
     counts = land(parquet(tmp_path / "log", **{name: pa.array(["x"] * 3) for name in names}), tmp_path / "home")
     assert counts["own_events"].landed == 3
-
-
-def test_a_stray_quote_loses_no_other_row(tmp_path: Path) -> None:
-    rows = [f"7,{1_600_000_000 + 60 * n},{n},1,5000" for n in range(2_000)]
-    rows[50] = '7,1600003000,"50,1,5000'
-    counts = land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")["play_log"]
-    assert (landed(tmp_path / "home").height, counts.quarantined) == (1_999, 1)
-    kept = quarantined(tmp_path / "home").row(0, named=True)
-    assert (kept["source_line"], kept["reason"], kept["raw"]) == (52, "a quoted field is not closed", rows[50] + ",,,,")
 
 
 def test_line_numbers_count_empty_lines_and_broken_lines(tmp_path: Path) -> None:
@@ -319,9 +295,7 @@ def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"], ids=["CR", "CR LF", "LF"])
-@pytest.mark.parametrize("block_bytes", [50, 51, 8 << 20])
-def test_a_line_ends_with_any_line_end(monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int) -> None:
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+def test_a_line_ends_with_any_line_end(end: str) -> None:
     lines = ["user,time", *(f"u{number},{'x' * (number % 7)}" for number in range(200)), "", "u,t,t", "last,x"]
     content = end.join(lines).encode()
     member = Member("plays.csv", len(content), lambda: io.BytesIO(content), NOW)
@@ -358,15 +332,6 @@ def test_nul_bytes_lose_no_row() -> None:
     rows, broken = (pl.concat(parts) for parts in zip(*blocks, strict=True))
     assert sorted([*rows["source_line"], *broken["source_line"]]) == list(range(1, 20_001))
     assert rows["artist"].str.contains("\ufffd").any() and not rows["artist"].str.contains("\0", literal=True).any()
-
-
-def test_a_line_that_is_too_long_is_quarantined(tmp_path: Path) -> None:
-    rows = ["7,1600000000,1,1,5000", "7,1600000060,2,1," + "x" * (3 * MAX_LINE_BYTES), "7,1600000120,3,1,5000"]
-    counts = land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")["play_log"]
-    assert (landed(tmp_path / "home").height, counts.quarantined) == (2, 1)
-    kept = quarantined(tmp_path / "home").row(0, named=True)
-    assert (kept["source_line"], kept["reason"]) == (3, "the line is longer than 4 MB")
-    assert len(kept["raw"]) <= 1_000
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])

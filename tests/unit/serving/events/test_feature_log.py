@@ -1,13 +1,12 @@
 """Feature log: sampling, limits, and independence of requests."""
 
-import threading
 from datetime import UTC, date, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from sequences.skew import feature_log
-from serving.events.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
+from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
@@ -77,36 +76,6 @@ def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     bench.write()
     bench.log.close()
     assert "could not be written" in caplog.text
-
-
-def test_full_queue_drops_requests(bench, monkeypatch):
-    busy, go = threading.Event(), threading.Event()
-    write = bench.log._write
-
-    def slow(request):
-        busy.set()
-        assert go.wait(30)
-        write(request)
-
-    monkeypatch.setattr(bench.log, "_write", slow)
-    bench.write()
-    assert busy.wait(30)
-    for _ in range(MAX_QUEUED_REQUESTS + 5):
-        bench.write()
-    go.set()
-    assert len(bench.written()) == 1 + MAX_QUEUED_REQUESTS
-
-
-def test_incomplete_last_line_of_a_killed_process_is_removed(tmp_path):
-    bench = Bench(tmp_path)
-    bench.write()
-    assert len(bench.written()) == 1
-    (file,) = tmp_path.glob("dt=*/*.jsonl")
-    whole = file.read_bytes()
-    file.write_bytes(whole + whole[:40])
-    again = Bench(tmp_path)
-    assert file.read_bytes() == whole
-    again.log.close()
 
 
 def test_hydrator_logs_model_inputs_and_store_failures(bench):
