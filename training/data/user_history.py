@@ -62,13 +62,6 @@ def _named_codes(names: tuple[str, ...]) -> np.ndarray:
     return is_named_V
 
 
-def select_listens(history: SequenceBatch, columns: Sequence[str] = ()) -> SequenceBatch:
-    """The listens of each row, moved to the left and padded with 0; of `columns`, or of all columns if it is empty."""
-    is_listened_BL = is_listened(history)
-    selected = {name: history.columns[name] for name in columns} or history.columns
-    return SequenceBatch(selected, history.length_B).where(is_listened_BL)
-
-
 def concat_history_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     """The item of every event in USER_HISTORY_VIEWS, [B, H], 0 for padding; a missing view is empty.
 

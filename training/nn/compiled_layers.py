@@ -297,12 +297,8 @@ def mix_experts(x_CI: Floats, experts: Dense, gates: Dense, weight_HT: Floats, b
     expert_XT = np.dot(hidden_CX.reshape(C * E, H), weight_HT)
     gate_XE = dense(x_CI, gates).reshape(C * T, E)
     softmax(gate_XE)
-    logit_CT = np.empty((C, T), dtype=np.float32)
-    for c in range(C):
-        for t in range(T):
-            logit_CT[c, t] = bias_T[t]
-            for e in range(E):
-                logit_CT[c, t] += gate_XE[c * T + t, e] * expert_XT[c * E + e, t]
+    expert_CTE = np.ascontiguousarray(expert_XT.reshape(C, E, T).transpose(0, 2, 1))
+    logit_CT: Floats = (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
     return logit_CT
 
 

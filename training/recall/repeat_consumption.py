@@ -227,8 +227,7 @@ def _fill_features(
             np.cos(hour / 24 * 2 * np.pi),
             np.log1p(N),
         )
-        for f in range(len(values)):
-            feature_MF[m, f] = values[f]
+        feature_MF[m] = np.array(values)
     return len(best)
 
 

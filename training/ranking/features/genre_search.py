@@ -99,7 +99,9 @@ class GenreTallies:
         For each: the share of plays that had the candidate's values, and the share of listens among those.
         """
         value_BCK = self.genres.value_VK[items_BC]
-        sum_BCWG2 = _sum_values(value_BCK, self.genres.genre_type_U[value_BCK], self.tally_BWU2)
+        is_type_BCKG = self.genres.genre_type_U[value_BCK][..., None] == np.arange(GENRE_TYPES)
+        tally_BCKW2 = self.tally_BWU2.swapaxes(1, 2)[np.arange(len(items_BC))[:, None, None], value_BCK]
+        sum_BCWG2: Array = np.einsum("bckwx,bckg->bcwgx", tally_BCKW2, is_type_BCKG)
         sum_BCWG2[..., 1] = smoothed_listen_rate(sum_BCWG2[..., 1], sum_BCWG2[..., 0])
         sum_BCWG2[..., 0] /= np.maximum(self.plays_BW, 1)[:, None, :, None]
         return sum_BCWG2.reshape(*items_BC.shape, -1)
@@ -118,17 +120,3 @@ def _tally(value_BNK: Array, outcome_BN: Array, in_session_BN: Array, values: in
                     tally_BWU2[b, window, value_BNK[b, n, k], 0] += 1
                     tally_BWU2[b, window, value_BNK[b, n, k], 1] += outcome_BN[b, n] > 0
     return plays_BW, tally_BWU2
-
-
-@compiled
-def _sum_values(value_BCK: Array, type_BCK: Array, tally_BWU2: Array) -> Array:
-    """Plays and listens of the values of each candidate, by window and type [B, C, W, G, 2]."""
-    B, C, K = value_BCK.shape
-    sum_BCWG2 = np.zeros((B, C, WINDOWS, GENRE_TYPES, 2))
-    for b in range(B):
-        for c in range(C):
-            for k in range(K):
-                if type_BCK[b, c, k] >= 0:
-                    for window in range(WINDOWS):
-                        sum_BCWG2[b, c, window, type_BCK[b, c, k]] += tally_BWU2[b, window, value_BCK[b, c, k]]
-    return sum_BCWG2

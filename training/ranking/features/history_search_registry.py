@@ -52,8 +52,7 @@ class RecencyFeatures(HistorySearch):
         outcome_BN = self.newest_values(self.outcomes.outcome_BL, MAX_STREAK + 1)
         streak_B = (outcome_BN != outcome_BN[:, :1]).argmax(axis=1)
         streak_B = np.where(outcome_BN[:, -1] == outcome_BN[:, 0], MAX_STREAK, streak_B)
-        streak_B1: Array = (outcome_BN[:, 0] * np.log2(1 + streak_B))[:, None]
-        return streak_B1
+        return np.asarray(outcome_BN[:, 0] * np.log2(1 + streak_B))[:, None]
 
     def compute_candidate_features(self, matches: Matches) -> Array:
         """Return, for track and artist, these columns.

@@ -46,7 +46,6 @@ from training.ranking.features.user_features import (
     HOUR_US,
     USER_FEATURES,
     BehaviourCodes,
-    Events,
     compute_user_features,
     encode_sequence,
     long_history_listen_rates,
@@ -274,10 +273,10 @@ class RankingFeatures:
         """Return the parts of `EventInputs` of the newest `length` kept events, or of all."""
         columns, L = batch.columns, is_kept_BL.shape[1]
         ratio_BL = columns.get("played_ratio", np.zeros((len(is_kept_BL), 0), np.float32))
-        events = Events(columns["track_id"], columns["behaviour"], columns["ended_at"], ratio_BL)
+        events = columns["track_id"], columns["behaviour"], columns["ended_at"], ratio_BL
         session_BL = columns["track_id"][:, :0] if session_BL is None else session_BL
         width = L if length is None else min(length, L)
-        code_XBL = encode_sequence(events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
+        code_XBL = encode_sequence(*events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
         return torch.from_numpy(code_XBL).unbind()
 
     def _filter_feedback(self, batch: SequenceBatch) -> SequenceBatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,18 +62,17 @@ class BehaviourCodes:
         return outcome_by_code
 
 
-class Events(NamedTuple):
-    """Columns of events [B, L]; `ratio_BL` has no columns if played ratios are unknown."""
-
-    track_BL: Array
-    behaviour_BL: Array
-    ended_at_BL: Array
-    ratio_BL: Array
-
-
 @compiled
 def encode_sequence(
-    events: Events, session_BL: Array, is_kept_BL: Array, request_at_B: Array, artist_V1: Array, width: int
+    track_BL: Array,
+    behaviour_BL: Array,
+    ended_at_BL: Array,
+    ratio_BL: Array,
+    session_BL: Array,
+    is_kept_BL: Array,
+    request_at_B: Array,
+    artist_V1: Array,
+    width: int,
 ) -> Array:
     """Return codes of the newest `width` kept events [6, B, width]: track, artist, behavior, buckets of the time since the
     event and of the played ratio, and session.
@@ -82,7 +81,10 @@ def encode_sequence(
     Sessions are numbered from 1, the newest one.
 
     Args:
-        events: Events, oldest first.
+        track_BL: Tracks of events, oldest first.
+        behaviour_BL: Their behaviors.
+        ended_at_BL: Their ends, µs UTC.
+        ratio_BL: Their played ratios; without columns, the codes are 0.
         session_BL: Session of each event, ascending; without columns, the codes are 0.
         is_kept_BL: Which events are kept.
         request_at_B: Time of each request, µs UTC.
@@ -97,14 +99,14 @@ def encode_sequence(
         for position in range(L):
             if is_kept_BL[b, position]:
                 if place >= 0:
-                    track, gap = events.track_BL[b, position], request_at_B[b] - events.ended_at_BL[b, position]
+                    track, gap = track_BL[b, position], request_at_B[b] - ended_at_BL[b, position]
                     artist = artist_V1[track] if 0 <= track < len(artist_V1) - 1 else 1
                     code_XBL[0, b, place], code_XBL[1, b, place] = track, max(artist, 1)
-                    code_XBL[2, b, place] = events.behaviour_BL[b, position]
+                    code_XBL[2, b, place] = behaviour_BL[b, position]
                     octave = int(np.log2(1 + max(gap, 0) / (30 * SECOND_US)))
                     code_XBL[3, b, place] = min(octave + 1, GAP_BUCKETS - 1)
-                    if events.ratio_BL.shape[1]:
-                        tenth = int(events.ratio_BL[b, position] * np.float32(10))
+                    if ratio_BL.shape[1]:
+                        tenth = int(ratio_BL[b, position] * np.float32(10))
                         code_XBL[4, b, place] = min(max(tenth + 1, 1), RATIO_BUCKETS - 1)
                     if session_BL.shape[1]:
                         code_XBL[5, b, place] = newest - session_BL[b, position] + 1

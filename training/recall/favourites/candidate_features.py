@@ -289,9 +289,6 @@ def _fill_features(
             is_known * lately_A[artist] / tracks_A[artist],
             is_known * np.log(artist_S[COMES_NEXT] + 1e-2),
         )
-        for f in range(len(own)):
-            feature_CF[c, f] = own[f]
-        for f in range(len(company)):
-            feature_CF[c, len(own) + f] = company[f]
-        for f in range(len(request)):
-            feature_CF[c, len(own) + len(company) + f] = request[f]
+        first, second = len(own), len(own) + len(company)
+        feature_CF[c, :first], feature_CF[c, first:second] = np.array(own), np.array(company)
+        feature_CF[c, second:] = np.array(request)

@@ -222,10 +222,7 @@ def _fill_features(
             _log_age(now_us, tracks.first_listen_at_V[item]),
             _log_age(now_us, tracks.first_listen_at_A[artist]),
         )
-        for f in range(len(values)):
-            feature_CF[c, f] = values[f]
-        for f in range(len(request)):
-            feature_CF[c, len(values) + f] = request[f]
+        feature_CF[c, : len(values)], feature_CF[c, len(values) :] = np.array(values), np.array(request)
 
 
 @compiled
