@@ -6,12 +6,11 @@ Legend: B requests, L events, K candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from sequences import behaviours
-from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE
 from training.data.user_batch import UserBatch
 from training.engine.numba_compile import compiled
 from training.recall.flat_histories import Histories
@@ -53,46 +52,39 @@ def _merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     recent = users.views["recent_events"]
     clicks = users.views.get("recent_clicks") or recent.newest(0)
     merged_XBL, length_B = np.zeros((len(EVENT_COLUMNS), len(users), length), np.int64), np.zeros(len(users), np.int64)
-    _merge_rows(_events(clicks), _events(recent), merged_XBL, length_B)
+    click_columns, recent_columns = (tuple([view.columns[name] for name in EVENT_COLUMNS]) for view in (clicks, recent))
+    _merge_rows(click_columns, clicks.length_B, recent_columns, recent.length_B, merged_XBL, length_B)
     return MergedSequences(dict(zip(("track_id", "behaviour", "gap", "ended_at"), merged_XBL, strict=True)), length_B)
 
 
-class _Events(NamedTuple):
-    """Events of B users."""
-
-    track_BL: np.ndarray
-    behaviour_BL: np.ndarray
-    occurred_at_BL: np.ndarray
-    ended_at_BL: np.ndarray
-    length_B: np.ndarray
-
-
-def _events(batch: SequenceBatch) -> _Events:
-    track_BL, behaviour_BL, occurred_at_BL, ended_at_BL = (batch.columns[name] for name in EVENT_COLUMNS)
-    return _Events(track_BL, behaviour_BL, occurred_at_BL, ended_at_BL, batch.length_B)
-
-
 @compiled
-def _merge_rows(clicks: _Events, recent: _Events, merged_XBL: np.ndarray, length_B: np.ndarray) -> None:
-    """Write tracks, behaviors, gaps and ends of the merged events, and their number."""
+def _merge_rows(
+    clicks: tuple[np.ndarray, ...],
+    clicks_B: np.ndarray,
+    recent: tuple[np.ndarray, ...],
+    recent_B: np.ndarray,
+    merged_XBL: np.ndarray,
+    length_B: np.ndarray,
+) -> None:
+    """Write tracks, behaviors, gaps and ends of the merged events, and their number; columns as EVENT_COLUMNS."""
     for b in range(len(length_B)):
-        recents = min(recent.length_B[b], merged_XBL.shape[2])
-        oldest = recent.ended_at_BL[b, 0] if recents else np.iinfo(np.int64).max
-        older, click = np.empty(merged_XBL.shape[2] - recents, np.int64), clicks.length_B[b]
+        recents = min(recent_B[b], merged_XBL.shape[2])
+        oldest = recent[3][b, 0] if recents else np.iinfo(np.int64).max
+        older, click = np.empty(merged_XBL.shape[2] - recents, np.int64), clicks_B[b]
         while click > 0 and length_B[b] < len(older):
             click -= 1
-            if clicks.ended_at_BL[b, click] < oldest and clicks.track_BL[b, click] >= FIRST_CODE:
+            if clicks[3][b, click] < oldest and clicks[0][b, click] >= FIRST_CODE:
                 older[length_B[b]] = click
                 length_B[b] += 1
         clicked = length_B[b]
         length_B[b] += recents
         for place in range(length_B[b]):
             is_click = place < clicked
-            event = older[clicked - 1 - place] if is_click else recent.length_B[b] - length_B[b] + place
+            event = older[clicked - 1 - place] if is_click else recent_B[b] - length_B[b] + place
             events = clicks if is_click else recent
-            occurred_at, ended_at = events.occurred_at_BL[b, event], events.ended_at_BL[b, event]
+            occurred_at, ended_at = events[2][b, event], events[3][b, event]
             previous = merged_XBL[3, b, place - 1] if place else occurred_at
-            merged_XBL[0, b, place], merged_XBL[1, b, place] = events.track_BL[b, event], events.behaviour_BL[b, event]
+            merged_XBL[0, b, place], merged_XBL[1, b, place] = events[0][b, event], events[1][b, event]
             merged_XBL[2, b, place], merged_XBL[3, b, place] = max(occurred_at - previous, 0), ended_at
 
 
