@@ -1,7 +1,7 @@
 """Excludes long-lived objects from garbage collection to avoid long pauses.
 
 A full collection traverses all modules, the registry and the release (more than a million objects) while all threads
-wait. Call `freeze_gc` after loading large objects; `make bench ONLY=event_to_read_p99` measures the effect.
+wait. Call `freeze_gc` after loading large objects.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import gc
 
 
 def freeze_gc() -> None:
-    """Collect garbage once and exclude all remaining objects from collections until the next call."""
-    gc.unfreeze()  # otherwise frozen objects in reference cycles, such as old releases, would never be freed
+    """Collect garbage once and exclude all remaining objects from collections, for good.
+
+    An excluded object is freed when nothing refers to it any more, unless it is in a reference cycle: releases have none.
+    """
     gc.collect()
     gc.freeze()

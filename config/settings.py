@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -639,6 +640,7 @@ def url_host(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether an address is reachable from this machine only. Of the host names only `localhost` counts as loopback."""
     try:

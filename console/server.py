@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -39,10 +40,11 @@ from console.actions import (
     read_actions,
     run_action,
 )
+from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.mlflow_runs import runs_url
-from console.now_page import render_now_page
+from console.now_page import render_health, render_now_page
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import find_active, list_releases
+from console.releases import Release, find_active, list_releases
 from console.releases_page import render_comparison_page, render_release, render_releases_page
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
@@ -51,6 +53,8 @@ from web.basic_authentication import OperatorPassword
 STATIC = Path(__file__).parent / "static"
 STATIC_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 MAX_FORM_BYTES = 1000
+MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
+"""The header shows no older sample, because it is not the present state."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -69,8 +73,10 @@ class Handler(SimpleHTTPRequestHandler):
     timeout = 30.0
     """Seconds that a client may send or read nothing; without a limit, connections without a request would keep their threads."""
 
-    def __init__(self, *arguments: object, settings: Settings, password: OperatorPassword) -> None:
-        self.settings, self._password = settings, password
+    def __init__(
+        self, *arguments: object, settings: Settings, password: OperatorPassword, sampler: MetricsSampler | None = None
+    ) -> None:
+        self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
 
     def handle(self) -> None:
@@ -152,12 +158,13 @@ class Handler(SimpleHTTPRequestHandler):
         """Send a generated page or an error; False if the path is a public file."""
         if self._reject(has_body):
             return True
-        path = self.path.partition("?")[0]
+        path, _, query = self.path.partition("?")
         if path == "/livez":
             self._send(200, "", has_body=False)
             return True
         if path == "/live.json":
-            self._send(200, json.dumps(self._live_state()), has_body, "application/json")
+            state = json.dumps(self._live_state(has_health=query == "health"))
+            self._send(200, state, has_body, "application/json")
             return True
         if (asset := STATIC / path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
             self._send_asset(asset, has_body)
@@ -181,23 +188,23 @@ class Handler(SimpleHTTPRequestHandler):
     def _render(self) -> str | None:
         """Page generated for this request; None if there is none at the path."""
         path, _, query = self.path.partition("?")
-        match path.split("/")[1:]:
-            case [""]:
-                degraded = find_degraded_parts(self.settings, find_active(list_releases(self.settings)))
-                return render_now_page(self._settings_for_client(), degraded)
-            case ["actions", name] if name in ACTIONS:
-                return self._render_action(name, dict(parse_qsl(query)))
-            case ["releases"]:
-                return render_releases_page(self.settings)
-            case ["releases", name]:
-                return render_release(name, self._settings_for_client())
-            case ["compare"]:
-                names = dict(parse_qsl(query))
-                return render_comparison_page(names.get("this", ""), names.get("other", ""), self.settings)
-            case ["quality"]:
-                return render_quality_page(self.settings)
-            case ["quality", name]:
-                return render_table_page(name, self.settings)
+        _, *parts = path.split("/")
+        if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
+            return self._render_action(parts[1], dict(parse_qsl(query)))
+        if parts == [""]:
+            degraded = self._degraded_parts(find_active(list_releases(self.settings)))
+            return render_now_page(self._settings_for_client(), degraded, self._samples())
+        if parts == ["releases"]:
+            return render_releases_page(self.settings)
+        if parts == ["compare"]:
+            names = dict(parse_qsl(query))
+            return render_comparison_page(names.get("this", ""), names.get("other", ""), self.settings)
+        if parts == ["quality"]:
+            return render_quality_page(self.settings)
+        if len(parts) == 2 and parts[0] == "quality":
+            return render_table_page(parts[1], self.settings)
+        if len(parts) == 2 and parts[0] == "releases":
+            return render_release(parts[1], self._settings_for_client())
         return None
 
     def _render_action(self, name: str, values: dict[str, str], outcome: Outcome | None = None) -> str:
@@ -221,18 +228,27 @@ class Handler(SimpleHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def _live_state(self) -> dict[str, Any]:
-        """State of the header, and the health of the first page."""
+    def _live_state(self, has_health: bool) -> dict[str, Any]:
+        """State of the header, and the health of the first page if `has_health`."""
+        samples = self._samples()
         active = find_active(list_releases(self.settings))
-        degraded = find_degraded_parts(self.settings, active)
+        degraded = self._degraded_parts(active)
         evaluation = self.settings.reports / "evaluation.html"
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
             "evaluated_s": evaluation.stat().st_mtime if evaluation.exists() else None,
             "degraded": degraded,
-            "health": render("health.html", degraded=degraded),
+            "last": next((one for one in samples[-1:] if one["time_s"] > time.time() - MAX_SAMPLE_AGE_S), None),
+            "health": render_health(degraded, samples) if has_health else None,
         }
+
+    def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
+        problem = self._sampler.problem if self._sampler else ""
+        return find_degraded_parts(self.settings, active, self._samples(), problem)
+
+    def _samples(self) -> list[dict[str, Any]]:
+        return self._sampler.samples() if self._sampler else []
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
@@ -293,13 +309,15 @@ def main() -> None:
     try:
         settings = load_settings()
         check_bind_address(settings, "pages")
+        sampler = MetricsSampler(settings)
         password = OperatorPassword(load_operator_password())
-        handler = functools.partial(Handler, settings=settings, password=password)
+        handler = functools.partial(Handler, settings=settings, password=password, sampler=sampler)
     except SettingError as error:
         sys.exit(str(error))
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Server((settings.host, settings.console_port), handler) as server:
+        sampler.start()
         server.serve_forever()
 
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+from pathlib import Path
 
 # prometheus_client chooses the storage of its metrics at import. If BentoML is imported first, all registries of the process
 # share files; tests need separate registries.
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from config import garbage_collector
+from config.settings import Settings, load_settings
 from sequences.feast_store import import_feast
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -33,17 +35,17 @@ def pytest_collection_finish() -> None:
 
 
 # Loading a release ends with it: seconds for all the modules of all tests, for each service that a test starts in its process.
-_freeze_gc, garbage_collector.freeze_gc = garbage_collector.freeze_gc, lambda: None
-
-
-@pytest.fixture
-def real_freeze_gc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Garbage is collected and objects are frozen as in a service."""
-    monkeypatch.setattr(garbage_collector, "freeze_gc", _freeze_gc)
-
+garbage_collector.freeze_gc = lambda: None
 
 settings.register_profile("segue", deadline=None)  # no time is asserted in a test
 settings.load_profile("segue")
 
 pytest.register_assert_rewrite("tests.support", "tests.e2e")
 pytest_plugins = ["tests.support.training.world_fixtures"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of a home of its own."""
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    return load_settings()

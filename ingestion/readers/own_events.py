@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
-from ingestion.readers.parsing import json_rows, parquet_rows
+from ingestion.readers.parsing import json_rows, parquet_batches, parquet_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError
 
@@ -67,7 +67,7 @@ def _parquet(member: Member, table: str, context: ReadContext) -> Iterator[Rows]
     columns = contract.source_schema(table).names
     try:
         with member.opener() as file:
-            parquet = pq.ParquetFile(file if member.max_bytes is None else io.BytesIO(member.read()))
+            parquet = parquet_batches.open_file(file if member.max_bytes is None else io.BytesIO(member.read()))
             for frame in parquet_rows.read_blocks(parquet, columns, BATCH_ROWS):
                 numbers = pl.int_range(line, line + frame.height, dtype=pl.Int64)
                 yield Rows(table, frame.with_columns(source_line=numbers, source_file=pl.lit(member.name)))

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import IO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.parsing import parquet_rows
+from ingestion.readers.parsing import parquet_batches, parquet_rows
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.readers.parsing.play_timestamps import EndTimestampStager
 from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
@@ -91,7 +92,8 @@ def _blocks(member: Member, context: ReadContext) -> Iterator[tuple[int, pl.Data
     first_row = 1
     try:
         with member.opener() as opened:
-            parquet = pq.ParquetFile(opened)
+            file: IO[bytes] = opened
+            parquet = parquet_batches.open_file(file)
             required = (
                 ("item_id", MAPPINGS[member.file]) if member.file in MAPPINGS else ("uid", "timestamp", "item_id")
             )

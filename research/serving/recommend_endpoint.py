@@ -212,7 +212,7 @@ def _report_events(port: int, user_ids: Sequence[str]) -> list[float]:
 
 def _worker_memory_mb(service: Service) -> float:
     """Return the proportional memory of the largest worker; what workers share is divided among them."""
-    workers = [one for one in service.process.members() if WORKER in one.cmdline()]
+    workers = [one for one in service.process.members() if WORKER in " ".join(one.cmdline())]
     return max(one.memory_full_info().pss for one in workers) / 1e6
 
 

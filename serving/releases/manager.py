@@ -99,7 +99,6 @@ class ReleaseManager:
         self._loaded: dict[tuple[str, str], ServedRelease] = {}
         self._rejected: dict[str, dict[str, Any]] = {}
         self._last_read: tuple[tuple[str, int], ...] = (("", 0), ("", 0))
-        self._is_gc_frozen = True
         self._reported_shares: dict[str, float] = {}
         self._poll_task = PeriodicTask("release-holder", poll_interval_s, self.poll)
 
@@ -162,10 +161,6 @@ class ReleaseManager:
 
         Rejected releases are retried when one of the files changes.
         """
-        if not self._is_gc_frozen:
-            # No request uses the dropped release anymore, and the frozen collector would not find its cycles.
-            garbage_collector.freeze_gc()
-            self._is_gc_frozen = True
         read = _text(self._active), _text(self._traffic_split_file)
         if read != self._last_read:
             self._last_read, self._rejected, self._scheduled = read, {}, None
@@ -237,7 +232,7 @@ class ReleaseManager:
                 self._reject(name, error)
                 return None
             self._loaded[key] = release
-            self._is_gc_frozen = False
+            garbage_collector.freeze_gc()
             self._metrics.releases.labels("served").inc()
         return self._loaded[key]
 
@@ -255,7 +250,6 @@ class ReleaseManager:
         for key, release in list(self._loaded.items()):
             if not any(release is one for one in active):
                 del self._loaded[key]
-                self._is_gc_frozen = False
                 logger.info("release %s has left service", release.release_id)
 
     def _update_metrics(self) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from local import process, services
 from local.airflow_api import AirflowClient, DagRun
 from local.run import follow_pipeline, wait_for_dags
 from local.run_parameters import RunParameters, build_dag_conf
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 900
 
@@ -60,11 +59,6 @@ class Installation:
             follow_pipeline(airflow, first, lines.append)
         return "\n".join(lines)
 
-    def retries(self) -> set[Path]:
-        """Logs of second attempts: `dag_id=…/run_id=…/task_id=…/…`."""
-        logs = self.settings.airflow / "logs"
-        return {log.relative_to(logs) for log in logs.glob("dag_id=*/**/attempt=2.log")}
-
     def airflow(self) -> list[psutil.Process]:
         """Processes of the Airflow service, the oldest first."""
         return sorted(process.members(str(self.settings.home), "airflow"), key=lambda member: member.create_time())
@@ -92,20 +86,7 @@ class Installation:
             busy = (process for process in self.find_processes(*words) if _cpu_seconds(process) >= seconds)
             return next(busy, None)
 
-        return wait_until(find, " ".join(words))
-
-
-def wait_until(condition: Callable[[], Any], description: str) -> Any:
-    """Wait until `condition()` is true and return its value.
-
-    Raises:
-        AssertionError: It was not within TIMEOUT_S.
-    """
-    deadline = time.monotonic() + TIMEOUT_S
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"timed out waiting for {description}"
-        time.sleep(0.05)
-    return value
+        return wait_until(find, " ".join(words), TIMEOUT_S)
 
 
 def _cpu_seconds(process: psutil.Process) -> float:

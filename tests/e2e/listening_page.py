@@ -1,13 +1,11 @@
 """Browser checks of the listening page, called by `test_pipeline.py` with its service."""
 
 import base64
-import io
 import re
-import wave
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.support import browser
 
@@ -67,14 +65,6 @@ def choose(page: Page, menu, item: str | re.Pattern) -> None:
     page.get_by_role("menuitem", name=item).click()
 
 
-def clear_like(page: Page, like: Locator) -> None:
-    """Take the like of the button's track back if it has one, so that the next click likes it."""
-    if like.get_attribute("aria-pressed") == "true":
-        with page.expect_response("**/events"):
-            like.click()
-        expect(like).to_have_attribute("aria-pressed", "false")
-
-
 def check_collections_open_and_play(url: str, user_id: str) -> None:
     """Opening a playlist or short video is reported as a click on it, and its tracks are reported with it as context."""
     with browser.open_page() as page:
@@ -112,34 +102,6 @@ def check_collections_open_and_play(url: str, user_id: str) -> None:
             }
             if len(tracks) > 1:
                 expect(player).to_contain_text(tracks[1]["title"])
-
-
-def check_actions_are_events(url: str, user_id: str) -> None:
-    """Save, and not interested and its undo, are reported with track, request and position."""
-    with browser.open_page() as page:
-        events = collect_events(page)
-        with expect_answer(page, scene="daily") as answer:
-            open_listener(page, url, user_id)
-        listed = answer.value.json()
-        page.wait_for_load_state("networkidle")
-        for place, name, actions in ((1, "Save|saved", {"collect", "uncollect"}), (0, "Not interested", {"dislike"})):
-            item = listed["items"][place]
-            song = page.locator(".song").filter(has_text=item["title"]).first
-            with page.expect_response("**/events"):
-                choose(page, song.get_by_role("button", name="More"), re.compile(name))
-            assert events[-1]["action"] in actions
-            assert part(events[-1], "user_id", "target_id", "request_id", "position", "scene") == {
-                "user_id": user_id,
-                "target_id": item["track_id"],
-                "request_id": listed["request_id"],
-                "position": place,
-                "scene": "daily",
-            }
-        expect(song).to_have_count(0)
-        with page.expect_response("**/events"):
-            page.locator(".toast").get_by_role("button", name="Undo").click()
-        assert part(events[-1], "target_id", "action") == {"target_id": item["track_id"], "action": "undislike"}
-        expect(song).to_be_visible()
 
 
 def check_keyboard(url: str, user_id: str) -> None:
@@ -180,51 +142,6 @@ def check_keyboard(url: str, user_id: str) -> None:
         expect(page.locator(".queue .title").first).to_have_text(names[1])
         page.keyboard.press("ArrowUp")
         expect(page.locator(".queue .title").first).to_have_text(names[0])
-
-
-def check_audio_url(url: str, user_id: str) -> None:
-    """A preview is played and counts as the whole track; a song with a broken URL has no audio."""
-    sound = io.BytesIO()
-    with wave.open(sound, "wb") as file:
-        file.setparams((1, 2, 8_000, 0, "NONE", ""))
-        file.writeframes(bytes(2 * 8_000))  # a second of silence
-    durations: dict[str, int] = {}
-    with browser.open_page() as page:
-        events = collect_events(page)
-
-        def add_audio_urls(route: Route) -> None:
-            response = route.fetch()
-            listed = response.json()
-            for place, item in enumerate(item for item in listed["items"] if "track_id" in item):
-                item["audio_url"] = "data:audio/wav;base64,broken" if place else "audio/one.wav"
-                durations.setdefault(item["track_id"], item["duration_ms"])
-            route.fulfill(response=response, json=listed)
-
-        page.route("**/recommend", add_audio_urls)
-        page.route("**/audio/one.wav", lambda route: route.fulfill(body=sound.getvalue(), content_type="audio/wav"))
-        open_listener(page, url, user_id)
-        first = page.locator(".song .start").first
-        name = first.get_attribute("aria-label")
-        first.click()
-        player = player_of(page)
-        expect(player).to_contain_text("0:01")
-        # The track ends, and the next one has a broken URL
-        expect(player).to_contain_text("This song has no audio.")
-        (play,) = [event for event in events if event["action"] == "play"]
-        assert 0.9 <= play["played_ms"] / durations[play["target_id"]] <= 1.1, (name, play)
-
-
-def check_simulated_media(url: str, user_id: str) -> None:
-    """The preview and the cover of a simulated track are rendered, and the browser can play and show them."""
-    with browser.open_page() as page:
-        open_listener(page, url, user_id)
-        page.locator(".song .start").first.click()
-        player = player_of(page)
-        expect(player).to_contain_text("0:10")
-        expect(player).to_contain_text("Preview")
-        cover = player.locator(".cover img")
-        expect(cover).to_be_visible()
-        assert cover.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
 
 
 def check_accessibility(url: str, user_id: str) -> None:

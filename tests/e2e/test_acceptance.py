@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from config.bind_address import free_port
 from tests.e2e import pipeline_runs
-from tests.support import acceptance_plugin
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
 from tests.support.log_sources import copy_first_rows
 from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
-from tests.support.training import reference_metrics
 
-ANCHORS = acceptance_plugin.ROOT.parent / "shared" / "anchors"
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
 BASELINES = ("tuned_base_level_activation", "tifu_knn", "popularity")
 MAX_MINUTES = {"real logs": 20, "simulated world": 8}
@@ -35,7 +30,6 @@ needs_logs = pytest.mark.skipif(
     not (LOGS / "events.csv.gz").exists(),
     reason=f"no play log at {LOGS} (events.csv.gz is missing); name one: SEGUE_ACCEPTANCE_LOGS=FOLDER",
 )
-needs_anchors = pytest.mark.skipif(not ANCHORS.is_dir(), reason=f"no reference scripts at {ANCHORS}")
 needs_full_size = pytest.mark.skipif(not IS_FULL_SIZE, reason="required for all logs and recipe small only")
 
 
@@ -126,74 +120,6 @@ def test_a_second_run_changes_nothing(real):
         assert all("unchanged" in text or "not refitted" in text for text in task_texts), task
 
 
-@pytest.fixture(scope="module")
-def anchor(logs):
-    """Reference cases, baselines and scoring."""
-    folder = HOME / "anchor"
-    done = folder / "done.json"
-    if acceptance_plugin.read(done) != {"inputs": acceptance_plugin.inputs()}:
-        shutil.rmtree(folder, ignore_errors=True)
-        for script, arguments in (("cases.py", [str(logs), str(folder)]), ("recall_baselines.py", [str(folder)])):
-            subprocess.run([sys.executable, str(ANCHORS / script), *arguments], check=True)
-        acceptance_plugin.write(done, {"inputs": acceptance_plugin.inputs()})
-    return Anchor(folder)
-
-
-class Anchor:
-    """Reference implementation in `../shared/anchors`, applied to the logs."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.score = reference_metrics.script()
-
-    def recall(self, predictions: Path) -> dict[str, dict[str, tuple[float, float, float]]]:
-        """`recall_at_50` or `recall_at_200` → part → value, low, high."""
-        ours = pl.read_parquet(predictions).with_columns(
-            pl.col("user_id").cast(pl.Int64), pl.col("tracks").cast(pl.List(pl.Int64))
-        )
-        found = self.score.recall_by_user(pl.read_parquet(self.folder / "recall_cases.parquet"), ours)
-        figures: dict[str, dict[str, tuple[float, float, float]]] = {}
-        for name, users in found.items():
-            metric, part = name.replace("@", "_at_").split()
-            figures.setdefault(metric, {})[part] = self._interval(users)
-        return figures
-
-    def gauc(self, predictions: Path) -> tuple[float, float, float]:
-        ours = pl.read_parquet(predictions).with_columns(pl.col("user_id").cast(pl.Int64))
-        return self._interval(self.score.auc_by_user(pl.read_parquet(self.folder / "skip_cases.parquet"), ours)["gauc"])
-
-    def _interval(self, users: pl.DataFrame) -> tuple[float, float, float]:
-        # The bootstrap draws users by position, so they need the order of our evaluation
-        ordered = users.with_columns(pl.col("user_id").cast(pl.String)).sort("user_id")
-        return self.score.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
-
-
-@needs_logs
-@needs_anchors
-def test_base_level_activation_equals_the_reference(real, anchor):
-    evaluation = real.evaluation()
-    assert evaluation["split"] == "user_time"
-    theirs = anchor.recall(anchor.folder / "recall_activation.parquet")
-    ours = evaluation["recall"]["base_level_activation"]
-    report("base_level_activation recall@200", f"{theirs['recall_at_200']['all'][0]:.4f} (the anchor's)", _shown(ours))
-    for metric in ("recall_at_50", "recall_at_200"):
-        for part, (value, *_) in theirs[metric].items():
-            assert ours[metric][part][0] == pytest.approx(value, abs=0.001), (metric, part)
-
-
-@needs_logs
-@needs_anchors
-def test_the_reference_scoring_of_our_predictions_gives_our_metrics(real, anchor):
-    evaluation, folder = real.evaluation(), real.predictions()
-    for name, ours in evaluation["recall"].items():
-        for metric, parts in anchor.recall(folder / f"recall_{name}.parquet").items():
-            for part, theirs in parts.items():
-                assert ours[metric][part] == pytest.approx(theirs, abs=1e-6), (name, metric, part)
-    for name, tasks in evaluation["ranking"].items():
-        theirs = anchor.gauc(folder / f"ranking_{name}_not_skipped.parquet")
-        assert tasks["not_skipped"]["gauc"] == pytest.approx(theirs, abs=1e-6), name
-
-
 @needs_logs
 @needs_full_size
 def test_fused_recall_is_significantly_above_the_best_tuned_baseline(real):
@@ -202,14 +128,6 @@ def test_fused_recall_is_significantly_above_the_best_tuned_baseline(real):
     difference = real.evaluation()["differences"][f"fused - {best}"]["recall_at_200"]
     report("fused recall@200", f"above {recall[best]:.4f} ({best})", f"{recall['fused']:.4f}, {_interval(difference)}")
     assert difference[1] > 0
-
-
-@needs_logs
-def test_the_evaluation_has_all_channels_and_baselines(real):
-    evaluation = real.evaluation()
-    channels = set(json.loads(real.python("training.train", "list", "channels").splitlines()[-1]))
-    assert {*channels, *BASELINES, "fused"} <= set(evaluation["recall"])
-    assert {"served", "fused", *BASELINES} <= set(evaluation["slate"])
 
 
 @needs_logs
@@ -265,15 +183,6 @@ def test_the_served_ranker_is_significantly_better_than_trees_alone(real):
     assert gauc >= MIN_GAUC
 
 
-@needs_logs
-def test_stop_ends_all_processes_of_the_real_run(real):
-    real.python("local.services", "start")
-    assert len(pipeline_runs.find_processes(real.folder)) > 4
-    real.python("local.services", "stop")
-    remaining = pipeline_runs.find_processes(real.folder)
-    assert not remaining, [process.cmdline() for process in remaining]
-
-
 @needs_full_size
 def test_behavior_of_200_users_of_the_simulated_world(simulated):
     simulated.python("serving.behavior", "--recipe", RECIPE, "--users", "200")
@@ -297,10 +206,6 @@ def _check_resources(home: Home, name: str) -> None:
     assert not retried
     assert measured["peak_gb"] < MAX_MEMORY_GB
     assert measured["minutes"] <= MAX_MINUTES[name]
-
-
-def _shown(figures: dict[str, dict[str, list[float]]]) -> str:
-    return _interval(figures["recall_at_200"]["all"])
 
 
 def _interval(figure: list[float]) -> str:

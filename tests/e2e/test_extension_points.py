@@ -338,39 +338,19 @@ def answer(extended: Extended) -> dict:
     return json.loads(extended.run("-m", "local.environment", "python", "-c", ASK, users[0]).splitlines()[-1])
 
 
-def test_the_channel_is_in_the_report_and_answers_requests(extended, evaluation, manifest, answer):
-    assert "code_order" in evaluation["recall"]
-    assert "code_order" in manifest["channels"]
-    assert answer["trace"]["candidates"]["code_order"] > 0
-    page = (extended.home / "reports" / "evaluation.html").read_text()
-    assert "code_order" in page
-
-
-def test_the_ranker_is_in_the_report_and_in_the_release(evaluation, manifest):
-    assert "plain_sum" in evaluation["ranking"]
-    assert manifest["ranker"] == "plain_sum"
-
-
-def test_the_features_are_inputs_of_the_served_ranker(extended):
+def test_models_features_and_expectations_are_in_the_report_and_the_release(extended, evaluation, manifest):
+    assert "code_order" in evaluation["recall"] and "code_order" in manifest["channels"]
+    assert "plain_sum" in evaluation["ranking"] and manifest["ranker"] == "plain_sum"
     (file,) = (extended.home / "bentoml").rglob("ranker.json")
-    text = file.read_text()
-    assert "user_profile__sessions_total" in text
-    assert "balance_total" in text
-
-
-def test_the_scene_is_in_the_api_and_answers_requests(extended, answer):
-    assert len(answer["items"]) == 4
-    openapi = extended.run("-c", "from training.slate.scene_settings import SCENES; print(list(SCENES))")
-    assert "workout" in openapi
-
-
-def test_the_log_format_is_landed_and_in_the_lineage_of_the_release(manifest):
+    ranker = file.read_text()
+    assert "user_profile__sessions_total" in ranker and "balance_total" in ranker
     assert "pipe_plays" in {row["format"] for row in manifest["lineage"]["logs"]}
+    assert "sessions_total" in (extended.home / "reports" / "data_docs" / "marts" / "outcome.json").read_text()
 
 
-def test_the_expectation_is_in_the_data_docs(extended):
-    outcome = (extended.home / "reports" / "data_docs" / "marts" / "outcome.json").read_text()
-    assert "sessions_total" in outcome
+def test_the_channel_and_the_scene_answer_requests(answer):
+    assert answer["trace"]["candidates"]["code_order"] > 0
+    assert len(answer["items"]) == 4
 
 
 @pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])

@@ -9,7 +9,7 @@ import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -52,11 +52,6 @@ class Home:
             text=True,
             check=False,
         )
-
-    def python(self, *arguments):
-        process = self.run(*arguments)
-        assert process.returncode == 0, f"{process.stdout[-6000:]}\n{process.stderr[-6000:]}"
-        return process.stdout
 
     def pause(self, dag_id):
         """Pause a DAG as soon as Airflow has read it, like the switch of its page."""
@@ -198,10 +193,7 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
     "check",
     [
         listening_page.check_collections_open_and_play,
-        listening_page.check_actions_are_events,
         listening_page.check_keyboard,
-        listening_page.check_audio_url,
-        listening_page.check_simulated_media,
         listening_page.check_accessibility,
     ],
 )
@@ -222,7 +214,7 @@ def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
     if browser.find_chromium() is None or not screenshots.has_chinese_font():
         pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
-    home.python("tests.support.screenshots", "--into", str(tmp_path))
+    home.command(f"{sys.executable} -m tests.support.screenshots --into {tmp_path}")
     assert {file.stem for file in tmp_path.iterdir()} == {shot.name for shot in screenshots.SHOTS}
 
 
@@ -240,24 +232,11 @@ def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
     lineage = httpx.get(f"{console}/releases/{release}").text
     assert "ot recorded" not in lineage
     assert "<dt>source</dt><dd>debug</dd>" in lineage
-    with browser.open_page(viewport={"width": 390, "height": 800}) as page:
-        for path in ("/", "/releases", "/quality", f"/releases/{release}", "/reports/data_docs/marts/outcome.html"):
-            page.goto(console + path)
-            assert browser.accessibility_violations(page) == [], path
-            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
 
 
 def service_pids(here):
     programs = {service.name: process.members(str(here.home), service.name) for service in services.SERVICES}
     return {name: min(member.pid for member in members) for name, members in programs.items()}
-
-
-def test_a_day_in_the_future_is_rejected(home, here):
-    later = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
-    done = home.run("local.run", "--recipe", "debug", "--as-of", later)
-    assert done.returncode == 1
-    assert "task announce_events_ready failed" in done.stderr
-    assert f"as_of {later} is in the future: events until then are not known yet; use a day up to" in done.stderr
 
 
 def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_service(home, here):

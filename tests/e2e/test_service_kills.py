@@ -17,12 +17,12 @@ from tests.support import recommender_service, valkey
 from tests.support.progress import FULL, sized
 from tests.support.tiers import acceptance_only
 
-KILLS = sized(20, 1)
+KILLS = sized(100, 1)
 EVENTS_A_SECOND, CLIENTS = 200, 16
 # Enough users that the newest clicks of each fit into a view, however slowly the service restarts.
-USERS = 6_000 if FULL else 600
+USERS = 20_000 if FULL else 600
 ALIVE_S = (1.0, 4.0)
-pytestmark = [pytest.mark.timeout(3600 if FULL else 300)]
+pytestmark = [pytest.mark.timeout(7200 if FULL else 300)]
 
 
 class Clients:

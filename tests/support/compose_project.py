@@ -26,6 +26,8 @@ from typing import Any
 
 from config.bind_address import free_port
 from config.settings import ROOT, Settings
+from tests.support.pipeline_commands import run_to_end
+from tests.support.waiting import wait_until
 
 PROJECT = "segue_acceptance"
 IMAGE = "localhost/segue:acceptance"
@@ -35,9 +37,7 @@ COMMAND_TIMEOUT_S = 600
 
 def podman(*arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
     """Output of a podman command, which must succeed."""
-    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False)
-    assert done.returncode == 0, f"podman {' '.join(arguments)}: {done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-    return done.stdout.strip()
+    return run_to_end(["podman", *arguments], timeout_s=timeout_s).strip()
 
 
 def configure_podman(folder: Path) -> None:
@@ -131,12 +131,6 @@ class ComposeProject:
         """Folder of a volume on this machine."""
         return Path(podman("volume", "inspect", f"{PROJECT}_{name}", "--format", "{{.Mountpoint}}"))
 
-    def memory_gb(self) -> float:
-        """Memory of all running containers."""
-        names = [container["Names"][0] for container in self.containers() if container["State"] == "running"]
-        rows = podman("stats", "--no-stream", "--format", "{{.MemUsage}}", *names).splitlines()
-        return sum(_gigabytes(row.split("/")[0]) for row in rows)
-
 
 @contextmanager
 def running(folder: Path, absent: tuple[str, ...] = ()) -> Iterator[ComposeProject]:
@@ -146,9 +140,7 @@ def running(folder: Path, absent: tuple[str, ...] = ()) -> Iterator[ComposeProje
     api = subprocess.Popen(["podman", "system", "service", "--time", "0", f"unix://{socket}"])
     over = threading.Event()
     try:
-        while not socket.exists():
-            assert api.poll() is None, "podman's API did not start"
-            time.sleep(0.1)
+        wait_until(socket.exists, "podman's API")
         project = ComposeProject(folder, socket, absent)
         checks = threading.Thread(target=_run_health_checks, args=(project, over), daemon=True)
         checks.start()
@@ -201,8 +193,3 @@ def _health_interval_s(container: str) -> float:
     """Seconds between two health checks of a container; infinite without a check."""
     check = json.loads(podman("inspect", container, "--format", "{{json .Config.Healthcheck}}"))
     return float(check["Interval"]) / 1e9 if check and check.get("Test") else math.inf
-
-
-def _gigabytes(text: str) -> float:
-    number, unit = re.fullmatch(r"\s*([\d.]+)\s*([kMG]?B)\s*", text).groups()  # type: ignore[union-attr]
-    return float(number) * {"B": 1e-9, "kB": 1e-6, "MB": 1e-3, "GB": 1.0}[unit]

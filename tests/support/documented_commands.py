@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from config import settings
+from tests.support.pipeline_commands import run_to_end
 
 PAGES = (
     "README.md",
@@ -125,16 +125,11 @@ def run_command(command: str, environment: Mapping[str, str], port: str, folder:
         else command.replace("localhost:3000", f"localhost:{port}")
     )
     variables = {**environment, "PATH": f"{BINARIES}:{environment['PATH']}"}
-    done = subprocess.run(
-        ["bash", "-euc", script], cwd=folder, env=variables, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
+    return run_to_end(["bash", "-euc", script], variables, folder=folder)
 
 
 def _make_commands(arguments: list[str], environment: Mapping[str, str]) -> str:
     command = ["make", "--dry-run", "--no-print-directory", "--assume-old", ".venv/stamp", *arguments]
     # Without the variables of an outer make, which may run this test.
     variables = {name: value for name, value in environment.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=True)
-    return done.stdout.replace(".venv/bin/", BINARIES)
+    return run_to_end(command, variables).replace(".venv/bin/", BINARIES)

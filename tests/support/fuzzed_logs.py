@@ -81,6 +81,20 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
+def write_lines(
+    path: Path,
+    of: Callable[[int], bytes],
+    chance: random.Random,
+    header: bytes = b"",
+    end: bytes = b"\n",
+    count: Callable[[bytes], int] | None = None,
+) -> int:
+    """Write a log of lines, some of them mutated, after a header; return the number of rows."""
+    rows = end.join(lines(of, chance))
+    write(path, header + rows)
+    return (count or count_table_rows)(rows)
+
+
 def count_table_rows(content: bytes) -> int:
     return sum(line != b"" for line in content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"))
 
@@ -110,9 +124,7 @@ def play_log(folder: Path, chance: random.Random) -> int:
         title = '"a, ""b"""' if number % 3 else "c"
         return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
 
-    rows = b"\n".join(lines(of, chance))
-    write(folder / "events.csv.gz", b"user_id,ts,track_id,artist_id,ms_played\n" + rows)
-    return count_table_rows(rows)
+    return write_lines(folder / "events.csv.gz", of, chance, b"user_id,ts,track_id,artist_id,ms_played\n")
 
 
 def mapped_csv(folder: Path, chance: random.Random) -> int:
@@ -125,27 +137,21 @@ def mapped_csv(folder: Path, chance: random.Random) -> int:
             f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
         )
 
-    rows = b"\r\n".join(lines(of, chance))
-    write(folder / "plays.csv", b"who,at,song,by,ms,what\r\n" + rows)
-    return count_table_rows(rows)
+    return write_lines(folder / "plays.csv", of, chance, b"who,at,song,by,ms,what\r\n", b"\r\n")
 
 
 def lastfm_1k(folder: Path, chance: random.Random) -> int:
     def of(number: int) -> bytes:
         return f'{user_of(number)}\t{time_of(number):%Y-%m-%dT%H:%M:%SZ}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
 
-    rows = b"\n".join(lines(of, chance))
-    write(folder / "userid-timestamp-artid-artname-traid-traname.tsv", rows)
-    return count_table_rows(rows)
+    return write_lines(folder / "userid-timestamp-artid-artname-traid-traname.tsv", of, chance)
 
 
 def artist_genres(folder: Path, chance: random.Random) -> int:
     def of(number: int) -> bytes:
         return f"artist {number}\thas_genre\trock\tx".encode()
 
-    rows = b"\n".join(lines(of, chance))
-    write(folder / "artist_genre.tsv", b"artist_name\trelation\tgenre_or_tag\tsources\n" + rows)
-    return count_table_rows(rows)
+    return write_lines(folder / "artist_genre.tsv", of, chance, b"artist_name\trelation\tgenre_or_tag\tsources\n")
 
 
 def listenbrainz(folder: Path, chance: random.Random) -> int:
@@ -163,9 +169,7 @@ def thirty_music(folder: Path, chance: random.Random) -> int:
         links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
         return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
 
-    content = b"\n".join(lines(of, chance))
-    write(folder / "relations" / "events.idomaar", content)
-    return count_json_lines(content)
+    return write_lines(folder / "relations" / "events.idomaar", of, chance, count=count_json_lines)
 
 
 def event(number: int) -> dict[str, Any]:

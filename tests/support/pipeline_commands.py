@@ -19,8 +19,15 @@ def command(here: settings.Settings, *words: str) -> str:
     return run_to_end([str(Path(sys.executable).parent / words[0]), *words[1:]], environment(here))
 
 
-def run_to_end(words: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Output of a command with these environment variables, which must succeed."""
-    done = subprocess.run(words, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout[-5000:]}\n{done.stderr[-5000:]}"
+def run_to_end(
+    words: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    folder: Path = settings.ROOT,
+    timeout_s: float | None = None,
+) -> str:
+    """Output of a command in a folder with these environment variables (default: those of the test), which must succeed."""
+    done = subprocess.run(
+        words, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=timeout_s
+    )
+    assert done.returncode == 0, f"{words}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
     return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from config import settings
 from config.bind_address import free_port
@@ -18,6 +20,7 @@ from local.environment import environment
 from tests.support import background
 from tests.support.background import BackgroundProcess
 from tests.support.pipeline_commands import run_to_end
+from tests.support.process_environment import kept_environment
 
 START_S = 180.0
 APPLY_AND_MATERIALIZE = """
@@ -73,17 +76,13 @@ def prepared(
         "SEGUE_ONLINE_STORE": store,
         "SEGUE_REDIS": f"127.0.0.1:{redis_port}",
     }
-    before = dict(os.environ)
-    os.environ.pop("SEGUE_MARTS", None)
-    os.environ.update(chosen | variables)
-    try:
+    with kept_environment():
+        os.environ.pop("SEGUE_MARTS", None)
+        os.environ.update(chosen | variables)
         as_of = prepare(home)
         known = environment(settings.load_settings())
         run_to_end([sys.executable, "-c", APPLY_AND_MATERIALIZE, "--as-of", f"{as_of}"], known)
         yield Place(home, port, known)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextlib.contextmanager
@@ -97,6 +96,14 @@ def started(place: Place, probe: str = "/livez") -> Iterator[Service]:
         yield Service(place.port, time.monotonic() - began, service)
     finally:
         service.stop()
+
+
+def ask(port: int, path: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
+    """Status and JSON content of the answer to a request without or with a body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST" if body else "GET", path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
 
 
 def wait_until_ready(service: BackgroundProcess, port: int, probe: str, log: Path) -> None:

@@ -11,7 +11,6 @@ import http.client
 import itertools
 import json
 import re
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from config import settings
 from local.environment import environment
 from research.serving import synthetic_release
 from tests.support import recommender_service
+from tests.support.pipeline_commands import run_to_end
 from tests.support.recommender_service import Place
 from tests.support.waiting import wait_until
 
@@ -66,8 +66,8 @@ def prepare_service(
             synthetic_release.make_release(home / name, tracks, recipe, name, f" [{name}]")
             extend_release(home / name)
         variables = environment(settings.load_settings())
-        _run_command([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
-        _run_command([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
+        run_to_end([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
+        run_to_end([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
         return synthetic_release.write_users(home / "marts", users, tracks)
 
     return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
@@ -91,7 +91,7 @@ def measure_changes(place: Place) -> LoadObservations:
         clients = [pool.submit(client) for _ in range(CLIENTS)]
         try:
             for change in CHANGES:
-                _run_command([sys.executable, "-m", "training.release", *change], place.variables)
+                run_to_end([sys.executable, "-m", "training.release", *change], place.variables)
                 wait_until(lambda change=change: _is_applied(place, change), f"{change} in /status", 120.0)
                 time.sleep(1.5)  # requests under this release, until the one before is unloaded
             time.sleep(max(0.0, began + SECONDS - time.monotonic()))
@@ -146,16 +146,8 @@ def has_mismatched_release(response: dict[str, Any], is_daily: bool) -> bool:
 
 
 def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", place.port, timeout=60)
-    connection.request("GET", "/status")
-    status = json.loads(connection.getresponse().read())
+    _, status = recommender_service.ask(place.port, "/status")
     if change[0] == "canary":
         canaries = [(row["release"], row["share"]) for row in status["beside"] if row["is_in_service"]]
         return canaries == [(change[1], float(change[3]))]
     return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["beside"])
-
-
-def _run_command(command: list[str], variables: dict[str, str]) -> None:
-    done = subprocess.run(command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

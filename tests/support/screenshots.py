@@ -42,21 +42,16 @@ class Shot:
     """One screenshot."""
 
     name: str
-    show: Callable[[Page, Settings], None]  # navigates to the content
+    address: str  # of the page, with the names of `_addresses`
+    shown: str = "body"  # element that is visible when the content is loaded
+    act: Callable[[Page, Settings], None] | None = None  # what is done on the page then
     size: tuple[int, int] = WIDE  # width and height in pixels
     scheme: str = "light"
     locale: str = "en-GB"
 
 
-def daily(page: Page, here: Settings) -> None:
-    """Home of a listener, with covers."""
-    _open(page, here, "")
-    expect(page.locator("#repeat")).to_be_visible()
-
-
 def radio(page: Page, here: Settings) -> None:
     """The radio after a skip that changed what plays next."""
-    _open(page, here, "radio")
     page.get_by_role("button", name="Start the radio").click()
     with page.expect_response("**/recommend"):
         page.get_by_role("region", name="Now playing").get_by_role("button", name="Next").click()
@@ -66,36 +61,20 @@ def radio(page: Page, here: Settings) -> None:
 
 def why(page: Page, here: Settings) -> None:
     """Why a track is recommended."""
-    daily(page, here)
     page.locator(".song .start").first.click()
     page.locator(".song .menu-of button").first.click()
     page.get_by_role("menuitem", name="Why this?").click()
     expect(page.locator(".why .bars").first).to_be_visible()
 
 
-def playlists(page: Page, here: Settings) -> None:
-    """Recommended playlists."""
-    _open(page, here, "playlists")
-    expect(page.locator(".tile").first).to_be_visible()
-
-
 def search(page: Page, here: Settings) -> None:
     """Tracks found by their mood."""
-    _open(page, here, "search")
     page.get_by_role("searchbox").fill("something calm for the night")
     expect(page.locator(".song").first).to_be_visible()
 
 
-def taste(page: Page, here: Settings) -> None:
-    """Interests of a listener, and what does not count."""
-    _open(page, here, "taste")
-    expect(page.locator(".interest").first).to_be_visible()
-
-
 def newcomer(page: Page, here: Settings) -> None:
     """A new listener selects three tracks."""
-    page.goto(_recommender(here))
-    expect(page.locator(".picks button").first).to_be_visible()
     for place in range(3):
         page.locator(".picks button").nth(place).click()
     expect(page.locator(".listener .tile-sub").first).not_to_be_empty()
@@ -103,15 +82,12 @@ def newcomer(page: Page, here: Settings) -> None:
 
 def developer(page: Page, here: Settings) -> None:
     """Events and interests of a listener."""
-    daily(page, here)
     page.get_by_role("button", name="For developers").click()
     expect(page.locator(".sequence li").first).to_be_visible()
 
 
 def operator(page: Page, here: Settings) -> None:
-    """First page of the console."""
-    page.goto(_pages(here))
-    expect(page.locator(".steps li").first).to_be_visible()
+    """First page of the console, with live values."""
     expect(page.locator("[data-value=requests]")).not_to_have_text("–")
 
 
@@ -121,32 +97,10 @@ def lineage(page: Page, here: Settings) -> None:
     page.evaluate("document.querySelector('#release').scrollIntoView()")
 
 
-def evaluation(page: Page, here: Settings) -> None:
-    """Evaluation report."""
-    page.goto(f"{_pages(here)}/reports/evaluation.html")
-
-
-def data_docs(page: Page, here: Settings) -> None:
-    """Data docs of the marts."""
-    page.goto(f"{_pages(here)}/reports/data_docs/marts/outcome.html")
-
-
-def data_quality(page: Page, here: Settings) -> None:
-    """Data quality of the events."""
-    page.goto(f"{_pages(here)}/quality/events")
-    expect(page.locator(".chart canvas").first).to_be_visible()
-
-
-def api(page: Page, here: Settings) -> None:
-    """API page of the recommender."""
-    page.goto(f"{_recommender(here)}/docs")
-    expect(page.locator(".opblock").first).to_be_visible()
-
-
 def airflow(page: Page, here: Settings) -> None:
     """Graph of the DAG train_models in Airflow."""
     _log_in(page, here)
-    page.goto(f"{_airflow(here)}/dags/train_models")
+    page.goto("{airflow}/dags/train_models".format(**_addresses(here)))
     page.get_by_role("button", name="Show Graph").click()
     page.get_by_role("button", name="Collapse Details Panel").click()
     expect(page.locator(".react-flow__node").first).to_be_visible()
@@ -161,33 +115,37 @@ def failed_run(page: Page, here: Settings) -> None:
         while not client.get_run(started.dag_id, started.run_id).is_finished:
             time.sleep(1)
     _log_in(page, here)
-    page.goto(f"{_airflow(here)}/dags/set_release/runs/{quote(started.run_id)}/tasks/set_release")
+    run_address = f"dags/set_release/runs/{quote(started.run_id)}/tasks/set_release"
+    page.goto(f"{_addresses(here)['airflow']}/{run_address}")
     remedy = page.get_by_text("What to do").first
     expect(remedy).to_be_visible()
     remedy.evaluate("(line) => line.scrollIntoView({ block: 'end' })")  # below it are addresses of Airflow's own code
 
 
+LISTENING = "{recommender}/?user={user}#/"
+RADIO, LOGIN = LISTENING + "radio", "{airflow}/auth/login"
+REPORTS = "{console}/reports/"
 SHOTS = (
-    Shot("listening", daily),
-    Shot("listening-radio", radio),
-    Shot("listening-why", why),
-    Shot("listening-playlists", playlists),
-    Shot("listening-search", search, scheme="dark"),
-    Shot("listening-taste", taste),
-    Shot("listening-new", newcomer),
-    Shot("listening-developer", developer),
-    Shot("listening-phone", daily, PHONE),
-    Shot("listening-phone-radio", radio, PHONE, scheme="dark"),
-    Shot("listening-dark", daily, scheme="dark"),
-    Shot("listening-chinese", daily, locale="zh-CN"),
-    Shot("operator", operator, (1200, 1000)),
-    Shot("operator-lineage", lineage, (1200, 700)),
-    Shot("evaluation", evaluation),
-    Shot("data-docs", data_docs),
-    Shot("data-quality", data_quality),
-    Shot("airflow", airflow, (1200, 480)),
-    Shot("airflow-failed", failed_run, (1200, 600)),
-    Shot("api", api),
+    Shot("listening", LISTENING, "#repeat"),
+    Shot("listening-radio", RADIO, "main h1", radio),
+    Shot("listening-why", LISTENING, "#repeat", why),
+    Shot("listening-playlists", LISTENING + "playlists", ".tile"),
+    Shot("listening-search", LISTENING + "search", "main h1", search, scheme="dark"),
+    Shot("listening-taste", LISTENING + "taste", ".interest"),
+    Shot("listening-new", "{recommender}", ".picks button", newcomer),
+    Shot("listening-developer", LISTENING, "#repeat", developer),
+    Shot("listening-phone", LISTENING, "#repeat", size=PHONE),
+    Shot("listening-phone-radio", RADIO, "main h1", radio, PHONE, scheme="dark"),
+    Shot("listening-dark", LISTENING, "#repeat", scheme="dark"),
+    Shot("listening-chinese", LISTENING, "#repeat", locale="zh-CN"),
+    Shot("operator", "{console}", ".steps li", operator, (1200, 1000)),
+    Shot("operator-lineage", "{console}", ".steps li", lineage, (1200, 700)),
+    Shot("evaluation", REPORTS + "evaluation.html"),
+    Shot("data-docs", REPORTS + "data_docs/marts/outcome.html"),
+    Shot("data-quality", "{console}/quality/events", ".chart canvas"),
+    Shot("airflow", LOGIN, act=airflow, size=(1200, 480)),
+    Shot("airflow-failed", LOGIN, act=failed_run, size=(1200, 600)),
+    Shot("api", "{recommender}/docs", ".opblock"),
 )
 
 
@@ -204,7 +162,10 @@ def take(shot: Shot, here: Settings, folder: Path) -> Path:
         )
         page.set_default_timeout(browser.PATIENCE_MS)
         expect.set_options(timeout=browser.PATIENCE_MS)
-        shot.show(page, here)
+        page.goto(shot.address.format(**_addresses(here)))
+        expect(page.locator(shot.shown).first).to_be_visible()
+        if shot.act:
+            shot.act(page, here)
         page.add_style_tag(content=STILL)
         page.wait_for_load_state("networkidle")
         page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => null)))")
@@ -269,28 +230,16 @@ def main() -> int:
 
 
 def _log_in(page: Page, here: Settings) -> None:
-    page.goto(f"{_airflow(here)}/auth/login")
     page.locator("input[name=username]").fill(airflow_server.USER)
     page.locator("input[name=password]").fill(airflow_server.load_or_create_password(here))
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/auth/login" not in url)
 
 
-def _open(page: Page, here: Settings, place: str) -> None:
-    page.goto(f"{_recommender(here)}/?user={run.find_recent_user(here)}#/{place}")
-    expect(page.locator("main h1")).to_be_visible()
-
-
-def _recommender(here: Settings) -> str:
-    return f"http://{here.host}:{here.recommender_port}"
-
-
-def _pages(here: Settings) -> str:
-    return f"http://{here.host}:{here.console_port}"
-
-
-def _airflow(here: Settings) -> str:
-    return f"http://{here.host}:{here.airflow_port}"
+def _addresses(here: Settings) -> dict[str, str]:
+    """Addresses of the services, and a listener with recent plays."""
+    ports = {"recommender": here.recommender_port, "console": here.console_port, "airflow": here.airflow_port}
+    return {name: f"http://{here.host}:{port}" for name, port in ports.items()} | {"user": run.find_recent_user(here)}
 
 
 if __name__ == "__main__":

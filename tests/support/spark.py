@@ -14,6 +14,7 @@ import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
+from tests.support.process_environment import kept_environment
 
 SMALL = (
     "spark.sql.shuffle.partitions=2",
@@ -68,12 +69,8 @@ def session(home: Path) -> Iterator[Any]:
     """
     from pyspark.sql import SparkSession
 
-    before = dict(os.environ)
     if not _jvm_environments:
         _jvm_environments.append(environment(home))
-    os.environ.update(_jvm_environments[0])
-    try:
+    with kept_environment():
+        os.environ.update(_jvm_environments[0])
         yield SparkSession.builder.getOrCreate()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

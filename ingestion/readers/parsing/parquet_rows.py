@@ -4,80 +4,90 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import polars as pl
-import polars.selectors as cs
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.readers.parsing.json_rows import to_text
+from ingestion.readers.parsing.parquet_batches import is_list, is_text, read_batches
 from ingestion.source_files import MAX_LINE_BYTES
 
-BATCH_BYTES = 32 << 20
+RESERVED_COLUMNS = ("source_file", "source_line", "reason", "raw")
+"""Columns that readers add to the rows."""
+
 TOO_LONG = f"the row is longer than {MAX_LINE_BYTES >> 20} MB"
 Rejected = dict[int, str]
 """Row of a block, from 0, to the reason of its rejection."""
 
 
 def read_blocks(file: pq.ParquetFile, contract_columns: list[str], block_rows: int) -> Iterator[pl.DataFrame]:
-    """Yield rows in blocks: the contract's columns that the file has, and `reason` of rows that have an unreadable value.
+    """Yield rows in blocks: all columns that can be read, and `reason` of rows that have an unreadable value.
 
     Args:
-        file: An opened file.
-        contract_columns: Columns of the contract table; others are not read.
+        file: From `parquet_batches.open_file`.
+        contract_columns: Columns of the contract table; unreadable values of other columns are dropped.
         block_rows: Maximum number of rows of a block.
     """
-    names = [name for name in file.schema_arrow.names if name in contract_columns]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    stored = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
-    rows = max(1, min(block_rows, BATCH_BYTES * file.metadata.num_rows // max(stored, 1)))
-    for batch in file.iter_batches(rows, columns=names):
+    names = file.schema_arrow.names
+    repeated = sorted({name for name in names if names.count(name) > 1 and name in contract_columns})
+    first = {name: number for number, name in reversed(list(enumerate(names))) if name not in RESERVED_COLUMNS}
+    types = file.schema.to_arrow_schema().types  # with texts where the file is read with dictionaries
+    read = [name for name, number in first.items() if name in contract_columns or _may_be_readable(types[number])]
+    for batch, is_too_long in read_batches(file, read, block_rows):
+        if is_too_long:
+            yield pl.DataFrame({**dict.fromkeys(set(read).intersection(contract_columns)), "reason": [TOO_LONG]})
+            continue
         rejected: Rejected = {}
         series = []
-        for name in dict.fromkeys(names):
-            column, problems = _read_column(name, batch.column(batch.schema.names.index(name)))
-            rejected = problems | rejected  # keep the first reason
-            series.append(column)
+        for name, number in sorted(first.items(), key=lambda item: item[1]):
+            if name not in read:
+                continue
+            column, problems = _read_column(name, batch.column(batch.schema.names.index(name)), types[number])
+            if name in contract_columns:
+                rejected = problems | rejected  # keep the first reason
+                series.append(column)
+            elif not problems:
+                series.append(column)
         if repeated:
             reason = f"the file has more than one column {', '.join(repeated)}"
             rejected = dict.fromkeys(range(batch.num_rows), reason)
         reasons = [rejected.get(row) for row in range(batch.num_rows)] if rejected else [None] * batch.num_rows
-        yield _reject_long_rows(pl.DataFrame([*series, pl.Series("reason", reasons, pl.String)]))
+        yield pl.DataFrame([*series, pl.Series("reason", reasons, pl.String)])
 
 
-def _reject_long_rows(block: pl.DataFrame) -> pl.DataFrame:
-    sizes = block.select(
-        cs.string().str.len_bytes(),
-        cs.by_dtype(pl.List(pl.String)).list.eval(pl.element().str.len_bytes()).list.sum(),
-    )
-    is_too_long = sizes.sum_horizontal() > MAX_LINE_BYTES
-    if not is_too_long.any():
-        return block
-    without_values = block.with_columns(pl.when(~is_too_long).then(pl.all()))
-    return without_values.with_columns(reason=pl.when(is_too_long).then(pl.lit(TOO_LONG)).otherwise("reason"))
-
-
-def _read_column(name: str, array: pa.Array) -> tuple[pl.Series, Rejected]:
+def _read_column(name: str, array: pa.Array, declared: pa.DataType) -> tuple[pl.Series, Rejected]:
     """A column in a type that `row_validation.conform` accepts; unreadable values are null, with the reason."""
-    declared = array.type
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if pa.types.is_float16(array.type) or pa.types.is_decimal(array.type):
-        array = array.cast(pa.float64())
-    elif pa.types.is_timestamp(array.type):
+    if is_list(array.type):
+        array = _plain_list(array)
+    if pa.types.is_float16(array.type):
+        array = array.cast(pa.float32())
+    if pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp(array.type.unit, "UTC"))  # the instant is the same in every time zone
-    elif pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.large_list(array.type.value_type))
-    elif _is_text(array.type) or pa.types.is_fixed_size_binary(array.type):
+    if pa.types.is_decimal(array.type):
+        array = array.cast(pa.float64())
+    if is_text(array.type) or pa.types.is_fixed_size_binary(array.type):
         return _read_texts(name, array)
     if _is_readable(array.type) and _is_valid(array):
         return pl.Series(name, array), {}
     reason = f"{name} has the Parquet type {declared}, which is not a type of the data contract"
-    has_value = array.is_valid().to_pylist()
-    return pl.Series(name, [None] * len(array), pl.String), {row: reason for row, has in enumerate(has_value) if has}
+    return pl.Series(name, [None] * len(array), pl.String), dict.fromkeys(_rows_with_values(array), reason)
+
+
+def _plain_list(array: pa.Array) -> pa.Array:
+    """The lists as type `large_list`, with texts in place of dictionaries."""
+    items = pc.list_flatten(array)
+    if pa.types.is_dictionary(items.type):
+        items = items.dictionary_decode()
+    ends = np.cumsum(pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False), dtype=np.int64)
+    return pa.LargeListArray.from_arrays(pa.array(np.concatenate([[0], ends])), items, mask=array.is_null())
 
 
 def _read_texts(name: str, array: pa.Array) -> tuple[pl.Series, Rejected]:
-    if pa.types.is_string(array.type) and _is_valid(array):
+    if _is_string(array.type) and _is_valid(array):
         return pl.Series(name, array), {}
     binary = array.cast(pa.large_binary()) if not pa.types.is_large_binary(array.type) else array
     texts: list[str | None] = []
@@ -100,22 +110,27 @@ def _is_valid(array: pa.Array) -> bool:
     return True
 
 
-def _is_text(data_type: pa.DataType) -> bool:
-    """Whether values are texts, or bytes of any length that may be texts."""
+def _rows_with_values(array: pa.Array) -> list[int]:
+    return [row for row, is_valid in enumerate(array.is_valid().to_pylist()) if is_valid]
+
+
+def _is_string(data_type: pa.DataType) -> bool:
     return bool(
-        pa.types.is_string(data_type)
-        or pa.types.is_large_string(data_type)
-        or pa.types.is_string_view(data_type)
-        or pa.types.is_binary(data_type)
-        or pa.types.is_large_binary(data_type)
+        pa.types.is_string(data_type) or pa.types.is_large_string(data_type) or pa.types.is_string_view(data_type)
     )
+
+
+def _may_be_readable(data_type: pa.DataType) -> bool:
+    """Whether the values of a type that a file declares may become readable."""
+    item = data_type.value_type if is_list(data_type) else data_type
+    return not pa.types.is_nested(item)
 
 
 def _is_readable(data_type: pa.DataType) -> bool:
     """Whether values of a type may be converted to a type of the contract."""
     if pa.types.is_list(data_type) or pa.types.is_large_list(data_type):
         item = data_type.value_type
-        return _is_text(item) or pa.types.is_integer(item) or pa.types.is_floating(item)
+        return _is_string(item) or pa.types.is_integer(item) or pa.types.is_floating(item)
     return bool(
         pa.types.is_null(data_type)
         or pa.types.is_boolean(data_type)

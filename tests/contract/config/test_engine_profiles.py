@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +28,6 @@ def settings_of(home: Path, **options: Any) -> settings.Settings:
     return settings.Settings(home=home, **options)
 
 
-def test_no_model_seed_test_or_feature_depends_on_the_engine() -> None:
-    engine_pattern = re.compile(r"target\.type|adapter\.|spark|duckdb|SEGUE_ENGINE", re.IGNORECASE)
-    files = [path for folder in ("models", "seeds", "tests") for path in (ROOT / "dbt" / folder).rglob("*.*")]
-    files += (ROOT / "feature_repo").glob("*.py")
-    assert [path.name for path in files if engine_pattern.search(path.read_text())] == []
-    assert len(files) > 60
-
-
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=spark.needs_spark)])
 @pytest.mark.parametrize("online_store", settings.ONLINE_STORES)
 def test_one_feast_file_serves_every_engine_and_online_store(
@@ -57,18 +47,3 @@ def test_one_feast_file_serves_every_engine_and_online_store(
         assert config.online_store.skip_dedup
     else:
         assert config.online_store.path == str(tmp_path / "feast" / "online.db")
-
-
-def test_the_engine_setting_reaches_every_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYSPARK_SUBMIT_ARGS", raising=False)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    assert "PYSPARK_SUBMIT_ARGS" not in tool_environment(settings.load_settings())
-    monkeypatch.setenv("SEGUE_ENGINE", "spark")
-    monkeypatch.setenv("SEGUE_SPARK_MASTER", "spark://master:7077")
-    monkeypatch.setenv("SEGUE_SPARK_MEMORY", "3g")
-    variables = tool_environment(settings.load_settings())
-    assert variables["SEGUE_ENGINE"] == "spark"
-    assert variables["PYSPARK_PYTHON"] == sys.executable
-    submit_args = variables["PYSPARK_SUBMIT_ARGS"]
-    assert submit_args.startswith("--master spark://master:7077 ")
-    assert "spark.driver.memory=3g" in submit_args

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from config import settings
 from config.tool_environment import load_dbt_variables
 from ingestion.readers.parsing import play_timestamps
 from sequences.behaviours import load_behaviours
-
-
-def test_no_sql_file_contains_a_copy_of_a_threshold() -> None:
-    names = ("session_gap_minutes", "clock_granularity_minutes", "skip_below_ms", "full_play_ratio")
-    text = {path: path.read_text(encoding="utf-8") for path in (settings.ROOT / "dbt").rglob("*.sql")}
-    for name in names:
-        assert any(f'var("{name}")' in sql for sql in text.values()), name
-    numbers = re.compile(r"\b(30000|1800|1800000|600000000|1800000000)\b")
-    assert [path.name for path, sql in text.items() if numbers.search(sql)] == []
 
 
 def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:

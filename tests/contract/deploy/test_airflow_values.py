@@ -7,17 +7,9 @@ import pytest
 import yaml
 
 from config import settings
-from tests.contract.deploy.test_kubernetes import OBJECTS, PAGES, SECRET, containers
+from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET, containers
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
-COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["x-airflow-environment"]
-
-
-def test_tasks_and_the_console_reach_the_api_server() -> None:
-    """With policies, the chart denies what is not listed."""
-    assert VALUES["networkPolicies"]["enabled"] is True
-    allowed = [rule["podSelector"]["matchLabels"] for rule in VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]]
-    assert allowed == [{"tier": "airflow", "release": "airflow"}, PAGES]
 
 
 def test_every_setting_exists_in_airflow() -> None:
@@ -80,15 +72,3 @@ def test_shared_objects_exist_in_the_manifests() -> None:
     names = {(document["kind"], document["metadata"]["name"]) for document in OBJECTS}
     assert ("PersistentVolumeClaim", VALUES["volumes"][0]["persistentVolumeClaim"]["claimName"]) in names
     assert ("ConfigMap", yaml.safe_load(VALUES["extraEnvFrom"])[0]["configMapRef"]["name"]) in names
-
-
-def test_settings_equal_those_of_the_compose_file() -> None:
-    config, workers = VALUES["config"], VALUES["workers"]["celery"]
-    assert VALUES["executor"] == COMPOSE["AIRFLOW__CORE__EXECUTOR"]
-    assert str(config["celery"]["worker_concurrency"]) == COMPOSE["AIRFLOW__CELERY__WORKER_CONCURRENCY"]
-    heartbeat = config["scheduler"]["task_instance_heartbeat_timeout"]
-    assert str(heartbeat) == COMPOSE["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]
-    assert config["core"]["dags_folder"] == COMPOSE["AIRFLOW__CORE__DAGS_FOLDER"]
-    # The slots of all workers together.
-    assert config["core"]["parallelism"] == config["celery"]["worker_concurrency"] * workers["replicas"]
-    assert {variable["name"]: variable["value"] for variable in VALUES["env"]}.items() <= COMPOSE.items()

@@ -26,8 +26,6 @@ OBJECTS = [
 VERSIONS = ("1.30", "1.37")
 """The oldest version that Airflow's chart supports and the newest that the validator knows."""
 
-PAGES = {"app.kubernetes.io/name": "pages"}
-
 DEFAULTS = {"cluster-enabled": "no"}
 """Settings that Redis has without an option."""
 
@@ -43,7 +41,6 @@ def of_kind(*kinds: str) -> list[dict[str, Any]]:
 
 
 WORKLOADS = of_kind("Deployment", "StatefulSet")
-SHARED = next(iter(of_kind("ConfigMap")))["data"]
 COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
 
 
@@ -137,28 +134,6 @@ def test_every_workload_is_labeled_and_restricted() -> None:
             assert "memory" in container["resources"]["limits"]
 
 
-WRITABLE = {
-    "recommender": {"/tmp", "/dev/shm", "/var/segue"},
-    "events": {"/tmp", "/data"},
-    "pages": {"/tmp"},
-    "mlflow": {"/tmp", "/var/segue/mlflow"},
-}
-
-
-def test_containers_write_to_the_listed_folders_only() -> None:
-    for container in containers():
-        writable = {mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")}
-        assert writable == WRITABLE[container["name"]], container["name"]
-
-
-def test_temporary_folders_are_limited() -> None:
-    volumes = [volume for workload in WORKLOADS for volume in workload["spec"]["template"]["spec"]["volumes"]]
-    assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes if "emptyDir" in volume)
-    in_memory = [volume["name"] for volume in volumes if volume.get("emptyDir", {}).get("medium") == "Memory"]
-    assert in_memory == ["shared-memory"]  # /dev/shm of the recommender
-    assert sum("emptyDir" in volume for volume in volumes) == len(WORKLOADS) + len(in_memory)
-
-
 def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
     (pod,) = (container for container in containers() if container["name"] == "events")
     for command in (pod["args"], COMPOSE["events"]["command"]):
@@ -168,35 +143,3 @@ def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
         assert options["--maxmemory"] and options["--requirepass"]
     assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
     assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]
-
-
-def test_commands_and_settings_are_those_of_the_compose_file() -> None:
-    for container in containers():
-        if container["image"] == "segue":
-            assert container["args"] == COMPOSE[container["name"]]["command"]
-        if container["name"] in ("pages", "mlflow"):  # the console does not connect to Redis
-            known = (
-                {variable["name"] for variable in container["env"]} | set(SHARED) | {"SEGUE_REDIS", "SEGUE_EVENT_STORE"}
-            )
-            expected = {one for one in COMPOSE[container["name"]]["environment"] if not one.endswith("_PORT")}
-            assert expected <= known, container["name"]
-    assert SHARED["SEGUE_TRUSTED_PROXIES"], "the ingress controller; without it the recommender does not start"
-    assert SHARED["SEGUE_FEATURE_LOG_SHARE"] == COMPOSE["recommender"]["environment"]["SEGUE_FEATURE_LOG_SHARE"]
-
-
-def test_the_console_reaches_every_service() -> None:
-    """Hosts are those of Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
-    (console,) = (container for container in containers() if container["name"] == "pages")
-    hosts = next(variable["value"] for variable in console["env"] if variable["name"] == "SEGUE_SERVICE_HOSTS")
-    known = {service["metadata"]["name"] for service in of_kind("Service")} | {"airflow-api-server", "localhost"}
-    assert {host.partition("=")[0] for host in hosts.split(",")} == set(settings.SERVICES)
-    assert {host.partition("=")[2] for host in hosts.split(",")} <= known
-    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind("NetworkPolicy")}
-    assert policies["pages"]["podSelector"]["matchLabels"] == PAGES
-    egress = {
-        (tuple(rule["to"][0]["podSelector"]["matchLabels"].values()), rule["ports"][0]["port"])
-        for rule in policies["pages"]["egress"]
-    }
-    assert egress == {(("recommender",), 3000), (("airflow", "api-server"), 8080)}
-    (rule,) = policies["recommender"]["ingress"]
-    assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]

@@ -23,8 +23,3 @@ def test_limits_equal_the_defaults_of_the_settings() -> None:
     assert int(LIMITS["proxy_read_timeout"].removesuffix("s")) > TIMEOUT_S
     for name in ("segue.conf", "compose.conf"):
         assert f"rate={DEFAULT_REQUESTS_PER_S}r/s;" in (FOLDER / name).read_text()
-
-
-def test_the_proxy_replaces_the_forwarded_address() -> None:
-    text = (FOLDER / "limits.conf").read_text()
-    assert text.count("X-Forwarded-For") == text.count("proxy_set_header X-Forwarded-For $remote_addr;") == 1

@@ -76,12 +76,8 @@ def test_offline_dense_and_materialized_equal_the_oracle(history: list[dict[str,
         rows = event_rows(history)
         events = write_events(folder / "events.parquet", rows)
         store = sqlite_store(folder, VIEWS)
-        queries = query_times(rows)
         for view in VIEWS.values():
-            expected = [oracle_values(rows, view, user, time) for user, time in queries]
-            for got, want in zip(offline(store, view, queries), expected, strict=True):
-                assert_equal_lists(got, want)
-            dense_equals(events, view, queries, expected)
+            assert_equal_to_oracle(store, events, view, rows)
         materialize(store, date(2024, 1, 2), folder, tuple(VIEWS.values()))
         reader = OnlineReader(store, views=VIEWS)
         for user in (*USERS, "unknown_user"):
@@ -104,16 +100,14 @@ def test_random_views_are_equal_offline_and_dense(
 ) -> None:
     rows = event_rows(history)
     events = write_events(Path(any_store.config.repo_path) / "events.parquet", rows)
+    assert_equal_to_oracle(any_store, events, view, rows)
+
+
+def assert_equal_to_oracle(store: Any, events: Path, view: SequenceView, rows: list[dict[str, Any]]) -> None:
     queries = query_times(rows)
     expected = [oracle_values(rows, view, user, time) for user, time in queries]
-    for got, want in zip(offline(any_store, view, queries), expected, strict=True):
+    for got, want in zip(offline(store, view, queries), expected, strict=True):
         assert_equal_lists(got, want)
-    dense_equals(events, view, queries, expected)
-
-
-def dense_equals(
-    events: Path, view: SequenceView, queries: list[tuple[str, int]], expected: list[dict[str, list[Any]]]
-) -> None:
     read = DenseReader(events, view, ENCODERS).read([user for user, _ in queries], [time for _, time in queries])
     encoded = encode(view, expected, ENCODERS)
     assert set(read.columns) == set(encoded.columns) == set(view.attribute_names) - {"sequence_number"}

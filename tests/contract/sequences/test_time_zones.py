@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from config import settings
+from tests.support.pipeline_commands import run_to_end
 
 JOIN = """
 import json, sys
@@ -41,14 +40,6 @@ for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us", "Asia/Tokyo"), pa.tim
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/Los_Angeles"])
 def test_join_does_not_depend_on_the_time_zone(tmp_path: Path, zone: str) -> None:
     """A row half an hour before each value gets the previous one."""
-    done = subprocess.run(
-        [sys.executable, "-c", JOIN, str(tmp_path / "file.parquet")],
-        cwd=settings.ROOT,
-        env={**os.environ, "TZ": zone},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    printed = run_to_end([sys.executable, "-c", JOIN, str(tmp_path / "file.parquet")], {**os.environ, "TZ": zone})
+    answers = [json.loads(line) for line in printed.splitlines()]
     assert answers == [[None, *range(47)]] * 12

@@ -91,19 +91,6 @@ def test_request(client, method, path, body, status, message):  # noqa: F811
     assert problem["status"] == status and problem["title"] and problem["type"] == "about:blank"
 
 
-@pytest.mark.parametrize(
-    ("content", "media_type", "status", "message"),
-    [
-        (b"user_id=u", "application/x-www-form-urlencoded", 415, "send application/json"),
-        (b"{'user_id': 'u'}", "application/json", 400, "the body: Invalid JSON"),
-    ],
-)
-def test_body(client, content, media_type, status, message):  # noqa: F811
-    answer = client.post("/recommend", content=content, headers={"Content-Type": media_type})
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert message in answer.json()["detail"]
-
-
 @pytest.fixture
 def variables():
     """Those of make, without an outer make."""

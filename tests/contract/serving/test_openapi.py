@@ -58,60 +58,14 @@ def spec():
     return document()
 
 
-def test_every_route_has_summary_and_tag(spec):
+def test_every_route_is_in_the_document(spec):
     assert set(spec["paths"]) == {*PATHS, *media_files.PATHS, "/livez", "/readyz", "/status", "/metrics"}
-    tags = {tag["name"] for tag in spec["tags"]}
-    for path in spec["paths"].values():
-        for operation in path.values():
-            assert operation["summary"] and operation["description"] and set(operation["tags"]) <= tags
     assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
 
 
-def test_document_is_valid_openapi_with_stable_operation_ids(spec):
+def test_document_is_valid_openapi(spec):
     assert spec["openapi"] == "3.1.0" and spec["servers"]
     openapi_spec_validator.validate(spec)
-    ids = {
-        path: operation["operationId"]
-        for path, operations in spec["paths"].items()
-        for operation in operations.values()
-    }
-    assert ids == {
-        "/recommend": "recommend",
-        "/similar": "similar",
-        "/path": "path",
-        "/events": "report_events",
-        "/listener": "listener",
-        "/listeners": "listeners",
-        "/library": "library",
-        "/taste": "taste",
-        "/export": "export_data",
-        "/erase": "erase_data",
-        "/explain": "explain",
-        "/search": "search",
-        "/media/preview/{track_id}": "preview",
-        "/media/cover/{track_id}": "cover",
-        "/livez": "livez",
-        "/readyz": "readyz",
-        "/status": "status",
-        "/metrics": "metrics",
-    }
-
-
-def test_bodies_have_named_schemas_without_unknown_fields(spec):
-    schemas = spec["components"]["schemas"]
-    for path, method in ((f"/{name}", method) for name, method in Recommender.apis.items()):
-        operation = openapi.OPERATIONS[path]
-        assert issubclass(method.input_spec, operation.request) and issubclass(method.output_spec, operation.response)
-        (described,) = spec["paths"][path].values()
-        body = described["requestBody"]["content"]["application/json"]["schema"]
-        assert body == {"$ref": f"#/components/schemas/{operation.request.__name__}"}
-        assert schemas[operation.request.__name__]["additionalProperties"] is False
-        answer = described["responses"]["200"]["content"]["application/json"]["schema"]
-        assert answer == {"$ref": f"#/components/schemas/{operation.response.__name__}"}
-        for status, response in described["responses"].items():
-            if status != "200":
-                (media_type,) = response["content"]
-                assert media_type == "application/problem+json"
 
 
 def test_examples_are_valid(spec):

@@ -2,11 +2,8 @@
 
 import io
 import json
-import threading
-from dataclasses import replace
 from unittest import mock
 
-import bentoml
 import numpy as np
 import pytest
 from prometheus_client import REGISTRY
@@ -17,16 +14,13 @@ from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.http.route_labels import PATHS, TEMPLATES
 from serving.observability import structured_log
-from storage.unfinished_erasures import UNFINISHED_FILE, remove_unfinished
+from storage.unfinished_erasures import UNFINISHED_FILE
 from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.recall.channel import Candidates
 from training.recall.continuation.source import SimilarItems
 from training.recall.neural_channel import ItemsBetween
-from training.release.traffic_split import CanaryRelease, TrafficSplit
-
-JSON = {"Content-Type": "application/json"}
 
 
 class Realtime(ListChannel):
@@ -81,24 +75,6 @@ def ids(answer):
     return [item["track_id"] for item in answer["items"]]
 
 
-def test_response_fields(client):
-    answer = ask(client, limit=2.0)  # in JSON an integer
-    assert list(answer) == ["request_id", "release", "items"]
-    assert answer["items"][0] == {
-        "track_id": "t0",
-        "title": "Song 0",
-        "artists": ["Artist 0"],
-        "artist_ids": ["a0"],
-        "duration_ms": 0,
-        "facets": ["quiet"],
-        "score": 1.0,
-        "channels": ["popularity"],
-        "reason": "because it fits the title popularity",
-        "audio_url": "https://music.example/0.ogg",
-    }
-    assert "audio_url" not in answer["items"][1]
-
-
 def test_an_exception_in_a_middleware_is_answered_at_once_with_a_traceback_in_the_log(client, log, monkeypatch):
     monkeypatch.setattr(Admission, "__call__", mock.AsyncMock(side_effect=LookupError("out of order")))
     answer = client.post("/recommend", json={"user_id": "u"})
@@ -138,6 +114,8 @@ def test_parameters_of_a_request(client):
     assert ids(ask(client, **body)) == ["t0", "t2", "t4", "t6"]
     assert ids(ask(client, **body, territory="DE", explicit=False)) == ["t0", "t3", "t4", "t6"]
     assert "t1" in ids(ask(client, user_id="at home", territory="DE"))
+    assert ask(client, limit=2, debug=True)["trace"]["left_out"] == {"realtime": "failed"}
+    assert ids(ask(client, "/search", words="artst 1")) == ids(ask(client, "/search", query="artst 1"))
     (near,) = ask(client, "/similar", user_id="u", track_id="t0", limit=1, language="zh")["items"]
     assert near["reason"] == "因为它与 Artist 0 的《Song 0》 相近"
 
@@ -149,69 +127,6 @@ def test_status(client):
     assert (answer.status_code, answer.json()) == (200, expected | {"workers": [worker]})
     assert worker["release"] == "r1"
     assert client.head("/status").content == b""
-
-
-def test_response_has_the_arm_of_an_experiment(client, monkeypatch):
-    these = TrafficSplit("colours", (CanaryRelease("r1", "made by hand", 1.0),))
-    holder = bentoml.get_current_service()._runtime._release_manager
-    monkeypatch.setattr(holder, "_now", replace(holder._now, traffic_split=these, canaries={"r1": holder.current}))
-    answer = ask(client, scene="private_fm")
-    assert (answer["release"], answer["arm"]) == ("r1", "colours/r1")
-    monkeypatch.undo()
-    assert "arm" not in ask(client, scene="private_fm")
-
-
-def test_debug_parameter_adds_a_trace(client):
-    trace = ask(client, limit=2, discovery=0.5, debug=True)["trace"]
-    assert (trace["release"], trace["discovery"]) == ("r1", 0.5)
-    assert (trace["candidates"], trace["left_out"]) == ({"popularity": 8}, {"realtime": "failed"})
-    assert (trace["fused"], trace["ranked"]) == (8, 7)  # t1 is available in Germany only
-
-
-def test_similar(client):
-    answer = client.post("/similar", json={"track_id": "t0", "limit": 2}).json()
-    assert list(answer) == ["request_id", "release", "items"] and ids(answer) == ["t7", "t5"]
-    assert ask(client, "/similar", track_id="t0", debug=True)["trace"]["discovery"] is None
-
-
-def test_playlist_continuation(client):
-    answer = client.post("/recommend", json={"seeds": ["t0"], "limit": 2, "debug": True}).json()
-    assert ids(answer) == ["t7", "t5"] and answer["trace"]["discovery"] is None
-    body = {"seeds": ["t0"], "title": "Calm", "exclude": ["t7", "nowhere"], "limit": 3}
-    assert "t7" not in ids(client.post("/recommend", json=body).json())
-    assert len(ids(client.post("/recommend", json={"title": "安静", "limit": 3}).json())) == 3
-    assert len(ids(ask(client, seeds=[], title="", exclude=[], limit=2))) == 2
-
-
-def test_path(client):
-    answer = client.post("/path", json={"from": "t2", "to": "t7", "length": 4, "debug": True}).json()
-    assert (ids(answer)[0], ids(answer)[-1], len(set(ids(answer)))) == ("t2", "t7", 4)
-    assert answer["trace"]["candidates"] == {"realtime": 8}
-    assert "t1" not in ids(client.post("/path", json={"from": "t0", "to": "t7", "length": 8}).json())  # Germany only
-
-
-def test_search_by_name(client):
-    found = client.post("/search", json={"query": "artst 1"}).json()["items"]
-    assert [track["track_id"] for track in found] == ["t2", "t3"]
-    score = found[0].pop("score")
-    assert score > 0 and found[0] == {
-        "track_id": "t2",
-        "title": "Song 2",
-        "artists": ["Artist 1"],
-        "artist_ids": ["a1"],
-        "duration_ms": 0,
-        "facets": ["quiet"],
-        "reason": "because its artist matches",
-    }
-    assert client.post("/search", json={"words": "artst 1"}).json()["items"][0]["track_id"] == "t2"  # the former name
-
-
-def test_search_by_facet_applies_the_filters(client):
-    found = ask(client, "/search", query="something calm", user_id="somebody")["items"]
-    assert [track["track_id"] for track in found] == ["t0", "t2", "t4", "t5"]  # t1 is available in Germany only
-    assert found[0]["reason"] == "because it is quiet"
-    (first, *_) = ask(client, "/search", query="放点安静的歌", user_id="y", language="zh", limit=1)["items"]
-    assert first["reason"] == "因为它属于 安静"
 
 
 def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
@@ -226,27 +141,6 @@ def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
         assert found <= shown and "t0" not in shown
 
 
-def test_search_accepts_any_text(client):
-    strange = {"query": "\u0000 | * ( \" AND title: 2015 ~ 9999 😀 '"}
-    assert client.post("/search", json=strange).status_code == 200
-    surrogate = client.post("/search", content=rb'{"query": "\ud800"}', headers=JSON)
-    assert surrogate.status_code in (200, 400)
-
-
-def test_search_of_a_release_without_an_index(client, monkeypatch):
-    holder = bentoml.get_current_service()._runtime._release_manager
-    monkeypatch.setattr(holder, "_now", replace(holder._now, production=replace(holder.current, search=None)))
-    refused = client.post("/search", json={"query": "song"})
-    assert refused.status_code == 503 and "release again" in refused.json()["error"]
-    assert refused.json()["type"] == "urn:segue:problem:no-search"
-    assert client.post("/search", json={"query": ""}).status_code == 200
-
-
-def test_page_and_api_documentation_are_served(client):
-    assert "./page/app.js" in client.get("/").text
-    assert "swagger" in client.get("/docs").text
-
-
 def test_request_and_failures_are_logged_with_the_request_id(client, log):
     answer = ask(client, scene="private_fm")
     failed, line = log()
@@ -255,24 +149,6 @@ def test_request_and_failures_are_logged_with_the_request_id(client, log):
     assert (line["message"], line["outcome"], line["scene"]) == ("request", "answered", "private_fm")
     assert (line["tracks"], line["release"], line["arm"], line["left_out"]) == (3, "r1", "", {"realtime": "failed"})
     assert "user_id" not in line
-
-
-def test_events_about_unknown_tracks_are_accepted_and_reported(client):
-    like = {"user_id": "reporter", "action": "like", "target_type": "track"}
-    rows = [
-        like | {"target_id": "t0"},
-        like | {"target_id": "t999"},
-        like,
-        like | {"target_type": "album", "target_id": "b"},
-    ]
-    answer = client.post("/events", json={"events": rows})
-    assert answer.status_code == 200
-    assert answer.json() == {
-        "accepted": 3,
-        "duplicate": 0,
-        "rejected": [{"index": 2, "reason": "target_id is missing"}],
-        "unknown_tracks": [{"index": 1, "track_id": "t999"}],
-    }
 
 
 def test_report_whose_events_are_all_rejected_is_a_problem_with_the_report(client):
@@ -284,32 +160,6 @@ def test_report_whose_events_are_all_rejected_is_a_problem_with_the_report(clien
     assert (
         problem["detail"] == f"all 2 events were rejected; the first one (index 0): {problem['rejected'][0]['reason']}"
     )
-
-
-def test_invalid_body_gets_readable_errors_without_traceback(client, caplog):
-    answer = client.post("/recommend", json={"user_id": "u", "limit": 0, "territory": "Germany"}).json()
-    assert [error["pointer"] for error in answer["errors"]] == ["/limit", "/territory"]
-    limit, territory = answer["error"].split("; ")
-    assert limit == "limit: Input should be greater than or equal to 1" and territory.startswith("territory: String")
-    listed = client.post("/events", json={"events": [], **{f"x{n}": 1 for n in range(9)}})
-    assert listed.status_code == 400 and "events: List should have at least 1 item" in listed.json()["error"]
-    assert not [record for record in caplog.records if record.name.startswith("bentoml") and record.exc_info]
-
-
-def test_full_queue_responds_with_retry_after(client, monkeypatch):
-    app = client.app
-    while not isinstance(app, Admission):
-        app = getattr(app, "app", None) or getattr(app, "_app", None) or app.middleware_stack
-    slots = app._slots["/recommend"]
-    monkeypatch.setitem(slots.in_flight, "others", slots.capacity)
-    for path, body in (("/recommend", {"user_id": "u"}), ("/similar", {"track_id": "t0"})):
-        answer = client.post(path, json=body)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-        assert "requests are in progress or queued" in answer.json()["error"]
-    assert client.post("/recommend", content="x", headers={"content-type": "text/plain"}).status_code == 415
-    event = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
-    assert client.post("/events", json={"events": [event]}).status_code == 200
-    assert client.post("/export", json={"user_id": "u"}).status_code == 200  # has a queue of its own
 
 
 def report(client, action, kind="track", target="t0", **columns):
@@ -337,41 +187,6 @@ def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
     exposures = open_serving_state(settings.load_settings()).read_exposures(None, 1000)
     assert exposures and shown not in [record["request_id"] for _, record in exposures]
     assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
-
-
-def test_an_excluded_target_is_left_out_at_once(client):
-    assert report(client, "exclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
-    taste = ask(client, "/taste", user_id="excluder")
-    assert [(one["interest_id"], one["is_paused"]) for one in taste["interests"]] == [("quiet", True)]
-    shown = set(ids(ask(client, user_id="excluder", limit=8)))
-    assert not shown & {"t0", "t2", "t4", "t5"} and "t3" in shown
-    assert report(client, "unexclude", "interest", "quiet", user_id="excluder")["accepted"] == 1
-    assert "t4" in ids(ask(client, user_id="excluder", limit=8, scene="private_fm"))
-
-
-def test_users_download_and_erase_their_data(client, monkeypatch):
-    runs, ended = [], threading.Event()
-
-    def erase(here):
-        remove_unfinished(here.home, ["leaver"])
-        runs.append(here)
-        ended.set()
-        return 0
-
-    monkeypatch.setattr(erasure_requests, "_run_erasure", erase)
-    assert report(client, "like", user_id="leaver", event_id="of the leaver")["accepted"] == 1
-    data = ask(client, "/export", user_id="leaver")
-    assert [row["body"]["event_id"] for row in data["stores"]["events"]] == ["of the leaver"] and data["cut"] == []
-    wrong = client.post("/erase", json={"user_id": "leaver", "confirm": "listener"})
-    assert wrong.status_code == 400 and "twice" in wrong.json()["detail"]
-    assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": True}
-    assert ended.wait(60)
-    for _ in range(2):
-        assert ask(client, "/erase", user_id="leaver", confirm="leaver") == {"user_id": "leaver", "is_erasing": False}
-    assert len(runs) == 1
-    assert "erased" in report(client, "like", user_id="leaver")["rejected"][0]["reason"]
-    assert ask(client, "/export", user_id="leaver")["stores"] == {}
-    assert report(client, "like", user_id="stays")["accepted"] == 1
 
 
 def test_an_erasure_with_a_damaged_list_gets_the_remedy(client):

@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from serving import service
-from serving.http import media_files
 from serving.http.access_policy import AccessControl
 from serving.http.asgi import Message, Receive, Send
-from serving.http.openapi import build_openapi_document
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 
 METHODS = {f"/{name}": method.func for name, method in service.Recommender.apis.items()}
@@ -72,18 +70,6 @@ def test_report_with_an_event_of_another_user_is_rejected(rows: list[object]) ->
     assert call_as("me", "/events", events=rows).status_code == 403
     with pytest.raises(AttributeError, match="_runtime"):
         call_as("me", "/events", events=[{"user_id": "me"}, {"user_id": "me"}])
-
-
-def test_document_has_the_scheme_of_user_tokens_on_these_paths() -> None:
-    document = build_openapi_document(service.Recommender.apis)
-    assert document["components"]["securitySchemes"]["user_token"]["bearerFormat"] == "JWT"
-    with_token = {
-        path
-        for path, operations in document["paths"].items()
-        for operation in operations.values()
-        if {"user_token": []} in operation.get("security", ())
-    }
-    assert with_token == {*USER_PATHS, *media_files.PATHS}
 
 
 def test_an_api_key_erases_no_user_even_if_its_file_changes_after_the_start(

@@ -1,18 +1,21 @@
 """A full disk: events are refused, not lost; commands fail as a whole and succeed when they are repeated."""
 
-import shutil
-import time
+import subprocess
+import sys
 
+import duckdb
 import httpx
 import pytest
 
-from config.bind_address import free_port
+from config.settings import ROOT, Settings
+from event_store.opened import now_us
 from event_store.sqlite_events import SqliteEventStore
-from tests.e2e.chaos.test_kills import landed_ids, write_events
-from tests.support import recommender_service
-from tests.support.chaos import checker, homes, small_disk
-from tests.support.chaos.event_path import EventPath
-from tests.support.progress import Progress, sized
+from local.environment import environment
+from tests.support import recommender_service, release_swap
+from tests.support.chaos import small_disk
+from tests.support.chaos.event_path import EventPath, check_ids, stored_ids
+from tests.support.pipeline_commands import run_to_end
+from tests.support.progress import sized
 from tests.support.tiers import acceptance_only
 
 FILLINGS = sized(100, 3)
@@ -20,45 +23,33 @@ PUBLIC = ("/livez", "/readyz", "/status", "/metrics", "/", "/openapi.json")
 COMMAND_SIZES_KB = (40, 80, 160, 320, 640)
 
 
-def now_us():
-    return time.time_ns() // 1000
-
-
 @pytest.mark.timeout(1800)
 def test_events_are_refused_and_none_is_lost(tmp_path):
-    progress = Progress("full_disk_of_the_event_store", FILLINGS)
-    for part, fillings in progress.parts(20):
-        folder = tmp_path / f"store{part}"
-        with small_disk.mounted(folder, 1024):
-            path = EventPath(folder, now_us, users=100)
-            for _ in range(fillings):
-                path.report_and_read()
-                ballast, refused = small_disk.fill(folder), path.refused
-                # The last page of the file may have space for some events.
-                for _ in range(40):
-                    path.report(10)
-                assert path.refused > refused
-                ballast.unlink()
-                path.report_and_read()
-            path.check()
-            path.stop()
-        progress.add(fillings, events=len(path.acknowledged), refused=path.refused)
-    assert progress.counts["refused"] > 0
-    progress.report(f"{FILLINGS} full disks, 0 lost, 0 duplicate")
+    with small_disk.mounted(tmp_path, 4096):
+        path = EventPath(tmp_path, now_us, users=100)
+        for _ in range(FILLINGS):
+            path.report_and_read()
+            ballast, refused = small_disk.fill(tmp_path), path.refused
+            # The last page of the file may have space for some events.
+            for _ in range(40):
+                path.report(10)
+            assert path.refused > refused
+            ballast.unlink()
+            path.report_and_read()
+        path.check()
+        path.stop()
 
 
 @pytest.mark.timeout(600)
-def test_service_on_a_full_disk(template, tmp_path):
+def test_service_on_a_full_disk(tmp_path):
     """Reports get 503 and everything else 200, from the same process, and no acknowledged event is lost."""
-    home, port = tmp_path / "home", free_port()
-    known = homes.variables(home, SEGUE_RECOMMENDER_PORT=str(port))
+    home = tmp_path / "home"
     users = [f"u{number:06d}" for number in range(10)]
-    used = sum(file.stat().st_size for file in template.rglob("*") if file.is_file()) // 1024
-    with small_disk.mounted(home, used + 20_000):
-        shutil.copytree(template, home, symlinks=True, dirs_exist_ok=True)
+    with small_disk.mounted(home, 200_000):
         with (
-            recommender_service.started(recommender_service.Place(home, port, known), "/readyz") as service,
-            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+            release_swap.prepare_service(home, 400, "debug", 200) as place,
+            recommender_service.started(place, "/readyz") as service,
+            httpx.Client(base_url=f"http://127.0.0.1:{place.port}", timeout=60) as client,
         ):
             processes, events = {one.pid for one in service.process.members()}, {"before": 200}
 
@@ -80,7 +71,7 @@ def test_service_on_a_full_disk(template, tmp_path):
             again = {event_id: report(event_id) for event_id, status in events.items() if status == 503}
             assert set(again.values()) == {200}
         store = SqliteEventStore(home / "serving", now_us)
-        checker.check_ids("event store", checker.stored_ids(store), set(events))
+        check_ids("event store", stored_ids(store), set(events))
         store.close()
 
 
@@ -100,15 +91,20 @@ def requests_of(user):
 
 @acceptance_only
 def test_landing_on_a_full_disk(tmp_path):
-    home = tmp_path
-    ids, known = write_events(home, 20_000), homes.variables(home)
-    landing = ("ingestion.land", "--events", "--home", str(home))
+    path = EventPath(tmp_path / "serving", now_us, users=50)
+    for _ in range(200):
+        path.report(100)
+    path.stop()
+    command = [sys.executable, "-m", "ingestion.land", "--events", "--home", str(tmp_path)]
+    variables = environment(Settings(home=tmp_path))
     results = []
-    with small_disk.mounted(home / "landing", COMMAND_SIZES_KB[0]):
+    with small_disk.mounted(tmp_path / "landing", COMMAND_SIZES_KB[0]):
         for size in COMMAND_SIZES_KB:
-            small_disk.resize(home / "landing", size)
-            results.append(homes.run_command(known, *landing))
-        small_disk.resize(home / "landing", 100_000)
-        assert homes.run_command(known, *landing) == 0
-        checker.check_ids("landing zone", landed_ids(home), ids)
-    assert any(result != 0 for result in results)
+            small_disk.resize(tmp_path / "landing", size)
+            results.append(subprocess.run(command, cwd=ROOT, env=variables, check=False).returncode)
+        small_disk.resize(tmp_path / "landing", 100_000)
+        run_to_end(command, variables)
+        files = f"{tmp_path}/landing/listening_events/*/*.parquet"
+        landed = duckdb.sql(f"select event_id from read_parquet('{files}')").fetchall()
+        check_ids("landing zone", [event_id for (event_id,) in landed], path.acknowledged)
+    assert any(results)

@@ -7,15 +7,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from config.tool_environment import tool_environment
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
-from tests.support.progress import Progress, sized
+from tests.support.progress import sized
+from tests.support.serving.asgi_client import use_home
 from tests.support.serving.small_release import ListChannel, release, tracks
 
 ROUNDS = sized(500, 4)
-PART = 100
 PAGE = 4096
 
 
@@ -27,7 +26,7 @@ def damage(file, chance):
     """Truncate the end of a file, flip a byte in it, overwrite a page with zeros, or append an incomplete record."""
     content = bytearray(file.read_bytes())
     if not content:
-        return "empty"
+        return
     kind = chance.choice(("truncated", "flipped", "zeroed", "appended"))
     if kind == "truncated":
         del content[len(content) - chance.randrange(1, min(len(content), 600) + 1) :]
@@ -39,7 +38,6 @@ def damage(file, chance):
     else:
         content += chance.choice((b'{"event_id":"torn', b"\0" * 100, bytes(chance.randrange(256) for _ in range(50))))
     file.write_bytes(content)
-    return kind
 
 
 @pytest.mark.timeout(3600)
@@ -48,32 +46,24 @@ def test_service_starts_with_damaged_files(tmp_path, monkeypatch):
     of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     monkeypatch.setattr(runtime_module, "warm_up", lambda *_: None)
     monkeypatch.setattr(Runtime, "_load", lambda self, folder: of)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    for name, value in tool_environment(settings.load_settings()).items():
-        monkeypatch.setenv(name, value)
+    use_home(monkeypatch, tmp_path)
     (tmp_path / "bentoml").mkdir()
     pointer = json.dumps({"release": "r1", "path": "made by hand", "activated_at": "now", "history": []})
     here = settings.Settings(home=tmp_path)
-    progress = Progress("torn_service_files", ROUNDS)
-    acknowledged = 0
-    for part, rounds in progress.parts(PART):
-        for number in range(part, part + rounds):
-            chance = random.Random(number)
-            (tmp_path / "bentoml" / "active.json").write_text(pointer)
-            runtime = Runtime(here, Metrics(CollectorRegistry()))
-            try:
-                for one in range(3):
-                    event = click(f"s{number}-{one}", f"u{chance.randrange(5)}")
-                    assert runtime.ingest_events([event]).accepted == 1
-                    assert len(runtime.recommend(event["user_id"], "daily", 3).items) == 3
-                    acknowledged += 1
-            finally:
-                runtime.close()
-            for file in _files(tmp_path):
-                if chance.random() < 0.3:
-                    damage(file, chance)
-        progress.add(rounds, events=acknowledged)
-    progress.report(f"{ROUNDS} starts with damaged files")
+    for number in range(ROUNDS):
+        chance = random.Random(number)
+        (tmp_path / "bentoml" / "active.json").write_text(pointer)
+        runtime = Runtime(here, Metrics(CollectorRegistry()))
+        try:
+            for one in range(3):
+                event = click(f"s{number}-{one}", f"u{chance.randrange(5)}")
+                assert runtime.ingest_events([event]).accepted == 1
+                assert len(runtime.recommend(event["user_id"], "daily", 3).items) == 3
+        finally:
+            runtime.close()
+        for file in _files(tmp_path):
+            if chance.random() < 0.3:
+                damage(file, chance)
 
 
 def _files(home):

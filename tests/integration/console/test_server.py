@@ -1,24 +1,17 @@
 """Console: health, lineage of releases, reports, private files, actions, accessibility."""
 
-import json
 import re
 import socket
-import sqlite3
 import threading
-import time
-from contextlib import closing, contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 from markupsafe import escape
 
-from config import settings
 from console.actions import read_actions
 from console.server import Handler, Server
 from tests.support import browser, console_home
-from tests.support.console_home import LANDED, MANIFEST
 from web.basic_authentication import GUESSES, OperatorPassword
 
 PASSWORD = "p" * 20
@@ -29,12 +22,6 @@ AUTH = ("segue", PASSWORD)
 def shared_browser():
     with browser.shared():
         yield
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load_settings()
 
 
 @pytest.fixture
@@ -52,32 +39,6 @@ def guarded(here):
         yield url
 
 
-@contextmanager
-def recommender(degraded=()):
-    """Port of a server with the status of a recommender."""
-    answers = {"/status": json.dumps({"degraded": degraded}).encode(), "/readyz": b""}
-
-    class Recommender(BaseHTTPRequestHandler):
-        def do_GET(self):
-            body = answers.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Recommender) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_address[1]
-        server.shutdown()
-
-
-def test_reports_that_exist_are_linked_and_others_name_their_command(console):
-    page = httpx.get(console).text
-    assert '<a href="/reports/evaluation.html">evaluation</a>' in page and "dbt docs" not in page
-    assert httpx.get(f"{console}/reports/evaluation.html").text == "the report"
-    missing = httpx.get(f"{console}/dbt/target/static_index.html")
-    assert missing.status_code == 404 and "make run" in missing.text
-
-
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8090", "localhost.evil.example", ""])
 def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     assert httpx.get(console, headers={"Host": host}).status_code == 403
@@ -89,7 +50,7 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     "path",
     [
         *("/", "/quality", "/releases", "/actions/roll_back", "/nowhere", "/favicon.ico"),
-        *("/reports/evaluation.html", "/static/charts.js", "/live.json"),
+        *("/reports/evaluation.html", "/static/charts.js", "/live.json", "/live.json?health"),
     ],
 )
 def test_a_console_with_a_password_answers_the_operator_only(guarded, path):
@@ -145,21 +106,6 @@ def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch,
             assert client.recv(1000) == b""
 
 
-def test_pages_of_a_new_home_name_the_command(here):
-    with console_home.serve_console(here) as url:
-        for path in ("/", "/releases", "/quality"):
-            assert "<code>make run</code>" in httpx.get(url + path).text
-
-
-def test_the_first_page_shows_degraded_parts_of_the_recommender(here):
-    degraded = [{"part": "online_store", "why": "does not respond", "error": "<late>"}]
-    with (
-        recommender(degraded=degraded) as port,
-        console_home.serve_console(here.model_copy(update={"recommender_port": port})) as url,
-    ):
-        assert "<strong>online_store</strong>: does not respond <small>(&lt;late&gt;)</small>" in httpx.get(url).text
-
-
 def test_every_link_of_every_page_works(console):
     seen, pending = set(), ["/"]
     while pending:
@@ -171,39 +117,6 @@ def test_every_link_of_every_page_works(console):
         pending += links - seen - set(pending)
     assert {"/quality", "/quality/events", "/releases", "/releases/first", "/releases/second", "/compare"} <= seen
     assert {"/reports/skew.json", "/compare?this=second&amp;other=first"} <= seen
-
-
-def test_a_release_page_shows_the_whole_lineage_of_its_manifest(console):
-    text = httpx.get(f"{console}/releases/second").text
-    assert re.findall(r"<h3>(\w+)</h3>", text) == ["Logs", "Marts", "Features", "Models", "Release"]
-    assert "my &lt;logs&gt;.zip" in text
-    hashes = [LANDED["landing_id"], MANIFEST["inputs"], *MANIFEST["marts"].values(), MANIFEST["vocabulary"]]
-    hashes += [*MANIFEST["models"]["final"].values(), *MANIFEST["models"]["held_out"].values(), MANIFEST["revision"]]
-    hashes.append(MANIFEST["lineage"]["feature_definitions"])
-    assert [value for value in hashes if f'title="{value}"' not in text] == []
-    assert '<a href="/releases/first">first</a>' in text
-    assert "0.3100 &lt;b&gt;" in text
-
-
-def test_values_that_a_manifest_lacks_are_shown_as_not_recorded(here, console):
-    text = httpx.get(f"{console}/releases/first").text
-    assert "Not recorded in this release." in text
-    assert "The evaluation report belongs to other models." in text
-    assert LANDED["landing_id"] not in text
-    console_home.land(here, "another file")
-    assert "my &lt;logs&gt;.zip" not in httpx.get(f"{console}/releases/second").text
-
-
-def test_releases_are_listed_with_their_state_and_incomplete_ones_are_not(here, console):
-    listed = httpx.get(f"{console}/releases").text
-    assert listed.index("/releases/second") < listed.index("/releases/first")
-    assert "replaced 2026-06-10 03:01 UTC" in listed
-    assert "half" not in re.findall(r'href="/releases/([^"]+)"', listed)
-    assert httpx.get(f"{console}/releases/half").status_code == 404
-    canaries = [{"release": "first", "path": "", "share": 0.1}]
-    shares = {"experiment": "first", "beside": canaries, "since": "2026-06-11T00:00:00+00:00"}
-    console_home.write(here.releases / "shares.json", shares)
-    assert "canary for 10.0% of the users" in httpx.get(f"{console}/releases").text
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
@@ -244,21 +157,6 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
     assert "<script>" not in index
 
 
-@pytest.mark.parametrize(
-    ("host", "linked"),
-    [
-        ("segue.example", "segue.example"),
-        ("segue.example:8090", "segue.example"),
-        ("[2001:db8::1]", "[2001:db8::1]"),
-        ("[2001:db8::1]:8090", "[2001:db8::1]"),
-    ],
-)
-def test_services_are_linked_with_any_notation_of_the_host(here, host, linked):
-    with console_home.serve_console(here.model_copy(update={"host": "0.0.0.0"})) as url:
-        location = httpx.get(f"{url}/mlflow", headers={"Host": host}).headers["location"]
-    assert location == f"http://{linked}:{here.mlflow_port}"
-
-
 @pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
     handler = partial(Handler, settings=here.model_copy(update={"host": host}), password=OperatorPassword(""))
@@ -282,28 +180,6 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             assert path.endswith("html") or browser.accessibility_violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
             assert blocked == [], path
-
-
-def test_mlflow_opens_on_the_runs_of_the_experiment(here):
-    mlflow = f"http://localhost:{here.mlflow_port}"
-    with console_home.serve_console(here) as url:
-        get = partial(httpx.get, headers={"Host": "localhost:8090"})
-        assert get(f"{url}/mlflow").headers["location"] == mlflow, "before the first run"
-        here.mlflow.mkdir(parents=True)
-        with closing(sqlite3.connect(here.mlflow / "mlflow.db")) as database:
-            database.execute("create table experiments (experiment_id integer, name text)")
-            database.execute("insert into experiments values (0, 'Default'), (7, 'segue')")
-            database.commit()
-        assert get(f"{url}/mlflow").headers["location"] == f"{mlflow}/#/experiments/7/runs"
-        assert f'href="{mlflow}/#/experiments/7/runs"' in get(url).text
-
-
-def test_live_values(console):
-    state = httpx.get(f"{console}/live.json").json()
-    assert state["release"] == "second"
-    assert state["services"] == {"Airflow": False, "recommender": False, "MLflow": False}
-    assert state["evaluated_s"] == pytest.approx(time.time(), abs=60)
-    assert [part["part"] for part in state["degraded"]] == ["marts", "release"]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
 """DAGs: parsing, dependencies, retries, documentation, result links, and the propagation of Params."""
 
-import ast
 import importlib
 import json
 import os
-import subprocess
 import sys
 from copy import copy
 from dataclasses import replace
@@ -17,9 +15,9 @@ import httpx
 import pytest
 
 from config import settings
-from dags.task_catalog import BATCH_SCENES, TASKS
-from storage.content_tables import ENCODER_NAMES
+from dags.task_catalog import BATCH_SCENES
 from tests.support import console_home
+from tests.support.pipeline_commands import run_to_end
 from training.slate.scene_settings import SCENES
 
 DAGS = Path(__file__).parents[3] / "dags"
@@ -47,9 +45,6 @@ print(json.dumps({
     "dags": {
         dag_id: {
             "file": dag.fileloc,
-            "doc": dag.doc_md or "",
-            "undescribed_params": [name for name in dag.params if not dag.params.get_param(name).description],
-            "undocumented_tasks": [task.task_id for task in dag.tasks if "**If it fails:** " not in (task.doc_md or "")],
             "max_active_runs": dag.max_active_runs,
             "catchup": dag.catchup,
             "schedule": type(dag.timetable).__name__,
@@ -70,11 +65,7 @@ print(json.dumps({
 def bag(tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow")
     environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    process = subprocess.run(
-        [sys.executable, "-c", DESCRIBE, str(DAGS)], env=environment, capture_output=True, text=True, check=False
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout.splitlines()[-1])
+    return json.loads(run_to_end([sys.executable, "-c", DESCRIBE, str(DAGS)], environment).splitlines()[-1])
 
 
 def test_every_dag_parses_and_is_named_after_its_file(bag):
@@ -103,16 +94,7 @@ def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
     assert bag["dags"][PIPELINE_DAGS[0]]["first"] == "2026-01-03T00:00:00+00:00"
 
 
-def test_every_dag_param_and_task_is_documented(bag):
-    for dag in bag["dags"].values():
-        assert dag["doc"].startswith("###")
-        assert dag["undescribed_params"] == []
-        assert dag["undocumented_tasks"] == []
-        assert "task fails" in dag["doc"]
-
-
-def test_result_links_point_to_pages_of_the_console(task_factory, task_catalog, tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_result_links_point_to_pages_of_the_console(here, task_factory, task_catalog, monkeypatch):
     monkeypatch.delenv("SEGUE_HOST", raising=False)
     monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
     console_home.write_reports(settings.load_settings())
@@ -136,23 +118,6 @@ def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):
     assert set(task_catalog.TASKS) == tasks
 
 
-def test_dbt_docs_have_the_variables_of_the_build_because_dbt_parses_all_files_again_for_others():
-    build, document = (TASKS[name].command.split(" --vars ")[1] for name in ("build_marts", "document_marts"))
-    assert build == document
-
-
-def test_content_is_encoded_by_every_encoder_before_models_are_trained(bag, task_catalog):
-    upstream = bag["dags"]["build_features"]["upstream"]
-    assert upstream["encode_content"] == ["list_encoders", "publish_marts"]
-    assert upstream["validate_content"] == ["encode_content", "request"]
-    assert "validate_content" in upstream["announce_features_ready"]
-    assert task_catalog.ENCODERS == ENCODER_NAMES
-
-
-def test_one_run_at_a_time_because_runs_share_the_marts(bag):
-    assert {(dag["max_active_runs"], dag["catchup"]) for dag in bag["dags"].values()} == {(1, False)}
-
-
 def test_marts_are_replaced_only_when_no_model_is_trained(bag):
     assert bag["dags"]["build_features"]["upstream"]["build_marts"] == ["marts_are_free", "request"]
 
@@ -165,25 +130,6 @@ def test_checks_of_served_requests_do_not_block_the_pipeline(bag, dag, task, aft
     upstream = bag["dags"][dag]["upstream"]
     assert after in upstream[task]
     assert not any(task in tasks for tasks in upstream.values())
-
-
-def test_the_release_is_announced_after_all_training(bag):
-    upstream = bag["dags"]["release_models"]["upstream"]
-    assert "release" in upstream["announce_release_ready"]
-    assert upstream["release"] == ["measure_behavior", "request"]
-    assert {"channels.train_channel", "rankers.train_ranker"} <= set(upstream["measure_behavior"])
-
-
-@pytest.mark.parametrize("path", sorted(DAGS.glob("*.py")), ids=lambda path: path.name)
-def test_dag_files_import_only_airflow_and_the_standard_library(path):
-    siblings = {file.stem for file in DAGS.glob("*.py")}
-    imported = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            imported |= {name.name.split(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add(node.module.split(".")[0])
-    assert imported <= sys.stdlib_module_names | {"airflow"} | siblings
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +199,6 @@ def test_all_tasks_but_those_of_set_release_are_retried(bag):
     assert set(bag["dags"]["set_release"]["retries"].values()) == {0}
 
 
-def test_dags_outside_the_pipeline_are_only_triggered_manually(bag):
-    for name in ("set_release", "export_recommendations"):
-        assert (bag["dags"][name]["schedule"], bag["dags"][name]["triggered_by"]) == ("NullTimetable", [])
-
-
 def test_batch_scenes_are_those_of_the_recommender():
     assert tuple(SCENES) == BATCH_SCENES
 
@@ -277,14 +218,7 @@ def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, par
     fake = tmp_path / "python"
     fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
     fake.chmod(0o755)
-    process = subprocess.run(
-        ["bash", "-c", command],
-        env={"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    called = json.loads(process.stdout)
+    called = json.loads(run_to_end(["bash", "-c", command], {"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables))
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
     assert called[3:] == ["python", "-m", "training.release", *words]
 
@@ -301,20 +235,14 @@ def test_a_retried_export_continues_in_the_folder_of_the_day_of_its_run(in_dags)
     run = SimpleNamespace(run_after=datetime(2026, 7, 1, 23, 59, tzinfo=UTC))
     variables = dag.get_task("read_scene").python_callable(params={"scene": "mlog"}, dag_run=run)
     command = dag.get_task("write_lists").bash_command.removeprefix("exec")
-    done = subprocess.run(
-        ["bash", "-c", f"echo {command}"],
-        env={"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
+    environment = {"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables
+    printed = run_to_end(["bash", "-c", f"echo {command}"], environment)
+    assert printed.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
 
 
 @pytest.fixture
-def create_command(task_factory, tmp_path, monkeypatch):
+def create_command(here, task_factory, monkeypatch):
     """Function that creates the task `name` with another command, in a temporary home."""
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
     def create(name, command, **options):
@@ -337,12 +265,6 @@ def test_a_killed_command_is_retried_and_a_failed_one_is_not(create_command, com
     assert type(error.value).__name__ == raised
 
 
-def test_a_full_disk_is_the_first_remedy(create_command, in_dags, monkeypatch):
-    monkeypatch.setattr(in_dags("task_failure"), "DISK_FULL_MB", 1 << 40)
-    with pytest.raises(Exception, match=r"What to do: The disk of SEGUE_HOME=.* is full: free space.*: The log ends"):
-        create_command("prepare", "false").execute({})
-
-
 @pytest.mark.parametrize(
     ("command", "raised"), [("exit 2", "AirflowFailException"), ("kill -9 $$", "AirflowException")]
 )
@@ -359,20 +281,3 @@ def test_a_task_that_reads_the_output_of_a_failed_command_states_the_remedy(
         task_factory.resolve_as_of("", SimpleNamespace(run_type="manual"), "request")
     assert type(error.value).__name__ == raised
     assert remedy in caplog.records[-1].getMessage()
-
-
-def test_an_unknown_channel_is_named_in_the_error(task_factory, in_dags, monkeypatch, caplog):
-    monkeypatch.delenv("SEGUE_HOME", raising=False)
-    with in_dags("airflow.sdk").DAG("dag_of_channels"):
-        train = task_factory.create_training_tasks("channel", {}, {}, "held_out")
-    list_names = train.dag.get_task("channels.list_channels").python_callable
-    tables = {"channels": ["popularity", "realtime"]}
-    assert list_names({"CHANNELS": "realtime"}, tables) == [
-        {"CHANNELS": "realtime", "NAME": "realtime", "FIT": "held_out"}
-    ]
-    with pytest.raises(
-        Exception, match=r"unknown channel popularty; known are popularity, realtime. What to do: `channels` contains"
-    ) as error:
-        list_names({"CHANNELS": "popularty realtime"}, tables)
-    assert type(error.value).__name__ == "AirflowFailException"
-    assert caplog.records[-1].getMessage() == str(error.value)

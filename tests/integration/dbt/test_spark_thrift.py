@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from config.bind_address import free_port
+from config.bind_address import free_port, is_free
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal_tables
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
 from tests.support.tiers import acceptance_only
+from tests.support.waiting import wait_until
 
 pytestmark = [spark.needs_spark, acceptance_only]
 
@@ -46,11 +45,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             command, env=os.environ | variables, cwd=home, stdout=written, stderr=subprocess.STDOUT
         )
     try:
-        start = time.monotonic()
-        while not _answers(port):
-            assert process.poll() is None, log.read_text()[-3000:]
-            assert time.monotonic() < start + SECONDS, log.read_text()[-3000:]
-            time.sleep(0.5)
+        wait_until(lambda: process.poll() is not None or not is_free("127.0.0.1", port), "the server", SECONDS)
+        assert process.poll() is None, log.read_text()[-3000:]
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -58,11 +54,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_thrift_server_builds_the_same_marts_as_duckdb(server: str, tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,7 +9,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.land import land
 from tests.support.landing_zone import at, built, event, write, write_empty_tables
 
 FORMATS = ("own_events", "music_folder", "lastfm_1k", "mapped_csv")
@@ -192,28 +189,3 @@ def test_all_marts_have_the_canonical_ids(home: Path) -> None:
     assert mart(home, "mlogs", "track_ids") == [([],), (["f6"],)]
     assert mart(home, "track_comments", "track_id") == [("f1",)]
     assert ("track:f1", "covers", "track:f2") in mart(home, "knowledge_triples")
-
-
-def test_sources_land_the_same_rows_in_every_order(tmp_path: Path) -> None:
-    """A log names the track of a catalog, of which an older version is landed, too."""
-    mapping = "{file: plays.csv, columns: {user: u, time: t, track: track, title: title, artist: artist}}"
-    sources = {
-        "old": {"tracks.jsonl": '{"track_id": "1", "title": "Old", "lyrics": ""}'},
-        "log": {"plays.csv": "u,t,track,title,artist\nu,2026-06-01T10:00:00,1,one,x\n", "segue-mapping.yaml": mapping},
-        "new": {"tracks.jsonl": '{"track_id": "1", "title": "New", "styles": ["rock"]}'},
-    }
-    for minute, (name, written) in enumerate(sources.items()):
-        (tmp_path / name).mkdir()
-        for file, text in written.items():
-            (tmp_path / name / file).write_text(text)
-            os.utime(tmp_path / name / file, (at(minute).timestamp(),) * 2)
-    for number, order in enumerate(permutations(sources)):
-        for name in (*order, order[0]):
-            land(tmp_path / name, tmp_path / str(number))
-        files = tmp_path / str(number) / "landing" / "tracks" / "dt=*" / "*.parquet"
-        query = f"select title, styles, lyrics, format from '{files}' order by source_at"
-        assert duckdb.sql(query).fetchall() == [
-            ("Old", None, "", "own_events"),
-            ("one", None, None, "mapped_csv"),
-            ("New", ["rock"], None, "own_events"),
-        ]

@@ -2,12 +2,13 @@
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.support.pipeline_commands import run_to_end
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -43,10 +44,7 @@ def test_the_command_starts_natively(name, tmp_path):
     else:
         probe = [*command, "--help"]
     wrapped = [sys.executable, "-m", "local.environment", *probe]
-    process = subprocess.run(
-        wrapped, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert process.returncode == 0, process.stderr[-2000:]
+    run_to_end(wrapped, environment, timeout_s=120)
 
 
 def test_the_init_service_creates_the_database_and_a_private_password(tmp_path):
@@ -55,9 +53,6 @@ def test_the_init_service_creates_the_database_and_a_private_password(tmp_path):
         **{"SEGUE_HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path / "airflow"), "AIRFLOW_PASSWORD": "given"},
     }
     wrapped = [sys.executable, "-m", "local.environment", *OWN_SERVICES["airflow-init"]["command"]]
-    process = subprocess.run(
-        wrapped, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180, check=False
-    )
-    assert process.returncode == 0, process.stderr[-2000:]
+    run_to_end(wrapped, environment, timeout_s=180)
     assert (tmp_path / "airflow" / "airflow.db").stat().st_size > 0
     assert (tmp_path / "airflow" / "passwords.json").read_text() == '{"segue": "given"}'

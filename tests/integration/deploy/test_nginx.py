@@ -21,7 +21,7 @@ import pytest
 
 from config.bind_address import free_port, is_free
 from config.settings import ROOT
-from tests.e2e.installation import wait_until
+from tests.support.waiting import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed; install Debian's package nginx-light")

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from config.bind_address import free_port
+from event_store.opened import now_us
 from event_store.redis_events import RedisEventStore
 from event_store.redis_state import RedisServingState
 from event_store.store import Position, StoreUnavailable
@@ -19,10 +20,6 @@ from tests.support.waiting import wait_until
 
 KILLS = sized(100, 20)
 USERS = 5
-
-
-def now_us():
-    return time.time_ns() // 1000
 
 
 def play(event_id, user="u1"):

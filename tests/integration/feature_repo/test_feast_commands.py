@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,13 +20,14 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from config import settings
-from config.bind_address import free_port
+from config.bind_address import free_port, is_free
 from event_store.opened import now_us
 from event_store.sqlite_events import SqliteEventStore
 from local.environment import environment
 from tests.support import documented_commands
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
 from tests.support.sequences.reported_events import reported_event
+from tests.support.waiting import wait_until
 
 COMMANDS = documented_commands.commands("docs/feast.md")
 NOON = 12 * 3600
@@ -90,20 +89,12 @@ def serving(words: str, variables: dict[str, str]) -> Iterator[int]:
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 120
-        while not is_listening(port):
-            assert process.poll() is None, process.stdout and process.stdout.read()
-            assert time.monotonic() < deadline, "the server does not listen"
-            time.sleep(0.2)
+        wait_until(lambda: process.poll() is not None or not is_free("127.0.0.1", port), "the server", 120)
+        assert process.poll() is None, process.stdout and process.stdout.read()
         yield port
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-def is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def strict_json(text: str) -> Any:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import redis
-import yaml
 
 from config import settings
 from event_store.opened import open_event_store
@@ -19,10 +18,9 @@ from tests.support.sequences.reported_events import reported_event
 
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def home(here: settings.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_MARTS", "SEGUE_ENGINE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     write_events(tmp_path / "marts" / "events.parquet", [])
     return tmp_path
 
@@ -45,10 +43,3 @@ def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert client.get_retry().get_retries() == 1
         assert not issubclass(redis.TimeoutError, client.get_retry()._supported_errors)
     assert not (home / "feast" / "online.db").exists()
-
-
-def test_compose_selects_redis_for_all_services_that_read_or_write_features() -> None:
-    services = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
-    for name in ("airflow-worker", "recommender"):
-        assert services[name]["environment"]["SEGUE_ONLINE_STORE"] == "redis"
-        assert services[name]["environment"]["SEGUE_REDIS"].startswith("redis:6379,")

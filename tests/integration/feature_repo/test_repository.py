@@ -39,12 +39,6 @@ def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.Fe
         assert SequenceView.from_json(stored.batch_source.tags[SEQUENCE_TAG]) == view
 
 
-def test_every_view_and_field_has_a_description(applied: feast.FeatureStore) -> None:
-    for view in applied.list_batch_feature_views():
-        assert view.description, view.name
-        assert [field.name for field in view.schema if not field.description] == [], view.name
-
-
 def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     names = {service.name for service in applied.list_feature_services()}
     assert names == {*CHANNELS, *RANKERS, "recommender"}

@@ -127,9 +127,3 @@ def test_erased_users_are_not_landed(tmp_path: Path, stores: tuple[EventStore, S
     landed_pages = recorded.land_recorded(store, state, tmp_path)
     assert [counts.suppressed for _, counts in landed_pages] == [1, 4]
     assert rows(tmp_path)["user_id"].to_list() == ["u1"]
-
-
-@pytest.mark.parametrize("arguments", [[], ["--events", "log"]])
-def test_either_a_path_or_events_are_landed(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(arguments)

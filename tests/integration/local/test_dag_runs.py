@@ -9,11 +9,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from config.settings import ROOT
+from tests.support.waiting import wait_until
 
 RUN = """
 import sys
@@ -111,9 +111,7 @@ def test_a_killed_command_is_repeated_and_the_first_error_ends_the_run_with_its_
 
 def test_an_interrupt_ends_the_running_command_and_another_run_waits_meanwhile(pipeline):
     first = pipeline.start(HANGING="land_logs")
-    until = time.monotonic() + 300
-    while not pipeline.commands() and time.monotonic() < until:
-        time.sleep(0.1)
+    wait_until(pipeline.commands, "a command", 300)
     second = pipeline.start()
     assert second.stderr.readline().startswith("waiting: another `make pipeline` runs (process")
     second.kill()

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
-import pytest
 from mlflow import MlflowClient
 
 from config.settings import Settings
-from local.retention import mlflow_runs
 from local.retention.mlflow_runs import find_old_runs, remove_runs
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -27,11 +22,6 @@ def write_runs(here: Settings, *days_old: int) -> tuple[MlflowClient, str, list[
         client.log_metric(run, "recall", 0.5)
         client.set_terminated(run, end_time=int((NOW - timedelta(days=days)).timestamp() * 1000))
     return client, experiment, runs
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
 
 
 def test_old_mlflow_runs_are_removed_with_their_metrics(here: Settings) -> None:
@@ -50,21 +40,3 @@ def test_runs_of_killed_processes_are_removed_by_their_start(here: Settings) -> 
     assert find_old_runs(here, 90, NOW) == [killed]
     remove_runs(here, [killed])
     assert [run.info.run_id for run in client.search_runs([experiment], run_view_type=3)] == [running]
-
-
-def test_a_removal_that_failed_midway_is_completed_in_parts(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, runs = write_runs(here, 102, 101, 100)
-    commands: list[list[str]] = []
-
-    def fail(command: list[str], **_: Any) -> None:
-        commands.append(command)
-        raise subprocess.CalledProcessError(1, command)
-
-    monkeypatch.setattr(mlflow_runs, "GC_RUNS", 2)
-    monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(subprocess.CalledProcessError):
-        remove_runs(here, runs)
-    assert find_old_runs(here, 90, NOW) == runs
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
-    remove_runs(here, runs)
-    assert [command[-1] for command in commands] == [",".join(runs[:2]), ",".join(runs[:2]), runs[2]]

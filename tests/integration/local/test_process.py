@@ -8,6 +8,7 @@ import time
 import psutil
 
 from local import process
+from tests.support.waiting import wait_until
 
 PARENT = """
 import subprocess, sys, time
@@ -21,8 +22,7 @@ def test_stop_ends_children_in_other_sessions_that_ignore_sigterm(tmp_path):
     log, idle = tmp_path / "log", [sys.executable, "-c", "import time; time.sleep(600)"]
     others = [subprocess.Popen(idle), process.start(idle, os.environ, tmp_path, log, "another mark")]
     program = process.start([sys.executable, "-c", PARENT], os.environ, tmp_path, log, "mark")
-    while not (log.read_text().strip().isdigit() and len(process.members("mark")) == 2):
-        time.sleep(0.05)
+    wait_until(lambda: log.read_text().strip().isdigit() and len(process.members("mark")) == 2, "the child")
     child = int(log.read_text())
     time.sleep(0.5)  # the child has to have set its signal handler
     process.stop("mark", timeout_s=1)

@@ -38,9 +38,3 @@ def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
 
 def test_the_exit_code_is_that_of_the_command(here):
     assert subprocess.run([*WITH_LOCK, "build", "sh", "-c", "exit 7"], env=here, check=False).returncode == 7
-
-
-def test_a_missing_command_is_an_error(here):
-    done = subprocess.run([*WITH_LOCK, "build"], env=here, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "a name and a command are required" in done.stderr

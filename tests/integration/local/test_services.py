@@ -8,7 +8,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
@@ -17,6 +16,8 @@ import pytest
 from config import settings
 from config.bind_address import free_port, is_free, wait_until_free
 from local import airflow_server, process, services
+from tests.support.pipeline_commands import run_to_end
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -56,32 +57,6 @@ def test_a_damaged_password_file_is_an_error_that_names_it(here, monkeypatch, ca
     assert f"{here.airflow_passwords} is damaged" in capsys.readouterr().err
 
 
-def test_a_start_that_is_killed_before_it_has_a_password_leaves_no_empty_file(here, monkeypatch):
-    def fail(_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("secrets.token_urlsafe", fail)
-    with pytest.raises(KeyboardInterrupt):
-        airflow_server.load_or_create_password(here)
-    monkeypatch.undo()
-    monkeypatch.setenv("SEGUE_HOME", str(here.home))
-    assert len(airflow_server.load_or_create_password(here)) >= 12
-
-
-def test_usage_reporting_is_off_and_parallelism_equals_the_cores(here, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
-    variables = {**services.environment(here), **airflow_server.environment(here)}
-    assert variables["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
-    assert variables["AIRFLOW__CORE__PARALLELISM"] == "2"
-
-
-def test_the_token_of_a_queued_task_is_valid_for_a_day(here):
-    arguments = ["config", "get-value", "execution_api", "jwt_expiration_time"]
-    variables = {**services.environment(here), **airflow_server.environment(here)}
-    done = subprocess.run(["airflow", *arguments], env=variables, capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) >= 24 * 60 * 60
-
-
 def test_a_child_process_loads_the_same_settings(here):
     ports = {"airflow_port": 1, "recommender_port": 2, "mlflow_port": 3, "console_port": 4}
     chosen = here.model_copy(update=ports | {"host": "127.0.0.9"})
@@ -93,14 +68,7 @@ def test_a_child_process_loads_the_same_settings(here):
         "-c",
         "from config import settings; print(settings.load_settings())",
     ]
-    done = subprocess.run(command, env=services.environment(chosen), capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(chosen)
-
-
-def test_free_ports_are_below_the_ephemeral_range():
-    ports = [free_port() for _ in range(50)]
-    assert max(ports) < 32_768
-    assert len(set(ports)) > 1
+    assert run_to_end(command, services.environment(chosen)).strip() == str(chosen)
 
 
 SERVER = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
@@ -136,8 +104,7 @@ def test_a_killed_service_is_restarted_and_a_killed_supervisor_leaves_none(here,
     services.start(here)
     killed = only_process(here, "pages")
     killed.kill()
-    while not pages.is_ready(here):
-        time.sleep(0.1)
+    wait_until(lambda: pages.is_ready(here), "the pages")
     restarted, supervisor = only_process(here, "pages"), only_process(here, "")
     assert restarted != killed
     supervisor.kill()
@@ -160,8 +127,7 @@ def test_a_stop_ends_a_start(here, pages, monkeypatch):
     monkeypatch.setattr(services, "SERVICES", (silent,))
     with ThreadPoolExecutor(1) as commands:
         command = commands.submit(services.start, here)
-        while not process.members(str(here.home), "pages"):
-            time.sleep(0.05)
+        wait_until(lambda: process.members(str(here.home), "pages"), "the pages")
         services.stop(here)
         with pytest.raises(services.ServiceError, match="ended during startup"):
             command.result()
@@ -171,7 +137,6 @@ def test_a_stop_ends_a_start(here, pages, monkeypatch):
 def test_an_orphaned_child_on_the_port_is_ended_before_a_start(here, pages):
     marked = os.environ | {process.MARK: str(here.home), process.PROGRAM: "pages"}
     orphan = subprocess.Popen([sys.executable, "-c", SERVER, str(here.console_port)], env=marked)
-    while is_free(here.host, here.console_port):
-        time.sleep(0.05)
+    wait_until(lambda: not is_free(here.host, here.console_port), "the orphan")
     services.start(here)
     assert orphan.wait() == -signal.SIGTERM

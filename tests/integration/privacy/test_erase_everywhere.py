@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,7 +20,8 @@ from ingestion.land import land
 from tests.integration.privacy import erasure_home
 from tests.support import valkey
 from tests.support.landing_zone import built
-from tests.support.recommender_service import Place, prepared, started
+from tests.support.recommender_service import Place, ask, prepared, started
+from tests.support.waiting import wait_until
 from training.data.training_data import TrainingData
 from training.recipes import recipe
 from training.release import integrity, model_store
@@ -54,10 +52,7 @@ class Home:
         return self.place.home
 
     def ask(self, path: str, **body: Any) -> tuple[int, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.place.port, timeout=60)
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        reply = connection.getresponse()
-        return reply.status, json.loads(reply.read())
+        return ask(self.place.port, path, body)
 
     def listen(self, user: str, number: int) -> dict[str, Any]:
         """Request a daily list and report three likes."""
@@ -194,8 +189,5 @@ def test_a_user_erases_their_data_by_http(home: Home) -> None:
     assert home.listen(user, 11)["accepted"] == 0
     assert home.ask("/export", user_id=user)[1]["stores"] == {}
     # A process of its own erases what is stored.
-    deadline = time.monotonic() + 300
-    while not is_erased(home.path, user):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
+    wait_until(lambda: is_erased(home.path, user), "the erasure", 300)
     assert home.listen(home.others[0], 12)["accepted"] == 3

@@ -36,9 +36,7 @@ STORES = {
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    here = settings.load_settings()
+def here(here: settings.Settings, tmp_path: Path) -> settings.Settings:
     row = {"user_id": "alice", "event_id": "e"}
     json_lines(here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl", [row])
     for name in TABLES:

@@ -19,10 +19,7 @@ from storage.suppression_list import SuppressionList, content_digest
 from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNFINISHED_FILE, add_unfinished
 from tests.support.recorded import record, recorded_event, shown
 
-
-@pytest.fixture(autouse=True)
-def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def fail(*_: object) -> None:
@@ -64,13 +61,6 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     assert (tmp_path / UNFINISHED_FILE).exists()
     assert erase.main(["alice", "--lift"]) == 0
     assert not (tmp_path / UNFINISHED_FILE).exists()
-
-
-@pytest.mark.parametrize("arguments", [["--suppressed", "--lift"], ["alice", "--lift", "--anyway"]])
-def test_lifting_takes_no_other_option(tmp_path: Path, arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as refused:
-        erase.main(arguments)
-    assert refused.value.code == 2 and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db"])

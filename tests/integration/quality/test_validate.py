@@ -20,22 +20,21 @@ import pyarrow.parquet as pq
 import pytest
 from markupsafe import escape
 
+from config.settings import Settings
 from quality.engine import DuckDBEngine
 from quality.expectation_results import Check
 from quality.suite_runner import SuiteResult
 from quality.validate import main, render_page
 from storage.content_tables import SCHEMA
+from tests.support.process_environment import kept_environment
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    before = dict(os.environ)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    write_home(tmp_path)
-    yield tmp_path
-    os.environ.clear()
-    os.environ.update(before)
+def home(here: Settings, tmp_path: Path) -> Iterator[Path]:
+    with kept_environment():
+        write_home(tmp_path)
+        yield tmp_path
 
 
 def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,14 +91,9 @@ def invalid_marts(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
         queries[mart] = queries[mart].replace(valid, invalid, 1)
     for mart, query in queries.items():
         write_mart(home, mart, query)
-    before = dict(os.environ)
-    os.environ["SEGUE_HOME"] = str(home)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    with kept_environment(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        os.environ["SEGUE_HOME"] = str(home)
+        assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
     site = home / "reports" / "data_docs" / "marts"
     suites = json.loads((site / "outcome.json").read_text())["suites"]
     return Outcome(printed.getvalue(), (site / "outcome.html").read_text(), {one["suite"]: one for one in suites})
@@ -287,18 +281,6 @@ def test_vectors_of_two_versions_or_with_tags_of_another_encoder_fail(
     pq.write_table(table.set_column(2, SCHEMA.field("encoder_version"), versions), file)
     assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
     assert "table_encoder_versions" in capsys.readouterr().out
-
-
-def test_single_suite(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_mart(home, "tracks", ROWS["tracks"].replace("1000 as", "-1 as", 1))
-    assert main(["--as-of", AS_OF, "--suite", "artists"]) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("ok     artists:")
-    assert main(["--as-of", AS_OF, "--suite", "landed_listening_events"]) == 0
-    assert main(["--as-of", AS_OF, "--suite", "tracks"]) == 1
-    assert "failed: expect_column_values_to_be_between(duration_ms)" in capsys.readouterr().out
-    assert main(["--as-of", AS_OF, "--suite", "tracks", "--stage", "landed"]) == 2
-    assert "no suite 'tracks' in stage landed" in capsys.readouterr().err
-    assert not (home / "reports").exists()
 
 
 def test_duckdb_spills_into_the_home_folder(home: Path) -> None:

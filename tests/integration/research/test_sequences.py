@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from research.public_data import sequences as benchmark
 from research.public_data.__main__ import main
 from research.public_data.sequence_dataset import SequenceDataset, read_sequences
 from training.engine.config_io import change_config
-from training.recall.channel import Candidates
 from training.recall.realtime.channel import Realtime
-from training.recall.registry import CHANNELS
 
 CYCLE = 8
 
@@ -37,38 +33,6 @@ def test_leave_one_out_holds_out_the_last_two(tmp_path: Path) -> None:
     assert sequences.test == [(["a", "b", "c"], "d"), (["d", "e"], "f")]
     assert sequences.items == ["a", "b", "c", "d", "e", "f"], "the published catalog is the whole file"
     assert not sequences.has_repeats
-
-
-def test_ranks_with_and_without_items_of_the_history(tmp_path: Path) -> None:
-    """With a channel that always returns the items in vocabulary order."""
-    path = tmp_path / "file.txt"
-    path.write_text(
-        "".join(f"{user} " + " ".join(f"i{(user + step) % 9}" for step in range(5)) + "\n" for user in range(9))
-    )
-    world = SequenceDataset.build(read_sequences(path), tmp_path / "marts")
-
-    class InOrder(CHANNELS["popularity"]):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.histories: list[list[str]] = []
-
-        def recall(self, users: object, k: int) -> Candidates:
-            history = users.views["recent_events"]  # type: ignore[attr-defined]
-            self.histories += [
-                world.data.vocabulary.decode(row[:length])
-                for row, length in zip(history.columns["track_id"], history.length_B, strict=True)
-            ]
-            items_BK = np.tile(np.arange(2, 11), (len(users), 1))  # type: ignore[arg-type]
-            return Candidates.pad_or_truncate(items_BK, -np.arange(9.0)[None].repeat(len(items_BK), 0), k)
-
-    order = world.data.vocabulary.track_ids_V[2:].tolist()
-    for exclude_history in (False, True):
-        channel = InOrder()
-        rank_R = benchmark.target_ranks(channel, world, world.test, exclude_history, "test")
-        for user in range(9):
-            history = [f"i{(user + step) % 9}" for step in range(4)]
-            assert channel.histories[user] == history, "exactly the items before the last one"
-            candidates = [item for item in order if not (exclude_history and item in history)]
-            assert rank_R[user] == candidates.index(f"i{(user + 4) % 9}")
 
 
 def test_full_windows_have_the_maximum_length(cycle: Path, tmp_path: Path) -> None:

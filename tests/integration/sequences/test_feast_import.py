@@ -1,9 +1,8 @@
 """Feast is imported without torch, which it loads when a response becomes tensors."""
 
-import subprocess
 import sys
 
-from config import settings
+from tests.support.pipeline_commands import run_to_end
 
 PROGRAM = """
 import sys
@@ -21,8 +20,4 @@ print(OnlineResponse(response).to_tensor()["plays"].tolist())
 
 
 def test_feast_is_imported_without_torch_until_it_is_needed():
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[3]"
+    assert run_to_end([sys.executable, "-c", PROGRAM], timeout_s=120).strip() == "[3]"

@@ -16,6 +16,7 @@ from config import settings
 from config.bind_address import free_port
 from config.tool_environment import tool_environment
 from tests.support import recorded
+from tests.support.pipeline_commands import run_to_end
 from tests.support.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
@@ -50,30 +51,14 @@ def environment(home):
 def source(home, environment):
     exported = re.search(r"^ *uv (export .+)$", (settings.ROOT / "deploy/README.md").read_text(), re.MULTILINE)[1]
     subprocess.run([UV, *exported.split()], cwd=settings.ROOT, check=True)
-    built = subprocess.run(
-        [PROGRAM, "build", "--output", "tag"],
-        cwd=settings.ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
+    run_to_end([PROGRAM, "build", "--output", "tag"], environment)
     (latest,) = (home / "bentoml" / "bentos" / "segue").glob("*/src")
     return latest
 
 
 def test_bento_contains_all_imports(source, environment):
-    done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, str(source)],
-        cwd=source,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    outside = [file for file in done.stdout.splitlines() if not Path(file).is_relative_to(source)]
+    printed = run_to_end([sys.executable, "-c", IMPORTED, str(source)], environment, folder=source)
+    outside = [file for file in printed.splitlines() if not Path(file).is_relative_to(source)]
     assert outside == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
     assert "# Serving" in (source.parent / "README.md").read_text()

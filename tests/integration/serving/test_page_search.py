@@ -181,23 +181,6 @@ def test_liked_songs_lead_to_more_like_these(page, bodies, url):
     assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
 
 
-def test_a_listener_without_a_known_taste_is_not_named_by_an_id(page, bodies, url):
-    page.goto(url)
-    expect(page.locator(".listener .tile-title")).to_have_text("Taste not known yet")
-
-
-def test_placeholders_are_shown_until_the_answer_arrives(page, bodies, url):
-    waiting = []
-    page.route("**/search", lambda route: waiting.append(route))  # noqa: PLW0108 (Playwright sets attributes of handlers)
-    with page.expect_request("**/search"):
-        page.goto(f"{url}?user=u1#/search/river")
-    expect(page.locator(".placeholders li").first).to_be_visible()
-    assert page.locator(".song").count() == 0
-    waiting[0].fulfill(json=ANSWERS["search"])
-    expect(page.locator(".song")).to_have_count(1)
-    expect(page.locator(".placeholders")).to_have_count(0)
-
-
 def test_a_song_that_started_while_another_was_hidden_keeps_playing(page, bodies, url):
     waiting = []
 
@@ -284,15 +267,6 @@ def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
     assert reported_plays(bodies) == []
 
 
-def test_the_song_liked_last_is_the_first_of_the_liked_songs(page, bodies, url):
-    show_songs(page, url)
-    for number in (0, 1):
-        with page.expect_response("**/events"):
-            song_of(page, f"Song {number}").get_by_role("button", name="Like").click()
-    page.get_by_role("link", name="Liked", exact=True).first.click()
-    expect(page.locator(".song .title")).to_have_text(["Song 1", "Song 0"])
-
-
 def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, url):
     event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
     played = SONG | event | {"behaviour": "full_play"}
@@ -341,11 +315,3 @@ def test_long_names_are_cut_to_what_the_service_accepts(page, bodies, url):
     page.goto(f"{url}?user=u1#/artist/a1/{name}")
     expect(page.locator(".song")).to_have_count(1)
     assert bodies["search"][-1]["query"] == name[:200]
-    playlist = {"playlist_id": "p1", "title": name, "tracks": [SONG], "reason": "", "score": 1.0}
-    listed = ANSWERS["recommend"] | {"items": [playlist]}
-    page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
-    page.goto(f"{url}?user=u1#/playlists")
-    expect(page.locator(".tile a").first).to_be_visible()
-    with page.expect_response("**/recommend"):
-        page.locator(".tile a").first.click()
-    assert bodies["recommend"][-1]["title"] == name[:200]

@@ -1,7 +1,5 @@
 """A recommender of several workers: equal responses, one release at a time, events that every worker reads."""
 
-import http.client
-import json
 import os
 import shutil
 import signal
@@ -15,23 +13,21 @@ import pytest
 
 from config.settings import is_loopback
 from tests.support import recommender_service, release_swap
+from tests.support.progress import sized
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.serving.synthetic_collections import add_collections
 from tests.support.waiting import wait_until
 from training.slate.scene_settings import SCENES
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(1800)]
 USERS, WORKERS = 12, 2
 TIMEOUT_S = 60.0
-BLOCKS = 40
+BLOCKS = sized(10_000, 40)
 
 
 def post(port, path, body):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    content = json.loads(response.read())
-    assert response.status == 200, content
+    status, content = recommender_service.ask(port, path, body)
+    assert status == 200, content
     return content
 
 
@@ -124,7 +120,7 @@ def test_a_recommender_with_workers_responds_like_one_process(one, place):
         one.check_equal(place.port)
         members = service.process.members()
         assert len(members) == one.processes + WORKERS - 1
-        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
+        wait_until(lambda: len(worker_names(place.port)) == WORKERS, "all workers")
         listening = [
             connection.laddr
             for member in members
@@ -139,7 +135,7 @@ def test_workers_swap_releases_together_and_read_each_others_events(one, place):
     """Also after one of them was killed."""
     place = replace(one.ticking, variables=one.ticking.variables | {"SEGUE_WORKERS": str(WORKERS)})
     with recommender_service.started(place, "/readyz") as service:
-        wait_until(lambda: len(status(place.port)["workers"]) == WORKERS, "all workers")
+        wait_until(lambda: len(worker_names(place.port)) == WORKERS, "all workers")
         check_read_your_writes(place.port)
         seen = release_swap.measure_changes(place)
         assert seen.releases == {RELEASE_A, RELEASE_B} and seen.requests > 50
@@ -164,16 +160,14 @@ def check_read_your_writes(port):
 
 def check_killed_workers(port, service):
     """Other workers answer while a killed one starts again, and none outlives the supervisor."""
-    before = {worker["name"] for worker in status(port)["workers"]}
+    before = worker_names(port)
     psutil.Process(int(before.copy().pop().rpartition("-")[2])).kill()
-    wait_until(lambda: {worker["name"] for worker in status(port)["workers"]} not in (before, set()), "another worker")
+    wait_until(lambda: worker_names(port) not in (before, set()), "another worker")
     check_read_your_writes(port)
     members = service.process.members()
     os.kill(service.process.pid, signal.SIGKILL)
     assert not psutil.wait_procs(members, TIMEOUT_S)[1]
 
 
-def status(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    connection.request("GET", "/status")
-    return json.loads(connection.getresponse().read())
+def worker_names(port):
+    return {worker["name"] for worker in recommender_service.ask(port, "/status")[1]["workers"]}

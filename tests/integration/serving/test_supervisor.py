@@ -8,14 +8,13 @@ import psutil
 import pytest
 
 from config import settings
-from config.bind_address import free_port, wait_until_free
+from config.bind_address import free_port
 from local.environment import environment
 from serving.supervisor import FOLDER, PREFIX, create_folder
 from tests.support import recommender_service
 
 pytestmark = [pytest.mark.timeout(300)]
 NOBODY = 65534
-END_S = 20
 
 
 @pytest.fixture
@@ -68,13 +67,3 @@ def can_connect(path, user=None):
     except OSError:
         os._exit(1)
     os._exit(0)
-
-
-def test_workers_end_with_a_killed_supervisor(place):
-    with recommender_service.started(place) as service:
-        members = service.process.members()
-        folder = Path(next(one.environ()[FOLDER] for one in members if FOLDER in one.environ()))
-        psutil.Process(service.process.pid).kill()
-        assert psutil.wait_procs(members, END_S)[1] == []
-        wait_until_free("127.0.0.1", place.port, timeout_s=1)
-        assert not folder.exists()

@@ -17,6 +17,7 @@ from local.publish_marts import upload
 from storage import object_store
 from storage.errors import StorageError
 from tests.support import object_storage
+from tests.support.pipeline_commands import run_to_end
 
 ROWS = 400_000
 UPLOAD = (
@@ -192,12 +193,4 @@ object_store.check_bucket_access(here.tables), object_store.connect_duckdb(here.
 assert not {"s3fs", "upath", "botocore", "fsspec"} & set(sys.modules), sorted(sys.modules)
 """
     variables = {name: value for name, value in os.environ.items() if name != "SEGUE_TABLES"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=variables | {"SEGUE_HOME": str(tmp_path)},
-        cwd=settings.ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_to_end([sys.executable, "-c", code], variables | {"SEGUE_HOME": str(tmp_path)})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import shutil
 from dataclasses import replace
@@ -14,15 +13,14 @@ import polars as pl
 import pytest
 
 from tests.support.training import reference_metrics
-from tests.support.training.fitted_workspace import VIEWS, workspace
+from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import train as train_module
-from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES, HEURISTICS
+from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
@@ -50,9 +48,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path
 def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the evaluated workspace, whose home is the one of this process."""
     home = shutil.copytree(evaluated[1], tmp_path / "home")
-    monkeypatch.setenv("SEGUE_HOME", str(home))
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_without_registry(home, monkeypatch)
     return Workspace.open(recipe="debug")
 
 
@@ -60,18 +56,10 @@ def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
     return json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
 
 
-def test_content_of_evaluation_json(evaluated: tuple[Workspace, Path]) -> None:
+def test_requested_shares_and_scenes_are_measured(evaluated: tuple[Workspace, Path]) -> None:
     found = content(evaluated)
-    assert set(found["recall"]) == {"popularity", "favourites", "realtime", "fused", *BASELINES, *HEURISTIC_BASELINES}
-    assert {"served", "served_uncapped", "fused", *HEURISTIC_BASELINES} <= set(found["slate"])
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
-    assert set(found["ranking"]["trees_alone"]) == set(found["ranking"]["sum_pooling"])
-    for other in ("tifu_knn", *BASELINES):
-        assert len(found["differences"][f"fused - {other}"]["recall_at_200/reachable"]) == 3
-    assert set(found["chosen"]["baselines"]) == set(BASELINES)
-    assert set(found["chosen"]["heuristics"]) == set(HEURISTICS)
-    assert set(found["containers"]["playlists"]["recall"]) == {"playlists", "most_opened", "last_opened"}
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
     assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
@@ -138,9 +126,7 @@ def test_metrics_against_the_reference_script(evaluated: tuple[Workspace, Path])
 def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Fusing each request separately, as the service does, gives the evaluated list."""
     here, _ = evaluated
-    monkeypatch.setenv("SEGUE_HOME", str(here.folder))  # without a registry
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_without_registry(here.folder, monkeypatch)
     held_out = HeldOutModels.open(here)
     remembering = ChannelWeights(
         ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)
@@ -158,13 +144,6 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
         fused = fusion.fuse(CandidateTable.merge(found, users.history_items), [cases.scenes[case]])
         assert fused.item_C.tolist() == expected[case].item_C.tolist()
         assert fused.score_C.tolist() == expected[case].score_C.tolist()
-
-
-def test_report_names_the_baseline_of_the_gate_and_has_no_external_resources(evaluated: tuple[Workspace, Path]) -> None:
-    page = (evaluated[1] / "reports" / "evaluation.html").read_text()
-    assert f"the gate's baseline ({content(evaluated)['gate_baseline']})" in html.unescape(page)
-    for remote in ("http://", "https://", "<script", '<link rel="stylesheet', "@import", "url("):
-        assert remote not in page
 
 
 def test_every_fit_is_logged_once_with_its_times(

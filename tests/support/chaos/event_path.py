@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from event_store.sqlite_events import SqliteEventStore
-from event_store.store import StoreUnavailable
+from event_store.store import EventStore, StoreUnavailable
 from serving.events.event_schema import read_event
-from tests.support.chaos import checker
 
 
 class EventPath:
@@ -64,4 +64,20 @@ class EventPath:
     def check(self) -> None:
         """Restart, and check that every acknowledged event is in the store exactly once."""
         self.restart()
-        checker.check_ids("event store", checker.stored_ids(self.store), self.acknowledged)
+        check_ids("event store", stored_ids(self.store), self.acknowledged)
+
+
+def check_ids(place: str, found: Sequence[str], expected: Collection[str]) -> None:
+    """Check that each expected id was found exactly once, and no other."""
+    counts = Counter(found)
+    repeated = [one for one, count in counts.items() if count > 1]
+    assert not repeated, f"{len(repeated)} events are twice in the {place}, for instance {repeated[:3]}"
+    lost = sorted(set(expected) - set(counts))
+    assert not lost, f"{len(lost)} of {len(expected)} acknowledged events are not in the {place}: {lost[:3]}"
+    more = sorted(set(counts) - set(expected))
+    assert not more, f"{len(more)} events of the {place} were never acknowledged: {more[:3]}"
+
+
+def stored_ids(store: EventStore) -> list[str]:
+    """Ids of the events in a store, in the order of commit."""
+    return [event["event_id"] for _, event in store.read(None, 10_000_000)]

@@ -17,6 +17,11 @@ NOW = 1_800_000_000_000_000
 DAY = 86_400_000_000
 
 
+def ids(answer):
+    """Track ids of an answer."""
+    return [item.track_id for item in answer.items]
+
+
 class Shown:
     """Exposure writer that keeps records in memory."""
 
@@ -49,7 +54,7 @@ class Bench:
         return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)
 
     def ask(self, of, **request):
-        return [item.track_id for item in self.answer(of, **request).items]
+        return ids(self.answer(of, **request))
 
     def count(self, name, **labels):
         return self.registry.get_sample_value(f"{name}_total", labels) or 0

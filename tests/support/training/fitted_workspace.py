@@ -63,6 +63,13 @@ def small_data(folder: Path, change: str | None = None, seed: int = 0) -> Traini
     return TrainingData(write(folder, rows, ARTISTS), "held_out", recipe("debug"))
 
 
+def use_without_registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use a home whose features are read by the dense reader only, without a Feast registry."""
+    monkeypatch.setenv("SEGUE_HOME", str(home))
+    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
+    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+
+
 def workspace(
     home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
 ) -> Workspace:
@@ -72,9 +79,7 @@ def workspace(
     """
     for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("SEGUE_HOME", str(home))
-    monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    use_without_registry(home, monkeypatch)
     write(home / "marts", plays(seed), ARTISTS)
     pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "time_split.parquet")
     landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}

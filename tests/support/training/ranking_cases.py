@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
+from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
@@ -116,6 +117,19 @@ def catalogue() -> ItemFrequencies:
     counts = torch.full((TRACKS,), 50)
     counts[30:] = 1
     return ItemFrequencies(counts, torch.full((ARTISTS,), 50))
+
+
+def assert_equal_matches(
+    features: RankingFeatures, count: int, items: np.ndarray, width: int, expected: Callable[[Any, int], list[float]]
+) -> None:
+    """The last columns of matches of a history of `count` events, and of another one, are the expected ones."""
+    rows = [history(count, 1), history(3, 2)]
+    side = features.prepare_users(user_batch(rows, length=80))
+    found = features.prepare_candidates(side, np.tile(items, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
+    assert found.shape == (2, len(items), width)
+    for b, events in enumerate(rows):
+        for c, item in enumerate(items):
+            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-4, atol=1e-5)
 
 
 @cache

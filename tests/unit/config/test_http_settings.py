@@ -7,11 +7,6 @@ import pytest
 from config.settings import HttpSettings, SettingError
 
 
-def test_without_settings_no_proxy_and_no_other_site_is_trusted() -> None:
-    assert HttpSettings() == HttpSettings()
-    assert HttpSettings().allowed_origins == HttpSettings().trusted_proxies == ()
-
-
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_ALLOWED_ORIGINS", "https://music.example.org, http://[::1]:8090,")
     monkeypatch.setenv("SEGUE_TRUSTED_PROXIES", "10.0.0.7, 10.1.0.0/16, ::1")

@@ -10,18 +10,12 @@ from config.tool_environment import tool_environment
 from ingestion import land
 
 
-def test_defaults_stay_inside_the_repository_and_on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SEGUE_HOME", "SEGUE_HOST", "SEGUE_AIRFLOW_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    here = settings.load_settings()
-    assert here.home == settings.ROOT / "var"
-    assert here.host == "127.0.0.1"
-    assert here.airflow_port == 8080
+def test_services_are_on_loopback_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_HOST", raising=False)
+    assert settings.load_settings().host == "127.0.0.1"
 
 
-def test_all_written_files_are_below_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    here = settings.load_settings()
+def test_all_written_files_are_below_the_home_folder(here: settings.Settings, tmp_path: Path) -> None:
     properties = [name for name, value in vars(settings.Settings).items() if isinstance(value, property)]
     folders = [value for name in properties if isinstance(value := getattr(here, name), Path)]
     assert len(folders) > 8
@@ -41,13 +35,6 @@ def test_a_home_that_sql_would_misread_is_an_error_that_names_the_path(
     assert settings.check_home(tmp_path / "anna @home (1)") == tmp_path / "anna @home (1)"
 
 
-def test_defaults_of_territory_and_explicit_tracks(monkeypatch):
-    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("", True)
-    monkeypatch.setenv("SEGUE_TERRITORY", "de")
-    monkeypatch.setenv("SEGUE_EXPLICIT", "no")
-    assert (settings.load_settings().territory, settings.load_settings().explicit) == ("DE", False)
-
-
 def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGUE_EVENT_STORE", raising=False)
     assert settings.load_settings().event_store == ""
@@ -59,8 +46,8 @@ def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.M
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.usefixtures("here")
 def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.delenv("SEGUE_TABLES", raising=False)
     assert settings.load_settings().marts == tmp_path / "marts"
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/of/ours/")
@@ -85,14 +72,6 @@ def test_tables_in_a_bucket_need_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.load_settings()
 
 
-def test_hosts_of_services_in_other_containers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", "airflow=api-server, mlflow=10.0.0.2")
-    loaded = settings.load_settings()
-    assert loaded.service_url("airflow") == f"http://api-server:{loaded.airflow_port}"
-    assert loaded.service_url("mlflow") == f"http://10.0.0.2:{loaded.mlflow_port}"
-    assert loaded.service_url("recommender") == f"http://127.0.0.1:{loaded.recommender_port}"
-
-
 @pytest.mark.parametrize(
     ("host", "in_url"),
     [
@@ -108,6 +87,8 @@ def test_addresses_of_services_can_be_requested(monkeypatch: pytest.MonkeyPatch,
     loaded = settings.load_settings()
     assert loaded.url(7) == f"http://{in_url}:7"
     assert loaded.service_url("recommender") == f"http://{in_url}:{loaded.recommender_port}"
+    monkeypatch.setenv("SEGUE_SERVICE_HOSTS", "airflow=api-server, mlflow=10.0.0.2")
+    assert settings.load_settings().service_url("airflow") == f"http://api-server:{loaded.airflow_port}"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from console.quality_page import render_quality_page, render_table_page
+from console.quality_page import render_table_page
 from tests.support.console_home import QUALITY
 
 
@@ -13,23 +13,6 @@ def here(here):
     here.reports.mkdir(parents=True)
     (here.reports / "data_quality.json").write_text(json.dumps(QUALITY))
     return here
-
-
-def test_marts_are_listed_with_freshness_change_and_columns_that_moved(here):
-    page = render_quality_page(here)
-    assert '<a href="/quality/events">events</a>' in page and "4,000 rows" in page
-    assert '<span class="bad">-75%</span>' in page, "50 rows after seven days of 200"
-    assert '<span class="bad">1</span> of 2' in page
-    assert '<td class="number">2.0 h</td>' in page, "hours from the newest row to the end of the day"
-    assert "Without rows: exposures." in page
-
-
-def test_results_of_expectations_are_linked(here):
-    outcome = {"suites": [{"suite": "events", "failed": ["x"], "expectations": 17}]}
-    (here.reports / "data_docs" / "marts").mkdir(parents=True)
-    (here.reports / "data_docs" / "marts" / "outcome.json").write_text(json.dumps(outcome))
-    link = '<a href="/reports/data_docs/marts/outcome.html#events" class="bad">1 of 17 failed</a>'
-    assert link in render_quality_page(here)
 
 
 def test_columns_of_a_mart_are_sorted_by_their_drift(here):
@@ -43,9 +26,3 @@ def test_columns_of_a_mart_are_sorted_by_their_drift(here):
 @pytest.mark.parametrize("name", ["exposures", "unknown", "../x"])
 def test_marts_without_rows_have_no_page(here, name):
     assert render_table_page(name, here) is None
-
-
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
-def test_a_malformed_profile_has_no_marts(here, broken):
-    (here.reports / "data_quality.json").write_text(broken)
-    assert "Not measured yet" in render_quality_page(here) and render_table_page("events", here) is None

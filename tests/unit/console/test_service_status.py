@@ -1,13 +1,12 @@
-"""Degraded parts that the console finds: missing marts, an old release."""
+"""Degraded parts that the console finds: parts left out of recent answers, missing marts, an old release."""
 
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
-from console.releases import Release, ReleaseState, find_active, list_releases
-from console.service_status import find_degraded_parts, missing_marts, old_release
-from tests.support import console_home
+from console.releases import Release, ReleaseState
+from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
 
 
 @pytest.fixture
@@ -17,6 +16,18 @@ def here(here):
 
 def release(**manifest):
     return Release("one", manifest, ReleaseState(""))
+
+
+def sample(time_s, requests, **skipped):
+    return {"time_s": time_s, "requests": requests, "skipped": skipped}
+
+
+def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degraded():
+    samples = [sample(100, 1000, realtime=1000), sample(900, 100, realtime=3), sample(905, 300, realtime=2, ranker=3)]
+    (realtime,) = skipped_parts(samples, 1000)
+    assert realtime["part"] == "realtime"
+    assert realtime["why"] == "left out of 5 of 400 answers of the last five minutes"
+    assert skipped_parts(samples, 2000) == []
 
 
 def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
@@ -42,11 +53,3 @@ def test_a_recommender_that_refuses_the_console_is_degraded(here, monkeypatch, s
     assert part["part"] == "status"
     assert part["why"].startswith(f"the recommender refuses the console ({status})")
     assert "SEGUE_API_KEYS" in part["why"]
-
-
-def test_degraded_parts_are_found_without_a_recommender(here):
-    console_home.write_reports(here)
-    active = find_active(list_releases(here))
-    assert active is not None
-    assert [part["part"] for part in find_degraded_parts(here, active)] == ["marts", "release"]
-    assert find_degraded_parts(here, None) == []

@@ -19,6 +19,7 @@ from event_store.sqlite_state import SqliteServingState
 from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position
 from storage.suppression_list import SuppressionList
 from tests.support import valkey
+from tests.support.waiting import wait_until
 
 NOW_US = 20_000 * DAY_US
 
@@ -246,8 +247,7 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, state
     for thread in threads:
         thread.start()
     gone, listed = users[:200], SuppressionList().with_users(users[:200])
-    while not set(gone) <= store.users() & state.users():
-        time.sleep(0.05)
+    wait_until(lambda: set(gone) <= store.users() & state.users(), "events of the users")
     for part in (store, state):
         part.suppress(listed)
         assert part.erase(gone).keys() == set(gone)

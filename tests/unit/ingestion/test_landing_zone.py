@@ -30,15 +30,6 @@ def test_landing_again_changes_nothing(tmp_path: Path) -> None:
     assert tree(home) == before
 
 
-def test_longer_log_adds_new_events_and_its_newer_names(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    land(play_log(tmp_path / "log", PLAY_ROWS[:20]), home)
-    counts = land(play_log(tmp_path / "log", PLAY_ROWS), home)["play_log"]
-    assert counts.landed == len(PLAY_ROWS) - 20 + 3 + 2  # three tracks and two artists
-    assert landed(home)["event_id"].n_unique() == landed(home).height == len(PLAY_ROWS)
-    assert landed(home, "landings").height == 2
-
-
 @pytest.mark.parametrize(("limit", "value"), [("FLUSH_ROWS", 100), ("FLUSH_BYTES", 10_000)])
 def test_rejected_rows_are_written_before_the_log_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
@@ -98,12 +89,6 @@ def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
     assert tree(home) == before
 
 
-def test_duplicates_within_a_file_land_once(tmp_path: Path) -> None:
-    json_lines(tmp_path / "log" / "events.jsonl", [event(1), event(1), event(2)])
-    counts = land(tmp_path / "log", tmp_path / "home")["own_events"]
-    assert (counts.landed, counts.duplicate) == (2, 1)
-
-
 def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
     assert main(["--events", "--home", str(tmp_path / "home")]) == 0
     for table, schema in contract.SCHEMAS.items():
@@ -134,13 +119,6 @@ def test_events_from_the_future_are_quarantined_unless_they_are_simulated(tmp_pa
     assert land(log, tmp_path / "simulated", now=now)["own_events"].landed == 3
 
 
-def test_future_plays_of_a_log_with_ends_are_quarantined_with_the_line(tmp_path: Path) -> None:
-    rows = ["1,1500000000,1,1,5000", "1,4000000000,2,1,5000", "1,1500000120,3,1,5000"]
-    land(play_log(tmp_path / "log", rows), tmp_path / "home")
-    assert quarantined(tmp_path / "home").select("source_line", "raw").rows() == [(3, "1,4000000000,2,1,5000")]
-    assert landed(tmp_path / "home").height == 2
-
-
 def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = datetime(2026, 5, 10, 12, tzinfo=UTC)
     land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path, now=now)
@@ -159,17 +137,12 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "2026-05-01\n"
 
 
-def test_command_prints_counts_and_names_unreadable_paths(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    log = play_log(tmp_path / "log", PLAY_ROWS[:3])
-    assert main([str(log), "--home", str(tmp_path / "home")]) == 0
-    printed = capsys.readouterr().out
-    assert "play_log: 8 rows of events and catalog read, 8 landed, 0 duplicate, 0 quarantined" in printed
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "notes.txt").write_text("nothing")
-    assert main([str(tmp_path / "other"), "--home", str(tmp_path / "home")]) == 2
-    assert "holds none of the supported formats" in capsys.readouterr().err
-    assert main([str(tmp_path / "nowhere"), "--home", str(tmp_path / "home")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, reason in ((tmp_path, "holds none of the supported formats"), (tmp_path / "x", "does not exist")):
+        assert main([str(path), "--home", str(tmp_path / "home")]) == 2
+        assert reason in capsys.readouterr().err
 
 
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(

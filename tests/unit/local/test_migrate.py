@@ -51,14 +51,13 @@ KEPT = (
 
 
 @pytest.fixture
-def old_home(tmp_path, monkeypatch):
+def old_home(here, tmp_path):
     """A home of the previous version, which had no `home_format` file."""
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     for name in (*DERIVED, *KEPT):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    return settings.load_settings()
+    return here
 
 
 @pytest.mark.parametrize(
@@ -161,11 +160,11 @@ def test_records_of_earlier_formats_are_moved_into_the_stores(tmp_path, monkeypa
     check_home_format(here)
 
 
-def test_records_without_derived_state_are_of_an_earlier_format(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    (tmp_path / "live" / "dt=2026-06-01").mkdir(parents=True)
+@pytest.mark.parametrize("folder", ["live/dt=2026-06-01", "bentoml/models/segue"])
+def test_records_and_releases_without_a_format_are_of_an_earlier_one(here, folder):
+    (here.home / folder).mkdir(parents=True)
     with pytest.raises(HomeFormatError):
-        check_home_format(settings.load_settings())
+        check_home_format(here)
 
 
 def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monkeypatch):
@@ -178,23 +177,14 @@ def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monk
     assert (here.home / "training").exists()
 
 
-def test_a_home_that_only_services_have_used_is_not_old(tmp_path, monkeypatch):
+def test_a_home_that_only_services_have_used_is_not_old(here, tmp_path):
     """In a new compose project the recommender starts before the first run."""
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     for name in ("bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/events.db"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     (tmp_path / "bentoml" / "models").mkdir()
-    here = settings.load_settings()
     check_home_format(here)
     assert (tmp_path / "home_format").read_text() == f"{HOME_FORMAT}\n"
-
-
-def test_a_release_without_a_format_is_old(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    (tmp_path / "bentoml" / "models" / "segue").mkdir(parents=True)
-    with pytest.raises(HomeFormatError):
-        check_home_format(settings.load_settings())
 
 
 def test_a_home_of_a_newer_version_is_never_migrated(old_home, capsys):

@@ -10,16 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from config import settings
 from local import land, pipeline, run, run_parameters, services
 from local.run_parameters import RunParameters, StepError, parse_run_parameters
 from storage.disk_space import DiskSpaceError, check_disk_space
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    return settings.load_settings()
 
 
 @pytest.mark.parametrize(
@@ -68,19 +61,6 @@ def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch
         with pytest.raises(StepError, match="unknown channel popularty; set CHANNELS to some of popularity, realtime"):
             command.run(here, RunParameters(channels=("popularity", "popularty")))
     assert started == []
-
-
-@pytest.mark.parametrize(
-    ("command", "remedy"),
-    [(run, "`make stop` stops them"), (pipeline, "the same command continues with the finished steps")],
-)
-def test_an_interrupted_command_says_what_continues(here, monkeypatch, capsys, command, remedy):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "run", interrupt)
-    assert command.main([]) == 130
-    assert remedy in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])

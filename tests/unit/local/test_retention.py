@@ -23,11 +23,6 @@ NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
-
-
 def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -179,20 +174,6 @@ def test_a_release_that_is_activated_meanwhile_stays(here: Settings, monkeypatch
     monkeypatch.setattr(command, "_remove", remove_after_an_activation)
     command.prune(here, LIFETIMES, NOW, is_dry_run=False)
     assert {folder.name for folder in (here.releases / "models/segue").iterdir()} == {"old", "new"}
-
-
-def test_command_reads_the_settings(
-    here: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(here.home))
-    old = write(here.feature_log / "dt=2020-01-01/requests-1-1.jsonl")
-    assert command.main(["--dry-run"]) == 0
-    assert str(old) in capsys.readouterr().out
-    assert command.main([]) == 0
-    assert not old.exists()
-    monkeypatch.setenv("SEGUE_KEEP_REPORTS_DAYS", "many")
-    assert command.main([]) == 2
-    assert "SEGUE_KEEP_REPORTS_DAYS='many' is invalid" in capsys.readouterr().err
 
 
 def test_prune_waits_for_a_task_of_the_pipeline(

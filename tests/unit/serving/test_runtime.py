@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from event_store.sqlite_events import KEY_FILE
 from event_store.store import StoreUnavailable
-from serving import runtime as runtime_module
 from serving.errors import NotReady, RequestRejected
 from serving.observability.degraded_parts import EVENT_STORE, PRIVATE_SESSIONS
 from serving.observability.metrics import Metrics
@@ -109,17 +108,3 @@ def test_lost_private_sessions_are_degraded_and_nothing_is_recorded(started):
     wait_until(lambda: PRIVATE_SESSIONS in [one["part"] for one in runtime.status()["degraded"]], "the report")
     plays = [{"user_id": user, "target_type": "track", "target_id": "t", "action": "click"} for user in "uv"]
     assert runtime.ingest_events(plays).private == 2
-
-
-def test_workers_switch_to_a_release_together(started, monkeypatch):
-    put_in_service(monkeypatch, started.home, lambda folder: RELEASE)
-    first, second = started.start(), Runtime(settings.Settings(home=started.home), Metrics(CollectorRegistry()))
-    second._workers._name = "other"
-    first._report()
-    second._report()
-    assert len(first.status()["workers"]) == 2
-    assert first._agree("new", []) is None, "the other worker is not prepared"
-    at_us, rejected = second._agree("new", ["broken"])
-    assert at_us > runtime_module.now_us() and rejected == {"broken"}
-    assert first._agree("new", []) == (at_us, rejected)
-    second.close()

@@ -118,22 +118,8 @@ def test_cyclic_changes_are_rejected_with_the_remedy(tmp_path: Path) -> None:
             read_changes(tmp_path, "m")
 
 
-def test_a_cycle_before_the_published_version_ends_the_search_for_applied_changes(tmp_path: Path) -> None:
-    publish_whole(tmp_path, "m", [], SCHEMA, "1")
-    publish_changes(tmp_path, "m", [], [], SCHEMA, KEY, "2")
-    folder = tmp_path / "changes" / "m"
-    for name in ("2-1", "2-3"):
-        (folder / f"{name}.parquet").write_bytes((folder / "1-2.parquet").read_bytes())
-    publish_whole(tmp_path, "m", [], SCHEMA, "3")
-    assert remove_old_changes(tmp_path) == []
-    assert read_published(tmp_path, "m").pending == ()
-
-
-def test_command_applies_the_changes_of_the_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    marts = settings.load_settings().marts
+def test_command_applies_the_changes_of_the_home(here: settings.Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    marts = here.marts
     rows: list[Row] = [{"user_id": "a", "number": 1, "value": "x"}]
     publish_whole(marts, "m", [], SCHEMA, "1")
     publish_changes(marts, "m", [], rows, SCHEMA, KEY, "2")

@@ -6,16 +6,7 @@ import json
 
 import pytest
 
-from training.ranking.registry import RANKERS
-from training.recipes import RECIPES
 from training.train import MODEL_TABLES, main, model_names
-
-
-@pytest.mark.parametrize("recipe", sorted(RECIPES))
-def test_recipes_train_all_rankers_that_they_do_not_exclude(recipe: str) -> None:
-    excluded = RECIPES[recipe].excluded_rankers
-    assert set(excluded) < set(RANKERS)
-    assert model_names("rankers", recipe) == [name for name in RANKERS if name not in excluded]
 
 
 def test_list_all_prints_every_table_of_the_recipe(

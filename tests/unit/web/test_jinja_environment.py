@@ -21,17 +21,6 @@ def test_values_are_escaped_and_undefined_variables_are_errors(tmp_path: Path) -
         render(tmp_path, "{{ name }}")
 
 
-def test_page_extends_base_with_inlined_style(tmp_path: Path) -> None:
-    page = render(
-        tmp_path,
-        '{% extends "base.html" %}{% block title %}A & {{ b }}{% endblock %}{% block main %}<h1>{{ b }}</h1>{% endblock %}',
-        b="<b>",
-    )
-    assert page.startswith("<!doctype html>") and "<h1>&lt;b&gt;</h1>" in page
-    assert "<title>A & &lt;b&gt;</title>" in page and ".wide { overflow-x: auto; }" in page
-    assert "http" not in page and "src=" not in page  # nothing is loaded from the network
-
-
 def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
     page = render(
         tmp_path,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import pytest
 
-from config import settings
+from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 
 CASES = (
@@ -20,12 +19,7 @@ CASES = (
 
 @pytest.mark.parametrize("zone", ["Asia/Shanghai", pytest.param("America/Los_Angeles", marks=acceptance_only)])
 def test_cases_in_another_time_zone(zone: str) -> None:
-    done = subprocess.run(
+    run_to_end(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CASES],
-        cwd=settings.ROOT,
-        env={**{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}, "TZ": zone},
-        capture_output=True,
-        text=True,
-        check=False,
+        {**{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}, "TZ": zone},
     )
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

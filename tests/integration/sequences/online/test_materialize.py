@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
-from sequences.online import batch_rows, batch_writer
 from sequences.online.batch_writer import BatchWriter
 from sequences.online.materialization_state import STATE_VIEW, read_content
 from sequences.online.materialize import materialize
@@ -40,14 +36,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     with opened(request.param, tmp_path, VIEWS) as store:
         write_events(tmp_path / "events.parquet", event_rows(events()))
         yield store
-
-
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One user per chunk and one row per write."""
-    monkeypatch.setattr(batch_rows, "EVENTS_PER_CHUNK", 1)
-    monkeypatch.setattr(batch_writer, "MAX_WRITE_BYTES", 1)
-    monkeypatch.setattr(batch_rows.encode_batch_rows, "__defaults__", (1,))
 
 
 def run(store: Any, folder: Path, as_of: date, **options: Any) -> dict[str, int] | None:
@@ -126,40 +114,3 @@ def test_force_repairs_rows_that_nobody_knows_of(store: Any, tmp_path: Path) -> 
     assert everything(store) != before
     assert run(store, tmp_path, SECOND, is_forced=True) == {"recent_events": 1, "played_history": 0, "user_profile": 0}
     assert everything(store) == before
-
-
-def test_rows_are_written_when_the_clock_is_set_back(store: Any, tmp_path: Path) -> None:
-    run(store, tmp_path, FIRST)
-    with mock.patch("sequences.online.materialize.datetime", wraps=datetime) as clock:
-        clock.now.return_value = datetime(2024, 1, 1, tzinfo=UTC)
-        run(store, tmp_path, SECOND)
-    assert ids(store, "a") == ["a0", "a1", "a2"]
-
-
-@pytest.mark.parametrize("kill_at", [1, 3, 5])
-def test_killed_run_resumes(store: Any, tmp_path: Path, small_chunks: None, kill_at: int) -> None:
-    child = os.fork()
-    if not child:
-        _materialize_until_killed(store, tmp_path, kill_at)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    assert (read_content(store).position, read_content(store).source) == (None, None)
-    rest = run(store, tmp_path, FIRST)
-    assert rest is not None
-    assert sum(rest.values()) == 6 - kill_at
-    assert [ids(store, user) for user in "abc"] == [[f"{user}0", f"{user}1"] for user in "abc"]
-
-
-def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
-    write, calls = BatchWriter._write, []
-
-    def write_and_die(self: BatchWriter, *arguments: Any) -> None:
-        write(self, *arguments)
-        calls.append(arguments)
-        if len(calls) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    BatchWriter._write = write_and_die  # type: ignore[method-assign,assignment]
-    try:
-        run(store, folder, FIRST)
-    finally:
-        os._exit(1)

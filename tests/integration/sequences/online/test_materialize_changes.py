@@ -126,12 +126,14 @@ def home(store: Any, tmp_path: Path, is_whole: list[str]) -> Home:
     return home
 
 
-def assert_equal_to_definition(store: Any, home: Home, day: int, views: Any = None) -> None:
+def run_and_compare(store: Any, home: Home, day: int, views: Any = VIEWS, **options: Any) -> None:
+    """Materialize a day; every row then equals its definition."""
+    run(store, home.marts, day, views=views, **options)
     midnight = (day + 1) * DAY_S
-    reader = OnlineReader(store, views=views or VIEWS)
+    reader = OnlineReader(store, views=views)
     for user in USERS:
         row = reader.read(user).views
-        for name, view in (views or VIEWS).items():
+        for name, view in views.items():
             expected = oracle_values(home.rows, view, user, us(midnight))
             found = {attribute: list(row[name][attribute]) for attribute in expected}
             assert repr(found) == repr(expected), (user, name)
@@ -158,8 +160,7 @@ def test_days_one_after_the_other_equal_the_definition(
             home.publish()
         if day % 2:
             apply_changes(tmp_path)
-        run(store, tmp_path, day)
-        assert_equal_to_definition(store, home, day)
+        run_and_compare(store, home, day)
     assert is_whole == ["events", "user_profiles"], "later days read changes only"
     assert sum(run(store, tmp_path, 6).values()) == 0
 
@@ -170,11 +171,9 @@ def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_pat
         home.add_day(day, USERS)
     home.publish()
     for day in range(3):  # days that were built together
-        run(store, tmp_path, day)
-        assert_equal_to_definition(store, home, day)
+        run_and_compare(store, home, day)
     assert is_whole == ["events", "user_profiles"]
-    run(store, tmp_path, 1, is_forced=True)
-    assert_equal_to_definition(store, home, 1)
+    run_and_compare(store, home, 1, is_forced=True)
     assert is_whole == ["events", "user_profiles"] * 2, "an earlier day reads everything"
 
 
@@ -184,8 +183,7 @@ def test_other_definition_or_rebuilt_mart_reads_everything(
     home.add_day(1, "ab")
     home.publish()
     longer = VIEWS | {"played_history": replace(VIEWS["played_history"], length=20)}
-    run(store, tmp_path, 1, views=longer)
-    assert_equal_to_definition(store, home, 1, longer)
+    run_and_compare(store, home, 1, longer)
     assert is_whole == ["events", "user_profiles"] * 2
     home.version, home.events = 10, [event for event in home.events if event["user_id"] != "a"]
     home.publish()  # whole
@@ -193,8 +191,7 @@ def test_other_definition_or_rebuilt_mart_reads_everything(
     home.version = 20
     publish_whole(tmp_path, "events", home.rows, EVENT_SCHEMA, "20")
     publish_whole(tmp_path, "user_profiles", home.profiles, PROFILES, "20")
-    run(store, tmp_path, 1, views=longer)
-    assert_equal_to_definition(store, home, 1, longer)
+    run_and_compare(store, home, 1, longer)
     assert is_whole == ["events", "user_profiles"] * 3
 
 
@@ -208,14 +205,12 @@ def test_run_that_was_killed_reads_everything(
     if not child:
         _materialize_until_killed(store, tmp_path, kill_at)
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    run(store, tmp_path, 1)
-    assert_equal_to_definition(store, home, 1)
+    run_and_compare(store, home, 1)
     assert is_whole == ["events", "user_profiles"] * 2
     home.add_day(2, "cd")
     home.publish()
     monkeypatch.setattr("sequences.online.materialize.APPENDED_EVENTS_PER_CHUNK", 1)
-    run(store, tmp_path, 2)
-    assert_equal_to_definition(store, home, 2)
+    run_and_compare(store, home, 2)
     assert is_whole == ["events", "user_profiles"] * 2
     assert read_published(tmp_path, "events").pending, "changes were not applied"
 

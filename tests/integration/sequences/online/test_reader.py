@@ -181,26 +181,6 @@ def kill(home: Home, day: int, writes: int) -> None:
             home.materialize(day, is_forced=True)
 
 
-def test_a_killed_run_claims_what_both_rows_have(opened_store: tuple[Any, Path]) -> None:
-    home = Home(*opened_store)
-    for day in (1, 2, 3):
-        home.second = day * DAY + 3600
-        home.report(f"e{day}", "u1", home.second)
-    home.land(3)
-    home.materialize(5, is_forced=True)
-    assert read_content(home.store).position == Position(home.events.id, 3)
-    kill(home, 3, 1)  # of an earlier day, before which only two events were received
-    assert read_content(home.store).position == Position(home.events.id, 2)
-    home.check()
-    home.materialize(5)
-    home.restore(1)
-    home.report("new", "u1", home.second)  # its number is one that the rows had of the other store
-    home.land(2)
-    kill(home, 5, 1)
-    assert read_content(home.store).position is None
-    home.check()
-
-
 def test_rows_that_are_written_during_a_read(opened_store: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(*opened_store)
     for number in range(3):

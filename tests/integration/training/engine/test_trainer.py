@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from config import settings
+from tests.support.waiting import wait_until
 from training.engine import trainer
 
 STEPS = 60
@@ -55,9 +56,7 @@ def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     code += f"fit_line(Path({str(tmp_path / 'cut')!r}), 0.1)"
     process = subprocess.Popen([sys.executable, "-c", code], cwd=settings.ROOT, env={**os.environ, "PYTHONPATH": "."})
     last = tmp_path / "cut" / trainer.LAST_CHECKPOINT_FILE
-    deadline = time.monotonic() + 120
-    while not last.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: last.exists() or process.poll() is not None, "a checkpoint", 120)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert last.exists(), "the fit was not interrupted"

@@ -13,8 +13,6 @@ import polars as pl
 import pytest
 import torch
 
-from sequences.offline.dense_reader import DenseReader
-from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
@@ -348,17 +346,8 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: 
     batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", features)
     evaluated = batches[rows].users.plays
     batches.precompute_dense_features(1)
-    read, original = [], DenseReader.read
-
-    def record(reader: DenseReader, users: Any, times: Any, length: int | None = None, *rest: Any) -> SequenceBatch:
-        read.append((reader.view.name, length))
-        return original(reader, users, times, length, *rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DenseReader, "read", record)
-        trained = batches[rows].users.plays
+    trained = batches[rows].users.plays
     assert evaluated is not None and trained is not None
     assert (evaluated.behaviour_BL > 0).sum(1).min() == 10
     for name, expected in vars(evaluated).items():
         assert torch.equal(getattr(trained, name), expected), name
-    assert read == [("recent_events", None), ("played_history", 10 if removed == "nothing" else None)]

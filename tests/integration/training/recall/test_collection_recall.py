@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,16 +11,11 @@ import pytest
 import torch
 
 from serving.messages.catalog import render_reason
-from tests.support.training.collection_world import MLOGS, PLAYLISTS, add_events, collection_marts, of
-from tests.support.training.planted_world import PlantedWorld
+from tests.support.training.collection_world import MLOGS, PLAYLISTS, collection_marts, of
 from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collections import Collections, build_collection_cases
-from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, load_user_batches
 from training.engine.config_io import change_config
-from training.evaluation.held_out_models import HeldOutModels
-from training.evaluation.recall_evaluation import measure_collections
 from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.config import realtime_config
@@ -174,59 +168,3 @@ def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path)
     found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
     assert "target_id" not in data.vocabulary.encoders(), "no codes without collections"
-
-
-@pytest.fixture(scope="module")
-def opened_world(planted: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> tuple[PlantedWorld, Realtime]:
-    """The simulated world with collections and clicks on them, and `realtime` after 100 steps."""
-    folder, simulated = tmp_path_factory.mktemp("opened"), planted.data.marts.parent / "simulated"
-    marts = shutil.copytree(planted.data.marts, folder / "marts")
-    for mart in ("playlists", "mlogs"):
-        pl.read_parquet(simulated / mart / "part.parquet").write_parquet(marts / f"{mart}.parquet")
-    clicks = pl.read_parquet(simulated / "listening_events").filter(action="click")
-    clicks = clicks.filter(pl.col("target_type").is_in(["playlist", "mlog"])).select(
-        "user_id",
-        pl.concat_str("target_type", pl.lit(":"), "target_id"),
-        pl.col("ended_at").dt.replace_time_zone(None),
-    )
-    add_events(marts, [(user, "click", target, at, "") for user, target, at in clicks.iter_rows()])
-    pl.DataFrame({"split": ["user_time"]}).write_parquet(marts / "time_split.parquet")
-    data = of(marts)
-    sizes = {
-        "items.width": 32,
-        "encoder.history_length": 32,
-        "sampling.batch": 32,
-        "optimizer.warmup": 10,
-        "loss.in_batch_negatives": 256,
-        "loss.uniform_negatives": 256,
-    }
-    config = change_config(
-        realtime_config("small"),
-        {**sizes, "encoder.layers": 1, "optimizer.steps": 100, "validation.early_stopping_step": 100},
-    )
-    world = PlantedWorld(data, planted.interest_V, planted.names)
-    return world, Realtime.fit(data, config, folder / "realtime")
-
-
-@pytest.mark.parametrize("kind", [Playlists, Mlogs])
-def test_recall_of_openings_exceeds_popularity(
-    opened_world: tuple[PlantedWorld, Realtime], kind: type[Playlists | Mlogs]
-) -> None:
-    """There are only a few dozen collections, so the five most opened ones already reach a recall of one third."""
-    world, realtime = opened_world
-    recaller = kind.fit(world.data, kind.config("small"), realtime)
-    held_out = HeldOutModels(world.data, OfflineFeatures(world.data), {}, {}, {kind.name: recaller})
-    measured = measure_collections(held_out)[kind.name]
-    cases = build_collection_cases(world.data, recaller.collections, "test")
-    users = load_user_batches(world.data, cases, "realtime")
-    found = np.concatenate([recaller.recall(one, 10).items_BK for one in users])
-    popular = np.tile(recaller.collection_index.popular_K[:10], (len(cases), 1))
-    mine, theirs = (recall_table(items, cases, (5, 10)) for items in (found, popular))
-    assert mine["recall_at_5/all"] > 1.5 * theirs["recall_at_5/all"]
-    assert mine["recall_at_5/discovery"] > theirs["recall_at_5/discovery"]
-    assert (measured["openings"], measured["containers"]) == (len(cases), len(recaller.collections) - 2)
-    for name, table in ((kind.name, mine), ("most_opened", theirs)):
-        assert measured["recall"][name]["recall_at_10"]["all"][0] == pytest.approx(table["recall_at_10/all"])
-    difference = measured["difference"]["most_opened"]["recall_at_10"]["all"]
-    assert difference[0] == pytest.approx(mine["recall_at_10/all"] - theirs["recall_at_10/all"])
-    assert "last_opened" in measured["recall"]

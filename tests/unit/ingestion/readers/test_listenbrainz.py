@@ -19,7 +19,6 @@ import pyarrow as pa
 import pytest
 
 from ingestion.land import land
-from ingestion.source_files import SourceError
 from tests.support.log_sources import at, json_lines, landed, landed_events, quarantined
 
 ORDER = ("user_id", "sequence_number", "ended_at")
@@ -136,13 +135,6 @@ def test_user_names_are_not_landed(tmp_path: Path) -> None:
     land(as_folder(tmp_path / "dump"), tmp_path / "home")
     everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))
     assert b"anna" not in everything
-
-
-def test_truncated_dump_is_an_error_that_names_it(tmp_path: Path) -> None:
-    file = next(as_tar(tmp_path / "dump", ".tar").iterdir())
-    file.write_bytes(file.read_bytes()[:5_300])
-    with pytest.raises(SourceError, match=r"full\.tar.* is damaged .*get the"):
-        land(file, tmp_path / "home")
 
 
 def test_export_has_the_user_id_of_the_dump_and_feedback_by_recording_or_message_id(tmp_path: Path) -> None:

@@ -65,31 +65,6 @@ def test_lastfm_tracks_have_their_id_or_one_derived_from_names(tmp_path: Path) -
     assert artists["mbid-2"] == "Deep Dish" and 'Say "Hi"' in artists.values()
 
 
-def test_mapped_tracks_may_have_an_audio_url(tmp_path: Path) -> None:
-    says = SAYS.replace("action: what", "action: what, audio_url: link")
-    lines = ["who,when,song,band,seconds,what,link"]
-    lines += [
-        f"ann,2024-01-01 0{hour}:00:00,{song},Abba,30,listened,{link}"
-        for hour, (song, link) in enumerate((("One", "https://music.example/1.ogg"), ("Two", ""), ("Bad", "javascript:alert(1)")))
-    ]  # fmt: skip
-    land(mapped(tmp_path / "own", says, lines), tmp_path / "home")
-    found = dict(landed(tmp_path / "home", "tracks").select("title", "audio_url").rows())
-    assert found == {"One": "https://music.example/1.ogg", "Two": None}
-    (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
-    assert reason == "audio_url javascript:alert(1) is neither an https address nor a relative path"
-    assert len(landed_events(tmp_path / "home", "user_id", "sequence_number")) == 3
-
-
-def test_invalid_lines_of_lastfm_are_quarantined(tmp_path: Path) -> None:
-    source = lastfm(
-        tmp_path / "lastfm", [*LINES, "user_1\tyesterday\t\tA\t\tB", "user_1\t2009-05-04T23:08:57Z\tonly three"]
-    )
-    first = land(source, tmp_path / "home")["lastfm_1k"]
-    assert (first.read, first.landed, first.quarantined) == (6 + 4 + 3, 4 + 4 + 3, 2)
-    reasons = quarantined(tmp_path / "home").sort("source_line")["reason"].to_list()
-    assert reasons == ["time is not ISO 8601", "3 fields where the header has 6"]
-
-
 def test_mapping_renames_columns(tmp_path: Path) -> None:
     lines = [
         "what,who,when,band,song,seconds",

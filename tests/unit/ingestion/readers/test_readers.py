@@ -260,14 +260,6 @@ def test_a_truncated_file_is_an_error_that_names_it(tmp_path: Path, name: str) -
         land(source.parent, tmp_path / "home")
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_truncated_zip_is_an_error_with_the_remedy(tmp_path: Path, share: float) -> None:
-    whole = zipped(export(tmp_path / "ina", endsong_0=[extended("2022-01-01T10:00:00Z")] * 500), tmp_path / "ina.zip")
-    whole.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
-    with pytest.raises(SourceError, match=r"ina\.zip is not a readable zip; download it again"):
-        land(whole, tmp_path / "home")
-
-
 @pytest.mark.parametrize("at", [0.2, 0.5, 0.8])
 def test_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, at: float) -> None:
     rows = [extended(f"2022-01-01T10:{n // 60:02d}:{n % 60:02d}Z", ms_played=n * 977) for n in range(500)]
@@ -277,20 +269,6 @@ def test_zip_with_a_wrong_byte_is_an_error_that_names_the_file(tmp_path: Path, a
     whole.write_bytes(content)
     with pytest.raises(SourceError, match=r"endsong_0\.json is damaged .*; get the file again"):
         land(whole, tmp_path / "home")
-
-
-def test_unfinished_download_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "my_data.zip.crdownload").write_bytes(b"PK\x03\x04")
-    with pytest.raises(SourceError, match="is an unfinished download; wait"):
-        land(tmp_path / "my_data.zip.crdownload", tmp_path / "home")
-
-
-def test_nested_zip_is_an_error_with_the_remedy(tmp_path: Path) -> None:
-    zipped(export(tmp_path / "kim", StreamingHistory0=BASIC), tmp_path / "kim.zip")
-    with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
-        archive.write(tmp_path / "kim.zip", "kim.zip")
-    with pytest.raises(SourceError, match=r"kim\.zip is a zip within a zip; unpack the outer one"):
-        land(tmp_path / "sent.zip", tmp_path / "home")
 
 
 def test_table_without_a_mapping_is_an_error_that_requests_one(tmp_path: Path) -> None:

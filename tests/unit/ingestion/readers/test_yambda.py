@@ -6,10 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from ingestion.land import land
-from ingestion.source_files import SourceError
 from tests.support.log_sources import landed, landed_events
 
 IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}
@@ -77,11 +75,3 @@ def test_played_tracks_have_length_artists_and_album(tmp_path: Path) -> None:
 def test_without_the_mappings_tracks_have_no_artists(tmp_path: Path) -> None:
     land(flat(tmp_path / "flat", mappings=False), tmp_path / "home")
     assert landed(tmp_path / "home", "tracks")["artist_ids"].to_list() == [[], []]
-
-
-def test_sequential_form_is_not_selected(tmp_path: Path) -> None:
-    folder = tmp_path / "sequential"
-    folder.mkdir()
-    pl.DataFrame({"uid": [1], "timestamp": [[1, 2]], "item_id": [[3, 4]]}).write_parquet(folder / "listens.parquet")
-    with pytest.raises(SourceError, match="holds none of the supported formats"):
-        land(folder, tmp_path / "home")

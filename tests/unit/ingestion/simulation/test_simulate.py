@@ -10,13 +10,12 @@ import polars as pl
 import pytest
 
 from ingestion.land import land
-from ingestion.simulate import WorldSize, main, simulate
+from ingestion.simulate import WorldSize, simulate
 from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import build_world
 from media.track_description import Descriptions
-from storage.media_paths import MediaPaths
 from tests.support.log_sources import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -78,28 +77,6 @@ def test_existing_simulations_and_other_folders_are_not_overwritten(tmp_path: Pa
         simulate(size, tmp_path / "mine")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--last-day", "2026-06-31"], "error: the last day 2026-06-31 is not a day, YYYY-MM-DD; correct --last-day\n"),
-        (
-            ["--last-day", "0001-01-01"],
-            "error: 2 days that end on 0001-01-01 begin before the year 1; correct --days\n",
-        ),
-        (["--seed", "-1"], "error: the seed -1 is negative; correct --seed\n"),
-    ],
-)
-def test_wrong_options_are_named_and_leave_an_existing_simulation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
-) -> None:
-    simulate(WorldSize(users=20, tracks=200, days=2), tmp_path / "sim")
-    before = tree(tmp_path / "sim")
-    size = ["--users", "20", "--tracks", "200", "--days", "2"]
-    assert main([*size, *options, "--out", str(tmp_path / "sim")]) == 2
-    assert capsys.readouterr().err == message
-    assert tree(tmp_path / "sim") == before
-
-
 def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
     counts = land(world, tmp_path / "home")["own_events"]
     assert counts.quarantined == 0 and counts.duplicate == 0
@@ -109,13 +86,10 @@ def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(wor
     assert relations == ["sang_ost_of"]
 
 
-def test_landed_tracks_have_a_preview_and_a_cover_of_their_facets(world: Path, tmp_path: Path) -> None:
+def test_descriptions_of_media_have_the_facets_of_landed_tracks(world: Path, tmp_path: Path) -> None:
     land(world, tmp_path / "home")
     tracks = landed(tmp_path / "home", "tracks").sort("track_id")
-    paths, descriptions = MediaPaths(tmp_path / "home" / "media"), Descriptions.read(world)
-    first = tracks.row(0, named=True)
-    assert paths.resolve(first["audio_path"]).suffix == ".wav" and paths.resolve(first["audio_path"]).exists()
-    assert paths.resolve(first["cover_path"]).suffix == ".jpg" and paths.resolve(first["cover_path"]).exists()
+    descriptions = Descriptions.read(world)
     for track in tracks.iter_rows(named=True):
         found = descriptions.find(track["track_id"])
         assert found is not None

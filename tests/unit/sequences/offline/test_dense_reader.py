@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -41,14 +40,6 @@ def test_event_known_exactly_at_the_time_is_excluded(tmp_path: Path) -> None:
     rows = event_rows(history("a", 2))
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
     assert reader.read(["a", "a"], [us(0), us(0) + 1]).length_B.tolist() == [0, 1]
-
-
-def test_read_with_a_shorter_length(tmp_path: Path, rows: list[dict[str, object]]) -> None:
-    view = SEQUENCE_VIEWS["played_history"]
-    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    whole, short = reader.read(["c"], [us(9999)], 30), reader.read(["c"], [us(9999)], 3)
-    n = whole.length_B[0]
-    assert short.columns["track_id"].tolist() == [whole.columns["track_id"][0, n - 3 : n].tolist()]
 
 
 def test_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
@@ -110,13 +101,6 @@ def test_empty_table_gives_empty_sequences(tmp_path: Path) -> None:
     for _ in range(2):
         kept = DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS, cache_folder=tmp_path / "kept")
         assert kept.read(["a"], [us(0)]).length_B.tolist() == [0]
-
-
-def test_unsorted_table_is_rejected(tmp_path: Path, rows: list[dict[str, object]]) -> None:
-    path = tmp_path / "events.parquet"
-    pq.write_table(pa.Table.from_pylist(rows[::-1], schema=EVENT_SCHEMA), path)
-    with pytest.raises(EventTableError, match="not sorted"):
-        DenseReader(path, SEQUENCE_VIEWS["recent_events"], ENCODERS)
 
 
 def test_missing_table_error_names_the_command(tmp_path: Path) -> None:

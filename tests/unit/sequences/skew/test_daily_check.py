@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from config.settings import Settings
 from sequences.skew import __main__
 from sequences.skew.compare import SkewReport
 from sequences.skew.feature_log import LoggedRequest
@@ -18,8 +18,7 @@ REQUEST = LoggedRequest("q", "u", AT_US, "r", None, {}, {}, is_read=False)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def home(here: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(__main__, "open_store", lambda: None)
     file = tmp_path / "requests" / "dt=2026-05-01" / "requests-1-1.jsonl"
     file.parent.mkdir(parents=True)
@@ -47,10 +46,3 @@ def test_a_day_without_a_comparable_request_fails_and_is_not_recorded(
     assert remedy in error
     assert not (home / "reports" / "history").exists()
     assert (home / "reports" / "skew.json").read_text() == "earlier"
-
-
-def test_a_day_with_a_compared_request_is_recorded(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(__main__, "compare_requests", lambda *_: SkewReport(2, compared=1, unread=1, values=5))
-    assert __main__.main(["--as-of", "2026-05-02"]) == 0
-    assert json.loads((home / "reports" / "history" / "skew.jsonl").read_text())["skew_rate"] == 0
-    assert json.loads((home / "reports" / "skew.json").read_text())["compared"] == 1

@@ -1,9 +1,7 @@
 """Batch lists and embeddings: equal to the service's answers, resumable, and with vectors that give the scores of the channels."""
 
 import json
-import os
 from dataclasses import replace
-from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,7 +13,6 @@ from event_store.sqlite_state import SqliteServingState
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
 from serving.batch import export as batch
-from serving.batch.__main__ import main
 from serving.batch.export import BatchOptions
 from serving.batch.part_files import DESCRIPTION_FILE, BatchError
 from serving.observability.metrics import Metrics
@@ -233,13 +230,3 @@ def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
             ids = home.release.vocabulary.decode(found)
             scores = [float(np.dot(row["vector"], tracks[track])) for track in ids]
             assert scores == pytest.approx(list(map(float, expected)), abs=1e-4)
-
-
-def test_command_without_a_release_names_the_remedy(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "empty"))
-    with mock.patch.dict(os.environ):  # the command adds variables of its tools
-        assert main(["--out", str(tmp_path / "out")]) == 1
-    assert "no release is in service yet; `make run`" in capsys.readouterr().err and not (tmp_path / "out").exists()
-    with pytest.raises(SystemExit):
-        main(["--out", str(tmp_path / "out"), "--scene", "dayly"])
-    assert "invalid choice: 'dayly'" in capsys.readouterr().err

@@ -6,16 +6,10 @@ from unittest import mock
 
 import pytest
 
-from config import settings
 from serving.events.erasure_requests import ErasureBusy, ErasureRequests
 from storage import unfinished_erasures
 from storage.suppression_list import SuppressionList, read_suppression_list
 from storage.unfinished_erasures import UNSIGNED_EXIT_CODE, read_unfinished, remove_unfinished
-
-
-@pytest.fixture
-def here(tmp_path):
-    return settings.Settings(home=tmp_path)
 
 
 def test_a_user_is_suppressed_at_once_and_others_are_not(here):

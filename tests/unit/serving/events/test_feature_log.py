@@ -1,13 +1,12 @@
 """Feature log: sampling, limits, and independence of requests."""
 
-import threading
 from datetime import UTC, date, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from sequences.skew import feature_log
-from serving.events.feature_log import MAX_QUEUED_REQUESTS, FeatureLog
+from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
@@ -77,24 +76,6 @@ def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     bench.write()
     bench.log.close()
     assert "could not be written" in caplog.text
-
-
-def test_full_queue_drops_requests(bench, monkeypatch):
-    busy, go = threading.Event(), threading.Event()
-    write = bench.log._write
-
-    def slow(request):
-        busy.set()
-        assert go.wait(30)
-        write(request)
-
-    monkeypatch.setattr(bench.log, "_write", slow)
-    bench.write()
-    assert busy.wait(30)
-    for _ in range(MAX_QUEUED_REQUESTS + 5):
-        bench.write()
-    go.set()
-    assert len(bench.written()) == 1 + MAX_QUEUED_REQUESTS
 
 
 def test_hydrator_logs_model_inputs_and_store_failures(bench):

@@ -106,22 +106,6 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     assert not parts.parts
 
 
-def test_missing_tables_are_reported(store, parts, tmp_path):
-    store.open()
-    store.check()
-    assert not parts.parts
-    connection = sqlite3.connect(tmp_path / "online.db")
-    connection.execute("alter table tests_recent_events rename to elsewhere")
-    connection.commit()
-    store.check()
-    assert "no such table" in parts.parts["online_store"].error
-    connection.execute("alter table elsewhere rename to tests_recent_events")
-    connection.commit()
-    connection.close()
-    store.check()
-    assert not parts.parts and event_ids(store) == []
-
-
 def test_damaged_file_is_reported(store, parts, tmp_path):
     (tmp_path / "online.db").write_bytes(b"damaged " * 1024)
     for suffix in ("-wal", "-shm"):

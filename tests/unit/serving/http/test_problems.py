@@ -47,18 +47,6 @@ def test_responses_without_an_error_and_problems_pass_unchanged():
     assert render(JSONResponse({"mine": 1}, 404, media_type=PROBLEM))[::2] == (404, b'{"mine":1}')
 
 
-def test_method_and_path_get_a_suggestion():
-    wrong = json.loads(render(PlainTextResponse("", 405))[2])
-    assert wrong["detail"].startswith("GET is not allowed for /recommend; send POST")
-    assert json.loads(render(PlainTextResponse("", 405), "PUT", "/page/x")[2])["detail"].startswith(
-        "PUT is not allowed"
-    )
-    status, headers, body = render(PlainTextResponse("", 404), "POST", "/status")
-    assert (status, headers["allow"]) == (405, "GET") and "send GET" in json.loads(body)["detail"]
-    near = json.loads(render(PlainTextResponse("", 404), path="/Status/")[2])
-    assert near["detail"] == "there is no path '/Status/'; did you mean /status?"
-
-
 def test_invalid_fields_are_listed_up_to_a_limit():
     errors = [{"type": "extra_forbidden", "loc": [f"x{n}"], "msg": "no"} for n in range(7)]
     problem = json.loads(render(JSONResponse({"detail": errors}, 400), "POST")[2])

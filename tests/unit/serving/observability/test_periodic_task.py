@@ -19,18 +19,3 @@ def test_failing_work_is_retried(caplog):
     assert twice.wait(30)
     polling.close()
     assert "sync failed; retrying in 0 s" in caplog.text and "no space left" in caplog.text
-
-
-def test_close_signals_and_waits_for_running_work():
-    begun, seen = threading.Event(), []
-
-    def work():
-        begun.set()
-        polling._stop.wait(30)
-        seen.append(polling._stop.is_set())
-
-    polling = PeriodicTask("retry", 3600, work)
-    polling.start()
-    assert begun.wait(30)
-    polling.close()
-    assert seen == [True]

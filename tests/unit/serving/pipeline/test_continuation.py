@@ -3,16 +3,12 @@
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
-import pytest
-
-from serving.errors import UnknownTrack
 from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_request
-from tests.support.serving.pipeline_harness import NOW
+from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
+from tests.support.training.playlist_source import PlaylistSource
 from training.data.vocabulary import Vocabulary
-from training.recall.channel import Candidates
 from training.slate.blend import Blend
 from training.slate.continuation_weights import Continuation
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -20,23 +16,8 @@ from training.slate.reciprocal_rank import ReciprocalRank
 POPULARITY = ListChannel("popularity", range(2, 10))
 
 
-class ListSource:
-    """Finds fixed items for playlists with seeds, or with a title."""
-
-    def __init__(self, name, items, needs_title=False):
-        self.name, self.items, self.needs_title = name, items, needs_title
-
-    def continue_playlist(self, items_S, title, k):
-        found = (
-            [one for one in self.items if one not in items_S] if (title if self.needs_title else len(items_S)) else []
-        )
-        return Candidates.pad_or_truncate(
-            np.array([found], dtype=np.int64).reshape(1, -1), -np.arange(len(found), dtype=np.float32)[None, :], k
-        )
-
-
-VECTORS, GRAPH = ListSource("realtime", [7, 8, 9]), ListSource("knowledge_graph", [9, 2, 3])
-WORDS = ListSource("title_words", [6, 9], needs_title=True)
+VECTORS, GRAPH = PlaylistSource("realtime", [7, 8, 9]), PlaylistSource("knowledge_graph", [9, 2, 3])
+WORDS = PlaylistSource("title_words", [6, 9], needs_title=True)
 
 
 def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
@@ -47,10 +28,6 @@ def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
 def ask(bench, of, seeds=("t3",), title="", exclude=(), limit=3, user_id=None):
     request = read_request(user_id, "daily", limit, NOW, seeds=seeds, title=title, exclude=exclude)
     return bench.path.recommend(request, of)
-
-
-def ids(answer):
-    return [item.track_id for item in answer.items]
 
 
 def reasons(answer):
@@ -112,7 +89,7 @@ def test_exposures_are_recorded_with_a_user_only(bench):
 
 def test_artists_are_capped_and_kept_apart(bench):
     artists = ["a"] * 12 + ["b"] * 6 + ["c"]
-    source = ListSource("realtime", range(2, 20))
+    source = PlaylistSource("realtime", range(2, 20))
     table = tracks(
         19, artist_id=artists, artist_ids=[[one] for one in artists], track_id=[f"t{n:02}" for n in range(19)]
     )
@@ -130,10 +107,3 @@ def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):
     assert ids(bench.path.recommend(request, of))[1:] == listed[1:]
     assert listed[0] not in ids(bench.path.recommend(request, of))
     assert bench.ask(of, limit=4) == listed
-
-
-def test_all_unknown_seeds_are_named(bench):
-    with pytest.raises(UnknownTrack, match="track 'no' is not in release r1; omit them from seeds"):
-        ask(bench, served(), seeds=("t1", "no"))
-    with pytest.raises(UnknownTrack, match=r"tracks 'x0', .*'x9' and 2 more are not in release r1"):
-        ask(bench, served(), seeds=tuple(f"x{n}" for n in range(12)))

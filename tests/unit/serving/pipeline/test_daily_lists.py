@@ -1,7 +1,6 @@
 """Daily lists: stability, growth, cooldown, and removal of excluded tracks."""
 
 import json
-import threading
 from dataclasses import replace
 
 import pytest
@@ -142,21 +141,6 @@ def test_streams_have_no_daily_list(bench):
     assert bench.ask(LATER, limit=2, scene="private_fm") == ["t29", "t28"]
 
 
-def test_concurrent_requests_get_the_same_list(bench):
-    both, answers = threading.Barrier(2, timeout=30), []
-
-    def ask(of):
-        both.wait()
-        answers.append(bench.ask(of, limit=5))
-
-    threads = [threading.Thread(target=ask, args=(of,)) for of in (EARLY, LATER)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert answers[0] == answers[1]
-
-
 def test_old_days_are_deleted_and_shares_have_two_decimals(bench):
     lists = bench.lists
     for day in range(10):
@@ -188,12 +172,6 @@ def change_row(lists, change):
     with lists._state.database.write() as database:
         ((text,),) = database.execute("select body from daily_lists").fetchall()
         database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
-
-
-def test_fields_of_a_later_version_are_ignored(bench):
-    first = bench.answer(EARLY, limit=3)
-    change_row(bench.lists, lambda tracks: json.dumps([track | {"mood": "calm"} for track in tracks]))
-    assert bench.answer(LATER, limit=3).items == first.items
 
 
 @pytest.mark.parametrize(

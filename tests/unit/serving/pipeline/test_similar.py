@@ -1,7 +1,7 @@
 """Similar tracks: channels, filters and rejected requests."""
 
 from serving.pipeline.request import read_similar
-from tests.support.serving.pipeline_harness import NOW
+from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import ListChannel, release, tracks
 from training.slate.continuation_weights import Continuation
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -13,10 +13,6 @@ POPULARITY = ListChannel("popularity", range(2, 10))
 
 def similar(bench, of, track_id="t3", limit=None, user_id=None):
     return bench.path.recommend(read_similar(track_id, limit, user_id, NOW), of)
-
-
-def ids(answer):
-    return [item.track_id for item in answer.items]
 
 
 def test_weights_are_those_of_one_seed_without_a_title(bench):

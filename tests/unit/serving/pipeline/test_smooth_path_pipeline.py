@@ -8,7 +8,7 @@ from serving.messages.catalog import render_reason
 from serving.pipeline.request import read_path
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.recall import Recall
-from tests.support.serving.pipeline_harness import NOW
+from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import ListChannel, excluded, release, tracks
 from training.recall.channel import Candidates
 from training.recall.neural_channel import ItemsBetween
@@ -42,10 +42,6 @@ def served(channel=None, **columns):
 
 def path(bench, of, first="t0", last="t8", length=5, user_id=None, **policy):
     return bench.path.recommend(read_path(first, last, length, user_id, NOW, **policy), of)
-
-
-def ids(answer):
-    return [item.track_id for item in answer.items]
 
 
 def test_path_leads_evenly_from_one_track_to_the_other(bench):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,32 +9,6 @@ from sklearn.metrics import f1_score
 
 from research.public_data import knowledge_graph as benchmark
 from research.public_data.light_gcn import LabeledPairs, LightGCN, LightGCNConfig
-from tests.support.training.lastfm_files import write_lastfm_files
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two groups of 30 users and 20 artists each."""
-    return write_lastfm_files(tmp_path)
-
-
-def test_pairs_are_all_likes_and_the_same_number_of_unplayed_artists(folder: Path) -> None:
-    pairs = benchmark.kgcn_pairs(folder, 1)
-    for user in range(60):
-        rows = pairs.user_P == user
-        liked, sampled = (set(pairs.item_P[rows & (pairs.label_P == label)].tolist()) for label in (1, 0))
-        assert len(liked) == len(sampled) == 6
-        assert not liked & sampled
-        assert (np.array(sorted(liked)) // 20 == user % 2).all()
-    assert not np.array_equal(pairs.item_P, benchmark.kgcn_pairs(folder, 2).item_P), "another seed gives other dislikes"
-
-
-def test_split_is_six_two_two_and_a_partition(folder: Path) -> None:
-    pairs = benchmark.kgcn_pairs(folder, 0)
-    parts = benchmark.split(pairs, 3)
-    assert [len(part) for part in parts] == [len(pairs) - 2 * (len(pairs) // 5), *[len(pairs) // 5] * 2]
-    rows = sorted(row for part in parts for row in zip(part.user_P, part.item_P, part.label_P, strict=True))
-    assert rows == sorted(zip(pairs.user_P, pairs.item_P, pairs.label_P, strict=True))
 
 
 def test_best_threshold_against_exhaustive_search() -> None:

@@ -17,12 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from media.track_description import cover_path, write_descriptions
-from storage.content_tables import ENCODER_NAMES, FACET_SCHEMA, SCHEMA
+from storage.content_tables import SCHEMA
 from tests.support.media_descriptions import described
-from tests.support.training import media
 from tests.support.training.content_home import ContentHome, FakeEncoder
 from training.content import encode as encode_module
-from training.content.encoders.registry import ENCODERS
 from training.content.encoders.text import TextEncoder
 from training.content.vector_cache import VectorCache
 
@@ -235,26 +233,3 @@ def test_a_text_is_encoded_again_if_it_changes_but_not_for_comments_after_valida
     write("Two", early)
     encode_module.encode(home.settings, "text")
     assert texts[1:] == [("Two", "X", "early", "folk")]
-
-
-@pytest.mark.parametrize("name", ENCODER_NAMES)
-def test_real_media_become_vectors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv("SEGUE_HOME", "")
-    home = ContentHome(tmp_path)
-    sound = media.music(4.0)
-    media.write_audio(home.media / "a.flac", sound)
-    media.write_audio(home.media / "b.wav", sound[:, ::-1].copy())
-    media.picture().save(home.media / "a.png")
-    media.picture((64, 32)).save(home.media / "b.jpg")
-    covers = {"a": f"{home.prefix}a.png", "b": f"{home.prefix}b.jpg"}
-    audio = [f"{home.prefix}{track}" for track in ("a.flac", "b.wav")]
-    home.write_tracks(covers, audio_path=audio, title=["晚安", "Good night"])
-    assert home.settings.home == home.home
-    assert encode_module.main(["--encoder", name, "--recipe", "small"]) == 0
-    table, encoder = home.table(name), ENCODERS[name]()
-    assert table["track_id"].to_list() == ["a", "b"]
-    assert table["embedding"].list.len().to_list() == [encoder.dimension] * 2
-    assert table["encoder_version"].to_list() == [encoder.version] * 2
-    assert np.isfinite(table["embedding"].to_list()).all() and table["embedding"].n_unique() == 2
-    if name == "audio":
-        assert pq.read_schema(home.home / "marts" / "track_facets.parquet").equals(FACET_SCHEMA)

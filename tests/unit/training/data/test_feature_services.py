@@ -2,16 +2,13 @@
 
 import pytest
 
-from config import settings
 from training.data.feature_services import REGISTRY_CACHE_FILE, REGISTRY_FILE, read_cached_registry
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    folder = settings.load_settings().feast
-    folder.mkdir(parents=True)
-    return folder
+def folder(here):
+    here.feast.mkdir(parents=True)
+    return here.feast
 
 
 def test_cache_is_valid_for_one_registry(folder):

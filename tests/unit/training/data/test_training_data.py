@@ -1,19 +1,13 @@
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pytest
 
-from config import settings
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recipes import recipe
-
-CASES_SCRIPT = settings.ROOT.parent / "shared" / "anchors" / "cases.py"
 
 
 def test_cases_of_a_small_log(tmp_path: Path) -> None:
@@ -132,64 +126,3 @@ def test_refit_trains_on_validation_too_and_has_the_same_test_part(marts: Path, 
     assert cases.request_at_C.tolist() == expected.request_at_C.tolist()
     for kind, lists in cases.items.items():
         assert refit.vocabulary.decode(lists.items) == data.vocabulary.decode(expected.items[kind].items)
-
-
-@pytest.mark.skipif(not CASES_SCRIPT.exists(), reason="needs the reference script ../shared/anchors/cases.py")
-def test_cases_equal_the_reference_script(tmp_path: Path) -> None:
-    """The reference reads a log with times in seconds; marts are made from its plays, so only cases are compared."""
-    generator = np.random.default_rng(3)
-    lines = ["user_id,ts,track_id,artist_id,ms_played"]
-    for user in range(3):
-        now = 1_600_000_000
-        for _ in range(300):
-            now += int(generator.choice([0, 60, 240, 5000], p=[0.1, 0.3, 0.5, 0.1]))
-            lines.append(f"{user},{now},{generator.integers(60)},{generator.integers(5)},{generator.integers(240_000)}")
-    source = tmp_path / "log"
-    source.mkdir()
-    pl.read_csv("\n".join(lines).encode()).write_csv(source / "events.csv")
-    subprocess.run(["gzip", str(source / "events.csv")], check=True)
-    subprocess.run([sys.executable, str(CASES_SCRIPT), str(source), str(tmp_path / "cases")], check=True)
-    plays = pl.read_parquet(tmp_path / "cases" / "plays.parquet")
-    catalog = set(plays.filter(pl.col("part") != "test")["track_id"].to_list())
-    marts = tmp_path / "marts"
-    marts.mkdir()
-    text, at = pl.String, pl.Datetime("us")
-    plays.select(
-        pl.col("user_id").cast(text),
-        pl.col("track_id").cast(text),
-        pl.col("known_at").cast(at),
-        pl.col("request_at").cast(at),
-        pl.format("{}-{}", "user_id", "session").alias("session_id"),
-        "part",
-        play_number="sequence_number",
-        is_listened=pl.col("label") == 1,
-        behaviour=pl.lit("play"),
-        played_ratio=pl.lit(1.0),
-        scene=pl.lit(None, text),
-    ).write_parquet(marts / "plays.parquet")
-    texts = dict.fromkeys(("user_id", "behaviour", "target_type", "target_id"), pl.String)
-    times = dict.fromkeys(("known_at", "ended_at"), pl.Datetime("us"))
-    pl.DataFrame(schema=texts | times).write_parquet(marts / "events.parquet")
-    ids = sorted(plays["track_id"].unique().to_list())
-    pl.DataFrame(
-        {
-            "track_id": [str(track) for track in ids],
-            "artist_id": ["a" for _ in ids],
-            "title": ["t" for _ in ids],
-            "artist_names": [["a"] for _ in ids],
-            "is_in_catalogue": [track in catalog for track in ids],
-            "available_from": [None for _ in ids],
-            "released_on": [None for _ in ids],
-        },
-        schema_overrides={"available_from": at, "released_on": pl.Date},
-    ).write_parquet(marts / "tracks.parquet")
-    data = TrainingData(marts, "held_out", recipe("debug"))
-    reference = pl.read_parquet(tmp_path / "cases" / "recall_cases.parquet")
-    for part in ("validation", "test"):
-        rows = reference.filter(pl.col("part") == part).sort("user_id", "sequence_number")
-        cases = data.recall_cases(part)
-        assert cases.play_number_C.tolist() == rows["sequence_number"].to_list()
-        assert cases.request_at_C.tolist() == rows["request_at"].to_list()
-        for kind, lists in cases.items.items():
-            found = [[int(track) for track in data.vocabulary.decode(lists[case])] for case in range(len(cases))]
-            assert found == rows[kind].to_list(), kind

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import polars as pl
 
 from training.data.vocabulary import Vocabulary
@@ -30,16 +28,6 @@ def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
     assert artist_of["b"] == artist_of["d"] != artist_of["a"]
     assert vocabulary.describe(vocabulary.track_code["b"]) == "B by X"
     assert vocabulary.describe(vocabulary.track_code["d"]) == "a track by X"
-
-
-def test_save_and_load_round_trip(tmp_path: Path) -> None:
-    vocabulary = Vocabulary.build(TRACKS, PLAYS, aliases={"other": "a"})
-    vocabulary.save(tmp_path)
-    loaded = Vocabulary.load(tmp_path)
-    assert loaded.track_code == vocabulary.track_code
-    for name in ("track_ids_V", "artist_of_track_V", "artist_ids_A", "titles_V", "artist_names_A"):
-        assert getattr(loaded, name).tolist() == getattr(vocabulary, name).tolist()
-    assert loaded.encoders()["behaviour"] == vocabulary.encoders()["behaviour"]
 
 
 def test_other_ids_of_a_track_have_its_code() -> None:

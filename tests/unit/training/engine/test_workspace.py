@@ -27,8 +27,8 @@ def test_outputs_of_another_version_are_refused_with_the_remedy(tmp_path: Path, 
         check_format(folder)
 
 
-def test_opening_a_workspace_of_another_version_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+@pytest.mark.usefixtures("here")
+def test_opening_a_workspace_of_another_version_fails(tmp_path: Path) -> None:
     write_marts(tmp_path / "marts", random_plays())
     pl.DataFrame({"split": ["user_time"]}).write_parquet(tmp_path / "marts" / "time_split.parquet")
     folder = Workspace.open("2026-06-01", "debug").folder

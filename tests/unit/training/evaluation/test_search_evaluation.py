@@ -8,8 +8,7 @@ import pytest
 from rapidfuzz.distance import OSA
 
 from research.search_quality import format_table
-from training.evaluation.search import evaluation
-from training.evaluation.search.evaluation import evaluate, measure_catalog, misspell, sample_names
+from training.evaluation.search.evaluation import evaluate, misspell
 from training.evaluation.search.queries import EvaluationQuery, read_queries
 
 SAD = {"facet": "emotions", "any_of": ["sad"]}
@@ -72,14 +71,6 @@ def titled_tracks() -> pl.DataFrame:
     return pl.DataFrame({"item": range(2, 2 + len(TITLES)), "title": TITLES, "artist_names": [["Bo"]] * len(TITLES)})
 
 
-def test_sampled_names_are_titles_with_a_long_word():
-    names = {name.title: name for name in sample_names(titled_tracks())}
-    assert set(names) == {"silver harbour no. 2", "golden letter", "quiet forest", "winter season"}
-    assert names["golden letter"].items == {3, 4}
-    assert sample_names(titled_tracks()) == sample_names(titled_tracks())
-    assert sample_names(pl.DataFrame({"item": [2]})) == []
-
-
 def test_misspelled_titles_have_one_error_in_their_longest_word():
     random = np.random.default_rng(0)
     found = {misspell("the harbour no. 2", random) for _ in range(300)}
@@ -96,15 +87,3 @@ def test_names_are_found_with_and_without_errors():
     result = evaluate(titled_tracks(), date(2021, 1, 1), [])
     assert result["names"]["exact"][0] == result["names"]["misspelled"][0] == 1.0
     assert set(result["latency_ms"]) == {"titles", "misspelled titles"}
-
-
-def test_queries_without_relevant_tracks_are_left_out_of_the_report(monkeypatch):
-    tracks = titled_tracks().head(4)
-    sad = pl.concat([tracks.with_columns(item=pl.col("item") + 10 * part, emotions=["sad"]) for part in range(3)])
-    monkeypatch.setattr(evaluation, "collect_tracks", lambda data: sad)
-    found = measure_catalog(None)
-    queries_for_sad = [query for query in read_queries() if "sad" in query.conditions[0].get("any_of", ())]
-    assert found["tracks"] == 12 and found["queries"] == len(queries_for_sad) and found["k"] == 10
-    assert found["queries_without_tracks"] == 60 - len(queries_for_sad)
-    monkeypatch.setattr(evaluation, "collect_tracks", lambda data: tracks.clear())
-    assert measure_catalog(None) is None

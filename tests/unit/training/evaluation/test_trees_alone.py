@@ -46,20 +46,6 @@ def test_number_of_trees_is_the_best_on_validation() -> None:
     assert int(np.argmin(losses)) + 1 == chosen < MAX_TREES
 
 
-def test_trees_of_a_ranker_are_continued() -> None:
-    train, validation = examples(0, 3_000), examples(1, 1_500)
-    parameters = lightgbm_parameters(CONFIG, 0, 1)
-    grown = lightgbm.train(parameters, lightgbm.Dataset(*train, params=parameters), 10)
-    fitted = trees_alone._fit_task([train[0], validation[0]], [train[1], validation[1]], CONFIG, 0, 1, grown)
-    from_scratch = fit(train, validation)
-    assert fitted is not None and from_scratch is not None
-    np.testing.assert_array_equal(
-        fitted.predict(validation[0], num_iteration=10, raw_score=True), grown.predict(validation[0], raw_score=True)
-    )
-    losses = [log_loss(validation[1], booster.predict(validation[0])) for booster in (grown, fitted, from_scratch)]
-    assert losses[0] > losses[1] == pytest.approx(losses[2], abs=0.01) and fitted.num_trees() > 10
-
-
 def test_cases_without_a_label_do_not_count_and_one_label_is_not_fitted() -> None:
     (features_RN, label_R), validation = examples(0, 3_000), examples(1, 1_500)
     is_known_R = np.arange(3_000) % 3 > 0

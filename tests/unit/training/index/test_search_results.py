@@ -87,14 +87,6 @@ def test_more_lists_are_probed_if_too_few_items_are_left() -> None:
     assert not found[0, 9:].any()
 
 
-def test_same_vectors_give_the_same_index() -> None:
-    items, vectors = np.arange(2, 902), torch.nn.functional.normalize(torch.randn(900, 8), dim=1)
-    queries = torch.randn(5, 2, 8)
-    first, second = (build("approximate", items, vectors, probes=3).search_best(queries, 40) for _ in range(2))
-    assert np.array_equal(first[0], second[0])
-    assert np.array_equal(first[1], second[1])
-
-
 def test_large_scans_read_codes(monkeypatch: pytest.MonkeyPatch) -> None:
     items, vectors = (
         np.arange(2, 402),

@@ -114,27 +114,6 @@ def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favour
     assert (first != second).any()
 
 
-def test_older_plays_of_the_archive_complete_a_full_history_view(
-    data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What a request reads from the view and the archive equals what it reads from a view with all plays."""
-    users = users_at(data, "favourites", ["u0", "u1"], [NEVER] * 2)
-    expected = list(learned.candidate_features(users))
-    view = replace(SEQUENCE_VIEWS["played_history"], length=20)
-    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", view)
-    recent = last_events(users, "played_history", 20)
-    everything = Favourites(learned.resolved_config, data.vocabulary, PlayArchive.of(data, PARTS), learned.order)
-    everything.save(tmp_path)
-    for channel in (everything, Favourites.load(tmp_path, data.vocabulary)):
-        for (items, features), (own_items, own_features) in zip(
-            expected, channel.candidate_features(recent), strict=True
-        ):
-            np.testing.assert_array_equal(own_items, items)
-            np.testing.assert_allclose(own_features, features, rtol=1e-5)
-    without = Favourites(learned.resolved_config, data.vocabulary, order=learned.order)
-    assert len(next(without.candidate_features(recent))[0]) < len(expected[0][0])
-
-
 def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
     data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch
 ) -> None:

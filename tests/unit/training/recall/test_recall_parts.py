@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from sequences.sequence_batch import SequenceBatch
-from training.data.recall_cases import validation_objective
 from training.data.user_batch import UserBatch
-from training.index.exact import ExactIndex
 from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax
 from training.nn.user_tower import (
     GAP_BOUNDS,
@@ -20,20 +18,6 @@ from training.nn.user_tower import (
     bucketize_gap,
 )
 from training.recall.sequence_merge import interleave, merge_clicks
-
-
-def test_ties_at_the_last_position_are_broken_by_smaller_item() -> None:
-    """Different vectors with equal scores, and items with equal vectors, some excluded; integers, so scores are exact."""
-    vectors = torch.tensor([[1.0, float(number)] for number in (5, 3, 5, 4, 3, 1, 2, 0)] * 5)
-    items = np.arange(2, 42)
-    index = ExactIndex.of(items, vectors)
-    for left_out in ([], [2, 3, 12], list(range(2, 39)), items.tolist()):
-        for k in (1, 3, 7, 40):
-            found, scores = index.search(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), k, np.array([[*left_out, 0]] * 2))
-            expected = [item for item in items.tolist() if item not in left_out][:k]
-            for row, score in enumerate((1.0, 0.0)):
-                assert found[row].tolist() == expected + [0] * (k - len(expected))
-                assert scores[row].tolist() == [score] * len(expected) + [-np.inf] * (k - len(expected))
 
 
 def test_interleave_gives_each_list_its_share() -> None:
@@ -106,12 +90,6 @@ def test_gated_block_equals_its_formula() -> None:
     after = token + torch.sigmoid(block.attention_gate(token)) * block.output(value)
     after = after + torch.sigmoid(block.feed_gate(after)) * block.feed(block.feed_norm(after))
     torch.testing.assert_close(block(token), after)
-
-
-def test_validation_objective_is_recall_at_both_cutoffs_plus_reachable_discoveries() -> None:
-    table = {"recall_at_10/all": 0.1, "recall_at_20/all": 0.2, "recall_at_20/reachable": 0.4}
-    assert validation_objective(table, (10, 20)) == pytest.approx(0.7)
-    assert validation_objective(table | {"recall_at_20/reachable": float("nan")}, (10, 20)) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("block", ["residual", "gated"])

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from training.release import deployment, traffic_split
+from training.release import deployment
 from training.release.__main__ import main
 from training.release.traffic_split import InvalidTrafficSplit
 
 
+@pytest.mark.usefixtures("here")
 def test_commands_at_the_same_time_lose_no_entry_of_the_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
     names = [f"r{number}" for number in range(40)]
     with ThreadPoolExecutor(4) as operators:
@@ -26,21 +26,11 @@ def test_commands_at_the_same_time_lose_no_entry_of_the_history(
     assert {content["release"], *(row["release"] for row in content["history"])} == set(names)
 
 
-def test_shares_that_are_set_at_the_same_time_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
-    deployment.activate("production")
-    with ThreadPoolExecutor(4) as operators:
-        list(operators.map(lambda name: deployment.canary(name, 0.1, "experiment"), "abcd"))
-    split = traffic_split.read(deployment.traffic_split_file())
-    assert sorted(canary.release for canary in split.canaries) == ["a", "b", "c", "d"]
-
-
 @pytest.mark.parametrize("content", ['{"experiment": "e", "bes', "[]", '{"experiment": "e", "beside": [{"share": 2}]}'])
+@pytest.mark.usefixtures("here")
 def test_damaged_shares_do_not_prevent_a_rollback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
     monkeypatch.setattr(deployment, "_verify", lambda _: None)
     (tmp_path / "first").mkdir()
@@ -60,10 +50,10 @@ def test_damaged_shares_do_not_prevent_a_rollback(
 
 
 @pytest.mark.parametrize("content", ['{"rel', "[]", "{}"])
+@pytest.mark.usefixtures("here")
 def test_damaged_pointer_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["release", "rollback"])
     pointer = tmp_path / "bentoml" / "active.json"
     pointer.parent.mkdir()

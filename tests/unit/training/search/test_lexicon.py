@@ -1,11 +1,11 @@
 """Phrases of facet values in queries."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
+from tests.support.pipeline_commands import run_to_end
 from training.search.concept import FULL_WEIGHT
 from training.search.lexicon import Lexicon, known_phrases
 from training.search.text_normalization import normalize
@@ -140,5 +140,4 @@ def test_order_of_merged_values_does_not_depend_on_hashes(seed):
         "    print([value for _, value in concept.weights])\n"
     )
     environment = os.environ | {"PYTHONHASHSEED": seed}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "['relaxed', 'quiet']\n"
+    assert run_to_end([sys.executable, "-c", script], environment) == "['relaxed', 'quiet']\n"

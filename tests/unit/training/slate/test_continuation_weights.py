@@ -3,24 +3,10 @@
 import numpy as np
 import pytest
 
+from tests.support.training.playlist_source import PlaylistSource
 from training.data.ragged import Ragged
-from training.recall.channel import Candidates
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.slate.continuation_weights import Continuation, PlaylistCases
 from training.slate.reciprocal_rank import ReciprocalRank
-
-
-class Fixed:
-    """Finds the same items for every playlist with seeds, or with a title."""
-
-    def __init__(self, name, items, needs_title=False):
-        self.name, self.items, self.needs_title = name, items, needs_title
-
-    def continue_playlist(self, items_S, title, k):
-        found = self.items if (title if self.needs_title else len(items_S)) else []
-        return Candidates.pad_or_truncate(
-            np.array([found], dtype=np.int64), -np.arange(len(found), dtype=np.float32)[None, :], k
-        )
 
 
 def cases(count=4, title=""):
@@ -30,7 +16,11 @@ def cases(count=4, title=""):
 
 RIGHT = [*range(50, 75), 9]
 """The target is among the first 30 of this source, and not of both sources together."""
-SOURCES = {one.name: one for one in (Fixed("right", RIGHT), Fixed("wrong", range(100, 140)), Fixed("title", [8], True))}
+SOURCES = {
+    "right": PlaylistSource("right", RIGHT),
+    "wrong": PlaylistSource("wrong", range(100, 140)),
+    "title": PlaylistSource("title", [8], True),
+}
 
 
 def test_fitted_weights_prefer_the_source_that_finds_the_targets():
@@ -52,11 +42,3 @@ def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
     assert fused.items(27)[0].tolist() == [*RIGHT, 8]
     no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
     assert Continuation(weights).fuse(found, no_seeds).item_C[0] == 8
-
-
-def test_saved_continuation_is_loaded(tmp_path):
-    path = tmp_path / "continuation.json"
-    assert Continuation.load(path) == Continuation()
-    kept = Continuation({"1": ReciprocalRank({"a": 2.0}, 10.0)}, PlaylistNeighborsConfig(5.0, 1.0), 0.2)
-    kept.save(path)
-    assert Continuation.load(path) == kept

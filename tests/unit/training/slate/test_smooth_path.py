@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from training.index.sphere import angles, interpolate_on_sphere
-from training.recall.realtime.channel import Realtime
 from training.slate.smooth_path import (
     ARTIST_GAP,
     ARTIST_PENALTY,
@@ -58,19 +57,3 @@ def test_no_neighbors_by_one_artist():
         vector_CD, artist_C = random_candidates(200, seed=seed, artists=8)
         path = find_smooth_path(vector_CD, artist_C, 12)
         assert not any(artist_C[one] == artist_C[other] for one, other in pairwise(path))
-
-
-def test_largest_step_of_a_fitted_model_is_smaller_than_that_of_a_random_path(planted, tmp_path):
-    channel = Realtime.fit(planted.data, Realtime.config("debug"), tmp_path)
-    generator = np.random.default_rng(0)
-    catalog, artist_V = channel.catalog, planted.data.vocabulary.artist_of_track_V
-    smooth, by_chance = [], []
-    for _ in range(30):
-        first, last = generator.choice(catalog, 2, replace=False)
-        between = channel.items_between(int(first), int(last), 8, 64)
-        items, vector_ND = between.items_BK[0], between.vector_ND
-        assert (items[0], items[-1]) == (first, last) and len(set(items.tolist())) == len(items)
-        inner = generator.choice(np.arange(1, len(items) - 1), 8, replace=False)
-        smooth.append(step_angles(vector_ND[find_smooth_path(vector_ND, artist_V[items], 10)]).max())
-        by_chance.append(step_angles(vector_ND[[0, *inner, len(items) - 1]]).max())
-    assert np.mean(smooth) < 0.9 * np.mean(by_chance)

@@ -132,13 +132,6 @@ def test_listens_are_not_acknowledged_without_a_release():
     assert service.submit(now)[0] == 200
 
 
-def test_listens_are_not_acknowledged_while_the_queue_is_full():
-    service = Service([RequestQueue(("/events",), 0, 0)])
-    status, body = service.submit(SUBMISSION)
-    assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
-    assert "in progress or queued" in json.loads(body)["detail"]
-
-
 def test_large_bodies_are_rejected(service):
     assert service.submit("x" * 20_001)[0] == 413
     assert service.ask("POST", "/rest/ping", f"apiKey={KEY}".encode(), b"x" * 20_001)[0] == 413

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,16 +10,15 @@ from tests.support.training.ranking_cases import (
     MINUTE,
     NOW,
     SKIP,
+    assert_equal_matches,
     history,
     ranking_features,
     user_batch,
 )
-from training.content.track_content import TrackContent
 from training.ranking.features.content_similarity import (
     CONTENT_FEATURES,
     KERNEL_WIDTH,
     SIMILAR_PLAYS,
-    ContentRows,
 )
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.user_features import HOUR_US
@@ -50,14 +47,7 @@ def mean(values: list[float]) -> float:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_similarities_equal_direct_computation(count: int) -> None:
-    features = ranking_features(content=True)
-    rows = [history(count, 1), history(3, 2)]
-    side = features.prepare_users(user_batch(rows, length=80))
-    found = features.prepare_candidates(side, np.tile(ITEMS, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
-    assert found.shape == (2, len(ITEMS), CONTENT_FEATURES)
-    for b, events in enumerate(rows):
-        for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-4, atol=1e-5)
+    assert_equal_matches(ranking_features(content=True), count, ITEMS, CONTENT_FEATURES, expected)
 
 
 def test_an_earlier_session_is_not_similar_to_this_one() -> None:
@@ -66,15 +56,3 @@ def test_an_earlier_session_is_not_similar_to_this_one() -> None:
     side = features.prepare_users(user_batch([old], length=8))
     found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
     assert found[:, 4].abs().max() == 0 and found[:, 1].abs().max() > 0
-
-
-def test_rows_have_unit_length_and_are_restored_from_a_file(tmp_path: Path) -> None:
-    row_VW = np.array([[0, 0], [3, 4], [0, 0]], np.float16)
-    content = TrackContent(row_VW, row_VW.any(axis=1), np.zeros(2, np.int64))
-    rows = ContentRows.build(content)
-    assert rows is not None
-    np.testing.assert_allclose(rows.row_VW, [[0, 0], [0.6, 0.8], [0, 0]], atol=1e-3)
-    rows.save(tmp_path)
-    read = ContentRows.load(tmp_path)
-    assert read is not None and np.array_equal(read.row_VW, rows.row_VW)
-    assert ContentRows.load(tmp_path / "nothing") is None

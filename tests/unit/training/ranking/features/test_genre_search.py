@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.training.ranking_cases import KINDS, MINUTE, NOW, SKIP, history, ranking_features, user_batch
+from tests.support.training.ranking_cases import (
+    KINDS,
+    MINUTE,
+    NOW,
+    SKIP,
+    assert_equal_matches,
+    history,
+    ranking_features,
+    user_batch,
+)
 from training.data.ragged import Ragged
 from training.ranking.features.genre_search import (
     EMOTIONS,
@@ -40,14 +48,7 @@ def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
 
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_genre_features_equal_direct_counting(count: int) -> None:
-    features = ranking_features(kinds=True)
-    rows = [history(count, 1), history(3, 2)]
-    side = features.prepare_users(user_batch(rows, length=80))
-    found = features.prepare_candidates(side, np.tile(ITEMS, (2, 1))).matches_BCM[..., MATCH_FEATURES:]
-    assert found.shape == (2, len(ITEMS), GENRE_FEATURES)
-    for b, events in enumerate(rows):
-        for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(found[b, c], expected(events, item), rtol=1e-5)
+    assert_equal_matches(ranking_features(kinds=True), count, ITEMS, GENRE_FEATURES, expected)
 
 
 def test_an_earlier_session_is_not_counted_in_this_one() -> None:
@@ -60,7 +61,7 @@ def test_an_earlier_session_is_not_counted_in_this_one() -> None:
     assert NOW - old[-1][2] > 30 * MINUTE
 
 
-def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) -> None:
+def test_genres_come_from_facets() -> None:
     facets = {
         "languages": (["en", "yue"], lists([], [], [1], [0, 1], [])),
         "styles": (["pop", "rock"], lists([], [], [0], [0], [1])),
@@ -72,9 +73,3 @@ def test_genres_come_from_facets_and_are_restored_from_a_file(tmp_path: Path) ->
     assert types == [[], [], [STYLES, EMOTIONS], [STYLES] * 2, [STYLES]]
     (cantonese_pop,) = set(genres.value_VK[2]) & set(genres.value_VK[3]) - {0}
     assert genres.genre_type_U[cantonese_pop] == STYLES and genres.value_VK[4][0] not in genres.value_VK[[2, 3]]
-    genres.save(tmp_path)
-    read = TrackGenres.load(tmp_path)
-    assert read is not None
-    np.testing.assert_array_equal(read.value_VK, genres.value_VK)
-    np.testing.assert_array_equal(read.genre_type_U, genres.genre_type_U)
-    assert TrackGenres.load(tmp_path / "nothing") is None

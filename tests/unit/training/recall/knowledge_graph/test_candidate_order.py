@@ -244,16 +244,6 @@ def test_requests_of_the_fit_know_what_was_played_before_them(tmp_path: Path, mo
     assert fitted.user_item_history.known_at_F.max() <= data.plays.known_at_P[data.plays.part_P == 0].max()
 
 
-def test_recall_is_in_the_learned_order(
-    data: TrainingData, channel: KnowledgeGraphWalks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
-    by_walk = [items.tolist() for items, _ in channel.candidate_features(users)]
-    monkeypatch.setattr(CandidateOrder, "reorder", lambda _, items, features: (items[::-1], -np.arange(len(items))))
-    for items, found in zip(by_walk, channel.recall(users, 40).items_BK, strict=True):
-        assert found[: len(items)].tolist() == items[::-1]
-
-
 def test_the_order_of_the_held_out_fit_is_copied(
     data: TrainingData, channel: KnowledgeGraphWalks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

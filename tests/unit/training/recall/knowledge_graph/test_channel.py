@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -20,14 +19,12 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
-from training.engine.config_io import config_from_dict
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import (
     HEARD_NEAR,
     EmbeddingConfig,
-    KnowledgeGraphConfig,
     knowledge_graph_config,
 )
 from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
@@ -220,14 +217,3 @@ def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkey
     assert (fitted.is_servable_V == data.catalog_V).all(), "the tuning catalog is not the served catalog"
     assert fitted.resolved_config.is_tuned
     assert HEARD_NEAR in fitted.graph.relations
-
-
-def test_resolved_config_survives_json_and_is_not_tuned_again(data: TrainingData) -> None:
-    """`training.train` writes this config after the held-out fit and passes it to the final fit."""
-    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
-    given = config_from_dict(KnowledgeGraphConfig, json.loads(json.dumps(asdict(fitted.resolved_config))))
-    assert given == fitted.resolved_config
-    again = KnowledgeGraphWalks.fit(data, given, Path())
-    assert again.resolved_config == given
-    assert "tried" in fitted.measures()
-    assert "tried" not in again.measures()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -12,14 +11,11 @@ import torch
 
 from sequences import behaviours
 from tests.support.training.planted_world import listener_of
-from tests.support.training.tiny_world import NEVER, users_at
-from training.data.training_data import TrainingData
-from training.data.user_history import concat_history_items
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
-from training.recall.multi_interest.config import Extractor, MultiInterestConfig, multi_interest_config
+from training.recall.multi_interest.channel import InterestNames, recent_listens
+from training.recall.multi_interest.config import Extractor, MultiInterestConfig
 from training.recall.multi_interest.model import (
     DynamicRouting,
     Interests,
@@ -184,18 +180,6 @@ def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
     user.views["recent_events"] = replace(user.views["recent_events"], columns=recent)
     assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
     assert recent_listens(user, 2).tolist() == [[7, 8]]
-
-
-def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
-    channel = MultiInterest.fit(data, multi_interest_config("debug"), tmp_path)
-    users = users_at(data, "multi_interest", ["u0", "u1"], [NEVER, NEVER])
-    played = concat_history_items(users.views)
-    for share, least, most in ((0.0, 0, 3), (0.5, 3, 5), (1.0, 8, 8)):
-        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
-        found = channel.recall(users, 8).items_BK
-        for row in range(2):
-            assert len(set(found[row].tolist()) - {0}) == 8
-            assert least <= int((~np.isin(found[row], played[row])).sum()) <= most
 
 
 def named(facets: list[list[int]]) -> InterestNames:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -109,24 +108,6 @@ def test_blended_scores_are_sums_of_standardized_scores(threshold: float) -> Non
         assert items_BK[row, : len(order)].tolist() == item[order].tolist()
         np.testing.assert_allclose(scores_BK[row, : len(order)], score[order], rtol=1e-4, atol=1e-4)
         assert (items_BK[row, len(order) :] == 0).all()
-
-
-def test_too_many_items_disable_transitions_with_a_warning(
-    described_data: TrainingData, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = change_config(
-        Realtime.config("debug"),
-        {
-            "optimizer.steps": 2,
-            "validation.validate_every": 2,
-            "transitions.is_enabled": True,
-            "transitions.max_items": 5,
-        },
-    )
-    with caplog.at_level(logging.WARNING):
-        channel = Realtime.fit(described_data, config, tmp_path)
-    assert channel.transitions is None
-    assert "exceed transitions.max_items=5" in caplog.text
 
 
 def test_parameters_and_weight_are_tuned_once(described_data: TrainingData, tmp_path: Path) -> None:
