@@ -1,8 +1,7 @@
 """Excludes long-lived objects from garbage collection to avoid long pauses.
 
 A full collection traverses all modules, the registry and the release (more than a million objects) while all threads
-wait, and writes to each of them, so that a forked process would share no memory with its parent any more. Call `freeze_gc` after
-loading large objects.
+wait. Call `freeze_gc` after loading large objects.
 """
 
 from __future__ import annotations

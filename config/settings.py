@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -341,11 +342,6 @@ class Settings(EnvironmentSettings):
     feature_log_share: Annotated[float, Field(ge=0, le=1)] = Field(
         default=1.0, description="fraction of requests whose features are logged for the daily skew comparison, 0 to 1"
     )
-    training_ranks: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1,
-        description="processes on this machine that train each network together "
-        "([operations](operations.md#training-by-several-processes)), 1 to 64",
-    )
     training_plays: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
         default=20_000_000,
         description="plays that one training holds in memory; of a larger log, whole users are sampled ([scale](scale.md))",
@@ -564,7 +560,7 @@ class TrainingSettings(EnvironmentSettings):
     )
     threads: Threads = Field(
         default_factory=lambda values: values["openmp_threads"],
-        description="threads of one training process, or of each rank; by default `OMP_NUM_THREADS`",
+        description="threads of one training process; by default `OMP_NUM_THREADS`",
     )
     behavior_floors: Annotated[dict[str, float], NoDecode, BeforeValidator(_split_pairs)] = Field(
         default={},
@@ -644,6 +640,7 @@ def url_host(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether an address is reachable from this machine only. Of the host names only `localhost` counts as loopback."""
     try:

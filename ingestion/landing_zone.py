@@ -12,23 +12,24 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from event_store.store import Position
 from ingestion import contract
-from ingestion.deduplication import EventIdIndex
 from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
-from ingestion.row_validation import DAY_US, LATEST, MAX_TIME_US, MEDIA_COLUMNS, MIN_TIME_US, conform
+from ingestion.row_validation import LATEST, MEDIA_COLUMNS, conform
 from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.file_lock import file_lock
@@ -38,13 +39,13 @@ from storage.user_data import extract_user_ids
 CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
 FLUSH_ROWS = 400_000
 FLUSH_BYTES = 256 << 20  # buffered rows are written at the first of both limits
-MAX_IDS_IN_MEMORY = 8_000_000  # event ids in memory, 12 bytes each; the others are spilled to disk
-COMPARISON_MEMORY = "2GB"  # of the comparison of a catalog table with the landed one; the rest is spilled to disk
+COMPARISON_MEMORY = "2GB"  # of the comparison of staged rows with the landed ones; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
 MAX_UNPARSABLE_SHARE = 0.1
 """A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
 MIN_UNPARSABLE_ROWS = 100
 """Fewer unparsable lines never make a log an error; they are only quarantined."""
+PARTITION_FORMATS: dict[Period, str] = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
 
 
@@ -84,7 +85,7 @@ class Landing:
         landed_at: Time of the landing.
         latest: Events at or after this time are quarantined.
         suppressed_users: Users whose rows are dropped.
-        scratch: Folder of spilled event ids; None: all ids are kept in memory.
+        scratch: Folder for the rows until `finish`; None: they are kept in memory.
         media_prefix: Function that returns the prefix of media paths, called for the first path; the default returns none.
         source_format: Reader of the source.
         source_at: Time at which the newest file of the source was written; None: `landed_at`.
@@ -109,13 +110,12 @@ class Landing:
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
-        self._id_indexes: dict[tuple[str, str], EventIdIndex] = {}
         self._pending: dict[str, list[pl.DataFrame]] = {}
         self._rejected: dict[str, list[pl.DataFrame]] = {}
-        self._catalogs: dict[str, _CatalogRows] = {}
+        self._staged: dict[tuple[str, str], _StagedRows] = {}
 
     def add(self, rows: Rows) -> None:
-        """Validate rows and buffer them; write the buffer when it is large enough."""
+        """Validate rows and keep those that are valid until `finish`; write rejected ones when there are enough."""
         self.counts.read += rows.frame.height + rows.duplicate
         self.counts.duplicate += rows.duplicate
         self._unparsable += rows.unparsable
@@ -174,8 +174,8 @@ class Landing:
         """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
         for table in list(self._pending):
             self._flush(table)
-        for table in list(self._catalogs):
-            self._land_catalog(table)
+        for table, partition in sorted(self._staged):
+            self._land(table, partition)
         for table in list(self._rejected):
             self._flush_rejected(table)
         for table, schema in contract.SCHEMAS.items():
@@ -218,71 +218,57 @@ class Landing:
         return f"dt={self._landed_at:%Y-%m-%d}"
 
     def _flush(self, table: str) -> None:
-        frames = self._pending.pop(table, [])
-        if not frames:
-            return
-        rows = pl.concat(frames)
-        if table in contract.EVENT_TIME_COLUMNS:
-            self._flush_events(table, rows)
-        else:
-            self._flush_catalog(table, rows)
+        """Stage the buffered rows by partition until `finish`, which compares each with the landed ones in one pass."""
+        rows = pl.concat(self._pending.pop(table))
+        time = contract.EVENT_TIME_COLUMNS.get(table)
+        partition = pl.lit("") if time is None else pl.col(time).dt.strftime(PARTITION_FORMATS[self._period])
+        parts = rows.with_columns(partition=partition).partition_by("partition", as_dict=True, include_key=False)
+        for (name,), part in parts.items():
+            key = table, str(name)
+            if key not in self._staged:
+                self._staged[key] = _StagedRows(self._scratch and self._scratch / "staged" / table / f"dt={name}")
+            # The first row of an event is valid, and the last one of a track.
+            keep: Literal["first", "last"] = "first" if time else "last"
+            self._staged[key].add(part.unique(list(contract.KEYS[table]), keep=keep, maintain_order=True), part.height)
 
-    def _flush_events(self, table: str, rows: pl.DataFrame) -> None:
-        time, folder = contract.EVENT_TIME_COLUMNS[table], self._landing / table
-        order = [name for name in ("user_id", time, "sequence_number", "event_id") if name in rows.columns]
-        month = rows[time].dt.strftime("%Y-%m")
-        partition = month if self._period == "month" else rows[time].dt.strftime("%Y-%m-%d")
-        rows = rows.with_columns(month=month, partition=partition)
-        for (dt, dt_month), part in sorted(rows.partition_by("partition", "month", as_dict=True).items()):
-            # Search partitions of both lengths: a month that was landed as history may be landed again by day.
-            days = str(dt_month) + "*" if self._period == "month" else str(dt)
-            files = {*_files(folder, days), *_files(folder, str(dt_month))}
-            landed_ids = self._id_index(table, days)
-            new = part.filter(~landed_ids.contains(files, part["event_id"]))
-            new = new.unique("event_id", keep="first", maintain_order=True)
-            self.counts.landed += new.height
-            self.counts.duplicate += part.height - new.height
-            if new.height:
-                new = new.drop("partition", "month").sort(order)
-                write_parquet(folder / f"dt={dt}", _arrow(new, contract.SCHEMAS[table]))
-
-    def _id_index(self, table: str, days: str) -> EventIdIndex:
-        """Index of the event ids of a partition. The least recently used indexes are spilled to limit memory."""
-        if (index := self._id_indexes.pop((table, days), None)) is None:
-            index = EventIdIndex(self._scratch and self._scratch / "event_ids" / str(len(self._id_indexes)))
-        for other in self._id_indexes.values():
-            if sum(map(len, self._id_indexes.values())) + len(index) > MAX_IDS_IN_MEMORY:
-                other.spill()
-        self._id_indexes[table, days] = index
-        return index
-
-    def _flush_catalog(self, table: str, rows: pl.DataFrame) -> None:
-        """Keep the rows until `finish`, which compares them with the landed table in one pass."""
-        if table not in self._catalogs:
-            self._catalogs[table] = _CatalogRows(self._scratch and self._scratch / "catalog" / table)
-        self._catalogs[table].add(
-            rows.unique(list(contract.KEYS[table]), keep="last", maintain_order=True), rows.height
-        )
-
-    def _land_catalog(self, table: str) -> None:
-        """Land the last row of each key that differs from the newest landed row of the key."""
-        given, schema = self._catalogs.pop(table), contract.SCHEMAS[table]
+    def _land(self, table: str, partition: str) -> None:
+        """Land the events of a partition that have not landed, or the rows of a catalog that have changed."""
+        given, schema = self._staged.pop((table, partition)), contract.SCHEMAS[table]
         added = {name: pl.lit(value) for name, value in self._origin.items() if name in schema.names}
         times = {name: value.cast(pl.Datetime("us", "UTC")) for name, value in added.items() if name != "format"}
-        landed = 0
-        for new in self._changed_rows(table, given):
-            write_parquet(self._landing / table / self._today, _arrow(new.with_columns(**added | times), schema))
+        new_rows = self._new_events(table, partition, given) if partition else self._changed_rows(table, given)
+        folder, landed = self._landing / table / (f"dt={partition}" if partition else self._today), 0
+        for new in new_rows:
+            write_parquet(folder, _arrow(new.with_columns(**added | times), schema))
             landed += new.height
         self.counts.landed += landed
         self.counts.duplicate += given.rows - landed
 
-    def _changed_rows(self, table: str, given: _CatalogRows) -> Iterator[pl.DataFrame]:
+    def _new_events(self, table: str, partition: str, given: _StagedRows) -> Iterator[pl.DataFrame]:
+        """The first given row of each event that has not landed, by user and time."""
+        folder, month = self._landing / table, partition[: len("2026-06")]
+        # Partitions of both lengths: a month that was landed as history may be landed again by day.
+        files = {*_files(folder, f"{month}*" if partition == month else partition), *_files(folder, month)}
+        columns = contract.source_schema(table).names
+        order = [name for name in ("user_id", contract.EVENT_TIME_COLUMNS[table], "sequence_number") if name in columns]
+        with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
+            is_new = f"event_id not in (select event_id from {_relation(files)})" if files else "true"  # noqa: S608
+            new = connection.execute(
+                f"""
+                select {", ".join(columns)} from {given.register(connection)} where {is_new}
+                qualify row_number() over (partition by event_id order by place) = 1
+                order by {", ".join(order)}, event_id
+                """  # noqa: S608 - table and column names are from the contract
+            )
+            yield from _batches(new)
+
+    def _changed_rows(self, table: str, given: _StagedRows) -> Iterator[pl.DataFrame]:
         """The last given row of each key if it differs from the newest landed one, in the order of the source.
 
         The newest one of a table that several sources state is that of the same reader, not counting later sources. There,
         a row is landed again if its source is newer: a source of a time between them, landed later, must not outdo it.
         """
-        files = [str(file) for file in _files(self._landing / table, "*")]
+        files = _files(self._landing / table, "*")
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
         is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in contract.KEYS[table])
@@ -299,8 +285,7 @@ class Landing:
             connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
             landed = "select * from empty"
             if files:
-                names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-                landed += f" union all by name select * from read_parquet([{names}], union_by_name = true)"  # noqa: S608
+                landed += f" union all by name select * from {_relation(files)}"  # noqa: S608
             changed = connection.execute(
                 f"""
                 with given as (select * from {given.register(connection)}),
@@ -319,9 +304,7 @@ class Landing:
                 """,  # noqa: S608 - table and column names are from the contract
                 parameters,
             )
-            for batch in changed.to_arrow_reader(FLUSH_ROWS):
-                if batch.num_rows:
-                    yield pl.DataFrame(pl.from_arrow(batch))
+            yield from _batches(changed)
 
     def _is_suppressed(self, checked: pl.DataFrame) -> pl.Series:
         """Whether each row belongs to an erased user, by `user_id` or, if an invalid row has none, by its raw text."""
@@ -345,7 +328,10 @@ class Landing:
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
             columns = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
-            raw = [to_text(row) for row in _printable(rows.select(columns)).iter_rows(named=True)]
+            raw = [
+                to_text(row)
+                for row in rows.select(columns).with_columns(cs.temporal().to_physical()).iter_rows(named=True)
+            ]
             rows = rows.with_columns(pl.Series("raw", raw, pl.String))
         users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
         rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
@@ -366,8 +352,8 @@ class Landing:
             write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
 
 
-class _CatalogRows:
-    """Rows of a catalog table that a landing has read, on disk or, without a folder, in memory.
+class _StagedRows:
+    """Rows of a partition or a catalog table that a landing has read, on disk or, without a folder, in memory.
 
     Attributes:
         rows: Number of rows, including earlier rows of a key.
@@ -434,24 +420,20 @@ def _is_full(frames: list[pl.DataFrame]) -> bool:
     )
 
 
+def _relation(files: Iterable[Path]) -> str:
+    """SQL relation of the rows of files."""
+    names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in sorted(files))
+    return f"read_parquet([{names}], union_by_name = true)"
+
+
+def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
+    for batch in result.to_arrow_reader(FLUSH_ROWS):
+        if batch.num_rows:
+            yield pl.DataFrame(pl.from_arrow(batch))
+
+
 def _files(folder: Path, days: str) -> list[Path]:
     return object_store.list_files(folder, f"dt={days}/*.parquet")
-
-
-def _printable(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows with whole numbers instead of the times of a column that has times out of Python's range."""
-    units: dict[pl.DataType, int] = {
-        pl.Datetime("ms"): 1_000,
-        pl.Datetime("us"): 1,
-        pl.Date(): DAY_US,
-    }  # nanoseconds are always in range
-    for name, data_type in rows.schema.items():
-        unit = units.get(pl.Datetime(data_type.time_unit) if isinstance(data_type, pl.Datetime) else data_type)
-        if unit is not None:
-            ticks = rows[name].to_physical()
-            if not ticks.is_between(MIN_TIME_US // unit, MAX_TIME_US // unit).all():
-                rows = rows.with_columns(ticks)
-    return rows
 
 
 def _schema(file: Path) -> pa.Schema:

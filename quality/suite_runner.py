@@ -6,7 +6,6 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
@@ -18,7 +17,6 @@ from quality.engine import Engine
 from quality.expectation_results import Check, build_check
 from quality.suites import Suite
 from quality.tables import Table
-from quality.validated_marts import ValidatedMart, ValidatedMarts, add_changes
 from storage import content_tables, object_store
 
 LANDED_SUITE = "landed_listening_events"
@@ -120,9 +118,7 @@ def validate_landed(
 def validate_marts(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Validate every published mart, or only the named one: of a mart that passed before what was published since.
-
-    If only one is named, all its recent rows are validated, and nothing is recorded.
+    """Validate the last days of every published mart, or only of the named one; after a historical load all rows.
 
     Raises:
         tables.TableError: A mart has not been published.
@@ -130,68 +126,31 @@ def validate_marts(
     engine = validator.engine
     is_historical = _is_historical(engine, home, as_of)
     marts = object_store.fetch_marts(home, are_changes_applied=False)
-    validated = ValidatedMarts(home.reports / "data_docs" / "marts" / "validated.json", as_of)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        rows = _read_mart(engine, marts, name, validated if only is None else None, is_historical)
+        table = tables.mart_table(engine, marts, name, suite.newest)
+        if not is_historical:
+            time_columns = table_metrics.TIME_COLUMNS if suite.has_time else ()
+            table = tables.recent_rows(engine, table, {*_columns(suite), *suite.key, *time_columns})
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
             metrics = (
                 table_metrics.historical_load_metrics()
                 if is_historical
-                else table_metrics.trailing_week_metrics(rows.counts, _ended_before(as_of))
+                else table_metrics.trailing_week_metrics(
+                    table_metrics.count_days(engine, table.source), _ended_before(as_of)
+                )
             )
-            age_hours = table_metrics.hours_since(rows.newest_us, as_of)
+            age_hours = table_metrics.hours_since(table_metrics.newest_end(engine, table.source), as_of)
             metrics.values |= {
                 "hours_before_as_of": age_hours,
                 "hours_before_as_of_if_daily": None if is_historical else age_hours,
             }
-        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, rows.table, suite.key)
-        result = validator.run(name, _frame(engine, rows.table, suite, metrics), suite, metrics)
-        results.append(result)
-        if result.failed or is_historical:
-            validated.forget(name)
-        else:
-            validated.record(marts, name, rows.known, rows.newest_us, rows.counts)
-    if only is None:
-        validated.save()
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
+        results.append(validator.run(name, _frame(engine, table, suite, metrics), suite, metrics))
     return results
-
-
-@dataclass(frozen=True)
-class _MartRows:
-    """The rows of a mart to validate, and what metrics over time are computed from."""
-
-    table: Table
-    known: ValidatedMart | None  # the version whose changes these rows are; None: they are all recent rows
-    newest_us: int | None
-    counts: table_metrics.DayCounts
-
-
-def _read_mart(
-    engine: Engine, marts: Path, name: str, validated: ValidatedMarts | None, is_historical: bool
-) -> _MartRows:
-    suite = suites.MARTS[name]
-    table = tables.mart_table(engine, marts, name, suite.newest)
-    columns = {*_columns(suite), *suite.key, *_metric_columns(suite)}
-    changes = None if is_historical or validated is None else validated.find_changes(marts, name)
-    if changes is not None:
-        known, files = changes
-        state: tuple[int | None, table_metrics.DayCounts] | None = (None, {})
-        if suite.has_time:
-            state = add_changes(engine, known, files)
-        if state is not None:
-            return _MartRows(tables.changed_rows(engine, table, files, columns), known, *state)
-    if not is_historical:
-        table = tables.recent_rows(engine, table, columns)
-    newest_us: int | None = None
-    counts: table_metrics.DayCounts = {}
-    if suite.has_time:
-        newest_us = table_metrics.newest_end(engine, table.source)
-        counts = {} if is_historical else table_metrics.count_days(engine, table.source)
-    return _MartRows(table, None, newest_us, counts)
 
 
 def validate_content(
@@ -247,11 +206,6 @@ def _columns(suite: Suite) -> set[str]:
     """Names of the columns that the suite's expectations refer to."""
     names = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
     return {name for name in names if isinstance(name, str)}
-
-
-def _metric_columns(suite: Suite) -> tuple[str, ...]:
-    """Names of the columns that metrics over time read."""
-    return table_metrics.TIME_COLUMNS if suite.has_time else ()
 
 
 def _limited_metrics(suite: Suite, metrics: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:

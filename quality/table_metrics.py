@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +32,6 @@ WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
 """Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""
-
-Time = TypeVar("Time", int, str)
-"""Microseconds since 1970, or ISO 8601."""
 
 DayCounts = dict[tuple[int, str | None, int | None], int]
 """(day since 1970, action, bin of the play length) ▸ number of events."""
@@ -70,19 +67,6 @@ def newest_end(engine: Engine, source: str) -> int | None:
     return None if row is None or row[0] is None else int(row[0])
 
 
-def is_newest_deleted(known: Time | None, inserted: Time | None, deleted: Time | None) -> bool:
-    """Whether changes deleted the newest row of a table and inserted none that is as new, so that all rows must be read.
-
-    Args:
-        known: Time of the newest row before the changes; None if there was none.
-        inserted: Time of the newest inserted row; None if there is none.
-        deleted: Time of the newest deleted row; None if there is none.
-    """
-    if known is None or deleted is None or deleted < known:
-        return False
-    return inserted is None or inserted < known
-
-
 def hours_since(newest_us: int | None, as_of: date) -> float | None:
     """Hours from the newest `ended_at` to `as_of`; negative if an event ended later; None for an empty table."""
     if newest_us is None:
@@ -91,12 +75,12 @@ def hours_since(newest_us: int | None, as_of: date) -> float | None:
     return float(limit_s - newest_us / 1e6) / 3600
 
 
-def count_days(engine: Engine, source: str, rows: str = "count(*)") -> DayCounts:
-    """Number of events of a relation by day, action and play length; `rows` is the aggregate that counts them."""
+def count_days(engine: Engine, source: str) -> DayCounts:
+    """Number of events of a relation by day, action and play length."""
     length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
     day = f"floor({engine.epoch_micros('ended_at')} / 86400000000)"
     counted = engine.rows(
-        f"select {day} as day, action, {length} as length, {rows} from {source} where ended_at is not null group by 1, 2, 3"  # noqa: S608
+        f"select {day} as day, action, {length} as length, count(*) from {source} where ended_at is not null group by 1, 2, 3"  # noqa: S608
     )
     return {
         (int(day), action, None if length_bin is None else int(length_bin)): int(count)

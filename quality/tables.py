@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -52,12 +52,6 @@ def recent_rows(engine: Engine, table: Table, columns: set[str]) -> Table:
     first = f"(select max({table.newest}) from {table.source}) - interval {RECENT_DAYS} day"  # noqa: S608
     rows = engine.select_rows(table.source, {*columns, table.newest}, f"{table.newest} >= {first}")
     return Table(table.name, rows, table.newest)
-
-
-def changed_rows(engine: Engine, table: Table, files: Sequence[Path], columns: set[str]) -> Table:
-    """Return `columns` of the rows of a mart that were published in the change files."""
-    inserted = mart_changes.inserted_rows(files)
-    return Table(table.name, engine.select_rows(inserted, {*columns, table.newest or ""}, "true"), table.newest)
 
 
 @dataclass(frozen=True)

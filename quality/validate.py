@@ -102,7 +102,7 @@ def write_profile(home: settings.Settings, as_of: date) -> None:
     times = {name: suite.newest for name, suite in MARTS.items() if suite.newest is not None}
     try:
         marts = object_store.fetch_marts(home, are_changes_applied=False)
-        profile = profile_marts(marts, times, as_of, home.reports / "data_quality_counts.json")
+        profile = profile_marts(marts, times, as_of)
     except duckdb.Error as error:
         print(f"note: the marts were not profiled: {error}")
         return

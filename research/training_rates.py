@@ -67,12 +67,18 @@ def measure(name: str, steps: int) -> tuple[float, float]:
     torch.manual_seed(0)
     prepare = {"self_attention": _self_attention, "multi_interest": _multi_interest}.get(name)
     module, batches, examples = prepare(steps) if prepare else _ranker(name, steps)
-    step_ends: list[tuple[float, float]] = []
-    module.on_train_batch_end = lambda *_: step_ends.append((time.perf_counter(), time.process_time()))
+    step_starts: list[tuple[float, float]] = []
+    training_step = module.training_step
+
+    def timed_step(*arguments: Any) -> Any:
+        step_starts.append((time.perf_counter(), time.process_time()))
+        return training_step(*arguments)
+
+    module.training_step = timed_step
     schedule = trainer.Schedule(WARM_UP_STEPS + steps, checkpoint_every=WARM_UP_STEPS + steps + 1)
     with tempfile.TemporaryDirectory() as checkpoints:
         trainer.fit(module, lambda step: batches[step % len(batches)], schedule, Path(checkpoints))
-    clock, core = (after - before for before, after in zip(step_ends[-1 - steps], step_ends[-1], strict=True))
+    clock, core = (after - before for before, after in zip(step_starts[-1 - steps], step_starts[-1], strict=True))
     return examples * steps / clock, examples * steps / core
 
 

@@ -37,7 +37,7 @@ SCHEMA = pa.schema(
         _column(
             "music_probability",
             pa.float32(),
-            "Of audio: probability of being music; below .5 it is not used as the sound of the track; null for other encoders",
+            "Of audio: probability of being music; below 0.5 it is not used as the sound of the track; null for other encoders",
             required=False,
         ),
     ]

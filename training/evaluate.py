@@ -27,7 +27,6 @@ from config import settings
 from config.tool_environment import tool_environment
 from storage.files import atomic_write
 from training.data.training_data import TrainingData
-from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import log_fits, open_experiment
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
@@ -40,8 +39,7 @@ from training.engine.workspace import (
     mark_done,
     write_json,
 )
-from training.evaluation.baselines import heuristics
-from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
 from training.evaluation.model_selection import Choice, choose
@@ -166,10 +164,10 @@ def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
-    """Inputs of an evaluation: the marts, the inputs of the held-out models and the evaluation code."""
+    """Inputs of an evaluation: the marts, the code and the inputs of the held-out models."""
     refit = {"refits_before_test": True} if recipe(workspace.recipe).refits_before_test else {}
     models = model_input_hashes(workspace, "held_out")
-    return workspace.inputs(code=code_hash("training.evaluate"), models=models, **refit)
+    return workspace.inputs(models=models, **refit)
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
@@ -193,7 +191,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     These are fused and channels against the best heuristic and the best baseline on discoveries, served against fused
     and against served without a cap per artist, and every ranker against all simpler ones.
     """
-    heuristic_names = [name for name in heuristics.HEURISTIC_BASELINES if name in result.recall]
+    heuristic_names = [name for name in HEURISTIC_BASELINES if name in result.recall]
     best, best_channel = (
         _best_by_recall(heuristic_names, "all", result),
         _best_by_recall(held_out.channels, "all", result),

@@ -14,14 +14,13 @@ import polars as pl
 
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import TrainingData
-from training.engine.import_closure import code_hash
 from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done
 from training.recipes import RECIPES, recipe
 
 
 def prepare(workspace: Workspace) -> bool:
     """Write vocabulary, cases and content of the recipe's fits; False if the existing ones have the same inputs."""
-    inputs = workspace.inputs(code=code_hash("training.prepare"))
+    inputs = workspace.inputs()
     if is_unchanged(workspace.folder, inputs):
         return False
     for fit in recipe(workspace.recipe).fits:

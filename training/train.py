@@ -9,7 +9,7 @@ model is not fitted again while its inputs (marts, configs, code) are unchanged.
 `--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
 and `validation`, `--fit final` from all data, with those hyperparameters. The listwise head, whose features do not contain
 ids, is copied from `held_out`; so are learned orders of channels and trees of rankers, unless the recipe refits before the
-test. Models that are trained in steps use as many ranks as `SEGUE_TRAINING_RANKS` or torchrun specifies.
+test.
 """
 
 from __future__ import annotations
@@ -25,11 +25,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from config import settings
 from training.data.training_data import TrainingData
-from training.engine import distributed
 from training.engine.config_io import config_from_dict, with_seed
-from training.engine.import_closure import code_hash
 from training.engine.mlflow_tracking import RUN_FILE
 from training.engine.process_memory import peak_mb
 from training.engine.workspace import (
@@ -75,10 +72,7 @@ FitFunction = Callable[[TrainingData, Any, Path], FittedModel]
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     """Fit one model into the workspace; False if the existing model has the same inputs.
 
-    Work that is not distributed is done by rank 0 only.
-
     Raises:
-        NotRank0: this is another rank.
         ValueError: there is no such model.
         NoTrainingExamples: the log has no examples for the head.
         MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
@@ -90,13 +84,9 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     if fit != "held_out":
         config = _load_resolved_config(workspace.model_folder(kind, "held_out", name), config, name)
     upstream = _upstream_input_hashes(workspace, kind, name, fit)
-    code = code_hash(*producer_modules(kind, name))
-    inputs = workspace.inputs(fit=fit, config=config, name=name, code=code, **upstream)
-    if distributed.broadcast_from_rank0(lambda: is_unchanged(folder, inputs)):
-        distributed.require_rank0()
+    inputs = workspace.inputs(fit=fit, config=config, name=name, **upstream)
+    if is_unchanged(folder, inputs):
         return False
-    if not supports_distributed_training(config):
-        distributed.require_rank0()
     began = time.monotonic()
     cache = workspace.cache_folder(fit)
     sizes = recipe(workspace.recipe)
@@ -110,12 +100,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     except NoTrainingExamples:
         (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model is of another log
         raise
-    distributed.require_rank0()
     (folder / INPUTS_FILE).unlink(missing_ok=True)  # if killed from here on, the files are of two models
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
-    measures["ranks"] = distributed.rank_and_world_size()[1]
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     (folder / RUN_FILE).unlink(missing_ok=True)
@@ -123,11 +111,6 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     shutil.rmtree(checkpoints, ignore_errors=True)  # those of this fit, and those of fits that were never finished
     _print_summary(name, fit, measures)
     return True
-
-
-def supports_distributed_training(config: DataclassInstance) -> bool:
-    """Whether a model with this config is trained in steps, which several ranks can share."""
-    return any(hasattr(part, "steps") for part in (config, *vars(config).values()))
 
 
 def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
@@ -148,19 +131,6 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in excluded]
-
-
-def producer_modules(kind: str, name: str) -> tuple[str, ...]:
-    """Modules that fit a model; their import closure is the code that the model depends on."""
-    if kind == "head":
-        return ("training.slate.listwise_training", "training.ranking.listwise_head")
-    if kind == "ranker":
-        from training.ranking.registry import RANKERS
-
-        return (RANKERS[name].__module__, "training.ranking.fit")
-    from training.recall.registry import CHANNELS, COLLECTIONS
-
-    return ((CHANNELS | COLLECTIONS)[name].__module__,)
 
 
 def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[DataclassInstance, FitFunction]:
@@ -286,33 +256,20 @@ def main() -> None:
         print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
         return
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    kind, name, fit = arguments.what, arguments.name, arguments.fit
-    ranks = settings.load_settings().training_ranks
-    skip_reason = _skip_reason(workspace, kind, name, fit)
-    is_distributed = (
-        ranks > 1 and not skip_reason and supports_distributed_training(resolve_model(kind, name, workspace, fit)[0])
-    )
-    if is_distributed and not distributed.is_torchrun_worker():
-        distributed.launch_torchrun(ranks)
-    with distributed.process_group():
-        if skip_reason:
-            distributed.require_rank0()
-            print(skip_reason)
-            return
-        _train_if_possible(workspace, kind, name, fit)
+    _train_if_possible(workspace, arguments.what, arguments.name, arguments.fit)
 
 
 def train_all(workspace: Workspace, fit: str) -> None:
     """Fit all models of the recipe in this process, each kind after those that it is built on."""
     for kind in MODEL_KINDS:
         for name in model_names(f"{kind}s", workspace.recipe):
-            if skip_reason := _skip_reason(workspace, kind, name, fit):
-                print(skip_reason)
-            else:
-                _train_if_possible(workspace, kind, name, fit)
+            _train_if_possible(workspace, kind, name, fit)
 
 
 def _train_if_possible(workspace: Workspace, kind: str, name: str, fit: str) -> None:
+    if skip_reason := _skip_reason(workspace, kind, name, fit):
+        print(skip_reason)
+        return
     try:
         if not train(workspace, kind, name, fit):
             print(f"unchanged: {name} ({fit})")

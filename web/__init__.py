@@ -27,7 +27,6 @@ METRIC_NAMES = {
     "reachable": "reachable discoveries",
     "reachable_recall_at_30": "recall@30, reachable discoveries",
     "repeat": "repeats",
-    "with_heard": "with played tracks",
 }
 LOWER_IS_BETTER = frozenset({"ece", "logloss", "skip_rate"})
 CUTOFF = re.compile(r"_at_(?=\d)")

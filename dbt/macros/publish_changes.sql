@@ -5,7 +5,7 @@
 
 {# True if the changes of a mart may be published: a continued model whose table has enough rows. #}
 {% macro may_publish_changes(node) -%}
-    {%- if env_var("SEGUE_TABLES", "") or node.config.materialized != "incremental" or "published_by" not in node.config.meta -%}
+    {%- if env_var("SEGUE_TABLES", "") or node.config.materialized != "incremental" or "sorted_by" not in node.config.meta -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set rows = run_query("select count(*) from " ~ state_table(node.alias)).rows[0][0] -%}
@@ -92,10 +92,10 @@
         {%- do create_folder(folder ~ "/changes") -%}
         {%- do create_folder(folder ~ "/changes/" ~ node.name) -%}
         {%- do run_query(
-            "copy (select * from " ~ node.alias ~ "_changes order by " ~ node.config.meta.published_by | join(", ") ~ ", is_deleted desc) to '"
+            "copy (select * from " ~ node.alias ~ "_changes order by " ~ node.config.meta.sorted_by | join(", ") ~ ", is_deleted desc) to '"
             ~ folder ~ "/changes/" ~ node.name ~ "/" ~ versions[-1] ~ "-" ~ version
             ~ ".parquet' (format parquet, compression zstd, use_tmp_file true, kv_metadata {key: '"
-            ~ node.config.meta.published_by | join(",") ~ "'})"
+            ~ node.config.meta.sorted_by | join(",") ~ "'})"
         ) -%}
         {%- do record_published(node.name, version) -%}
     {%- endif -%}

@@ -4,8 +4,8 @@
 {% macro publish_marts(results) -%}
     {%- if execute and not has_failures(results) -%}
         {%- set marts = [] -%}
-        {%- for result in results if result.node.resource_type in ["model", "seed"] and "published_by" in result.node.config.meta -%}
-            {%- set rows = "select * from " ~ result.node.relation_name ~ " order by " ~ result.node.config.meta.published_by | join(", ") -%}
+        {%- for result in results if result.node.resource_type in ["model", "seed"] and "sorted_by" in result.node.config.meta -%}
+            {%- set rows = "select * from " ~ result.node.relation_name ~ " order by " ~ result.node.config.meta.sorted_by | join(", ") -%}
             {%- do marts.append((result.node, rows)) -%}
         {%- endfor -%}
         {%- do adapter.dispatch("publish", "segue")(marts) -%}

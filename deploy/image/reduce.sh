@@ -10,11 +10,11 @@ rm -r mypy mypyc mypy-*.dist-info ./*__mypyc*.so "$1"/bin/mypy* "$1"/bin/dmypy "
 # Headers and programs for building C++ extensions; the web UI of Feast, which no service starts.
 rm -r torch/include torch/share pyarrow/include feast/ui
 find . -type f \( -name '*.h' -o -name '*.c' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' \) -delete
-# Arrow Flight: no service reads or serves features over it. Plots of torchmetrics and MLflow, which nothing draws; libraries look
-# for matplotlib, by its metadata too, before they use it. MLflow's other name of Lightning.
+# Arrow Flight: no service reads or serves features over it. Plots of MLflow, which nothing draws; libraries look for
+# matplotlib, by its metadata too, before they use it.
 rm -r pyarrow/libarrow_flight.so* pyarrow/libarrow_python_flight.so* pyarrow/_flight*.so
-rm -r matplotlib mpl_toolkits fontTools contourpy kiwisolver pytorch_lightning
-rm -r matplotlib-*.dist-info fonttools-*.dist-info contourpy-*.dist-info kiwisolver-*.dist-info pytorch_lightning-*.dist-info
+rm -r matplotlib mpl_toolkits fontTools contourpy kiwisolver
+rm -r matplotlib-*.dist-info fonttools-*.dist-info contourpy-*.dist-info kiwisolver-*.dist-info
 find torch/bin -type f ! -name torch_shm_manager -delete
 # Languages of number formats: the processes run in the C locale.
 find babel/locale-data -type f ! -name 'en*' ! -name root.dat -delete

@@ -76,7 +76,9 @@ def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
         stream = bound_expansion(lzma.open(raw), raw, member)  # noqa: SIM115 - closed with it
     elif member.file.endswith(".zst"):
         stream = bound_expansion(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), raw, member)
-    return tarfile.open(fileobj=stream, mode="r|")
+    archive = tarfile.open(fileobj=stream, mode="r|")  # noqa: SIM115 - closed by the caller
+    archive.fileobj.seekable = lambda: False  # type: ignore[union-attr] # a reader of text asks
+    return archive
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:

@@ -8,17 +8,17 @@ queue; `local.retention` removes old days. Requests neither wait for the log nor
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX, LoggedRequest, LogPosition, nan_to_none
-from serving.events.daily_jsonl import DailyJsonlFile
 from serving.pipeline.request import Request
-from storage import daily_files
 
 MAX_BYTES_PER_HOUR = 8 << 20
 MAX_QUEUED_REQUESTS = 64
@@ -47,9 +47,7 @@ class FeatureLog:
         self._folder, self._sampling_rate, self._now_us = folder, share, now_us
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
-        for path in daily_files.list_files(folder, FEATURE_LOG_PREFIX):
-            daily_files.truncate_torn_line(path)
-        self._file = DailyJsonlFile(folder, FEATURE_LOG_PREFIX, now_us)
+        self._name = f"{FEATURE_LOG_PREFIX}-{now_us():017d}-{os.getpid()}.jsonl"
         self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)
         self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
         self._thread.start()
@@ -97,7 +95,6 @@ class FeatureLog:
         """Write pending requests and close."""
         self._requests.put(None)
         self._thread.join()
-        self._file.close()
 
     def _write_forever(self) -> None:
         while (request := self._requests.get()) is not None:
@@ -110,11 +107,15 @@ class FeatureLog:
                 logger.exception("request %s could not be written to the feature log", request.request_id)
 
     def _write(self, request: LoggedRequest) -> None:
-        hour = self._now_us() // HOUR_US
+        now_us = self._now_us()
+        hour = now_us // HOUR_US
         if hour != self._hour:
             self._hour, self._written = hour, 0
         if self._written >= self._max_bytes_per_hour:
             return
         line = request.to_line()
-        self._file.append(line)
+        file = self._folder / f"dt={datetime.fromtimestamp(now_us / 1e6, tz=UTC):%Y-%m-%d}" / self._name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640), "ab") as log:
+            log.write(line)
         self._written += len(line)

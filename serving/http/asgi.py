@@ -28,8 +28,8 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def header_values(scope: Message, name: bytes) -> list[bytes]:
-    """All values of a header of a request, in order; `name` in lower case."""
-    return [value for key, value in scope["headers"] if key.lower() == name]
+    """All values of a header of a request, in order; ASGI has all names in lower case."""
+    return [value for key, value in scope["headers"] if key == name]
 
 
 def client_address(scope: Message) -> str:

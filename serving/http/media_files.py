@@ -150,4 +150,4 @@ def _without_other_ranges(scope: Message) -> Message:
     ranges = header_values(scope, b"range")
     if len(ranges) == 1 and SINGLE_RANGE.fullmatch(ranges[0]):
         return scope
-    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name.lower() != b"range"]}
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}

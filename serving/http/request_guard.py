@@ -133,7 +133,7 @@ def _has_body(scope: Message) -> bool:
 
 
 def _with_json_content_type(scope: Message) -> Message:
-    others = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-type"]
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
     return {**scope, "headers": [*others, (b"content-type", JSON_MEDIA_TYPE)]}
 
 

@@ -17,17 +17,7 @@ from tests.support.pipeline_commands import run_to_end
 from tests.support.tiers import acceptance_only
 
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
-BASELINES = (
-    "tuned_base_level_activation",
-    "tifu_knn",
-    "up_cf",
-    "decay_pop",
-    "most_played",
-    "last_played",
-    "base_level_activation",
-    "own_artists_unheard",
-    "popularity",
-)
+BASELINES = ("tuned_base_level_activation", "tifu_knn", "popularity")
 MAX_MINUTES = {"real logs": 20, "simulated world": 8}
 MAX_MEMORY_GB = 12
 MIN_AUC, MIN_GAUC = 0.872, 0.830  # of the served ranker on the real logs

@@ -1,7 +1,4 @@
-"""Number of threads of this process.
-
-Apart from the fitting loop, because importing Lightning takes longer than the work of most processes that need threads only.
-"""
+"""Number of threads of this process."""
 
 from __future__ import annotations
 

@@ -1,41 +1,49 @@
 """Fitting loop of neural models: progress, checkpoints, resuming, early stopping; deterministic for a seed.
 
 Batch i and the random numbers of step i depend only on the seed and on i, so a fit that was killed resumes from its
-last checkpoint and ends with the same weights as an uninterrupted one. Distributed ranks
-(`training.engine.distributed`) each compute their rows of a batch; rank 0 validates and writes. Lightning runs the
-steps.
-
-Training batches by step number: prefetched, with the waiting time measured.
-
-Batch i depends only on the seed and on i. Each distributed rank makes its own rows of a batch
-(`training.engine.distributed.rank_slice`); the function that makes batches is responsible for that.
+last checkpoint and ends with the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from queue import Full, Queue
-from threading import Event, Thread
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader, IterableDataset
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from tqdm import tqdm
 
 from storage.files import open_draft
-from training.engine import distributed
-from training.engine.lightning_import import lightning
 from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
 
 LAST_CHECKPOINT_FILE, BEST_WEIGHTS_FILE, FIT_RECORD_FILE = "last.ckpt", "best.safetensors", "fit.json"
 MAX_GRAD_NORM = 1.0
+BATCHES_AHEAD = 3
+
+
+class Objective(nn.Module, ABC):
+    """A network with its loss and its optimizer."""
+
+    @abstractmethod
+    def training_step(self, batch: Any, step: int, /) -> Tensor:
+        """Loss of the batch of a step, from 0."""
+
+    @abstractmethod
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
+        """The optimizer and its learning rate, which changes after every step."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,20 @@ class FitRecord:
     history: list[dict[str, float]] = field(default_factory=list)  # step, value and mean loss of each validation
 
 
+@dataclass
+class _Progress:
+    """What a resumed fit needs besides the weights and the optimizer."""
+
+    record: FitRecord = field(default_factory=FitRecord)
+    step: int = 0  # steps done
+    checks_without_improvement: int = 0
+    losses: list[float] = field(default_factory=list)  # since the last validation
+    wait_seconds: float = 0.0
+    step_seconds: float = 0.0
+
+
 def fit(
-    module: lightning.LightningModule,
+    module: Objective,
     batch_at: Callable[[int], Any],
     schedule: Schedule,
     folder: Path,
@@ -73,46 +93,69 @@ def fit(
 
     Args:
         module: The model with its loss and optimizer.
-        batch_at: Batch of a step, from 0.
+        batch_at: Batch of a step, from 0. It must use its own random generator: the global one belongs to the step.
         schedule: Length of the fit and its intervals.
-        folder: Checkpoints and results. All ranks must see the same folder. A fit that finished there is not repeated;
-            its weights are loaded.
-        validate: Validation value, higher is better; only rank 0 calls it. None: the weights of the last step are used.
+        folder: Checkpoints and results. A fit that finished there is not repeated; its weights are loaded.
+        validate: Validation value, higher is better. None: the weights of the last step are used.
         mixed_precision: Multiply in bfloat16 on GPUs that support it; weights, losses and sums stay in float32.
-
-    Raises:
-        NotRank0: the fit is finished, and this is not rank 0.
     """
     configure_threads()
     folder.mkdir(parents=True, exist_ok=True)
-    if distributed.broadcast_from_rank0((folder / FIT_RECORD_FILE).exists):
-        distributed.require_rank0()
-        module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
+    best, last = folder / BEST_WEIGHTS_FILE, folder / LAST_CHECKPOINT_FILE
+    if (folder / FIT_RECORD_FILE).exists():
+        module.load_state_dict(load_file(best))
         return FitRecord(**json.loads((folder / FIT_RECORD_FILE).read_text()))
-    dataset = StepBatchDataset(batch_at, schedule.steps, lambda: int(module.global_step))
-    batches = DataWaitTimer(Prefetcher(DataLoader(dataset, batch_size=None)))
-    callback = CheckpointAndEarlyStop(schedule, folder, validate, batches)
-    is_terminal = sys.stderr.isatty()
-    trainer = lightning.Trainer(
-        **_device_settings(),
-        precision="bf16-mixed" if mixed_precision and has_bfloat16() else "32-true",
-        max_steps=schedule.steps,
-        max_epochs=-1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        default_root_dir=str(folder),
-        callbacks=[callback, lightning.callbacks.TQDMProgressBar(refresh_rate=5 if is_terminal else 200)],
-    )
-    last = folder / LAST_CHECKPOINT_FILE
-    is_resuming = distributed.broadcast_from_rank0(last.exists)
-    trainer.fit(module, batches, ckpt_path=str(last) if is_resuming else None, weights_only=False)
-    callback.finish(trainer, module)
-    distributed.require_rank0()
-    module.load_state_dict(load_file(folder / BEST_WEIGHTS_FILE))
-    write_json(folder / FIT_RECORD_FILE, asdict(callback.record))
+    device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    optimizer, rate = module.to(device).configure_optimizers()
+    parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "rate": rate}
+    at = _Progress()
+    if last.exists():
+        saved = torch.load(last, map_location=device, weights_only=False)
+        at = saved.pop("progress")
+        for name, state in saved.items():
+            parts[name].load_state_dict(state)
+    record, began = at.record, time.monotonic() - at.record.seconds
+    use_bfloat16 = mixed_precision and has_bfloat16()
+    with (
+        closing(prefetch(batch_at, range(at.step, schedule.steps))) as batches,
+        tqdm(
+            desc="fit", unit="step", initial=at.step, total=schedule.steps, mininterval=1 if sys.stderr.isatty() else 30
+        ) as bar,
+    ):
+        while at.step < schedule.steps and at.checks_without_improvement < max(schedule.patience, 1):
+            started = time.monotonic()
+            batch = _to_device(next(batches), device)
+            waited = time.monotonic()
+            _seed_torch(schedule.seed * 1_000_003 + at.step)
+            with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
+                loss = module.training_step(batch, at.step)
+            optimizer.zero_grad()
+            loss.backward()
+            clip_gradients(module.parameters())
+            optimizer.step()
+            rate.step()
+            at.step += 1
+            at.losses.append(float(loss.detach()))
+            at.wait_seconds += waited - started
+            at.step_seconds += time.monotonic() - waited
+            bar.update()
+            if validate and schedule.validate_every and at.step % schedule.validate_every == 0:
+                _validate(module, validate, at, best)
+            if at.step % schedule.checkpoint_every == 0:
+                record.seconds = time.monotonic() - began
+                with open_draft(last) as draft:
+                    torch.save({"progress": at} | {name: part.state_dict() for name, part in parts.items()}, draft)
+    if validate and at.step not in {row["step"] for row in record.history}:
+        _validate(module, validate, at, best)
+    if record.value is None:
+        _save_best_weights(module, at, best)
+    record.data_wait_share = round(at.wait_seconds / max(at.wait_seconds + at.step_seconds, 1e-9), 4)
+    record.seconds = time.monotonic() - began
+    tqdm.write(f"  {at.step} steps, {record.data_wait_share:.1%} of step time waiting for data", sys.stderr)
+    module.cpu().load_state_dict(load_file(best))
+    write_json(folder / FIT_RECORD_FILE, asdict(record))
     last.unlink(missing_ok=True)
-    return callback.record
+    return record
 
 
 def has_bfloat16() -> bool:
@@ -120,117 +163,26 @@ def has_bfloat16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _device_settings() -> dict[str, Any]:
-    """Lightning's device settings: the best device for a single process, one device per rank otherwise."""
-    if not distributed.is_distributed():
-        return {"accelerator": "auto", "devices": 1}
-    local_ranks = int(os.environ["LOCAL_WORLD_SIZE"])
-    strategy = lightning.strategies.DDPStrategy(
-        # Separate process group, so that collectives of losses cannot interleave with those of gradients.
-        process_group=torch.distributed.new_group(timeout=distributed.COLLECTIVE_TIMEOUT),
-        # A task without targets in a batch leaves its part of the network without a gradient.
-        find_unused_parameters=True,
-        # Buffers are equal on all ranks: codes, and statistics over the rows of all ranks.
-        broadcast_buffers=False,
-    )
-    return {
-        "accelerator": "cuda" if torch.cuda.is_available() else "cpu",
-        "devices": local_ranks,
-        "num_nodes": distributed.rank_and_world_size()[1] // local_ranks,
-        "strategy": strategy,
-    }
+def _validate(module: nn.Module, validate: Callable[[], float], at: _Progress, best: Path) -> None:
+    module.eval()
+    with torch.no_grad():
+        value = validate()
+    module.train()
+    loss = sum(at.losses) / max(len(at.losses), 1)
+    at.losses = []
+    at.record.history.append({"step": at.step, "value": value, "loss": loss})
+    tqdm.write(f"  step {at.step}: loss {loss:.4f}, validation {value:.4f}", sys.stderr)
+    at.checks_without_improvement += 1
+    if at.record.value is None or value > at.record.value:
+        at.record.value, at.checks_without_improvement = value, 0
+        _save_best_weights(module, at, best)
 
 
-class CheckpointAndEarlyStop(lightning.Callback):
-    """Seeds each step, validates, saves the best weights and the last state, and stops early without improvement."""
-
-    def __init__(
-        self, schedule: Schedule, folder: Path, validate: Callable[[], float] | None, batches: DataWaitTimer
-    ) -> None:
-        self.schedule, self.folder, self.validate, self.batches = schedule, folder, validate, batches
-        self.step_seconds, self._step_began = 0.0, 0.0
-        self.record, self.checks_without_improvement, self.loss_sum, self.loss_count = FitRecord(), 0, 0.0, 0
-        self._began = time.monotonic()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the fit has stopped early."""
-        return self.checks_without_improvement >= max(self.schedule.patience, 1)
-
-    def on_train_start(self, trainer: Any, *_: Any) -> None:
-        trainer.should_stop = self.is_stopped  # if the checkpoint is of the step after which the fit stopped
-
-    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-        _seed_torch(distributed.seed_step(self.schedule.seed * 1_000_003 + trainer.global_step))
-        self._step_began = time.monotonic()
-
-    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:  # noqa: ARG002
-        clip_gradients(module.parameters())
-
-    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any) -> None:
-        step = trainer.global_step
-        self.step_seconds += time.monotonic() - self._step_began
-        wait_seconds = self.batches.wait_seconds
-        self.record.data_wait_share = round(wait_seconds / max(wait_seconds + self.step_seconds, 1e-9), 4)
-        self.loss_sum += distributed.all_reduce_mean(float(outputs["loss"]))
-        self.loss_count += 1
-        if self.validate and self.schedule.validate_every and step % self.schedule.validate_every == 0:
-            self._validate(trainer, module, step)
-        if step % self.schedule.checkpoint_every == 0:
-            # Renamed after writing, so that a kill in between leaves the previous checkpoint intact.
-            writing = self.folder / f"{LAST_CHECKPOINT_FILE}.writing"
-            trainer.save_checkpoint(str(writing), weights_only=False)
-            if distributed.is_rank0():
-                writing.replace(self.folder / LAST_CHECKPOINT_FILE)
-
-    def finish(self, trainer: Any, module: Any) -> None:
-        """Validate the last step unless that was done, and make sure that weights were saved."""
-        validated_steps = {row["step"] for row in self.record.history}
-        if self.validate and trainer.global_step not in validated_steps and not self.is_stopped:
-            self._validate(trainer, module, trainer.global_step)
-        if self.record.value is None:
-            self._save_best_weights(module, trainer.global_step)
-        self.record.seconds += time.monotonic() - self._began
-        _log_from_rank0(
-            f"  {trainer.global_step} steps, {self.record.data_wait_share:.1%} of step time waiting for data"
-        )
-
-    def _validate(self, trainer: Any, module: Any, step: int) -> None:
-        module.eval()
-        with torch.no_grad():
-            value = distributed.broadcast_from_rank0(self.validate) if self.validate else 0.0
-        module.train()
-        loss = self.loss_sum / max(self.loss_count, 1)
-        self.record.history.append({"step": step, "value": value, "loss": loss})
-        self.loss_sum, self.loss_count = 0.0, 0
-        _log_from_rank0(f"  step {step}: loss {loss:.4f}, validation {value:.4f}")
-        if self.record.value is None or value > self.record.value:
-            self.record.value, self.checks_without_improvement = value, 0
-            self._save_best_weights(module, step)
-            return
-        self.checks_without_improvement += 1
-        trainer.should_stop = self.is_stopped
-
-    def _save_best_weights(self, module: Any, step: int) -> None:
-        self.record.steps = step
-        if not distributed.is_rank0():
-            return
-        weights = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
-        with open_draft(self.folder / BEST_WEIGHTS_FILE) as draft:
-            save_file(weights, draft)
-
-    def state_dict(self) -> dict[str, Any]:
-        seconds = self.record.seconds + time.monotonic() - self._began
-        return asdict(self.record) | {
-            "seconds": seconds,
-            "worse": self.checks_without_improvement,
-            "loss": [self.loss_sum, self.loss_count],
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.checks_without_improvement, (self.loss_sum, self.loss_count) = state_dict["worse"], state_dict["loss"]
-        names = ("steps", "value", "seconds", "history", "data_wait_share")
-        self.record = FitRecord(**{name: state_dict[name] for name in names})
+def _save_best_weights(module: nn.Module, at: _Progress, best: Path) -> None:
+    at.record.steps = at.step
+    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
+    with open_draft(best) as draft:
+        save_file(weights, draft)
 
 
 def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
@@ -249,11 +201,6 @@ def clip_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     torch._foreach_mul_(gradients, scale)
 
 
-def _log_from_rank0(line: str) -> None:
-    if distributed.is_rank0():
-        print(line, file=sys.stderr, flush=True)
-
-
 def _seed_torch(seed: int) -> None:
     """`torch.manual_seed` without its overhead of recording a traceback per call if there is no accelerator."""
     if torch.accelerator.is_available():
@@ -262,83 +209,21 @@ def _seed_torch(seed: int) -> None:
         torch.default_generator.manual_seed(seed)
 
 
-class StepBatchDataset(IterableDataset[Any]):
-    """The batches of steps `first_step()` to `steps`.
-
-    `first_step` is called when iteration begins, since a model restored from a checkpoint knows its step only then.
-    """
-
-    def __init__(self, batch_at: Callable[[int], Any], steps: int, first_step: Callable[[], int] = lambda: 0) -> None:
-        self.batch_at, self.steps, self.first_step = batch_at, steps, first_step
-
-    def __iter__(self) -> Iterator[Any]:
-        for step in range(self.first_step(), self.steps):
-            yield self.batch_at(step)
+def _to_device(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, dict):
+        return {name: _to_device(part, device) for name, part in batch.items()}
+    return tuple(_to_device(part, device) for part in batch) if isinstance(batch, tuple) else batch.to(device)
 
 
-class Prefetcher:
-    """The same batches, made ahead by a thread while the model trains.
-
-    The iterable that makes them must use its own random generator: the global one belongs to the training step.
-    """
-
-    def __init__(self, batches: Iterable[Any], buffer_size: int = 2) -> None:
-        self.batches, self.buffer_size = batches, buffer_size
-
-    def __iter__(self) -> Iterator[Any]:
-        queue: Queue[tuple[bool, Any]] = Queue(maxsize=self.buffer_size)
-        is_stopped = Event()
-        thread = Thread(target=self._produce, args=(queue, is_stopped), name="batches", daemon=True)
-        thread.start()
-        try:
-            while True:
-                is_batch, message = queue.get()
-                if is_batch:
-                    yield message
-                elif message is None:
-                    return
-                else:
-                    raise message
-        finally:
-            is_stopped.set()
-            thread.join()
-
-    def _produce(self, queue: Queue[tuple[bool, Any]], is_stopped: Event) -> None:
-        end = None
-        try:
-            for batch in self.batches:
-                if not _put(queue, (True, batch), is_stopped):
-                    return
-        except BaseException as error:  # any error is raised again in the consuming thread
-            end = error
-        _put(queue, (False, end), is_stopped)
-
-
-def _put(queue: Queue[tuple[bool, Any]], message: tuple[bool, Any], is_stopped: Event) -> bool:
-    """Put `message` once there is space; False if the consumer has stopped."""
-    while not is_stopped.is_set():
-        try:
-            queue.put(message, timeout=0.1)
-        except Full:
-            continue
-        return True
-    return False
-
-
-class DataWaitTimer:
-    """The same batches; `wait_seconds` is the total time that the consumer has waited for them."""
-
-    def __init__(self, batches: Iterable[Any]) -> None:
-        self.batches, self.wait_seconds = batches, 0.0
-
-    def __iter__(self) -> Iterator[Any]:
-        batches = iter(self.batches)
-        while True:
-            began = time.monotonic()
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            finally:
-                self.wait_seconds += time.monotonic() - began
+def prefetch(batch_at: Callable[[int], Any], steps: range) -> Generator[Any]:
+    """The batches of some steps, made ahead by a thread while the model trains."""
+    pool = ThreadPoolExecutor(1, "batches")
+    try:
+        ahead = deque(pool.submit(batch_at, step) for step in steps[:BATCHES_AHEAD])
+        for step in steps:
+            batch = ahead.popleft().result()
+            if step + BATCHES_AHEAD in steps:
+                ahead.append(pool.submit(batch_at, step + BATCHES_AHEAD))
             yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)

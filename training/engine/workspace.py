@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from sequences.behaviours import load_behaviours
 from storage import object_store
 from storage.errors import StorageError
 from storage.files import atomic_write, read_json
-from training.engine.import_closure import code_hash
 from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import FITS
 
@@ -35,8 +34,9 @@ FORMAT = 7
 CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
 DATA_INPUTS = ("marts", "most_plays", "behaviours")
 """Inputs on which the vocabulary depends: a model with others has other codes for the same tracks."""
-DATA_MODULE = "training.data.training_data"
-"""Module that makes the arrays shared by all models of a fit; its code is part of their cache key."""
+CODE_FOLDERS = ("event_store", "feature_repo", "sequences", "training")
+"""Packages whose code and data files decide what a fit or an evaluation gives."""
+CODE_SUFFIXES = frozenset({".css", ".csv", ".html", ".json", ".py", ".svg", ".yaml"})
 LANDINGS_MART = "landings"
 """Mart with the provenance of the others.
 
@@ -118,7 +118,7 @@ class Workspace:
 
         Recipes share the folder.
         """
-        inputs = [self.mart_hashes, self._sampling_inputs, behaviours_hash(), code_hash(DATA_MODULE)]
+        inputs = [self.mart_hashes, self._sampling_inputs, behaviours_hash(), code_hash()]
         key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
         return self.folder.parent / CACHE_FOLDER / f"{fit}-{key}"
 
@@ -173,16 +173,26 @@ class Workspace:
         """Everything that an output depends on, with the joint hash under `hash`.
 
         Args:
-            parts: Inputs besides `as_of`, the recipe, the marts, the table of behaviors and the limit of plays:
-                configs, fit, code.
+            parts: Inputs besides `as_of`, the recipe, the marts, the code, the table of behaviors and the limit of plays:
+                configs, fit.
         """
         inputs: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
-        inputs |= self._sampling_inputs | {"behaviours": behaviours_hash()}
+        inputs |= self._sampling_inputs | {"behaviours": behaviours_hash(), "code": code_hash()}
         inputs |= {
             name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
             for name, part in parts.items()
         }
         return inputs | {"hash": hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()}
+
+
+@cache
+def code_hash(folders: tuple[str, ...] = CODE_FOLDERS, root: Path = settings.ROOT) -> str:
+    """Hash of the modules and data files of some folders, as they are at the first call."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in folders for path in (root / folder).rglob("*")):
+        if path.suffix in CODE_SUFFIXES:
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def behaviours_hash() -> str:

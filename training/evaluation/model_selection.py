@@ -16,8 +16,7 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
-from training.evaluation.baselines.tuned import Baselines
-from training.evaluation.baselines.tuned_heuristics import TunedHeuristics
+from training.evaluation.baselines.tuned import HEURISTICS, Baselines
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
@@ -50,12 +49,11 @@ class Choice:
     blend: Blend  # ranker weights, task weights with the listwise head, discovery shares, diversity
     task_weights: TaskWeights  # of the pointwise heads only
     baselines: Baselines
-    heuristics: TunedHeuristics
     notes: dict[str, Any]  # section `chosen` of evaluation.json
 
     def on(self, data: TrainingData) -> Choice:
         """The same choice, with baselines fitted on the train part of other data."""
-        return replace(self, baselines=self.baselines.on(data), heuristics=self.heuristics.on(data))
+        return replace(self, baselines=self.baselines.on(data))
 
 
 def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
@@ -69,23 +67,21 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     history = held_out.read_user_history(cases, candidates)
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     candidates = select_channels(candidates, len(held_out.data.user_ids_U))
-    heuristics = TunedHeuristics.tune(held_out.data, CANDIDATES_PER_CHANNEL)
-    fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(heuristics, cases))
+    baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
+    fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(baselines, cases))
     rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
-    baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
         "slate_cases": len(rows),
         "share_table": {str(share): table for share, table in shares.items()},
-        "baselines": baselines.notes(),
-        "heuristics": heuristics.notes(),
+        **baselines.notes(),
     }
     if not held_out.rankers:
         slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
         blend = _tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
-        return Choice(fusion, None, blend, TaskWeights(), baselines, heuristics, notes)
+        return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation").evenly_spread(VALIDATION_RANKING_CASES)
     metrics = measure_rankers(held_out, ranking, "validation")
     gauc = {name: {task: row["gauc"].value for task, row in tasks.items()} for name, (tasks, _) in metrics.items()}
@@ -107,13 +103,13 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "new_cap_table": {str(cap): row for cap, row in slate.measure_new_artist_caps(blend).items()},
     }
     blend = _tune_diversity(slate, blend, notes)
-    return Choice(fusion, best, blend, heads, baselines, heuristics, notes)
+    return Choice(fusion, best, blend, heads, baselines, notes)
 
 
-def _recall_best_heuristic(heuristics: TunedHeuristics, cases: RecallCases) -> NDArray[np.int64]:
+def _recall_best_heuristic(baselines: Baselines, cases: RecallCases) -> NDArray[np.int64]:
     """Lists [C, K] of the heuristic baseline that finds most of all targets of the cases."""
     k = CANDIDATES_PER_CHANNEL
-    lists = heuristics.recall(cases, k).values()
+    lists = baselines.recall(cases, k, HEURISTICS).values()
     return max(lists, key=lambda items_CK: recall_table(items_CK, cases)[f"recall_at_{k}/all"])
 
 

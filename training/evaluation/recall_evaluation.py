@@ -21,7 +21,7 @@ from training.data.collections import build_collection_cases
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
-from training.evaluation.baselines import heuristics
+from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import channel_overlap, recall_metrics, subset_recall
 from training.evaluation.model_selection import Choice
@@ -71,9 +71,6 @@ def measure_recall(
     lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
     overall = choice.fusion.fuse(table).items(CANDIDATES_PER_CHANNEL)
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
-    lists |= choice.heuristics.recall(cases, CANDIDATES_PER_CHANNEL)
-    missing = [name for name in heuristics.UNTUNED_BASELINES if name not in lists]
-    lists |= heuristics.recall(held_out.data, cases, CANDIDATES_PER_CHANNEL, missing)
     values = {name: recall_metrics.measure_by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
     for name, items in lists.items():
         result.recall[name] = recall_metrics.estimates(values[name], cases)
@@ -134,7 +131,7 @@ def _measure_slates(
     # Baselines are lists that could be shown, too: they have the same filters, slots and spacing.
     shown |= {
         name: slate.show_list(lists[name][rows], servable, choice.blend)
-        for name in heuristics.HEURISTIC_BASELINES
+        for name in HEURISTIC_BASELINES
         if name in lists
     }
     ids = held_out.data.vocabulary.track_ids_V

@@ -29,8 +29,10 @@ class OptimizerSettings(Protocol):
     def steps(self) -> int: ...
 
 
-def build_optimizer(network: nn.Module, rates: OptimizerSettings) -> dict[str, Any]:
-    """Result of Lightning's `configure_optimizers`; the learning rate decays to a twentieth at `steps`."""
+def build_optimizer(
+    network: nn.Module, rates: OptimizerSettings
+) -> tuple[SparseAdamW, torch.optim.lr_scheduler.LambdaLR]:
+    """The optimizer and its learning rate, which decays to a twentieth at `steps`."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
     table_ids = {id(table) for table in tables}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in table_ids]
@@ -40,7 +42,7 @@ def build_optimizer(network: nn.Module, rates: OptimizerSettings) -> dict[str, A
     ]
     optimizer = SparseAdamW(groups, lr=rates.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_multiplier(rates.warmup, rates.steps))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    return optimizer, schedule
 
 
 class SparseAdamW(torch.optim.AdamW):

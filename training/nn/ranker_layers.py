@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from training.engine import distributed
-
 PADDING, UNKNOWN, FIRST_KNOWN = 0, 1, 2
 PAIR_BATCH_SIZE = 6000
 
@@ -92,7 +90,7 @@ class Dice(nn.Module):
     """Dice activation: x·(p + (1−p)·α), where p is the sigmoid of x normalized over the batch.
 
     Zhou et al., "Deep Interest Network for Click-Through Rate Prediction" (KDD 2018), arXiv 1706.06978. Difference:
-    epsilon is 1e-5 rather than 1e-8, for float32. Statistics of a distributed batch are those of the rows of all ranks.
+    epsilon is 1e-5 rather than 1e-8, for float32.
     """
 
     def __init__(self, width: int) -> None:
@@ -103,8 +101,6 @@ class Dice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Same shape [..., width]; a single row in training has no variance and uses the running statistics."""
         rows, normalise = x.reshape(-1, x.shape[-1]), self.normalise
-        if self.training and distributed.is_distributed():
-            return self._forward_distributed(rows).view_as(x)
         if self.training and len(rows) > 1:
             if normalise.num_batches_tracked is not None:
                 normalise.num_batches_tracked.add_(1)
@@ -122,24 +118,6 @@ class Dice(nn.Module):
     def _gated(self, rows: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
         gate = torch.addcmul(shift, rows, scale).sigmoid_()
         return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
-
-    def _forward_distributed(self, rows_NH: Tensor) -> Tensor:
-        """Dice of this rank's rows with the statistics of all ranks' rows, differentiable across ranks."""
-        normalise, sums = self.normalise, [values.sum(0, dtype=torch.float64) for values in (rows_NH, rows_NH.square())]
-        summed = distributed.all_reduce_sum(torch.cat([*sums, sums[0].new_tensor([len(rows_NH)])]))
-        if (count := float(summed[-1])) <= 1:
-            return self._gated(rows_NH, *self.normalization())
-        mean_H, square_H = (summed[:-1] / count).chunk(2)
-        variance_H = (square_H - mean_H.square()).clamp(min=0)
-        with torch.no_grad():
-            for running_H, batch_H in (
-                (normalise.running_mean, mean_H),
-                (normalise.running_var, variance_H * (count / (count - 1))),
-            ):
-                cast(Tensor, running_H).lerp_(batch_H.to(rows_NH.dtype), cast(float, normalise.momentum))
-            cast(Tensor, normalise.num_batches_tracked).add_(1)
-        scale_H = (variance_H + normalise.eps).rsqrt()
-        return self._gated(rows_NH, scale_H.to(rows_NH.dtype), (-mean_H * scale_H).to(rows_NH.dtype))
 
     def normalization(self) -> tuple[Tensor, Tensor]:
         """Scale and shift [width] that normalize x at inference."""

@@ -5,7 +5,7 @@ rest of the catalog. Subtracting the logarithm of an item's expected number of d
 consistent with the full softmax (Bengio, Senécal 2008; Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large
 Corpus Item Recommendations", RecSys 2019).
 
-Legend: M positives, N negatives, T targets of all ranks, V vocabulary, D width.
+Legend: M positives, N negatives, V vocabulary, D width.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
-
-from training.engine import distributed
 
 
 def logq_correction(share_V: Tensor, is_item_V: Tensor, in_batch: int, uniform: int) -> Tensor:
@@ -123,8 +121,7 @@ class TwoTowerModel(Protocol):
 class SampledSoftmaxLoss:
     """Sampled softmax loss of queries against their target items.
 
-    In-batch negatives are drawn from the targets of the same task; distributed ranks draw the same negatives from the
-    targets of all ranks.
+    In-batch negatives are drawn from the targets of the same task.
 
     Args:
         network: Network that makes the item vectors.
@@ -142,25 +139,24 @@ class SampledSoftmaxLoss:
         share = torch.from_numpy(share_V.astype(np.float32))
         self._logq_V = logq_correction(share, torch.from_numpy(is_item_V), in_batch, uniform)
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor) -> Tensor:
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
         """Scalar loss.
 
         Args:
             task: Task whose scale is used.
-            query_MD: Queries of this rank.
-            positive_M: Their target items.
-            target_T: Target items of all ranks.
+            query_MD: Queries.
+            positive_M: Their target items, at least one.
         """
         device = query_MD.device
-        in_batch = torch.randint(len(target_T), (self.in_batch,), generator=distributed.shared_generator())
-        uniform = torch.randint(len(self._catalog), (self.uniform,), generator=distributed.shared_generator())
-        negative_N = torch.cat([target_T[in_batch], self._catalog[uniform].to(device)])
+        in_batch = torch.randint(len(positive_M), (self.in_batch,))
+        uniform = torch.randint(len(self._catalog), (self.uniform,))
+        negative_N = torch.cat([positive_M[in_batch], self._catalog[uniform].to(device)])
         # One lookup for both, since every lookup makes a gradient of the size of the table.
         items = positive_M, negative_N
         vectors = self.network.vectors(torch.cat(items)).split([len(part) for part in items])
         # Exponentials are summed in float32 even under mixed precision.
         with torch.autocast(device.type, enabled=False):
-            loss = sampled_softmax(
+            return sampled_softmax(
                 query_MD.float(),
                 vectors[0].float(),
                 vectors[1].float(),
@@ -169,7 +165,6 @@ class SampledSoftmaxLoss:
                 logq_V=self._logq_V.to(device),
                 scale=self.network.scale(task),
             )
-        return distributed.weight_for_global_mean(loss, len(positive_M))
 
 
 class FullSoftmaxLoss:
@@ -177,18 +172,15 @@ class FullSoftmaxLoss:
 
     def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray) -> None:
         self.network = network
-        self._is_item_V = torch.from_numpy(is_item_V)
         self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
 
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor, target_T: Tensor) -> Tensor:
-        """Scalar loss; targets of other ranks are ignored, since all items are negatives already."""
-        del target_T
+    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
+        """Scalar loss."""
         item_N = self._catalog.to(query_MD.device)
-        loss = full_softmax(
+        return full_softmax(
             query_MD,
             self.network.vectors(item_N),
             positive_M,
             item_N,
             scale=self.network.scale(task),
         )
-        return distributed.weight_for_global_mean(loss, self._is_item_V[positive_M.cpu()].sum())

@@ -7,7 +7,7 @@ cases, B cases of a batch, T tasks, U user features, F candidate features, M mat
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,7 +18,6 @@ from torch import Tensor
 
 from sequences.reversals import drop_reversed
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.engine import distributed
 from training.engine.parallel_map import parallel_map
 from training.ranking.cases import RankingCases
 from training.ranking.features.ranking_features import RankingFeatures
@@ -189,15 +188,11 @@ class CaseBatches:
         return side.inputs, self.features.prepare_candidates(side, items_B1)
 
     def precompute_dense_features(self, processes: int) -> None:
-        """Compute the dense features of all cases in worker processes; each distributed rank computes a share."""
-        own = distributed.rank_slice(len(self))
-        starts = range(own.start, own.stop, FEATURE_BATCH_SIZE)
-        pieces = [range(start, min(start + FEATURE_BATCH_SIZE, own.stop)) for start in starts]
-        computed = CaseFeatures.collect(
-            own.stop - own.start, parallel_map(self._compute_dense_features, pieces, "dense features", processes)
-        )
-        self.dense_features = replace(
-            computed, features_RN=distributed.all_gather_rows(torch.from_numpy(computed.features_RN))[0].numpy()
+        """Compute the dense features of all cases in worker processes."""
+        starts = range(0, len(self), FEATURE_BATCH_SIZE)
+        pieces = [range(start, min(start + FEATURE_BATCH_SIZE, len(self))) for start in starts]
+        self.dense_features = CaseFeatures.collect(
+            len(self), parallel_map(self._compute_dense_features, pieces, "dense features", processes)
         )
 
     def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
@@ -233,15 +228,12 @@ class CaseBatches:
             yield self[range(start, min(start + batch_size, len(self)))]
 
     def training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """Return training batch `step`; each epoch visits all cases in an order that depends on seed and epoch only.
-
-        In distributed training each rank has its share of the rows.
-        """
-        return _select_rank_rows(self.__getitem__, self._rows(step, batch_size, seed))
+        """Return training batch `step`; each epoch visits all cases in an order that depends on seed and epoch only."""
+        return self[self._rows(step, batch_size, seed)]
 
     def dense_training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
         """Return training batch `step` of dense features alone, in the same order (see `dense_only_batch`)."""
-        return _select_rank_rows(self.dense_only_batch, self._rows(step, batch_size, seed))
+        return self.dense_only_batch(self._rows(step, batch_size, seed))
 
     def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         per_epoch = -(-len(self) // batch_size)
@@ -251,14 +243,6 @@ class CaseBatches:
         # Sorted, because neighboring cases share their history in memory; order within a batch has no effect.
         rows: NDArray[np.int64] = np.sort(self._order[1][number * batch_size : (number + 1) * batch_size])
         return rows
-
-
-def _select_rank_rows(make: Callable[[NDArray[np.int64]], CaseBatch], rows: NDArray[np.int64]) -> CaseBatch:
-    """Return this rank's rows of a batch, at least one: without rows of its own, an unlabeled row keeps it in step."""
-    if len(own := rows[distributed.rank_slice(len(rows))]):
-        return make(own)
-    batch = make(rows[:1])
-    return replace(batch, labels_BT=torch.full_like(batch.labels_BT, torch.nan))
 
 
 def load_profiles(

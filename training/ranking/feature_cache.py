@@ -17,8 +17,6 @@ import numpy as np
 from storage.files import open_draft
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.engine import distributed
-from training.engine.import_closure import code_hash
 from training.ranking.case_batches import CaseBatches, CaseFeatures
 from training.ranking.cases import RankingCases
 from training.ranking.ranker import FeatureConfig
@@ -41,7 +39,7 @@ def find_file(
     """
     if data.cache_folder is None or data.fit == "final" or len(cases) < MIN_CASES:
         return None
-    inputs = [asdict(contract), asdict(features), code_hash("training.ranking.case_batches")]
+    inputs = [asdict(contract), asdict(features)]
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode())
     for values_R in (cases.user_R, cases.request_at_R, cases.item_R):
         digest.update(np.ascontiguousarray(values_R).data)
@@ -53,13 +51,13 @@ def load_or_compute(batches: CaseBatches, processes: int, file: Path | None) -> 
     if load(batches, file):
         return
     batches.precompute_dense_features(processes)
-    if file is not None and distributed.is_rank0() and batches.dense_features is not None:
+    if file is not None and batches.dense_features is not None:
         _save(batches.dense_features, file)
 
 
 def load(batches: CaseBatches, file: Path | None) -> bool:
-    """Set the dense features of all cases from the file; False if it does not exist. Distributed ranks agree on that."""
-    if file is None or not distributed.broadcast_from_rank0(file.exists):
+    """Set the dense features of all cases from the file; False if it does not exist."""
+    if file is None or not file.exists():
         return False
     with np.load(file, allow_pickle=False) as arrays:
         batches.dense_features = CaseFeatures(arrays["features_RN"], tuple(arrays["widths"].tolist()))

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine import distributed, trainer
-from training.engine.lightning_import import lightning
+from training.engine import trainer
 from training.engine.threads import configure_threads
 from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
@@ -104,7 +105,6 @@ def fit_ranker(
     schedule = trainer.Schedule(stop or training.steps, config.validation.every, seed=config.seed)
     is_validated = stop is None and len(validation_cases) > 0
     record = trainer.fit(module, batch_at, schedule, folder, validate if is_validated else None)
-    model.cpu()
     resolved = replace(config, validation=replace(config.validation, early_stopping_step=record.steps))
     resolved = _blend_and_calibrate(model, trees, resolved, held_out)
     return FittedRanker(model, replace(features, trees=trees), resolved, _measures(record, batches, cases))
@@ -127,8 +127,8 @@ def _prepare_training(
 
 
 def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> BoostedTrees | None:
-    """Fit the trees on the dense features of all cases; None without trees, and on other ranks than 0."""
-    if not config.trees.count or batches.dense_features is None or not distributed.is_rank0():
+    """Fit the trees on the dense features of all cases; None without trees."""
+    if not config.trees.count or batches.dense_features is None:
         return None
     rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
     return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
@@ -137,9 +137,7 @@ def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> Boos
 def _read_held_out(
     cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures, batch_size: int
 ) -> list[CaseBatch]:
-    """Return batches of at most VALIDATION_CASES evenly spaced cases; none on other ranks than 0."""
-    if not distributed.is_rank0():
-        return []
+    """Return batches of at most VALIDATION_CASES evenly spaced cases."""
     chosen = cases.evenly_spread(VALIDATION_CASES)
     return list(CaseBatches(chosen, offline, service, features).iterate_in_order(batch_size))
 
@@ -234,7 +232,7 @@ def resolve_inputs(
     return config, RankingFeatures.from_vocabulary(data.vocabulary, statistics, reads, genres, content)
 
 
-class RankerModule(lightning.LightningModule):
+class RankerModule(trainer.Objective):
     """Trains a ranker: task losses plus auxiliary loss, AdamW, one-cycle learning rate.
 
     The embeddings of ids are trained in the steps `id_steps` (None: in all).
@@ -249,26 +247,15 @@ class RankerModule(lightning.LightningModule):
             "loss_weights_T", torch.tensor([LOSS_WEIGHTS[task] for task in model.tasks]), persistent=False
         )
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Freeze or unfreeze the ids; the optimizer skips parameters without a gradient."""
-        self.model.embedding.set_ids_trainable(self.id_steps is None or self.global_step in self.id_steps)
-
-    def training_step(self, batch: CaseBatch, _: int) -> Tensor:
-        """Return the loss of one batch."""
+    def training_step(self, batch: CaseBatch, step: int) -> Tensor:
+        """Return the loss of one batch; ids that are not trained get no gradient, so the optimizer skips them."""
+        self.model.embedding.set_ids_trainable(self.id_steps is None or step in self.id_steps)
         state = self.model.encode_user(batch.users)
         logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.position_bias(batch.position_B)
         auxiliary = self.config.training.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
-        known_T = (~batch.labels_BT.isnan()).sum(0)
-        return (
-            distributed.weight_for_global_mean(task_losses(logits_BT, batch.labels_BT), known_T) @ self.loss_weights_T
-            + auxiliary
-        )
+        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
 
-    def transfer_batch_to_device(self, batch: CaseBatch, device: torch.device, dataloader_idx: int) -> CaseBatch:  # noqa: ARG002
-        """Move a batch; Lightning's default cannot rebuild frozen dataclasses."""
-        return batch.to(device)
-
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """Return AdamW with a one-cycle schedule over the planned steps."""
         training = self.config.training
         optimizer = torch.optim.AdamW(
@@ -277,7 +264,7 @@ class RankerModule(lightning.LightningModule):
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, training.learning_rate, total_steps=max(training.steps, 2), pct_start=0.1
         )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        return optimizer, cycle
 
 
 @torch.no_grad()

@@ -29,7 +29,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from training.engine import distributed
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.inputs import UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState, ranker_config
@@ -84,8 +83,7 @@ class InterestEvolution(Ranker[RankerConfig]):
     def auxiliary_loss(self, state: UserState, users: UserInputs) -> Tensor:
         """Return the loss of telling the next track from a track of a random listened event of the batch, a scalar.
 
-        Steps whose negative is the next track itself are left out. In distributed training each rank samples among the
-        events of its rows.
+        Steps whose negative is the next track itself are left out.
         """
         evolution = cast(EvolutionState, state)
         position_PB, valid_PB = evolution.position_PB, evolution.valid_PB
@@ -96,8 +94,7 @@ class InterestEvolution(Ranker[RankerConfig]):
         negative_PBD = track_PBD.flatten(0, 1)[sample_PB]
         is_negative_PB = track_PB.flatten()[sample_PB] != track_PB
         is_used_PB = valid_PB & is_negative_PB
-        loss = next_event_loss(evolution.interest_PBD, track_PBD, negative_PBD, is_used_PB)
-        return distributed.weight_for_global_mean(loss, is_used_PB[1:].sum())
+        return next_event_loss(evolution.interest_PBD, track_PBD, negative_PBD, is_used_PB)
 
 
 def left_align_positions(mask_BL: Tensor) -> tuple[Tensor, Tensor]:

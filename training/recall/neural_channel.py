@@ -34,8 +34,7 @@ from training.recall.next_item_network import TASKS
 from training.recall.sequence_merge import interleave
 
 if TYPE_CHECKING:
-    from training.engine.lightning_import import lightning
-    from training.engine.trainer import FitRecord
+    from training.engine.trainer import FitRecord, Objective
 
 ITEMS_PER_CHUNK = 65_536
 TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300
@@ -123,7 +122,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """The training examples."""
 
     @abstractmethod
-    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> lightning.LightningModule:
+    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> Objective:
         """The training module of `network`; its `batch_at(step)` returns the batch of a step."""
 
     @abstractmethod
@@ -182,7 +181,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     def fit(cls, data: TrainingData, config: NeuralConfig, folder: Path) -> Self:
         """Train, stop early by validation recall (or at the given step), then tune thresholds, blending and index."""
         # Imported here because serving loads channels without needing the training code.
-        from training.engine import distributed
         from training.engine.threads import configure_threads
 
         configure_threads()
@@ -209,9 +207,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             early_stopping.cases_per_user, config.seed, early_stopping.max_cases
         )
         is_early_stopped = early_stopping.early_stopping_step is None and len(cases) > 0
-        is_validated = (
-            is_early_stopped or channel.needs_cold_item_thresholds(cases) or channel.needs_validation()
-        ) and distributed.is_rank0()
+        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases) or channel.needs_validation()
         batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
         validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
         record, table = channel._train(data, source, config, validation if is_early_stopped else None, folder)

@@ -49,7 +49,7 @@ class SequenceEncoderConfig:
 class SamplingConfig:
     """Sampling of training examples."""
 
-    batch: int = 64  # B: examples per step, over all distributed ranks
+    batch: int = 64  # B: examples per step
     user_sampling_exponent: float = 0.5  # users are drawn with probability proportional to examples ** exponent
     horizon: int = 10  # a target is one of the next `horizon` listened tracks
 

@@ -1,7 +1,7 @@
 """Next-item loss over event windows: every position predicts a future listen and a future discovery.
 
 Legend: B windows, L events, F = B · L positions of a batch, P distinct positions that contribute, M positions of one
-task, T targets over all distributed ranks, D width, V vocabulary.
+task, D width, V vocabulary.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.engine import distributed
 from training.nn.sampled_softmax import FullSoftmaxLoss, SampledSoftmaxLoss
 from training.recall.neural_config import WindowLossConfig, WindowSamplingConfig
 from training.recall.next_item_network import TASKS, NextItemNetwork
@@ -54,9 +53,8 @@ class WindowLoss:
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """This rank's windows of a step, as tensors by the field names of `Windows`."""
-        batch = self.sampling.batch
-        windows = self._sampler.windows(self.seed, step, batch, distributed.rank_slice(batch))
+        """Windows of a step, as tensors by the field names of `Windows`."""
+        windows = self._sampler.windows(self.seed, step, self.sampling.batch)
         return {name: torch.from_numpy(column) for name, column in vars(windows).items()}
 
     def compute_window_loss(self, windows: dict[str, Tensor]) -> Tensor:
@@ -65,30 +63,25 @@ class WindowLoss:
         weights = {"next": 1.0, "new": self.loss.discovery_weight}
         sampled = {task: self._sample_positions(flat[f"{task}_BL"]) for task in self.tasks}
         # A position that both tasks use is encoded once.
-        place_P, index_M = torch.cat([place_M for place_M, _ in sampled.values()]).unique(return_inverse=True)
+        place_P, index_M = torch.cat(list(sampled.values())).unique(return_inverse=True)
         state_PD = self._encode_positions(windows, place_P)
         loss = state_PD.sum() * 0
-        for task, (place_M, target_T) in sampled.items():
+        for task, place_M in sampled.items():
             own_M, index_M = index_M.tensor_split([len(place_M)])
-            if not len(target_T):
+            if not len(place_M):
                 continue
             query_MD = self.network.query(task, state_PD[own_M], flat["query_gap_BL"][place_M])
-            loss = loss + weights[task] * self.item_loss(task, query_MD, flat[f"{task}_BL"][place_M], target_T)
+            loss = loss + weights[task] * self.item_loss(task, query_MD, flat[f"{task}_BL"][place_M])
         return loss
 
-    def _sample_positions(self, target_F: Tensor) -> tuple[Tensor, Tensor]:
-        """This rank's sampled positions that have a target, and the targets of the sampled positions of all ranks.
+    def _sample_positions(self, target_F: Tensor) -> Tensor:
+        """Sampled positions that have a target.
 
         The softmax costs positions × negatives, and neighboring positions have similar states, so only
         `positions_per_batch` positions are used.
         """
         place_M = torch.nonzero(target_F).flatten()
-        target_T, begin = distributed.all_gather_rows(target_F[place_M])
-        sampled = torch.randperm(len(target_T), generator=distributed.shared_generator())[
-            : self.sampling.positions_per_batch
-        ]
-        own = sampled[(sampled >= begin) & (sampled < begin + len(place_M))] - begin
-        return place_M[own], target_T[sampled]
+        return place_M[torch.randperm(len(place_M))[: self.sampling.positions_per_batch]]
 
     def _encode_positions(self, windows: dict[str, Tensor], place_P: Tensor) -> Tensor:
         """States [P, D] at positions of the batch, in ascending order of position."""

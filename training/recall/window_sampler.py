@@ -119,16 +119,15 @@ class WindowSampler:
         offset_U1 = np.searchsorted(position_P, np.append(self.first_U, len(self.item_E)))
         return Histories(self.item_E[position_P], offset_U1)
 
-    def windows(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> Windows:
-        """The `batch` windows of a step, or only some `rows` of them."""
+    def windows(self, seed: int, step: int, batch: int) -> Windows:
+        """The `batch` windows of a step."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         first_B, end_B = self.first_U[user_B], self.end_U[user_B]
         # The last event of a window is drawn uniformly; the window extends back as far as possible.
         min_last_B = np.minimum(first_B + self.length, end_B) - 1 if self.kind == "full" else first_B
         last_B = min_last_B + (generator.random(batch) * (end_B - min_last_B)).astype(np.int64)
-        pick = [generator.random((batch, self.length))[rows] for _ in range(2)]
-        first_B, end_B, last_B = first_B[rows], end_B[rows], last_B[rows]
+        pick = [generator.random((batch, self.length)) for _ in range(2)]
         start_B = np.maximum(first_B, last_B - self.length + 1)
         position_BL = start_B[:, None] + np.arange(self.length)
         is_event_BL = position_BL <= last_B[:, None]

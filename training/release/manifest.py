@@ -19,7 +19,6 @@ import polars as pl
 from config import settings
 from storage import content_tables
 from training.content.shared_text_encoder import text_encoder_version
-from training.engine.import_closure import code_hash
 from training.engine.workspace import (
     FORMAT,
     INPUTS_FILE,
@@ -28,6 +27,7 @@ from training.engine.workspace import (
     RESOLVED_CONFIG_FILE,
     MissingInput,
     Workspace,
+    code_hash,
     is_unchanged,
 )
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
@@ -201,7 +201,7 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
     return {
         "logs": landed_logs(workspace.marts),
         "marts_published_at": max(_modified_at(file) for file in workspace.marts.glob("*.parquet")),
-        "feature_definitions": code_hash("sequences.views"),
+        "feature_definitions": code_hash(("feature_repo", "sequences")),
         "content": encoded_content(workspace.marts),
         "fitted_at": {model: _modified_at(file) for model, file in fits.items()},
     }

@@ -15,7 +15,7 @@ import polars as pl
 from storage.files import atomic_write
 from training.engine.workspace import Workspace
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
-from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
+from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store

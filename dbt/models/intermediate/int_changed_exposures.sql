@@ -1,7 +1,11 @@
 -- depends_on: {{ ref("int_changed_users") }}
 -- depends_on: {{ ref("int_changed_tracks") }}
 -- depends_on: {{ ref("int_landed_exposures") }}
--- The first day in a build from all events.
+-- Decides from which day on exposures are computed again: the first one on which
+--   * a user has changed (`int_changed_users`), or an exposure of a changed track was shown (`int_changed_tracks`),
+--   * an exposure file was added or removed since the last finished build, or
+--   * an outcome window had not ended when the last build ran.
+-- It is moved back by that window. In a build from all events it is the first day of all.
 {%- set state = build_state() if execute else none %}
 with
 

@@ -1,7 +1,12 @@
 -- depends_on: {{ ref("stg_listening_events") }}
 -- depends_on: {{ ref("int_excluded_target_tracks") }}
 -- depends_on: {{ ref("int_track_aliases") }}
--- Empty in a build from all events.
+-- Decides which users the next models compute again, and from which day on. A user has changed if
+--   * an event of the user is in a file that the last finished build did not have, or is in none anymore,
+--   * a track of one of the user's events has another id now (`int_track_aliases`),
+--   * an album or playlist that the user left out of the taste profile has other tracks, or
+--   * an event or the outcome of an impression lies between the previous and the present as_of.
+-- Models delete the rows of these users from that day on and append new ones. Empty in a build from all events.
 {%- set state = build_state() if execute else none %}
 with
 

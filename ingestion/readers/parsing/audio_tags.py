@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,7 +15,6 @@ from typing import Any
 import mutagen
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import Frame, Frames, Frames_2_2
-from mutagen.id3._util import unsynch
 from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4
 from mutagen.oggflac import OggFLAC
@@ -64,11 +61,6 @@ MP4_ATOMS = {
 }
 MUSICBRAINZ = "http://musicbrainz.org"
 DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
-
-
-MAX_UNPACKED_BYTES = 20 << 20
-"""Limit of the compressed content of all frames of a file; it is larger than `audio_tags.MAX_COVER_BYTES`."""
-BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -216,46 +208,19 @@ def _parse_date(text: str) -> date | None:
     return None
 
 
-class _BoundedFrame:
-    """A frame that is unpacked only if the tag stays within the limit."""
+class _PlainFrame:
+    """A frame that is not compressed: a few bytes may unpack to gigabytes."""
 
     @classmethod
     def _fromData(cls, header: Any, flags: int, data: bytes) -> Any:
-        # The header belongs to one file; frames within a chapter have the same one.
-        header.unpacked_bytes = getattr(header, "unpacked_bytes", 0) + max(
-            map(_unpacked_size, _compressed_texts(header, flags, data)), default=0
-        )
-        if header.unpacked_bytes > MAX_UNPACKED_BYTES:
-            raise mutagen.MutagenError(
-                f"compressed frames up to {cls.__name__} unpack to more than {MAX_UNPACKED_BYTES >> 20} MB"
-            )
+        is_old = header.version < header._V24
+        if flags & (Frame.FLAG23_COMPRESS if is_old else Frame.FLAG24_COMPRESS):
+            raise mutagen.MutagenError(f"the frame {cls.__name__} is compressed; write the tags without compression")
         return super()._fromData(header, flags, data)  # type: ignore[misc] # of the mutagen class beside this one
-
-
-def _compressed_texts(header: Any, flags: int, data: bytes) -> list[bytes]:
-    """What mutagen may decompress of a frame."""
-    if header.version < header._V24:
-        return [data[4:]] if flags & Frame.FLAG23_COMPRESS else []
-    if not flags & Frame.FLAG24_COMPRESS:
-        return []
-    content = data[4:]
-    if flags & Frame.FLAG24_UNSYNCH or header.f_unsynch:
-        with suppress(ValueError):
-            content = unsynch.decode(content)
-    return [content, data[:4] + content]  # some programs wrote no length before the content
-
-
-def _unpacked_size(content: bytes) -> int:
-    """Size of decompressed content, or of what precedes damage; counted to just above the limit."""
-    decompressor, size = zlib.decompressobj(), 0
-    with suppress(zlib.error):
-        while size <= MAX_UNPACKED_BYTES and (block := decompressor.decompress(content, BLOCK_BYTES)):
-            size, content = size + len(block), decompressor.unconsumed_tail
-    return size
 
 
 FRAMES = {
     **Frames_2_2,  # version 2.2 has no compression
-    **{name: type(name, (_BoundedFrame, frame), {}) for name, frame in Frames.items()},
+    **{name: type(name, (_PlainFrame, frame), {}) for name, frame in Frames.items()},
 }
 """Frame id to class, as `known_frames` of mutagen's readers."""

@@ -1,10 +1,11 @@
-"""Reads JSON lines in blocks and converts JSON objects to rows of a contract table.
+"""Reads text in blocks of lines, and converts JSON objects to rows of a contract table.
 
 Values keep loose types, which `row_validation.conform` converts to those of the contract.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import re
@@ -22,9 +23,9 @@ LINES_PER_BLOCK = 100_000
 MAX_NUMBER = 3.4e38  # of a vector, whose elements have 32 bits
 KEPT_CHARACTERS = 1_000  # of a line that is too long
 TOO_LONG = f"… (longer than {MAX_LINE_BYTES >> 20} MB)"
+TOO_LONG_REASON = f"the line is longer than {MAX_LINE_BYTES >> 20} MB"
 SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 NOT_UNICODE = "the row has an unpaired surrogate (such as \\ud800), which is not valid Unicode"
-ARRAY_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
 READ_ERRORS = (*source_files.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """Exceptions that reading a truncated or damaged file raises."""
 
@@ -33,12 +34,12 @@ Problems = dict[int, str]
 
 
 def read_line_blocks(
-    stream: IO[bytes], name: str, lines_per_block: int = LINES_PER_BLOCK
+    stream: IO[bytes], name: str, newline: str | None = "\n", lines_per_block: int = LINES_PER_BLOCK
 ) -> Iterator[list[tuple[int, str]]]:
     """Yield the non-empty lines as (line number from 1, text) in blocks.
 
-    Invalid UTF-8 bytes become U+FFFD, a byte-order mark is removed. Of a line above `MAX_LINE_BYTES` only the beginning is
-    kept, followed by `TOO_LONG`, so that it is not valid in any format.
+    A line ends with `newline`, or with LF, CR LF or CR if that is None. Invalid UTF-8 bytes become U+FFFD, a byte-order mark
+    is removed. Of a line above `MAX_LINE_BYTES` only the beginning is kept, followed by `TOO_LONG`, so that it is not JSON.
 
     Raises:
         SourceError: The file `name` is damaged; the message names the last line that was read.
@@ -46,13 +47,14 @@ def read_line_blocks(
     lines: list[tuple[int, str]] = []
     number = 0
     try:
-        for number, line in enumerate(iter(partial(stream.readline, MAX_LINE_BYTES + 1), b""), start=1):
-            text = line.decode("utf-8", "replace")
-            text = text.removeprefix("\ufeff").strip() if number == 1 else text.strip()
+        reader = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline)
+        for number, line in enumerate(iter(partial(reader.readline, MAX_LINE_BYTES + 1), ""), start=1):
+            text = line.rstrip("\r\n")
             if len(line) > MAX_LINE_BYTES:
                 text = text[:KEPT_CHARACTERS] + TOO_LONG
-                _skip_line(stream, line)
-            if text:
+                while line and not line.endswith("\n"):
+                    line = reader.readline(MAX_LINE_BYTES)  # noqa: PLW2901
+            if not text.isspace() and text:
                 lines.append((number, text))
             if len(lines) == lines_per_block:
                 yield lines
@@ -63,19 +65,13 @@ def read_line_blocks(
         yield lines
 
 
-def _skip_line(stream: IO[bytes], piece: bytes) -> None:
-    """Skip the rest of a line of which `piece` has been read."""
-    while piece and not piece.endswith(b"\n"):
-        piece = stream.readline(MAX_LINE_BYTES)
-
-
 def parse_object(text: str) -> tuple[dict[str, Any], str | None]:
     """The JSON object of a line, or an empty object and the reason why the line is not one."""
     try:
         row = json.loads(text)
     except ValueError:
         is_too_long = text.endswith(TOO_LONG)
-        return {}, f"the line is longer than {MAX_LINE_BYTES >> 20} MB" if is_too_long else "the line is not JSON"
+        return {}, TOO_LONG_REASON if is_too_long else "the line is not JSON"
     except RecursionError:
         return {}, "the line is nested too deeply"
     if not isinstance(row, dict):
@@ -100,28 +96,6 @@ def to_text(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     except RecursionError:
         return "(nested too deeply)"
-
-
-def split_array(text: str) -> list[str] | None:
-    """The texts of the elements of a JSON array, which need not be valid JSON; None if the array is not complete."""
-    if not text.startswith("["):
-        return None
-    elements, depth, begin, end = [], 0, 1, 0
-    for token in ARRAY_TOKEN.finditer(text):
-        character = token[0]
-        if character in "[{":
-            depth += 1
-        elif character in "]}":
-            depth -= 1
-        if (character == "," and depth == 1) or depth == 0:
-            elements.append(text[begin : token.start()].strip())
-            begin = token.end()
-        if depth == 0:
-            end = token.end()
-            break
-    if end == 0 or text[end:].strip():
-        return None
-    return elements if elements != [""] else []
 
 
 def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence[str | None]) -> pl.DataFrame:

@@ -40,7 +40,7 @@ class InternalApi:
             ApiError: The response is an error.
         """
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        kept = [(name, value) for name, value in self._scope["headers"] if name.lower() not in BODY_HEADERS]
+        kept = [(name, value) for name, value in self._scope["headers"] if name not in BODY_HEADERS]
         headers = [*kept, (b"content-type", JSON_MEDIA_TYPE), (b"content-length", str(len(content)).encode())]
         scope = {**self._scope, "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
         waiting, status, received = [content], 500, bytearray()

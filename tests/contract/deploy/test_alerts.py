@@ -27,7 +27,13 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_rules_use_existing_metrics_and_labels(rule):
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-    assert rule["labels"]["severity"] in ("page", "ticket") and set(rule["annotations"]) == {"summary", "description"}
+    assert rule["labels"]["severity"] in ("page", "ticket") and rule["annotations"].keys() == {
+        "summary",
+        "description",
+        "runbook_url",
+    }
+    page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+    assert f'<a id="{anchor}"></a>`{rule["alert"]}`' in (settings.ROOT / page).read_text()
     assert re.fullmatch(r"\d+[smh]", rule.get("for", "0s"))
     assert promql.unknown(rule["expr"], promql.registered()) == []
     assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= promql.grouped(rule["expr"])

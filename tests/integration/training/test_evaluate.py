@@ -20,7 +20,7 @@ from training.engine.mlflow_tracking import RUN_FILE, log_fits
 from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.heuristics import TUNED_BASELINES
+from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
@@ -75,7 +75,7 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
     here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favourites", "base_level_activation", "item_knn", "ials", *TUNED_BASELINES):
+    for name in ("fused", "favourites", "item_knn", "ials", *HEURISTICS):
         lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
         assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
         for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):

@@ -99,7 +99,6 @@ def test_addresses_of_services_can_be_requested(monkeypatch: pytest.MonkeyPatch,
         *(("SEGUE_TERRITORY", bad) for bad in ("Germany", "D1")),
         *(("SEGUE_EXPLICIT", bad) for bad in ("maybe",)),
         *(("SEGUE_RECALL_DEADLINE_MS", bad) for bad in ("0", "30001", "soon", "1.5", "²")),
-        *(("SEGUE_TRAINING_RANKS", bad) for bad in ("0", "65", "two")),
         *(
             ("SEGUE_SERVICE_HOSTS", bad)
             for bad in ("airflow", "airflow=", "web=host", "airflow=http://host", "airflow=a,,mlflow=b")

@@ -11,7 +11,6 @@ from web import format_metric_name, is_lower_better
         ("recall_at_200", "recall@200"),
         ("recall_at_200/all", "recall@200"),
         ("recall_at_200/reachable", "recall@200, reachable discoveries"),
-        ("recall_at_50/all/with_heard", "recall@50, with played tracks"),
         ("reachable_recall_at_30", "recall@30, reachable discoveries"),
         ("ndcg_at_10", "NDCG@10"),
         ("not_skipped/gauc", "not skipped, GAUC"),

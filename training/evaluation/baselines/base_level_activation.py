@@ -13,49 +13,37 @@ Legend: C cases, K candidates, T tracks of one user.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
+from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases
 from training.index.top_k import top_k_positions
 
 MIN_AGE_S = 60.0
 
 
 @dataclass(frozen=True)
-class BaseLevelActivationConfig:
-    """Parameters of base-level activation, which needs no fit."""
+class BaseLevelActivation:
+    """Recommends played tracks, also those outside the catalog. Nothing is learned from other users."""
 
     decay: float = 0.5  # exponent of the age
     skip: float = 0.2  # weight of a skip relative to a listen
 
-    def fit(self, sessions: TrainSessions) -> BaseLevelActivation:
-        """Return the baseline; nothing is learned from other users."""
+    def fit(self, sessions: TrainSessions) -> Self:
+        """The baseline itself."""
         del sessions
-        return BaseLevelActivation(self)
-
-
-@dataclass(frozen=True)
-class BaseLevelActivation:
-    """Recommends played tracks, also those outside the catalog."""
-
-    config: BaseLevelActivationConfig
-
-    def scores(self, cases: UserCases, case: int) -> Floats:
-        """Activation of each track of the user before a case, [T]; 0 for tracks without a weighted play."""
-        plays, seen = cases.plays, cases.plays.count_before(int(cases.play_number_C[case]))
-        age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
-        strength = np.exp(-self.config.decay * np.log(age_s))  # faster than a power
-        weight = np.where(plays.is_listened_N[:seen], strength, self.config.skip * strength)
-        sums = np.bincount(plays.track_N[:seen], weights=weight, minlength=len(plays.tracks_T))
-        return sums.astype(np.float64, copy=False)
+        return self
 
     def recall(self, cases: UserCases, k: int) -> Ints:
         """Lists [C, K], best first, ties by smaller track code, padded with 0."""
-        lists_CK = np.zeros((len(cases), k), dtype=np.int64)
-        for case in range(len(cases)):
-            score_T = self.scores(cases, case)
+        lists_CK, plays = np.zeros((len(cases), k), dtype=np.int64), cases.plays
+        for case, number in enumerate(cases.play_number_C.tolist()):
+            seen = plays.count_before(number)
+            age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
+            strength = np.exp(-self.decay * np.log(age_s))  # faster than a power
+            weight = np.where(plays.is_listened_N[:seen], strength, self.skip * strength)
+            score_T = np.bincount(plays.track_N[:seen], weights=weight, minlength=len(plays.tracks_T))
             count = min(k, int((score_T > 0).sum()))
-            if count:
-                lists_CK[case, :count] = cases.plays.tracks_T[top_k_positions(score_T, count)]
+            lists_CK[case, :count] = plays.tracks_T[top_k_positions(score_T, count)] if count else 0
         return lists_CK

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy.linalg import inv
 from scipy.sparse import csr_array, diags_array
 
-from training.evaluation.baselines.listen_matrix import ListenMatrix, raise_counts
+from training.evaluation.baselines.collaborative_filter import CollaborativeFilter
+from training.evaluation.baselines.listen_matrix import raise_counts
+from training.evaluation.baselines.user_plays import TrainSessions
 
 TRACK_BATCH_SIZE = 16_384
 
@@ -29,18 +31,19 @@ class EaseConfig:
     regularization: float  # λ
     power: float  # n listens count n^power
 
-    def fit(self, listens: ListenMatrix) -> Ease | EaseOverTracks:
+    def fit(self, sessions: TrainSessions) -> Ease | EaseOverTracks:
         """Fit the baseline."""
-        users, tracks = listens.counts_UI.shape
-        return Ease(listens, self) if users <= tracks else EaseOverTracks(listens, self)
+        users, tracks = sessions.listens.counts_UI.shape
+        return Ease(sessions, self) if users <= tracks else EaseOverTracks(sessions, self)
 
 
-class Ease:
+class Ease(CollaborativeFilter):
     """Fitted EASE; takes O(U²) memory, and O(U) time per scored track."""
 
-    def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
+    def __init__(self, sessions: TrainSessions, config: EaseConfig) -> None:
+        super().__init__(sessions)
         self.power = config.power
-        strength_UI = listens.raise_counts(config.power)
+        strength_UI = self.listens.raise_counts(config.power)
         inverse_UU = _regularized_inverse(strength_UI.astype(np.float64) @ strength_UI.T, config.regularization)
         strength_IU = strength_UI.T.tocsr()
         own_I = np.concatenate(
@@ -61,12 +64,13 @@ class Ease:
         return scores_IC
 
 
-class EaseOverTracks:
+class EaseOverTracks(CollaborativeFilter):
     """Fitted EASE in the form of the paper; takes O(I²) memory."""
 
-    def __init__(self, listens: ListenMatrix, config: EaseConfig) -> None:
+    def __init__(self, sessions: TrainSessions, config: EaseConfig) -> None:
+        super().__init__(sessions)
         self.power = config.power
-        strength_UI = listens.raise_counts(config.power).astype(np.float64)
+        strength_UI = self.listens.raise_counts(config.power).astype(np.float64)
         weight_II = _regularized_inverse(strength_UI.T @ strength_UI, config.regularization)
         weight_II /= -np.diag(weight_II)
         np.fill_diagonal(weight_II, 0)

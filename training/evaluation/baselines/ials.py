@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.evaluation.baselines.listen_matrix import ListenMatrix, raise_counts
+from training.evaluation.baselines.collaborative_filter import CollaborativeFilter
+from training.evaluation.baselines.listen_matrix import raise_counts
+from training.evaluation.baselines.user_plays import TrainSessions
 
 SEED = 0
 
@@ -34,17 +36,18 @@ class IALSConfig:
     power: float  # n listens have strength n^power
     rounds: int = 5
 
-    def fit(self, listens: ListenMatrix) -> IALS:
+    def fit(self, sessions: TrainSessions) -> IALS:
         """Fit the baseline."""
-        return IALS(listens, self)
+        return IALS(sessions, self)
 
 
-class IALS:
+class IALS(CollaborativeFilter):
     """Fitted track vectors; the user vector of a case is solved from its history."""
 
-    def __init__(self, listens: ListenMatrix, config: IALSConfig) -> None:
+    def __init__(self, sessions: TrainSessions, config: IALSConfig) -> None:
+        super().__init__(sessions)
         self.config = config
-        weight_UI = listens.raise_counts(config.power) * config.confidence
+        weight_UI = self.listens.raise_counts(config.power) * config.confidence
         weight_IU = weight_UI.T.tocsr()
         by_listeners = _group_by_user_count(weight_IU)
         users = weight_UI.shape[0]

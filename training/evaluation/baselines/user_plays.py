@@ -1,4 +1,4 @@
-"""Plays that the tuned heuristic baselines read: those of one user before a request, and the sessions of the train part.
+"""Plays that the baselines read: those of one user before a request, and the sessions of the train part.
 
 Legend: U users, N plays of one user, T distinct tracks of one user, E pairs of a session and a track listened to in it,
 S sessions of one user, I tracks of the listen matrix, C cases.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -51,6 +50,14 @@ class UserPlays:
         """Number of plays before a play."""
         return int(np.searchsorted(self.play_number_N, play_number))
 
+    def listen_counts(self, play_number_C: Ints) -> Ints:
+        """Number of listens of each track before each of some plays [C, T]; the plays must be in ascending order."""
+        cases, tracks = len(play_number_C), len(self.tracks_T)
+        case_N = np.searchsorted(play_number_C, self.play_number_N[self.is_listened_N], side="right")
+        listens = np.bincount(case_N * tracks + self.track_N[self.is_listened_N], minlength=(cases + 1) * tracks)
+        counts_CT: Ints = listens.reshape(cases + 1, tracks)[:cases].cumsum(0)
+        return counts_CT
+
     @property
     def sessions(self) -> int:
         """Number of sessions with a listen, S."""
@@ -84,7 +91,6 @@ class UserCases:
     plays: UserPlays
     play_number_C: Ints
     request_at_C: Ints  # µs UTC
-    common: tuple[Floats, Ints] | None = None  # result of `TrainSessions.count_common_tracks`
 
     @classmethod
     def from_cases(cls, data: TrainingData, cases: RecallCases, rows: Ints) -> Self:
@@ -108,8 +114,9 @@ class TrainSessions:
     sessions_U: Ints  # number of sessions of each user
 
     @classmethod
-    def from_data(cls, data: TrainingData, listens: ListenMatrix) -> Self:
+    def from_data(cls, data: TrainingData) -> Self:
         """From the listens of the train part to tracks of the catalog."""
+        listens = ListenMatrix.from_data(data)
         plays, tracks, users = data.plays, max(len(listens.tracks_I), 1), len(data.user_ids_U)
         rows = np.flatnonzero(
             plays.is_listened_P & (plays.part_P == PARTS.index("train")) & (listens.column_V[plays.track_P] >= 0)
@@ -123,27 +130,6 @@ class TrainSessions:
         last_U = np.searchsorted(user_S, np.arange(users), side="right") - 1
         sessions_U = np.bincount(user_S, minlength=users)
         return cls(listens, user_E, column_E, last_U[user_E] - session_E, sessions_U)
-
-    @cached_property
-    def is_listened_IU(self) -> csr_array:
-        """Whether each user has listened to each track."""
-        return self.listens.raise_counts(0).T.tocsr()
-
-    def count_common_tracks(self, cases: UserCases, known: Ints) -> tuple[Floats, Ints]:
-        """Tracks that both the user of the cases and another user have listened to [U, C], and those of the user [C].
-
-        The user's tracks are those before each case, at least 1; `known` are those in the listen matrix. The result is
-        kept with the cases, since it does not depend on parameters.
-        """
-        if cases.common is None:
-            plays, all_S = cases.plays, np.ones(cases.plays.sessions)
-            is_listened_TC = np.stack(
-                [plays.sum_over_sessions(number, all_S) > 0 for number in cases.play_number_C.tolist()], axis=1
-            )
-            rows_KU = self.is_listened_IU[self.listens.column_V[plays.tracks_T[known]]]
-            common_UC = rows_KU.T @ is_listened_TC[known].astype(np.float64)
-            cases.common = common_UC, np.maximum(is_listened_TC.sum(0), 1)
-        return cases.common
 
     def vectors(self, weight_E: Floats) -> csr_array:
         """Sums of the weights of each user's sessions with each track, [I, U]; weights of 0 are not stored."""

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
-from training.evaluation.baselines.heuristics import HEURISTIC_BASELINES
-from training.evaluation.baselines.tuned import BASELINES
+from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
 from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
 from web import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
-DISCOVERY_BASELINES = ("own_artists_unheard", "popularity", "decay_pop", *BASELINES)
+DISCOVERY_BASELINES = ("popularity", *BASELINES)
 DIFFERENCE_METRICS = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
 
 Content = Mapping[str, Any]

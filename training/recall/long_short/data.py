@@ -82,8 +82,8 @@ class SessionSampler:
         """C: number of sessions."""
         return len(self.cases)
 
-    def sessions(self, seed: int, step: int, batch: int, rows: slice = slice(None)) -> SessionBatch:
-        """The `batch` sessions of a step, or only some `rows` of them; features are read for these rows only."""
+    def sessions(self, seed: int, step: int, batch: int) -> SessionBatch:
+        """The `batch` sessions of a step."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         case_B = self.first_U[user_B] + (generator.random(batch) * self.count_U[user_B]).astype(np.int64)
@@ -91,13 +91,12 @@ class SessionSampler:
         case_B.sort()
         T = self.config.sampling.targets_per_session
         sampled = [generator.permutation(self.cases.items["targets"][case])[:T] for case in case_B]
-        cases = self.cases.take(case_B[rows])
+        cases = self.cases.take(case_B)
         users = self.offline.load_user_batch(self.service, cases.user_ids.tolist(), cases.request_at_C)
         requests = build_requests(users, self.config, self.data.vocabulary.artist_of_track_V)
-        batch = len(cases)
         is_repeated = np.zeros(requests.repeat_item_BM.shape, dtype=bool)
         target_BT, is_new_BT = np.zeros((batch, T), dtype=np.int64), np.zeros((batch, T), dtype=bool)
-        for row, targets in enumerate(sampled[rows]):
+        for row, targets in enumerate(sampled):
             all_targets, new_targets = cases.items["targets"][row], cases.items["reachable"][row]
             is_repeated[row] = np.isin(requests.repeat_item_BM[row].numpy(), all_targets)
             target_BT[row, : len(targets)], is_new_BT[row, : len(targets)] = targets, np.isin(targets, new_targets)

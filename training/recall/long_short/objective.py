@@ -5,13 +5,12 @@ Legend: B sessions, M repeat items, T targets, D width.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from training.engine import distributed
-from training.engine.lightning_import import lightning
+from training.engine.trainer import Objective
 from training.nn.optimizer import build_optimizer
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.data import SessionBatch, SessionSampler
@@ -19,7 +18,7 @@ from training.recall.long_short.model import LongShortNetwork
 from training.recall.window_loss import WindowLoss
 
 
-class LongShortLearner(lightning.LightningModule):
+class LongShortLearner(Objective):
     """Repeat loss plus `item_weight` times two item losses.
 
     The repeat loss is a softmax over the repeat items. The item losses are a sampled softmax of the session's targets
@@ -37,9 +36,8 @@ class LongShortLearner(lightning.LightningModule):
         self.network, self.settings, self._sessions, self._windows = network, config, sessions, windows
 
     def batch_at(self, step: int) -> tuple[SessionBatch, dict[str, Tensor]]:
-        """This rank's sessions and windows of a step."""
-        batch = self.settings.sampling.batch
-        sessions = self._sessions.sessions(self.settings.seed, step, batch, distributed.rank_slice(batch))
+        """The sessions and windows of a step."""
+        sessions = self._sessions.sessions(self.settings.seed, step, self.settings.sampling.batch)
         return sessions, self._windows.batch_at(step)
 
     def training_step(self, batch: tuple[SessionBatch, dict[str, Tensor]], _: int) -> Tensor:
@@ -50,26 +48,13 @@ class LongShortLearner(lightning.LightningModule):
         item_loss = self._windows.compute_window_loss(windows)
         for task, is_target_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
             row_M, positive_M = torch.nonzero(is_target_BT)[:, 0], sessions.target_BT[is_target_BT]
-            target_M, _ = distributed.all_gather_rows(positive_M)
-            if len(target_M):
+            if len(positive_M):
                 query_MD = self.network.query(task, sessions.requests, interests)[row_M]
-                item_loss = item_loss + self._windows.item_loss(task, query_MD, positive_M, target_M)
-        repeated = distributed.weight_for_global_mean(
-            repeat_loss(score_BM, sessions.is_repeated_BM), sessions.is_repeated_BM.any(-1).sum()
-        )
+                item_loss = item_loss + self._windows.item_loss(task, query_MD, positive_M)
+        repeated = repeat_loss(score_BM, sessions.is_repeated_BM)
         return repeated + self.settings.loss.item_weight * item_loss
 
-    def transfer_batch_to_device(
-        self,
-        batch: tuple[SessionBatch, dict[str, Tensor]],
-        device: torch.device,
-        dataloader_idx: int,  # noqa: ARG002
-    ) -> tuple[SessionBatch, dict[str, Tensor]]:
-        """The batch on the device; Lightning's default cannot rebuild frozen dataclasses."""
-        sessions, windows = batch
-        return sessions.to(device), {name: tensor.to(device) for name, tensor in windows.items()}
-
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """See `build_optimizer`."""
         return build_optimizer(self.network, self.settings.optimizer)
 

@@ -6,14 +6,13 @@ Legend: B windows, L events, M targets, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from training.engine import distributed
-from training.engine.lightning_import import lightning
+from training.engine.trainer import Objective
 from training.nn.optimizer import build_optimizer
 from training.nn.sampled_softmax import SampledSoftmaxLoss
 from training.recall.multi_interest.config import MultiInterestConfig
@@ -22,7 +21,7 @@ from training.recall.next_item_network import TASKS
 from training.recall.window_sampler import WindowSampler
 
 
-class MultiInterestLearner(lightning.LightningModule):
+class MultiInterestLearner(Objective):
     """Sampled softmax of each target with the interest of the history that matches it (label-aware attention)."""
 
     def __init__(
@@ -36,9 +35,8 @@ class MultiInterestLearner(lightning.LightningModule):
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
-        """This rank's batch of a step; see `split_windows`."""
-        batch, seed = self.settings.sampling.batch, self.settings.seed
-        windows = self._sampler.windows(seed, step, batch, distributed.rank_slice(batch))
+        """The batch of a step; see `split_windows`."""
+        windows = self._sampler.windows(self.settings.seed, step, self.settings.sampling.batch)
         split = split_windows(vars(windows), self.settings.sampling.targets_per_window)
         return {name: torch.from_numpy(column) for name, column in split.items()}
 
@@ -49,14 +47,13 @@ class MultiInterestLearner(lightning.LightningModule):
         for task, weight in zip(TASKS, (1.0, self.settings.loss.discovery_weight), strict=True):
             is_target_BL = (batch[task] > 0) & interests.is_active_BK.any(1, keepdim=True)
             row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
-            target_M, _ = distributed.all_gather_rows(positive_M)
-            if not len(target_M):
+            if not len(positive_M):
                 continue
             query_MD = self.network.label_aware_query(task, interests, row_M, positive_M)
-            loss = loss + weight * self._loss(task, query_MD, positive_M, target_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M)
         return loss
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """See `build_optimizer`."""
         return build_optimizer(self.network, self.settings.optimizer)
 

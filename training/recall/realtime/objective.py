@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from training.engine.lightning_import import lightning
+from training.engine.trainer import Objective
 from training.nn.optimizer import build_optimizer
 from training.recall.neural_config import OptimizerConfig
 from training.recall.realtime.model import RealtimeNetwork
 from training.recall.window_loss import WindowLoss
 
 
-class RealtimeLearner(lightning.LightningModule):
+class RealtimeLearner(Objective):
     """The network with its window loss and its optimizer."""
 
     def __init__(self, network: RealtimeNetwork, optimizer: OptimizerConfig, loss: WindowLoss) -> None:
@@ -28,6 +28,6 @@ class RealtimeLearner(lightning.LightningModule):
         """Loss of the windows of a step."""
         return self._loss.compute_window_loss(windows)
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """See `build_optimizer`."""
         return build_optimizer(self.network, self.optimizer_config)

@@ -152,6 +152,12 @@ def test_ordinary_view(tmp_path: Path, name: str) -> None:
     assert values(store_with(tmp_path, ttl, engine=SPARK), *query_rows) == expected
 
 
+def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
+    store = store_with(tmp_path, FOREVER, engine=SPARK)
+    rows = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
+    assert values(store, *rows, filter_by_created_timestamp=True) == [2, 3, 3, 4]
+
+
 def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER, engine=SPARK)
     assert store.get_historical_features(frame(("a", 1)).iloc[:0], ["values:value"]).to_arrow().num_rows == 0

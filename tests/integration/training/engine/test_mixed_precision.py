@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.training import distributed_fits
+from tests.support.training import small_fits
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.engine import trainer
 
@@ -27,7 +27,7 @@ def test_losses_are_close_to_float32(
     channel: str, marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def losses(folder: Path) -> list[float]:
-        distributed_fits.fit(channel, marts, folder)
+        small_fits.fit(channel, marts, folder)
         rows: list[dict[str, Any]] = json.loads((folder / channel / trainer.FIT_RECORD_FILE).read_text())["history"]
         return [row["loss"] for row in rows]
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LRScheduler
 
 from config import settings
 from tests.support.waiting import wait_until
 from training.engine import trainer
-from training.engine.lightning_import import lightning
 
 STEPS = 60
 
 
-class Line(lightning.LightningModule):
+class Line(trainer.Objective):
     """Learns y = 3x with dropout, so that steps depend on random numbers."""
 
     def __init__(self, pause: float = 0.0) -> None:
@@ -27,10 +28,12 @@ class Line(lightning.LightningModule):
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         time.sleep(self.pause)
-        return (self.layer(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
+        loss: torch.Tensor = (self.layer(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
+        return loss
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=0.05)
+    def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.05)
+        return optimizer, ConstantLR(optimizer, factor=1.0)
 
 
 def batch_at(step: int) -> torch.Tensor:
@@ -41,8 +44,7 @@ def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
     module = Line(pause)
 
     def validate() -> float:
-        weight = module.layer[0].weight
-        return -float((weight - 3).square().sum())
+        return -float((module.state_dict()["layer.0.weight"] - 3).square().sum())
 
     schedule = trainer.Schedule(STEPS, validate_every=20, patience=10, checkpoint_every=10)
     return trainer.fit(module, batch_at, schedule, folder, validate)

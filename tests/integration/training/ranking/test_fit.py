@@ -221,13 +221,14 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
 def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
     marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rates, original = [], RankerModule.on_train_batch_start
+    rates, original = [], RankerModule.configure_optimizers
 
-    def record(module: RankerModule, *arguments: Any) -> None:
-        rates.append(module.trainer.optimizers[0].param_groups[0]["lr"])
-        original(module, *arguments)
+    def record(module: RankerModule) -> Any:
+        optimizer, cycle = original(module)
+        optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
+        return optimizer, cycle
 
-    monkeypatch.setattr(RankerModule, "on_train_batch_start", record)
+    monkeypatch.setattr(RankerModule, "configure_optimizers", record)
     changes = {**SHORT_FIT, "training.dense_epochs": 0, "training.learning_rate": 1.0, "validation.every": 2}
     config = change_config(RANKERS["sum_pooling"].config("debug"), changes)
     ranker = fit_ranker("sum_pooling", open_data(marts), config, tmp_path / "a")

@@ -80,13 +80,11 @@ def test_a_damaged_json_line_is_quarantined(tmp_path: Path, line: str, reason: s
     [
         json.dumps(play(2, trackName="\ud800")),
         json.dumps(play(2, artistName=None, other="\ud800")),
-        DEEP,
-        "{torn}",
         json.dumps({key: value for key, value in play(2).items() if key != "endTime"}),
         json.dumps(play(2, endTime=None)),
         json.dumps(play(2, endTime=["2021-03-01 10:02"])),
     ],
-    ids=["surrogate", "surrogate in another key", "nesting", "not JSON", "no end", "null end", "list as end"],
+    ids=["surrogate", "surrogate in another key", "no end", "null end", "list as end"],
 )
 def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str) -> None:
     folder = export(tmp_path / "anna", f"[{json.dumps(play(1))}, {damaged}, {json.dumps(play(3))}]")
@@ -297,9 +295,7 @@ def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["\r", "\r\n", "\n"], ids=["CR", "CR LF", "LF"])
-@pytest.mark.parametrize("block_bytes", [50, 51, 8 << 20])
-def test_a_line_ends_with_any_line_end(monkeypatch: pytest.MonkeyPatch, end: str, block_bytes: int) -> None:
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+def test_a_line_ends_with_any_line_end(end: str) -> None:
     lines = ["user,time", *(f"u{number},{'x' * (number % 7)}" for number in range(200)), "", "u,t,t", "last,x"]
     content = end.join(lines).encode()
     member = Member("plays.csv", len(content), lambda: io.BytesIO(content), NOW)

@@ -213,6 +213,15 @@ def with_compressed_titles(path: Path, titles: list[bytes], version: int) -> Non
     path.write_bytes(b"ID3" + bytes([version, 0, 0]) + BitPaddedInt.to_str(len(frames)) + frames + path.read_bytes())
 
 
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_compressed_frame_is_not_read(tmp_path: Path, version: int) -> None:
+    path = write_track(tmp_path / "music" / "a.mp3", 1)
+    with_compressed_titles(path, [b"\x00Small"], version)
+    land(tmp_path / "music", tmp_path / "home")
+    (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
+    assert reason == "the tags are damaged: the frame TIT2 is compressed; write the tags without compression"
+
+
 @pytest.mark.parametrize("extension", ["mp3", "m4a"])
 def test_a_decompression_bomb_needs_little_memory(tmp_path: Path, extension: str) -> None:
     """A compressed title, or a table with millions of samples."""

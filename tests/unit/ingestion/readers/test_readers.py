@@ -116,7 +116,7 @@ def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> N
     assert landed(tmp_path / "home", "albums")["title"].to_list() == ["Meliora"]
     assert sorted(quarantined(tmp_path / "home")["reason"]) == [
         "a podcast episode or an audiobook, not a track",
-        "no track: neither an artist and a title nor a track uri",
+        "no track: neither a track id nor a title and an artist",
         "the row is not a JSON object",
     ]
     everything = b"".join(file.read_bytes() for file in (tmp_path / "home" / "landing").rglob("*.parquet"))

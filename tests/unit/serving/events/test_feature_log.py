@@ -78,18 +78,6 @@ def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     assert "could not be written" in caplog.text
 
 
-def test_incomplete_last_line_of_a_killed_process_is_removed(tmp_path):
-    bench = Bench(tmp_path)
-    bench.write()
-    assert len(bench.written()) == 1
-    (file,) = tmp_path.glob("dt=*/*.jsonl")
-    whole = file.read_bytes()
-    file.write_bytes(whole + whole[:40])
-    again = Bench(tmp_path)
-    assert file.read_bytes() == whole
-    again.log.close()
-
-
 def test_hydrator_logs_model_inputs_and_store_failures(bench):
     store = MemoryStore()
     store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}

@@ -30,7 +30,7 @@ class Server:
 
     async def call(self, method, path, body, kinds, scope_type="http", length=None, client="10.0.0.1", until=None):
         sent_length = sum(map(len, body)) if length is None else length
-        headers = [(b"content-length", b"%d" % sent_length), *((b"Content-Type", kind) for kind in kinds)]
+        headers = [(b"content-length", b"%d" % sent_length), *((b"content-type", kind) for kind in kinds)]
         scope = {"type": scope_type, "method": method, "path": path, "headers": headers, "client": (client, 5)}
         return await call(self.guard, scope, *body, until=until)
 

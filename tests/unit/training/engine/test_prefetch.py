@@ -1,9 +1,8 @@
-"""Splitting batches over ranks: every case once per epoch, every batch in order."""
+"""Training batches: every case once per epoch, every batch in order."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,8 +15,7 @@ from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine import distributed
-from training.engine.trainer import Prefetcher, StepBatchDataset
+from training.engine.trainer import BATCHES_AHEAD, prefetch
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
@@ -50,81 +48,42 @@ def batches(data: TrainingData) -> Numbered:
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
-def read(batches: Numbered, first: int = 0) -> list[Any]:
-    steps = -(-len(batches) // BATCH)
-    return list(StepBatchDataset(lambda step: batches.training_batch(step, BATCH, 3), steps, lambda: first))
-
-
 def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
-    rows = np.concatenate([rows for rows, _ in read(batches)])
+    steps = -(-len(batches) // BATCH)
+    numbered: list[Any] = [batches.training_batch(step, BATCH, 3) for step in range(steps)]
+    rows = np.concatenate([rows for rows, _ in numbered])
     assert sorted(rows.tolist()) == list(range(len(batches)))
 
 
-def as_rank(monkeypatch: pytest.MonkeyPatch, rank: int, ranks: int) -> None:
-    monkeypatch.setattr(distributed, "rank_and_world_size", lambda: (rank, ranks))
-
-
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_ranks_split_every_batch(batches: Numbered, ranks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    single = [rows.tolist() for rows, _ in read(batches)]
-    shared = []
-    for rank in range(ranks):
-        as_rank(monkeypatch, rank, ranks)
-        shared.append([rows.tolist() for rows, _ in read(batches)])
-    assert [[row for part in step for row in part] for step in zip(*shared, strict=True)] == single
-
-
-def test_rank_without_rows_gets_a_row_without_label(
-    data: TrainingData, batches: Numbered, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = CaseBatches(batches.cases, OfflineFeatures(data), "any", batches.features)
-    (row,) = plain._rows(0, 1, 3)
-    labels = []
-    for rank in range(2):
-        as_rank(monkeypatch, rank, 2)
-        labels.append(plain.training_batch(0, 1, 3).labels_BT)
-    assert labels[0].isnan().all() and torch.equal(labels[1], plain[[row]].labels_BT)
-
-
-def test_resumed_iteration_starts_at_its_step(batches: Numbered) -> None:
-    whole, rest = read(batches), read(batches, first=3)
-    assert [rows.tolist() for rows, _ in rest] == [rows.tolist() for rows, _ in whole[3:]]
-
-
 def batch_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "batches"]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
 def test_prefetched_batches_are_in_order_and_limited() -> None:
     made: list[int] = []
 
-    def numbers() -> Iterator[int]:
-        for number in range(20):
-            made.append(number)
-            yield number
+    def make(step: int) -> int:
+        made.append(step)
+        return step
 
     consumed = []
-    for number in Prefetcher(numbers(), buffer_size=2):
+    for number in prefetch(make, range(3, 20)):
         consumed.append(number)
-        # Consumed ones, two in the queue, and one that waits to enter it
-        assert len(made) <= len(consumed) + 3
-    assert consumed == list(range(20))
+        assert len(made) <= len(consumed) + BATCHES_AHEAD
+    assert consumed == made == list(range(3, 20))
     assert not batch_threads()
 
 
 def test_errors_are_raised_after_earlier_batches() -> None:
-    def numbers() -> Iterator[int]:
-        yield 1
-        raise LookupError("no such batch")
-
-    batches = iter(Prefetcher(numbers()))
+    batches = prefetch(lambda step: 1 // (1 - step), range(2))
     assert next(batches) == 1
-    with pytest.raises(LookupError, match="no such batch"):
+    with pytest.raises(ZeroDivisionError):
         next(batches)
+    assert not batch_threads()
 
 
 def test_stopping_early_ends_the_thread() -> None:
-    batches = iter(Prefetcher(iter(int, 1)))  # never ends
+    batches = prefetch(int, range(1000))
     next(batches)
     assert batch_threads()
     batches.close()

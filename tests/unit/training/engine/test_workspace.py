@@ -12,7 +12,7 @@ import pytest
 
 from sequences.behaviours import load_behaviours
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.engine.workspace import FORMAT, INPUTS_FILE, OutdatedFormat, Workspace, check_format, mark_done
+from training.engine.workspace import FORMAT, INPUTS_FILE, OutdatedFormat, Workspace, check_format, code_hash, mark_done
 
 
 @pytest.mark.parametrize("output", [".", "held_out/channels/popularity", "final/rankers/sum_pooling"])
@@ -51,3 +51,15 @@ def test_cache_keys_depend_on_the_table_of_behaviors(
     monkeypatch.setattr("training.engine.workspace.load_behaviours", lambda: changed)
     assert workspace.inputs()["hash"] != inputs["hash"]
     assert workspace.cache_folder("held_out") != cache_folder
+
+
+def test_code_and_data_files_of_the_folders_change_the_code_hash(tmp_path: Path) -> None:
+    def changed(file: str) -> str:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("1")
+        code_hash.cache_clear()
+        return code_hash(("training", "sequences"), tmp_path)
+
+    hashes = [changed(name) for name in ("training/a.py", "sequences/b.yaml", "training/b.yaml", "training/c/a.py")]
+    assert len(set(hashes)) == 4
+    assert {changed("serving/a.py"), changed("training/__pycache__/a.pyc")} == {hashes[-1]}

@@ -6,13 +6,16 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from training.evaluation.baselines.listen_matrix import ListenMatrix
+from training.evaluation.baselines.user_plays import TrainSessions
 
 
-def listens(counts_UI: np.ndarray) -> ListenMatrix:
-    """Listen matrix of `counts_UI`, with track codes from 2."""
+def listens(counts_UI: np.ndarray) -> TrainSessions:
+    """Listens with the matrix `counts_UI`, and track codes from 2; without sessions."""
     tracks = counts_UI.shape[1]
     column_V = np.concatenate([[-1, -1], np.arange(tracks)])
-    return ListenMatrix(csr_array(counts_UI.astype(np.float32)), np.arange(2, tracks + 2), column_V)
+    matrix = ListenMatrix(csr_array(counts_UI.astype(np.float32)), np.arange(2, tracks + 2), column_V)
+    none = np.zeros(0, dtype=np.int64)
+    return TrainSessions(matrix, none, none, none, none)
 
 
 def random_counts(users: int, tracks: int, seed: int) -> np.ndarray:

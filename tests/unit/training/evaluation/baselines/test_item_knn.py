@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.training.evaluation.baselines.listen_matrices import listens, random_counts, user_history
-from training.evaluation.baselines.tuned import ItemKNNConfig
+from training.evaluation.baselines.item_knn import ItemKNNConfig
 
 
 @pytest.mark.parametrize("config", [ItemKNNConfig(0, 0), ItemKNNConfig(5, 0.5), ItemKNNConfig(30, 1)])

@@ -16,11 +16,8 @@ from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.tuned import (
-    BASELINES,
-    Baselines,
-    tune_in_stages,
-)
+from training.evaluation.baselines.tuned import BASELINES, HEURISTICS, Baselines, tune_in_stages
+from training.evaluation.baselines.user_plays import TrainSessions
 from training.index.top_k import GROUPS, top_k
 from training.recipes import recipe
 
@@ -56,9 +53,9 @@ def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
 def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
     data, config = small_data(tmp_path), EaseConfig(5, 0.5)
-    listens, cases, listened = ListenMatrix.from_data(data), data.recall_cases("test"), data.plays
-    found = Baselines(data, listens, {"ease": config}, {}, 0).recall(cases, K)["ease"]
-    model = config.fit(listens)
+    sessions, cases, listened = TrainSessions.from_data(data), data.recall_cases("test"), data.plays
+    found = Baselines(data, sessions, {"ease": config}, {}, {}).recall(cases, K)["ease"]
+    model, listens = config.fit(sessions), sessions.listens
     for case in range(len(cases)):
         rows = (listened.user_P == cases.user_C[case]) & (listened.play_number_P < cases.play_number_C[case])
         is_played_I = np.isin(listens.tracks_I, listened.track_P[rows])
@@ -72,7 +69,7 @@ def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pyt
 
 
 def test_best_grid_member_on_validation_is_chosen(tuned: Baselines) -> None:
-    assert tuned.configs.keys() == BASELINES.keys()
+    assert tuned.configs.keys() == {*BASELINES, *HEURISTICS}
     for name, (_, stages) in BASELINES.items():
         metrics = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
         chosen = tuned.configs[name]

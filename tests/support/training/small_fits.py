@@ -1,0 +1,41 @@
+"""Fits of channels on the tiny world, without dropout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.support.training.tiny_world import SERVICES
+from training.data.training_data import TrainingData
+from training.engine.config_io import change_config, field_paths
+from training.recall.registry import CHANNELS
+from training.recipes import recipe
+
+RECALL = {
+    "sampling.batch": 15,
+    "optimizer.steps": 40,
+    "validation.validate_every": 10,
+    "items.item_dropout": 0.0,
+    "items.id_dropout": 0.0,
+    "encoder.dropout": 0.0,
+}
+CHANGES: dict[str, dict[str, Any]] = {
+    "realtime": {"items.content": "off", "sampling.positions_per_batch": 40},
+    "realtime-full": {
+        "items.content": "off",
+        "loss.softmax": "full",
+        "sampling.length_bucketing": True,
+    },
+    "long_short": {"items.content": "off"},
+    "multi_interest": {},
+}
+
+
+def fit(name: str, marts: Path, out: Path) -> None:
+    """Fit one channel into `out/name`."""
+    data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
+    kind = name.partition("-")[0]
+    config = CHANNELS[kind].config("debug")
+    paths = field_paths(config)
+    changed = {path: value for path, value in RECALL.items() if path in paths}
+    CHANNELS[kind].fit(data, change_config(config, changed | CHANGES[name]), out / name)

@@ -1,0 +1,126 @@
+"""TIFU-KNN: temporal item frequencies of a user, mixed with those of the nearest users.
+
+Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020), arXiv
+2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by
+`within_decay ** (place in its group) · group_decay ** (number of the group)`, both counted back from the newest
+session. A track scores `alpha · own + (1 - alpha) · mean over the nearest users` by Euclidean distance.
+
+Differences: groups have a fixed number of sessions instead of being a fixed number of groups, because histories here
+have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
+comparable.
+
+A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; those of other users are of
+the train part, so the lists of a case never depend on the validation or test plays of others.
+
+Legend: C cases, K candidates or known tracks, T tracks of one user, I tracks of the listen matrix, U users, N neighbors,
+S sessions, M further candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
+from training.index.top_k import top_k
+
+ROUNDING = 1e-4  # relative error that a bound in single precision may have
+
+
+@dataclass(frozen=True)
+class TifuKnnConfig:
+    """Parameters of TIFU-KNN."""
+
+    group_decay: float = 0.9  # weight of a group relative to the next newer one
+    group_sessions: int = 7  # sessions of a group
+    within_decay: float = 1.0  # weight of a session relative to the next newer one in its group
+    alpha: float = 0.9  # share of the user's own vector
+    neighbors: int = 100  # users whose vectors are averaged
+
+    def fit(self, sessions: TrainSessions) -> TifuKnn:
+        """Fit the baseline."""
+        return TifuKnn(sessions, self)
+
+    def session_weights(self, age: Ints) -> Floats:
+        """Weights of sessions by age, 0 for the newest, before normalization."""
+        group, place = np.divmod(age, self.group_sessions)
+        weights: Floats = self.within_decay**place * self.group_decay**group
+        return weights
+
+
+class TifuKnn:
+    """Fitted TIFU-KNN; recommends tracks of the catalog and all tracks that the user has listened to.
+
+    Memory: one number per pair of a train user and a track, and one per case of a batch and track that can be among
+    its best.
+    """
+
+    def __init__(self, sessions: TrainSessions, config: TifuKnnConfig) -> None:
+        self.sessions, self.config = sessions, config
+        longest = int(sessions.sessions_U.max(initial=0))
+        total_S = np.concatenate([[1.0], np.cumsum(config.session_weights(np.arange(longest)))])
+        total_E = total_S[sessions.sessions_U[sessions.user_E]]
+        self.vectors_IU: csr_array = sessions.vectors(config.session_weights(sessions.age_E) / total_E)
+        self.square_U = self.vectors_IU.power(2).sum(0)
+
+    def recall(self, cases: UserCases, k: int) -> Ints:
+        """Lists [C, K], best first, padded with 0; empty before the first listen of the user."""
+        listens, tracks_T = self.sessions.listens, cases.plays.tracks_T
+        column_T = listens.column_V[tracks_T]
+        known = np.flatnonzero(column_T >= 0)
+        known_KU = self.vectors_IU[column_T[known]]
+        own_TC, weights_UC = (part.astype(np.float32) for part in self._score_parts(cases, known, known_KU))
+        scores = own_TC.copy()
+        scores[known] += known_KU @ weights_UC
+        further_M = self._further_candidates(weights_UC, column_T[known], _kth_score(scores, k))
+        if len(further_M):
+            scores = np.concatenate([scores, self.vectors_IU[further_M] @ weights_UC])
+        item_CK = top_k(scores, k)
+        tracks = np.concatenate([tracks_T, listens.tracks_I[further_M]])
+        is_listed_CK = (item_CK >= 0) & (own_TC.max(0, initial=0) > 0)[:, None]
+        return np.where(is_listed_CK, tracks[item_CK], 0)
+
+    def _further_candidates(self, weights_UC: NDArray[np.float32], own_columns: Ints, minimum: float) -> Ints:
+        """Columns that the user has not played and whose score can reach `minimum` in any case.
+
+        A score is at most that with the largest weight of each vector over the cases, which takes one product instead
+        of C.
+        """
+        bound_I = self.vectors_IU @ weights_UC.max(1)
+        bound_I[own_columns] = 0
+        return np.flatnonzero((bound_I > 0) & (bound_I >= minimum * (1 - ROUNDING)))
+
+    def _score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
+        """`alpha` times the user's vectors [T, C], and `(1 - alpha) / neighbors` for the nearest users [U, C]."""
+        own_TC = self._own_vectors(cases)
+        # The own vector's length is the same for all users, so the order of distances does not need it.
+        distance_UC = self.square_U[:, None] - 2 * (known_KU.T @ own_TC[known])
+        is_neighbor_U = self.sessions.sessions_U > 0
+        is_neighbor_U[cases.plays.user] = False
+        distance_UC[~is_neighbor_U] = np.inf
+        neighbors = min(self.config.neighbors, int(is_neighbor_U.sum()))
+        nearest_NC = np.argsort(distance_UC, axis=0, kind="stable")[:neighbors]
+        weights_UC = np.zeros(distance_UC.shape)
+        np.put_along_axis(weights_UC, nearest_NC, (1 - self.config.alpha) / max(neighbors, 1), axis=0)
+        return self.config.alpha * own_TC, weights_UC
+
+    def _own_vectors(self, cases: UserCases) -> Floats:
+        weight_S = self.config.session_weights(np.arange(cases.plays.sessions))
+        total_S = np.concatenate([[1.0], np.cumsum(weight_S)])
+        return np.stack(
+            [
+                cases.plays.sum_over_sessions(number, weight_S) / total_S[cases.plays.count_sessions(number)]
+                for number in cases.play_number_C.tolist()
+            ],
+            axis=1,
+        )
+
+
+def _kth_score(score_TC: NDArray[np.float32], k: int) -> float:
+    """The smallest k-th best score over the cases; 0 if there are fewer scores than `k`."""
+    if len(score_TC) < k:
+        return 0.0
+    return float(np.partition(score_TC, len(score_TC) - k, axis=0)[len(score_TC) - k].min())
