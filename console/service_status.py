@@ -16,7 +16,6 @@ import httpx
 from config.settings import Settings, load_api_keys
 from console.releases import Release
 from storage import object_store
-from storage.renamed_marts import RENAMED_MARTS
 
 TIMEOUT_S = 1.0
 HEALTH_PATHS = {
@@ -109,8 +108,7 @@ def skipped_parts(samples: Sequence[Mapping[str, Any]], now_s: float) -> list[di
 def missing_marts(release: Release, settings: Settings) -> list[dict[str, str]]:
     """Marts that the release was trained on and that are no longer published."""
     published = {file.stem for file in object_store.list_files(settings.marts, "*.parquet")}
-    trained_on = {RENAMED_MARTS.get(name, name) for name in release.manifest.get("marts", {})}
-    missing = sorted(trained_on - published)
+    missing = sorted(release.manifest.get("marts", {}).keys() - published)
     why = f"missing: {', '.join(missing)}; run the DAG build_features"
     return [{"part": "marts", "why": why, "error": ""}] if missing else []
 

@@ -3,8 +3,7 @@
 dbt on Spark writes each mart as a folder of part files, named in row order; they are concatenated row group by row group, and
 the published file is replaced atomically. Marts for object storage are built on the local disk and uploaded. In all other
 cases dbt has published the marts already, and this command removes change files that are no longer needed
-(`storage/mart_changes.py`). Marts of an earlier version that have another name now are removed
-(`storage/renamed_marts.py`).
+(`storage/mart_changes.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from config import settings
-from storage import mart_changes, object_store, renamed_marts
+from storage import mart_changes, object_store
 from storage.files import open_draft
 
 
@@ -60,8 +59,6 @@ def main() -> None:
         if here.tables_url:
             names = upload(here.built_marts, here.marts)
         print("published " + (", ".join(names) or "nothing: dbt has built no mart"))
-    for name in renamed_marts.remove_renamed(here.marts):
-        print(f"removed the mart {name}, which is {renamed_marts.RENAMED_MARTS[name]} now")
 
 
 if __name__ == "__main__":

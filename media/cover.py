@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import colorsys
 import io
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -20,9 +20,9 @@ from media.track_description import TrackDescription
 
 SIZE = 288  # pixels
 SCALE = 2  # drawn at this multiple, so that edges are smooth
-VERSION = 1  # increased when equal descriptions give another drawing
+VERSION = 2  # increased when equal descriptions give another drawing
 QUALITY = 85
-FOLLOWS_STYLE, HAS_LETTERING = 0.7, 0.65
+FOLLOWS_STYLE, HAS_LETTERING = 0.85, 0.8
 """Shares of albums with the shape or the texture of their style, and with lettering."""
 
 
@@ -56,7 +56,7 @@ def render_cover(track: TrackDescription) -> Image.Image:
     image = image.reduce(SCALE)
     image = TEXTURES[texture](image, album)
     if has_lettering:
-        LETTERING[track.language](ImageDraw.Draw(image), track, palette[3])
+        _draw_title(ImageDraw.Draw(image), track, palette[3])
     return image
 
 
@@ -109,92 +109,42 @@ def _draw_emblem(brush: Brush, artist: np.random.Generator) -> None:
         brush.draw.polygon(points, outline=brush.palette[2], width=side // 90)
 
 
-def _latin(draw: ImageDraw.ImageDraw, track: TrackDescription, color: Color) -> None:
-    draw.rectangle((0, SIZE - 46, SIZE, SIZE - 10), fill=(245, 245, 240))
-    draw.text((12, SIZE - 41), track.title[:24].upper(), fill=(20, 20, 20), font=ImageFont.load_default(21))
-    draw.rectangle((0, SIZE - 50, SIZE, SIZE - 47), fill=color)
+def _draw_title(draw: ImageDraw.ImageDraw, track: TrackDescription, color: Color) -> None:
+    """The title as lettering of its language; equal titles have equal letters."""
+    script = LETTERING[track.language]
+    draw.rectangle(script.band, fill=script.ground)
+    if not script.lines + script.arcs:
+        draw.text((12, SIZE - 41), track.title[:24].upper(), fill=script.ink, font=ImageFont.load_default(21))
+    random, size, width = track.generator("lettering", track.title), 40, 4
+    for number in range(5 if script.lines + script.arcs else 0):
+        x, y = script.place[0] + number * script.step[0], script.place[1] + number * script.step[1]
+        for line in range(script.lines):
+            at, end = (float(one) * size for one in random.uniform(0.05, 0.95, 2))
+            draw.line((x + at, y, x + end, y + size) if line % 2 else (x, y + at, x + size, y + end), script.ink, width)
+        for _ in range(script.arcs):
+            start, reach = float(random.uniform(0, 180)), size * float(random.uniform(0.5, 1))
+            draw.arc((x, y, x + reach, y + reach), start, start + 300, script.ink, width)
+    draw.rectangle((0, SIZE - 8, SIZE, SIZE), fill=color)
 
 
-def _glyphs(
-    draw: ImageDraw.ImageDraw,
-    track: TrackDescription,
-    color: Color,
-    place: tuple[int, int],
-    step: tuple[int, int],
-    size: int,
-    stroke: Callable[[ImageDraw.ImageDraw, np.random.Generator, int, int, int, Color], None],
-    count: int = 4,
-) -> None:
-    """Invented letters in a row or column; equal titles have equal letters."""
-    random = track.generator("lettering", track.title)
-    for number in range(count):
-        stroke(draw, random, place[0] + number * step[0], place[1] + number * step[1], size, color)
+@dataclass(frozen=True)
+class Script:
+    """Lettering of a language: a band with five invented letters of lines and arcs; without these, Latin letters."""
+
+    band: tuple[int, int, int, int]
+    ground: Color
+    ink: Color
+    place: tuple[int, int] = (0, 0)  # of the first letter
+    step: tuple[int, int] = (0, 0)
+    lines: int = 0
+    arcs: int = 0
 
 
-def _box_glyph(draw: ImageDraw.ImageDraw, random: np.random.Generator, x: int, y: int, size: int, color: Color) -> None:
-    """Strokes in a square, dense as in Chinese characters."""
-    width = max(size // 12, 2)
-    for at in random.uniform(0.05, 0.95, 4):
-        draw.line((x, y + size * at, x + size, y + size * at), fill=color, width=width)
-    for at in random.uniform(0.1, 0.9, 3):
-        draw.line((x + size * at, y, x + size * at, y + size), fill=color, width=width)
-    draw.line((x, y + size, x + size * float(random.random()), y), fill=color, width=width)
-
-
-def _round_glyph(
-    draw: ImageDraw.ImageDraw, random: np.random.Generator, x: int, y: int, size: int, color: Color
-) -> None:
-    """Circles and bars in blocks, as in Hangul."""
-    width, half = max(size // 9, 3), size // 2
-    draw.ellipse((x, y, x + half, y + half), outline=color, width=width)
-    draw.line((x + half + width, y, x + half + width, y + size * 0.6), fill=color, width=width)
-    if random.random() < 0.6:
-        draw.line((x, y + size * 0.75, x + size * 0.8, y + size * 0.75), fill=color, width=width)
-    if random.random() < 0.5:
-        draw.line((x + half + width, y + half // 2, x + size * 0.85, y + half // 2), fill=color, width=width)
-
-
-def _curved_glyph(
-    draw: ImageDraw.ImageDraw, random: np.random.Generator, x: int, y: int, size: int, color: Color
-) -> None:
-    """Few curved strokes, as in kana."""
-    width = max(size // 8, 3)
-    start = float(random.uniform(0, 180))
-    draw.arc((x, y + size * 0.2, x + size, y + size), start, start + 230, fill=color, width=width)
-    draw.line((x, y + size * 0.2, x + size * 0.9, y + size * 0.15), fill=color, width=width)
-    draw.line((x + size * float(random.uniform(0.3, 0.6)), y, x + size * 0.4, y + size * 0.8), fill=color, width=width)
-
-
-def _mandarin(draw: ImageDraw.ImageDraw, track: TrackDescription, _: Color) -> None:
-    """A column of characters on the right, and a red seal."""
-    _glyphs(draw, track, (25, 22, 22), (SIZE - 62, 24), (0, 52), 40, _box_glyph)
-    draw.rectangle((SIZE - 56, SIZE - 46, SIZE - 24, SIZE - 14), fill=(190, 30, 30))
-    _box_glyph(draw, track.generator("seal", track.artist), SIZE - 52, SIZE - 42, 24, (250, 235, 225))
-
-
-def _cantonese(draw: ImageDraw.ImageDraw, track: TrackDescription, _: Color) -> None:
-    """Neon characters in a framed row at the top."""
-    draw.rectangle((14, 14, SIZE - 14, 72), fill=(15, 10, 25), outline=(255, 60, 140), width=4)
-    _glyphs(draw, track, (90, 250, 240), (28, 24), (60, 0), 38, _box_glyph)
-
-
-def _japanese(draw: ImageDraw.ImageDraw, track: TrackDescription, color: Color) -> None:
-    """A white strip on the left, as around Japanese records."""
-    draw.rectangle((0, 0, 58, SIZE), fill=(248, 246, 240))
-    draw.rectangle((0, 0, 58, 34), fill=color)
-    _glyphs(draw, track, (20, 20, 30), (13, 46), (0, 46), 32, _curved_glyph, count=5)
-
-
-def _korean(draw: ImageDraw.ImageDraw, track: TrackDescription, _: Color) -> None:
-    """Large white letters in the middle."""
-    _glyphs(draw, track, (255, 255, 255), (34, SIZE // 2 - 30), (58, 0), 50, _round_glyph)
-
-
-LETTERING: dict[str, Callable[[ImageDraw.ImageDraw, TrackDescription, Color], None]] = {
-    "Western": _latin,
-    "Mandarin": _mandarin,
-    "Cantonese": _cantonese,
-    "Japanese": _japanese,
-    "Korean": _korean,
+LETTERING = {
+    "Western": Script((0, SIZE - 46, SIZE, SIZE - 10), (245, 245, 240), (20, 20, 20)),
+    "Mandarin": Script((SIZE - 62, 0, SIZE, SIZE), (190, 30, 30), (250, 235, 225), (SIZE - 52, 14), (0, 54), lines=7),
+    "Cantonese": Script((14, 14, SIZE - 14, 72), (15, 10, 25), (90, 250, 240), (20, 24), (52, 0), lines=6),
+    "Japanese": Script((0, 0, 58, SIZE), (248, 246, 240), (20, 20, 30), (10, 14), (0, 54), lines=1, arcs=1),
+    "Korean": Script((0, 114, SIZE, 174), (30, 60, 160), (255, 255, 255), (14, 124), (54, 0), lines=2, arcs=1),
 }
 """Lettering of each language; only Western titles can be read."""

@@ -77,11 +77,6 @@
     ) -%}
 {%- endmacro %}
 
-{# Tables of models that have another name since an earlier version (`storage/renamed_marts.py`). #}
-{% macro renamed_tables() -%}
-    {{ return(["int_cuts_chosen", "train_cuts", "int_plays_clocked", "int_tracks_measured", "int_artists_named"]) }}
-{%- endmacro %}
-
 {# Before the models: mark the build as unfinished. Drop tables that cannot be continued, so that they are built whole. #}
 {% macro start_build() -%}
     {%- if execute and flags.WHICH in ("build", "run") -%}
@@ -97,7 +92,7 @@
                 {%- do write_build_state("false", state) -%}
             {%- else -%}
                 {%- do log("The marts are built from all events", info=true) -%}
-                {%- for name in models | map(attribute="alias") | list + ["build_state"] + renamed_tables() -%}
+                {%- for name in models | map(attribute="alias") | list + ["build_state"] -%}
                     {%- set relation = load_relation(state_table(name)) -%}
                     {%- if relation is not none -%}
                         {%- do adapter.drop_relation(relation) -%}

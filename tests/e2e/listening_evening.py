@@ -124,6 +124,7 @@ def _follow_a_path(page: Page) -> None:
 
 def _download_and_erase(page: Page, user: str) -> None:
     """The file has the events of the evening; `/erase` is answered by hand, because an erasure is tested elsewhere."""
+    page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("button", name="中文").click()
     page.get_by_role("link", name="我的口味").last.click()
     with page.expect_download() as download:

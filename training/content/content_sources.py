@@ -86,8 +86,6 @@ def count_sources(encoder: str, marts: Path) -> int:
     if encoder not in PATH_COLUMNS:
         return int(tracks.select(pl.len()).collect().item())
     column = PATH_COLUMNS[encoder]
-    if column not in tracks.collect_schema().names():  # marts of an earlier version
-        return 0
     return int(tracks.select(pl.col(column).is_not_null().sum()).collect().item())
 
 

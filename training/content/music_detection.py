@@ -71,8 +71,6 @@ def find_unheard(tracks: pl.DataFrame, file: Path, plays: pl.LazyFrame) -> list[
 def find_other_sounds(file: Path) -> pl.DataFrame:
     """`track_id` and `music_probability` of the rows of a table `track_content` whose audio is not music."""
     content = pl.scan_parquet(file)
-    if "music_probability" not in content.collect_schema().names():  # of an earlier version
-        content = content.with_columns(music_probability=pl.lit(None, pl.Float32))
     is_other = pl.col("music_probability") < MIN_MUSIC_PROBABILITY
     return content.filter(is_other).select("track_id", "music_probability").collect()
 
@@ -80,7 +78,7 @@ def find_other_sounds(file: Path) -> pl.DataFrame:
 def scan_music(file: Path) -> pl.LazyFrame:
     """The rows of a table `track_content` without audio that is not music.
 
-    Rows of other encoders, and of tables of earlier versions, have no probability and are kept.
+    Rows of other encoders have no probability and are kept.
     """
     content = pl.scan_parquet(file)
     if "music_probability" not in content.collect_schema().names():

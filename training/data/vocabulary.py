@@ -157,7 +157,6 @@ class Vocabulary:
             pl.read_parquet(folder / f"artists_of_{VOCABULARY_FILE}"),
         )
         collections = pl.read_parquet(folder / f"collections_of_{VOCABULARY_FILE}")["collection_id"].to_list()
-        has_aliases = (folder / ALIASES_FILE).exists()  # releases of earlier versions have none
         return cls(
             track_ids_V=_object_array(tracks["track_id"].to_list()),
             artist_of_track_V=tracks["artist"].to_numpy().astype(np.int64),
@@ -165,7 +164,7 @@ class Vocabulary:
             titles_V=_object_array(tracks["title"].to_list()),
             artist_names_A=_object_array(artists["artist_name"].to_list()),
             collection_ids_N=_object_array(collections),
-            aliases=dict(pl.read_parquet(folder / ALIASES_FILE).iter_rows()) if has_aliases else {},
+            aliases=dict(pl.read_parquet(folder / ALIASES_FILE).iter_rows()),
         )
 
 

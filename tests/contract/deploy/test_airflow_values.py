@@ -7,9 +7,16 @@ import pytest
 import yaml
 
 from config import settings
-from tests.contract.deploy.test_kubernetes import OBJECTS, SECRET, containers
+from tests.contract.deploy.test_kubernetes import OBJECTS, PAGES, SECRET, containers
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
+
+
+def test_tasks_and_the_console_reach_the_api_server() -> None:
+    """With policies, the chart denies what is not listed."""
+    assert VALUES["networkPolicies"]["enabled"] is True
+    allowed = [rule["podSelector"]["matchLabels"] for rule in VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]]
+    assert allowed == [{"tier": "airflow", "release": "airflow"}, PAGES]
 
 
 def test_every_setting_exists_in_airflow() -> None:

@@ -26,6 +26,8 @@ OBJECTS = [
 VERSIONS = ("1.30", "1.37")
 """The oldest version that Airflow's chart supports and the newest that the validator knows."""
 
+PAGES = {"app.kubernetes.io/name": "pages"}
+
 DEFAULTS = {"cluster-enabled": "no"}
 """Settings that Redis has without an option."""
 
@@ -143,3 +145,21 @@ def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
         assert options["--maxmemory"] and options["--requirepass"]
     assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
     assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]
+
+
+def test_the_console_reaches_every_service() -> None:
+    """Hosts are those of Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
+    (console,) = (container for container in containers() if container["name"] == "pages")
+    hosts = next(variable["value"] for variable in console["env"] if variable["name"] == "SEGUE_SERVICE_HOSTS")
+    known = {service["metadata"]["name"] for service in of_kind("Service")} | {"airflow-api-server", "localhost"}
+    assert {host.partition("=")[0] for host in hosts.split(",")} == set(settings.SERVICES)
+    assert {host.partition("=")[2] for host in hosts.split(",")} <= known
+    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind("NetworkPolicy")}
+    assert policies["pages"]["podSelector"]["matchLabels"] == PAGES
+    egress = {
+        (tuple(rule["to"][0]["podSelector"]["matchLabels"].values()), rule["ports"][0]["port"])
+        for rule in policies["pages"]["egress"]
+    }
+    assert egress == {(("recommender",), 3000), (("airflow", "api-server"), 8080)}
+    (rule,) = policies["recommender"]["ingress"]
+    assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]

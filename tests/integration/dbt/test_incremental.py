@@ -39,19 +39,6 @@ def test_table_without_partitions_is_rebuilt(tmp_path: Path) -> None:
     assert len(marts(tmp_path)["plays.parquet"]) == 20
 
 
-def test_tables_of_renamed_models_are_dropped(tmp_path: Path) -> None:
-    write(tmp_path, "listening_events", "2026-06-02", "a", plays("u", 0, 20, 1_500))
-    built(tmp_path)
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:  # as the previous version left it
-        warehouse.execute("alter table int_time_split_chosen rename to int_cuts_chosen")
-        warehouse.execute("alter table time_split rename to train_cuts")
-        warehouse.execute("update build_state set fingerprint = 'of the previous models'")
-    built(tmp_path)
-    with duckdb.connect(str(tmp_path / "warehouse.duckdb")) as warehouse:
-        names = {name for (name,) in warehouse.sql("select table_name from information_schema.tables").fetchall()}
-    assert names.isdisjoint({"int_cuts_chosen", "train_cuts"}) and {"int_time_split_chosen", "time_split"} <= names
-
-
 def test_a_late_event_costs_its_user_only(tmp_path: Path) -> None:
     # With lengths: an estimated one changes with every play.
     write(tmp_path, "tracks", "2026-06-01", "a", [{"track_id": str(n), "duration_ms": 100_000} for n in range(3)])

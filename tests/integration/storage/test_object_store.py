@@ -186,7 +186,6 @@ def test_local_tables_do_not_import_s3_libraries(tmp_path: Path) -> None:
 import sys
 from config import settings
 from storage import object_store
-from storage.renamed_marts import remove_renamed
 here = settings.load_settings()
 object_store.write(here.marts / "plays.parquet", b"x")
 assert object_store.fetch_marts(here) == here.home / "marts" and object_store.list_files(here.marts, "*.parquet")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from config import settings
+from config.tool_environment import tool_environment
 from local.home import restrict_access
 from tests.support.pipeline_commands import run_to_end
 
@@ -26,6 +28,12 @@ def run_shell(command: str, home: Path) -> str:
 def test_child_processes_create_files_without_access_for_others(tmp_path: Path) -> None:
     assert int(run_shell(CREATE, tmp_path), 8) == 0o027
     assert modes(tmp_path) == {"folder": 0o750, "file": 0o640}
+
+
+def test_airflow_does_not_widen_the_modes_of_task_logs() -> None:
+    variables = tool_environment(settings.load_settings())
+    prefix = "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW"
+    assert variables[f"{prefix}_FILE_PERMISSIONS"] == "0o640" and variables[f"{prefix}_FOLDER_PERMISSIONS"] == "0o750"
 
 
 @pytest.mark.parametrize(("before", "after"), [("000", 0o027), ("077", 0o077), ("002", 0o027), ("137", 0o137)])

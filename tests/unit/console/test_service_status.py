@@ -30,15 +30,12 @@ def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degr
     assert skipped_parts(samples, 2000) == []
 
 
-@pytest.mark.parametrize(
-    ("mart", "file"), [("plays", "plays"), ("train_cuts", "time_split")], ids=["now", "as it was named"]
-)
-def test_marts_of_the_release_that_are_no_longer_published_are_named(here, mart, file):
-    trained = release(marts={"events": "1", mart: "2"})
+def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
+    trained = release(marts={"events": "1", "plays": "2"})
     here.marts.mkdir(parents=True)
     (here.marts / "events.parquet").touch()
-    assert missing_marts(trained, here)[0]["why"] == f"missing: {file}; run the DAG build_features"
-    (here.marts / f"{file}.parquet").touch()
+    assert missing_marts(trained, here)[0]["why"] == "missing: plays; run the DAG build_features"
+    (here.marts / "plays.parquet").touch()
     assert missing_marts(trained, here) == []
 
 
