@@ -121,14 +121,14 @@ def fit_and_rank(
         The channel of the first fit, and `target_ranks` by part. With a second fit, `test` has the ranks of that one and
         `test_without_refit` those of the first.
     """
-    fitted = fit_channel(channel, world, config, folder)
+    fitted = channel.fit(world.data, config, folder)
     ranks = {}
     for part in parts:
         name = "test_without_refit" if part == "test" and final is not None else part
         requests: Requests = getattr(world, part)
         ranks[name] = target_ranks(fitted, world, requests, not world.has_repeats, f"{description}, {part}")
     if final is not None:
-        again = fit_channel(channel, final, fitted.resolved_config, folder.with_name(f"{folder.name}-final"))
+        again = channel.fit(final.data, fitted.resolved_config, folder.with_name(f"{folder.name}-final"))
         text = f"{description}, refitted, test"
         ranks["test"] = target_ranks(again, final, final.test, not final.has_repeats, text)
     return fitted, ranks
@@ -152,19 +152,6 @@ def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]
             raise ValueError(f"--set {change}: {channel.name} has no {name!r}; it has {', '.join(sorted(paths))}")
         config = change_config(config, {matches[0]: _parse_value(change, text, get_field(config, matches[0]))})
     return config
-
-
-def fit_channel(channel: type[RecallChannel], world: SequenceDataset, config: Any, folder: Path) -> RecallChannel:
-    """Fit the channel.
-
-    Raises:
-        KeyboardInterrupt: Ctrl-C was pressed.
-    """
-    try:
-        return channel.fit(world.data, config, folder)
-    except SystemExit as end:
-        # Lightning exits the process on Ctrl-C; this command prints a message first.
-        raise KeyboardInterrupt from end
 
 
 def target_ranks(
