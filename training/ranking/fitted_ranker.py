@@ -163,7 +163,7 @@ class FittedRanker:
         catalogue = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
         config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
         model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
-        model.load_state_dict(weights, assign=True)
+        model.load_state_dict(weights)
         statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
         features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features, *parts_of_tracks)
