@@ -131,7 +131,7 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
     weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + OPENING_DECAY + OPENING_DECAY**2)}, 2: {"p4": 0.3}}
     times = {"p3": 3, "p4": 1}
     for row, weight in weights.items():
-        blended = unit(query["next"][row, 0].numpy()) + sum(one * vector_of(name) for name, one in weight.items())
+        blended = unit(query["next"][row, 0]) + sum(one * vector_of(name) for name, one in weight.items())
         score = {
             name: unit(blended) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
             for name in recaller.collections.number_by_id
