@@ -58,6 +58,7 @@ class Listener:
         self._connection.request("POST", path, json.dumps(about), {"Content-Type": "application/json"})
         response = self._connection.getresponse()
         content: dict[str, Any] = json.loads(response.read())
+        self._connection.close()  # the service closes a connection that is idle for seconds
         if response.status != 200:
             raise RuntimeError(f"{path} of {self._user_id} got {response.status}: {content}")
         return content
