@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("int_track_aliases") }}
--- Decides the tracks whose plays and totals are computed again: these rows depend on the length of the track (skip, full
--- play) and on its main artist. A track has changed if
+-- Decides the tracks whose plays and totals are computed again: these rows depend on the length of the track (skip,
+-- full play) and on its main artist. A track has changed if
 --   * the last finished build did not have it, or had another length or artist, or
 --   * it is matched with another track now, or no longer (`int_track_aliases`).
 -- Empty in a build from all events.
