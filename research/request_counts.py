@@ -4,9 +4,9 @@ Unlike milliseconds, counts do not depend on the machine. Of `daily` (without a 
 state of the user computed by the request (`new`), by one in the other scene (`shared`), or by one in the same scene (`cached`):
 medians over users of
 
-    http         calls of functions in all threads of the service until the response is sent by HTTP, with those of C; nothing is
+    http         calls of Python and C functions in all threads of the service until the response is sent by HTTP; nothing is
                  recorded as shown
-    calls        of these, those that compute the response
+    calls        of these, the calls that compute the response
     python       of these, calls of Python functions
     operators    ATen operators of the calling thread, with those that they call
     cpu_ms, ms   processor time of the process, and latency, both without counting

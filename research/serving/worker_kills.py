@@ -41,7 +41,7 @@ KILLS_PER_RELEASE, PAUSE_S = 20, 0.5
 
 
 class Client:
-    """Requests and events of a few users, until it is told to stop."""
+    """Sends requests and events of a few users until it is stopped."""
 
     def __init__(self, port: int, number: int) -> None:
         self._port, self._users = port, [f"u{number * USERS_OF_CLIENT + user:06d}" for user in range(USERS_OF_CLIENT)]

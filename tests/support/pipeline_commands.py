@@ -25,7 +25,7 @@ def run_to_end(
     folder: Path = settings.ROOT,
     timeout_s: float | None = None,
 ) -> str:
-    """Output of a command in a folder with these environment variables (default: those of the test), which must succeed."""
+    """Output of a command in a folder with these environment variables (default: the test's own), which must succeed."""
     done = subprocess.run(
         words, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=timeout_s
     )

@@ -23,6 +23,7 @@ USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
 LISTEN_BEHAVIOURS = ("full_play", "play")
 ITEM_BITS = 32
+"""Bits of the item in a key of row and item."""
 NEW_USER_TRACKS = 3
 """A user with fewer distinct played tracks is new."""
 KEPT_BEHAVIOURS = ("like", "collect", "share", "download")

@@ -30,7 +30,7 @@ class CollaborativeFilter(ABC):
 
         Args:
             columns_T: Columns of the tracks that the user had listened to.
-            counts_CT: Number of listens of these tracks before each case; the cases are those of one user, in order.
+            counts_CT: Number of listens of these tracks before each case; cases of one user, in order.
         """
 
     def recall(self, cases: UserCases, k: int) -> Ints:

@@ -1,4 +1,4 @@
-"""TIFU-KNN: temporal item frequencies of a user, mixed with those of the nearest users.
+"""TIFU-KNN: temporal item frequencies of a user, mixed with the frequencies of the nearest users.
 
 Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020), arXiv
 2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by

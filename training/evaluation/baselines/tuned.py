@@ -120,7 +120,7 @@ class Baselines:
         return replace(self, data=data, sessions=TrainSessions.from_data(data))
 
     def recall(self, cases: RecallCases, k: int, names: Iterable[str] | None = None) -> dict[str, Ints]:
-        """Lists [C, K] of each baseline, or of those of `names`, best first, padded with 0."""
+        """Lists [C, K] of each baseline, or of the baselines `names`, best first, padded with 0."""
         models = {name: self.configs[name].fit(self.sessions) for name in (names or self.configs)}
 
         def lists(rows: Ints) -> list[Ints]:

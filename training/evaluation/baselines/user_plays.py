@@ -1,4 +1,4 @@
-"""Plays that the baselines read: those of one user before a request, and the sessions of the train part.
+"""Plays that the baselines read: the plays of one user before a request, and the sessions of the train part.
 
 Legend: U users, N plays of one user, T distinct tracks of one user, E pairs of a session and a track listened to in it,
 S sessions of one user, I tracks of the listen matrix, C cases.

@@ -68,7 +68,7 @@ def _familiarity_code(times: int, is_listened: bool) -> int:
 
 @compiled
 def _context_code(outcome_L: Array, position: int, is_same_artist: bool) -> int:
-    """Code of the context of a play at a position: whether its artist is that of the play before, and the two outcomes
+    """Code of the context of a play at a position: whether the play before has the same artist, and the two outcomes
     before it.
     """
     last = outcome_L[position - 1] if position > 0 else 0

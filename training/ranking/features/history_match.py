@@ -94,7 +94,7 @@ class Matches(NamedTuple):
     position_P: Array
 
     def to_columns(self, feature_RK: Array) -> Array:
-        """Return the columns of the track, then those of the artist [B, C, S·K], from the values of rows."""
+        """Return the columns of the track, then of the artist [B, C, S·K], from the values of rows."""
         feature_BCSK: Array = feature_RK[self.row_BSC.swapaxes(1, 2)]
         return feature_BCSK.reshape(*feature_BCSK.shape[:2], -1)
 

@@ -48,7 +48,7 @@ class NeighbourSearch(HistorySearch):
 
 @compiled
 def _recent_play_weights(history: History, outcomes: Outcomes) -> Array:
-    """Weight of each play, by track and by artist [B, S, L, 2]: that of the newest play of the same track, if listened to or
+    """Weight of each play, by track and by artist [B, S, L, 2]: the weight of the newest play of the same track, if listened to or
     if skipped.
 
     The newest plays themselves have weight 0.

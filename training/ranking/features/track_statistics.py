@@ -95,7 +95,7 @@ def smoothed_rate(listens_BC: Array, skips_BC: Array, prior: float = 0.7, streng
 
 
 def encode_track_statistics(counts_BCS: Array, age_BC: Array, feature_BCF: Array) -> None:
-    """Write a track's popularity into the first 6 features; the first columns of `counts_BCS` are those of COUNTS."""
+    """Write a track's popularity into the first 6 features; the first columns of `counts_BCS` are COUNTS."""
     plays, listens, full_plays, skips = (counts_BCS[..., column] for column in range(4))
     feature_BCF[..., 0] = np.log2(1 + plays)
     feature_BCF[..., 1] = smoothed_rate(listens, skips, strength=5)

@@ -259,7 +259,7 @@ def _sum_plays(
     value_D3, sum_AX = np.zeros((N + len(history.known_items), 3)), np.zeros((artists + 1, COLUMNS))
     sum_AX[:, LAST] = -1
     for n in range(N):
-        sum_X = sum_AX[number_A[tracks.artist_V[track_N[n]]]]  # the last row is that of other artists
+        sum_X = sum_AX[number_A[tracks.artist_V[track_N[n]]]]  # the last row belongs to other artists
         is_first_N[n] = number_V[track_N[n]] < 0
         if is_first_N[n]:
             number_V[track_N[n]], known = known, known + 1
