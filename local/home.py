@@ -17,12 +17,6 @@ DERIVED_STATE = (
 )
 """Glob patterns of files and folders below SEGUE_HOME that a run rebuilds."""
 
-EARLIER_FILES = (
-    *("live", "serving/*.sqlite*", "serving/*/*.sqlite*", "serving/private_events.key", "serving/pushed.json"),
-    *("serving/reserved_numbers", "serving/writer.lock", "serving/forgotten.json"),
-)
-"""Records of formats up to 6, which `local.earlier_records` moves into the stores of the recommender."""
-
 CREATED_BY_SERVICES = ("bentoml", "feast")
 """Derived state that services also create in an empty home. Only a run fills `bentoml/models`."""
 
@@ -50,13 +44,13 @@ class HomeFormatError(RuntimeError):
 
 
 def check_home_format(settings: Settings) -> None:
-    """Check that this version can use the home. A home without derived state and records is marked with the current format.
+    """Check that this version can use the home. A home without derived state is marked with the current format.
 
     Raises:
-        HomeFormatError: The home has derived state or records of another version.
+        HomeFormatError: The home has derived state of another version.
     """
     found = _read_home_format(settings)
-    patterns = {*DERIVED_STATE, *EARLIER_FILES, "bentoml/models/*"}.difference(CREATED_BY_SERVICES)
+    patterns = {*DERIVED_STATE, "bentoml/models/*"}.difference(CREATED_BY_SERVICES)
     has_state = any(any(settings.home.glob(pattern)) for pattern in patterns)
     if found > HOME_FORMAT or (found < HOME_FORMAT and has_state):
         raise HomeFormatError(settings.home, is_older=found < HOME_FORMAT)

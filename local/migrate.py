@@ -1,33 +1,28 @@
 """`python -m local.migrate`: prepares a SEGUE_HOME that an earlier version wrote for this version.
 
-Moves recorded events and the state of the recommender into its stores, and removes derived state (marts, features, training
-workspaces, releases, caches), which the next run rebuilds. Keeps everything else: landed logs, quarantine, logged features of
-requests, the suppression list, simulated worlds, reports, MLflow and Airflow with their passwords.
+Removes derived state (marts, features, training workspaces, releases, caches), which the next run rebuilds. Keeps everything else:
+landed logs, recorded events, quarantine, logged features of requests, the suppression list, simulated worlds, reports, MLflow and
+Airflow with their passwords.
 """
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import sys
-from pathlib import Path
 
 from config.settings import SettingError, Settings, load_settings
 from local import services
-from local.earlier_records import move_records
-from local.home import DERIVED_STATE, EARLIER_FILES, HomeFormatError, check_home_format, write_home_format
-from storage.suppression_list import SuppressionListError
+from local.home import DERIVED_STATE, HomeFormatError, check_home_format, write_home_format
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Stop the services, move records into the stores, remove derived state and mark the home as written by this version.
+    """Stop the services, remove derived state and mark the home as written by this version.
 
     Returns:
         Names of the removed files and folders below SEGUE_HOME; empty if the home has the current format.
 
     Raises:
         HomeFormatError: A newer version wrote the home.
-        StoreUnavailable, SuppressionListError, sqlite3.Error: The records cannot be moved; see `move_records`.
     """
     try:
         check_home_format(settings)
@@ -37,20 +32,14 @@ def migrate(settings: Settings) -> list[str]:
     else:
         return []
     services.stop(settings)
-    if earlier := [path for name in EARLIER_FILES for path in sorted(settings.home.glob(name))]:
-        move_records(settings)
-    paths = [*earlier, *(path for name in DERIVED_STATE for path in sorted(settings.home.glob(name)))]
+    paths = [path for name in DERIVED_STATE for path in sorted(settings.home.glob(name))]
     for path in paths:
-        _remove(path)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     write_home_format(settings)
     return [path.name for path in paths]
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def main() -> int:
@@ -58,7 +47,7 @@ def main() -> int:
     try:
         settings = load_settings()
         removed = migrate(settings)
-    except (SettingError, HomeFormatError, SuppressionListError, sqlite3.Error, OSError) as error:
+    except (SettingError, HomeFormatError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     if removed:

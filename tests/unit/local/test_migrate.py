@@ -1,25 +1,11 @@
 """Home format: an old home is rejected with one sentence and can be migrated without losing recorded data."""
 
-import hmac
-import sqlite3
-from contextlib import closing
-from datetime import UTC, datetime
-
-import polars as pl
 import pytest
 
 from config import settings
-from event_store.opened import now_us, open_event_store, open_serving_state
-from event_store.store import DAY_US
-from ingestion import land as ingestion_land
 from local import land, migrate, pipeline, run, services
 from local.home import HOME_FORMAT, HomeFormatError, check_home_format
 from local.run_parameters import RunParameters
-from storage.suppression_list import SuppressionList
-from tests.support.log_sources import event, json_lines
-from tests.support.recorded import shown
-
-NOW_US = now_us() - 60_000_000
 
 DERIVED = (
     "training/2026-07-01-debug/final/channels/realtime/inputs.json",
@@ -91,78 +77,8 @@ def test_migration_removes_derived_state_and_keeps_the_rest(old_home, capsys):
     assert "has the current format" in capsys.readouterr().out
 
 
-def test_records_of_earlier_formats_are_moved_into_the_stores(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
-    here = settings.load_settings()
-    events = [event(number, occurred_at=at_us, ended_at=at_us) for number, at_us in enumerate([NOW_US] * 3)]
-    play = event(
-        3, user_id="u2", action="play", occurred_at=NOW_US, ended_at=NOW_US, played_ms=90_000, sequence_number=7
-    )
-    earlier = event(4, user_id="erased", occurred_at=NOW_US, ended_at=NOW_US)
-    ingestion_land.land(json_lines(tmp_path / "own.jsonl", [events[0]]), here.home)
-    today = f"dt={datetime.now(UTC):%Y-%m-%d}"
-    json_lines(here.home / "live" / today / "events-1-1.jsonl", [*events[:2], earlier])
-    json_lines(
-        here.home / "live" / "recommender-1" / today / "events-2-1.jsonl", [events[2], play, '{"event_id": "torn']
-    )
-    json_lines(here.home / "live" / today / "exposures-1-1.jsonl", [shown(1), shown(2)])
-    here.marts.mkdir()
-    pl.DataFrame({"track_id": ["t1"], "duration_ms": [100_000]}).write_parquet(here.marts / "tracks.parquet")
-    serving, key = here.serving_folder, bytes(range(32))
-    serving.mkdir()
-    (serving / "private_events.key").write_bytes(key)
-    (serving / "reserved_numbers").write_text(str(NOW_US * 2))
-    with closing(sqlite3.connect(serving / "private_sessions.sqlite")) as database:
-        database.execute("create table private_sessions (user_id text, since_us integer, until_us integer)")
-        database.execute("insert into private_sessions values ('u1', ?, ?)", (NOW_US - 1, NOW_US + 3_600_000_000))
-        database.execute("create table private_events (code blob, day integer)")
-        code = hmac.digest(key, b"private", "sha256")
-        database.execute("insert into private_events values (?, ?)", (code, NOW_US // DAY_US))
-        database.commit()
-    with closing(sqlite3.connect(serving / "daily_lists.sqlite")) as database:
-        database.execute("create table daily_lists (user_id text, day integer, discovery text, tracks text)")
-        database.execute("insert into daily_lists values ('u1', ?, '', '[1]')", (NOW_US // DAY_US,))
-        database.commit()
-    SuppressionList().with_users(["erased"]).write(here.suppression_list)
-    (here.home / "home_format").write_text("6\n")
-    with pytest.raises(HomeFormatError):
-        check_home_format(here)
-    with monkeypatch.context() as patch:
-        patch.setattr(migrate, "_remove", lambda _: (_ for _ in ()).throw(OSError("killed")))
-        with pytest.raises(OSError, match="killed"):
-            migrate.migrate(here)
-    migrate.migrate(here)
-    with closing(open_event_store(here)) as store, closing(open_serving_state(here)) as state:
-        stored = {one["event_id"]: one for _, one in store.read(None, 9)}
-        assert sorted(stored) == ["e1", "e2", "e3"]
-        assert (stored["e3"]["behaviour"], stored["e3"]["played_ratio"], stored["e3"]["sequence_number"]) == (
-            "full_play",
-            0.9,
-            7,
-        )
-        assert store.private_session("u1") and not store.private_session("u2")
-        again = [
-            one | {"behaviour": "full_play", "played_ratio": None} for one in (play, play | {"event_id": "private"})
-        ]
-        new = play | {"event_id": "new", "sequence_number": None, "behaviour": "skip", "played_ratio": None}
-        assert store.append([*again, new]).duplicate == 2
-        assert store.of_user("u2").events[-1]["sequence_number"] == NOW_US * 2 + 1
-        assert {row["request_id"] for _, row in state.read_exposures(None, 9)} == {"r1", "r2"}
-        assert state.read_lists("u1", 0) == [(NOW_US // DAY_US, "", "[1]")]
-    names = {path.name for path in serving.iterdir()} | {path.name for path in here.home.iterdir()}
-    assert not names & {
-        "live",
-        "private_sessions.sqlite",
-        "daily_lists.sqlite",
-        "private_events.key",
-        "reserved_numbers",
-    }
-    check_home_format(here)
-
-
-@pytest.mark.parametrize("folder", ["live/dt=2026-06-01", "bentoml/models/segue"])
-def test_records_and_releases_without_a_format_are_of_an_earlier_one(here, folder):
-    (here.home / folder).mkdir(parents=True)
+def test_releases_without_a_format_are_of_an_earlier_one(here):
+    (here.home / "bentoml" / "models" / "segue").mkdir(parents=True)
     with pytest.raises(HomeFormatError):
         check_home_format(here)
 
