@@ -181,9 +181,12 @@ class RedisDatabase:
 
     Args:
         url: `redis://host:port/db`, with a password if the server needs one.
+        table: Table of the numbered rows.
+        kinds: Kinds of keys of users.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, table: str, kinds: Collection[str]) -> None:
+        self._table, self._kinds = table, kinds
         self._client: Any = Redis.from_url(
             url,
             protocol=2,
@@ -206,6 +209,11 @@ class RedisDatabase:
         found = self.call(OPEN, uuid.uuid4().hex, secrets.token_bytes(KEY_BYTES))
         self._facts = facts = Facts(found[0].decode(), found[1], found[2].decode())
         return facts
+
+    @property
+    def id(self) -> str:
+        """Id of the data."""
+        return self.read_facts().id
 
     def call(self, text: str, *arguments: Any) -> Any:
         """Run a script.
@@ -252,12 +260,12 @@ class RedisDatabase:
                 self._paused_until = time.monotonic() + PAUSE_AFTER_TIMEOUT_S
             raise StoreUnavailable(f"the event store cannot be read or written: {error}; {REMEDY}") from error
 
-    def read(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next rows of a table with their numbers, in calls that do not keep the server from others for long."""
+    def read_rows(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The next rows of the table with their numbers, in calls that do not keep the server from others for long."""
         found: list[tuple[int, dict[str, Any]]] = []
         place = _place(after)
         while len(found) < limit:
-            store, rows = self._rows(READ, table, *place, min(ROWS_PER_CALL, limit - len(found)))
+            store, rows = self._rows(READ, self._table, *place, min(ROWS_PER_CALL, limit - len(found)))
             if store != place[0]:  # the server was started again meanwhile, and the rows are those from the start
                 found = []
             if not rows:
@@ -266,30 +274,28 @@ class RedisDatabase:
             place = (store, rows[-1][0])
         return found
 
-    def read_list(
-        self, table: str, key: str, after: Position | None = None
-    ) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+    def read_list(self, key: str, after: Position | None = None) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
         """The id of the data, and the rows of a user's list with their numbers."""
-        return self._rows(READ_LIST, table, key, *_place(after))
+        return self._rows(READ_LIST, self._table, key, *_place(after))
 
     def _rows(self, text: str, *arguments: Any) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
         store, found = self.call(text, *arguments)
         return store.decode(), [(int(seq), json.loads(row)) for seq, row in zip(found[::2], found[1::2], strict=True)]
 
-    def remove(self, table: str, through: Position, received_before_us: int | None = None) -> int:
+    def remove_rows(self, through: Position, received_before_us: int | None = None) -> int:
         """Remove rows up to a position that were received before a time; return their number."""
         removed, left = 0, 1
         while left > 0:
-            count, left = self.call(REMOVE, table, *_place(through), received_before_us or "")
+            count, left = self.call(REMOVE, self._table, *_place(through), received_before_us or "")
             removed += count
         return removed
 
     def renew_id(self) -> None:
-        """Give the data a new id."""
+        """See `Store.renew_id`."""
         self.run("hset", FACTS, "id", uuid.uuid4().hex)
 
     def suppress(self, users: SuppressionList) -> None:
-        """Copy the suppression list, which later scripts check."""
+        """See `Store.suppress`: later scripts check this copy of the list."""
         with self.available() as client, client.pipeline() as transaction:
             transaction.delete(SUPPRESSED)
             if users.hashes:
@@ -297,24 +303,24 @@ class RedisDatabase:
             transaction.hset(FACTS, "salt", users.salt.hex())
             transaction.execute()
 
-    def users(self, kinds: Collection[str]) -> set[str]:
-        """Everyone of whom something of these kinds is stored."""
+    def users(self) -> set[str]:
+        """See `Store.users`."""
         with self.available() as client:
             return {
                 key.decode().split(":", 3)[3]
-                for kind in kinds
+                for kind in self._kinds
                 for key in client.scan_iter(match=user_key(kind, "*"), count=ROWS_PER_CALL)
             }
 
-    def erase(self, user_ids: Collection[str], table: str, kinds: Collection[str]) -> Counter[str]:
-        """Delete what is stored of these kinds of the users, of lists also the rows of a table, and their bytes on the disk.
+    def erase(self, user_ids: Collection[str]) -> Counter[str]:
+        """See `Store.erase`: deletes the keys of the users, of lists also the rows of the table, and their bytes on the disk.
 
         Raises:
             ErasureUnfinished: The append-only file could not be rewritten.
         """
         erased = Counter[str]()
         for user in user_ids:
-            erased[user] += self.call(ERASE, table, *(user_key(kind, user) for kind in kinds))
+            erased[user] += self.call(ERASE, self._table, *(user_key(kind, user) for kind in self._kinds))
         self._rewrite_file()
         return +erased
 
@@ -340,7 +346,7 @@ class RedisDatabase:
             )
 
     def close(self) -> None:
-        """Close the connections."""
+        """See `Store.close`."""
         self._client.close()
 
     def _check(self, connection: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
@@ -28,7 +28,6 @@ from event_store.store import (
     UserEvents,
 )
 from event_store.stored_event import ID_PERIOD_US, id_code, kind_of, to_text
-from storage.suppression_list import SuppressionList
 
 KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
 """Kinds of keys of users: lists of events that a view may show and of others, and the times of sessions."""
@@ -106,7 +105,7 @@ LAST_BEFORE = script(
 )
 
 
-class RedisEventStore:
+class RedisEventStore(RedisDatabase):
     """See `event_store.store.EventStore`.
 
     Args:
@@ -115,23 +114,19 @@ class RedisEventStore:
     """
 
     def __init__(self, url: str, now_us: Callable[[], int]) -> None:
-        self._now_us, self.database = now_us, RedisDatabase(url)
-
-    @property
-    def id(self) -> str:
-        """Id of the store."""
-        return self.database.read_facts().id
+        super().__init__(url, EVENTS, KINDS)
+        self._now_us = now_us
 
     def append(self, events: Sequence[Event]) -> Appended:
         """See `EventStore.append`."""
         users = list(dict.fromkeys(event["user_id"] for event in events))
         found, known = [b""] * len(users), set[bytes]()
         for _ in range(MAX_TRIES):
-            what, *answer = self.database.call(APPEND, *self._arguments(events, users, found, known))
+            what, *answer = self.call(APPEND, *self._arguments(events, users, found, known))
             if what == b"added":
                 return Appended(*answer)
             if what == b"facts":
-                self.database.read_facts()
+                self.read_facts()
             else:
                 found, known = answer[0], set(answer[1])
         raise StoreBusy(
@@ -142,7 +137,7 @@ class RedisEventStore:
         self, events: Sequence[Event], users: Sequence[str], found: Sequence[bytes], known: set[bytes]
     ) -> list[Any]:
         """Arguments of APPEND, assuming the users' sessions and which ids of events that begin or end one are known."""
-        facts, now_us = self.database.facts, self._now_us()
+        facts, now_us = self.facts, self._now_us()
         after = {user: _sessions(text) for user, text in zip(users, found, strict=True)}
         place = {user: number for number, user in enumerate(users, 1)}
         rows, codes = list[Any](), set[bytes]()
@@ -165,7 +160,7 @@ class RedisEventStore:
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
-        store, rows = self.database.read_list(EVENTS, user_key(EVENTS, user_id), after)
+        store, rows = self.read_list(user_key(EVENTS, user_id), after)
         kinds, newest = Counter[str](), list[Event]()
         for _, event in sorted(rows, key=lambda row: (row[1]["ended_at"], row[1]["sequence_number"]), reverse=True):
             kinds[kind_of(event)] += 1
@@ -175,51 +170,31 @@ class RedisEventStore:
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
         """See `EventStore.read`."""
-        return self.database.read(EVENTS, after, limit)
+        return self.read_rows(after, limit)
 
     def last_before(self, received_us: int) -> int:
         """See `EventStore.last_before`."""
-        return int(self.database.call(LAST_BEFORE, received_us))
+        return int(self.call(LAST_BEFORE, received_us))
 
     def remove(self, through: Position) -> int:
         """See `EventStore.remove`."""
-        return self.database.remove(EVENTS, through, self._now_us() - VISIBLE_FOR_US)
+        return self.remove_rows(through, self._now_us() - VISIBLE_FOR_US)
 
     def private_session(self, user_id: str) -> PrivateSession | None:
         """See `EventStore.private_session`."""
         return current_session(self._sessions_of(user_id), self._now_us())
 
-    def renew_id(self) -> None:
-        """See `Store.renew_id`."""
-        self.database.renew_id()
-
-    def suppress(self, users: SuppressionList) -> None:
-        """See `Store.suppress`."""
-        self.database.suppress(users)
-
-    def users(self) -> set[str]:
-        """See `Store.users`."""
-        return self.database.users(KINDS)
-
     def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
         """See `Store.export`."""
-        lists = (self.database.read_list(EVENTS, user_key(kind, user_id)) for kind in (EVENTS, IMPRESSIONS))
+        lists = (self.read_list(user_key(kind, user_id)) for kind in (EVENTS, IMPRESSIONS))
         events = [{"seq": seq, "body": event} for _, rows in lists for seq, event in rows]
         return {
             "events": sorted(events, key=itemgetter("seq")),
             "private_sessions": list(map(asdict, self._sessions_of(user_id))),
         }
 
-    def erase(self, user_ids: Collection[str]) -> Counter[str]:
-        """See `Store.erase`."""
-        return self.database.erase(user_ids, EVENTS, KINDS)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.database.close()
-
     def _sessions_of(self, user_id: str) -> list[PrivateSession]:
-        return _sessions(self.database.run("get", user_key(SESSIONS, user_id)))
+        return _sessions(self.run("get", user_key(SESSIONS, user_id)))
 
 
 def _sessions(text: bytes | None) -> list[PrivateSession]:

@@ -6,13 +6,11 @@ The clocks of the machines must agree within a second, as by NTP.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from event_store.redis_database import RedisDatabase, script, user_key
 from event_store.store import DAY_US, Position, Worker
-from storage.suppression_list import SuppressionList
 
 KINDS = EXPOSURES, LISTS = "exposures", "daily_lists"
 WORKERS = "segue:workers"
@@ -37,7 +35,7 @@ REPLACE = script(
 )
 
 
-class RedisServingState:
+class RedisServingState(RedisDatabase):
     """See `event_store.store.ServingState`.
 
     Args:
@@ -46,84 +44,60 @@ class RedisServingState:
     """
 
     def __init__(self, url: str, now_us: Callable[[], int]) -> None:
-        self._now_us, self.database = now_us, RedisDatabase(url)
-
-    @property
-    def id(self) -> str:
-        """Id of the store."""
-        return self.database.read_facts().id
+        super().__init__(url, EXPOSURES, KINDS)
+        self._now_us = now_us
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """See `ServingState.add_exposure`."""
         text = json.dumps(record, separators=(",", ":"))
-        self.database.call_for(user_id, ADD, EXPOSURES, user_key(EXPOSURES, user_id), text)
+        self.call_for(user_id, ADD, EXPOSURES, user_key(EXPOSURES, user_id), text)
 
     def read_exposures(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """See `ServingState.read_exposures`."""
-        return self.database.read(EXPOSURES, after, limit)
+        return self.read_rows(after, limit)
 
     def remove_exposures(self, through: Position) -> None:
         """See `ServingState.remove_exposures`."""
-        self.database.remove(EXPOSURES, through)
+        self.remove_rows(through)
 
     def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
         """See `ServingState.replace_list`."""
         found = "" if before is None else f"={before}"
         arguments = (user_key(LISTS, user_id), f"{day} {key}", found, text, day - LISTED_DAYS)
-        return bool(self.database.call_for(user_id, REPLACE, *arguments) != b"changed")
+        return bool(self.call_for(user_id, REPLACE, *arguments) != b"changed")
 
     def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
         """See `ServingState.read_lists`."""
-        found = self.database.run("hgetall", user_key(LISTS, user_id))
+        found = self.run("hgetall", user_key(LISTS, user_id))
         lists = ((*field.decode().split(" ", 1), text.decode()) for field, text in found.items())
         return [(int(day), key, text) for day, key, text in lists if int(day) >= since_day]
 
     def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
         """See `ServingState.report_worker`."""
         now_us = self._now_us()
-        self.database.run("hset", WORKERS, name, json.dumps([now_us, state]))
+        self.run("hset", WORKERS, name, json.dumps([now_us, state]))
         if dead := [one.name for one in self._workers() if one.seen_us < now_us - ALIVE_FOR_US]:
-            self.database.run("hdel", WORKERS, *dead)
+            self.run("hdel", WORKERS, *dead)
 
     def workers(self) -> list[Worker]:
         """See `ServingState.workers`."""
         return [one for one in self._workers() if one.seen_us >= self._now_us() - ALIVE_FOR_US]
 
     def _workers(self) -> list[Worker]:
-        found = self.database.run("hgetall", WORKERS)
+        found = self.run("hgetall", WORKERS)
         return [Worker(name.decode(), *json.loads(text)) for name, text in sorted(found.items())]
 
     def agree(self, name: str, value: str) -> str:
         """See `ServingState.agree`."""
-        with self.database.available() as client:
+        with self.available() as client:
             agreed = client.set(f"segue:agreed:{name}", value, ex=AGREED_FOR_S, nx=True, get=True)
         return agreed.decode() if agreed else value
 
-    def renew_id(self) -> None:
-        """See `Store.renew_id`."""
-        self.database.renew_id()
-
-    def suppress(self, users: SuppressionList) -> None:
-        """See `Store.suppress`."""
-        self.database.suppress(users)
-
-    def users(self) -> set[str]:
-        """See `Store.users`."""
-        return self.database.users(KINDS)
-
     def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
         """See `Store.export`."""
-        _, exposures = self.database.read_list(EXPOSURES, user_key(EXPOSURES, user_id))
+        _, exposures = self.read_list(user_key(EXPOSURES, user_id))
         lists = sorted(self.read_lists(user_id, 0))
         return {
             "exposures": [{"seq": seq, "body": record} for seq, record in exposures],
             "daily_lists": [{"day": day, "key": key, "body": json.loads(text)} for day, key, text in lists],
         }
-
-    def erase(self, user_ids: Collection[str]) -> Counter[str]:
-        """See `Store.erase`."""
-        return self.database.erase(user_ids, EXPOSURES, KINDS)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.database.close()

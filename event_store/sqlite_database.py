@@ -14,14 +14,14 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from event_store.store import ErasureUnfinished, StoreUnavailable
+from event_store.store import ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 
 BUSY_TIMEOUT_S = 10.0
@@ -44,18 +44,10 @@ class SqliteDatabase:
         path: The file; it is created if it is missing.
         synchronous: `full` if a commit must survive a machine failure, else `normal`.
         tables: Statements that create its tables unless they exist. Tables with a column `user_id` are those of users.
-        prepare: Called in the first transaction, with the connection and whether the file is new.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        synchronous: str,
-        tables: Sequence[str],
-        prepare: Callable[[sqlite3.Connection, bool], None] = lambda *_: None,
-    ) -> None:
-        self.path, self._synchronous = path, synchronous
-        self._tables, self._prepare = (*COMMON_TABLES, *tables), prepare
+    def __init__(self, path: Path, synchronous: str, tables: Sequence[str]) -> None:
+        self.path, self._synchronous, self._tables = path, synchronous, (*COMMON_TABLES, *tables)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local, self._connections = threading.local(), list[sqlite3.Connection]()
         self._lock = threading.RLock()
@@ -65,12 +57,15 @@ class SqliteDatabase:
     @property
     def id(self) -> str:
         """Id of the file: of its creation, or its last restore."""
-        with self.read() as database:
+        with self.reading() as database:
             (found,) = database.execute("select value from facts where name = 'id'").fetchone()
         return str(found)
 
+    def prepare(self, database: sqlite3.Connection, is_new: bool) -> None:
+        """Called in the first transaction, with the connection and whether the file is new."""
+
     @contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection of this thread, each statement of which sees the last commit.
 
         Raises:
@@ -91,14 +86,14 @@ class SqliteDatabase:
             ) from error
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """The connection of this thread in a transaction, which is committed at the end of the block.
 
         Raises:
             StoreUnavailable: A statement failed; nothing is written.
         """
         self._open()
-        with self._lock, self._locked_file(), self.read() as database:
+        with self._lock, self._locked_file(), self.reading() as database:
             database.execute("begin immediate")
             try:
                 yield database
@@ -108,14 +103,25 @@ class SqliteDatabase:
                     database.execute("rollback")
                 raise
 
+    def seq_of(self, position: Position | None) -> int:
+        """The number from which this file has later rows; 0 if the position is of another one."""
+        return position.seq if position is not None and position.store == self.id else 0
+
+    def read_rows(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The next rows of a table in the order of commit with their numbers."""
+        query = f"select seq, body from {table} where seq > ? order by seq limit ?"  # noqa: S608
+        with self.reading() as database:
+            rows = database.execute(query, (self.seq_of(after), limit)).fetchall()
+        return [(seq, json.loads(body)) for seq, body in rows]
+
     def renew_id(self) -> None:
-        """Give the file a new id, because positions of others do not hold for its content any more."""
-        with self.write() as database:
+        """See `Store.renew_id`."""
+        with self.writing() as database:
             database.execute("update facts set value = ? where name = 'id'", (uuid.uuid4().hex,))
 
     def suppress(self, users: SuppressionList) -> None:
-        """Copy the suppression list, which later transactions check."""
-        with self.write() as database:
+        """See `Store.suppress`: later transactions check this copy of the list."""
+        with self.writing() as database:
             database.execute("delete from suppressed")
             database.executemany("insert into suppressed values (?)", [(code,) for code in users.hashes])
             database.execute("insert or replace into facts values ('salt', ?)", (users.salt,))
@@ -129,16 +135,16 @@ class SqliteDatabase:
         return {one for one in set(user_ids) if database.execute(query, (users.code(one),)).fetchone()}
 
     def users(self) -> set[str]:
-        """Everyone who has a row."""
-        with self.read() as database:
+        """See `Store.users`."""
+        with self.reading() as database:
             tables = _tables_of_users(database)
             rows = (database.execute(f"select distinct user_id from {table}") for table in tables)  # noqa: S608
             return {user for found in rows for (user,) in found}
 
     def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
-        """The rows of a user by table."""
+        """See `Store.export`: the rows by table."""
         exported = {}
-        with self.read() as database:
+        with self.reading() as database:
             for table in _tables_of_users(database):
                 found = database.execute(f"select * from {table} where user_id = ?", (user_id,))  # noqa: S608
                 names = [name for name, *_ in found.description]
@@ -152,18 +158,18 @@ class SqliteDatabase:
         return exported
 
     def erase(self, user_ids: Collection[str]) -> Counter[str]:
-        """Delete the rows of these users from all tables of users, and their bytes from the file and its log.
+        """See `Store.erase`: deletes the rows from all tables of users, and their bytes from the file and its log.
 
         Raises:
             ErasureUnfinished: A process has kept reading the log for `ERASURE_TIMEOUT_S`.
         """
         erased, users = Counter[str](), json.dumps(list(user_ids))
-        with self.write() as database:
+        with self.writing() as database:
             for table in _tables_of_users(database):
                 query = f"delete from {table} where user_id in (select value from json_each(?)) returning user_id"  # noqa: S608
                 erased.update(user for (user,) in database.execute(query, (users,)))
         # Despite `secure_delete`, pages keep bytes of rows that SQLite has moved to other pages.
-        with self._lock, self._locked_file(), self.read() as database:
+        with self._lock, self._locked_file(), self.reading() as database:
             database.execute("vacuum")
         until = time.monotonic() + ERASURE_TIMEOUT_S
         # A checkpoint while another connection reads the log returns "busy" without an error, and the bytes stay in it.
@@ -176,14 +182,14 @@ class SqliteDatabase:
         return erased
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """See `Store.close`."""
         for connection in self._connections:
             connection.close()
         self._lock_file.close()
 
     def _checkpoint(self) -> bool:
         """Empty the log; return whether a reader has kept it from being empty. Writers do not wait for the reader."""
-        with self._lock, self._locked_file(), self.read() as database:
+        with self._lock, self._locked_file(), self.reading() as database:
             database.execute("pragma busy_timeout = 0")
             (is_busy, *_) = database.execute("pragma wal_checkpoint(truncate)").fetchone()
             database.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
@@ -210,7 +216,7 @@ class SqliteDatabase:
                 for statement in self._tables:
                     database.execute(statement)
                 database.execute("insert or ignore into facts values ('id', ?)", (uuid.uuid4().hex,))
-                self._prepare(database, is_new)
+                self.prepare(database, is_new)
             self._is_open = True
 
     def _connection(self) -> sqlite3.Connection:

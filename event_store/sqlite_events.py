@@ -10,11 +10,9 @@ import json
 import secrets
 import sqlite3
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from event_store.private_sessions import (
     END,
@@ -40,7 +38,6 @@ from event_store.store import (
 )
 from event_store.stored_event import ID_PERIOD_US, KEY_BYTES, id_code, kind_of, to_text
 from storage.files import atomic_write
-from storage.suppression_list import SuppressionList
 
 EVENTS_FILE, KEY_FILE = "events.db", "event_ids.key"
 MAX_WAITING_REPORTS = 1024
@@ -70,7 +67,7 @@ class _Report:
     error: Exception | None = None
 
 
-class SqliteEventStore:
+class SqliteEventStore(SqliteDatabase):
     """See `event_store.store.EventStore`.
 
     If the file or the key of the ids was lost, everyone is in a private session until every session must have ended.
@@ -81,16 +78,10 @@ class SqliteEventStore:
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
-        self._now_us = now_us
-        self._folder, self._key = folder, b""
-        self.database = SqliteDatabase(folder / EVENTS_FILE, "full", TABLES, self._prepare)
+        super().__init__(folder / EVENTS_FILE, "full", TABLES)
+        self._now_us, self._key = now_us, b""
         self._reports: list[_Report] = []
         self._commit_lock = threading.Lock()
-
-    @property
-    def id(self) -> str:
-        """Id of the store."""
-        return self.database.id
 
     def append(self, events: Sequence[Event]) -> Appended:
         """See `EventStore.append`."""
@@ -108,10 +99,10 @@ class SqliteEventStore:
     def _commit(self) -> None:
         reports, self._reports = self._reports, []
         try:
-            with self.database.write() as database:
+            with self.writing() as database:
                 writing = _Writing(database, self._key, self._now_us())
                 users = {event["user_id"] for one in reports for event in one.events}
-                erased = self.database.suppressed(database, users)
+                erased = self.suppressed(database, users)
                 for one in reports:
                     one.appended = writing.add(one.events, erased)
                 writing.finish()
@@ -124,64 +115,38 @@ class SqliteEventStore:
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
         store = self.id
-        with self.database.read() as database:
-            rows = database.execute(OF_USER, (user_id, _seq(after, store), MAX_EVENTS_OF_KIND)).fetchall()
+        seq = after.seq if after is not None and after.store == store else 0
+        with self.reading() as database:
+            rows = database.execute(OF_USER, (user_id, seq, MAX_EVENTS_OF_KIND)).fetchall()
         last = max([seq for seq, _ in rows], default=0)
         return UserEvents(store, last, [json.loads(body) for _, body in rows])
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
         """See `EventStore.read`."""
-        query = "select seq, body from events where seq > ? order by seq limit ?"
-        with self.database.read() as database:
-            rows = database.execute(query, (_seq(after, self.id), limit)).fetchall()
-        return [(seq, json.loads(body)) for seq, body in rows]
+        return self.read_rows("events", after, limit)
 
     def last_before(self, received_us: int) -> int:
         """See `EventStore.last_before`."""
         query = "select coalesce((select min(seq) - 1 from events where received_at >= ?), (select seq from sqlite_sequence))"
-        with self.database.read() as database:
+        with self.reading() as database:
             (last,) = database.execute(query, (received_us,)).fetchone()
         return int(last or 0)
 
     def remove(self, through: Position) -> int:
         """See `EventStore.remove`."""
-        with self.database.write() as database:
+        with self.writing() as database:
             query = "delete from events where seq <= ? and received_at < ?"
-            return database.execute(query, (_seq(through, self.id), self._now_us() - VISIBLE_FOR_US)).rowcount
+            return database.execute(query, (self.seq_of(through), self._now_us() - VISIBLE_FOR_US)).rowcount
 
     def private_session(self, user_id: str) -> PrivateSession | None:
         """See `EventStore.private_session`."""
-        with self.database.read() as database:
+        with self.reading() as database:
             return current_session(_sessions_of(database, user_id), self._now_us())
 
-    def renew_id(self) -> None:
-        """See `Store.renew_id`."""
-        self.database.renew_id()
-
-    def suppress(self, users: SuppressionList) -> None:
-        """See `Store.suppress`."""
-        self.database.suppress(users)
-
-    def users(self) -> set[str]:
-        """See `Store.users`."""
-        return self.database.users()
-
-    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
-        """See `Store.export`."""
-        return self.database.export(user_id)
-
-    def erase(self, user_ids: Collection[str]) -> Counter[str]:
-        """See `Store.erase`."""
-        return self.database.erase(user_ids)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.database.close()
-
-    def _prepare(self, database: sqlite3.Connection, is_new_file: bool) -> None:
+    def prepare(self, database: sqlite3.Connection, is_new: bool) -> None:
         """Read the key; after a loss of the key or the file, begin a private session of everyone."""
-        self._key, is_new_key = _read_or_create_key(self._folder / KEY_FILE)
-        if is_new_file != is_new_key:
+        self._key, is_new_key = _read_or_create_key(self.path.with_name(KEY_FILE))
+        if is_new != is_new_key:
             row = (EVERYONE, self._now_us() - MAX_AGE_US, self._now_us() + MAX_SESSION_US)
             database.execute("insert or replace into private_sessions values (?, ?, ?)", row)
 
@@ -245,11 +210,6 @@ def _sessions_of(database: sqlite3.Connection, user_id: str) -> list[PrivateSess
     query = "select since_us, until_us from private_sessions where user_id = ? order by since_us"
     rows = database.execute(query, (user_id,)).fetchall() or database.execute(query, (EVERYONE,)).fetchall()
     return [PrivateSession(*row) for row in rows]
-
-
-def _seq(position: Position | None, store: str) -> int:
-    """The number from which this store has later events; 0 if the position is of another one."""
-    return position.seq if position is not None and position.store == store else 0
 
 
 def _read_or_create_key(path: Path) -> tuple[bytes, bool]:

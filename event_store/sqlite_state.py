@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from event_store.sqlite_database import SqliteDatabase
 from event_store.store import DAY_US, Position, StoreUnavailable, Worker
 from storage.file_lock import file_lock
-from storage.suppression_list import SuppressionList
 
 SERVING_FILE = "serving.db"
 ALIVE_FOR_US = 5_000_000
@@ -36,7 +34,7 @@ DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
 logger = logging.getLogger(__name__)
 
 
-class SqliteServingState:
+class SqliteServingState(SqliteDatabase):
     """See `event_store.store.ServingState`.
 
     Args:
@@ -48,38 +46,41 @@ class SqliteServingState:
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
+        path = folder / SERVING_FILE
+        super().__init__(path, "normal", TABLES)
         self._now_us, self._cleaned_day = now_us, 0
-        self.database = _open(folder / SERVING_FILE)
-
-    @property
-    def id(self) -> str:
-        """Id of the store."""
-        return self.database.id
+        with file_lock(path.with_suffix(".opening")):
+            try:
+                self.export("")
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, DAMAGED) or isinstance(error.__cause__, sqlite3.OperationalError):
+                    raise
+                logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
+                for part in folder.glob(f"{path.name}*"):
+                    part.unlink()  # not kept under another name, because users could not be erased from it
+                super().__init__(path, "normal", TABLES)
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """See `ServingState.add_exposure`."""
         body = json.dumps(record, separators=(",", ":"))
-        with self.database.write() as database:
-            if not self.database.suppressed(database, [user_id]):
+        with self.writing() as database:
+            if not self.suppressed(database, [user_id]):
                 database.execute("insert into exposures (user_id, body) values (?, ?)", (user_id, body))
 
     def read_exposures(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """See `ServingState.read_exposures`."""
-        query = "select seq, body from exposures where seq > ? order by seq limit ?"
-        with self.database.read() as database:
-            rows = database.execute(query, (self._seq(after), limit)).fetchall()
-        return [(seq, json.loads(body)) for seq, body in rows]
+        return self.read_rows("exposures", after, limit)
 
     def remove_exposures(self, through: Position) -> None:
         """See `ServingState.remove_exposures`."""
-        with self.database.write() as database:
-            database.execute("delete from exposures where seq <= ?", (self._seq(through),))
+        with self.writing() as database:
+            database.execute("delete from exposures where seq <= ?", (self.seq_of(through),))
 
     def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
         """See `ServingState.replace_list`."""
         query = "select body from daily_lists where user_id = ? and day = ? and key = ?"
-        with self.database.write() as database:
-            if self.database.suppressed(database, [user_id]):
+        with self.writing() as database:
+            if self.suppressed(database, [user_id]):
                 return True
             found = database.execute(query, (user_id, day, key)).fetchone()
             if (found[0] if found else None) != before:
@@ -93,71 +94,28 @@ class SqliteServingState:
     def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
         """See `ServingState.read_lists`."""
         query = "select day, key, body from daily_lists where user_id = ? and day >= ?"
-        with self.database.read() as database:
+        with self.reading() as database:
             return database.execute(query, (user_id, since_day)).fetchall()
 
     def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
         """See `ServingState.report_worker`."""
         now_us = self._now_us()
-        with self.database.write() as database:
+        with self.writing() as database:
             database.execute("insert or replace into workers values (?, ?, ?)", (name, now_us, json.dumps(state)))
             database.execute("delete from workers where seen_us < ?", (now_us - ALIVE_FOR_US,))
 
     def workers(self) -> list[Worker]:
         """See `ServingState.workers`."""
         query = "select name, seen_us, state from workers where seen_us >= ? order by name"
-        with self.database.read() as database:
+        with self.reading() as database:
             rows = database.execute(query, (self._now_us() - ALIVE_FOR_US,)).fetchall()
         return [Worker(name, seen_us, json.loads(state)) for name, seen_us, state in rows]
 
     def agree(self, name: str, value: str) -> str:
         """See `ServingState.agree`."""
         today = self._now_us() // DAY_US
-        with self.database.write() as database:
+        with self.writing() as database:
             database.execute("delete from agreed where day < ?", (today - AGREED_DAYS,))
             database.execute("insert or ignore into agreed values (?, ?, ?)", (name, value, today))
             (agreed,) = database.execute("select value from agreed where name = ?", (name,)).fetchone()
         return str(agreed)
-
-    def renew_id(self) -> None:
-        """See `Store.renew_id`."""
-        self.database.renew_id()
-
-    def suppress(self, users: SuppressionList) -> None:
-        """See `Store.suppress`."""
-        self.database.suppress(users)
-
-    def users(self) -> set[str]:
-        """See `Store.users`."""
-        return self.database.users()
-
-    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
-        """See `Store.export`."""
-        return self.database.export(user_id)
-
-    def erase(self, user_ids: Collection[str]) -> Counter[str]:
-        """See `Store.erase`."""
-        return self.database.erase(user_ids)
-
-    def close(self) -> None:
-        """See `Store.close`."""
-        self.database.close()
-
-    def _seq(self, position: Position | None) -> int:
-        return position.seq if position is not None and position.store == self.database.id else 0
-
-
-def _open(path: Path) -> SqliteDatabase:
-    with file_lock(path.with_suffix(".opening")):
-        try:
-            database = SqliteDatabase(path, "normal", TABLES)
-            database.export("")
-        except StoreUnavailable as error:
-            if not isinstance(error.__cause__, DAMAGED) or isinstance(error.__cause__, sqlite3.OperationalError):
-                raise
-            logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
-        else:
-            return database
-        for part in path.parent.glob(f"{path.name}*"):
-            part.unlink()  # not kept under another name, because users could not be erased from it
-        return SqliteDatabase(path, "normal", TABLES)

@@ -262,7 +262,7 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, state
 def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_not_wait(sqlite_store, monkeypatch):
     monkeypatch.setattr(sqlite_database, "ERASURE_TIMEOUT_S", 0.2)
     sqlite_store.append([event(1, user="someone")])
-    reader = sqlite3.connect(sqlite_store.database.path, isolation_level=None)
+    reader = sqlite3.connect(sqlite_store.path, isolation_level=None)
     reader.execute("begin")
     reader.execute("select * from events").fetchone()
     with pytest.raises(ErasureUnfinished, match=r"events.db-wal"):
@@ -272,7 +272,7 @@ def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_n
     assert time.monotonic() - began < 1
     reader.close()
     sqlite_store.erase(["someone"])
-    assert b"someone" not in b"".join(path.read_bytes() for path in sqlite_store.database.path.parent.iterdir())
+    assert b"someone" not in b"".join(path.read_bytes() for path in sqlite_store.path.parent.iterdir())
 
 
 def test_a_renewed_store_is_another_one(store):

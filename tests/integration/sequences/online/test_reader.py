@@ -80,10 +80,10 @@ class Home:
 
     def restore(self, last: int) -> None:
         """Restore a backup of the event store, whose numbers are given again."""
-        with self.events.database.write() as database:
+        with self.events.writing() as database:
             database.execute("delete from events where seq > ?", (last,))
             database.execute("update sqlite_sequence set seq = ?", (last,))
-        self.events.database.renew_id()
+        self.events.renew_id()
         self.landed_seq = 0
 
     def materialize(self, day: int, **options: Any) -> None:
@@ -223,7 +223,7 @@ def test_version_and_position_of_a_read(opened_store: tuple[Any, Path]) -> None:
     assert [seq for seq, _ in home.events.read(None, 9)] == [3], (
         "what the run before has written leaves the event store"
     )
-    home.events.database.renew_id()
+    home.events.renew_id()
     versions.append(home.reader.read(user).version)
     assert len({*versions}) == len(versions)
 

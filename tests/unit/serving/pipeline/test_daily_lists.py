@@ -169,7 +169,7 @@ def test_a_list_that_another_worker_replaced_is_continued(bench):
 
 def change_row(lists, change):
     """Apply `change` to the decoded tracks of the only stored list."""
-    with lists._state.database.write() as database:
+    with lists._state.writing() as database:
         ((text,),) = database.execute("select body from daily_lists").fetchall()
         database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
 
