@@ -31,14 +31,8 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         relation = [name for name in ("relation", "has_genre") if name in delimited.read_header(member, "\t")]
         columns = ["artist_name", *relation[:1], "genre_or_tag"]
         for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
-            if broken.height:
-                yield Rows(
-                    "knowledge_triples", broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height
-                )
-            if rows.height:
-                yield Rows(
-                    "knowledge_triples", _triples(rows, relation[:1]).with_columns(source_file=pl.lit(member.name))
-                )
+            yield Rows("knowledge_triples", broken, unparsable=broken.height)
+            yield Rows("knowledge_triples", _triples(rows, relation[:1]))
 
 
 def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:
@@ -49,6 +43,7 @@ def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:
         relation=edge.fill_null(DEFAULT_RELATION),
         tail=pl.when(genre != "").then("genre:" + genre),
         source_line="source_line",
+        source_file="source_file",
     )
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import lzma
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO, Any
 
 import polars as pl
@@ -84,27 +85,23 @@ def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     users = {member.parts[:-1]: _read_user_id(member, context) for member in files if member.file == USER_FILE}
     default_user = context.user_id or context.source_name
-    plays = NamedPlays(context.scratch, "begin", context.latest)
     recordings: Recordings = {}
-    try:
+    with closing(NamedPlays(context.scratch, "begin", context.latest)) as plays:
         for member in files:
             user = context.user_id or users.get(_export_folder(member)) or default_user
             if member.file.endswith(TAR_SUFFIXES):
                 yield from _read_dump(member, plays, context)
-            elif member.file == FEEDBACK_FILE:
-                with member.open(context.report_progress) as stream:
-                    for block in json_rows.read_line_blocks(stream, member.name):
-                        yield from plays.add(_feedback(block, member.name, user, recordings), _raw_lines(block))
             elif member.file != USER_FILE:
                 is_own = member.file.endswith(EXPORT_SUFFIX)
                 with member.open(context.report_progress) as stream:
                     for block in json_rows.read_line_blocks(stream, member.name):
-                        named = _listens(block, member.name, user if is_own else None, recordings if is_own else None)
-                        yield from plays.add(named, _raw_lines(block))
+                        if member.file == FEEDBACK_FILE:
+                            named = _feedback(block, member.name, user, recordings)
+                        else:
+                            named = _listens(block, member.name, *((user, recordings) if is_own else ()))
+                        yield from plays.add(named, json_rows.raw_lines(block).lazy())
         yield from plays.events()
         yield from plays.catalog()
-    finally:
-        plays.close()
 
 
 def _read_dump(member: Member, plays: NamedPlays, context: ReadContext) -> Iterator[Rows]:
@@ -117,7 +114,7 @@ def _read_dump(member: Member, plays: NamedPlays, context: ReadContext) -> Itera
                 if listens is not None:
                     name = printable_name(f"{member.name}/{entry.name}")
                     for block in json_rows.read_line_blocks(listens, name):
-                        yield from plays.add(_listens(block, name), _raw_lines(block))
+                        yield from plays.add(_listens(block, name), json_rows.raw_lines(block).lazy())
     except (*json_rows.READ_ERRORS, tarfile.TarError) as error:
         raise SourceError(f"{member.name} is damaged ({error}); get the dump again") from error
 
@@ -174,10 +171,6 @@ def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Re
         row = {"user": user, "at_us": at_us, "action": action, "source_line": number} | recording
         rows.append(row | {"reason": reason or _time_problem("created", time, at_us)})
     return to_play_frame(rows, name)
-
-
-def _raw_lines(block: list[tuple[int, str]]) -> pl.LazyFrame:
-    return pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
 
 
 def _object(row: dict[str, Any], key: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import polars as pl
 
@@ -38,33 +39,26 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
 
 def read_mapped_files(files: list[Member], mapping: ColumnMapping, context: ReadContext) -> Iterator[Rows]:
     """Yield events, tracks, artists and albums of delimited files with a column mapping."""
-    plays = NamedPlays(context.scratch, mapping.means, context.latest)
     columns = list(dict.fromkeys(mapping.columns.values()))
     raw = pl.concat_str(columns, separator=mapping.delimiter)
-    try:
+    with closing(NamedPlays(context.scratch, mapping.means, context.latest)) as plays:
         for member in files:
             for rows, broken in delimited.stream_blocks(
                 member, mapping.delimiter, columns, context.report_progress, mapping.header
             ):
-                if broken.height:
-                    yield Rows(EVENTS, broken.with_columns(source_file=pl.lit(member.name)), unparsable=broken.height)
-                if rows.height:
-                    yield from plays.add(
-                        _rename_columns(rows, mapping, member), rows.lazy().select("source_line", raw=raw)
-                    )
+                yield Rows(EVENTS, broken, unparsable=broken.height)
+                yield from plays.add(_rename_columns(rows, mapping), rows.lazy().select("source_line", raw=raw))
         yield from plays.events()
         yield from plays.catalog()
-    finally:
-        plays.close()
 
 
-def _rename_columns(rows: pl.DataFrame, mapping: ColumnMapping, member: Member) -> pl.DataFrame:
+def _rename_columns(rows: pl.DataFrame, mapping: ColumnMapping) -> pl.DataFrame:
     """Rename mapped columns, replace "" by null, and add `at_us`, `played_ms`, `action` and `reason`."""
     stripped = {key: pl.col(column).str.strip_chars() for key, column in mapping.columns.items()}
     named = rows.select(
         "source_line",
+        "source_file",
         *(pl.when(column != "").then(column).alias(key) for key, column in stripped.items()),
-        source_file=pl.lit(member.name),
     )
     missing = [pl.lit(None, pl.String).alias(key) for key in column_mapping.COLUMNS if key not in stripped]
     named = named.with_columns(missing)

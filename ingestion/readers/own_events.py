@@ -7,22 +7,19 @@ are never read.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
-from ingestion.readers.parsing import json_rows, parquet_batches, parquet_rows
+from ingestion.readers.parsing import json_rows, parquet_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
-from ingestion.source_files import Member, SourceError
+from ingestion.source_files import Member
 
 PARQUET = (".parquet",)
 JSON_LINES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 EXCLUDED_NAMES = ("truth", "landings", "quarantine")
-BATCH_ROWS = 100_000
 EVENT_COLUMNS = {"event_id", "user_id", "action"}
 
 
@@ -57,43 +54,16 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         if table is None:
             continue
         if member.file.endswith(PARQUET):
-            yield from _parquet(member, table, context)
+            for frame in parquet_rows.read_file(member, contract.source_schema(table).names, context):
+                yield Rows(table, frame)
         else:
             yield from _json_lines(member, table, context)
-
-
-def _parquet(member: Member, table: str, context: ReadContext) -> Iterator[Rows]:
-    line = 1
-    columns = contract.source_schema(table).names
-    try:
-        with member.opener() as file:
-            parquet = parquet_batches.open_file(file if member.max_bytes is None else io.BytesIO(member.read()))
-            for frame in parquet_rows.read_blocks(parquet, columns, BATCH_ROWS):
-                numbers = pl.int_range(line, line + frame.height, dtype=pl.Int64)
-                yield Rows(table, frame.with_columns(source_line=numbers, source_file=pl.lit(member.name)))
-                line += frame.height
-            context.report_progress(member.size)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise SourceError(
-            f"{member.name} is not a readable Parquet file after row {line - 1:,} ({error}); write it again"
-        ) from error
 
 
 def _json_lines(member: Member, table: str, context: ReadContext) -> Iterator[Rows]:
     with member.open(context.report_progress) as stream:
         for block in json_rows.read_line_blocks(stream, member.name):
-            yield _rows(member, table, block)
-
-
-def _rows(member: Member, table: str, block: list[tuple[int, str]]) -> Rows:
-    """One row per line: the contract's columns, `raw`, and `reason` if the line is not a JSON object."""
-    objects, reasons = zip(*(json_rows.parse_object(text) for _, text in block), strict=True)
-    frame = json_rows.to_frame(table, objects, reasons).with_columns(
-        pl.Series("source_line", [number for number, _ in block], pl.Int64),
-        pl.Series("raw", [text for _, text in block], pl.String),
-        source_file=pl.lit(member.name),
-    )
-    return Rows(table, frame, unparsable=len(reasons) - reasons.count(None))
+            yield json_rows.to_rows(table, block, (json_rows.parse_object(text) for _, text in block), member.name)
 
 
 READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import polars as pl
@@ -37,9 +38,8 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    plays = NamedPlays(context.scratch, "end", context.latest)
     covered_until: dict[str, str] = {}
-    try:
+    with closing(NamedPlays(context.scratch, "end", context.latest)) as plays:
         # Extended form first: if a user exports both forms, the basic one repeats the plays with coarser timestamps.
         for member in sorted(files, key=lambda member: (not EXTENDED_PATTERN.match(member.file), member.name)):
             user, elements = _user_id(member, files, context.user_id or context.source_name), _elements(member, context)
@@ -48,8 +48,6 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
                 yield from _stage_block(member, user, block, covered_until, plays)
         yield from plays.events()
         yield from plays.catalog()
-    finally:
-        plays.close()
 
 
 def _stage_block(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -47,21 +48,17 @@ def _name(member: Member) -> str:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    plays = NamedPlays(context.scratch, "begin", context.latest)
-    try:
+    with closing(NamedPlays(context.scratch, "begin", context.latest)) as plays:
         for member in files:
             with member.open(context.report_progress) as stream:
                 for block in json_rows.read_line_blocks(stream, member.name):
                     if _name(member) in ACTIONS:
-                        text = pl.LazyFrame(block, schema={"source_line": pl.Int64, "raw": pl.String}, orient="row")
-                        yield from plays.add(_events(block, member), text)
+                        yield from plays.add(_events(block, member), json_rows.raw_lines(block).lazy())
                     else:
                         yield _entities(block, member)
         yield from plays.events()
         if not any(_name(member) == "tracks" for member in files):
             yield from plays.catalog()
-    finally:
-        plays.close()
 
 
 def parse_line(text: str) -> tuple[Line, str | None]:
@@ -119,17 +116,8 @@ def _play_length_ms(seconds: Any) -> int | None:
 
 def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
     table, row_of = CATALOG_TABLES[_name(member)]
-    parsed = [parse_line(text) for _, text in block]
-    objects = [row_of(line) for line, _ in parsed]
-    frame = json_rows.to_frame(table, objects, [reason for _, reason in parsed])
-    return Rows(
-        table,
-        frame.with_columns(
-            pl.Series("source_line", [number for number, _ in block], pl.Int64),
-            pl.Series("raw", [text for _, text in block], pl.String),
-            source_file=pl.lit(member.name),
-        ),
-    )
+    parsed = (parse_line(text) for _, text in block)
+    return json_rows.to_rows(table, block, ((row_of(line), reason) for line, reason in parsed), member.name)
 
 
 def _decode_text(text: Any) -> str | None:

@@ -13,22 +13,20 @@ played ratio is known. The data has no names; artists and albums are named by th
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
-from typing import IO
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion.readers.parsing import parquet_batches, parquet_rows
-from ingestion.readers.parsing.named_plays import name_id
-from ingestion.readers.parsing.play_timestamps import EndTimestampStager
-from ingestion.readers.parsing.reader import BATCH_ROWS, ReadContext, Reader, Rows, open_staging_database
-from ingestion.source_files import Member, SourceError
+from ingestion.readers.parsing import parquet_rows
+from ingestion.readers.parsing.named_plays import NamedPlays
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows, open_staging_database, read_staged
+from ingestion.source_files import Member
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
-FEEDBACK = ("like", "dislike", "unlike", "undislike")
-ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", *FEEDBACK)}
+ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
 EVENTS = ("multi_event.parquet", *ACTION_FILES)
 MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
 CATALOG_QUERIES = {
@@ -48,6 +46,7 @@ CATALOG_QUERIES = {
 LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
 COLUMNS = ["uid", "timestamp", "item_id", "event_type", *LISTEN_COLUMNS, *MAPPINGS.values()]
 MAX_EPOCH_S = 10_000_000_000
+RAW = pl.concat_str(["user", "at_us", "track", "action"], separator=",", ignore_nulls=True)
 
 
 def _select_files(files: list[Member]) -> list[Member]:
@@ -69,65 +68,41 @@ def _is_flat(member: Member) -> bool:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    stager = EndTimestampStager(context.scratch, context.latest)
-    catalog = _CatalogStager(context)
-    try:
+    events = NamedPlays(context.scratch, "end", context.latest)
+    with closing(events), closing(_CatalogStager(context)) as catalog:
         for member in files:
-            for first_row, rows in _blocks(member, context):
-                if member.file in MAPPINGS:
-                    catalog.add_mapping(MAPPINGS[member.file], rows)
+            mapped = MAPPINGS.get(member.file)
+            required = ("item_id", mapped) if mapped else ("uid", "timestamp", "item_id")
+            for rows in parquet_rows.read_file(member, COLUMNS, context, required):
+                if mapped:
+                    catalog.add_mapping(mapped, rows)
                     continue
-                named = _rename_columns(member, first_row, rows)
+                named = _rename_columns(member, rows)
                 catalog.add_tracks(named)
-                yield from _events(named, stager)
-        yield from stager.events()
+                yield from events.add(named, named.lazy().select("source_line", raw=RAW))
+        yield from events.events()
         yield from catalog.rows(files)
-    finally:
-        stager.close()
-        catalog.close()
 
 
-def _blocks(member: Member, context: ReadContext) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield blocks of bounded size as (number of the first row, from 1; rows)."""
-    first_row = 1
-    try:
-        with member.opener() as opened:
-            file: IO[bytes] = opened
-            parquet = parquet_batches.open_file(file)
-            required = (
-                ("item_id", MAPPINGS[member.file]) if member.file in MAPPINGS else ("uid", "timestamp", "item_id")
-            )
-            if missing := [name for name in required if name not in parquet.schema_arrow.names]:
-                raise SourceError(f"{member.name} has no column {', '.join(missing)}; get the file again")
-            for rows in parquet_rows.read_blocks(parquet, COLUMNS, BATCH_ROWS):
-                yield first_row, rows
-                first_row += rows.height
-                context.report_progress(member.size * rows.height // max(parquet.metadata.num_rows, 1))
-    except (OSError, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise SourceError(
-            f"{member.name} is damaged after row {first_row - 1:,} ({reason}); get the file again"
-        ) from error
-
-
-def _rename_columns(member: Member, first_row: int, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rename columns as in the contract, convert times to µs and ms, and add `length_ms` of the track."""
+def _rename_columns(member: Member, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rename columns as in `NamedPlays`, convert times to µs and ms, and add `length_ms` of the track."""
     timestamp = _number(rows, "timestamp")
     is_time = timestamp.is_between(-MAX_EPOCH_S, MAX_EPOCH_S)
-    kind = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else _text(rows, "event_type")
+    action = pl.lit(ACTION_FILES[member.file]) if member.file in ACTION_FILES else _text(rows, "event_type")
     seconds, percent = (_number(rows, name, pl.Float64) for name in ("track_length_seconds", "played_ratio_pct"))
     not_a_time = pl.format("timestamp {} is not a number of seconds", _text(rows, "timestamp").fill_null("null"))
     return rows.select(
-        user_id=_text(rows, "uid"),
+        "source_file",
+        "source_line",
+        user=_text(rows, "uid"),
         at_us=pl.when(is_time).then((timestamp + DAY_0_S) * 1_000_000),
-        track_id=_text(rows, "item_id"),
-        kind=kind,
+        track=_text(rows, "item_id"),
+        action=action.replace("listen", "play").fill_null("null"),
         length_ms=(seconds * 1000).round().cast(pl.Int64, strict=False),
         # The ratio exceeds 100 % if parts of the track were replayed.
         played_ms=(percent * seconds * 10).round().cast(pl.Int64, strict=False),
-        source_file=pl.lit(member.name),
         reason=pl.coalesce("reason", pl.when(~is_time.fill_null(False)).then(not_a_time)),
-    ).with_columns(source_line=pl.int_range(first_row, first_row + rows.height, dtype=pl.Int64))
+    )
 
 
 def _number(rows: pl.DataFrame, name: str, data_type: type[pl.DataType] = pl.Int64) -> pl.Expr:
@@ -142,48 +117,6 @@ def _text(rows: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String) if is_single else pl.lit(None, pl.String)
 
 
-def _events(named: pl.DataFrame, stager: EndTimestampStager) -> Iterator[Rows]:
-    is_listen = (pl.col("kind") == "listen").fill_null(False)
-    listens = named.filter(is_listen).with_columns(ended_at="at_us")
-    rejected = stager.add(listens) if listens.height else listens
-    others = named.filter(~is_listen)
-    is_action = pl.col("kind").is_in(FEEDBACK)
-    unknown = pl.format("{} is not an action of the contract", pl.col("kind").fill_null("null"))
-    quarantined = pl.concat(
-        [
-            rejected.select("source_file", "source_line", "reason", "user_id", raw=_raw()),
-            others.filter(~is_action.fill_null(False)).select(
-                "source_file", "source_line", pl.coalesce("reason", unknown).alias("reason"), "user_id", raw=_raw()
-            ),
-        ]
-    )
-    if quarantined.height:
-        yield Rows("listening_events", quarantined)
-    feedback = others.filter(is_action.fill_null(False))
-    if feedback.height:
-        ids = [name_id(*map(str, row)) for row in feedback.select("user_id", "at_us", "track_id", "kind").iter_rows()]
-        yield Rows(
-            "listening_events",
-            feedback.select(
-                pl.Series("event_id", ids),
-                "user_id",
-                pl.col("source_line").alias("sequence_number"),
-                pl.lit("track").alias("target_type"),
-                pl.col("track_id").alias("target_id"),
-                pl.col("at_us").alias("occurred_at"),
-                pl.col("at_us").alias("ended_at"),
-                pl.col("kind").alias("action"),
-                "reason",
-                "source_file",
-                "source_line",
-            ),
-        )
-
-
-def _raw() -> pl.Expr:
-    return pl.concat_str(["user_id", "at_us", "track_id", "kind"], separator=",", ignore_nulls=True)
-
-
 class _CatalogStager:
     """Played tracks with length, artists and album, staged on disk so that memory does not grow with the catalog."""
 
@@ -194,7 +127,7 @@ class _CatalogStager:
             self._connection.execute(f"create table track_{column} (track_id varchar, {column} varchar)")
 
     def add_tracks(self, named: pl.DataFrame) -> None:
-        tracks = named.filter(pl.col("track_id").is_not_null()).group_by("track_id")
+        tracks = named.filter(pl.col("track").is_not_null()).group_by("track")
         block = tracks.agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
         self._connection.execute("insert into played select * from block")
 
@@ -206,10 +139,9 @@ class _CatalogStager:
     def rows(self, files: list[Member]) -> Iterator[Rows]:
         """Contract rows of tracks, artists and albums."""
         for table, query in CATALOG_QUERIES.items():
-            for batch in self._connection.execute(query).to_arrow_reader(BATCH_ROWS):
-                rows = pl.DataFrame(pa.Table.from_batches([batch]))
+            for rows in read_staged(self._connection, table, query):
                 origin = {"source_file": pl.lit(files[0].name), "source_line": pl.lit(0, pl.Int64)}
-                yield Rows(table, rows.with_columns(**origin))
+                yield Rows(table, rows.frame.with_columns(**origin))
 
     def close(self) -> None:
         self._connection.close()

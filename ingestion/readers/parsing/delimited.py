@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from ingestion.readers.parsing.json_rows import KEPT_CHARACTERS, TOO_LONG, TOO_LONG_REASON, read_line_blocks
+from ingestion.readers.parsing.json_rows import KEPT_CHARACTERS, TOO_LONG, TOO_LONG_REASON, raw_lines, read_line_blocks
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 
 _FIELD = '(?:"(?:[^"]++|"")*+"[^,]*+|[^",][^,]*+|)'
@@ -48,8 +48,8 @@ def stream_blocks(
         headerless_columns: Names of all columns of a file without a header line.
 
     Yields:
-        rows: `columns` as text and `source_line` (from 1).
-        broken lines: `raw`, `reason` and `source_line`.
+        rows: `columns` as text, `source_line` (from 1) and `source_file`.
+        broken lines: `raw`, `reason`, `source_line` and `source_file`.
 
     Raises:
         SourceError: The file is damaged, or lacks one of `columns`.
@@ -64,7 +64,7 @@ def stream_blocks(
         raise SourceError(f"{member.name} has more than one column {', '.join(repeated)}; rename the others")
     with member.open(report_progress) as stream:
         for block in read_line_blocks(stream, member.name, None):
-            lines = pl.DataFrame(block, {"source_line": pl.Int64, "raw": pl.String}, orient="row")
+            lines = raw_lines(block).with_columns(source_file=pl.lit(member.name))
             if headerless_columns is None:
                 lines = lines.filter(pl.col("source_line") > 1)
             yield _parse(lines, delimiter, names, columns)
@@ -91,8 +91,8 @@ def _parse(
     is_row = pl.col("reason").is_null()
     texts = [pl.col("fields").list.get(names.index(column)).alias(column) for column in columns]
     broken = split.filter(~is_row)
-    return split.filter(is_row).select(*texts, "source_line"), broken.select(
-        "source_line", raw.str.strip_suffix(TOO_LONG), "reason"
+    return split.filter(is_row).select(*texts, "source_line", "source_file"), broken.select(
+        "source_line", "source_file", raw.str.strip_suffix(TOO_LONG), "reason"
     )
 
 

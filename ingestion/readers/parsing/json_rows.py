@@ -9,7 +9,7 @@ import io
 import json
 import lzma
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion import contract, source_files
+from ingestion.readers.parsing.reader import Rows
 from ingestion.source_files import MAX_LINE_BYTES, SourceError
 
 LINES_PER_BLOCK = 100_000
@@ -63,6 +64,11 @@ def read_line_blocks(
         raise SourceError(f"{name} is damaged after line {number:,} ({error}); get the file again") from error
     if lines:
         yield lines
+
+
+def raw_lines(block: list[tuple[int, str]]) -> pl.DataFrame:
+    """Lines as `source_line` and `raw`."""
+    return pl.DataFrame(block, {"source_line": pl.Int64, "raw": pl.String}, orient="row")
 
 
 def parse_object(text: str) -> tuple[dict[str, Any], str | None]:
@@ -114,6 +120,16 @@ def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence
             all_reasons[number] = all_reasons[number] or problem  # keep the first reason
         series.append(pl.Series(field.name, column, _loose_type(field.type)))
     return pl.DataFrame(series).with_columns(pl.Series("reason", all_reasons, pl.String))
+
+
+def to_rows(
+    table: str, block: list[tuple[int, str]], parsed: Iterable[tuple[Mapping[str, Any], str | None]], source_file: str
+) -> Rows:
+    """Rows of lines that were parsed to objects, or to the reason why a line is none."""
+    objects, reasons = zip(*parsed, strict=True)
+    frame = pl.concat([to_frame(table, objects, reasons), raw_lines(block)], how="horizontal")
+    unparsable = len(reasons) - reasons.count(None)
+    return Rows(table, frame.with_columns(source_file=pl.lit(source_file)), unparsable=unparsable)
 
 
 def _texts(values: list[Any], field: pa.Field) -> tuple[list[str | None], Problems]:

@@ -117,14 +117,8 @@ def _text_sizes(array: pa.Array) -> np.ndarray:
 
 
 def _ends(size_R: np.ndarray) -> list[int]:
-    """Where batches end: before they exceed the size, and before and after rows that are too long."""
-    if size_R.sum() <= BATCH_BYTES and size_R.max(initial=0) <= MAX_LINE_BYTES:
-        return [len(size_R)]
-    ends, total = [], 0
-    for row, size in enumerate(size_R.tolist()):
-        is_too_long = size > MAX_LINE_BYTES
-        if row and (is_too_long or total + size > BATCH_BYTES):
-            ends.append(row)
-            total = 0
-        total += BATCH_BYTES if is_too_long else size
-    return [*ends, len(size_R)]
+    """Where batches end: when they reach the size, and before and after rows that are too long."""
+    is_too_long_R = size_R > MAX_LINE_BYTES
+    batch_R = np.where(is_too_long_R, 0, size_R).cumsum() // BATCH_BYTES
+    is_end_R = (np.diff(batch_R) > 0) | is_too_long_R[1:] | is_too_long_R[:-1]
+    return [*(np.flatnonzero(is_end_R) + 1).tolist(), len(size_R)]

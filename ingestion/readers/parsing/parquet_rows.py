@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingestion.readers.parsing.json_rows import to_text
-from ingestion.readers.parsing.parquet_batches import is_list, is_text, read_batches
-from ingestion.source_files import MAX_LINE_BYTES
+from ingestion.readers.parsing.parquet_batches import is_list, is_text, open_file, read_batches
+from ingestion.readers.parsing.reader import ReadContext
+from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 
+BLOCK_ROWS = 100_000
 RESERVED_COLUMNS = ("source_file", "source_line", "reason", "raw")
 """Columns that readers add to the rows."""
 
@@ -22,20 +25,44 @@ Rejected = dict[int, str]
 """Row of a block, from 0, to the reason of its rejection."""
 
 
-def read_blocks(file: pq.ParquetFile, contract_columns: list[str], block_rows: int) -> Iterator[pl.DataFrame]:
-    """Yield rows in blocks: all columns that can be read, and `reason` of rows that have an unreadable value.
+def read_file(
+    member: Member, columns: list[str], context: ReadContext, required: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """Yield rows in blocks of bounded size: the columns that can be read, `source_file`, `source_line` (from 1), and `reason` of
+    rows that have an unreadable value.
 
     Args:
-        file: From `parquet_batches.open_file`.
-        contract_columns: Columns of the contract table; unreadable values of other columns are dropped.
-        block_rows: Maximum number of rows of a block.
+        member: The file.
+        columns: Columns that are needed; unreadable values of other ones are dropped.
+        context: Receives the progress.
+        required: Columns that the file must have.
+
+    Raises:
+        SourceError: The file is damaged, or lacks a column.
     """
+    line = 1
+    try:
+        with member.opener() as opened:
+            file = open_file(opened if member.max_bytes is None else io.BytesIO(member.read()))
+            if missing := [name for name in required if name not in file.schema_arrow.names]:
+                raise SourceError(f"{member.name} has no column {', '.join(missing)}; get the file again")
+            for rows in _read_blocks(file, columns):
+                numbers = pl.int_range(line, line + rows.height, dtype=pl.Int64)
+                yield rows.with_columns(source_line=numbers, source_file=pl.lit(member.name))
+                line += rows.height
+                context.report_progress(member.size * rows.height // max(file.metadata.num_rows, 1))
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SourceError(f"{member.name} is damaged after row {line - 1:,} ({reason}); get the file again") from error
+
+
+def _read_blocks(file: pq.ParquetFile, contract_columns: list[str]) -> Iterator[pl.DataFrame]:
     names = file.schema_arrow.names
     repeated = sorted({name for name in names if names.count(name) > 1 and name in contract_columns})
     first = {name: number for number, name in reversed(list(enumerate(names))) if name not in RESERVED_COLUMNS}
     types = file.schema.to_arrow_schema().types  # with texts where the file is read with dictionaries
     read = [name for name, number in first.items() if name in contract_columns or _may_be_readable(types[number])]
-    for batch, is_too_long in read_batches(file, read, block_rows):
+    for batch, is_too_long in read_batches(file, read, BLOCK_ROWS):
         if is_too_long:
             yield pl.DataFrame({**dict.fromkeys(set(read).intersection(contract_columns)), "reason": [TOO_LONG]})
             continue

@@ -13,6 +13,7 @@ from typing import Literal
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from ingestion.row_validation import LATEST
 from ingestion.source_files import Member, content_digest
@@ -81,3 +82,9 @@ def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection
     connection.execute(f"set temp_directory = '{scratch / f'spill_{name}'}'")
     connection.execute("set preserve_insertion_order = false")
     return connection
+
+
+def read_staged(database: duckdb.DuckDBPyConnection, table: str, query: str) -> Iterator[Rows]:
+    """Rows of a contract table that a query of a staging database returns."""
+    for batch in database.execute(query).to_arrow_reader(BATCH_ROWS):
+        yield Rows(table, pl.DataFrame(pa.Table.from_batches([batch])))

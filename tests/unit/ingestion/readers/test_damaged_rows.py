@@ -279,7 +279,7 @@ def test_line_numbers_count_empty_lines_and_broken_lines(tmp_path: Path) -> None
     assert found == [
         (4, "2 fields where the header has 9"),
         (7, "a quoted field is not closed"),
-        (8, "target_id is missing"),
+        (8, "no track: neither a track id nor a title and an artist"),
     ]
     assert landed(tmp_path / "home").height == 2
 

@@ -111,21 +111,27 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("says", "message"),
     [
-        ("just words", "has no keys"),
+        ("just words", "Input should be a valid dictionary"),
         ("file: [", "is not YAML"),
-        ("file: plays.csv\ncolumns: {user: u, when: t}", "unknown columns when; valid columns are user, time"),
+        (
+            "file: plays.csv\ncolumns: {user: u, when: t}",
+            "columns when [key]: Value error, when is not one of user, time",
+        ),
         ("file: plays.csv\ncolumns: {user: u, track: x}", "does not map time; add under columns: time: NAME"),
         ("file: plays.csv\ncolumns: {user: u, time: t, title: x}", "map track, or title and artist"),
-        ("columns: {user: u, time: t, track: x}", "does not name the file"),
+        ("columns: {user: u, time: t, track: x}", "file: Field required"),
         (
             "file: plays.csv\ncolumns: {user: u, time: t, track: x}\ntime: days",
-            "has time: 'days'; use one of 'iso'",
+            "time: Input should be 'iso', 's' or 'ms'",
         ),
         ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nmeans: end", "map played as well"),
-        ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nactions: {a: dance}", "valid actions are impression"),
+        (
+            "file: plays.csv\ncolumns: {user: u, time: t, track: x}\nactions: {a: dance}",
+            "dance is not one of impression, play",
+        ),
         (
             "file: plays.csv\ncolumns: {user: u, time: t, track: x}\nshape: round",
-            "unknown keys shape; valid keys are file",
+            "shape: Extra inputs are not permitted",
         ),
         ("file: other.csv\ncolumns: {user: u, time: t, track: x}", "but its folder has no such file; correct `file`"),
         ("file: plays.csv\ncolumns: {user: unknown_user, time: t, track: x}", "has no column unknown_user"),
