@@ -5,15 +5,15 @@ Independent of how a response is computed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.inspection.user_profile import InterestSummary, ProfileEvent
-from serving.messages.catalog import Language, render_parameter, render_reason
+from serving.messages.catalog import Language, render_reason
+from serving.releases.track_details import TrackDetails
 
 if TYPE_CHECKING:
-    from serving.inspection.explain import Explanation
     from serving.pipeline.response import RecommendationResponse
     from serving.pipeline.search import SearchAnswer
 
@@ -89,34 +89,52 @@ class RecommendedMlog(RecommendedCollection):
     mlog_id: str
 
 
-class Trace(BaseModel):
+@dataclass
+class Trace:
     """How one response was computed."""
 
+    __pydantic_config__ = ConfigDict(json_schema_serialization_defaults_required=True)
+
     release: str
-    discovery: float | None = Field(
-        description="Fraction of new tracks that the response should have, by the request or the release; null for "
-        "requests about tracks"
+    discovery: Annotated[
+        float | None,
+        Field(
+            description="Fraction of new tracks that the response should have, by the request or the release; null for "
+            "requests about tracks"
+        ),
+    ] = None
+    state_from: Annotated[
+        str,
+        Field(description="Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing`"),
+    ] = ""
+    stage_ms: Annotated[dict[str, float], Field(description="Stage of the pipeline, in order → milliseconds")] = field(
+        default_factory=dict
     )
-    state_from: str = Field(
-        description="Source of the user state: `store`, or if the store failed `memory` (cached) or `nothing`"
+    candidates: Annotated[dict[str, int], Field(description="Recall channel → number of candidates")] = field(
+        default_factory=dict
     )
-    stage_ms: dict[str, float] = Field(description="Stage of the pipeline, in order → milliseconds")
-    candidates: dict[str, int] = Field(description="Recall channel → number of candidates")
-    left_out: dict[str, str] = Field(
-        description="Recall channel without a part in the response → reason: failed or late"
+    left_out: Annotated[
+        dict[str, str],
+        Field(description="Recall channel without a part in the response → reason: failed or late"),
+    ] = field(default_factory=dict)
+    fused: Annotated[int, Field(description="Distinct candidates of all channels")] = 0
+    removed: Annotated[dict[str, int], Field(description="Filter → number of candidates removed")] = field(
+        default_factory=dict
     )
-    fused: int = Field(description="Distinct candidates of all channels")
-    removed: dict[str, int] = Field(description="Filter → number of candidates removed")
-    ranked: int = Field(description="Candidates that were ranked")
-    listed: int = Field(description="Tracks already in today's list; if they suffice, no channel is called")
-    explored: int = Field(description="Random new tracks in the response")
-    degraded: dict[str, str] = Field(
-        default_factory=dict, description="Part that failed for this response → what it lacks"
+    ranked: Annotated[int, Field(description="Candidates that were ranked")] = 0
+    listed: Annotated[
+        int, Field(description="Tracks already in today's list; if they suffice, no channel is called")
+    ] = 0
+    explored: Annotated[int, Field(description="Random new tracks in the response")] = 0
+    degraded: Annotated[dict[str, str], Field(description="Part that failed for this response → what it lacks")] = (
+        field(default_factory=dict)
     )
-    unmet: dict[str, str] = Field(
-        default_factory=dict,
-        description="`discovery`, `max_per_artist`, `artist_spacing` or `words` of the title → why the response does not meet it",
-    )
+    unmet: Annotated[
+        dict[str, str],
+        Field(
+            description="`discovery`, `max_per_artist`, `artist_spacing` or `words` of the title → why the response does not meet it"
+        ),
+    ] = field(default_factory=dict)
 
 
 class Recommendation(BaseModel):
@@ -174,6 +192,26 @@ class UserIds(BaseModel):
     user_ids: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProfileEvent(TrackDetails):
+    """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
+
+    behaviour: str
+    ended_at: int
+    played_ratio: float
+    session: int
+
+
+@dataclass(frozen=True)
+class InterestSummary:
+    """A set of listened tracks: its name, its most frequent tracks and artists, and its `share` of all listens."""
+
+    name: str
+    share: float
+    titles: list[str]
+    artists: list[str]
+
+
 class UserProfileResponse(BaseModel):
     """A user as one release represents them."""
 
@@ -192,8 +230,6 @@ class UserProfileResponse(BaseModel):
 class LibraryItem(BaseModel):
     """A target of an action that the user did not take back."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     target_type: str
     target_id: str
     at: int = Field(description="Time of the action, µs since 1970")
@@ -204,8 +240,6 @@ class LibraryItem(BaseModel):
 class LibraryResponse(BaseModel):
     """What a user liked, saved, hid and blocked, the newest first."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     user_id: str
     liked: list[LibraryItem]
     collected: list[LibraryItem]
@@ -215,8 +249,6 @@ class LibraryResponse(BaseModel):
 
 class TasteInterest(BaseModel):
     """An interest of a user."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     interest_id: str = Field(
         description="Its facet values or artists; events about it have target_type interest and this target_id"
@@ -229,8 +261,6 @@ class TasteInterest(BaseModel):
 
 class LeftOutTarget(BaseModel):
     """What does not count for the taste profile of a user."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     action: Literal["exclude", "reset"] = Field(
         description="`exclude`: no play of its tracks counts. `reset`: those until `at` do not"
@@ -254,8 +284,6 @@ class PrivateSessionResponse(BaseModel):
 
 class TasteResponse(BaseModel):
     """What shapes the recommendations of a user, and what the user left out."""
-
-    model_config = ConfigDict(from_attributes=True)
 
     user_id: str
     interests: list[TasteInterest] = Field(description="The largest first; paused ones last")
@@ -417,7 +445,7 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
         }
         for item in response.items
     ]
-    trace = vars(response.trace) if has_trace else None
+    trace = response.trace if has_trace else None
     notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
     return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
 
@@ -427,20 +455,4 @@ def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
     return SearchResults(
         items=[FoundTrack(**vars(one) | {"reason": render_reason(one.reason, language)}) for one in answer.results],
         unmet=answer.unmet,
-    )
-
-
-def render_explanation(explanation: Explanation, language: Language) -> ExplanationResponse:
-    """The HTTP form of an explanation, with reasons as sentences."""
-    return ExplanationResponse(
-        track=Track.model_validate(explanation.track),
-        channels=[
-            ChannelExplanation(name=one.name, rank=one.rank, reason=render_reason(one.reason, language))
-            for one in explanation.channels
-        ],
-        tasks=explanation.tasks,
-        graph=[
-            GraphNode(relation=render_parameter(step.relation, language), node=render_parameter(step.node, language))
-            for step in explanation.graph
-        ],
     )

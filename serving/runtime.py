@@ -19,7 +19,7 @@ from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
-from serving.events.ingest import EventIngestor, IngestResult
+from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
@@ -48,6 +48,7 @@ from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
+from serving.response_schemas import EventReport
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
@@ -346,7 +347,7 @@ class Runtime:
             context = replace(filter_context(request, release, user), wanted_sounds=None)  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
-    def ingest_events(self, rows: list[object]) -> IngestResult:
+    def ingest_events(self, rows: list[object]) -> EventReport:
         """See `EventIngestor.ingest`.
 
         Raises:

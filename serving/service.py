@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -79,7 +77,6 @@ from serving.response_schemas import (
     TasteResponse,
     UserIds,
     UserProfileResponse,
-    render_explanation,
     render_recommendation,
     render_search,
 )
@@ -253,14 +250,14 @@ class Recommender:
         if denied := _deny_other_users(row.get("user_id") if isinstance(row, dict) else None for row in events):
             return denied
         try:
-            report = asdict(self._runtime.ingest_events(events))
+            report = self._runtime.ingest_events(events)
         except OSError as error:
             return _error(503, error)
-        if report["accepted"] or report["duplicate"] or report["private"]:
-            return EventReport(**report)
-        first = report["rejected"][0]
-        why = f"all {len(events)} events were rejected; the first one (index {first['index']}): {first['reason']}"
-        return _problem(422, why, **report)
+        if report.accepted or report.duplicate or report.private:
+            return report
+        first = report.rejected[0]
+        why = f"all {len(events)} events were rejected; the first one (index {first.index}): {first.reason}"
+        return _problem(422, why, **report.model_dump())
 
     @bentoml.api(input_spec=ListenerRequest, output_spec=UserProfileResponse)
     def listener(self, user_id: str) -> UserProfileResponse | Response:
@@ -269,7 +266,7 @@ class Recommender:
         The newest events with their sessions; the interests that `multi_interest` finds in the listened tracks, each named by
         its distinctive facets; and summaries of the latest session and of the last 2,000 plays.
         """
-        return _answer(user_id, lambda: UserProfileResponse(**asdict(self._runtime.inspector.describe_user(user_id))))
+        return _answer(user_id, lambda: self._runtime.inspector.describe_user(user_id))
 
     @bentoml.api(input_spec=LibraryRequest, output_spec=LibraryResponse)
     def library(self, user_id: str) -> LibraryResponse | Response:
@@ -277,9 +274,7 @@ class Recommender:
 
         The newest of each action and its reversal counts: a like followed by an `unlike` is not listed.
         """
-        return _answer(
-            user_id, lambda: LibraryResponse.model_validate(self._runtime.inspector.describe_library(user_id))
-        )
+        return _answer(user_id, lambda: self._runtime.inspector.describe_library(user_id))
 
     @bentoml.api(input_spec=TasteRequest, output_spec=TasteResponse)
     def taste(self, user_id: str) -> TasteResponse | Response:
@@ -290,7 +285,7 @@ class Recommender:
         `unreset`; `rename` on an interest, whose `target_id` is the id, `=` and the new name. From `start_private` to
         `end_private` on a session (at most 12 hours) plays, clicks and impressions are not recorded; explicit feedback is.
         """
-        return _answer(user_id, lambda: TasteResponse.model_validate(self._runtime.inspector.describe_taste(user_id)))
+        return _answer(user_id, lambda: self._runtime.inspector.describe_taste(user_id))
 
     @bentoml.api(input_spec=ExportRequest, output_spec=ExportResponse)
     def export(self, user_id: str) -> ExportResponse | Response:
@@ -299,13 +294,7 @@ class Recommender:
         From the stores, landed tables, marts, the online store and everything else that an erasure covers. Plays of private
         sessions are not among it, because they are not stored.
         """
-
-        def export() -> ExportResponse:
-            data = self._runtime.inspector.export_data(user_id)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            return ExportResponse(user_id=user_id, exported_at=now, stores=data.stores, cut=data.cut)
-
-        return _answer(user_id, export)
+        return _answer(user_id, lambda: self._runtime.inspector.export_data(user_id))
 
     @bentoml.api(input_spec=EraseRequest, output_spec=EraseResponse)
     def erase(self, user_id: str, confirm: str) -> EraseResponse | Response:
@@ -337,9 +326,7 @@ class Recommender:
         The channels that find the track at the moment with their ranks and reasons, the probabilities that the ranker expects,
         and the way through the music graph. Nothing is recorded as shown.
         """
-        return _answer(
-            user_id, lambda: render_explanation(self._runtime.inspector.explain(user_id, track_id, scene), language)
-        )
+        return _answer(user_id, lambda: self._runtime.inspector.explain(user_id, track_id, scene, language))
 
     @bentoml.api(input_spec=SearchRequest, output_spec=SearchResults)
     def search(

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from event_store.store import Appended, Event, EventStore
 from sequences.behaviours import load_behaviours, played_ratio
 from serving.events.event_schema import EventRejected, read_event
 from serving.observability.metrics import Metrics
+from serving.response_schemas import EventReport, RejectedEvent, UnknownTrackEvent
 
 ERASED_USER_REASON = (
     "the user of user_id was erased; events with this id are not accepted, a returning user needs a new id"
 )
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """Position of the row in the report, from 0, and the reason."""
-
-    index: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class UnknownTrackRow:
-    """Position of a valid row in the report, from 0, and its track, which the release in service does not have."""
-
-    index: int
-    track_id: str
-
-
-@dataclass(frozen=True)
-class IngestResult:
-    """Number of durable rows, number of duplicates, the rejected rows, the other rows about unknown tracks, and the number of
-    rows that were not recorded, because they are of private sessions.
-    """
-
-    accepted: int = 0
-    duplicate: int = 0
-    rejected: list[RejectedRow] = field(default_factory=list)
-    unknown_tracks: list[UnknownTrackRow] = field(default_factory=list)
-    private: int = 0
 
 
 class Tracks(Protocol):
@@ -69,7 +40,7 @@ class EventIngestor:
     def __init__(self, store: EventStore, tracks: Tracks, metrics: Metrics, now_us: Callable[[], int]) -> None:
         self._store, self._tracks, self._metrics, self._now_us = store, tracks, metrics, now_us
 
-    def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> IngestResult:
+    def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> EventReport:
         """Validate and commit a report. Accepted events are durable and visible to the next request of any process.
 
         Events of `erased` users are rejected.
@@ -78,27 +49,33 @@ class EventIngestor:
             StoreUnavailable: Nothing was accepted.
         """
         events: list[Event] = []
-        rejected: list[RejectedRow] = []
-        unknown: list[UnknownTrackRow] = []
+        rejected: list[RejectedEvent] = []
+        unknown: list[UnknownTrackEvent] = []
         with self._metrics.event_seconds.time():
             now_us = self._now_us()
             for index, row in enumerate(rows):
                 try:
                     event = read_event(row, now_us)
                 except EventRejected as error:
-                    rejected.append(RejectedRow(index, str(error)))
+                    rejected.append(RejectedEvent(index=index, reason=str(error)))
                     continue
                 if event["user_id"] in erased:
-                    rejected.append(RejectedRow(index, ERASED_USER_REASON))
+                    rejected.append(RejectedEvent(index=index, reason=ERASED_USER_REASON))
                     continue
                 events.append(self._describe(event))
                 if event["target_type"] == "track" and not self._tracks.is_known(event["target_id"]):
-                    unknown.append(UnknownTrackRow(index, event["target_id"]))
+                    unknown.append(UnknownTrackEvent(index=index, track_id=event["target_id"]))
             appended = self._store.append(events) if events else Appended()
         counts = vars(appended) | {"rejected": len(rejected), "unknown_track": len(unknown)}
         for outcome, count in counts.items():
             self._metrics.events.labels(outcome).inc(count)
-        return IngestResult(appended.accepted, appended.duplicate, rejected, unknown, appended.private)
+        return EventReport(
+            accepted=appended.accepted,
+            duplicate=appended.duplicate,
+            rejected=rejected,
+            unknown_tracks=unknown,
+            private=appended.private,
+        )
 
     def _describe(self, event: Event) -> Event:
         """The event with its behavior, and the fraction of the track that was played."""

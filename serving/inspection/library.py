@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ import numpy as np
 from sequences.reversals import reversed_behaviours
 from sequences.sequence_batch import FIRST_CODE
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import TrackDetails, track_details
+from serving.releases.track_details import detail_fields
+from serving.response_schemas import LibraryItem, LibraryResponse, Track
 from training.data.exclusions import EXCLUSIONS_VIEW
 
 LIBRARY_VIEW = "library"
@@ -19,35 +19,15 @@ LISTS = {"like": "liked", "collect": "collected", "dislike": "disliked", "block"
 """Action → list of the library."""
 
 
-@dataclass(frozen=True)
-class LibraryEntry:
-    """A target of an action in force: `at` in µs since 1970, `name` empty if the release does not know the target."""
-
-    target_type: str
-    target_id: str
-    at: int
-    name: str
-    track: TrackDetails | None  # None for other targets than tracks, and for unknown tracks
-
-
-@dataclass(frozen=True)
-class Library:
-    """Targets of the user's actions in force, the newest first."""
-
-    user_id: str
-    liked: list[LibraryEntry]
-    collected: list[LibraryEntry]
-    disliked: list[LibraryEntry]
-    blocked: list[LibraryEntry]
-
-
-def describe_library(user_id: str, rows: Mapping[str, Mapping[str, Sequence[Any]]], release: ServedRelease) -> Library:
+def describe_library(
+    user_id: str, rows: Mapping[str, Mapping[str, Sequence[Any]]], release: ServedRelease
+) -> LibraryResponse:
     """The library of a user, from the rows of the views `library` and `exclusions`."""
     lists = {
         name: [_entry(kind, target, at, release) for kind, target, at in _in_force(rows, action, release)]
         for action, name in LISTS.items()
     }
-    return Library(user_id, **lists)
+    return LibraryResponse(user_id=user_id, **lists)
 
 
 def _in_force(
@@ -66,19 +46,24 @@ def _in_force(
     return [(kind, target, at) for (kind, target), at in reversed(targets.items())]
 
 
-def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryEntry:
+def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryItem:
     track = None
     name = ""
     if kind == "track":
         item = release.vocabulary.track_code.get(target)
         if item is not None and item >= FIRST_CODE:
-            track = track_details(release, item)
+            track = describe_track(release, item)
             name = track.title
     elif kind == "artist":
         name = _artist_name(target, release)
     else:
         name = collection_title(kind, target, release)
-    return LibraryEntry(kind, target, at, name, track)
+    return LibraryItem(target_type=kind, target_id=target, at=at, name=name, track=track)
+
+
+def describe_track(release: ServedRelease, item: int) -> Track:
+    """What responses say about a track."""
+    return Track(**detail_fields(release, item))
 
 
 def _artist_name(artist_id: str, release: ServedRelease) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import polars as pl
 
 from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
+from serving.response_schemas import ExportResponse
 from storage import daily_files, object_store
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
@@ -24,18 +25,10 @@ MAX_ROWS = 50_000
 Rows = list[dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class StoredData:
-    """Store → its rows about the user; a store with more than `MAX_ROWS` rows is cut and named in `cut`."""
-
-    stores: dict[str, Any]
-    cut: list[str]
-
-
 def collect_stored_data(
     user_id: str, here: Settings, stored: Mapping[str, Rows], online: Mapping[str, Mapping[str, Sequence[Any]]]
-) -> StoredData:
-    """What is stored about a user; stores without anything are left out.
+) -> ExportResponse:
+    """What is stored about a user; stores without anything are left out, those with more than `MAX_ROWS` rows are cut.
 
     Args:
         user_id: The user.
@@ -56,7 +49,14 @@ def collect_stored_data(
             stores[name] = found
     views = {view: {name: list(values) for name, values in columns.items()} for view, columns in online.items()}
     features = {view: columns for view, columns in views.items() if any(columns.values())}
-    return StoredData(stores | ({"online_store": features} if features else {}), sorted(set(cut)))
+    stores |= {"online_store": features} if features else {}
+    return export_of(user_id, stores, sorted(set(cut)))
+
+
+def export_of(user_id: str, stores: dict[str, Any], cut: Sequence[str] = ()) -> ExportResponse:
+    """An export of now."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return ExportResponse(user_id=user_id, exported_at=now, stores=stores, cut=list(cut))
 
 
 def _stores(user_id: str, here: Settings, stored: Mapping[str, Rows]) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from event_store.store import PrivateSession
 from sequences.sequence_batch import FIRST_CODE
-from serving.inspection.library import collection_title
-from serving.releases.track_details import TrackDetails, track_details
+from serving.inspection.library import collection_title, describe_track
+from serving.response_schemas import LeftOutTarget, PrivateSessionResponse, TasteInterest, TasteResponse, Track
 from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
 from training.data.user_history import HISTORY_VIEW, is_listened
 
@@ -28,53 +27,13 @@ INTEREST = "interest"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class TasteInterest:
-    """An interest: `interest_id` is the target of events about it, `name` the one that the user gave it (or "").
-
-    `share` is its fraction of the listens that count; 0 while it is paused. `tracks`: those played most.
-    """
-
-    interest_id: str
-    name: str
-    share: float
-    is_paused: bool
-    tracks: list[TrackDetails]
-
-
-@dataclass(frozen=True)
-class LeftOutTarget:
-    """An album or a playlist that does not count (`exclude`), or an interest whose earlier plays do not (`reset`).
-
-    `at`: since when, µs UTC; `name` is empty if the release does not know it; `tracks`: at most `MAX_EXAMPLES` of it.
-    """
-
-    action: str
-    target_type: str
-    target_id: str
-    at: int
-    name: str
-    track_count: int
-    tracks: list[TrackDetails]
-
-
-@dataclass(frozen=True)
-class Taste:
-    """What shapes the recommendations of a user: interests, the largest first, and what does not count, newest first."""
-
-    user_id: str
-    interests: list[TasteInterest]
-    left_out: list[LeftOutTarget]
-    private_session: PrivateSession | None
-
-
 def describe_taste(
     user: UserState,
     rows: Mapping[str, Mapping[str, Sequence[Any]]],
     release: ServedRelease,
     recall: Recall,
     private_session: PrivateSession | None,
-) -> Taste:
+) -> TasteResponse:
     """The taste profile of a hydrated user.
 
     Args:
@@ -95,7 +54,7 @@ def describe_taste(
         items = set(release.target_tracks.items_of((INTEREST, interest)).tolist())
         played = [item for item, _ in left_out_items.most_common() if item in items]
         if interest not in found:
-            interests.append(TasteInterest(interest, names.get(interest, ""), 0.0, True, _examples(played, release)))
+            interests.append(_interest(interest, names, 0.0, True, played, release))
     left_out = []
     for (kind, target), until in profile.items():
         if kind == INTEREST and until is None:
@@ -104,7 +63,10 @@ def describe_taste(
         at_us, _ = marks.get((action, kind, target), (until or 0, True))
         left_out.append(_left_out_target(action, (kind, target), at_us, names, release))
     left_out.sort(key=lambda one: -one.at)
-    return Taste(user.users.user_ids[0], interests, left_out, private_session)
+    lasting = None if private_session is None else PrivateSessionResponse.model_validate(private_session)
+    return TasteResponse(
+        user_id=user.users.user_ids[0], interests=interests, left_out=left_out, private_session=lasting
+    )
 
 
 def _active_interests(
@@ -124,20 +86,38 @@ def _active_interests(
         share_of[interest.name] = share_of.get(interest.name, 0.0) + interest.share
         items.setdefault(interest.name, []).extend(interest.items.tolist())
     return [
-        TasteInterest(
+        _interest(
             name,
-            names.get(name, ""),
+            names,
             round(share, 3),
             False,
-            _examples(sorted(set(items[name]), key=lambda item: (-plays[item], item)), release),
+            sorted(set(items[name]), key=lambda item: (-plays[item], item)),
+            release,
         )
         for name, share in sorted(share_of.items(), key=lambda one: -one[1])
     ]
 
 
-def _examples(items: Sequence[int], release: ServedRelease) -> list[TrackDetails]:
+def _interest(
+    interest_id: str,
+    names: Mapping[str, str],
+    share: float,
+    is_paused: bool,
+    items: Sequence[int],
+    release: ServedRelease,
+) -> TasteInterest:
+    return TasteInterest(
+        interest_id=interest_id,
+        name=names.get(interest_id, ""),
+        share=share,
+        is_paused=is_paused,
+        tracks=_examples(items, release),
+    )
+
+
+def _examples(items: Sequence[int], release: ServedRelease) -> list[Track]:
     known = [item for item in items if item >= FIRST_CODE]
-    return [track_details(release, item) for item in known[:MAX_EXAMPLES]]
+    return [describe_track(release, item) for item in known[:MAX_EXAMPLES]]
 
 
 def _left_out_target(
@@ -152,4 +132,14 @@ def _left_out_target(
     else:
         name = collection_title(kind, target_id, release)
     served = items[release.catalog.is_served_V[items]] if len(items) else np.zeros(0, dtype=np.int64)
-    return LeftOutTarget(action, kind, target_id, at_us, name, len(items), _examples(served.tolist(), release))
+    return LeftOutTarget.model_validate(
+        {
+            "action": action,
+            "target_type": kind,
+            "target_id": target_id,
+            "at": at_us,
+            "name": name,
+            "track_count": len(items),
+            "tracks": _examples(served.tolist(), release),
+        }
+    )

@@ -15,13 +15,21 @@ from config.settings import Settings
 from event_store.store import PrivateSession
 from sequences.online import materialization_state
 from serving.errors import NotReady
-from serving.inspection.explain import Explanation, explain
-from serving.inspection.library import Library, describe_library
-from serving.inspection.stored_data import StoredData, collect_stored_data
-from serving.inspection.taste_profile import Taste, describe_taste
-from serving.inspection.user_profile import UserProfile, describe_user
+from serving.inspection.explain import explain
+from serving.inspection.library import describe_library
+from serving.inspection.stored_data import collect_stored_data, export_of
+from serving.inspection.taste_profile import describe_taste
+from serving.inspection.user_profile import describe_user
+from serving.messages.catalog import Language
 from serving.pipeline.pipeline import encode_tracks
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
+from serving.response_schemas import (
+    ExplanationResponse,
+    ExportResponse,
+    LibraryResponse,
+    TasteResponse,
+    UserProfileResponse,
+)
 from storage.file_lock import LockHeld, file_lock
 from training.slate.scene_settings import SCENES
 
@@ -66,7 +74,7 @@ class UserInspector:
         self._now_us, self._private_session = now_us, private_session
         self._stored = stored
 
-    def describe_user(self, user_id: str) -> UserProfile:
+    def describe_user(self, user_id: str) -> UserProfileResponse:
         """The profile of a user.
 
         Raises:
@@ -75,10 +83,9 @@ class UserInspector:
         """
         with self._served(user_id) as (request, release):
             user = self._hydrator.load_user_state(request, release)
-            profile = describe_user(user, release, self._recall)
-        return replace(profile, user_id=user_id)
+            return describe_user(user, release, self._recall).model_copy(update={"user_id": user_id})
 
-    def describe_taste(self, user_id: str) -> Taste:
+    def describe_taste(self, user_id: str) -> TasteResponse:
         """What shapes the recommendations of a user, and what the user left out.
 
         Raises:
@@ -89,9 +96,9 @@ class UserInspector:
             rows = self._read_views(request)
             user = self._hydrator.load_user_state(request, release)
             taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
-        return replace(taste, user_id=user_id)
+        return taste.model_copy(update={"user_id": user_id})
 
-    def describe_library(self, user_id: str) -> Library:
+    def describe_library(self, user_id: str) -> LibraryResponse:
         """What the user liked, saved, hid and blocked.
 
         Raises:
@@ -102,7 +109,7 @@ class UserInspector:
             rows = self._read_views(request)
         return describe_library(user_id, rows, release)
 
-    def explain(self, user_id: str, track_id: str, scene: str) -> Explanation:
+    def explain(self, user_id: str, track_id: str, scene: str, language: Language = "en") -> ExplanationResponse:
         """Why a track suits a user.
 
         Raises:
@@ -113,9 +120,9 @@ class UserInspector:
         with self._served(user_id, scene) as (request, release):
             item = int(encode_tracks([track_id], release, "use the id of another track")[0])
             user = self._hydrator.load_user_state(request, release)
-            return explain(item, user, request.scene.name, release, self._recall)
+            return explain(item, user, request.scene.name, release, self._recall, language)
 
-    def export_data(self, user_id: str) -> StoredData:
+    def export_data(self, user_id: str) -> ExportResponse:
         """Everything that is stored about the user; nothing for an erased one.
 
         One at a time: an export reads all logs, and goes on if its request has timed out.
@@ -126,7 +133,7 @@ class UserInspector:
         """
         with self._requested(user_id) as request:
             if not request.user_id:
-                return StoredData({}, [])
+                return export_of(user_id, {})
             try:
                 lock = file_lock(self._settings.home / "run" / "export.lock", timeout_s=0)
             except LockHeld as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -16,7 +15,8 @@ import numpy as np
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
-from serving.releases.track_details import TrackDetails, track_details
+from serving.releases.track_details import detail_fields
+from serving.response_schemas import InterestSummary, ProfileEvent, UserProfileResponse
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
@@ -33,45 +33,11 @@ MAX_EXAMPLES = 5
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProfileEvent(TrackDetails):
-    """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
-
-    behaviour: str
-    ended_at: int
-    played_ratio: float
-    session: int
-
-
-@dataclass(frozen=True)
-class InterestSummary:
-    """A set of listened tracks: its name, its most frequent tracks and artists, and its `share` of all listens."""
-
-    name: str
-    share: float
-    titles: list[str]
-    artists: list[str]
-
-
-@dataclass(frozen=True)
-class UserProfile:
-    """A user as one release represents them: `events` oldest first, `short_term` from the latest session.
+def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> UserProfileResponse:
+    """The profile of the user of a hydrated request: `events` oldest first, `short_term` from the latest session.
 
     Without the channel `multi_interest`, or if it fails, `interests` is empty, and the other summaries are named by artists.
     """
-
-    user_id: str
-    is_known: bool
-    release: str
-    is_own_catalog: bool
-    events: list[ProfileEvent]
-    interests: list[InterestSummary]
-    short_term: InterestSummary | None
-    long_term: InterestSummary | None
-
-
-def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> UserProfile:
-    """The profile of the user of a hydrated request."""
     users = user.users
     recent, history = users.views.get(RECENT_VIEW), users.views.get(HISTORY_VIEW)
     short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
@@ -81,7 +47,7 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
     names = named.names if named else {}
     whole = {key: _summarize_interest(items, 1.0, names.get(key), release) for key, items in items_of.items()}
     interests = named.interests if named and len(long) else []
-    return UserProfile(
+    return UserProfileResponse(
         user_id=users.user_ids[0],
         is_known=user.is_known,
         release=release.release_id,
@@ -112,7 +78,7 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
         item = int(column["track_id"][place])
         events.append(
             ProfileEvent(
-                **vars(track_details(release, item)),
+                **detail_fields(release, item),
                 behaviour=name_of.get(int(column["behaviour"][place]), ""),
                 ended_at=int(column["ended_at"][place]),
                 played_ratio=round(float(column["played_ratio"][place]), 3),

@@ -6,10 +6,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
+from serving import response_schemas
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, UserState
@@ -87,22 +88,8 @@ ResponseItem = TrackItem | PlaylistItem | MlogItem
 
 
 @dataclass
-class Trace:
+class Trace(response_schemas.Trace):
     """Counts and times of one request, filled in by the stages, for debugging clients, the log and the metrics."""
-
-    release: str  # release that computed the response
-    discovery: float | None = None  # fraction of new tracks that the response should have, 0..1; None if not applicable
-    state_from: str = ""  # source of the user state: `store`, or if it failed `memory` or `nothing`
-    stage_ms: dict[str, float] = field(default_factory=dict)  # stage → milliseconds, in pipeline order
-    candidates: dict[str, int] = field(default_factory=dict)  # source → number of candidates
-    left_out: dict[str, str] = field(default_factory=dict)  # source → why it was skipped: `failed` or `late`
-    fused: int = 0  # distinct candidates of all sources
-    removed: dict[str, int] = field(default_factory=dict)  # filter → number of candidates removed
-    ranked: int = 0  # candidates that were ranked
-    listed: int = 0  # tracks taken from today's list
-    explored: int = 0  # tracks that exploration added in this request
-    degraded: dict[str, str] = field(default_factory=dict)  # part that failed for this response → what it lacks
-    unmet: dict[str, str] = field(default_factory=dict)  # `discovery`, `max_per_artist` or `words` → why it is not met
 
     @property
     def has_no_channel(self) -> bool:

@@ -2,6 +2,7 @@
 
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
+from serving.messages.catalog import render_reason
 from serving.pipeline.stages.recall import RecallResult
 from serving.pipeline.user_state import UserState
 from tests.support.serving.small_release import ListChannel, release, tracks
@@ -57,6 +58,10 @@ def test_a_way_through_the_graph_names_each_node():
         def reasons(self, *_):
             return {"knowledge_graph": [reason]}
 
-    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall())
+    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall(), "en")
     assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]
-    assert [(step.relation, step.node) for step in found.graph] == [("", "A"), (steps[0], "B"), (steps[1], "C")]
+    assert [(step.relation, step.node) for step in found.graph] == [
+        ("", "A"),
+        (render_reason(steps[0], "en"), "B"),
+        (render_reason(steps[1], "en"), "C"),
+    ]

@@ -65,7 +65,7 @@ def test_a_paused_interest_is_last_and_has_no_share():
         ("Western", False, True, ["t5"]),
         ("Korean", True, False, ["t1", "t0"]),
     ]
-    assert found.private_session == session
+    assert found.private_session.model_dump() == vars(session)
 
 
 def test_what_is_left_out_has_a_name_and_a_time():

@@ -10,7 +10,7 @@ import pytest
 from config import settings
 from serving.errors import NotReady
 from serving.inspection import user_inspector
-from serving.inspection.stored_data import StoredData
+from serving.inspection.stored_data import export_of
 from serving.inspection.user_inspector import UserInspector
 
 
@@ -29,9 +29,9 @@ def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         private_session=lambda user_id: None,
         stored=lambda user_id: {},
     )
-    stored = StoredData({"event_log": []}, [])
+    stored = export_of("u", {"event_log": []})
 
-    def collect(*_: object) -> StoredData:
+    def collect(*_: object) -> Any:
         with pytest.raises(NotReady, match="another export is running"):
             inspector.export_data("other")
         return stored
