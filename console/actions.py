@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import subprocess
@@ -15,11 +14,10 @@ from pathlib import Path
 
 from config.settings import ROOT, Settings
 from console.releases import read_json
+from storage.daily_files import read_rows
 
 TIMEOUT_S = 120.0
 SHOWN_ACTIONS = 50
-RELEASE_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-EXPERIMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,63}")
 WITHOUT_RELEASE = ("roll_back", "stop_experiment")
 """Actions whose form has no release."""
 _RUNNING = threading.Lock()
@@ -39,39 +37,33 @@ class Action:
     arguments: Callable[[Mapping[str, str]], list[str]]  # form values → arguments of `python -m training.release`
 
 
-def _release(values: Mapping[str, str]) -> str:
-    release = values.get("release", "")
-    if not RELEASE_ID.fullmatch(release):
-        raise InvalidActionError(f"release {release[:100]!r} is not the id of a release; choose one of the list")
-    return release
+FIELDS = {
+    "release": (r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", "the id of a release; choose one of the list"),
+    "percent": (r"50(\.0+)?|[1-4]?\d(\.\d+)?", "a number from 0 to 50; 0 ends a canary"),
+    "experiment": (
+        r"[A-Za-z][A-Za-z0-9_. -]{0,63}",
+        "a name; use letters, digits, spaces and _.-, at most 64, and begin with a letter",
+    ),
+}
+"""Field of a form → pattern of its values, and what they are."""
+
+
+def _value(values: Mapping[str, str], name: str) -> str:
+    value, (pattern, what) = values.get(name, ""), FIELDS[name]
+    if not re.fullmatch(pattern, value, re.ASCII):
+        raise InvalidActionError(f"{name} {value[:100]!r} is not {what}")
+    return value
 
 
 def _share(values: Mapping[str, str]) -> str:
-    try:
-        percent = float(values.get("percent", ""))
-    except ValueError:
-        percent = -1
-    if not 0 <= percent <= 50:
-        raise InvalidActionError(
-            f"percent {values.get('percent', '')[:20]!r} is not a number from 0 to 50; 0 ends a canary"
-        )
-    return f"{percent / 100:g}"
-
-
-def _experiment(values: Mapping[str, str]) -> str:
-    name = values.get("experiment", "")
-    if not EXPERIMENT_NAME.fullmatch(name):
-        raise InvalidActionError(
-            f"experiment {name[:100]!r} is not a name; use letters, digits, spaces and _.-, at most 64, and begin with a letter"
-        )
-    return name
+    return f"{float(_value(values, 'percent')) / 100:g}"
 
 
 def _start_experiment(values: Mapping[str, str]) -> list[str]:
     share = _share(values)
     if share == "0":
         raise InvalidActionError("percent 0 starts nothing; give a share of the users, or stop the experiment instead")
-    return ["canary", _release(values), "--share", share, "--experiment", _experiment(values)]
+    return ["canary", _value(values, "release"), "--share", share, "--experiment", _value(values, "experiment")]
 
 
 ACTIONS = {
@@ -83,12 +75,12 @@ ACTIONS = {
     "activate": Action(
         "Activate",
         "All users get this release, and all canaries end. The recommender follows within a second.",
-        lambda values: ["activate", _release(values)],
+        lambda values: ["activate", _value(values, "release")],
     ),
     "canary": Action(
         "Canary",
         "This share of the users gets this release, and the experiment report compares it with the active one. 0 ends it.",
-        lambda values: ["canary", _release(values), "--share", _share(values)],
+        lambda values: ["canary", _value(values, "release"), "--share", _share(values)],
     ),
     "start_experiment": Action(
         "Start experiment",
@@ -182,17 +174,9 @@ def active_release(settings: Settings) -> str:
 
 def read_actions(settings: Settings) -> list[dict[str, object]]:
     """Newest records, newest first; one without `code` had not ended when it was written. Damaged lines are left out."""
-    try:
-        lines = log_file(settings).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
-        return []
-    records = []
-    for line in reversed(lines[-SHOWN_ACTIONS:]):
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            if isinstance(record, dict) and {"time", "client", "arguments"} <= record.keys():
-                records.append(record)
-    return records
+    file = log_file(settings)
+    rows = list(read_rows(file))[-SHOWN_ACTIONS:] if file.exists() else []
+    return [row for row in reversed(rows) if {"time", "client", "arguments"} <= row.keys()]
 
 
 def _record(settings: Settings, client: str, arguments: list[str], outcome: Outcome | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -22,23 +22,13 @@ CLIENT_ERRORS = frozenset({"RequestRejected", "UnknownTrack", "NoCollections", "
 """Outcomes of requests that the client must change (400 and 404); the alert SegueErrors leaves out the same ones."""
 
 SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
-EVENTS = "segue_events_total"
 SKIPPED = {"segue_skipped_total": "part", "segue_cut_off_total": "channel"}
 """Counter of requests that were answered without a part → label with the name of the part."""
+ANSWERS, ERRORS = ("answers", ""), ("errors", "")
 
-
-@dataclass(frozen=True)
-class Totals:
-    """Values of the metrics at one time, since the start of the recommender."""
-
-    time_s: float
-    answers: float = 0  # with the responses to CLIENT_ERRORS
-    errors: float = 0  # failed requests, and requests rejected because the queue was full
-    buckets: Mapping[float, float] = field(
-        default_factory=dict
-    )  # upper bound in seconds → requests that took at most that
-    events: float = 0
-    skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
+Totals = Counter[tuple[str, str]]
+"""Values since the start of the recommender: ANSWERS, with the responses to CLIENT_ERRORS; ERRORS, with requests that were rejected
+because the queue was full; `bucket` and its upper bound in seconds; `skipped` and the part that requests were answered without."""
 
 
 @dataclass(frozen=True)
@@ -53,56 +43,41 @@ class Sample:
     skipped: Mapping[str, float] = field(default_factory=dict)  # part → requests that were answered without it
 
 
-def read_totals(text: str, time_s: float) -> Totals:
+def read_totals(text: str) -> Totals:
     """Totals of a page in Prometheus' text format.
 
     Raises:
         ValueError: The text is not in that format.
     """
-    sums: dict[str, float] = defaultdict(float)
-    buckets: dict[float, float] = defaultdict(float)
-    skipped: dict[str, float] = defaultdict(float)
+    totals = Totals()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == LATENCY:
-                buckets[float(sample.labels["le"])] += sample.value
-            elif sample.name == SERVED:
-                is_error = sample.labels["outcome"] not in (ANSWERED, *CLIENT_ERRORS)
-                sums["errors" if is_error else "answers"] += sample.value
+                totals["bucket", sample.labels["le"]] += int(sample.value)
             elif sample.name in SKIPPED:
-                skipped[sample.labels[SKIPPED[sample.name]]] += sample.value
-            else:
-                sums[sample.name] += sample.value
-    return Totals(
-        time_s,
-        answers=sums["answers"],
-        errors=sums["errors"] + sums[REJECTED],
-        buckets=dict(buckets),
-        events=sums[EVENTS],
-        skipped=dict(skipped),
-    )
+                totals["skipped", sample.labels[SKIPPED[sample.name]]] += int(sample.value)
+            elif sample.name in (SERVED, REJECTED):
+                is_answer = sample.labels.get("outcome") in (ANSWERED, *CLIENT_ERRORS)
+                totals[ANSWERS if is_answer else ERRORS] += int(sample.value)
+    return totals
 
 
-def compare_totals(earlier: Totals, later: Totals) -> Sample:
+def compare_totals(earlier: Totals, later: Totals, time_s: float, seconds: float) -> Sample:
     """Rates between two readings. After a restart of the recommender, whose counters then start at 0, rates since that start."""
-    if later.answers < earlier.answers or later.errors < earlier.errors or later.events < earlier.events:
-        earlier = Totals(earlier.time_s)
-    seconds = max(later.time_s - earlier.time_s, 1e-3)
-    answers, errors = later.answers - earlier.answers, later.errors - earlier.errors
-    requests = answers + errors
-    buckets = {bound: count - earlier.buckets.get(bound, 0.0) for bound, count in later.buckets.items()}
+    if any(later[key] < count for key, count in earlier.items()):
+        earlier = Totals()
+    change = {key: count - earlier[key] for key, count in later.items()}
+    errors = change.get(ERRORS, 0)
+    requests = change.get(ANSWERS, 0) + errors
+    buckets = {float(bound): count for (kind, bound), count in change.items() if kind == "bucket"}
     quantile = histogram_quantile(buckets, QUANTILE)
     return Sample(
-        time_s=later.time_s,
+        time_s=time_s,
         requests_per_s=requests / seconds,
         p95_ms=None if quantile is None else quantile * 1000,
         error_share=errors / requests if requests else None,
         requests=requests,
-        skipped={
-            part: count - earlier.skipped.get(part, 0.0)
-            for part, count in later.skipped.items()
-            if count > earlier.skipped.get(part, 0.0)
-        },
+        skipped={part: count for (kind, part), count in change.items() if kind == "skipped" and count},
     )
 
 
@@ -121,24 +96,6 @@ def histogram_quantile(buckets: Mapping[float, float], quantile: float) -> float
     return lower_bound
 
 
-class MetricsMissing(Exception):
-    """A page of metrics is not answered, or not in Prometheus' format; the message names it and the cause."""
-
-
-def _read_page(url: str, clock: Callable[[], float]) -> Totals:
-    """Totals of a page of metrics.
-
-    Raises:
-        MetricsMissing: It cannot be read.
-    """
-    try:
-        return read_totals(httpx.get(url, timeout=TIMEOUT_S).raise_for_status().text, clock())
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise MetricsMissing(
-            f"{url} cannot be read within {TIMEOUT_S:g} s ({type(error).__name__}: {error})"
-        ) from error
-
-
 class MetricsSampler:
     """Thread that reads the recommender's metrics every few seconds and keeps the rates of the last hour.
 
@@ -155,7 +112,7 @@ class MetricsSampler:
         self._interval_s = interval_s
         self.problem = ""
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
-        self._earlier: Totals | None = None
+        self._earlier: tuple[float, Totals] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics sampler", daemon=True)
 
@@ -175,14 +132,16 @@ class MetricsSampler:
     def sample(self, clock: Callable[[], float] = time.time) -> None:
         """Read the metrics once. A recommender that does not answer leaves a gap."""
         try:
-            later = _read_page(self._url, clock)
-        except MetricsMissing as error:
-            self._earlier, self.problem = None, str(error)
+            totals = read_totals(httpx.get(self._url, timeout=TIMEOUT_S).raise_for_status().text)
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            why = f"{type(error).__name__}: {error}"
+            self._earlier, self.problem = None, f"{self._url} cannot be read within {TIMEOUT_S:g} s ({why})"
             return
-        self.problem = ""
+        time_s, self.problem = clock(), ""
         if self._earlier is not None:
-            self._samples.append(compare_totals(self._earlier, later))
-        self._earlier = later
+            seconds = max(time_s - self._earlier[0], 1e-3)
+            self._samples.append(compare_totals(self._earlier[1], totals, time_s, seconds))
+        self._earlier = time_s, totals
 
     def _run(self) -> None:
         while True:

@@ -8,7 +8,6 @@ What landing made of the tracks of several sources: matches, conflicts, and soun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,6 +17,7 @@ import polars as pl
 from config.settings import Settings
 from console.charts import Chart, sparkline
 from console.history_charts import drift_chart, skew_chart, skip_rate_chart
+from console.releases import read_json
 from console.reports import report_links
 from console.templates import render
 from storage import content_tables, object_store
@@ -81,13 +81,9 @@ def render_table_page(name: str, settings: Settings) -> str | None:
 
 def read_profile(settings: Settings) -> Profile:
     """Content of `data_quality.json`; without tables if it is missing or malformed."""
-    try:
-        content: Profile = json.loads((settings.reports / "data_quality.json").read_text(encoding="utf-8"))
-        if isinstance(content["tables"], list) and content["max_drift"]:
-            return content
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    return {"tables": []}
+    content = read_json(settings.reports / "data_quality.json")
+    is_whole = isinstance(content.get("tables"), list) and content.get("max_drift")
+    return content if is_whole else {"tables": []}
 
 
 def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None) -> dict[str, Any]:
@@ -131,11 +127,8 @@ def _drift_chart(table: Profile, columns: Sequence[Profile]) -> Chart:
 
 def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:
     """Mart → failed and all expectations."""
-    try:
-        content = json.loads((settings.reports / "data_docs" / "marts" / "outcome.json").read_text(encoding="utf-8"))
-        return {suite["suite"]: (len(suite["failed"]), suite["expectations"]) for suite in content["suites"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    content = read_json(settings.reports / "data_docs" / "marts" / "outcome.json")
+    return {suite["suite"]: (len(suite["failed"]), suite["expectations"]) for suite in content.get("suites", ())}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

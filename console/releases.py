@@ -163,11 +163,8 @@ def _models(manifest: Mapping[str, Any], fitted_at: Mapping[str, str]) -> list[d
 
 def _compare_evaluation(manifest: Mapping[str, Any], settings: Settings) -> tuple[bool, bool]:
     """Whether there is an evaluation report, and whether its slate metrics are those that the gate of this release used."""
-    try:
-        slate = json.loads((settings.reports / "evaluation.json").read_text())["slate"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False, False
-    return True, slate == manifest.get("metrics", {}).get("slate")
+    slate = read_json(settings.reports / "evaluation.json").get("slate")
+    return slate is not None, slate == manifest.get("metrics", {}).get("slate")
 
 
 def _link(url: str, text: str) -> dict[str, str]:

@@ -51,7 +51,9 @@ from console.templates import render
 from web.basic_authentication import OperatorPassword
 
 STATIC = Path(__file__).parent / "static"
-STATIC_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+STATIC_PATH = "/static/"
+EMPTY = {"/livez": 200, "/favicon.ico": 204}
+"""Path → status of responses without content; browsers request the icon for reports without one."""
 MAX_FORM_BYTES = 1000
 MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
 """The header shows no older sample, because it is not the present state."""
@@ -86,17 +88,17 @@ class Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Respond with a page or a file."""
-        if not self._respond_or_fail(has_body=True):
+        if not self._respond_or_fail():
             super().do_GET()
 
     def do_HEAD(self) -> None:
         """Respond with the headers of a page or a file."""
-        if not self._respond_or_fail(has_body=False):
+        if not self._respond_or_fail():
             super().do_HEAD()
 
     def do_POST(self) -> None:
         """Run an action of the operator, such as a rollback, and respond with its result."""
-        if self._reject(has_body=True):
+        if self._reject():
             return
         name = self.path.removeprefix("/actions/")
         # A browser sends the password with requests of other sites too (cross-site request forgery).
@@ -115,7 +117,7 @@ class Handler(SimpleHTTPRequestHandler):
                     500, explain=f"The action cannot be recorded ({error}); use the DAG set_release instead"
                 )
             else:
-                self._send(200, self._render_action(name, values, outcome), has_body=True)
+                self._send(200, self._render_action(name, values, outcome))
 
     def _read_form(self) -> dict[str, str] | None:
         """Values of the request's form; None if an error was sent."""
@@ -125,7 +127,7 @@ class Handler(SimpleHTTPRequestHandler):
             return None
         return dict(parse_qsl(self.rfile.read(int(length)).decode("utf-8", errors="replace")))
 
-    def _reject(self, has_body: bool) -> bool:
+    def _reject(self) -> bool:
         """Send an error to a foreign name or a client without the password; False if the request is accepted."""
         # A site could point its name at this machine and read the pages as its own (DNS rebinding).
         if is_loopback(self.settings.host) and not is_loopback_authority(self.headers.get("Host", "")):
@@ -139,13 +141,13 @@ class Handler(SimpleHTTPRequestHandler):
         why = "a password is required; the user is segue, see SEGUE_OPERATOR_PASSWORD"
         if status == 429:
             why = f"too many wrong passwords from this address; retry in {headers['Retry-After']} s"
-        self._send(status, why, has_body, headers=headers)
+        self._send(status, why, headers=headers)
         return True
 
-    def _respond_or_fail(self, has_body: bool) -> bool:
+    def _respond_or_fail(self) -> bool:
         """As `_respond`; sends an error if a page cannot be made, such as from a damaged file."""
         try:
-            return self._respond(has_body)
+            return self._respond()
         except ConnectionError:
             raise
         except Exception as error:
@@ -154,29 +156,18 @@ class Handler(SimpleHTTPRequestHandler):
             self.send_error(500, explain=why)
             return True
 
-    def _respond(self, has_body: bool) -> bool:
+    def _respond(self) -> bool:
         """Send a generated page or an error; False if the path is a public file."""
-        if self._reject(has_body):
-            return True
-        path, _, query = self.path.partition("?")
-        if path == "/livez":
-            self._send(200, "", has_body=False)
-            return True
-        if path == "/live.json":
-            state = json.dumps(self._live_state(has_health=query == "health"))
-            self._send(200, state, has_body, "application/json")
-            return True
-        if (asset := STATIC / path.removeprefix("/static/")).parent == STATIC and asset.suffix in STATIC_TYPES:
-            self._send_asset(asset, has_body)
-            return True
-        if path == "/mlflow":
-            self._redirect(runs_url(self._settings_for_client()))
+        if self._reject():
             return True
         page = self._render()
-        if self.path == "/favicon.ico":  # browsers request it for reports without an icon
-            self._send(204, "", has_body=False)
+        if self.path in EMPTY:
+            self._send(EMPTY[self.path], "")
+        elif self.path == "/mlflow":
+            self._send(302, "", headers={"Location": runs_url(self._settings_for_client())})
         elif page is not None:
-            self._send(200, page, has_body)
+            is_json = self.path.startswith("/live.json")
+            self._send(200, page, "application/json" if is_json else "text/html; charset=utf-8")
         elif not self._is_public():
             self.send_error(404)
         elif not Path(self.translate_path(self.path)).exists():
@@ -188,23 +179,25 @@ class Handler(SimpleHTTPRequestHandler):
     def _render(self) -> str | None:
         """Page generated for this request; None if there is none at the path."""
         path, _, query = self.path.partition("?")
-        _, *parts = path.split("/")
-        if len(parts) == 2 and parts[0] == "actions" and parts[1] in ACTIONS:
-            return self._render_action(parts[1], dict(parse_qsl(query)))
-        if parts == [""]:
-            degraded = self._degraded_parts(find_active(list_releases(self.settings)))
-            return render_now_page(self._settings_for_client(), degraded, self._samples())
-        if parts == ["releases"]:
-            return render_releases_page(self.settings)
-        if parts == ["compare"]:
-            names = dict(parse_qsl(query))
-            return render_comparison_page(names.get("this", ""), names.get("other", ""), self.settings)
-        if parts == ["quality"]:
-            return render_quality_page(self.settings)
-        if len(parts) == 2 and parts[0] == "quality":
-            return render_table_page(parts[1], self.settings)
-        if len(parts) == 2 and parts[0] == "releases":
-            return render_release(parts[1], self._settings_for_client())
+        values = dict(parse_qsl(query))
+        match path.split("/")[1:]:
+            case [""]:
+                degraded = self._degraded_parts(find_active(list_releases(self.settings)))
+                return render_now_page(self._settings_for_client(), degraded, self._samples())
+            case ["live.json"]:
+                return json.dumps(self._live_state(has_health=query == "health"))
+            case ["actions", name] if name in ACTIONS:
+                return self._render_action(name, values)
+            case ["releases"]:
+                return render_releases_page(self.settings)
+            case ["releases", name]:
+                return render_release(name, self._settings_for_client())
+            case ["compare"]:
+                return render_comparison_page(values.get("this", ""), values.get("other", ""), self.settings)
+            case ["quality"]:
+                return render_quality_page(self.settings)
+            case ["quality", name]:
+                return render_table_page(name, self.settings)
         return None
 
     def _render_action(self, name: str, values: dict[str, str], outcome: Outcome | None = None) -> str:
@@ -221,12 +214,6 @@ class Handler(SimpleHTTPRequestHandler):
             outcome=outcome,
             actions=read_actions(self.settings),
         )
-
-    def _send_asset(self, asset: Path, has_body: bool) -> None:
-        if asset.is_file():
-            self._send(200, asset.read_text(encoding="utf-8"), has_body, STATIC_TYPES[asset.suffix])
-        else:
-            self.send_error(404)
 
     def _live_state(self, has_health: bool) -> dict[str, Any]:
         """State of the header, and the health of the first page if `has_health`."""
@@ -267,33 +254,30 @@ class Handler(SimpleHTTPRequestHandler):
         self,
         status: int,
         text: str,
-        has_body: bool,
         content_type: str = "text/html; charset=utf-8",
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         body = text.encode()
         self.send_response(status)
-        for name, value in headers.items():
+        fields = {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}
+        for name, value in fields.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if has_body:
+        if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _redirect(self, url: str) -> None:
-        self.send_response(302)
-        self.send_header("Location", url)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+    def translate_path(self, path: str) -> str:
+        """File of a path: below SEGUE_HOME, or a script or style sheet of the console."""
+        name = path.partition("?")[0].removeprefix(STATIC_PATH)
+        return str(STATIC / name) if path.startswith(STATIC_PATH) and "/" not in name else super().translate_path(path)
 
     def _is_public(self) -> bool:
         try:
             file = Path(self.translate_path(self.path)).resolve()
         except ValueError:  # a zero byte
             return False
-        folders = (self.settings.reports, self.settings.home / "dbt" / "target")
-        return any(file.is_relative_to(folder) for folder in folders)
+        folders = (self.settings.reports, self.settings.home / "dbt" / "target", STATIC)
+        return any(file.is_relative_to(folder) and file != STATIC for folder in folders)
 
 
 class Server(ThreadingHTTPServer):

@@ -7,7 +7,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from console import live_metrics
-from console.live_metrics import MetricsSampler, Sample, Totals, compare_totals, histogram_quantile, read_totals
+from console.live_metrics import (
+    ANSWERS,
+    ERRORS,
+    MetricsSampler,
+    Sample,
+    Totals,
+    compare_totals,
+    histogram_quantile,
+    read_totals,
+)
 from serving.observability.metrics import Metrics
 
 
@@ -29,11 +38,10 @@ def test_the_metrics_of_the_recommender_are_read():
         answer(metrics, 3)
         metrics.requests.labels("", "ReleaseError", "one").inc()
         metrics.refused.labels("/recommend").inc(2)
-        metrics.events.labels("accepted").inc(5)
 
-    totals = read_totals(page(used), 100.0)
-    assert (totals.answers, totals.errors, totals.events) == (3, 3, 5)
-    assert (totals.buckets[0.01], totals.buckets[0.025], totals.buckets[math.inf]) == (0, 3, 3)
+    totals = read_totals(page(used))
+    assert (totals[ANSWERS], totals[ERRORS]) == (3, 3)
+    assert [totals["bucket", bound] for bound in ("0.01", "0.025", "+Inf")] == [0, 3, 3]
 
 
 def test_rejected_requests_of_clients_are_no_errors():
@@ -43,7 +51,7 @@ def test_rejected_requests_of_clients_are_no_errors():
             metrics.requests.labels("", outcome, "one").inc()
         metrics.requests.labels("", "NotReady", "one").inc()
 
-    sample = compare_totals(Totals(0.0), read_totals(page(used), 5.0))
+    sample = compare_totals(Totals(), read_totals(page(used)), 5.0, 5.0)
     assert (sample.requests, sample.error_share) == (12, 2 / 12)
 
 
@@ -54,23 +62,23 @@ def test_answers_without_a_channel_are_counted_by_channel():
         metrics.cut_off.labels("realtime", "late").inc(late)
         metrics.cut_off.labels("realtime", "busy").inc()
 
-    earlier, later = (read_totals(page(lambda metrics, late=late: used(metrics, late)), late) for late in (1, 5))
-    assert later.skipped == {"ranker": 2, "realtime": 6}
-    sample = compare_totals(earlier, later)
+    earlier, later = (read_totals(page(lambda metrics, late=late: used(metrics, late))) for late in (1, 5))
+    assert (later["skipped", "ranker"], later["skipped", "realtime"]) == (2, 6)
+    sample = compare_totals(earlier, later, 5.0, 4.0)
     assert (sample.requests, sample.skipped) == (0, {"realtime": 4})
 
 
 def test_rates_count_only_what_happened_between_two_readings():
-    earlier = Totals(100.0, answers=10, errors=1, buckets={0.1: 4, 0.2: 10}, events=3)
-    later = Totals(105.0, answers=18, errors=3, buckets={0.1: 8, 0.2: 18}, events=13)
-    sample = compare_totals(earlier, later)
+    earlier = Totals({ANSWERS: 10, ERRORS: 1, ("bucket", "0.1"): 4, ("bucket", "0.2"): 10})
+    later = Totals({ANSWERS: 18, ERRORS: 3, ("bucket", "0.1"): 8, ("bucket", "0.2"): 18})
+    sample = compare_totals(earlier, later, 105.0, 5.0)
     assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 10)
 
 
 def test_a_restart_starts_at_zero_and_an_idle_recommender_has_no_latency():
-    restarted = compare_totals(Totals(100.0, answers=10), Totals(102.0, answers=4, buckets={0.1: 4, math.inf: 4}))
+    restarted = compare_totals(Totals({ANSWERS: 10}), Totals({ANSWERS: 4, ("bucket", "0.1"): 4}), 102.0, 2.0)
     assert restarted.requests_per_s == 2
-    idle = compare_totals(Totals(100.0, answers=10), Totals(105.0, answers=10))
+    idle = compare_totals(Totals({ANSWERS: 10}), Totals({ANSWERS: 10}), 105.0, 5.0)
     assert (idle.requests_per_s, idle.p95_ms, idle.error_share) == (0, None, None)
 
 
