@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from sequences.online.reader_writer import StoredUser
-from sequences.views import SEQUENCE_VIEWS
+from sequences.views import SEQUENCE_VIEWS, SequenceView
 from training.data.user_history import LISTEN_BEHAVIOURS
 
 FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
@@ -26,9 +26,8 @@ class Listener:
     """A user, with what the log has and with added reactions."""
 
     user_id: str
-    views: Mapping[str, Sequence[Event]]  # sequence view → events with its attributes, oldest first
-    tracks: Mapping[str, Counter[str]]  # behavior → number of events by track, of the whole log
-    last_listens: Mapping[str, int]  # track → end of the last listen, µs UTC
+    events: Sequence[Event]  # of the whole log, and the added ones, in the order in which they became known
+    views: Mapping[str, Sequence[Event]]  # sequence view → its newest events
     profile: Mapping[str, Sequence[Any]]  # features of the view `user_profile`
     now_us: int  # time of the next request or reaction
 
@@ -52,14 +51,8 @@ class Listener:
                     "scene": "private_fm",
                 }
             )
-        views = {
-            name: [*events, *added] if SEQUENCE_VIEWS[name].matches(behaviour, target_type) else events
-            for name, events in self.views.items()
-        }
-        reacted = Counter(one["track_id"] for one in added)
-        tracks = {**self.tracks, behaviour: self.tracks.get(behaviour, Counter()) + reacted}
-        listens = {one["track_id"]: one["ended_at"] for one in added if behaviour in LISTEN_BEHAVIOURS}
-        return replace(self, views=views, tracks=tracks, last_listens={**self.last_listens, **listens}, now_us=now_us)
+        views = {name: [*self.views[name], *_shown(view, added)] for name, view in SEQUENCE_VIEWS.items()}
+        return replace(self, events=[*self.events, *added], views=views, now_us=now_us)
 
     def read_events(self, user_id: str) -> StoredUser:
         """See `OnlineFeatureReader`."""
@@ -76,7 +69,11 @@ class Listener:
 
     def count(self, behaviours: Sequence[str]) -> Counter[str]:
         """Number of events with these behaviors by track."""
-        return sum((self.tracks.get(one, Counter()) for one in behaviours), Counter())
+        return Counter(one["track_id"] for one in self.events if one["behaviour"] in behaviours)
+
+
+def _shown(view: SequenceView, events: Sequence[Event]) -> list[Event]:
+    return [one for one in events if view.matches(one["behaviour"], one["target_type"])][-view.length :]
 
 
 @dataclass(frozen=True)
@@ -98,11 +95,12 @@ class Listeners:
         now_us = int(events.select(pl.col("known_at").max()).collect().item()) + 3_600_000_000
         rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").collect()
         profiles = _profiles(marts, chosen)
-        by_id = {
-            str(user): _listener(str(user), part, profiles.get(str(user), {}), now_us)
-            for (user,), part in rows.group_by("user_id", maintain_order=True)
-        }
-        return cls({user: by_id[user] for user in chosen}, dict(listens.iter_rows()))
+        by_id = {}
+        for user in chosen:
+            log = rows.filter(pl.col("user_id") == user).to_dicts()
+            views = {name: _shown(view, log) for name, view in SEQUENCE_VIEWS.items()}
+            by_id[user] = Listener(user, log, views, profiles.get(user, {}), now_us)
+        return cls(by_id, dict(listens.iter_rows()))
 
     def groups(self, marts: Path) -> dict[str, dict[str, str]]:
         """Users by third of activity and by the language that they listen to most."""
@@ -114,23 +112,6 @@ class Listeners:
         counts = listens.join(languages, on="track_id").drop_nulls("languages").group_by("user_id", "languages").len()
         most = counts.sort("len", "languages", descending=True).unique("user_id", keep="first").collect()
         return {"activity": thirds, "language": dict(zip(most["user_id"], most["languages"], strict=True))}
-
-
-def _listener(user_id: str, events: pl.DataFrame, profile: Mapping[str, Sequence[Any]], now_us: int) -> Listener:
-    views = {}
-    for name, view in SEQUENCE_VIEWS.items():
-        is_in_view = pl.col("behaviour").is_in(view.behaviours)
-        if view.target_types:
-            is_in_view &= pl.col("target_type").is_in(view.target_types)
-        views[name] = events.filter(is_in_view).tail(view.length).select(view.attribute_names).to_dicts()
-    counts = events.group_by("behaviour", "track_id").len()
-    tracks: dict[str, Counter[str]] = {}
-    for behaviour, track_id, count in counts.iter_rows():
-        tracks.setdefault(behaviour, Counter())[track_id] = count
-    last = (
-        events.filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS)).group_by("track_id").agg(pl.col("ended_at").max())
-    )
-    return Listener(user_id, views, tracks, dict(last.iter_rows()), profile, now_us)
 
 
 def _profiles(marts: Path, users: Sequence[str]) -> dict[str, dict[str, list[Any]]]:

@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,6 @@ NO_DEADLINE_S = 600.0
 SEED = 0
 
 
-@dataclass(frozen=True)
-class Case:
-    """One outcome of one user: a share, or 1 and 0."""
-
-    test: str
-    user_id: str
-    value: float
-
-
 class BehaviorTests:
     """Runs the tests of one release.
 
@@ -80,18 +71,16 @@ class BehaviorTests:
 
     def run(self, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
         """By test its mean, the number of cases and of users; and the size of the world."""
-        cases: list[Case] = []
+        values: dict[str, list[tuple[str, float]]] = defaultdict(list)
         for number, listener in enumerate(self._listeners.by_id.values()):
             progress(f"behavior: user {number + 1} of {len(self._listeners.by_id)}")
-            cases += [Case(test, listener.user_id, value) for test, value in self._test(listener, number)]
-        values: dict[str, list[Case]] = defaultdict(list)
-        for case in cases:
-            values[case.test].append(case)
+            for test, value in self._test(listener, number):
+                values[test].append((listener.user_id, value))
         tests = {
             name: {
-                "value": round(float(np.mean([one.value for one in found])), 4),
+                "value": round(float(np.mean([value for _, value in found])), 4),
                 "cases": len(found),
-                "users": len({one.user_id for one in found}),
+                "users": len({user for user, _ in found}),
             }
             for name, found in sorted(values.items())
         }
@@ -190,7 +179,6 @@ class BehaviorTests:
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
             yield from self._test_reasons(listener, items)
             artists = [item.artist_ids[0] if item.artist_ids else "" for item in items]
-            counts = Counter(artists)
             for left, right in pairwise(artists):
                 yield f"{scene}_neighbors_by_one_artist", float(bool(left) and left == right)
             yield (
@@ -201,7 +189,7 @@ class BehaviorTests:
                 yield f"{scene}_known_tracks", float(item.track_id in played)
                 yield f"{scene}_new_artists", float(artist not in known_artists)
                 yield f"{scene}_skipped_and_never_heard", float(played[item.track_id] > heard[item.track_id] == 0)
-            yield f"{scene}_most_by_one_artist", float(max(counts.values(), default=0))
+            yield f"{scene}_most_by_one_artist", float(max(Counter(artists).values(), default=0))
 
     def _radio(self, listener: Listener, limit: int) -> Sequence[TrackItem]:
         return self._list(listener, "private_fm", limit)

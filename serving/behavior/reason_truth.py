@@ -45,10 +45,9 @@ class TrackFacts:
         columns = ["track_id", "title", "artist_names", "album_id", *FACETS]
         tracks = pl.read_parquet(marts / "tracks.parquet", columns=columns)
         listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
-        counts = listens.group_by("track_id").agg(listens=pl.len(), people=pl.col("user_id").n_unique()).collect()
-        listens_of = dict(zip(counts["track_id"], counts["listens"], strict=True))
-        people_of = dict(zip(counts["track_id"], counts["people"], strict=True))
-        return cls({row["track_id"]: row for row in tracks.iter_rows(named=True)}, listens_of, people_of)
+        counts = listens.group_by("track_id").agg(pl.len(), pl.col("user_id").n_unique()).collect().rows()
+        rows = {row["track_id"]: row for row in tracks.iter_rows(named=True)}
+        return cls(rows, {track: times for track, times, _ in counts}, {track: people for track, _, people in counts})
 
     def names(self, track_ids: Iterable[str]) -> set[ReasonParameter]:
         """How reasons name these tracks, and their artists."""
@@ -72,7 +71,10 @@ class ReasonTruth:
         self._facts, self._now_us = facts, listener.now_us
         self._listens, self._kept = listener.count(LISTEN_BEHAVIOURS), listener.count(KEPT_BEHAVIOURS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
-        self._last = listener.last_listens
+        self._last: dict[str, int] = {}
+        for one in listener.events:
+            if one["behaviour"] in LISTEN_BEHAVIOURS:
+                self._last[one["track_id"]] = max(one["ended_at"], self._last.get(one["track_id"], 0))
         newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
         self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTEN_BEHAVIOURS}
         just_now = self._now_us - JUST_NOW_US
@@ -100,7 +102,7 @@ class ReasonTruth:
             "listens_to_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._listens),
             "likes_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._kept),
             "near_interests": lambda *_: self._listens.total() > 0,
-            "recent_activity": lambda *_: bool(listener.tracks),
+            "recent_activity": lambda *_: bool(listener.events),
             "listened_by_people": lambda track, p: p["people"] == self._facts.people.get(track, 0),
             "listened_times_overall": lambda track, p: p["times"] == self._facts.listens.get(track, 0),
             "listened_once_overall": lambda track, _: self._facts.listens.get(track, 0) == 1,
@@ -118,8 +120,7 @@ class ReasonTruth:
         return listens == times or (not self._is_complete and listens > times > 0)
 
     def _was(self, track: str, days: int) -> bool:
-        last: int = self._last.get(track, 0)
-        return abs((self._now_us - last) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
+        return abs((self._now_us - self._last.get(track, 0)) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
 
     def _frequent(self) -> Counter[str]:
         return Counter({track: times for track, times in self._listens.items() if times >= KEEPS_LISTENING})
