@@ -12,9 +12,9 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ import pyarrow as pa
 import torch
 
 from config.settings import Settings
-from serving.batch.part_files import BatchDescription, BatchError, PartFolder
-from serving.errors import NO_RELEASE_MESSAGE, RequestRejected
+from serving.batch.part_files import BatchError, PartFolder
+from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
@@ -116,69 +116,51 @@ def run(
         RequestRejected: The scene, the limit or the discovery share is invalid.
         NoCollections: The release has no items of the scene's type.
     """
-    sample = _request("any", settings, options, now_us)
-    erased_before = len(read_suppression_list(settings.suppression_list))
-    users, digest = _count_users(runtime)
+    limit = _request("any", settings, options, now_us).limit
+    users = _list_users(runtime)
     if not users:
         raise BatchError("no user has materialized features; run the pipeline first: `make run`")
     status = runtime.status()
-    releases = [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["beside"])]
-    description = BatchDescription(
-        options.scene,
-        sample.limit,
-        options.discovery,
-        options.language,
-        settings.territory,
-        settings.explicit,
-        releases,
-        users,
-        digest,
-        options.users_per_part,
-    )
+    description = asdict(options) | {
+        "limit": limit,
+        "territory": settings.territory,
+        "explicit": settings.explicit,
+        "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["beside"])],
+        "users": len(users),
+        "users_digest": hashlib.blake2b("\n".join(users).encode(), digest_size=16).hexdigest(),
+    }
     folder = PartFolder(out, (LISTS, USERS, ITEMS), description, now_us)
     models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
-    began, computed, done, skipped = time.monotonic(), 0, 0, 0
+    began, computed = time.monotonic(), 0
     with ThreadPoolExecutor(settings.concurrent_requests) as pool:
-        for number, ids in enumerate(_pages(runtime, options.users_per_part)):
-            done += len(ids)
-            requests, reasons = _requests(ids, settings, options, folder.at_us)
-            skipped += len(reasons)
-            if reasons:
-                say(f"skipped {len(reasons):,} users whose requests would be rejected; the first is {reasons[0]}")
+        for number, first in enumerate(range(0, len(users), options.users_per_part)):
             if folder.path(LISTS, number).exists():  # written after the vectors
                 continue
+            ids = users[first : first + options.users_per_part]
+            requests = [_request(user, settings, options, folder.at_us) for user in ids]
             answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.
             erased = read_suppression_list(settings.suppression_list)
-            kept = [rows for request, rows in zip(requests, answers, strict=True) if request.user_id not in erased]
+            kept = [rows for user, rows in zip(ids, answers, strict=True) if user not in erased]
             lists = [row for rows, _ in kept for row in rows]
             vectors = [row for _, rows in kept for row in rows]
             folder.write(USERS, number, pa.Table.from_pylist(vectors, USER_SCHEMA))
             folder.write(LISTS, number, pa.Table.from_pylist(lists, LIST_SCHEMA))
-            computed += len(ids)
+            computed, done = computed + len(ids), first + len(ids)
             rate = computed / max(time.monotonic() - began, 1e-9)
-            say(f"{done:,} of {users:,} users, {rate:.0f} users/s, {(users - done) / rate / 60:.0f} min left")
-    _require_users(done, users, len(read_suppression_list(settings.suppression_list)) - erased_before)
+            minutes = (len(users) - done) / rate / 60
+            say(f"{done:,} of {len(users):,} users, {rate:.0f} users/s, {minutes:.0f} min left")
+    missing, erased = set(users).difference(_list_users(runtime)), read_suppression_list(settings.suppression_list)
+    if lost := missing - erased.intersection(missing):
+        raise BatchError(
+            f"{len(lost):,} of {len(users):,} users have no features anymore: the record of materialized users changed or could "
+            "not be read; give the same command again when the materialization has ended"
+        )
     for release_id, of in models.items():
         for name, table in of.item_tables():
             folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
-    folder.finish(skipped)
-    say(
-        f"lists and embeddings of {done - skipped:,} users are in {out}" + (f"; {skipped:,} skipped" if skipped else "")
-    )
-
-
-def _require_users(done: int, users: int, erased: int) -> None:
-    """Check that all users of the beginning were listed, but for those who were erased meanwhile.
-
-    Raises:
-        BatchError: Users are missing.
-    """
-    if done < users - max(0, erased):
-        raise BatchError(
-            f"{done:,} of {users:,} users were listed: the record of materialized users changed or could not be read; give the "
-            "same command again when the materialization has ended"
-        )
+    folder.finish()
+    say(f"lists and embeddings of {len(users):,} users are in {out}")
 
 
 def _answer(
@@ -229,34 +211,12 @@ def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int
     )
 
 
-def _requests(
-    ids: Sequence[str], settings: Settings, options: BatchOptions, at_us: int
-) -> tuple[list[Request], list[str]]:
-    """Requests of the users, and the reasons of users without one, whose ids an earlier version has landed."""
-    requests, reasons = [], []
-    for user in ids:
-        try:
-            requests.append(_request(user, settings, options, at_us))
-        except RequestRejected as error:
-            reasons.append(f"{user[:64]!r}: {error}")
-    return requests, reasons
-
-
-def _pages(runtime: Runtime, size: int) -> Iterator[list[str]]:
-    """Ids of all users in order, `size` at a time."""
-    after = ""
-    while ids := runtime.inspector.list_users(size, after):
-        yield ids
-        after = ids[-1]
-
-
-def _count_users(runtime: Runtime) -> tuple[int, str]:
-    """The number of users, and a digest of their ids."""
-    count, digest = 0, hashlib.blake2b(digest_size=16)
-    for ids in _pages(runtime, IDS_PER_READ):
-        count += len(ids)
-        digest.update("\n".join([*ids, ""]).encode())
-    return count, digest.hexdigest()
+def _list_users(runtime: Runtime) -> list[str]:
+    """Ids of all users in order."""
+    users: list[str] = []
+    while page := runtime.inspector.list_users(IDS_PER_READ, users[-1] if users else ""):
+        users += page
+    return users
 
 
 @dataclass(frozen=True)

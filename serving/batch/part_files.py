@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,30 +24,13 @@ class BatchError(RuntimeError):
     """The run cannot continue; the message says what to do."""
 
 
-@dataclass(frozen=True)
-class BatchDescription:
-    """What determines the content of the files."""
-
-    scene: str
-    limit: int
-    discovery: float | None
-    language: str
-    territory: str
-    explicit: bool
-    releases: list[str]  # the production release, then the canaries with their shares
-    users: int
-    users_digest: str  # of the ids in order
-    users_per_part: int
-    format: int = 1
-
-
 class PartFolder:
     """The folder of one run.
 
     Args:
         folder: The folder, which is created.
         kinds: Names of the tables, which are folders inside.
-        description: What this run writes.
+        description: What determines the content of the files; JSON.
         at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning. A finished
             run is not continued: the next one writes every part anew.
 
@@ -56,14 +38,13 @@ class PartFolder:
         BatchError: The folder has other files.
     """
 
-    def __init__(self, folder: Path, kinds: Sequence[str], description: BatchDescription, at_us: int) -> None:
+    def __init__(self, folder: Path, kinds: Sequence[str], description: Mapping[str, Any], at_us: int) -> None:
         self._folder = folder
         self._file = file = folder / DESCRIPTION_FILE
         earlier = read_json(file)
         if not file.exists() and folder.exists() and any(folder.iterdir()):
             raise BatchError(f"{folder} has other files; give --out a new or empty folder")
-        wanted = asdict(description)
-        is_equal = {name: earlier.get(name) for name in wanted} == wanted
+        is_equal = {**earlier, "at_us": None} == {**description, "at_us": None}
         self.is_continued = is_equal and not (folder / SUCCESS_FILE).exists()
         if self.is_continued:
             self.at_us = int(earlier["at_us"])
@@ -76,7 +57,7 @@ class PartFolder:
             for kind in kinds:
                 shutil.rmtree(folder / kind, ignore_errors=True)
             self.at_us = at_us
-            _write(file, wanted | {"at_us": at_us})
+            _write(file, {**description, "at_us": at_us})
 
     def path(self, kind: str, name: str | int) -> Path:
         """File of a table: a numbered part of the table `kind`, or a file with a name."""
@@ -87,9 +68,8 @@ class PartFolder:
         with open_draft(self.path(kind, name)) as draft:
             pq.write_table(table, draft, compression="zstd")
 
-    def finish(self, skipped_users: int = 0) -> None:
-        """Record the number of users without a list, and write `_SUCCESS`, after which readers may rely on the folder."""
-        _write(self._file, {**read_json(self._file), "skipped_users": skipped_users})
+    def finish(self) -> None:
+        """Write `_SUCCESS`, after which readers may rely on the folder."""
         (self._folder / SUCCESS_FILE).touch()
 
 

@@ -177,7 +177,7 @@ def test_users_who_are_missing_later_on_end_the_run(home, tmp_path, monkeypatch)
 
     with monkeypatch.context() as losing:
         losing.setattr(batch, "_answer", lose_store)
-        with pytest.raises(BatchError, match=r"^3 of 7 users were listed: .* same command again"):
+        with pytest.raises(BatchError, match=r"^7 of 7 users have no features anymore: .* same command again"):
             home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     home.users = list(USERS)
@@ -197,15 +197,6 @@ def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monke
     monkeypatch.setattr(batch, "_answer", erase)
     home.run(tmp_path / "out")
     assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS) - {"u6"}
-
-
-def test_users_whose_ids_requests_may_not_have_are_skipped_and_counted(home, tmp_path):
-    home.users = sorted([*home.users, "u2\u2028b", "u\ue000"])
-    lines = home.run(tmp_path / "out")
-    assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
-    assert any(line.startswith(r"skipped 1 users") and r"'u2\u2028b': user_id " in line for line in lines)
-    assert "of 7 users are in" in lines[-1] and lines[-1].endswith("; 2 skipped")
-    assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["skipped_users"] == 2
 
 
 def test_vectors_give_the_scores_of_the_channel(home, tmp_path):

@@ -5,9 +5,9 @@ from unittest import mock
 
 import pytest
 
-from serving.batch.part_files import SUCCESS_FILE, BatchDescription, PartFolder
+from serving.batch.part_files import SUCCESS_FILE, PartFolder
 
-DESCRIPTION = BatchDescription("daily", 4, None, "en", "", True, ["r1"], 1, "d", 3)
+DESCRIPTION = {"scene": "daily", "limit": 4, "releases": ["r1"]}
 
 
 def test_a_start_that_ends_while_it_removes_a_finished_run_leaves_no_success(tmp_path, monkeypatch):
