@@ -4,14 +4,12 @@ feature log.
 Run it after the users were added to the suppression list. A running service continues; its workers must have acknowledged the list,
 so that they write nothing new of the users and have dropped what they cached.
 
-The feature log is JSON-lines files. The users' lines are overwritten in place with blanks of the same length, because the service may
-append meanwhile. Readers skip blank lines.
+The feature log is JSON-lines files. Those with lines of the users are replaced; the service opens them anew for every line.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -29,9 +27,6 @@ from storage.suppression_list import SuppressionList
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0
 PAUSE_S = 0.1
-
-ERASED_PREFIX = b" "
-"""First byte of erased lines only; a line that an interrupted run erased partially is completed by the next run."""
 
 
 class SuppressionNotAcknowledged(ErasureError):
@@ -85,28 +80,20 @@ def erase_feature_log(user_ids: Sequence[str], here: settings.Settings) -> Count
 
 
 def erase_lines(path: Path, user_ids: Collection[str]) -> Counter[str]:
-    """Blank the users' lines of a file: those with their `user_id`, and invalid lines that contain it as a JSON string.
+    """Remove the users' lines from a file: those with their `user_id`, and invalid lines that contain it as a JSON string.
 
-    A line that is being appended is not touched unless it contains one of the users.
+    The file is replaced, so a line of another user that is appended at this moment may be missing from the sample.
 
     Returns:
         The number of lines per user.
     """
     spellings = {user: _spellings(user) for user in user_ids}
-    erased: Counter[str] = Counter()
-    with path.open("rb+", buffering=0) as file:
-        offset = 0
-        with path.open("rb") as lines:
-            for line in lines:
-                text = line.rstrip(b"\n")
-                if text.startswith(ERASED_PREFIX):
-                    if text.strip():
-                        _overwrite_with_blanks(file.fileno(), offset, len(text))
-                elif (user := _user_of(text, spellings)) is not None:
-                    _overwrite_with_blanks(file.fileno(), offset, len(text))
-                    erased[user] += 1
-                offset += len(line)
-        os.fsync(file.fileno())
+    lines = path.read_bytes().splitlines(keepends=True)
+    users = [_user_of(line, spellings) for line in lines]
+    erased = Counter(user for user in users if user is not None)
+    if erased:
+        kept = [line for line, user in zip(lines, users, strict=True) if user is None]
+        atomic_write(path, b"".join(kept), is_durable=True, mode=0o640)
     return erased
 
 
@@ -138,9 +125,3 @@ def _user_of(line: bytes, spellings: dict[str, tuple[bytes, ...]]) -> str | None
         return mentioned[0]
     user_id = row.get("user_id") if isinstance(row, dict) else None
     return user_id if user_id in mentioned else None
-
-
-def _overwrite_with_blanks(descriptor: int, offset: int, length: int) -> None:
-    written = 0
-    while written < length:
-        written += os.pwrite(descriptor, b" " * (length - written), offset + written)

@@ -1,8 +1,4 @@
-"""Names and order of the recommender's JSON Lines files: `dt=<YYYY-MM-DD>/<name>-<number>-<pid>.jsonl`.
-
-The number increases with every file of a name, also if the clock was set back, so it orders the files. The day is that of the
-clock. A file only grows, by whole lines; only a crash leaves an incomplete last one. Independent of the content of lines.
-"""
+"""JSON Lines files that grow by whole lines; only a crash leaves an incomplete last one. Independent of the content of lines."""
 
 from __future__ import annotations
 
@@ -13,17 +9,6 @@ from pathlib import Path
 from typing import Any
 
 TAIL_BYTES = 1 << 20
-
-
-def list_files(folder: Path, name: str) -> list[Path]:
-    """All files of a name, oldest first."""
-    return sorted(folder.glob(f"dt=*/{name}-*.jsonl"), key=lambda path: (number_of(path.name), path.name))
-
-
-def number_of(path: str) -> int:
-    """The number of a file, given its name or its path; 0 if the name has none."""
-    parts = path.rpartition("/")[2].removesuffix(".jsonl").split("-")
-    return int(parts[-2]) if len(parts) > 2 and parts[-2].isdecimal() else 0
 
 
 def truncate_torn_line(path: Path) -> int:

@@ -16,7 +16,7 @@ import polars as pl
 from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.response_schemas import ExportResponse
-from storage import daily_files, object_store
+from storage import object_store
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
 
 MAX_ROWS = 50_000
@@ -62,7 +62,7 @@ def export_of(user_id: str, stores: dict[str, Any], cut: Sequence[str] = ()) -> 
 def _stores(user_id: str, here: Settings, stored: Mapping[str, Rows]) -> Iterator[tuple[str, Iterator[dict[str, Any]]]]:
     for table, rows in stored.items():
         yield table, iter(rows)
-    for path in daily_files.list_files(here.feature_log, FEATURE_LOG_PREFIX):
+    for path in sorted(here.feature_log.glob(f"dt=*/{FEATURE_LOG_PREFIX}-*.jsonl")):
         yield "feature_log", _rows_of_log(path, user_id)
     for name, path in list_user_tables(here):
         yield name, _rows_of_table(path, user_id)
