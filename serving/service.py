@@ -444,8 +444,8 @@ def _count_denied_request(reason: str) -> None:
 
 def _add_middleware(recommender: Any) -> None:
     # The first middleware is the outermost.
-    recommender.add_asgi_middleware(CatchAll)
     recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
+    recommender.add_asgi_middleware(CatchAll)
     recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
     recommender.add_asgi_middleware(ListeningPage)
     recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from config.settings import HttpSettings, is_loopback, load_settings
 from serving.http.api_keys import ApiKeys
-from serving.http.asgi import App, Message, Receive, Send, client_address, send_error, set_client
+from serving.http.asgi import App, HttpError, Message, Receive, Send, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
@@ -103,8 +103,7 @@ class AccessControl:
             return
         policy, address = self._policy, client_address(scope)
         if not policy.has_credentials and (foreign := _describe_foreign_request(scope, policy.allowed_origins)):
-            await self._refuse(send, foreign[0], 403, foreign[1])
-            return
+            raise self._refuse(foreign[0], 403, foreign[1])
         if _is_public(scope):
             await self._app(scope, receive, send)
             return
@@ -114,26 +113,25 @@ class AccessControl:
         wait_s = 0 if limit is None else limit.take(client.name if client else address)
         if wait_s:
             why = f"too many requests from this client; retry in {wait_s} s"
-            await self._refuse(send, RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
-        elif client is None:
+            raise self._refuse(RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
+        if client is None:
             what = "API key, or invalid or expired token" if policy.tokens else "API key"
             why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
-            await self._refuse(send, NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
-        elif client.user_id is not None and not _is_for_users(scope["path"]):
-            await self._refuse(send, NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
-        else:
-            charge = () if limit is None else (functools.partial(limit.charge, client.name),)
-            set_client(scope, client.name, *charge)
-            before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                AUTHENTICATED_USER.reset(before)
-                HAS_CREDENTIALS.reset(had)
+            raise self._refuse(NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
+        if client.user_id is not None and not _is_for_users(scope["path"]):
+            raise self._refuse(NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
+        charge = () if limit is None else (functools.partial(limit.charge, client.name),)
+        set_client(scope, client.name, *charge)
+        before, had = AUTHENTICATED_USER.set(client.user_id), HAS_CREDENTIALS.set(policy.has_credentials)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            AUTHENTICATED_USER.reset(before)
+            HAS_CREDENTIALS.reset(had)
 
-    async def _refuse(self, send: Send, reason: str, status: int, why: str, *more: tuple[bytes, bytes]) -> None:
+    def _refuse(self, reason: str, status: int, why: str, *headers: tuple[bytes, bytes]) -> HttpError:
         self._on_rejected(reason)
-        await send_error(send, status, why, *more)
+        return HttpError(status, why, *headers)
 
 
 def _describe_foreign_request(scope: Message, allowed_origins: Collection[str]) -> tuple[str, str] | None:

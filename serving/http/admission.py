@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, Message, Receive, Send, get_client, send_error
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, HttpError, Message, Receive, Send, get_client
 
 MAX_CONCURRENT_REPORTS = 16
 """Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
@@ -71,8 +71,8 @@ class Admission:
             return
         client = get_client(scope)
         if rejection := self._reject(slots, client):
-            await self._shed(scope, send, *rejection)
-            return
+            self._on_rejected(scope["path"])
+            raise HttpError(rejection[0], f"{rejection[1]}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
         counts = (slots.in_flight, self._in_flight)
         for in_flight in counts:
             in_flight[client] += 1
@@ -95,7 +95,3 @@ class Admission:
         if most is not None and slots.in_flight[client] >= most:
             return 429, f"a client may have {most} of {' and '.join(slots.queue.paths)} in progress or queued"
         return None
-
-    async def _shed(self, scope: Message, send: Send, status: int, why: str) -> None:
-        self._on_rejected(scope["path"])
-        await send_error(send, status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)

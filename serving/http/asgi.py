@@ -27,6 +27,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
+class HttpError(Exception):
+    """A request that is answered with a problem document: `CatchAll` sends it, whichever middleware raises it."""
+
+    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers = status, detail, headers
+
+
 def header_values(scope: Message, name: bytes) -> list[bytes]:
     """All values of a header of a request, in order; ASGI has all names in lower case."""
     return [value for key, value in scope["headers"] if key == name]

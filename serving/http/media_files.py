@@ -17,8 +17,8 @@ import anyio
 from anyio import CapacityLimiter
 from starlette.responses import FileResponse, Response
 
-from serving.errors import NotReady, UnknownTrack
-from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, Message, Receive, Send, header_values, send_error
+from serving.errors import UnknownTrack
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, HttpError, Message, Receive, Send, header_values
 from serving.releases.track_details import COVER, PREVIEW
 
 PREFIX = "/media/"
@@ -82,24 +82,17 @@ class MediaFiles:
         kind, track_id = match.groups()
         if self._in_progress >= MAX_CONCURRENT + MAX_WAITING:
             self._on_rejected(PREFIX + kind)
-            await send_error(send, 503, f"too many media are being read; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
-            return
+            raise HttpError(503, f"too many media are being read; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
         self._limiter = self._limiter or CapacityLimiter(MAX_CONCURRENT)
         self._in_progress += 1
         try:
             response = await anyio.to_thread.run_sync(self._open, kind, track_id, limiter=self._limiter)
         except (UnknownTrack, FileNotFoundError) as error:
-            await send_error(send, 404, str(error))
-            return
-        except NotReady as error:
-            await send_error(send, 503, str(error), RETRY_AFTER)
-            return
-        except OSError:  # as a full disk, to which nothing can be rendered
+            raise HttpError(404, str(error)) from error
+        except OSError as error:  # as a full disk, to which nothing can be rendered
             logger.exception("%s of %s cannot be read", kind, track_id[:80])
-            await send_error(
-                send, 503, f"the {kind} cannot be read at the moment; retry later", (b"retry-after", b"60")
-            )
-            return
+            why = f"the {kind} cannot be read at the moment; retry later"
+            raise HttpError(503, why, (b"retry-after", b"60")) from error
         finally:
             self._in_progress -= 1
         if _is_known(scope, response.headers["etag"]):

@@ -4,7 +4,7 @@ Unknown paths and methods get a suggestion, and BentoML's list of validation err
 application around the whole service; responses that are problem documents already, and all without an error, pass unchanged.
 Headers that are not text, which BentoML's tracing cannot read, are rejected here.
 
-Responds to requests whose handling fails: ASGI middleware outside all others of a service.
+Also responds to requests whose handling raises an error: ASGI middleware around the others of the service.
 """
 
 from __future__ import annotations
@@ -17,8 +17,20 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from serving.errors import NotReady
 from serving.field_suggestions import did_you_mean, suggest
-from serving.http.asgi import CLOSE_CONNECTION, PROBLEM_MEDIA_TYPE, App, Message, Receive, Send, problem, send_error
+from serving.http.asgi import (
+    CLOSE_CONNECTION,
+    PROBLEM_MEDIA_TYPE,
+    RETRY_AFTER,
+    App,
+    HttpError,
+    Message,
+    Receive,
+    Send,
+    problem,
+    send_error,
+)
 
 MAX_LISTED_ERRORS = 5
 REQUEST_MODEL = "Request"
@@ -165,10 +177,10 @@ def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
 
 
 class CatchAll:
-    """Logs an exception with its traceback and responds with 500; the connection is closed.
+    """Responds to errors that are raised by the middlewares inside, and with 500 to an exception that nobody expects.
 
-    BentoML's timeout middleware, which is outside, waits for the first message of a response: without this class it would
-    wait its 30 s after an exception, too, and nobody would see the traceback.
+    Such an exception is logged with its traceback, and the connection is closed. BentoML's timeout middleware, which is outside,
+    waits for the first message of a response: without this class it would wait its 30 s, and nobody would see the traceback.
     """
 
     def __init__(self, app: App) -> None:
@@ -185,6 +197,10 @@ class CatchAll:
 
         try:
             await self._app(scope, receive, forward)
+        except HttpError as error:
+            await send_error(send, error.status, error.detail, *error.headers)
+        except NotReady as error:
+            await send_error(send, 503, str(error), RETRY_AFTER)
         except Exception:
             if is_started:  # the server logs it and ends the connection
                 raise

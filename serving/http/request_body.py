@@ -8,18 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from serving.http.asgi import Message, Receive, get_client, header_values
+from serving.http.asgi import CLOSE_CONNECTION, HttpError, Message, Receive, get_client, header_values
 
 MAX_LENGTH_DIGITS = 19
 """Digits of the header Content-Length: Python reads no number of more than 4,300, also with leading zeros."""
-
-
-class BodyTooLarge(Exception):
-    """The body exceeds the limit; the message says which, for the client."""
-
-
-class ClientDisconnected(Exception):
-    """The client closed the connection before the body was complete."""
 
 
 @dataclass(frozen=True)
@@ -42,32 +34,38 @@ class BodyReader:
         """The whole body.
 
         Raises:
-            BodyTooLarge: It is larger than the limit, or declared to be; the rest was not read.
-            ClientDisconnected: The client closed the connection.
-            TimeoutError: It did not arrive in time, or too many newer bodies of the client arrived.
+            HttpError: It is larger than the limit, or declared to be, and the rest was not read (413); it did not arrive in time,
+                or too many newer bodies of the client arrived (408); or the client closed the connection (400).
         """
-        too_large = BodyTooLarge(
+        too_large = HttpError(
+            413,
             f"the body is larger than {self.limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
-            "in several reports"
+            "in several reports",
         )
         for size in header_values(scope, b"content-length"):
             if len(size) > MAX_LENGTH_DIGITS:
-                raise BodyTooLarge(
-                    f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
-                )
+                why = f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
+                raise HttpError(413, why)
             if size.isdigit() and int(size) > self.limits.max_bytes:
                 raise too_large
         body = bytearray()
-        async with self._deadline(get_client(scope)):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientDisconnected
-                body += message.get("body", b"")
-                if len(body) > self.limits.max_bytes:
-                    raise too_large
-                if not message.get("more_body", False):
-                    return bytes(body)
+        try:
+            async with self._deadline(get_client(scope)):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise HttpError(400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
+                    body += message.get("body", b"")
+                    if len(body) > self.limits.max_bytes:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError as error:
+            why = (
+                f"the body did not arrive within {self.limits.timeout_s:g} s, or before {self.limits.max_incomplete} newer bodies "
+                "of this client began"
+            )
+            raise HttpError(408, why, CLOSE_CONNECTION) from error
 
     @asynccontextmanager
     async def _deadline(self, client: str) -> AsyncIterator[None]:

@@ -13,17 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from serving.http.asgi import (
-    CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
     App,
+    HttpError,
     Message,
     Receive,
     Send,
     header_values,
-    send_error,
     send_response,
 )
-from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
+from serving.http.request_body import BodyLimits, BodyReader
 
 PAGE_PATH = "/docs"
 OPENAPI_PATHS = ("/openapi.json", "/docs.json")
@@ -92,39 +91,29 @@ class RequestGuard:
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        if error := _describe_content_type(scope):
-            await send_error(send, *error)
-            return
-        limits = self._bodies.limits
-        try:
-            body = await self._bodies.read(scope, receive)
-        except BodyTooLarge as error:
-            await send_error(send, 413, str(error))
-        except TimeoutError:
-            why = (
-                f"the body did not arrive within {limits.timeout_s:g} s, or before {limits.max_incomplete} newer bodies of "
-                "this client began"
-            )
-            await send_error(send, 408, why, CLOSE_CONNECTION)
-        except ClientDisconnected:
-            await send_error(send, 400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
-        else:
-            await self._app(_with_json_content_type(scope), _replay_body(body, receive), send)
+        _check_content_type(scope)
+        body = await self._bodies.read(scope, receive)
+        await self._app(_with_json_content_type(scope), _replay_body(body, receive), send)
 
 
-def _describe_content_type(scope: Message) -> tuple[int, str] | None:
-    """Status and message for a content type that is not accepted; None if it is JSON, or if there is no body."""
+def _check_content_type(scope: Message) -> None:
+    """Accept JSON, and no content type without a body.
+
+    Raises:
+        HttpError: The content type is another one.
+    """
     types = header_values(scope, b"content-type")
     if len(types) > 1:
-        return 400, f"{len(types)} headers Content-Type; send one"
+        raise HttpError(400, f"{len(types)} headers Content-Type; send one")
     if not types:
-        return (415, "no content type; send Content-Type: application/json") if _has_body(scope) else None
+        if _has_body(scope):
+            raise HttpError(415, "no content type; send Content-Type: application/json")
+        return
     if not types[0].isascii():
-        return 400, "header Content-Type has bytes outside ASCII; send application/json"
+        raise HttpError(400, "header Content-Type has bytes outside ASCII; send application/json")
     media_type = types[0].split(b";")[0].strip().lower()
     if media_type != JSON_MEDIA_TYPE:
-        return 415, f"content type {media_type.decode()[:80]!r}; send application/json"
-    return None
+        raise HttpError(415, f"content type {media_type.decode()[:80]!r}; send application/json")
 
 
 def _has_body(scope: Message) -> bool:

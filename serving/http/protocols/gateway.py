@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 import anyio
 from anyio import CapacityLimiter
 
-from serving.errors import NotReady
 from serving.http.asgi import (
-    CLOSE_CONNECTION,
     JSON_MEDIA_TYPE,
-    RETRY_AFTER,
     App,
+    HttpError,
     Message,
     Receive,
     Send,
     charge_client,
     header_values,
-    send_error,
     send_response,
 )
 from serving.http.cross_origin import NAMELESS_PAGE, is_of_foreign_page
@@ -34,10 +30,10 @@ from serving.http.protocols.credentials import (
     read_listenbrainz_user,
     read_parameters,
 )
-from serving.http.protocols.internal_call import ApiError, InternalApi
+from serving.http.protocols.internal_call import InternalApi
 from serving.http.protocols.listenbrainz import FindTracks
 from serving.http.protocols.opensubsonic import FindArtistTracks, OpenSubsonic
-from serving.http.request_body import BodyLimits, BodyReader, BodyTooLarge, ClientDisconnected
+from serving.http.request_body import BodyLimits, BodyReader
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
@@ -88,21 +84,17 @@ class Protocols:
         expected = "POST" if scope["path"] == listenbrainz.SUBMIT_PATH else "GET"
         if scope["method"] != expected:
             why = f"{scope['method']} is not allowed for {scope['path']}; send {expected}"
-            await send_error(send, HTTPStatus.METHOD_NOT_ALLOWED, why, (b"allow", expected.encode()))
-            return
+            raise HttpError(405, why, (b"allow", expected.encode()))
         if not user_id:
             why = (
                 "the token names no user; send the header Authorization: Token USER, or Token KEY:USER with an API key"
             )
-            await send_error(send, HTTPStatus.UNAUTHORIZED, why, (b"www-authenticate", b"Token"))
-            return
+            raise HttpError(401, why, (b"www-authenticate", b"Token"))
         if expected == "GET":
             answer = {"code": 200, "message": "Token valid.", "valid": True, "user_name": user_id}
             await _send_json(send, answer)
             return
-        body = await self._read_body(scope, receive, send)
-        if body is None:
-            return
+        body = await self._bodies.read(scope, receive)
         try:
             listens = listenbrainz.read_listens(body)
             tracks: Sequence[str | None] = ()
@@ -113,35 +105,27 @@ class Protocols:
                 tracks = await anyio.to_thread.run_sync(self._find_tracks, names, user_id, limiter=self._lookups)
             answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, listens, tracks)
         except listenbrainz.InvalidListens as error:
-            await send_error(send, HTTPStatus.BAD_REQUEST, str(error))
-        except NotReady as error:
-            await send_error(send, HTTPStatus.SERVICE_UNAVAILABLE, str(error), RETRY_AFTER)
-        except ApiError as error:
+            raise HttpError(400, str(error)) from error
+        except HttpError as error:
+            if error.status != 422:
+                raise
             # ListenBrainz has no 422; its clients would send the listens again for ever.
-            status = 400 if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else error.status
-            await send_error(send, status, error.detail, *([RETRY_AFTER] if status in (429, 503) else []))
-        else:
-            await _send_json(send, answer)
+            raise HttpError(400, error.detail) from error
+        await _send_json(send, answer)
 
     async def _answer_subsonic(self, method: str, scope: Message, receive: Receive, send: Send) -> None:
         # A response to a user is recorded as shown, so such a page could change what is learned about the user.
         if is_of_foreign_page(scope):
-            await send_error(send, HTTPStatus.FORBIDDEN, NAMELESS_PAGE)
-            return
+            raise HttpError(403, NAMELESS_PAGE)
         try:
             given = dict(read_parameters(scope.get("query_string", b"")))
             if scope["method"] == "POST":
                 types = header_values(scope, b"content-type")
                 if types and types[0].split(b";")[0].strip().lower() != FORM:
-                    await send_error(send, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {FORM.decode()}")
-                    return
-                body = await self._read_body(scope, receive, send)
-                if body is None:
-                    return
-                given = {**read_parameters(body), **given}
+                    raise HttpError(415, f"send {FORM.decode()}")
+                given = {**read_parameters(await self._bodies.read(scope, receive)), **given}
         except ValueError as error:
-            await send_error(send, HTTPStatus.BAD_REQUEST, f"the parameters cannot be read: {error}")
-            return
+            raise HttpError(400, f"the parameters cannot be read: {error}") from error
         # With an API key any user may be named, with a token only its own.
         user_id = AUTHENTICATED_USER.get() or given.get("u", "")
         answer = await self._subsonic.answer(InternalApi(self._app, scope), method, user_id, given)
@@ -153,8 +137,7 @@ class Protocols:
             requested = read_parameters(scope.get("query_string", b"")).get("format")
             kind = playlist_files.choose_format(_accept(scope), requested)
         except ValueError as error:
-            await send_error(send, HTTPStatus.BAD_REQUEST, str(error))
-            return
+            raise HttpError(400, str(error)) from error
         if kind is None:
             await self._app(scope, receive, send)
             return
@@ -176,22 +159,6 @@ class Protocols:
                 await send_response(send, 200, playlist_files.MEDIA_TYPES[kind].encode(), content)
 
         await self._app(scope, receive, forward)
-
-    async def _read_body(self, scope: Message, receive: Receive, send: Send) -> bytes | None:
-        """The body; None if it was rejected, which is answered."""
-        limits = self._bodies.limits
-        try:
-            return await self._bodies.read(scope, receive)
-        except BodyTooLarge as error:
-            await send_error(send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(error))
-        except TimeoutError:
-            why = f"the body did not arrive within {limits.timeout_s:g} s (SEGUE_BODY_TIMEOUT_S); send it again"
-            await send_error(send, HTTPStatus.REQUEST_TIMEOUT, why, CLOSE_CONNECTION)
-        except ClientDisconnected:
-            await send_error(
-                send, HTTPStatus.BAD_REQUEST, "the connection was closed before the end of the body", CLOSE_CONNECTION
-            )
-        return None
 
 
 async def _send_json(send: Send, answer: object) -> None:

@@ -9,17 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.http.asgi import JSON_MEDIA_TYPE, App, Message
+from serving.http.asgi import JSON_MEDIA_TYPE, RETRY_AFTER, App, HttpError, Message
 
 BODY_HEADERS = (b"content-type", b"content-length", b"transfer-encoding", b"accept", b"range", b"if-none-match")
-
-
-class ApiError(Exception):
-    """The API responded with an error; `detail` is that of its problem document."""
-
-    def __init__(self, status: int, detail: str, problem: Mapping[str, Any]) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.problem = status, detail, problem
 
 
 class InternalApi:
@@ -37,7 +29,7 @@ class InternalApi:
         """The JSON response to a POST.
 
         Raises:
-            ApiError: The response is an error.
+            HttpError: The response is an error.
         """
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         kept = [(name, value) for name, value in self._scope["headers"] if name not in BODY_HEADERS]
@@ -62,7 +54,7 @@ class InternalApi:
             answer = {}
         if status != 200 or not isinstance(answer, dict):
             problem = answer if isinstance(answer, dict) else {}
-            raise ApiError(status, _detail(problem, status), problem)
+            raise HttpError(status, _detail(problem, status), *([RETRY_AFTER] if status in (429, 503) else []))
         return answer
 
 

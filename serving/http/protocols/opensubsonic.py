@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from serving.http.protocols.internal_call import ApiError, InternalApi
+from serving.http.asgi import HttpError
+from serving.http.protocols.internal_call import InternalApi
 
 VERSION, SERVER_VERSION = "1.16.1", "segue"
 NAMESPACE = "http://subsonic.org/restapi"
@@ -63,7 +64,7 @@ class OpenSubsonic:
             content = await self.methods[method](api, user_id, given)
         except SubsonicError as error:
             return {"status": "failed", **base, "error": {"code": error.code, "message": error.message}}
-        except ApiError as error:
+        except HttpError as error:
             code = NOT_FOUND if error.status == 404 else GENERIC
             return {"status": "failed", **base, "error": {"code": code, "message": error.detail}}
         if method in ("getSimilarSongs", "getSimilarSongs2"):

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from serving.http.problems import CatchAll
+
 Response = tuple[int, dict[bytes, bytes], bytes]
 """Status, headers and body."""
 
@@ -25,7 +27,7 @@ async def call(app, scope: dict[str, Any], *parts: bytes, until: asyncio.Event |
     async def send(message):
         sent.append(message)
 
-    await app({"type": "http", "query_string": b"", "headers": []} | scope, receive, send)
+    await CatchAll(app)({"type": "http", "query_string": b"", "headers": []} | scope, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"]), b"".join(message.get("body", b"") for message in sent[1:])
 
 
