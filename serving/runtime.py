@@ -25,7 +25,7 @@ from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
 from serving.observability.metrics import Metrics
-from serving.observability.monitors import ServiceMonitor, describe_response, log_request
+from serving.observability.monitors import describe_response, log_request, update_metrics
 from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.pipeline import NoExposures
@@ -56,7 +56,6 @@ from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 if TYPE_CHECKING:
     from training.data.user_batch import UserBatch
 
-REPORT_INTERVAL_S = 1.0
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""
 SESSIONS_LOST = (
@@ -95,7 +94,7 @@ class Runtime:
         self._recall = Recall(metrics, settings.recall_deadline_ms / 1000)
         self._degradation = Degradation(metrics)
         self._events, self._state = open_event_store(settings, now_us), open_serving_state(settings, now_us)
-        self._suppression = SuppressionListFollower(settings.suppression_list)
+        self._suppression = SuppressionListFollower(settings.suppression_list, self._erase_users)
         self._workers = Workers(self._state, self._describe_worker, now_us)
         self._release_manager = ReleaseManager(
             settings.releases / "active.json", self._load, self._warm_up, metrics, self._degradation, self._agree
@@ -119,18 +118,24 @@ class Runtime:
         exposures = ExposureLog(self._state) if is_service else NoExposures()
         lists = DailyLists(self._state)
         self._pipelines = Pipelines.build(self._hydrator, self._recall, lists, metrics, exposures)
-        self._monitor = ServiceMonitor(
-            metrics, settings.reports / "skew.json", lambda: self._release_manager.current, self._degradation
-        )
-        self._report_task = PeriodicTask("worker-report", REPORT_INTERVAL_S, self._report)
         self._suppress(self._suppression.users)
-        self._suppression.start(self._erase_users)
-        self._online.start()
+        self._tasks = [
+            PeriodicTask("suppression-list", 1.0, self._suppression.reload),
+            PeriodicTask("online-store-check", 0.25, self._online.check),
+        ]
         if is_service:
-            self._report_task.start()
-            self._release_manager.start()
-            self._monitor.start()
+            self._tasks += [
+                PeriodicTask("worker-report", 1.0, self._report),
+                PeriodicTask("releases", 1.0, self._release_manager.poll),
+                PeriodicTask("metrics", 5.0, self._update_metrics),
+            ]
             self._erasures.resume()
+        for task in self._tasks:
+            task.start()
+
+    def _update_metrics(self) -> None:
+        skew = self._settings.reports / "skew.json"
+        update_metrics(self._metrics, skew, self._release_manager.current, self._degradation)
 
     def _describe_worker(self) -> dict[str, Any]:
         release = self._release_manager.current
@@ -364,12 +369,10 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the background tasks and close the stores."""
-        self._report_task.close()
         self._erasures.close()
-        self._monitor.close()
         self._suppression.close()
-        self._release_manager.close()
-        self._online.close()
+        for task in self._tasks:
+            task.close()
         if self._hydrator.log is not None:
             self._hydrator.log.close()
         self._state.close()

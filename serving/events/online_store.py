@@ -17,7 +17,6 @@ from event_store.store import EventStore
 from sequences.feast_store import open_store
 from sequences.online.reader_writer import OnlineReader, StoredUser
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
-from serving.observability.periodic_task import PeriodicTask
 from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     import feast
 
 SERVICE = "recommender"
-CHECK_INTERVAL_S = 0.25
 READ_TIMEOUT_S = 0.25
 """Time that a read waits for Redis before the request is answered from the cached user state."""
 CHECKED_USER = "\0"
@@ -50,7 +48,6 @@ class OnlineStore:
         self._inode = 0
         self._unavailable = ""
         self._failed_user = CHECKED_USER
-        self._check_task = PeriodicTask("online-store-check", CHECK_INTERVAL_S, self.check)
 
     def open(self) -> None:
         """Open the connection, so that the first request does not have to."""
@@ -58,14 +55,6 @@ class OnlineStore:
             self._get_reader()
         except Exception as error:
             logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
-
-    def start(self) -> None:
-        """Start checking the store in the background."""
-        self._check_task.start()
-
-    def close(self) -> None:
-        """Stop checking the store."""
-        self._check_task.close()
 
     def read(self, user_id: str) -> StoredUser:
         """All views of the user, with the newest events.

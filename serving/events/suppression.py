@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from storage import suppression_list
-from storage.suppression_list import SuppressionList, SuppressionListError
-
-POLL_INTERVAL_S = 1.0
+from storage.suppression_list import SuppressionList
 
 logger = logging.getLogger(__name__)
 
@@ -29,21 +27,20 @@ class _ListVersion:
 
 
 class SuppressionListFollower:
-    """Reloads the list when it changes; thread-safe.
+    """Holds the list; `reload`, which is called every second, follows its changes. Thread-safe.
 
     Args:
         file: The list, `SEGUE_HOME/forgotten.json`.
+        drop: Called with each new version once no operation uses an older one; repeated by the next `reload` if it fails.
 
     Raises:
         SuppressionListError: The list is damaged at the start. Later, the previous version stays in use.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, drop: Callable[[SuppressionList], None]) -> None:
+        self._file, self._drop = file, drop
         self._readers_changed = threading.Condition()
-        self._stop = threading.Event()
-        self._on_change: Callable[[SuppressionList], None] = lambda _: None
-        self._thread = threading.Thread(target=self._poll_forever, name="forgetting", daemon=True)
+        self._is_closed = False
         self._content = suppression_list.read_content(file)
         self._version = _ListVersion(suppression_list.parse_content(self._content, file))
         self._reload_lock = threading.Lock()
@@ -71,18 +68,11 @@ class SuppressionListFollower:
                 version.readers -= 1
                 self._readers_changed.notify_all()
 
-    def start(self, drop: Callable[[SuppressionList], None]) -> None:
-        """Start following; `drop` is called with each new version once no operation uses an older one."""
-        self._on_change = drop
-        self._thread.start()
-
     def close(self) -> None:
-        """Stop following the list."""
-        self._stop.set()
+        """Let a `reload` that waits for operations end without them."""
         with self._readers_changed:
+            self._is_closed = True
             self._readers_changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def reload(self) -> None:
         """Switch to a changed list.
@@ -91,30 +81,18 @@ class SuppressionListFollower:
             SuppressionListError, OSError: The list cannot be read; the previous version stays in use.
         """
         with self._reload_lock:
-            self._reload()
-
-    def _reload(self) -> None:
-        content = suppression_list.read_content(self._file)
-        if content == self._content:
-            return
-        users = suppression_list.parse_content(content, self._file)
-        with self._readers_changed:
-            before, self._version = self._version, _ListVersion(users)
-            self._readers_changed.wait_for(lambda: not before.readers or self._stop.is_set())
-        if self._stop.is_set():
-            return
-        self._on_change(users)
-        self._content = content
+            content = suppression_list.read_content(self._file)
+            if content == self._content:
+                return
+            users = suppression_list.parse_content(content, self._file)
+            with self._readers_changed:
+                before, self._version = self._version, _ListVersion(users)
+                self._readers_changed.wait_for(lambda: not before.readers or self._is_closed)
+            if self._is_closed:
+                return
+            self._drop(users)
+            self._content = content
         logger.info(
             "%d users are erased: their events are rejected, and their requests are answered as those of unknown users",
             len(users),
         )
-
-    def _poll_forever(self) -> None:
-        while not self._stop.wait(POLL_INTERVAL_S):
-            try:
-                self.reload()
-            except (SuppressionListError, OSError):
-                logger.exception("the changed suppression list cannot be read; the previous version stays in use")
-            except Exception:
-                logger.exception("cached data of erased users could not be dropped; retrying")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
-from serving.observability.periodic_task import PeriodicTask
 from serving.observability.structured_log import REQUEST_ID
 from serving.releases.served_release import ServedRelease
 
@@ -27,59 +26,34 @@ if TYPE_CHECKING:
     from serving.pipeline.response import RecommendationResponse
 
 
-POLL_INTERVAL_S = 5.0
-
 logger = logging.getLogger(__name__)
 
 
 MAX_SCENE_LENGTH = 64  # of the name that a request gave
 
 
-class ServiceMonitor:
-    """Updates the metrics every `POLL_INTERVAL_S` seconds in its own thread.
+def update_metrics(metrics: Metrics, skew: Path, release: ServedRelease | None, degradation: Degradation) -> None:
+    """Update the metrics that do not depend on requests; unknown values stay unchanged.
 
     Args:
         metrics: Metrics of the service.
         skew: Report of `python -m sequences.skew`; may not exist yet.
-        release: Returns the production release, None before the first.
+        release: The production release; None before the first.
         degradation: Degraded parts, whose expired entries are removed.
     """
-
-    def __init__(
-        self,
-        metrics: Metrics,
-        skew: Path,
-        release: Callable[[], ServedRelease | None],
-        degradation: Degradation,
-    ) -> None:
-        self._metrics, self._skew, self._release = metrics, skew, release
-        self._degradation = degradation
-        self._task = PeriodicTask("watch", POLL_INTERVAL_S, self.update_metrics)
-
-    def start(self) -> None:
-        """Start updating."""
-        self._task.start()
-
-    def close(self) -> None:
-        """Stop updating."""
-        self._task.close()
-
-    def update_metrics(self) -> None:
-        """Update all metrics; unknown values stay unchanged."""
-        self._degradation.remove_expired()
-        release = self._release()
-        if release is not None and release.as_of:
-            self._metrics.release_as_of.set(_seconds(release.as_of))
-        try:
-            report = json.loads(self._skew.read_text(encoding="utf-8"))
-            rate, as_of = float(report["skew_rate"]), _seconds(report["as_of"])
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            logger.warning("%s cannot be read: %s", self._skew, error)
-            return
-        self._metrics.skew.set(rate)
-        self._metrics.skew_as_of.set(as_of)
+    degradation.remove_expired()
+    if release is not None and release.as_of:
+        metrics.release_as_of.set(_seconds(release.as_of))
+    try:
+        report = json.loads(skew.read_text(encoding="utf-8"))
+        rate, as_of = float(report["skew_rate"]), _seconds(report["as_of"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.warning("%s cannot be read: %s", skew, error)
+        return
+    metrics.skew.set(rate)
+    metrics.skew_as_of.set(as_of)
 
 
 def _seconds(day: str) -> float:

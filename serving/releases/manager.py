@@ -21,13 +21,10 @@ from config import garbage_collector
 from serving.errors import NO_RELEASE_MESSAGE, NotReady
 from serving.observability.degraded_parts import RELEASE, Degradation
 from serving.observability.metrics import Metrics
-from serving.observability.periodic_task import PeriodicTask
 from serving.releases.served_release import ServedRelease
 from training.release import traffic_split
 from training.release.pointer import release_folder
 from training.release.traffic_split import PRODUCTION, TrafficSplit
-
-POLL_INTERVAL_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +63,7 @@ class ActiveReleases:
 
 
 class ReleaseManager:
-    """Holds the releases in service; a background thread replaces them.
+    """Holds the releases in service; `poll`, which is called every second, replaces them.
 
     Args:
         active: Pointer file `{"release": …, "path": …}`, written atomically by `training.release`; `shares.json` is in the same
@@ -77,7 +74,6 @@ class ReleaseManager:
         degradation: Where rejected releases are reported.
         agree: When to switch to a version of the files whose releases are loaded, see `serving.workers.Workers.switch_time`; the
             default is at once.
-        poll_interval_s: Seconds between looks at the files.
     """
 
     def __init__(
@@ -88,7 +84,6 @@ class ReleaseManager:
         metrics: Metrics,
         degradation: Degradation,
         agree: Agree = lambda *_: (0, set()),
-        poll_interval_s: float = POLL_INTERVAL_S,
     ) -> None:
         self._active, self._traffic_split_file = active, active.with_name(traffic_split.TRAFFIC_SPLIT_FILE)
         self._load, self._warm_up, self._metrics, self._agree = load, warm_up, metrics, agree
@@ -100,7 +95,6 @@ class ReleaseManager:
         self._rejected: dict[str, dict[str, Any]] = {}
         self._last_read: tuple[tuple[str, int], ...] = (("", 0), ("", 0))
         self._reported_shares: dict[str, float] = {}
-        self._poll_task = PeriodicTask("release-holder", poll_interval_s, self.poll)
 
     @property
     def current(self) -> ServedRelease | None:
@@ -147,14 +141,6 @@ class ReleaseManager:
             ],
             "refused": list(rejected.values()),
         }
-
-    def start(self) -> None:
-        """Start following both files in the background."""
-        self._poll_task.start()
-
-    def close(self) -> None:
-        """Stop following; the releases stay in service."""
-        self._poll_task.close()
 
     def poll(self) -> bool:
         """Load what the files name, and switch to it at the agreed time; return whether the releases in service changed.

@@ -13,7 +13,7 @@ from console import live_metrics
 from serving import errors, service
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
-from serving.observability.monitors import ServiceMonitor
+from serving.observability.monitors import update_metrics
 from tests.support.serving import promql
 from tests.support.serving.small_release import ListChannel, release, tracks
 
@@ -55,14 +55,14 @@ def test_monitor_updates_metrics_without_requests(tmp_path):
     registry = CollectorRegistry()
     of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
     metrics = Metrics(registry)
-    watch = ServiceMonitor(metrics, tmp_path / "skew.json", lambda: of, Degradation(metrics))
-    watch.update_metrics()
+    watched = metrics, tmp_path / "skew.json", of, Degradation(metrics)
+    update_metrics(*watched)
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800
     assert registry.get_sample_value("segue_skew_as_of_seconds") == 0
     (tmp_path / "skew.json").write_text(json.dumps({"as_of": "2026-05-05", "skew_rate": 0.25}))
-    watch.update_metrics()
+    update_metrics(*watched)
     assert registry.get_sample_value("segue_skew_ratio") == 0.25
     assert registry.get_sample_value("segue_skew_as_of_seconds") == 1_777_939_200
     (tmp_path / "skew.json").write_text("{")
-    watch.update_metrics()
+    update_metrics(*watched)
     assert registry.get_sample_value("segue_skew_ratio") == 0.25

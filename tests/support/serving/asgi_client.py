@@ -45,10 +45,7 @@ class Store(MemoryStore):
     def open(self):
         pass
 
-    def start(self):
-        pass
-
-    def close(self):
+    def check(self):
         pass
 
     def contract(self):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from serving.events import suppression
 from serving.events.suppression import SuppressionListFollower
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
@@ -29,65 +30,69 @@ class Place:
         suppression_list.read_suppression_list(self.file).with_users(users).write(self.file)
 
     def follow(self) -> SuppressionListFollower:
-        following = SuppressionListFollower(self.file)
-        following.start(self.dropped.append)
-        return following
+        return SuppressionListFollower(self.file, self.dropped.append)
 
     def is_acknowledged(self, following: SuppressionListFollower) -> bool:
         return following.digest == suppression_list.content_digest(suppression_list.read_content(self.file))
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    monkeypatch.setattr(suppression, "POLL_INTERVAL_S", 0.01)
+def place(tmp_path: Path) -> Place:
     return Place(tmp_path)
 
 
 def test_new_version_waits_for_snapshots_of_the_previous_one(place: Place) -> None:
     following = place.follow()
     assert place.is_acknowledged(following)
-    with ExitStack() as older:
+    with ExitStack() as older, ThreadPoolExecutor(1) as thread:
         seen = older.enter_context(following.snapshot())
         place.forget("u")
+        reloading = thread.submit(following.reload)
         wait_until(lambda: following._version.users is not seen, "the new version")
         with following.snapshot() as users:
             assert "u" in users
         assert "u" not in seen and not place.dropped and not place.is_acknowledged(following)
-    wait_until(lambda: place.is_acknowledged(following), "the new version")
+        older.close()
+        reloading.result()
+    assert place.is_acknowledged(following)
     assert ["u" in users for users in place.dropped] == [True]
-    following.close()
+
+
+def test_waiting_for_snapshots_ends_with_the_service(place: Place) -> None:
+    following = place.follow()
+    with following.snapshot(), ThreadPoolExecutor(1) as thread:
+        place.forget("u")
+        reloading = thread.submit(following.reload)
+        following.close()
+        reloading.result()
+    assert not place.dropped and not place.is_acknowledged(following)
 
 
 def test_a_damaged_list_is_rejected_at_the_start(place: Place) -> None:
     for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
         place.file.write_text(damaged)
         with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
-            SuppressionListFollower(place.file)
+            place.follow()
 
 
-def test_damaged_update_keeps_the_previous_version(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_update_keeps_the_previous_version(place: Place) -> None:
     place.forget("u")
     following = place.follow()
     place.file.write_text("{")
-    wait_until(lambda: "cannot be read" in caplog.text, "the new version")
+    with pytest.raises(SuppressionListError):
+        following.reload()
     with following.snapshot() as users:
         assert "u" in users
-    following.close()
 
 
 def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
-    following, tries = SuppressionListFollower(place.file), []
-
-    def drop(_: SuppressionList) -> None:
-        tries.append(1)
-        if len(tries) < 3:
-            raise RuntimeError("not now")
-
-    following.start(drop)
+    following = SuppressionListFollower(place.file, Mock(side_effect=[RuntimeError("not now"), None]))
     place.forget("u")
-    wait_until(lambda: place.is_acknowledged(following), "the new version")
-    assert len(tries) == 3
-    following.close()
+    with pytest.raises(RuntimeError):
+        following.reload()
+    assert not place.is_acknowledged(following)
+    following.reload()
+    assert place.is_acknowledged(following)
 
 
 def test_cached_user_state_is_dropped(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import load_release
 from tests.support.serving.small_release import CONTRACT, ListChannel, release, tracks
-from tests.support.waiting import wait_until
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, TrafficSplit
 
@@ -23,14 +22,12 @@ USERS = [f"u{number}" for number in range(300)]
 class Held:
     """A release manager over a folder, with its metrics and the releases it loaded."""
 
-    def __init__(self, folder, poll_s=60.0):
+    def __init__(self, folder):
         self.pointer, self.shares = folder / "active.json", folder / "shares.json"
         self.registry, self.loaded = CollectorRegistry(), []
         metrics = Metrics(self.registry)
         self.degradation = Degradation(metrics)
-        self.holder = ReleaseManager(
-            self.pointer, self.load, self.warm_up, metrics, self.degradation, poll_interval_s=poll_s
-        )
+        self.holder = ReleaseManager(self.pointer, self.load, self.warm_up, metrics, self.degradation)
 
     def load(self, folder):
         self.loaded.append(folder.name)
@@ -102,15 +99,6 @@ def test_damaged_release_is_rejected_and_the_previous_one_stays(held, tmp_path):
     held.holder._load = load
     assert held.point("three") and not held.degradation.parts
     assert held.number("segue_degraded", part="release") == 0
-
-
-def test_pointer_is_polled_in_the_background(tmp_path):
-    held = Held(tmp_path, poll_s=0.01)
-    held.holder.start()
-    held.pointer.write_text(json.dumps({"release": "one", "path": "/releases/one"}))
-    wait_until(lambda: held.holder.current is not None, "the release")
-    held.holder.close()
-    assert held.holder.current.release_id == "one"
 
 
 def test_canary_serves_its_share_and_sets_the_arm(held):
