@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from config import settings
+from config.command_line import report_errors
 from storage import object_store
 from storage.errors import StorageError
 
@@ -61,19 +62,16 @@ def resolve_as_of(tables: Path, requested: date | None = None, now: datetime | N
     return requested or default
 
 
+@report_errors(LookupError, FutureDayError, StorageError, settings.SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.as_of", description=__doc__)
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--requested", type=date.fromisoformat, default=None, help="check this day, YYYY-MM-DD")
     options = parser.parse_args(arguments)
-    try:
-        here = settings.load_settings()
-        tables = here.tables if here.tables_url else settings.check_home(options.home or here.home)
-        print(resolve_as_of(tables, options.requested).isoformat())
-    except (LookupError, FutureDayError, StorageError, settings.SettingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    here = settings.load_settings()
+    tables = here.tables if here.tables_url else settings.check_home(options.home or here.home)
+    print(resolve_as_of(tables, options.requested).isoformat())
     return 0
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from config import settings
+from config.command_line import report_errors
 from event_store.opened import open_event_store, open_serving_state
 from event_store.store import StoreUnavailable
 from ingestion import source_files
@@ -175,6 +176,7 @@ def _has_usable_rows(counts: LandingCounts) -> bool:
     return counts.landed + counts.duplicate + counts.suppressed > 0
 
 
+@report_errors(SourceError, SuppressionListError, StorageError, MediaRootError, StoreUnavailable, settings.SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print read, landed, duplicate and quarantined rows per format; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.land", description=__doc__)
@@ -185,22 +187,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.events == (options.path is not None):
         parser.error("give a path or --events")
-    try:
-        here = settings.load_settings()
-        here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
-        object_store.check_bucket_access(here.tables)
-        if options.events:
-            with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
-                counts = land_recorded(events, state, here.home, here.tables)
-        else:
-            landed = land(options.path, here.home, options.user, tables=here.tables, media_root=here.media_root)
-            counts = list(landed.items())
-    except (
-        *(SourceError, SuppressionListError, StorageError, MediaRootError, StoreUnavailable),
-        settings.SettingError,
-    ) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    here = settings.load_settings()
+    here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
+    object_store.check_bucket_access(here.tables)
+    if options.events:
+        with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
+            counts = land_recorded(events, state, here.home, here.tables)
+    else:
+        landed = land(options.path, here.home, options.user, tables=here.tables, media_root=here.media_root)
+        counts = list(landed.items())
     for name, count in counts:
         print(
             f"{name}: {count.read:,} rows of events and catalog read, {count.landed:,} landed, "

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from config.command_line import report_errors
 from ingestion import contract
 from ingestion.simulation import catalog_rows, ground_truth
 from ingestion.simulation.day import simulate_day
@@ -124,6 +125,7 @@ def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=1)
 
 
+@report_errors(ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print the number of events and the rate; return the exit code."""
     default = WorldSize()
@@ -141,11 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
     size = replace(size, hide_facets=options.hide_facets)
     start = time.perf_counter()
-    try:
-        events = simulate(size, options.out)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    events = simulate(size, options.out)
     seconds = time.perf_counter() - start
     print(
         f"{options.out}: {events:,} events of {size.users:,} users on {size.tracks:,} tracks, "

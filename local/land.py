@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local.home import HomeFormatError, check_home_format
 from storage import object_store
@@ -85,6 +86,7 @@ def _run_module(module: str, *arguments: str) -> None:
         raise SystemExit(process.returncode)
 
 
+@report_errors(SettingError, HomeFormatError, StorageError)
 def main(arguments: list[str] | None = None) -> int:
     """Land logs, the simulated world, or what the recommender recorded."""
     parser = argparse.ArgumentParser(prog="python -m local.land", description="Land listening logs")
@@ -94,16 +96,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--recipe", default="small", choices=list(WORLD_SIZES), help="size of the simulated world")
     parser.add_argument("--events", action="store_true", help="land what the recommender recorded instead")
     options = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        check_home_format(settings)
-        if options.events:
-            _run_module("ingestion.land", "--events")
-        else:
-            land(settings, options.logs or None, options.recipe)
-    except (SettingError, HomeFormatError, StorageError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    settings = load_settings()
+    check_home_format(settings)
+    if options.events:
+        _run_module("ingestion.land", "--events")
+    else:
+        land(settings, options.logs or None, options.recipe)
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import sys
 
+from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_settings
 from local import services
 from local.home import DERIVED_STATE, HomeFormatError, check_home_format, write_home_format
@@ -42,14 +43,11 @@ def migrate(settings: Settings) -> list[str]:
     return [path.name for path in paths]
 
 
+@report_errors(SettingError, HomeFormatError, OSError, code=1)
 def main() -> int:
     """Migrate SEGUE_HOME."""
-    try:
-        settings = load_settings()
-        removed = migrate(settings)
-    except (SettingError, HomeFormatError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    settings = load_settings()
+    removed = migrate(settings)
     if removed:
         print(f"removed from {settings.home}: {', '.join(removed)}; `make run` rebuilds them")
     else:

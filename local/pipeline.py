@@ -13,6 +13,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_failure import DISK_FULL_MB
 from local.environment import environment
@@ -66,20 +67,18 @@ def airflow_environment(home: Path) -> dict[str, str]:
     }
 
 
+@report_errors(
+    *(StepError, DiskSpaceError, HomeFormatError, SettingError),
+    code=1,
+    interrupted="stopped; the same command continues with the finished steps",
+)
 def main(arguments: list[str] | None = None) -> int:
     """Run the pipeline."""
     parser = argparse.ArgumentParser(prog="python -m local.pipeline", description="Run the pipeline in this process")
     parameters = parse_run_parameters(parser, arguments)
-    try:
-        settings = load_settings()
-        print(f"Segue pipeline in {settings.home}")
-        run(settings, parameters)
-    except (StepError, DiskSpaceError, HomeFormatError, SettingError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues with the finished steps", file=sys.stderr)
-        return 130
+    settings = load_settings()
+    print(f"Segue pipeline in {settings.home}")
+    run(settings, parameters)
     print(f"released; serve it with: make serve  (report: {settings.reports / 'evaluation.html'})")
     return 0
 

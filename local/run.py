@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import httpx
 
+from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_api_keys, load_jwt_settings, load_settings
 from console.mlflow_runs import runs_url
 from console.reports import REPORTS, report_links
@@ -262,27 +263,17 @@ def _failure_reason(airflow: AirflowClient, dag_run: DagRun) -> str:
     )
 
 
+@report_errors(
+    *(SettingError, StepError, HomeFormatError, DiskSpaceError, services.ServiceError, AirflowError),
+    *(PipelineError, RecommendationError),
+    code=1,
+    interrupted="Interrupted; the services and their runs continue. `make stop` stops them.",
+)
 def main(arguments: list[str] | None = None) -> int:
     """Run the pipeline in Airflow."""
     parser = argparse.ArgumentParser(prog="python -m local.run", description="Run the pipeline in Airflow")
     parameters = parse_run_parameters(parser, arguments)
-    try:
-        run(load_settings(), parameters)
-    except (
-        SettingError,
-        StepError,
-        HomeFormatError,
-        DiskSpaceError,
-        services.ServiceError,
-        AirflowError,
-        PipelineError,
-        RecommendationError,
-    ) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted; the services and their runs continue. `make stop` stops them.", file=sys.stderr)
-        return 130
+    run(load_settings(), parameters)
     return 0
 
 

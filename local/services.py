@@ -21,6 +21,7 @@ from typing import NoReturn
 import httpx
 
 from config.bind_address import check_bind_address, check_port_is_free, wait_until_free
+from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
@@ -225,23 +226,20 @@ def _read(log: Path) -> str:
     return log.read_text(errors="replace") if log.exists() else ""
 
 
+@report_errors(DiskSpaceError, HomeFormatError, ServiceError, SettingError, code=1)
 def main(arguments: list[str] | None = None) -> int:
     """Start or stop the services; supervisord runs one of them."""
     parser = argparse.ArgumentParser(prog="python -m local.services", description="Services on this machine")
     parser.add_argument("verb", choices=["start", "stop", "run"])
     parser.add_argument("service", nargs="?", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        if chosen.verb == "start":
-            start(settings)
-        elif chosen.verb == "stop":
-            stop(settings)
-        else:
-            run(settings, next(one for one in SERVICES if one.name == chosen.service))
-    except (DiskSpaceError, HomeFormatError, ServiceError, SettingError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    settings = load_settings()
+    if chosen.verb == "start":
+        start(settings)
+    elif chosen.verb == "stop":
+        stop(settings)
+    else:
+        run(settings, next(one for one in SERVICES if one.name == chosen.service))
     return 0
 
 

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from config import settings
+from config.command_line import report_errors
 from event_store.store import ErasureUnfinished, StoreUnavailable
 from ingestion.landing_zone import landing_lock
 from privacy import (
@@ -123,6 +124,8 @@ def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: Eras
         return False
 
 
+@report_errors(ErasureUnfinished, code=UNFINISHED_EXIT_CODE)
+@report_errors(settings.SettingError, SuppressionListError, ErasureError, StorageError, StoreUnavailable)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command: prints the number of erased rows per store; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m privacy.erase", description=__doc__)
@@ -144,20 +147,13 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("give the users to erase, or --suppressed")
     if options.lift and (options.suppressed or options.anyway):
         parser.error("--lift takes users and no other option")
-    try:
-        here = settings.load_settings()
-        with file_lock(
-            here.home / "run" / f"{ERASE_LOCK}.lock", waiting="waiting: another python -m privacy.erase is running"
-        ):
-            if options.suppressed:
-                return _erase_suppressed(here)
-            return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
-    except ErasureUnfinished as error:
-        print(f"unfinished: {error}", file=sys.stderr)
-        return UNFINISHED_EXIT_CODE
-    except (settings.SettingError, SuppressionListError, ErasureError, StorageError, StoreUnavailable) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    here = settings.load_settings()
+    with file_lock(
+        here.home / "run" / f"{ERASE_LOCK}.lock", waiting="waiting: another python -m privacy.erase is running"
+    ):
+        if options.suppressed:
+            return _erase_suppressed(here)
+        return _lift_suppression(users, here) if options.lift else _run_erasure(users, here, options.anyway)
 
 
 def _erase_suppressed(here: settings.Settings) -> int:

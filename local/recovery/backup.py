@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_settings
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE
 from event_store.sqlite_state import SERVING_FILE
@@ -228,6 +229,7 @@ def _locked(settings: Settings) -> Iterator[None]:
         yield
 
 
+@report_errors(SettingError, BackupError, OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -235,12 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="new folder outside SEGUE_HOME")
     options = parser.parse_args(arguments)
-    try:
-        settings = load_settings()
-        manifest = backup(settings, options.to)
-    except (SettingError, BackupError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    settings = load_settings()
+    manifest = backup(settings, options.to)
     size = sum(file.size for file in manifest.files.values())
     print(f"{options.to}: {len(manifest.files):,} files, {size / 1e6:,.1f} MB, release {manifest.release or 'none'}")
     if manifest.tables_url:

@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
 from event_store.opened import open_event_store, open_serving_state
 from local.environment import environment
@@ -190,6 +191,7 @@ def _erase_suppressed(settings: Settings) -> str:
     return done.stdout + (done.stderr if done.returncode else "")
 
 
+@report_errors(SettingError, RestoreError, SuppressionListError, DiskSpaceError, OSError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -200,13 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--suppression", type=Path, metavar="FILE", help="current suppression list (forgotten.json) of the lost home"
     )
     options = parser.parse_args(arguments)
-    settings = None
-    try:
-        settings = load_settings()
-        restored = restore(settings, options.source, options.suppression)
-    except (SettingError, RestoreError, SuppressionListError, DiskSpaceError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    settings = load_settings()
+    restored = restore(settings, options.source, options.suppression)
     manifest = restored.manifest
     print(restored.output, end="")
     print(f"{settings.home}: restored the backup of {manifest.created_at}, release {manifest.release or 'none'}")

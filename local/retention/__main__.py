@@ -14,6 +14,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from config.command_line import report_errors
 from config.settings import Lifetimes, SettingError, Settings, load_settings
 from ingestion.landing_zone import landing_lock
 from local.process_lock import ALL_TASKS
@@ -94,6 +95,7 @@ def no_running_tasks(here: Settings) -> Iterator[None]:
         yield
 
 
+@report_errors(SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -101,11 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be removed")
     options = parser.parse_args(arguments)
-    try:
-        here, lifetimes = load_settings(), Lifetimes()
-    except SettingError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    here, lifetimes = load_settings(), Lifetimes()
     if options.dry_run:
         print(*prune(here, lifetimes, datetime.now(UTC), is_dry_run=True), sep="\n")
         return 0

@@ -14,13 +14,20 @@ import time
 from pathlib import Path
 
 from config import settings
+from config.command_line import report_errors
 from config.settings import SettingError
 from config.tool_environment import tool_environment
 from serving.__main__ import KERNEL_THREADS
+from serving.batch import BatchError
 from serving.errors import NoCollections, RequestRejected
 from training.slate.scene_settings import SCENES
 
 
+@report_errors(
+    *(BatchError, RequestRejected, NoCollections, SettingError),
+    code=1,
+    interrupted="stopped; the same command continues after the finished parts",
+)
 def main(arguments: list[str] | None = None) -> int:
     """Run the batch; 1 if it cannot continue."""
     parser = argparse.ArgumentParser(
@@ -37,33 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.users_per_part < 1:
         parser.error(f"--users-per-part {options.users_per_part} is not positive")
-    try:
-        here = settings.load_settings()
-    except SettingError as error:
-        print(error, file=sys.stderr)
-        return 1
+    here = settings.load_settings()
     for name, value in {**KERNEL_THREADS, **tool_environment(here)}.items():
         os.environ.setdefault(name, value)
     # Imported late, because numeric libraries and BentoML read the environment when they are imported.
     from prometheus_client import CollectorRegistry
 
     from serving.batch.export import BatchOptions, open_runtime, run
-    from serving.batch.part_files import BatchError
     from serving.observability.metrics import Metrics
 
     wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language, options.users_per_part)
+    runtime = open_runtime(here, Metrics(CollectorRegistry()))
     try:
-        runtime = open_runtime(here, Metrics(CollectorRegistry()))
-        try:
-            run(runtime, here, wanted, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))
-        finally:
-            runtime.close()
-    except (BatchError, RequestRejected, NoCollections, SettingError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command continues after the finished parts", file=sys.stderr)
-        return 130
+        run(runtime, here, wanted, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))
+    finally:
+        runtime.close()
     return 0
 
 

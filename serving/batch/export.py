@@ -23,7 +23,8 @@ import pyarrow as pa
 import torch
 
 from config.settings import Settings
-from serving.batch.part_files import BatchError, PartFolder
+from serving.batch import BatchError
+from serving.batch.part_files import PartFolder
 from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages.catalog import Language, render_reason
 from serving.observability.metrics import Metrics

@@ -15,13 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from serving.batch import BatchError
 from storage.files import atomic_write, open_draft, read_json
 
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
-
-
-class BatchError(RuntimeError):
-    """The run cannot continue; the message says what to do."""
 
 
 class PartFolder:

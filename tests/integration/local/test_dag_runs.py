@@ -104,7 +104,7 @@ def test_a_killed_command_is_repeated_and_the_first_error_ends_the_run_with_its_
     assert locks == ["land_logs", "land_live_events", "land_live_events", "validate_landed"]
     assert "… failed, will be retried (" in output and "… FAILED (" in output
     failure, *log, remedy = errors.splitlines()
-    assert failure == f"validate_landed failed; {pipeline.home}/logs/pipeline.log ends with:"
+    assert failure == f"error: validate_landed failed; {pipeline.home}/logs/pipeline.log ends with:"
     assert log == ["output of validate_landed"]
     assert remedy.startswith("What to do: The log and") and remedy.endswith("Then give the same command again.")
 

@@ -12,9 +12,10 @@ from config import settings
 from event_store.sqlite_state import SqliteServingState
 from sequences.online import materialization_state
 from serving import runtime as runtime_module
+from serving.batch import BatchError
 from serving.batch import export as batch
 from serving.batch.export import BatchOptions
-from serving.batch.part_files import DESCRIPTION_FILE, BatchError
+from serving.batch.part_files import DESCRIPTION_FILE
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
