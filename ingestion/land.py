@@ -27,7 +27,7 @@ from event_store.store import StoreUnavailable
 from ingestion import source_files
 from ingestion.landing_zone import CLOCK_SKEW, Landing, LandingCounts, landing_lock
 from ingestion.readers import READERS
-from ingestion.readers.parsing import column_mapping, delimited
+from ingestion.readers.parsing import column_mapping
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.recorded import land_recorded
 from ingestion.row_validation import LATEST
@@ -45,16 +45,6 @@ SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that 
 
 PARQUET_MAGIC = b"PAR1"
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-KKBOX_PLAYS = {"msno", "song_id", "source_system_tab"}
-KKBOX_DAYS = {"msno", "date", "num_25", "num_unq"}
-UNSUPPORTED_REASONS = {
-    frozenset(KKBOX_PLAYS): (
-        "is from KKBox's WSDM Cup 2018 data (music recommendation): its rows have no time, so it contains no sequences"
-    ),
-    frozenset(KKBOX_DAYS): (
-        "is from KKBox's WSDM Cup 2018 data (churn): it counts plays per day and does not name the songs"
-    ),
-}
 
 
 def land(
@@ -218,11 +208,6 @@ def explain_unsupported(files: list[Member]) -> str | None:
     for member in files:
         if member.file.endswith(".zip"):
             return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
-        if member.file.endswith((".csv", ".csv.gz")):
-            columns = set(delimited.read_header(member, ","))
-            for unsupported_columns, reason in UNSUPPORTED_REASONS.items():
-                if unsupported_columns <= columns:
-                    return f"{member.name} {reason}; land a log with users, tracks and times"
     if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
             f"the columns of {table} are unknown; write a {column_mapping.MAPPING_FILE} in the same folder (see "

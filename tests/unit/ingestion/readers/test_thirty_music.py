@@ -1,4 +1,4 @@
-"""30Music reader on handmade files in their exact format; KKBox logs are rejected with the reason.
+"""30Music reader on handmade files in their exact format.
 
 The shape of the lines was checked with the dataset's paper and public programs that read it: tabs in most of the files,
 a space between the two objects in `love`, `-1` for what is not known, addresses for names, empty lists among the
@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from ingestion.land import land
-from ingestion.source_files import SourceError
 from tests.support.log_sources import at, landed, landed_events, quarantined
 
 FILES = {
@@ -89,20 +86,3 @@ def test_catalog_has_names_lengths_artists_and_playlists(tmp_path: Path) -> None
     assert landed(tmp_path / "home", "albums").select("title", "artist_ids").rows() == [("Meliora", ["5"])]
     playlists = landed(tmp_path / "home", "playlists").select("playlist_id", "title", "source", "track_ids").rows()
     assert playlists == [("9", "my own", "ugc", ["12", "11"])]
-
-
-@pytest.mark.parametrize(
-    ("name", "header", "why"),
-    [
-        ("train.csv", "msno,song_id,source_system_tab,source_screen_name,source_type,target", "its rows have no time"),
-        ("user_logs.csv", "msno,date,num_25,num_50,num_75,num_985,num_100,num_unq,total_secs", "counts plays per day"),
-    ],
-)  # fmt: skip
-def test_unsupported_logs_are_rejected_with_the_reason(tmp_path: Path, name: str, header: str, why: str) -> None:
-    (tmp_path / "kkbox").mkdir()
-    (tmp_path / "kkbox" / name).write_text(f"{header}\n")
-    (tmp_path / "kkbox" / "songs.csv").write_text(
-        "song_id,song_length,genre_ids,artist_name,composer,lyricist,language\n"
-    )
-    with pytest.raises(SourceError, match=why):
-        land(tmp_path / "kkbox", tmp_path / "home")
