@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from event_store.store import DAY_US, ServingState
 
@@ -31,9 +31,6 @@ class ListedTrack:
     propensity: float = 1.0  # probability of an explored track, otherwise 1
     release: str = ""  # release that chose the track
     is_new: bool = False  # the user had not played it when it was listed
-
-
-FIELDS = tuple(one.name for one in fields(ListedTrack))
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class DailyLists:
         for day, name, text in self._state.read_lists(user_id, today - days):
             try:
                 lists.append((day, name, _decode_tracks(text)))
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError):
                 logger.exception("the daily list of a user of day %s cannot be decoded; it is left out", day)
             stored = text if (day, name) == (today, key) else stored
         return DailyListHistory(
@@ -96,11 +93,7 @@ def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:
 
 
 def _decode_tracks(text: str) -> list[ListedTrack]:
-    # Another version may have written other fields, an earlier one no places.
-    return [
-        ListedTrack(**{name: row[name] for name in FIELDS if name in row} | {"place": int(row.get("place", place))})
-        for place, row in enumerate(json.loads(text))
-    ]
+    return [ListedTrack(**row) for row in json.loads(text)]
 
 
 def _discovery_key(discovery: float | None) -> str:
