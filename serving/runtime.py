@@ -105,6 +105,7 @@ class Runtime:
         self._online.open()
         self._release_manager.poll()
         self._erasures = ErasureRequests(settings)
+        self._erasing = PeriodicTask("erasing", 1.0, self._erasures.work)
         feature_log = None
         if is_service:
             feature_log = FeatureLog(settings.feature_log, settings.feature_log_share, now_us)
@@ -129,7 +130,7 @@ class Runtime:
                 PeriodicTask("releases", 1.0, self._release_manager.poll),
                 PeriodicTask("metrics", 5.0, self._update_metrics),
             ]
-            self._erasures.resume()
+            self._erasing.start()
         for task in self._tasks:
             task.start()
 
@@ -369,7 +370,7 @@ class Runtime:
 
     def close(self) -> None:
         """Stop the background tasks and close the stores."""
-        self._erasures.close()
+        self._erasing.close(is_awaited=False)  # an erasure takes minutes and continues
         self._suppression.close()
         for task in self._tasks:
             task.close()

@@ -38,7 +38,7 @@ class ErasureBusy(RuntimeError):
 
 
 class ErasureRequests:
-    """Accepts requests; thread-safe. One erasing process runs at a time, and again for requests that arrive meanwhile.
+    """Accepts requests; thread-safe. `work` carries them out, one erasure at a time, and again for requests that arrive meanwhile.
 
     Args:
         here: Settings of the home.
@@ -57,9 +57,9 @@ class ErasureRequests:
         self._here, self._run, self._pauses_s = here, run, pauses_s
         self._search_pause_s, self._searched_at = search_pause_s, time.monotonic()
         self._lock = threading.Lock()
-        self._requested = threading.Event()
-        self._closed = False
-        self._thread: threading.Thread | None = None
+        # An earlier process may not have finished.
+        self._is_requested = (here.home / unfinished_erasures.UNFINISHED_FILE).exists()
+        self._is_running, self._failures, self._earliest = False, 0, 0.0
 
     def suppress(self, user_id: str) -> bool:
         """Add the user to the suppression list.
@@ -86,6 +86,14 @@ class ErasureRequests:
             users.with_users([user_id]).write(path)
             return True
 
+    def start(self) -> bool:
+        """Let `work` erase what is stored of suppressed users at once; False if the command is not installed here."""
+        if importlib.util.find_spec(ERASE_COMMAND.partition(".")[0]) is None:
+            logger.warning("the package privacy is not installed: run `python -m privacy.erase --suppressed` elsewhere")
+            return False
+        self._is_requested, self._earliest = True, 0.0
+        return True
+
     def repeat(self, user_id: str) -> bool:
         """Continue the erasure of a suppressed user if it is unfinished; returns whether something is being erased.
 
@@ -94,57 +102,29 @@ class ErasureRequests:
         Raises:
             SuppressionListError: The list of unfinished erasures is damaged.
         """
-        if user_id not in unfinished_erasures.read_unfinished(self._here.home):
-            if time.monotonic() - self._searched_at < self._search_pause_s:
-                return False
-            self._searched_at = time.monotonic()
-        elif (thread := self._thread) is not None and thread.is_alive():
-            return True  # without ending the pause after a failure
+        if user_id in unfinished_erasures.read_unfinished(self._here.home):
+            # Without ending the pause after a failure.
+            return self._is_requested or self._is_running or self.start()
+        if time.monotonic() - self._searched_at < self._search_pause_s:
+            return False
+        self._searched_at = time.monotonic()
         return self.start()
 
-    def resume(self) -> None:
-        """Continue erasures that an earlier process has not finished."""
-        if (self._here.home / unfinished_erasures.UNFINISHED_FILE).exists():
-            self.start()
-
-    def start(self) -> bool:
-        """Erase what is stored of suppressed users, in the background; False if the command is not installed here."""
-        if importlib.util.find_spec(ERASE_COMMAND.partition(".")[0]) is None:
-            logger.warning("the package privacy is not installed: run `python -m privacy.erase --suppressed` elsewhere")
-            return False
-        with self._lock:
-            self._requested.set()
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._erase, name="erasing", daemon=True)
-                self._thread.start()
-        return True
-
-    def join(self) -> None:
-        """Wait until nothing is being erased."""
-        if (thread := self._thread) is not None:
-            thread.join()
-
-    def close(self) -> None:
-        """Do not repeat a failed erasure any more; one that is running continues."""
-        self._closed = True
-        self._requested.set()
-
-    def _erase(self) -> None:
-        failures = 0
-        while True:
-            with self._lock:
-                if self._closed or not self._requested.is_set():
-                    self._thread = None
-                    return
-                self._requested.clear()
-            if self._succeeds():
-                failures, self._searched_at = 0, time.monotonic()
-                continue
-            pause_s = self._pauses_s[min(failures, len(self._pauses_s) - 1)]
-            logger.error("the erasure is repeated in %.0f s", pause_s)
-            self._requested.wait(pause_s)
-            self._requested.set()
-            failures += 1
+    def work(self) -> None:
+        """Erase if it was requested, unless it failed a moment ago. Called every second, in a thread of its own."""
+        if not self._is_requested or time.monotonic() < self._earliest:
+            return
+        self._is_requested, self._is_running = False, True
+        has_succeeded = self._succeeds()
+        self._is_running = False
+        if has_succeeded:
+            self._failures, self._searched_at = 0, time.monotonic()
+            return
+        pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
+        logger.error("the erasure is repeated in %.0f s", pause_s)
+        if not self._is_requested:  # by a user meanwhile, whose request is carried out at once
+            self._is_requested, self._earliest = True, time.monotonic() + pause_s
+        self._failures += 1
 
     def _succeeds(self) -> bool:
         try:

@@ -21,10 +21,10 @@ class PeriodicTask:
         """Start the thread; call once."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop after the current call of `work`."""
+    def close(self, is_awaited: bool = True) -> None:
+        """Stop after the current call of `work`, and wait for its end if it `is_awaited`."""
         self._stop.set()
-        if self._thread.is_alive():
+        if is_awaited and self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
