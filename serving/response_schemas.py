@@ -445,6 +445,9 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
         }
         for item in response.items
     ]
+    for fields in items:
+        if "target" in fields:  # of a playlist or an mlog
+            fields[f"{fields['target'][0]}_id"] = fields["target"][1]
     trace = response.trace if has_trace else None
     notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
     return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})

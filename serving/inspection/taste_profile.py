@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 MAX_EXAMPLES = 4
 INTEREST = "interest"
-
-logger = logging.getLogger(__name__)
 
 
 def describe_taste(
@@ -73,11 +70,7 @@ def _active_interests(
     user: UserState, release: ServedRelease, recall: Recall, names: Mapping[str, str]
 ) -> list[TasteInterest]:
     """The interests in what counts; those with equal names are one."""
-    try:
-        found = recall.find_user_interests(release, user.users, {})
-    except Exception:
-        logger.exception("the interests of this response are missing")
-        return []
+    found = recall.find_user_interests(release, user.users, {})
     history = user.users.views.get(HISTORY_VIEW)
     plays = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist() if history is not None else ())
     share_of: dict[str, float] = {}

@@ -5,9 +5,8 @@ Legend: L events. Independent of candidates or HTTP.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from serving.response_schemas import InterestSummary, ProfileEvent, UserProfileR
 from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
-    from serving.pipeline.stages.recall import Recall, UserInterests
+    from serving.pipeline.stages.recall import Recall
     from serving.pipeline.user_state import UserState
     from serving.releases.served_release import ServedRelease
 
@@ -29,8 +28,6 @@ T = TypeVar("T")
 RECENT_VIEW = "recent_events"
 MAX_EXAMPLES = 5
 """Number of tracks and of artists in a summary."""
-
-logger = logging.getLogger(__name__)
 
 
 def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> UserProfileResponse:
@@ -43,7 +40,7 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
     short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
     long = _items(history, is_listened(history)) if history is not None else np.zeros(0, dtype=np.int64)
     items_of = {key: items for key, items in (("short", short), ("long", long)) if len(items)}
-    named = _name_interests(user, release, items_of, recall)
+    named = recall.find_user_interests(release, users, items_of) if items_of else None
     names = named.names if named else {}
     whole = {key: _summarize_interest(items, 1.0, names.get(key), release) for key, items in items_of.items()}
     interests = named.interests if named and len(long) else []
@@ -57,16 +54,6 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
         short_term=whole.get("short"),
         long_term=whole.get("long"),
     )
-
-
-def _name_interests(
-    user: UserState, release: ServedRelease, items_of: Mapping[str, np.ndarray], recall: Recall
-) -> UserInterests | None:
-    try:
-        return recall.find_user_interests(release, user.users, items_of) if items_of else None
-    except Exception:
-        logger.exception("interests of this response have no names")
-        return None
 
 
 def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
-from serving.pipeline.response import MlogItem, PlaylistItem, Trace, collect_reasons
+from serving.pipeline.response import CollectionItem, Trace, collect_reasons
 from serving.pipeline.user_state import UserState, filter_context
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import track_details
@@ -26,7 +25,6 @@ from training.slate.filters import apply_filters
 
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")
-AnyCollectionItem = PlaylistItem | MlogItem
 
 
 @dataclass(frozen=True)
@@ -99,16 +97,13 @@ class CollectionPipeline(Pipeline):
 
 def _item(
     selected: _SelectedCollection, index: CollectionIndex, release: ServedRelease, reason: Reason | None
-) -> AnyCollectionItem:
+) -> CollectionItem:
     collections = index.collections
-    name, title = (str(column[selected.number]) for column in (collections.ids_N, collections.titles_N))
-    fields: dict[str, Any] = {
-        "title": title,
-        "score": round(selected.score, 6),
-        "channels": [index.name] if selected.is_recalled else [],
-        "reason": reason,
-        "tracks": [track_details(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
-    }
-    if collections.kind == "playlist":
-        return PlaylistItem(playlist_id=name, **fields)
-    return MlogItem(mlog_id=name, **fields)
+    return CollectionItem(
+        target=(collections.kind, str(collections.ids_N[selected.number])),
+        title=str(collections.titles_N[selected.number]),
+        score=round(selected.score, 6),
+        channels=[index.name] if selected.is_recalled else [],
+        reason=reason,
+        tracks=[track_details(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
+    )

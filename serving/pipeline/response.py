@@ -50,6 +50,7 @@ class TrackItem(TrackDetails):
 class CollectionItem:
     """A recommended playlist or mlog, with its first playable tracks."""
 
+    target: tuple[str, str]  # target type and id, as in events
     title: str
     score: float
     channels: list[str]
@@ -60,31 +61,7 @@ class CollectionItem:
     release: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlaylistItem(CollectionItem):
-    """A recommended playlist."""
-
-    playlist_id: str
-
-    @property
-    def target(self) -> tuple[str, str]:
-        """Target type and id, as in events."""
-        return "playlist", self.playlist_id
-
-
-@dataclass(frozen=True, kw_only=True)
-class MlogItem(CollectionItem):
-    """A recommended mlog."""
-
-    mlog_id: str
-
-    @property
-    def target(self) -> tuple[str, str]:
-        """Target type and id, as in events."""
-        return "mlog", self.mlog_id
-
-
-ResponseItem = TrackItem | PlaylistItem | MlogItem
+ResponseItem = TrackItem | CollectionItem
 
 
 @dataclass

@@ -124,7 +124,8 @@ class Recall:
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
     ) -> UserInterests | None:
-        """Interests of the one request in `users`, and a name for each item set; None without the interest channel.
+        """Interests of the one request in `users`, and a name for each item set; None without the interest channel, or if
+        it fails.
 
         Args:
             release: Release that has the channel.
@@ -134,8 +135,12 @@ class Recall:
         channel = release.channels.get(INTEREST_CHANNEL)
         if channel is None:
             return None
-        names = {key: channel.interest_names.name(items) for key, items in items_of.items()}
-        return UserInterests(channel.interests(users), names)
+        try:
+            names = {key: channel.interest_names.name(items) for key, items in items_of.items()}
+            return UserInterests(channel.interests(users), names)
+        except Exception:
+            logger.exception("the interests of this response are missing")
+            return None
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """Call every method of every channel and collection source once, without a deadline.

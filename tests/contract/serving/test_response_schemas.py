@@ -8,8 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from serving.pipeline.response import (
-    MlogItem,
-    PlaylistItem,
+    CollectionItem,
     RecommendationResponse,
     ResponseItem,
     Trace,
@@ -38,8 +37,8 @@ def item(release: str) -> TrackItem:
     [
         item("r1"),
         item("r0"),
-        PlaylistItem(playlist_id="p", title="P", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
-        MlogItem(mlog_id="m", title="M", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
+        CollectionItem(target=("playlist", "p"), title="P", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
+        CollectionItem(target=("mlog", "m"), title="M", score=0.5, channels=[], reason=REASON, tracks=TRACKS),
     ],
     ids=["track", "track of an earlier release", "playlist", "mlog"],
 )
@@ -54,6 +53,8 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(shown: Resp
     (item_sent,) = sent["items"]
     expected = asdict(shown) | {"reason": "因为你听过它"}
     del expected["propensity"], expected["is_exploration"]
+    if target := expected.pop("target", None):
+        expected[f"{target[0]}_id"] = target[1]
     if expected.pop("release") == "r0":
         expected["release"] = "r0"
     for one in [expected, *expected.get("tracks", [])]:

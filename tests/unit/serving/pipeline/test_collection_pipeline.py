@@ -34,11 +34,11 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     bench.store.users["u"] = excluded(("track", "t2"), ("artist", "a3"))
     answer = ask(bench, source, "playlists")
     first, second = answer.items
-    assert (first.playlist_id, first.title, first.channels) == ("p3", "p3", ["playlists"])
+    assert (first.target, first.title, first.channels) == (("playlist", "p3"), "p3", ["playlists"])
     assert first.reason == Reason("fits_title", {"title": "p3"})
     # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is excluded, although it is opened often.
     assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
-    assert second.playlist_id == "p2" and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
+    assert second.target == ("playlist", "p2") and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
     (shown,) = bench.shown.exposures
     record = shown.to_record()
@@ -62,7 +62,7 @@ def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
 def test_most_opened_is_returned_when_the_source_fails(bench):
     source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
     answer = ask(bench, source, "playlists", limit=2)
-    assert [item.playlist_id for item in answer.items] == ["p2", "p3"]
+    assert [item.target for item in answer.items] == [("playlist", "p2"), ("playlist", "p3")]
     assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}
 
