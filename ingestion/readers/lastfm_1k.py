@@ -3,7 +3,7 @@
 `userid-timestamp-artid-artname-traid-traname.tsv` has no header: user, start of the play (ISO 8601), MusicBrainz id and
 name of the artist, MusicBrainz id and name of the track; the ids may be empty. Get `lastfm-dataset-1K.tar.gz` from
 ocelma.net/MusicRecommendationDataset, unpack it and land the folder. The user profiles (age, country) are not read. The
-file is not sorted by time; scrobbles have no duration (see `StartTimestampStager`).
+file is not sorted by time; scrobbles have no duration (see `NamedPlays`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ Account export: the zip from the account settings, `user.json` with `listens/YEA
 the user; `track_metadata.mbid_mapping` has the ids that ListenBrainz matched) and `feedback.jsonl` (`recording_mbid,
 recording_msid, score` of 1 or -1, `created`). User ids are the same as in the dump.
 
-Differences from the data: a listen has no duration, so `StartTimestampStager` derives one; the track length that some
+Differences from the data: a listen has no duration, so `NamedPlays` derives one; the track length that some
 clients send is ignored, because a listen does not say how much of the track was played. Pinned recordings, tags and
 user names are not read.
 """

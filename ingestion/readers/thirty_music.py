@@ -6,7 +6,7 @@ Get `ThirtyMusic.tar.gz` from recsys.deib.polimi.it/datasets, unpack it and land
 the links; they are separated by tabs or, in some files, by spaces. A play has `playtime` in seconds (-1 or 0: unknown),
 `subjects` (the user) and `objects` (the track).
 
-Differences from the data: a timestamp is the start of a play, as in Last.fm, and `StartTimestampStager` derives unknown
+Differences from the data: a timestamp is the start of a play, as in Last.fm, and `NamedPlays` derives unknown
 durations. Titles and names are URL-encoded (`Say+%22Hi%22`) and are decoded; the title of a track is taken from
 `ARTIST/_/TITLE`. Sessions (dbt derives its own), tags and user attributes are not read.
 """
