@@ -116,7 +116,7 @@ def compute_responses(home: settings.Settings) -> dict[str, Any]:
 def list_requests(runtime: Any, marts: Path) -> Iterator[tuple[str, Callable[[str], Any]]]:
     """The requests, each with a function from its id to the body of the response."""
     from serving.pipeline.request import read_path, read_request, read_similar
-    from serving.response_schemas import render_recommendation, render_search
+    from serving.response_rendering import render_recommendation, render_search
     from training.evaluation.search.queries import QUERY_FILES, read_queries
     from training.slate.scene_settings import SCENES
 

@@ -6,16 +6,11 @@ Independent of how a response is computed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.messages.catalog import Language, render_reason
 from serving.releases.track_details import TrackDetails
-
-if TYPE_CHECKING:
-    from serving.pipeline.response import RecommendationResponse
-    from serving.pipeline.search import SearchAnswer
 
 
 class Track(BaseModel):
@@ -432,30 +427,3 @@ class ServiceStatus(BaseModel):
     experiment: str | None = Field(description="Name of the running experiment")
     beside: list[CanaryStatus] = Field(description="Canary releases")
     refused: list[RefusedRelease]
-
-
-def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:
-    """The HTTP form of a response: reasons as sentences, and the trace if requested."""
-    # vars() instead of asdict(): pydantic copies the nested values anyway.
-    items = [
-        vars(item)
-        | {
-            "reason": render_reason(item.reason, language),
-            "release": None if item.release == response.release else item.release,
-        }
-        for item in response.items
-    ]
-    for fields in items:
-        if "target" in fields:  # of a playlist or an mlog
-            fields[f"{fields['target'][0]}_id"] = fields["target"][1]
-    trace = response.trace if has_trace else None
-    notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
-    return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
-
-
-def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
-    """The HTTP form of search results, with reasons as sentences."""
-    return SearchResults(
-        items=[FoundTrack(**vars(one) | {"reason": render_reason(one.reason, language)}) for one in answer.results],
-        unmet=answer.unmet,
-    )

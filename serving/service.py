@@ -66,6 +66,7 @@ from serving.request_schemas import (
     SimilarRequest,
     TasteRequest,
 )
+from serving.response_rendering import render_recommendation, render_search
 from serving.response_schemas import (
     EraseResponse,
     EventReport,
@@ -77,8 +78,6 @@ from serving.response_schemas import (
     TasteResponse,
     UserIds,
     UserProfileResponse,
-    render_recommendation,
-    render_search,
 )
 from serving.supervisor import configure_uvicorn
 from storage.suppression_list import SuppressionListError

@@ -15,7 +15,7 @@ from serving.pipeline.response import (
     TrackItem,
 )
 from serving.releases.track_details import TrackDetails
-from serving.response_schemas import render_recommendation
+from serving.response_rendering import render_recommendation
 from training.recall.reason import Reason
 
 REASON = Reason("listened_before")

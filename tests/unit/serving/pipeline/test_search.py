@@ -5,7 +5,7 @@ import pytest
 
 from serving.errors import NoSearch
 from serving.pipeline.search import search
-from serving.response_schemas import render_search
+from serving.response_rendering import render_search
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
 from training.data.user_batch import user_batch_from_online

@@ -14,7 +14,7 @@ from serving.pipeline.request import read_similar
 from serving.pipeline.stages.rank import RANKER_FAILED
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.warm_up import warm_up
-from serving.response_schemas import render_recommendation
+from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
 from training.ranking.task_weights import TaskWeights

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from serving.response_schemas import render_recommendation
+from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 from training.data.vocabulary import Vocabulary

@@ -1,0 +1,35 @@
+"""The HTTP form of responses: models of `response_schemas`, with reasons as sentences in the language of the request."""
+
+from __future__ import annotations
+
+from serving.messages.catalog import Language, render_reason
+from serving.pipeline.response import RecommendationResponse
+from serving.pipeline.search import SearchAnswer
+from serving.response_schemas import FoundTrack, Recommendation, SearchResults
+
+
+def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:
+    """The HTTP form of a response: reasons as sentences, and the trace if requested."""
+    # vars() instead of asdict(): pydantic copies the nested values anyway.
+    items = [
+        vars(item)
+        | {
+            "reason": render_reason(item.reason, language),
+            "release": None if item.release == response.release else item.release,
+        }
+        for item in response.items
+    ]
+    for fields in items:
+        if "target" in fields:  # of a playlist or an mlog
+            fields[f"{fields['target'][0]}_id"] = fields["target"][1]
+    trace = response.trace if has_trace else None
+    notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
+    return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
+
+
+def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
+    """The HTTP form of search results, with reasons as sentences."""
+    return SearchResults(
+        items=[FoundTrack(**vars(one) | {"reason": render_reason(one.reason, language)}) for one in answer.results],
+        unmet=answer.unmet,
+    )
