@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -97,33 +96,20 @@ def histogram_quantile(buckets: Mapping[float, float], quantile: float) -> float
 
 
 class MetricsSampler:
-    """Thread that reads the recommender's metrics every few seconds and keeps the rates of the last hour.
+    """Reads the recommender's metrics by `sample`, which is called every INTERVAL_S, and keeps the rates of the last hour.
 
     Args:
         settings: Address of the recommender.
-        interval_s: Seconds between two readings.
 
     Attributes:
         problem: Why the last reading failed; empty if it did not.
     """
 
-    def __init__(self, settings: Settings, interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._url = f"{settings.service_url('recommender')}/metrics"
-        self._interval_s = interval_s
         self.problem = ""
         self._samples: deque[Sample] = deque(maxlen=KEPT_SAMPLES)
         self._earlier: tuple[float, Totals] | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics sampler", daemon=True)
-
-    def start(self) -> None:
-        """Start sampling."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop sampling."""
-        self._stopped.set()
-        self._thread.join()
 
     def samples(self) -> list[dict[str, float | None]]:
         """Samples of the last hour, oldest first."""
@@ -142,9 +128,3 @@ class MetricsSampler:
             seconds = max(time_s - self._earlier[0], 1e-3)
             self._samples.append(compare_totals(self._earlier[1], totals, time_s, seconds))
         self._earlier = time_s, totals
-
-    def _run(self) -> None:
-        while True:
-            self.sample()
-            if self._stopped.wait(self._interval_s):
-                return

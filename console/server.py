@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from config.bind_address import check_bind_address
+from config.command_line import report_errors
 from config.settings import (
     SettingError,
     Settings,
@@ -48,6 +49,7 @@ from console.releases import Release, find_active, list_releases
 from console.releases_page import render_comparison_page, render_release, render_releases_page
 from console.service_status import find_degraded_parts, read_services
 from console.templates import render
+from serving.observability.periodic_task import PeriodicTask
 from web.basic_authentication import OperatorPassword
 
 STATIC = Path(__file__).parent / "static"
@@ -288,22 +290,21 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, handler)
 
 
-def main() -> None:
+@report_errors(SettingError, code=1)
+def main() -> int:
     """Serve until the process is stopped."""
-    try:
-        settings = load_settings()
-        check_bind_address(settings, "pages")
-        sampler = MetricsSampler(settings)
-        password = OperatorPassword(load_operator_password())
-        handler = functools.partial(Handler, settings=settings, password=password, sampler=sampler)
-    except SettingError as error:
-        sys.exit(str(error))
+    settings = load_settings()
+    check_bind_address(settings, "pages")
+    sampler = MetricsSampler(settings)
+    password = OperatorPassword(load_operator_password())
+    handler = functools.partial(Handler, settings=settings, password=password, sampler=sampler)
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Server((settings.host, settings.console_port), handler) as server:
-        sampler.start()
+        PeriodicTask("metrics-sampler", INTERVAL_S, sampler.sample).start()
         server.serve_forever()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
