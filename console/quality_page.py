@@ -152,7 +152,7 @@ def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any
     """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
     `conflicts`, `sounds` that are not music, and `unheard` files.
     """
-    marts = object_store.fetch_marts(settings, are_changes_applied=False)
+    marts = object_store.fetch_marts(settings)
     if not (marts / "track_aliases.parquet").exists():
         return {}
     titles = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("title").fill_null("")).collect()

@@ -125,7 +125,7 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home, as_of)
-    marts = object_store.fetch_marts(home, are_changes_applied=False)
+    marts = object_store.fetch_marts(home)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
@@ -160,7 +160,7 @@ def validate_content(
     only: str | None = None,
 ) -> list[SuiteResult]:
     """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
-    marts = object_store.fetch_marts(home, are_changes_applied=False)
+    marts = object_store.fetch_marts(home)
     files = {
         content_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in content_tables.ENCODER_NAMES
     }

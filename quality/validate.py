@@ -101,7 +101,7 @@ def write_profile(home: settings.Settings, as_of: date) -> None:
 
     times = {name: suite.newest for name, suite in MARTS.items() if suite.newest is not None}
     try:
-        marts = object_store.fetch_marts(home, are_changes_applied=False)
+        marts = object_store.fetch_marts(home)
         profile = profile_marts(marts, times, as_of)
     except duckdb.Error as error:
         print(f"note: the marts were not profiled: {error}")

@@ -1,8 +1,7 @@
 """Feature views joined to entity rows, returned in slices of rows.
 
 An ordinary view is joined as a whole, because it has a few scalars per row. A sequence view is computed slice by slice,
-because rows × L values would not fit in memory; its reader holds the events of the requested users, or only a block of
-them if the rows are sorted by user.
+because rows × L values would not fit in memory; its reader holds the events of the requested users.
 
 Rows that Feast writes to the offline store: `write_to_offline_store`, and `push` with `to=PushMode.OFFLINE`.
 """
@@ -29,7 +28,7 @@ from feast.repo_config import RepoConfig
 from config import settings
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows, require_distinct_names
-from sequences.offline.list_reader import BlockReader
+from sequences.offline.list_reader import ListReader
 from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
 from storage import object_store
 
@@ -135,13 +134,16 @@ class _JoinedSequences:
         path: str,
         view: FeatureView,
     ) -> None:
-        self._reader = BlockReader(path, sequence, list(names), rows.text(user_column), view.ttl)
+        users = rows.text(user_column)
+        self._reader = ListReader.from_file(path, sequence, list(names), users.unique(), view.ttl)
+        self._index = self._reader.timeline.index_of(users)
         self._times_us, self._has_no_time = rows.times_us, rows.has_no_time
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
         self.max_list_elements = sequence.length * len(names)
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        columns = list(self._reader.read(start, self._times_us[start : start + length]))
+        rows = slice(start, start + length)
+        columns = self._reader.read_at(self._index[rows], self._times_us[rows])
         has_no_time = self._has_no_time[start : start + length]
         if not has_no_time.any():
             return columns
@@ -188,9 +190,7 @@ def source_path(repo_path: Path | None, source: DataSource) -> str:
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
     if is_remote(source.path) and object_store.is_mart(current := settings.load_settings(), source.path):
         return str(object_store.fetch_mart(current, source.path))
-    path = local_path(repo_path, source.path)
-    object_store.apply_pending_changes(path.parent, [path.stem])
-    return str(path)
+    return str(local_path(repo_path, source.path))
 
 
 def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:

@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     current, day = settings.load_settings(), as_of - timedelta(days=1)
     requests = islice(feature_log.read_requests(current.feature_log, day, day), MAX_REQUESTS)
     with closing(open_event_store(current)) as events:
-        report = compare_requests(open_store(), events, requests, local_marts_folder(), current.home, current.landing)
+        report = compare_requests(open_store(), events, requests, local_marts_folder(), current.landing)
     if report.requests and not report.compared:
         print(
             f"none of {report.requests:,} requests of {day} could be compared: unread {report.unread:,} (the online store did "

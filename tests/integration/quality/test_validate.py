@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -122,19 +121,6 @@ def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytes
     write_mart(home, "plays", f"{ROWS['plays']} union all {invalid}")
     assert main(arguments) == 1
     assert "expect_column_values_to_be_between(play_number)" in capsys.readouterr().out
-
-
-def test_published_changes_are_validated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    marts = home / "marts"
-    inserted = ROWS["plays"].replace("0 as play_number", "-1 as play_number").replace("'e' as", "'f' as")
-    (marts / "changes" / "plays").mkdir(parents=True)
-    for rows, options, file in (
-        (ROWS["plays"], "version: '1'", "plays.parquet"),
-        (f"select *, false as is_deleted from ({inserted})", "key: 'event_id'", "changes/plays/1-2.parquet"),
-    ):
-        duckdb.sql(f"copy ({rows}) to '{marts / file}' (format parquet, kv_metadata {{{options}}})")
-    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
-    assert "1 of 2 rows" in capsys.readouterr().out
 
 
 def test_page_escapes_values_from_the_data() -> None:
