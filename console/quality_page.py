@@ -133,7 +133,8 @@ def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:
     """Mart → failed and all expectations."""
     try:
         content = json.loads((settings.reports / "data_docs" / "marts" / "outcome.json").read_text(encoding="utf-8"))
-        return {suite["suite"]: (len(suite["failed"]), suite["expectations"]) for suite in content["suites"]}
+        checks = {suite["suite"]: [check["is_passed"] for check in suite["checks"]] for suite in content["suites"]}
+        return {mart: (passed.count(False), len(passed)) for mart, passed in checks.items()}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -27,7 +27,7 @@ from quality.tables import Table
 MIN_WEEK_EVENTS = 10_000
 """Minimum number of events in the trailing week for volume and drift to be computed."""
 TIME_COLUMNS = ("ended_at", "action", "played_ms")
-"""Columns that `newest_end` and `count_days` read."""
+"""Columns that `hours_before` and `count_days` read."""
 WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
@@ -54,21 +54,16 @@ def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
     """Number of rows whose key occurs in an earlier row, or contains a null."""
     columns = ", ".join(key)
     nulls = " or ".join(f"{column} is null" for column in key)
-    return _number(
-        engine,
+    ((count,),) = engine.rows(
         f"select coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter (where {nulls}), 0)"  # noqa: S608
-        f" from (select {columns}, count(*) as copies from {table.source} group by {columns})",
+        f" from (select {columns}, count(*) as copies from {table.source} group by {columns})"
     )
+    return float(count)
 
 
-def newest_end(engine: Engine, source: str) -> int | None:
-    """The newest `ended_at` of a relation in µs since 1970; None without rows."""
-    row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
-    return None if row is None or row[0] is None else int(row[0])
-
-
-def hours_since(newest_us: int | None, as_of: date) -> float | None:
-    """Hours from the newest `ended_at` to `as_of`; negative if an event ended later; None for an empty table."""
+def hours_before(engine: Engine, source: str, as_of: date) -> float | None:
+    """Hours from the newest `ended_at` of a relation to `as_of`; negative if an event ended later; None without rows."""
+    ((newest_us,),) = engine.rows(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
     if newest_us is None:
         return None
     limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
@@ -131,11 +126,6 @@ def historical_load_metrics() -> TableMetrics:
     """Null metrics of a historical load, which is one batch without a preceding week to compare with."""
     values: dict[str, float | None] = {"volume_ratio": None, "action_drift": None, "length_drift": None}
     return TableMetrics(values, ["freshness, volume and drift: not evaluated, a historical load is one batch"])
-
-
-def _number(engine: Engine, query: str) -> float:
-    row = engine.first_row(query)
-    return float(row[0]) if row and row[0] is not None else 0.0
 
 
 def vector_metrics(file: Path, encoder: str) -> dict[str, float | None]:

@@ -84,10 +84,11 @@ def landed_partitions(engine: Engine, landing: Path, as_of: date) -> Iterator[La
     landed = {path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}
     partitions = sorted((path for path in landed if path.name < f"dt={as_of}"), key=str)
     for number, newest in reversed(list(enumerate(partitions))):
-        if engine.has_rows(newest):
+        relation = _partition_relation(engine, [newest])
+        if engine.rows(f"select 1 from {relation} limit 1"):  # noqa: S608
             days = [path for path in partitions[: number + 1] if len(path.name) == len("dt=2026-06-30")][-8:]
             yield LandedEvents(
-                table=Table("listening_events", _partition_relation(engine, [newest]), "ended_at"),
+                table=Table("listening_events", relation, "ended_at"),
                 week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
                 is_historical=len(newest.name) == len("dt=2026-06"),
             )
