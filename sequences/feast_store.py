@@ -39,12 +39,6 @@ def local_marts_folder() -> Path:
     return Path(marts).resolve()
 
 
-def published_marts() -> Path:
-    """Location of the published marts as registered in Feast: the local folder, or a folder on object storage."""
-    current = settings.load_settings()
-    return current.marts if current.tables_url else local_marts_folder()
-
-
 def require_absolute_home(home: str | None) -> str | None:
     """Validate `${SEGUE_HOME}` of the repository's YAML and return it.
 

@@ -111,22 +111,6 @@ def fetch_landing(here: settings.Settings) -> Path:
     return cache
 
 
-def fetch_mart(here: settings.Settings, address: str) -> Path:
-    """Return the local copy of one published mart, given its URL; the file does not exist if the mart does not."""
-    path = here.marts / PurePosixPath(address).name
-    with _locked_cache(here, "marts") as cache:
-        if etag := _etags(path).get("."):
-            _fetch(path, cache / path.name, etag)
-        else:
-            (cache / path.name).unlink(missing_ok=True)
-        return cache / path.name
-
-
-def is_mart(here: settings.Settings, address: str) -> bool:
-    """Whether a URL is that of a published mart on object storage."""
-    return bool(here.tables_url) and address.startswith(f"{here.marts}/")
-
-
 def check_bucket_access(path: Path) -> None:
     """Check that the bucket of a path is accessible, before starting expensive work.
 
