@@ -170,6 +170,17 @@ def is_parquet(source: DataSource | None) -> bool:
     )
 
 
+def require_parquet(views: Sequence[FeatureView]) -> None:
+    """Check that all views are read from Parquet files.
+
+    Raises:
+        SequenceViewError: A view is not.
+    """
+    others = [view.name for view in views if not is_parquet(view.batch_source)]
+    if others:
+        raise SequenceViewError(f"views {others} are not Parquet files; give them a FileSource")
+
+
 def is_remote(uri: str) -> bool:
     """Whether a URI is neither a path nor a `file://` URI."""
     return "://" in uri and urlparse(uri).scheme != "file"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -47,22 +48,15 @@ class SequenceStore(_Base):
     """What both stores have in common; a base before Feast's class."""
 
     kind: str
-    _events: EventStore | None = None
 
-    @property
+    @cached_property
     def events(self) -> EventStore:
         """The event store: that of the settings unless another one was set.
 
         Raises:
             StoreUnavailable: It cannot be opened.
         """
-        if self._events is None:
-            self._events = open_event_store(settings.load_settings())
-        return self._events
-
-    @events.setter
-    def events(self, events: EventStore) -> None:
-        self._events = events
+        return open_event_store(settings.load_settings())
 
     def online_read(
         self,

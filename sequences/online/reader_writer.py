@@ -82,7 +82,7 @@ class OnlineReader:
         position = state.position
         rows = {name: self._online.read_rows(config, view, [key])[0] for name, view in self._registered.items()}
         try:
-            found, error = self._open_events().of_user(user_id, position), None
+            found, error = self._event_store.of_user(user_id, position), None
         except StoreUnavailable as unavailable:
             found, error = UserEvents("", 0), unavailable
         version = found.store, found.last_seq, tuple(time for time, _ in rows.values())
@@ -97,7 +97,7 @@ class OnlineReader:
         Raises:
             StoreUnavailable: The event store cannot be read.
         """
-        found = self._open_events().of_user(user_id)
+        found = self._event_store.of_user(user_id)
         return StoredUser(partial(self._merge, {}, found), applied=(found.store, found.last_seq))
 
     def _merge(self, rows: Mapping[str, ReadRow], found: UserEvents) -> StoredViews:
@@ -108,10 +108,9 @@ class OnlineReader:
             views[name] = merge_lists(view, values, events) if view else row_lists(names, values)
         return views
 
-    def _open_events(self) -> EventStore:
-        if self._events is None:
-            self._events = self._online.events
-        return self._events
+    @property
+    def _event_store(self) -> EventStore:
+        return self._events or self._online.events
 
     def _open_views(self) -> None:
         projections = self._store.get_feature_service(FEATURE_SERVICE).feature_view_projections

@@ -265,6 +265,3 @@ def test_position_needs_a_complete_publication(tmp_path: Path) -> None:
     assert [landed_position(tmp_path, store) for store in ("one", "other", "none")] == [7, 9, 0]
     pq.write_table(pa.table(rows), tmp_path / "landings.parquet")
     assert landed_position(tmp_path, "one") == 0, "the events of this build were not published"
-    pq.write_table(pa.table({"landing_id": ["a"]}), tmp_path / "landings.parquet")
-    write_events(tmp_path / "events.parquet", [])
-    assert landed_position(tmp_path, "one") == 0
