@@ -45,6 +45,7 @@ class DenseReader:
         columns: attribute ▸ flat [E] array: strings as codes (1 unknown) of the smallest sufficient integer type, times
             int64 µs UTC, ratios float32 (0 if unknown). For full-sequence training use `columns["track_id"]`,
             `known_at_E` and `offset_U1`.
+        users, offset_U1, known_at_E: See `Timeline`.
 
     Raises:
         EventTableError: The file is missing, lacks a column, or is not sorted.
@@ -69,6 +70,8 @@ class DenseReader:
                 self._save(cache_folder)
         if cache_folder is not None:
             self._load_mapped(cache_folder)
+        self.users, self.offset_U1 = self.timeline.users, self.timeline.offset_U1
+        self.known_at_E = self.timeline.known_at_E
 
     def _read(self, events_path: Path | str, user_ids: pa.Array | None) -> None:
         convert = {attribute.name: _make_converter(attribute, self.encoders) for attribute in self._attributes}
@@ -97,21 +100,6 @@ class DenseReader:
         users = json.loads((folder / USERS).read_text())
         self.timeline = Timeline(users, _memory_map(folder, OFFSETS), _memory_map(folder, TIMES))
         self.columns = {attribute.name: _memory_map(folder, attribute.name) for attribute in self._attributes}
-
-    @property
-    def users(self) -> list[str]:
-        """The U user ids, in the order of the table."""
-        return self.timeline.users
-
-    @property
-    def offset_U1(self) -> NDArray[np.int64]:
-        """User u's events are `offset_U1[u]:offset_U1[u + 1]` of every flat array."""
-        return self.timeline.offset_U1
-
-    @property
-    def known_at_E(self) -> NDArray[np.int64]:
-        """Time at which each event became known, µs UTC; increasing within a user."""
-        return self.timeline.known_at_E
 
     def read(
         self,

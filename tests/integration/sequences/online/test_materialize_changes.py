@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -185,32 +184,22 @@ def test_other_definition_or_full_build_reads_everything(store: Any, home: Home,
 
 @pytest.mark.parametrize("kill_at", [2, 5])
 def test_run_that_was_killed_reads_everything(
-    store: Any, home: Home, tmp_path: Path, kill_at: int, was_whole: list[bool]
+    store: Any, home: Home, tmp_path: Path, kill_at: int, was_whole: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.add_day(1, USERS)
     home.publish()
-    child = os.fork()
-    if not child:
-        _materialize_until_killed(store, tmp_path, kill_at)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    write, calls = SequenceStore.write_rows, count(1)
+
+    def write_and_die(self: SequenceStore, *arguments: Any) -> None:
+        write(self, *arguments)
+        if next(calls) == kill_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SequenceStore, "write_rows", write_and_die)
+        run(store, tmp_path, 1)
     run_and_compare(store, home, 1)
     home.add_day(2, "cd")
     home.publish()
     run_and_compare(store, home, 2)
-    assert was_whole == [True, True, False]
-
-
-def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
-    original, calls = SequenceStore.write_rows, []
-
-    def write_rows(self: SequenceStore, *arguments: Any) -> None:
-        original(self, *arguments)
-        calls.append(arguments)
-        if len(calls) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    SequenceStore.write_rows = write_rows  # type: ignore[method-assign,assignment]
-    try:
-        run(store, folder, 1)
-    finally:
-        os._exit(1)
+    assert was_whole == [True, False, True, False]
