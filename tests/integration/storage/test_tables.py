@@ -108,7 +108,7 @@ def test_second_landing_changes_nothing(at: dict[str, settings.Settings]) -> Non
 @pytest.mark.parametrize("name", MARTS)
 def test_marts_are_equal_row_by_row(at: dict[str, settings.Settings], name: str) -> None:
     disk, objects = (pl.read_parquet(object_store.fetch_marts(at[place]) / f"{name}.parquet") for place in PLACES)
-    assert disk.equals(objects)
+    assert disk.drop("build", strict=False).equals(objects.drop("build", strict=False)), "but for the numbers of builds"
     assert (at["objects"].marts / f"{name}.parquet").exists()
     assert not (at["objects"].home / "marts").exists()
 
@@ -120,7 +120,7 @@ def test_validation_and_names_of_landed_files_are_equal(at: dict[str, settings.S
         landed = find_landed_events(engine, here.landing, AS_OF)
         metrics.append(
             (
-                table_metrics.newest_end(engine, landed.table.source),
+                table_metrics.hours_before(engine, landed.table.source, AS_OF),
                 table_metrics.count_days(engine, landed.week.source),
             )
         )
