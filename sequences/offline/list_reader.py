@@ -117,16 +117,14 @@ class ListReader:
         ]
 
 
-def read_latest(
-    path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
-) -> pa.Table:
+def read_latest(path: str, view: SequenceView, features: Sequence[str], as_of_us: int) -> pa.Table:
     """Every user's newest events at a time, as materialization writes them.
 
     Returns:
         One row per user with events before `as_of_us` (µs UTC): user_id, known_at of the newest event, and one list per
         feature.
     """
-    return latest_from_reader(ListReader.from_file(path, view, features, user_ids), as_of_us)
+    return latest_from_reader(ListReader.from_file(path, view, features), as_of_us)
 
 
 def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:

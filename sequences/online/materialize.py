@@ -102,9 +102,8 @@ class _Writer:
 
     def __init__(self, store: feast.FeatureStore, users: list[str] | None) -> None:
         self._store, self._online, self._time = store, online_store_of(store), datetime.now(UTC)
-        names = [*SEQUENCE_VIEWS, PROFILE]
-        registered = [view for view in store.list_batch_feature_views() if view.name in names]
-        stored = self._online.user_ids(store.config, registered) if users is None else users
+        views = store.list_batch_feature_views()
+        stored = self._online.user_ids(store.config, views) if users is None else users
         self._users, self._stored = users, frozenset(stored)
 
     def write(self, views: Sequence[SequenceView], marts: Path, as_of: date) -> dict[str, int]:
