@@ -10,7 +10,7 @@ difference that nothing explains. Reported apart:
 - `restated`: a track length is estimated from plays and changes daily, and ratios of it change accordingly.
 - `pending`: the request read an event that is not landed yet. Not compared.
 - `unread`: the online store did not respond or had no materialized rows. Not compared.
-- `removed`: the feature was removed from the feature service since the request. Not compared.
+- `removed`: the request read a feature that was removed from the feature service since then. Not compared.
 
 An event of the event store arrived when it was numbered, one of a file when the file was landed. Independent of models.
 """
@@ -62,8 +62,8 @@ class SkewReport:
     restated: int = 0  # values that changed with an estimated track length
     pending: int = 0  # requests with events that are not landed
     unread: int = 0  # requests without features
+    removed: int = 0  # requests with features that were removed
     by_feature: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ values with skew
-    removed: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ requests that read it before its removal
     examples: list[dict[str, Any]] = field(default_factory=list)  # at most MAX_EXAMPLES values with skew
 
     @property
@@ -81,8 +81,8 @@ class SkewReport:
 
     def to_dict(self, as_of: date) -> dict[str, Any]:
         """The content of `reports/skew.json`."""
-        ordered = {name: dict(getattr(self, name).most_common()) for name in ("by_feature", "removed")}
-        return {"as_of": str(as_of), **vars(self), **ordered, "skew_rate": self.rate}
+        by_feature = dict(self.by_feature.most_common())
+        return {"as_of": str(as_of), **vars(self), "by_feature": by_feature, "skew_rate": self.rate}
 
 
 def compare_requests(
@@ -107,11 +107,16 @@ def compare_requests(
     estimated = frozenset(tracks["track_id"].to_pylist())
     while chunk := list(islice(remaining, REQUESTS_PER_BATCH)):
         report.requests += len(chunk)
-        read = [_leave_out_removed(request, names, report.removed) for request in chunk if request.rows]
+        read = [request for request in chunk if request.rows]
         report.unread += len(chunk) - len(read)
-        compared = [request for request in read if not request.applied or request.applied[0] != events.id
-                    or request.applied[1] <= landed]  # fmt: skip
-        report.pending += len(read) - len(compared)
+        current = [request for request in read if not _has_removed(request, names)]
+        report.removed += len(read) - len(current)
+        compared = [
+            request
+            for request in current
+            if not request.applied or request.applied[0] != events.id or request.applied[1] <= landed
+        ]
+        report.pending += len(current) - len(compared)
         report.compared += len(compared)
         now = _read_offline(store, refs, compared, [request.at_us for request in compared])
         then = _read_offline(store, refs, compared, [request.rows_us for request in compared])
@@ -237,18 +242,10 @@ def _feature_refs(store: FeatureStore) -> list[str]:
     return [f"{view.name_to_use()}:{feature.name}" for view in projections for feature in view.features]
 
 
-def _leave_out_removed(request: LoggedRequest, names: Container[str], removed: Counter[str]) -> LoggedRequest:
-    """The request with the features `names` (`view__feature`) only; counts the others in `removed`."""
-    views: dict[str, FeatureLists] = {}
-    for view, attributes in request.views.items():
-        for name, values in attributes.items():
-            if f"{view}__{name}" in names:
-                views.setdefault(view, {})[name] = values
-            else:
-                removed[f"{view}:{name}"] += 1
-    profile = {name: value for name, value in request.profile.items() if name in names}
-    removed.update(name.replace("__", ":") for name in request.profile if name not in names)
-    return replace(request, views=views, profile=profile)
+def _has_removed(request: LoggedRequest, names: Container[str]) -> bool:
+    """Whether the request read a feature besides `names` (`view__feature`)."""
+    read = [f"{view}__{name}" for view, attributes in request.views.items() for name in attributes]
+    return not all(name in names for name in (*read, *request.profile))
 
 
 def _read_offline(
