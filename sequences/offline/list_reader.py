@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sequences.offline.event_table import read_view
+from sequences.offline.event_table import KEY_COLUMNS, read_users, read_view, select_view
 from sequences.timeline import EventTableError, gather, microseconds
 from sequences.views import ATTRIBUTES, Kind, SequenceView
 
@@ -142,25 +143,30 @@ def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
 
 
 def read_user_blocks(
-    path: str,
-    view: SequenceView,
-    features: Sequence[str],
-    user_ids: pa.Array | None = None,
-    min_events: int = EVENTS_PER_BLOCK,
-) -> Iterator[ListReader]:
-    """Readers of the event table at `path`, each of a block of whole users, so that memory does not depend on their number.
+    path: str, views: Sequence[SequenceView], user_ids: pa.Array | None = None, min_events: int = EVENTS_PER_BLOCK
+) -> Iterator[dict[str, ListReader]]:
+    """View ▸ reader of all its attributes, for each block of whole users; memory does not depend on the number of users.
 
     Raises:
         EventTableError: The table is missing, lacks a column or is not sorted.
     """
+    attributes = {view.name: ["user_id", "known_at", *view.attribute_names] for view in views}
+    columns = list(dict.fromkeys([*KEY_COLUMNS, *(name for names in attributes.values() for name in names)]))
     last_user = ""
-    for events in _split_into_blocks(read_view(path, view, features, user_ids), min_events):
-        reader = ListReader(events, view, features, source=path)
-        for user in reader.timeline.users:
+    for events in _split_into_blocks(read_users(Path(path), columns, user_ids), min_events):
+        for user in gather(events, {}, path)[0].users:
             if user <= last_user:
                 raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
             last_user = user
-        yield reader
+        yield {
+            view.name: ListReader(
+                [select_view(batch, view, attributes[view.name]) for batch in events],
+                view,
+                view.attribute_names,
+                source=path,
+            )
+            for view in views
+        }
 
 
 def _split_into_blocks(events: Iterable[pa.RecordBatch], min_events: int) -> Iterator[list[pa.RecordBatch]]:

@@ -24,7 +24,6 @@ from typing import Any
 import duckdb
 import feast
 import pyarrow as pa
-from feast import FeatureView
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.type_map import python_values_to_proto_values
 from tqdm import tqdm
@@ -107,43 +106,42 @@ class _Writer:
         self._users, self._stored = users, frozenset(stored)
 
     def write(self, views: Sequence[SequenceView], marts: Path, as_of: date) -> dict[str, int]:
-        """Write the rows of the views and the profiles; returns view ▸ number of rows."""
-        written = {}
+        """Write the rows of the views and the profiles, and empty ones of users who have none, because there may be earlier rows.
+
+        Returns:
+            View ▸ number of rows.
+        """
+        users = None if self._users is None else pa.array(self._users, pa.string())
+        found: dict[str, set[str]] = {name: set() for name in (*(view.name for view in views), PROFILE)}
         with tqdm(desc="rows", unit="row") as bar:
-            for view in views:
-                rows = self._sequences(marts / "events.parquet", view, midnight_us(as_of))
-                written[view.name] = self._write_view(view.name, rows, bar)
-            written[PROFILE] = self._write_view(PROFILE, self._profiles(marts / "user_profiles.parquet", as_of), bar)
-        return written
+            for readers in read_user_blocks(str(marts / "events.parquet"), views, users):
+                for name, reader in readers.items():
+                    found[name] |= self._write_table(name, latest_from_reader(reader, midnight_us(as_of)), bar)
+            for table in self._profiles(marts / "user_profiles.parquet", as_of):
+                found[PROFILE] |= self._write_table(PROFILE, table, bar)
+            for name, written in found.items():
+                empty = [Value()] * len(self._store.get_feature_view(name).features)
+                self._write_rows(name, ((user, empty) for user in self._stored - written), bar)
+        return {name: len(written | self._stored) for name, written in found.items()}
 
-    def _write_view(self, name: str, tables: Iterable[pa.Table], bar: tqdm[Any]) -> int:
-        """Write the rows, and an empty one for the other users, of whom there may be an earlier row."""
+    def _write_table(self, name: str, table: pa.Table, bar: tqdm[Any]) -> set[str]:
+        """Write the rows of a view; returns their users."""
+        columns = [
+            python_values_to_proto_values(table[feature.name].to_pylist(), feature.dtype.to_value_type())
+            for feature in self._store.get_feature_view(name).features
+        ]
+        users = table["user_id"].to_pylist()
+        self._write_rows(name, zip(users, zip(*columns, strict=True), strict=True), bar)
+        return set(users)
+
+    def _write_rows(self, name: str, rows: Iterable[tuple[str, Iterable[Value]]], bar: tqdm[Any]) -> None:
         view = self._store.get_feature_view(name)
-        found: set[str] = set()
-        for table in tables:
-            columns = [
-                python_values_to_proto_values(table[feature.name].to_pylist(), feature.dtype.to_value_type())
-                for feature in view.features
-            ]
-            found.update(users := table["user_id"].to_pylist())
-            self._write_rows(view, zip(users, zip(*columns, strict=True), strict=True), bar)
-        empty = [Value()] * len(view.features)
-        self._write_rows(view, ((user, empty) for user in self._stored - found), bar)
-        return len(found | self._stored)
-
-    def _write_rows(self, view: FeatureView, rows: Iterable[tuple[str, Iterable[Value]]], bar: tqdm[Any]) -> None:
         names = [feature.name for feature in view.features]
         data = [
             (user_key(user), dict(zip(names, values, strict=True)), self._time, self._time) for user, values in rows
         ]
         for first in range(0, len(data), ROWS_PER_WRITE):
             self._online.write_rows(self._store.config, view, data[first : first + ROWS_PER_WRITE], bar.update)
-
-    def _sequences(self, path: Path, view: SequenceView, as_of_us: int) -> Iterator[pa.Table]:
-        """The newest events of each user, one list per attribute, in blocks of users."""
-        users = None if self._users is None else pa.array(self._users, pa.string())
-        for reader in read_user_blocks(str(path), view, view.attribute_names, users):
-            yield latest_from_reader(reader, as_of_us)
 
     def _profiles(self, path: Path, as_of: date) -> Iterator[pa.Table]:
         """The newest profile of each user that is known at midnight."""

@@ -59,8 +59,8 @@ def test_daily_view_is_empty_if_it_expires_before_midnight(path: str) -> None:
 
 @pytest.mark.parametrize("min_events", [1, 4, 30, 1_000])
 def test_blocks_of_users_have_all_events(path: str, min_events: int) -> None:
-    whole = ListReader.from_file(path, VIEW, NAMES)
-    blocks = list(read_user_blocks(path, VIEW, NAMES, min_events=min_events))
+    whole = ListReader.from_file(path, VIEW, VIEW.attribute_names)
+    blocks = [readers[VIEW.name] for readers in read_user_blocks(path, [VIEW], min_events=min_events)]
     assert [user for block in blocks for user in block.timeline.users] == list(COUNTS)
     for block in blocks:
         users, times_us = make_queries("".join(block.timeline.users))
@@ -72,4 +72,4 @@ def test_unsorted_table_is_rejected(tmp_path: Path, min_events: int) -> None:
     rows = event_rows([row for user in "ab" for row in history(user, 3)])
     path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
     with pytest.raises(EventTableError, match="not sorted"):
-        list(read_user_blocks(path, VIEW, NAMES, min_events=min_events))
+        list(read_user_blocks(path, [VIEW], min_events=min_events))
