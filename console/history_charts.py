@@ -35,7 +35,7 @@ def recall_chart(releases: Sequence[Release]) -> Chart:
 
 def skip_rate_chart(settings: Settings) -> Chart:
     """Skip rate and finish rate of everything that was shown, by day."""
-    file = object_store.fetch_marts(settings, are_changes_applied=False) / "online_metrics.parquet"
+    file = object_store.fetch_marts(settings) / "online_metrics.parquet"
     rows: list[Any] = []
     if file.exists():
         query = """

@@ -128,7 +128,8 @@ def _drift_chart(table: Profile, columns: Sequence[Profile]) -> Chart:
 def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:
     """Mart → failed and all expectations."""
     content = read_json(settings.reports / "data_docs" / "marts" / "outcome.json")
-    return {suite["suite"]: (len(suite["failed"]), suite["expectations"]) for suite in content.get("suites", ())}
+    checks = {suite["suite"]: [check["is_passed"] for check in suite["checks"]] for suite in content.get("suites", ())}
+    return {mart: (passed.count(False), len(passed)) for mart, passed in checks.items()}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -145,7 +146,7 @@ def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any
     """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
     `conflicts`, `sounds` that are not music, and `unheard` files.
     """
-    marts = object_store.fetch_marts(settings, are_changes_applied=False)
+    marts = object_store.fetch_marts(settings)
     if not (marts / "track_aliases.parquet").exists():
         return {}
     titles = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("title").fill_null("")).collect()

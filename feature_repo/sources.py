@@ -1,10 +1,12 @@
-"""Feast entities and sources: the marts in Parquet files, timestamps in UTC without time zone."""
+"""Feast entities and sources: the marts in Parquet files, timestamps in UTC without time zone.
+
+The offline stores read the marts of the settings, wherever these are.
+"""
 
 from feast import Entity, FileSource
 from feast.data_format import ParquetFormat
 from feast.value_type import ValueType
 
-from sequences.feast_store import published_marts
 from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
 
 # Features of tracks are read in process, not through Feast: a request ranks hundreds of candidates.
@@ -12,7 +14,7 @@ user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING, d
 
 user_profiles = FileSource(
     name="user_profiles",
-    path=str(published_marts() / "user_profiles.parquet"),
+    path="marts/user_profiles.parquet",
     file_format=ParquetFormat(),
     timestamp_field="known_at",
 )
@@ -21,7 +23,7 @@ user_profiles = FileSource(
 event_sources = {
     name: FileSource(
         name=f"{name}_source",
-        path=str(published_marts() / "events.parquet"),
+        path="marts/events.parquet",
         file_format=ParquetFormat(),
         timestamp_field="known_at",
         tags={SEQUENCE_TAG: view.to_json()},

@@ -15,7 +15,7 @@ import duckdb
 from config import settings
 from privacy import ErasureError, UnreadableFile, parquet, print_progress
 from sequences.offline.dense_reader import USERS
-from storage import mart_changes, object_store
+from storage import object_store
 from storage.file_lock import file_lock, held_locks
 from storage.user_data import DRAFT_PREFIX, USER_COLUMN, list_mart_files
 
@@ -32,10 +32,9 @@ STALE_BUILDS_FILE = "stale_builds"
 
 def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
     """Erase the users' rows from the published marts and their local copies; returns the number of rows per user."""
-    with mart_changes.changes_lock(here.marts):
-        _remove_leftovers(here)
-        erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
-    object_store.fetch_marts(here, are_changes_applied=False)
+    _remove_leftovers(here)
+    erased = parquet.erase_from_files(list_mart_files(here), user_ids, "marts")
+    object_store.fetch_marts(here)
     return erased
 
 
@@ -92,7 +91,7 @@ def _remove_leftovers(here: settings.Settings) -> None:
     if not VALIDATION_TASKS.intersection(held_locks(here.home / "run")):
         spilled.append(here.home / "quality.spill")
     if not object_store.is_remote(here.marts):
-        spilled.append(here.marts / ".spill")
+        spilled += [here.marts / ".spill", here.marts / "changes"]  # of an earlier version
         for pattern in (f"{DRAFT_PREFIX}*.parquet", ".*.parquet.writing"):
             for draft in here.marts.rglob(pattern):
                 draft.unlink()

@@ -16,7 +16,7 @@ from config import settings
 from privacy import ErasureError, sqlite
 from sequences.feast_store import open_store
 from sequences.online.materialization_state import materialization_lock
-from sequences.online.store_rows import user_key
+from sequences.online.online_stores import user_key
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -74,7 +74,7 @@ def find_landed_events(engine: Engine, landing: Path, as_of: date) -> tuple[Land
     for partition in tables.landed_partitions(engine, landing, as_of):
         landed, excluded = _exclude(engine, partition)
         newest = newest or (landed, excluded)
-        if excluded.users == 0 or engine.first_row(f"select 1 from {landed.table.source} limit 1"):  # noqa: S608
+        if excluded.users == 0 or engine.rows(f"select 1 from {landed.table.source} limit 1"):  # noqa: S608
             return landed, newest[1]
     if newest is None:
         return tables.find_landed_events(engine, landing, as_of), ExcludedUsers()  # raises the error
@@ -90,11 +90,11 @@ def _exclude(engine: Engine, landed: LandedEvents) -> tuple[LandedEvents, Exclud
         actions_per_minute=variables["bot_actions_per_minute"],
         events_per_day=variables["bot_events_per_day"],
     )
-    row = engine.first_row(
+    ((users, count, all_users),) = engine.rows(
         f"select count(distinct bot_id), coalesce(sum(events), 0), (select count(distinct user_id) from {events.source})"  # noqa: S608
         f" from ({user_days}) as bots"
     )
-    if row is None or not row[0]:
+    if not users:
         return landed, ExcludedUsers()
 
     def without_bots(table: Table) -> Table:
@@ -106,5 +106,5 @@ def _exclude(engine: Engine, landed: LandedEvents) -> tuple[LandedEvents, Exclud
         )
         return replace(table, source=engine.create_view(query))
 
-    excluded = ExcludedUsers(users=int(row[0]), events=int(row[1]), all_users=int(row[2]))
+    excluded = ExcludedUsers(users=int(users), events=int(count), all_users=int(all_users))
     return replace(landed, table=without_bots(landed.table), week=without_bots(landed.week)), excluded

@@ -20,8 +20,6 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from storage import mart_changes
-
 SHOWN_DAYS, WEEK_DAYS = 28, 7
 DAY_COUNT = SHOWN_DAYS + WEEK_DAYS
 MIN_ROWS = 100
@@ -93,7 +91,7 @@ def profile_mart(
     connection: duckdb.DuckDBPyConnection, marts: Path, name: str, time_column: str, as_of: date
 ) -> TableProfile:
     """Profile of one mart over the last days, up to its newest day before `as_of`."""
-    source = connection.sql(f"select * from {mart_changes.relation(mart_changes.read_published(marts, name))}")
+    source = connection.read_parquet(str(marts / f"{name}.parquet"))
     rows, newest = source.aggregate(f'count(*), max("{time_column}")').fetchone() or (0, None)
     if newest is None:
         return TableProfile(name, time_column, rows, None, [], [], [])

@@ -36,14 +36,8 @@ class Engine(Protocol):
     def epoch_micros(self, column: str) -> str:
         """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
 
-    def first_row(self, query: str) -> tuple[Any, ...] | None:
-        """First row of a query result; None if the result is empty."""
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a query result."""
-
-    def has_rows(self, partition: Path) -> bool:
-        """Whether any Parquet file of a folder has a row."""
 
     def newest_rows(
         self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
@@ -98,20 +92,9 @@ class DuckDBEngine:
         """See `Engine`."""
         return f"epoch_us({column})"
 
-    def first_row(self, query: str) -> tuple[Any, ...] | None:
-        """See `Engine`."""
-        return self._connection.execute(query).fetchone()
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """See `Engine`."""
         return self._connection.execute(query).fetchall()
-
-    def has_rows(self, partition: Path) -> bool:
-        """See `Engine`. Reads only the footers of the files."""
-        row = self.first_row(
-            f"select coalesce(sum(num_rows), 0) from parquet_file_metadata('{partition}/*.parquet')"  # noqa: S608
-        )
-        return bool(row and row[0])
 
     def newest_rows(
         self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +25,20 @@ class Check:
     observed: str
     is_passed: bool
 
+    def __str__(self) -> str:
+        return f"{self.column} {self.text}: {self.observed}"
 
-def build_check(result: Any) -> Check:
-    """The check of one result of Great Expectations."""
+
+def build_check(result: Any, metrics: Mapping[str, float | None]) -> Check:
+    """The check of one result of Great Expectations; `metrics` are those of the whole table by name."""
     config = result.expectation_config
     column = str(config.kwargs.get("column") or config.kwargs.get("column_A") or ROWS)
-    is_metric = column.startswith("table_")
-    observed = _observed(result, is_metric)
-    return Check(column.removeprefix("table_").replace("_", " ") if is_metric else column,
-                 _expectation(config.type, config.kwargs), observed, bool(result.success))  # fmt: skip
+    if (name := column.removeprefix("table_")) != column:  # a constant column
+        value = metrics[name]
+        column, observed = name.replace("_", " "), "not known" if value is None else f"{value:,.4g}"
+    else:
+        observed = _observed(result)
+    return Check(column, _expectation(config.type, config.kwargs), observed, bool(result.success))
 
 
 def _expectation(kind: str, kwargs: dict[str, Any]) -> str:
@@ -57,24 +63,13 @@ def _range(low: float | None, high: float | None) -> str:
     return f"{low:,.10g}" if low == high else f"{low:,.10g} to {high:,.10g}"
 
 
-def _observed(result: Any, is_metric: bool) -> str:
+def _observed(result: Any) -> str:
     if result.exception_info and result.exception_info.get("raised_exception", False):
         return str(result.exception_info.get("exception_message"))
     details = result.result or {}
     if "observed_value" in details:
-        return (
-            f"{details['observed_value']:,}"
-            if isinstance(details["observed_value"], int)
-            else str(details["observed_value"])
-        )
+        return f"{details['observed_value']:,}"
     unexpected, rows = details.get("unexpected_count", 0), details.get("element_count", 0)
-    if is_metric:  # a constant column: its value, or null if it could not be computed
-        values = details.get("partial_unexpected_list") or []
-        return (
-            f"{values[0]:,.4g}"
-            if values
-            else ("not known" if rows and details.get("missing_count") == rows else "holds")
-        )
     if unexpected:
         return f"{unexpected:,} of {rows:,} rows, such as {', '.join(map(str, details.get('partial_unexpected_list', [])[:3]))}"
     return f"{rows:,} rows"

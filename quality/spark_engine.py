@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -42,18 +41,9 @@ class SparkEngine:
         """See `Engine`."""
         return f"unix_micros(cast({column} as timestamp_ltz))"
 
-    def first_row(self, query: str) -> tuple[Any, ...] | None:
-        """See `Engine`."""
-        row = self._session.sql(query).first()
-        return None if row is None else tuple(row)
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """See `Engine`."""
         return [tuple(row) for row in self._session.sql(query).collect()]
-
-    def has_rows(self, partition: Path) -> bool:
-        """See `Engine`."""
-        return not self._session.read.parquet(str(partition)).isEmpty()
 
     def newest_rows(
         self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]

@@ -27,25 +27,18 @@ class SuiteError(LookupError):
 
 
 @dataclass(frozen=True)
-class MeasuredMetric:
-    """Value of a table metric and its limits."""
-
-    value: float | None  # None: could not be computed
-    minimum: float | None  # None: no lower limit
-    maximum: float | None  # None: no upper limit
-
-
-@dataclass(frozen=True)
 class SuiteResult:
     """Result of one suite."""
 
     suite: str
-    expectations: int  # number of expectations
-    failed: tuple[str, ...]  # each failed expectation with the observed values
-    notes: tuple[str, ...]  # metrics that could not be computed, and why
-    measured: dict[str, MeasuredMetric] = field(default_factory=dict)  # metrics of the whole table by name
-    passed: tuple[str, ...] = ()  # each expectation that held
-    checks: tuple[Check, ...] = ()  # each expectation in words
+    checks: tuple[Check, ...]  # each expectation in words
+    notes: tuple[str, ...] = ()  # metrics that could not be computed, and why
+    metrics: dict[str, float | None] = field(default_factory=dict)  # metrics of the whole table by name
+
+    @property
+    def failed(self) -> list[Check]:
+        """The expectations that do not hold."""
+        return [check for check in self.checks if not check.is_passed]
 
 
 class Validator:
@@ -76,15 +69,8 @@ class Validator:
         batches = self._source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("newest")
         definition = gx.ValidationDefinition(name=name, data=batches, suite=stored)
         result = self._context.validation_definitions.add(definition).run(batch_parameters={"dataframe": frame})
-        return SuiteResult(
-            suite=name,
-            expectations=len(result.results),
-            failed=tuple(_describe_failure(item) for item in result.results if not item.success),
-            notes=tuple(metrics.notes),
-            measured=_limited_metrics(suite, metrics),
-            passed=tuple(_describe_expectation(item.expectation_config) for item in result.results if item.success),
-            checks=tuple(build_check(item) for item in result.results),
-        )
+        checks = tuple(build_check(item, metrics.values) for item in result.results)
+        return SuiteResult(name, checks, tuple(metrics.notes), dict(metrics.values))
 
 
 def validate_landed(
@@ -99,15 +85,8 @@ def validate_landed(
         return []
     engine = validator.engine
     landed, excluded = bots.find_landed_events(engine, object_store.fetch_landing(home), as_of)
-    metrics = (
-        table_metrics.historical_load_metrics()
-        if landed.is_historical
-        else table_metrics.trailing_week_metrics(
-            table_metrics.count_days(engine, landed.week.source), _ended_before(as_of)
-        )
-    )
-    newest_us = table_metrics.newest_end(engine, landed.table.source)
-    age_hours = None if landed.is_historical else table_metrics.hours_since(newest_us, as_of)
+    metrics = _metrics_by_time(engine, landed.week.source, as_of, landed.is_historical)
+    age_hours = None if landed.is_historical else table_metrics.hours_before(engine, landed.table.source, as_of)
     metrics.values |= {"hours_before_as_of": age_hours, "excluded_user_share": excluded.share}
     if excluded.users:
         metrics.notes.append(excluded.describe())
@@ -125,7 +104,7 @@ def validate_marts(
     """
     engine = validator.engine
     is_historical = _is_historical(engine, home, as_of)
-    marts = object_store.fetch_marts(home, are_changes_applied=False)
+    marts = object_store.fetch_marts(home)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
@@ -136,14 +115,8 @@ def validate_marts(
             table = tables.recent_rows(engine, table, {*_columns(suite), *suite.key, *time_columns})
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
-            metrics = (
-                table_metrics.historical_load_metrics()
-                if is_historical
-                else table_metrics.trailing_week_metrics(
-                    table_metrics.count_days(engine, table.source), _ended_before(as_of)
-                )
-            )
-            age_hours = table_metrics.hours_since(table_metrics.newest_end(engine, table.source), as_of)
+            metrics = _metrics_by_time(engine, table.source, as_of, is_historical)
+            age_hours = table_metrics.hours_before(engine, table.source, as_of)
             metrics.values |= {
                 "hours_before_as_of": age_hours,
                 "hours_before_as_of_if_daily": None if is_historical else age_hours,
@@ -160,7 +133,7 @@ def validate_content(
     only: str | None = None,
 ) -> list[SuiteResult]:
     """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
-    marts = object_store.fetch_marts(home, are_changes_applied=False)
+    marts = object_store.fetch_marts(home)
     files = {
         content_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in content_tables.ENCODER_NAMES
     }
@@ -185,9 +158,12 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 }
 
 
-def _ended_before(as_of: date) -> date:
-    """The first day that has not ended or is not before `as_of`."""
-    return min(as_of, datetime.now(UTC).date())
+def _metrics_by_time(engine: Engine, source: str, as_of: date, is_historical: bool) -> table_metrics.TableMetrics:
+    """Volume and drift of the newest day that has ended before `as_of`."""
+    if is_historical:
+        return table_metrics.historical_load_metrics()
+    end = min(as_of, datetime.now(UTC).date())
+    return table_metrics.trailing_week_metrics(table_metrics.count_days(engine, source), end)
 
 
 def _is_historical(engine: Engine, home: settings.Settings, as_of: date) -> bool:
@@ -206,37 +182,3 @@ def _columns(suite: Suite) -> set[str]:
     """Names of the columns that the suite's expectations refer to."""
     names = [getattr(item, field, None) for item in suite.expectations for field in ("column", "column_A", "column_B")]
     return {name for name in names if isinstance(name, str)}
-
-
-def _limited_metrics(suite: Suite, metrics: table_metrics.TableMetrics) -> dict[str, MeasuredMetric]:
-    """Metrics that the suite has an expectation for, with their limits."""
-    limits = {getattr(expectation, "column", None): expectation for expectation in suite.expectations}
-    limited = {name: limits[f"table_{name}"] for name in metrics.values if f"table_{name}" in limits}
-    return {
-        name: MeasuredMetric(
-            metrics.values[name], getattr(expectation, "min_value", None), getattr(expectation, "max_value", None)
-        )
-        for name, expectation in limited.items()
-    }
-
-
-def _describe_expectation(config: Any) -> str:
-    """Type of an expectation, its columns and its limits."""
-    names = [str(value) for key, value in config.kwargs.items() if key in ("column", "column_A", "column_B")]
-    limits = {
-        key: value for key, value in config.kwargs.items() if key in ("min_value", "max_value", "value_set", "regex")
-    }
-    return f"{config.type}({', '.join(names)}) {limits or ''}".rstrip()
-
-
-def _describe_failure(result: Any) -> str:
-    line = _describe_expectation(result.expectation_config)
-    if result.exception_info and result.exception_info.get("raised_exception", False):
-        return f"{line}: {result.exception_info.get('exception_message')}"
-    details = result.result or {}
-    if "observed_value" in details:
-        return f"{line}: observed {details['observed_value']}"
-    if "unexpected_count" in details:
-        examples = details.get("partial_unexpected_list", [])[:3]
-        return f"{line}: {details['unexpected_count']:,} of {details.get('element_count', 0):,} rows, e.g. {examples}"
-    return f"{line}: {dict(result.exception_info or {})}"

@@ -286,6 +286,7 @@ MARTS: dict[str, Suite] = {
             *not_null("reason", "most_actions_per_minute"),
         ),
     ),
+    "changed_users": Suite(("build", "user_id"), None, (unique_key(), *not_null("from_time"))),
     "landings": Suite(
         ("landing_id", "format"),
         None,

@@ -15,11 +15,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
+import polars as pl
 
 from quality.engine import Engine
 from quality.tables import Table
@@ -27,7 +23,7 @@ from quality.tables import Table
 MIN_WEEK_EVENTS = 10_000
 """Minimum number of events in the trailing week for volume and drift to be computed."""
 TIME_COLUMNS = ("ended_at", "action", "played_ms")
-"""Columns that `newest_end` and `count_days` read."""
+"""Columns that `hours_before` and `count_days` read."""
 WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
@@ -37,7 +33,6 @@ DayCounts = dict[tuple[int, str | None, int | None], int]
 """(day since 1970, action, bin of the play length) ▸ number of events."""
 
 
-BATCH_ROWS = 5_000
 DIMENSIONS = {"audio": 200, "image": 1_280, "text": 512}
 TAGS = {"audio": 50}
 
@@ -54,21 +49,16 @@ def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
     """Number of rows whose key occurs in an earlier row, or contains a null."""
     columns = ", ".join(key)
     nulls = " or ".join(f"{column} is null" for column in key)
-    return _number(
-        engine,
+    ((count,),) = engine.rows(
         f"select coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter (where {nulls}), 0)"  # noqa: S608
-        f" from (select {columns}, count(*) as copies from {table.source} group by {columns})",
+        f" from (select {columns}, count(*) as copies from {table.source} group by {columns})"
     )
+    return float(count)
 
 
-def newest_end(engine: Engine, source: str) -> int | None:
-    """The newest `ended_at` of a relation in µs since 1970; None without rows."""
-    row = engine.first_row(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
-    return None if row is None or row[0] is None else int(row[0])
-
-
-def hours_since(newest_us: int | None, as_of: date) -> float | None:
-    """Hours from the newest `ended_at` to `as_of`; negative if an event ended later; None for an empty table."""
+def hours_before(engine: Engine, source: str, as_of: date) -> float | None:
+    """Hours from the newest `ended_at` of a relation to `as_of`; negative if an event ended later; None without rows."""
+    ((newest_us,),) = engine.rows(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
     if newest_us is None:
         return None
     limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
@@ -133,11 +123,6 @@ def historical_load_metrics() -> TableMetrics:
     return TableMetrics(values, ["freshness, volume and drift: not evaluated, a historical load is one batch"])
 
 
-def _number(engine: Engine, query: str) -> float:
-    row = engine.first_row(query)
-    return float(row[0]) if row and row[0] is not None else 0.0
-
-
 def vector_metrics(file: Path, encoder: str) -> dict[str, float | None]:
     """Metrics over all rows of a file, read in batches.
 
@@ -146,34 +131,20 @@ def vector_metrics(file: Path, encoder: str) -> dict[str, float | None]:
         encoder's or a number that is not finite. `wrong_probabilities`: rows whose tag probabilities have another
         length or are not in [0, 1]; rows of encoders without tags have none.
     """
-    versions: set[str] = set()
-    wrong_embeddings = wrong_probabilities = 0
-    columns = ["encoder_version", "embedding", "tag_probabilities"]
-    for batch in pq.ParquetFile(file).iter_batches(BATCH_ROWS, columns=columns):
-        versions.update(batch.column("encoder_version").unique().to_pylist())
-        wrong_embeddings += int(_matrix(batch.column("embedding"), DIMENSIONS[encoder])[1].sum())
-        wrong_probabilities += _wrong_probabilities(batch.column("tag_probabilities"), TAGS.get(encoder))
-    return {
-        "encoder_versions": len(versions),
-        "wrong_embeddings": wrong_embeddings,
-        "wrong_probabilities": wrong_probabilities,
+    tags = pl.col("tag_probabilities")
+    is_wrong = {
+        "wrong_embeddings": _is_wrong("embedding", DIMENSIONS[encoder], pl.element().is_finite()),
+        "wrong_probabilities": _is_wrong("tag_probabilities", TAGS[encoder], pl.element().is_between(0, 1))
+        if encoder in TAGS
+        else tags.is_not_null(),
     }
+    counts = {name: wrong.sum() for name, wrong in is_wrong.items()}
+    rows = pl.scan_parquet(file).select(encoder_versions=pl.col("encoder_version").n_unique(), **counts)
+    return {name: int(value) for name, value in rows.collect(engine="streaming").row(0, named=True).items()}
 
 
-def _matrix(lists: pa.ListArray, width: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The lists of the right length as rows, and which lists are null, of another length or not finite."""
-    is_right_N = pc.fill_null(pc.equal(pc.list_value_length(lists), width), False).to_numpy(zero_copy_only=False)
-    right = lists.filter(pa.array(is_right_N))
-    row_ND = np.asarray(pc.fill_null(right.flatten(), float("nan"))).reshape(-1, width)
-    is_wrong_N = ~is_right_N
-    is_wrong_N[is_right_N] = ~np.isfinite(row_ND).all(axis=1)
-    return row_ND, is_wrong_N
-
-
-def _wrong_probabilities(lists: pa.ListArray, width: int | None) -> int:
-    if width is None:
-        return int(len(lists) - lists.null_count)
-    row_NT, is_wrong_N = _matrix(lists, width)
-    with np.errstate(invalid="ignore"):  # rows that are not finite are counted as wrong already
-        is_out_of_range_N = np.isfinite(row_NT).all(axis=1) & ((row_NT < 0) | (row_NT > 1)).any(axis=1)
-    return int(is_wrong_N.sum()) + int(is_out_of_range_N.sum())
+def _is_wrong(column: str, width: int, is_valid: pl.Expr) -> pl.Expr:
+    """Whether a list is null, has another length, or has an element that is null or not valid."""
+    lists = pl.col(column)
+    has_wrong = lists.list.eval(~is_valid.fill_null(False)).list.any()
+    return lists.is_null() | (lists.list.len() != width) | has_wrong

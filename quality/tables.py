@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from quality.engine import Engine
-from storage import mart_changes, object_store
+from storage import object_store
 
 RECENT_DAYS = 28
 """Days of a mart that are validated: those that late events change, and more than the week that drift compares."""
@@ -28,7 +28,7 @@ class Table:
 
 
 def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Table:
-    """Return a published mart, including pending changes.
+    """Return a published mart.
 
     Raises:
         TableError: The mart has not been published.
@@ -36,9 +36,6 @@ def mart_table(engine: Engine, marts: Path, name: str, newest: str | None) -> Ta
     path = marts / f"{name}.parquet"
     if not path.is_file():
         raise TableError(f"{path} does not exist; run `dbt build --project-dir dbt` first")
-    published = mart_changes.read_published(marts, name)
-    if published.pending:  # only DuckDB's builds publish changes
-        return Table(name, mart_changes.relation(published), newest)
     return Table(name, engine.parquet_relation([str(path)]), newest)
 
 
@@ -87,10 +84,11 @@ def landed_partitions(engine: Engine, landing: Path, as_of: date) -> Iterator[La
     landed = {path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}
     partitions = sorted((path for path in landed if path.name < f"dt={as_of}"), key=str)
     for number, newest in reversed(list(enumerate(partitions))):
-        if engine.has_rows(newest):
+        relation = _partition_relation(engine, [newest])
+        if engine.rows(f"select 1 from {relation} limit 1"):  # noqa: S608
             days = [path for path in partitions[: number + 1] if len(path.name) == len("dt=2026-06-30")][-8:]
             yield LandedEvents(
-                table=Table("listening_events", _partition_relation(engine, [newest]), "ended_at"),
+                table=Table("listening_events", relation, "ended_at"),
                 week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
                 is_historical=len(newest.name) == len("dt=2026-06"),
             )

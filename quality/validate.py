@@ -26,7 +26,7 @@ from web import create_environment
 
 if TYPE_CHECKING:
     from quality.engine import Engine
-    from quality.suite_runner import MeasuredMetric, SuiteResult
+    from quality.suite_runner import SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,39 +47,24 @@ def create_engine(name: str, tables: Path | None = None) -> Engine:
     return DuckDBEngine(tables)
 
 
-def render_page(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
-    """Self-contained HTML page: suites, their expectations with what was observed, and table metrics with their limits.
+def write_outcome(
+    site: Path, stage: str, as_of: date, results: Sequence[SuiteResult], error: str | None = None
+) -> Path:
+    """Write a self-contained HTML page and the same as JSON into the folder of a stage, each atomically; return the page.
 
-    It replaces Great Expectations' own pages, which load style sheets and table code from the network and are empty without it.
+    The page replaces Great Expectations' own pages, which load style sheets and table code from the network and are empty without
+    it.
 
     Args:
+        site: Folder of the stage.
         stage: Name of the validated stage.
-        as_of: First unknown day, YYYY-MM-DD.
+        as_of: First unknown day.
         results: Results of the suites that were run.
         error: Message if a table was missing.
     """
-    metrics = [
-        (result.suite, name.replace("_", " "), _format_value(metric), _format_limits(metric))
-        for result in results
-        for name, metric in result.measured.items()
-        if metric.minimum != metric.maximum  # a metric with a single allowed value is listed as a failure if it differs
-    ]
-    return (
-        create_environment(TEMPLATES)
-        .get_template("validation.html")
-        .render(stage=stage, as_of=as_of, results=results, error=error, metrics=metrics)
-    )
-
-
-def render_json(stage: str, as_of: str, results: Sequence[SuiteResult], error: str | None = None) -> str:
-    """The content of the page as JSON."""
-    return json.dumps(
-        {"stage": stage, "as_of": as_of, "error": error, "suites": [asdict(result) for result in results]}, indent=1
-    )
-
-
-def write_page(site: Path, page: str, data: str) -> Path:
-    """Write the page and its JSON into the folder of a stage, each atomically; return the path of the page."""
+    content = {"stage": stage, "as_of": as_of.isoformat(), "error": error}
+    page = create_environment(TEMPLATES).get_template("validation.html").render(content, results=results)
+    data = json.dumps(content | {"suites": [asdict(result) for result in results]}, indent=1)
     object_store.write(site / "outcome.json", f"{data}\n".encode())
     object_store.write(site / "outcome.html", page.encode())
     return site / "outcome.html"
@@ -87,7 +72,7 @@ def write_page(site: Path, page: str, data: str) -> Path:
 
 def record_metrics(history: Path, as_of: str, results: Sequence[SuiteResult]) -> None:
     """Add the metrics of a day to the history that the console shows over time."""
-    values = {name: metric.value for result in results for name, metric in result.measured.items()}
+    values = {name: value for result in results for name, value in result.metrics.items()}
     if values:
         append_to_history(history, as_of, values)
 
@@ -101,7 +86,7 @@ def write_profile(home: settings.Settings, as_of: date) -> None:
 
     times = {name: suite.newest for name, suite in MARTS.items() if suite.newest is not None}
     try:
-        marts = object_store.fetch_marts(home, are_changes_applied=False)
+        marts = object_store.fetch_marts(home)
         profile = profile_marts(marts, times, as_of)
     except duckdb.Error as error:
         print(f"note: the marts were not profiled: {error}")
@@ -112,22 +97,12 @@ def write_profile(home: settings.Settings, as_of: date) -> None:
 def print_results(results: Sequence[SuiteResult]) -> int:
     """Print one line per suite, per note and per failed expectation; return the number of failed expectations."""
     for result in results:
-        print(f"{'FAILED' if result.failed else 'ok':6} {result.suite}: {result.expectations} expectations")
+        print(f"{'FAILED' if result.failed else 'ok':6} {result.suite}: {len(result.checks)} expectations")
         for note in result.notes:
             print(f"       note: {note}")
-        for line in result.failed:
-            print(f"       failed: {line}")
+        for check in result.failed:
+            print(f"       failed: {check}")
     return sum(len(result.failed) for result in results)
-
-
-def _format_value(metric: MeasuredMetric) -> str:
-    return "not known" if metric.value is None else f"{metric.value:.4g}"
-
-
-def _format_limits(metric: MeasuredMetric) -> str:
-    if metric.minimum is None or metric.maximum is None:
-        return f"at most {metric.maximum:g}" if metric.maximum is not None else f"at least {metric.minimum:g}"
-    return f"{metric.minimum:g} to {metric.maximum:g}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -163,8 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise
             finally:
                 if options.suite is None:
-                    content = (stage, options.as_of.isoformat(), stage_results, error_message)
-                    pages.append(write_page(site, render_page(*content), render_json(*content)))
+                    pages.append(write_outcome(site, stage, options.as_of, stage_results, error_message))
                     record_metrics(
                         home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results
                     )

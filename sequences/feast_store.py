@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 FEATURE_REPOSITORY = settings.ROOT / "feature_repo"
 
 
-def local_marts_folder(*, are_changes_applied: bool = True) -> Path:
+def local_marts_folder() -> Path:
     """Local folder of the published marts: `SEGUE_MARTS` if set, else the default of the settings.
-
-    Args:
-        are_changes_applied: See `storage.object_store.fetch_marts`.
 
     Raises:
         SettingError: `SEGUE_MARTS` is on object storage but `SEGUE_TABLES` is not.
@@ -34,21 +31,12 @@ def local_marts_folder(*, are_changes_applied: bool = True) -> Path:
     current = settings.load_settings()
     marts = current.local_marts
     if current.tables_url or not marts:
-        return object_store.fetch_marts(current, are_changes_applied=are_changes_applied)
+        return object_store.fetch_marts(current)
     if marts.startswith(settings.OBJECT_STORE_SCHEME):
         raise settings.SettingError(
             f"SEGUE_MARTS={marts!r} is not a folder; set SEGUE_TABLES to the parent folder of `marts`"
         )
-    folder = Path(marts).resolve()
-    if are_changes_applied:
-        object_store.apply_pending_changes(folder)
-    return folder
-
-
-def published_marts() -> Path:
-    """Location of the published marts as registered in Feast: the local folder, or a folder on object storage."""
-    current = settings.load_settings()
-    return current.marts if current.tables_url else local_marts_folder(are_changes_applied=False)
+    return Path(marts).resolve()
 
 
 def require_absolute_home(home: str | None) -> str | None:

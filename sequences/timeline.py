@@ -5,7 +5,8 @@ Legend: E events, U users, B requests. Independent of the content of events.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -45,11 +46,6 @@ class Timeline:
         place = self._index_of.get
         return np.fromiter((place(user, -1) for user in user_ids), dtype=np.int64, count=len(user_ids))
 
-    def slice_of(self, user_id: str) -> slice:
-        """The slice of one user's events; empty for a user without events."""
-        index = self._index_of.get(user_id)
-        return slice(0, 0) if index is None else slice(int(self.offset_U1[index]), int(self.offset_U1[index + 1]))
-
     def bounds(
         self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -76,6 +72,56 @@ class Timeline:
             is_before_B = self.known_at_E.take(np.minimum(middle_B, last)) < times_us_B
             low_B = np.where(is_open_B & is_before_B, middle_B + 1, low_B)
             high_B = np.where(is_open_B & ~is_before_B, middle_B, high_B)
+
+    def latest(
+        self,
+        user_index_B: NDArray[np.int64],
+        before_us_B: NDArray[np.int64],
+        length: int,
+        since_us_B: NDArray[np.int64] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Begin and end of each user's last `length` events with `known_at < before`: (start_B, end_B).
+
+        Args:
+            user_index_B: Indices of `index_of`; -1 gives an empty range.
+            before_us_B: Times in µs UTC.
+            length: Maximum number of events.
+            since_us_B: Times in µs UTC before which events do not count; None: all count.
+        """
+        first_B, end_B = self.bounds(user_index_B, before_us_B)
+        if since_us_B is not None:
+            first_B = np.minimum(self.bounds(user_index_B, since_us_B)[1], end_B)
+        return np.maximum(first_B, end_B - length), end_B
+
+
+Column = TypeVar("Column")
+
+
+def gather(
+    events: Iterable[pa.RecordBatch], convert: Mapping[str, Callable[[pa.Array], Column]], source: object
+) -> tuple[Timeline, dict[str, list[Column]]]:
+    """The timeline of events and, per column, its converted parts: the one way from the event table to sequences.
+
+    Args:
+        events: Parts of the table, sorted by user and time, with `user_id` as an Arrow dictionary.
+        convert: Column ▸ what makes flat codes (`dense_reader.py`) or elements of lists (`list_reader.py`) of it.
+        source: Origin of the events, for error messages.
+
+    Raises:
+        EventTableError: The events are not sorted.
+    """
+    ids: list[pa.DictionaryArray] = []
+    known_at: list[NDArray[np.int64]] = []
+    parts: dict[str, list[Column]] = {name: [] for name in convert}
+    for rows in events:
+        ids.append(rows["user_id"])
+        known_at.append(microseconds(rows["known_at"]))
+        for name, converted in convert.items():
+            parts[name].append(converted(rows[name]))
+    timeline = build_timeline(ids, known_at)
+    if not timeline.is_sorted:
+        raise EventTableError(f"{source} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+    return timeline, parts
 
 
 def build_timeline(user_ids: Sequence[pa.DictionaryArray], known_at: Sequence[NDArray[np.int64]]) -> Timeline:

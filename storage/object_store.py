@@ -3,8 +3,8 @@
 Remote folders support pathlib's interface (`/`, `exists`, `open`, `stat`, `unlink`) but neither rename nor locks. Both
 are unnecessary: writing an object is atomic, and reading an object that is replaced meanwhile fails instead of
 returning mixed content. Marts are read from local copies, which are refreshed when their ETag changes; Spark also reads
-the landing zone from local copies. Pending changes of local marts are applied before they are read whole. Server and
-credentials come from AWS's standard configuration: `AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `~/.aws`, …
+the landing zone from local copies. Server and credentials come from AWS's standard configuration: `AWS_ENDPOINT_URL`,
+`AWS_ACCESS_KEY_ID`, `~/.aws`, …
 
 For local folders all functions use pathlib.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -81,32 +81,17 @@ def connect_duckdb(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def fetch_marts(here: settings.Settings, *, are_changes_applied: bool = True) -> Path:
+def fetch_marts(here: settings.Settings) -> Path:
     """Return a local folder with the published marts; remote marts are copied to it if they have changed.
-
-    Args:
-        here: The settings.
-        are_changes_applied: Whether to write marts whole whose changes are pending; otherwise the caller reads the changes
-            (`storage.mart_changes`).
 
     Raises:
         StorageError: The marts cannot be fetched.
     """
     if not is_remote(here.marts):
-        if are_changes_applied:
-            apply_pending_changes(here.marts)
         return here.marts
     with _locked_cache(here, "marts") as cache:
         _synchronize(here.marts, cache)
     return cache
-
-
-def apply_pending_changes(marts: Path, names: Sequence[str] | None = None) -> None:
-    """Write the marts of a local folder, or the named ones, whole if changes of them are pending."""
-    if (marts / "changes").is_dir():
-        from storage.mart_changes import apply_changes
-
-        apply_changes(marts, names)
 
 
 def fetch_landing(here: settings.Settings) -> Path:
@@ -124,22 +109,6 @@ def fetch_landing(here: settings.Settings) -> Path:
     with _locked_cache(here, "landing") as cache:
         _synchronize(here.landing, cache)
     return cache
-
-
-def fetch_mart(here: settings.Settings, address: str) -> Path:
-    """Return the local copy of one published mart, given its URL; the file does not exist if the mart does not."""
-    path = here.marts / PurePosixPath(address).name
-    with _locked_cache(here, "marts") as cache:
-        if etag := _etags(path).get("."):
-            _fetch(path, cache / path.name, etag)
-        else:
-            (cache / path.name).unlink(missing_ok=True)
-        return cache / path.name
-
-
-def is_mart(here: settings.Settings, address: str) -> bool:
-    """Whether a URL is that of a published mart on object storage."""
-    return bool(here.tables_url) and address.startswith(f"{here.marts}/")
 
 
 def check_bucket_access(path: Path) -> None:

@@ -30,8 +30,8 @@ MAX_ID_PARTS, MAX_FIELDS = 3, 1000
 
 
 def list_mart_files(here: Settings) -> list[Path]:
-    """Files of the published marts and of their pending changes."""
-    files = [file for under in ("", "changes/*/") for file in object_store.list_files(here.marts, f"{under}*.parquet")]
+    """Files of the published marts."""
+    files = object_store.list_files(here.marts, "*.parquet")
     return [file for file in files if not file.name.startswith(DRAFT_PREFIX)]
 
 
@@ -46,8 +46,7 @@ def list_user_tables(here: Settings) -> Iterator[tuple[str, Path]]:
         for path in object_store.list_files(folder, "*/dt=*/*.parquet"):
             yield f"{name}/{path.parents[1].name}", path
     for path in list_mart_files(here):
-        is_whole = path.parent == here.marts
-        yield f"marts/{path.stem}" if is_whole else f"marts/changes/{path.parent.name}", path
+        yield f"marts/{path.stem}", path
     for name in PARQUET_FOLDERS:
         for path in list_parquet_files(here, name):
             yield _table_name(path.relative_to(here.home)), path

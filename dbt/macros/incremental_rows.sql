@@ -132,15 +132,7 @@
 {%- endmacro %}
 
 {% macro default__delete_rows(condition) -%}
-    {%- if may_publish_changes(model) -%}
-        {%- set deleted = state_table(this.identifier ~ "_deleted") -%}
-        create or replace table {{ deleted }} as
-        select stale.rowid as stale_row, stale.* from {{ this }} as stale where {{ condition }};
-        delete from {{ this }} where rowid in (select stale_row from {{ deleted }})
-    {%- else -%}
-        drop table if exists {{ state_table(this.identifier ~ "_deleted") }};
-        delete from {{ this }} as stale where {{ condition }}
-    {%- endif -%}
+    delete from {{ this }} as stale where {{ condition }}
 {%- endmacro %}
 
 {# Parquet tables have no delete, so the rows that stay are copied. If this is interrupted after the drop, the table is
@@ -267,4 +259,14 @@
     {%- set now = "select alias_id, track_id from " ~ ref("int_track_aliases") -%}
     {%- set built = "select alias_id, track_id from " ~ state_table("built_track_aliases") -%}
     (({{ now }} except {{ built }}) union all ({{ built }} except {{ now }}))
+{%- endmacro %}
+
+{# Number of this build in the mart `changed_users`, greater than that of every build that the table has: µs since 1970. #}
+{% macro build_number() -%}
+    {%- set started_us = (run_started_at.timestamp() * 1000000) | int -%}
+    {%- if execute and is_incremental() -%}
+        {%- set newest = run_query("select max(build) from " ~ this).rows[0][0] -%}
+        {{ return([started_us, (newest or 0) + 1] | max) }}
+    {%- endif -%}
+    {{ return(started_us) }}
 {%- endmacro %}

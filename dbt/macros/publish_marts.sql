@@ -1,6 +1,6 @@
 {# Publish the marts that this run built, sorted by key. A run with any failure publishes nothing, so readers keep the
-   last valid marts. Of a large mart whose last version this build continued, only the changes are published
-   (`publish_changes.sql`). In all files of this folder, `default__` is the DuckDB implementation. #}
+   last valid marts. `changed_users` is the last, so that a reader of it finds marts that are at least as new. In all files of
+   this folder, `default__` is the DuckDB implementation. #}
 {% macro publish_marts(results) -%}
     {%- if execute and not has_failures(results) -%}
         {%- set marts = [] -%}
@@ -8,7 +8,8 @@
             {%- set rows = "select * from " ~ result.node.relation_name ~ " order by " ~ result.node.config.meta.sorted_by | join(", ") -%}
             {%- do marts.append((result.node, rows)) -%}
         {%- endfor -%}
-        {%- do adapter.dispatch("publish", "segue")(marts) -%}
+        {%- set last = marts | selectattr("0.name", "equalto", "changed_users") | list -%}
+        {%- do adapter.dispatch("publish", "segue")(marts | reject("in", last) | list + last) -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -18,24 +19,13 @@
    uploads: after an error DuckDB closes a partially written object, which would replace a complete mart. #}
 {% macro default__publish(marts) -%}
     {%- set folder = env_var("SEGUE_HOME", "var") ~ ("/built" if env_var("SEGUE_TABLES", "") else "/marts") -%}
-    {%- set version = modules.datetime.datetime.now(modules.pytz.utc).strftime("%Y%m%d%H%M%S%f") -%}
     {%- if marts -%}
         {%- do create_folder(folder) -%}
-        {%- do run_query("create table if not exists " ~ state_table("published_marts") ~ " (name varchar, version varchar)") -%}
     {%- endif -%}
     {%- for node, rows in marts -%}
-        {%- if not publish_changes(node, folder, version) -%}
-            {%- set options = "" -%}
-            {%- if may_publish_changes(node) -%}
-                {%- set options = ", kv_metadata {version: '" ~ version ~ "'}" -%}
-                {%- do record_published(node.name, version) -%}
-            {%- endif -%}
-            {%- do run_query(
-                "copy (" ~ rows ~ ") to '" ~ folder ~ "/" ~ node.name
-                ~ ".parquet' (format parquet, compression zstd, use_tmp_file true" ~ options ~ ")"
-            ) -%}
-        {%- endif -%}
-        {%- do drop_changes(node) -%}
+        {%- do run_query(
+            "copy (" ~ rows ~ ") to '" ~ folder ~ "/" ~ node.name ~ ".parquet' (format parquet, compression zstd, use_tmp_file true)"
+        ) -%}
     {%- endfor -%}
 {%- endmacro %}
 

@@ -53,7 +53,7 @@ SQLITE_FILES = (
     *(f"serving/{EVENTS_FILE}", f"serving/{SERVING_FILE}"),
 )
 """In this order: what the online store has may be older than the events."""
-FEATURE_FILES = ("feast/registry.db", "feast/materialized.jsonl")
+FEATURE_FILES = ("feast/registry.db",)
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
 FEATURE_LOG_FOLDER = "requests"
 """JSON Lines; copied last."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from sequences.offline.event_table import read_view
 from sequences.sequence_batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
-from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
+from sequences.timeline import EventTableError, Timeline, gather, microseconds
 from sequences.views import Attribute, SequenceView
 
 __all__ = ["DenseReader", "EventTableError"]
@@ -45,6 +45,7 @@ class DenseReader:
         columns: attribute ▸ flat [E] array: strings as codes (1 unknown) of the smallest sufficient integer type, times
             int64 µs UTC, ratios float32 (0 if unknown). For full-sequence training use `columns["track_id"]`,
             `known_at_E` and `offset_U1`.
+        users, offset_U1, known_at_E: See `Timeline`.
 
     Raises:
         EventTableError: The file is missing, lacks a column, or is not sorted.
@@ -69,22 +70,13 @@ class DenseReader:
                 self._save(cache_folder)
         if cache_folder is not None:
             self._load_mapped(cache_folder)
+        self.users, self.offset_U1 = self.timeline.users, self.timeline.offset_U1
+        self.known_at_E = self.timeline.known_at_E
 
     def _read(self, events_path: Path | str, user_ids: pa.Array | None) -> None:
-        encode = {a.name: _TextEncoder(self.encoders[a.name]) for a in self._attributes if a.kind == "string"}
-        ids: list[pa.Array] = []
-        known_at: list[NDArray[np.int64]] = []
-        parts: dict[str, list[NDArray[Any]]] = {a.name: [] for a in self._attributes}
-        for rows in read_view(events_path, self.view, list(parts), user_ids):
-            ids.append(rows["user_id"])
-            known_at.append(microseconds(rows["known_at"]))
-            for attribute in self._attributes:
-                parts[attribute.name].append(_to_flat_array(attribute, rows[attribute.name], encode))
-        self.timeline = build_timeline(ids, known_at)
-        if not self.timeline.is_sorted:
-            raise EventTableError(
-                f"{events_path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
-            )
+        convert = {attribute.name: _make_converter(attribute, self.encoders) for attribute in self._attributes}
+        events = read_view(events_path, self.view, list(convert), user_ids)
+        self.timeline, parts = gather(events, convert, events_path)
         self.columns = {
             a.name: np.concatenate(parts.pop(a.name)) if parts[a.name] else np.zeros(0, dtype=dtype_of(a))
             for a in self._attributes
@@ -109,35 +101,6 @@ class DenseReader:
         self.timeline = Timeline(users, _memory_map(folder, OFFSETS), _memory_map(folder, TIMES))
         self.columns = {attribute.name: _memory_map(folder, attribute.name) for attribute in self._attributes}
 
-    @property
-    def users(self) -> list[str]:
-        """The U user ids, in the order of the table."""
-        return self.timeline.users
-
-    @property
-    def offset_U1(self) -> NDArray[np.int64]:
-        """User u's events are `offset_U1[u]:offset_U1[u + 1]` of every flat array."""
-        return self.timeline.offset_U1
-
-    @property
-    def known_at_E(self) -> NDArray[np.int64]:
-        """Time at which each event became known, µs UTC; increasing within a user."""
-        return self.timeline.known_at_E
-
-    def index_of(self, user_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Each user's index in `users`, -1 for a user without events; look it up once, then use `read_at`."""
-        return self.timeline.index_of(user_ids)
-
-    def slice_of(self, user_id: str) -> slice:
-        """The slice of one user's whole history in the flat arrays; empty for a user without events."""
-        return self.timeline.slice_of(user_id)
-
-    def bounds(
-        self, user_index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Begin and end of each user's whole history visible at the time, in the flat arrays: (first_B, end_B)."""
-        return self.timeline.bounds(user_index_B, self.view.cutoff_us(times_us_B))
-
     def read(
         self,
         user_ids: Sequence[str],
@@ -155,19 +118,9 @@ class DenseReader:
             length: Maximum number of events per row, the view's length by default.
             is_trimmed: Whether the batch is as wide as its longest sequence instead of `length`.
         """
-        return self.read_at(self.index_of(user_ids), np.asarray(times_us, dtype=np.int64), length, is_trimmed)
-
-    def read_at(
-        self,
-        user_index_B: NDArray[np.int64],
-        times_us_B: NDArray[np.int64],
-        length: int | None = None,
-        is_trimmed: bool = False,
-    ) -> SequenceBatch:
-        """`read` for users given by index (see `index_of`)."""
         L = length or self.view.length
-        first_B, end_B = self.bounds(user_index_B, times_us_B)
-        start_B = np.maximum(first_B, end_B - L)
+        before_us_B = self.view.cutoff_us(np.asarray(times_us, dtype=np.int64))
+        start_B, end_B = self.timeline.latest(self.timeline.index_of(user_ids), before_us_B, L)
         if is_trimmed:
             L = max(int((end_B - start_B).max(initial=0)), 1)
         position_BL = start_B[:, None] + np.arange(L)
@@ -195,11 +148,14 @@ def _memory_map(folder: Path, name: str) -> NDArray[Any]:
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
 
 
-def _to_flat_array(attribute: Attribute, column: pa.Array, encode: Mapping[str, _TextEncoder]) -> NDArray[Any]:
+def _make_converter(attribute: Attribute, encoders: Encoders) -> Callable[[pa.Array], NDArray[Any]]:
+    """What makes a flat array of a column of the event table."""
     if attribute.kind == "string":
-        return encode[attribute.name].encode(column)
-    if attribute.kind == "time":
-        return microseconds(column)
+        return _TextEncoder(encoders[attribute.name]).encode
+    return microseconds if attribute.kind == "time" else _to_ratios
+
+
+def _to_ratios(column: pa.Array) -> NDArray[np.float32]:
     ratio = pc.fill_null(column.cast(pa.float32()), 0.0).to_numpy(zero_copy_only=False)
     return np.asarray(np.nan_to_num(ratio, nan=0.0), dtype=np.float32)
 

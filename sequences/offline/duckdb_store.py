@@ -1,8 +1,7 @@
 """Feast's offline store for sequences: `offline_store: {type: sequences.offline.duckdb_store.SequenceOfflineStore}`.
 
 Sequence views (their source has the tag `sequence`) are read from the event table, ordinary views are joined
-point-in-time; one call may request several of both. Sources that are neither Parquet nor a sequence are delegated to
-Feast's own DuckDB store.
+point-in-time; one call may request several of both.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from sequences.offline.entity_rows import EntityRows
 from sequences.offline.joined_views import (
     JoinedView,
     append_rows,
-    is_parquet,
     join_view,
     localize_source,
     parquet_path,
+    require_parquet,
     sequence_view_of,
 )
 from sequences.offline.list_reader import read_latest
@@ -81,27 +80,10 @@ class SequenceOfflineStore(DuckDBOfflineStore):
 
         Raises:
             ValueError: The times of the entity rows or of a view are numbers, or an entity column has the name of a feature.
-            SequenceViewError: A sequence is requested together with a view that is not a Parquet file.
+            SequenceViewError: A view is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
-        if not all(is_parquet(view.batch_source) for view in feature_views):
-            unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
-            if any(sequence_view_of(view.batch_source) for view in feature_views):
-                raise SequenceViewError(
-                    f"views {unsupported_views} are not Parquet files; request them in a call without sequences"
-                )
-            if entity_df is None:
-                raise SequenceViewError(f"views {unsupported_views} are not Parquet files; pass entity_df for them")
-            return DuckDBOfflineStore.get_historical_features(
-                config,
-                feature_views,
-                feature_refs,
-                entity_df,
-                registry,
-                project,
-                full_feature_names,
-                filter_by_created_timestamp,
-            )
+        require_parquet(feature_views)
         rows = EntityRows(
             entities_in_range(config, feature_views, start_date, end_date) if entity_df is None else entity_df
         )

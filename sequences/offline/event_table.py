@@ -35,24 +35,30 @@ def read_view(
     Raises:
         EventTableError: The file is missing or lacks a column.
     """
-    if not view.behaviours:
-        return
     output_columns = list(dict.fromkeys(["user_id", "known_at", *columns]))
-    needed = list(dict.fromkeys([*output_columns, *KEY_COLUMNS]))
-    wanted = {"behaviour": frozenset(view.behaviours)}
-    if view.target_types:
-        wanted["target_type"] = frozenset(view.target_types)
-    if user_ids is not None:
-        wanted["user_id"] = frozenset(user_ids.cast(pa.string()).to_pylist())
-    for batch in read_batches(Path(path), needed, ROWS_PER_BATCH):
-        belongs = np.ones(batch.num_rows, dtype=bool)
-        for name, values in wanted.items():
-            belongs &= is_in(batch[name], values)
-        rows = batch.select(output_columns)
-        if belongs.all():
+    for batch in read_users(Path(path), list(dict.fromkeys([*output_columns, *KEY_COLUMNS])), user_ids):
+        if len(rows := select_view(batch, view, output_columns)):
             yield rows
-        elif belongs.any():
-            yield rows.filter(pa.array(belongs))
+
+
+def select_view(batch: pa.RecordBatch, view: SequenceView, columns: Sequence[str]) -> pa.RecordBatch:
+    """Columns of those rows of the event table that belong to a view."""
+    belongs = is_in(batch["behaviour"], frozenset(view.behaviours))
+    if view.target_types:
+        belongs &= is_in(batch["target_type"], frozenset(view.target_types))
+    rows = batch.select(columns)
+    return rows if belongs.all() else rows.filter(pa.array(belongs))
+
+
+def read_users(path: Path, columns: Sequence[str], user_ids: pa.Array | None = None) -> Iterator[pa.RecordBatch]:
+    """Columns of the event table, among them `user_id`, of some users; None: of all.
+
+    Raises:
+        EventTableError: The file is missing or lacks a column.
+    """
+    users = None if user_ids is None else frozenset(user_ids.cast(pa.string()).to_pylist())
+    for batch in read_batches(path, columns, ROWS_PER_BATCH):
+        yield batch if users is None else batch.filter(pa.array(is_in(batch["user_id"], users)))
 
 
 def read_batches(path: Path, columns: Sequence[str], rows_per_batch: int) -> Iterator[pa.RecordBatch]:

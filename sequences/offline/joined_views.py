@@ -1,8 +1,7 @@
 """Feature views joined to entity rows, returned in slices of rows.
 
 An ordinary view is joined as a whole, because it has a few scalars per row. A sequence view is computed slice by slice,
-because rows × L values would not fit in memory; its reader holds the events of the requested users, or only a block of
-them if the rows are sorted by user.
+because rows × L values would not fit in memory; its reader holds the events of the requested users.
 
 Rows that Feast writes to the offline store: `write_to_offline_store`, and `push` with `to=PushMode.OFFLINE`.
 """
@@ -26,12 +25,14 @@ from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.infra.offline_stores.file_source import FileSource
 from feast.repo_config import RepoConfig
 
-from config import settings
+from sequences.feast_store import local_marts_folder
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows, require_distinct_names
-from sequences.offline.list_reader import BlockReader
+from sequences.offline.list_reader import ListReader
 from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
-from storage import object_store
+
+MART_PATHS = ("marts/", "${SEGUE_HOME}/marts/")
+"""Begin of the registered path of a mart; the second is that of an earlier version."""
 
 
 class JoinedView(Protocol):
@@ -135,13 +136,16 @@ class _JoinedSequences:
         path: str,
         view: FeatureView,
     ) -> None:
-        self._reader = BlockReader(path, sequence, list(names), rows.text(user_column), view.ttl)
+        users = rows.text(user_column)
+        self._reader = ListReader.from_file(path, sequence, list(names), users.unique(), view.ttl)
+        self._index = self._reader.timeline.index_of(users)
         self._times_us, self._has_no_time = rows.times_us, rows.has_no_time
         self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
         self.max_list_elements = sequence.length * len(names)
 
     def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        columns = list(self._reader.read(start, self._times_us[start : start + length]))
+        rows = slice(start, start + length)
+        columns = self._reader.read_at(self._index[rows], self._times_us[rows])
         has_no_time = self._has_no_time[start : start + length]
         if not has_no_time.any():
             return columns
@@ -155,15 +159,26 @@ def sequence_view_of(source: DataSource | None) -> SequenceView | None:
 
 
 def is_parquet(source: DataSource | None) -> bool:
-    """Whether a source is a local Parquet file or folder, or a mart on object storage."""
+    """Whether a source is a mart, or a local Parquet file or folder."""
     return (
         isinstance(source, FileSource)
-        and (not is_remote(source.path) or object_store.is_mart(settings.load_settings(), source.path))
+        and not is_remote(source.path)
         and (
             isinstance(source.file_format, ParquetFormat)
             or (source.file_format is None and source.path.endswith(".parquet"))
         )
     )
+
+
+def require_parquet(views: Sequence[FeatureView]) -> None:
+    """Check that all views are read from Parquet files.
+
+    Raises:
+        SequenceViewError: A view is not.
+    """
+    others = [view.name for view in views if not is_parquet(view.batch_source)]
+    if others:
+        raise SequenceViewError(f"views {others} are not Parquet files; give them a FileSource")
 
 
 def is_remote(uri: str) -> bool:
@@ -184,13 +199,11 @@ def parquet_path(repo_path: Path | None, source: FileSource) -> str:
 
 
 def source_path(repo_path: Path | None, source: DataSource) -> str:
-    """Local path of a source: a file or folder; for a mart on object storage, its local copy."""
+    """Local path of a source: a file or folder; for a mart, its file or local copy."""
     assert isinstance(source, FileSource)  # noqa: S101 - sequences are tagged file sources
-    if is_remote(source.path) and object_store.is_mart(current := settings.load_settings(), source.path):
-        return str(object_store.fetch_mart(current, source.path))
-    path = local_path(repo_path, source.path)
-    object_store.apply_pending_changes(path.parent, [path.stem])
-    return str(path)
+    if source.path.startswith(MART_PATHS):
+        return str(local_marts_folder() / Path(source.path).name)
+    return str(local_path(repo_path, source.path))
 
 
 def localize_source(repo_path: Path | None, source: DataSource) -> DataSource:
@@ -206,16 +219,16 @@ def append_rows(config: RepoConfig, view: FeatureView, table: pa.Table, progress
     """Append rows to the Parquet file of an ordinary view, as Feast's own DuckDB store does.
 
     Raises:
-        SequenceViewError: The view is read from the event table, which must stay sorted and without duplicates.
+        SequenceViewError: The view is read from a mart; the event table must stay sorted and without duplicates.
         ValueError: The source of the view is not a Parquet file on this machine.
     """
     source = view.batch_source
-    if sequence_view_of(source) is not None:
+    if sequence_view_of(source) is not None or (isinstance(source, FileSource) and source.path.startswith(MART_PATHS)):
         raise SequenceViewError(
-            f"view {view.name!r} cannot be written offline: it is read from the event table, which dbt builds from "
+            f"view {view.name!r} cannot be written offline: it is read from a mart, which dbt builds from "
             "landed logs; land the events (`python -m ingestion.land`)"
         )
-    if not isinstance(source, FileSource) or not is_parquet(source) or is_remote(source.path):
+    if not isinstance(source, FileSource) or not is_parquet(source):
         raise ValueError(f"view {view.name!r} cannot be written offline: its source is not a Parquet file here")
     if (path := Path(source_path(config.repo_path, source))).is_dir():
         raise ValueError(f"view {view.name!r} is the folder {path}; write the rows to a further Parquet file in it")

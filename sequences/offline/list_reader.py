@@ -1,24 +1,23 @@
 """Sequences of many (user, time) rows as Arrow lists, read from the event table in chunks of rows.
 
-The memory of `ListReader` is proportional to the events of its users plus rows × L of one chunk. For requests sorted by user,
-`BlockReader` holds a block of whole users at a time, so that memory does not depend on the number of users. Legend: E events,
-B rows of a chunk, R requested rows. Independent of Feast.
+The memory of `ListReader` is proportional to the events of its users plus rows × L of one chunk. Legend: E events, B rows of a
+chunk. Independent of Feast.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sequences.offline.event_table import read_view
-from sequences.timeline import EventTableError, Timeline, build_timeline, microseconds
+from sequences.offline.event_table import KEY_COLUMNS, read_users, read_view, select_view
+from sequences.timeline import EventTableError, gather, microseconds
 from sequences.views import ATTRIBUTES, Kind, SequenceView
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
@@ -28,7 +27,7 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     "ratio": pa.float32(),
 }
 
-EVENTS_PER_BLOCK = 1_048_576
+EVENTS_PER_BLOCK = 262_144
 
 
 def list_types(features: Sequence[str]) -> list[pa.DataType]:
@@ -75,17 +74,8 @@ class ListReader:
         self.view = view
         self.features = list(features)
         self._time_to_live_us = time_to_live // timedelta(microseconds=1) if time_to_live else None
-        ids: list[pa.Array] = []
-        times: list[NDArray[np.int64]] = []
-        parts: dict[str, list[pa.Array]] = {name: [] for name in self.features}
-        for rows in events:
-            ids.append(rows["user_id"])
-            times.append(microseconds(rows["known_at"]))
-            for name in self.features:
-                parts[name].append(fill_missing(ATTRIBUTES[name].kind, rows[name]))
-        self.timeline: Timeline = build_timeline(ids, times)
-        if not self.timeline.is_sorted:
-            raise EventTableError(f"{source} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+        convert = {name: partial(fill_missing, ATTRIBUTES[name].kind) for name in self.features}
+        self.timeline, parts = gather(events, convert, source)
         self._columns = {name: _concatenate(parts[name], ARROW_TYPES[ATTRIBUTES[name].kind]) for name in self.features}
 
     @classmethod
@@ -111,11 +101,9 @@ class ListReader:
 
     def read_at(self, index_B: NDArray[np.int64], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
         """`read` for users given by their index in the timeline; -1 is a user without events."""
-        first_B, end_B = self.timeline.bounds(index_B, self.view.cutoff_us(times_us_B))
-        if self._time_to_live_us is not None:
-            _, first_B = self.timeline.bounds(index_B, times_us_B - self._time_to_live_us)
-            first_B = np.minimum(first_B, end_B)  # of a daily view all events may be too old
-        start_B = np.maximum(first_B, end_B - self.view.length)
+        since_us_B = None if self._time_to_live_us is None else times_us_B - self._time_to_live_us
+        before_us_B = self.view.cutoff_us(times_us_B)
+        start_B, end_B = self.timeline.latest(index_B, before_us_B, self.view.length, since_us_B)
         count_B = end_B - start_B
         offsets = np.concatenate([[0], np.cumsum(count_B)])
         if offsets[-1] > np.iinfo(np.int32).max:
@@ -130,98 +118,14 @@ class ListReader:
         ]
 
 
-class BlockReader:
-    """Reader of the lists of `ListReader` for R rows whose users are known in advance.
-
-    Args:
-        path, view, features, time_to_live: See `ListReader`.
-        users: User id of each of the R rows, as text. If they are sorted like the event table, one block of events is held
-            in memory at a time; otherwise all events of these users.
-        min_events: Minimum number of events of a block.
-
-    Raises:
-        EventTableError: The event table is missing, lacks a column or is not sorted.
-    """
-
-    def __init__(
-        self,
-        path: str,
-        view: SequenceView,
-        features: Sequence[str],
-        users: pa.Array,
-        time_to_live: timedelta | None = None,
-        min_events: int = EVENTS_PER_BLOCK,
-    ) -> None:
-        self.types = list_types(features)
-        self._path, self._view, self._features, self._time_to_live = path, view, features, time_to_live
-        self._users, self._distinct = users, users.unique()
-        self._order = self._distinct.to_pylist()
-        place_R = pc.index_in(users, self._distinct).to_numpy(zero_copy_only=False)
-        self._is_in_order = (
-            None not in self._order and bool((np.diff(place_R) >= 0).all()) and _is_ascending(self._order)
-        )
-        # First row of each distinct user, if the rows are sorted.
-        self._begins = np.searchsorted(place_R, np.arange(len(self._order) + 1)) if self._is_in_order else place_R[:0]
-        self._min_events = min_events
-        self._restart()
-
-    def read(self, start: int, times_us_B: NDArray[np.int64]) -> list[pa.ChunkedArray]:
-        """One list column per feature for the rows `start` to `start + len(times_us_B)`; times in µs UTC."""
-        if start < self._first:
-            self._restart()
-        at, end = start, start + len(times_us_B)
-        parts: list[list[pa.Array]] = []
-        while at < end or not parts:
-            while at >= self._end < len(self._users):
-                self._load_next_block()
-            stop = min(end, self._end)
-            index = self._index_B[at - self._first : stop - self._first]
-            parts.append(self._reader.read_at(index, times_us_B[at - start : stop - start]))
-            at = stop
-        if end == len(self._users):
-            # Further events of these users would be out of order and missing from rows already returned.
-            for events in self._blocks:
-                self._check_order(ListReader(events, self._view, []).timeline.users)
-        return [
-            pa.chunked_array(columns, kind) for columns, kind in zip(zip(*parts, strict=True), self.types, strict=True)
-        ]
-
-    def _restart(self) -> None:
-        events = read_view(self._path, self._view, self._features, self._distinct)
-        self._blocks = split_into_blocks(events, self._min_events) if self._is_in_order else iter([list(events)])
-        self._last_user: str | None = None
-        self._end = 0
-        self._load_next_block()
-
-    def _load_next_block(self) -> None:
-        """Load the next block, which covers the rows `_first` to `_end` (exclusive)."""
-        events = next(self._blocks, [])
-        self._reader = ListReader(events, self._view, self._features, self._time_to_live, self._path)
-        self._first, self._end = self._end, len(self._users)
-        users = self._reader.timeline.users
-        if users and self._is_in_order:
-            self._check_order(users)
-            self._end = int(self._begins[bisect_right(self._order, users[-1])])
-        self._index_B = self._reader.timeline.index_of(self._users.slice(self._first, self._end - self._first))
-
-    def _check_order(self, users: list[str]) -> None:
-        if not _is_ascending([*([] if self._last_user is None else [self._last_user]), *users]):
-            raise EventTableError(
-                f"{self._path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`"
-            )
-        self._last_user = users[-1]
-
-
-def read_latest(
-    path: str, view: SequenceView, features: Sequence[str], as_of_us: int, user_ids: pa.Array | None = None
-) -> pa.Table:
+def read_latest(path: str, view: SequenceView, features: Sequence[str], as_of_us: int) -> pa.Table:
     """Every user's newest events at a time, as materialization writes them.
 
     Returns:
         One row per user with events before `as_of_us` (µs UTC): user_id, known_at of the newest event, and one list per
         feature.
     """
-    return latest_from_reader(ListReader.from_file(path, view, features, user_ids), as_of_us)
+    return latest_from_reader(ListReader.from_file(path, view, features), as_of_us)
 
 
 def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
@@ -238,20 +142,41 @@ def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
     return table.filter(pa.array(end_B > first_B))
 
 
-def split_into_blocks(
-    events: Iterable[pa.RecordBatch], min_events: int = EVENTS_PER_BLOCK
-) -> Iterator[list[pa.RecordBatch]]:
-    """The events in blocks of whole users; a block ends with the batch that brings it to `min_events`.
+def read_user_blocks(
+    path: str, views: Sequence[SequenceView], user_ids: pa.Array | None = None, min_events: int = EVENTS_PER_BLOCK
+) -> Iterator[dict[str, ListReader]]:
+    """View ▸ reader of all its attributes, for each block of whole users; memory does not depend on the number of users.
 
-    `user_id` is an Arrow dictionary.
+    Raises:
+        EventTableError: The table is missing, lacks a column or is not sorted.
     """
+    attributes = {view.name: ["user_id", "known_at", *view.attribute_names] for view in views}
+    columns = list(dict.fromkeys([*KEY_COLUMNS, *(name for names in attributes.values() for name in names)]))
+    last_user = ""
+    for events in _split_into_blocks(read_users(Path(path), columns, user_ids), min_events):
+        for user in gather(events, {}, path)[0].users:
+            if user <= last_user:
+                raise EventTableError(f"{path} is not sorted by user_id, known_at; rebuild the marts with `dbt build`")
+            last_user = user
+        yield {
+            view.name: ListReader(
+                [select_view(batch, view, attributes[view.name]) for batch in events],
+                view,
+                view.attribute_names,
+                source=path,
+            )
+            for view in views
+        }
+
+
+def _split_into_blocks(events: Iterable[pa.RecordBatch], min_events: int) -> Iterator[list[pa.RecordBatch]]:
+    """The events in blocks of whole users; a block ends with the batch that brings it to `min_events`."""
     pending: list[pa.RecordBatch] = []
     count = 0
     for rows in events:
         pending.append(rows)
         count += rows.num_rows
-        place_E = np.asarray(rows["user_id"].indices)
-        begins = np.flatnonzero(np.diff(place_E)) + 1
+        begins = np.flatnonzero(np.diff(np.asarray(rows["user_id"].indices))) + 1
         if count >= min_events and len(begins):
             last = int(begins[-1])
             yield [*pending[:-1], rows.slice(0, last)]
@@ -278,7 +203,3 @@ def _concatenate(parts: list[pa.Array], of_type: pa.DataType) -> pa.Array:
     if pa.types.is_dictionary(whole.type):
         whole = whole.unify_dictionaries()
     return whole.combine_chunks()
-
-
-def _is_ascending(texts: Sequence[str]) -> bool:
-    return all(previous < following for previous, following in pairwise(texts))

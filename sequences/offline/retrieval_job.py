@@ -15,7 +15,6 @@ from uuid import uuid4
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from feast.data_format import ParquetFormat
 from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
@@ -153,25 +152,16 @@ def save_dataset(
         write: Writes the result to a path.
 
     Raises:
-        ValueError: The storage is not a local Parquet file or folder, or the folder has Parquet files of other writers,
-            which would be read with the dataset.
+        ValueError: The storage is not a local Parquet file or folder.
         SavedDatasetLocationAlreadyExists: It exists, and `allow_overwrite` is False.
     """
-    if not isinstance(storage, SavedDatasetFileStorage) or not isinstance(
-        storage.file_options.file_format or ParquetFormat(), ParquetFormat
-    ):
-        raise ValueError(f"cannot persist to {type(storage).__name__}; use SavedDatasetFileStorage(path=…) for Parquet")
-    uri = storage.file_options.uri
-    if is_remote(uri):
-        raise ValueError(f"cannot persist to {uri!r}; use a path on this machine")
-    path = local_path(repo_path, uri)
+    if not isinstance(storage, SavedDatasetFileStorage) or is_remote(storage.file_options.uri):
+        raise ValueError(
+            f"cannot persist to {storage!r}; use SavedDatasetFileStorage(path=…) with a path on this machine"
+        )
+    path = local_path(repo_path, storage.file_options.uri)
     if path.exists() and not allow_overwrite:
         raise SavedDatasetLocationAlreadyExists(location=str(path))
-    file = path
-    if path.is_dir() or (path.suffix != ".parquet" and not path.exists()):
-        file = path / DATASET_FILE
-        others = sorted(other.name for other in path.rglob("*.parquet") if other != file)
-        if others:
-            raise ValueError(f"cannot persist to {str(path)!r}: it has other Parquet files ({others[0]}); remove them")
-    with open_draft(file) as draft:
+    is_folder = path.is_dir() or (path.suffix != ".parquet" and not path.exists())
+    with open_draft(path / DATASET_FILE if is_folder else path) as draft:
         write(draft)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 from event_store.store import UserEvents
-from sequences.online.codec import LazyColumn
 from sequences.views import SORT_KEY_ATTRIBUTES, SequenceView
 
 Event = dict[str, Any]
@@ -24,6 +23,30 @@ FLOAT = struct.Struct("f")
 
 class LiveEventError(ValueError):
     """A live event is invalid; the message names the value and the remedy."""
+
+
+class LazyLists(Mapping[str, list[Any]]):
+    """Attribute ▸ list, each made on first access; concurrent first accesses make the same list twice.
+
+    Args:
+        names: The attributes.
+        make: Makes the list of an attribute.
+    """
+
+    def __init__(self, names: Sequence[str], make: Callable[[str], list[Any]]) -> None:
+        self._make, self._lists = make, dict[str, list[Any] | None](dict.fromkeys(names))
+
+    def __getitem__(self, name: str) -> list[Any]:
+        found = self._lists[name]
+        if found is None:
+            found = self._lists[name] = self._make(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lists)
+
+    def __len__(self) -> int:
+        return len(self._lists)
 
 
 def live_events(found: UserEvents) -> list[Event]:
@@ -80,8 +103,7 @@ def merge_parts(
     members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
     if not members:
         return batch
-    merge = _LazyMerge(view, batch, members)
-    return {name: LazyColumn(partial(merge.values, name)) for name in view.attribute_names}
+    return LazyLists(view.attribute_names, _LazyMerge(view, batch, members).values)
 
 
 class _LazyMerge:

@@ -10,31 +10,34 @@ next run of the pipeline reads everything, and meanwhile readers read all of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from feast import FeatureView
+from feast import FeatureStore, FeatureView
+from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
-from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
+from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, _quote_id, _table_id
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
+from feast.type_map import python_values_to_proto_values
 
 from config import settings
 from event_store.opened import open_event_store
-from event_store.store import EventStore, UserEvents
+from event_store.store import EventStore
+from sequences.feast_store import open_store
 from sequences.offline.joined_views import sequence_view_of
-from sequences.online.codec import LazyColumn, value_list
-from sequences.online.live_events import live_events, merge_parts
-from sequences.online.materialization_state import STATE_VIEW, forget_content, position_of
-from sequences.online.store_rows import STATE_USER, to_list_value, user_key
-from sequences.views import ATTRIBUTES, SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.online.live_events import Event, LazyLists, live_events, merge_parts
+from sequences.online.materialization_state import STATE_USER, STATE_VIEW, StoredState
+from sequences.views import SequenceView
 
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
-WrittenRows = list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
+WrittenRows = Sequence[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]
+LIST_FIELDS = frozenset({"string_list_val", "int64_list_val", "float_list_val"})
 if TYPE_CHECKING:
     _Base = SqliteOnlineStore
 else:
@@ -44,22 +47,16 @@ else:
 class SequenceStore(_Base):
     """What both stores have in common; a base before Feast's class."""
 
-    _events: EventStore | None = None
+    kind: str
 
-    @property
+    @cached_property
     def events(self) -> EventStore:
         """The event store: that of the settings unless another one was set.
 
         Raises:
             StoreUnavailable: It cannot be opened.
         """
-        if self._events is None:
-            self._events = open_event_store(settings.load_settings())
-        return self._events
-
-    @events.setter
-    def events(self, events: EventStore) -> None:
-        self._events = events
+        return open_event_store(settings.load_settings())
 
     def online_read(
         self,
@@ -75,16 +72,24 @@ class SequenceStore(_Base):
         """
         view = sequence_view_of(table.batch_source)
         if view is None:
-            return super().online_read(config, table, entity_keys, list(requested_features or ()) or None)
-        names = requested_features or [feature.name for feature in table.features]
+            return self.read_rows(config, table, entity_keys, requested_features)
+        dtypes = {feature.name: feature.dtype.to_value_type() for feature in table.features}
         # In this order: events that materialization moves to the rows meanwhile are read twice rather than not at all.
-        after = position_of(self._read_state(config))
-        needed = dict.fromkeys([*names, *(attribute.name for attribute in SORT_KEY_ATTRIBUTES)])
-        rows = super().online_read(config, table, entity_keys, list(needed))
+        after = self.read_state(config).position
+        rows = self.read_rows(config, table, entity_keys)
         found: list[ReadRow] = []
         for key, (time, values) in zip(entity_keys, rows, strict=True):
-            events = self.events.of_user(key.entity_values[0].string_val, after)
-            found.append((time, _merge(view, names, values or {}, events)))
+            events = live_events(self.events.of_user(key.entity_values[0].string_val, after))
+            lists = merge_lists(view, values or {}, events)
+            # A long list that stays as it is is not decoded. A row that was emptied has values without a list.
+            stored = (
+                {} if events else {name: value for name, value in (values or {}).items() if value.WhichOneof("val")}
+            )
+            merged = {
+                name: stored.get(name) or python_values_to_proto_values([lists[name]], dtypes[name])[0]
+                for name in requested_features or dtypes
+            }
+            found.append((time, merged))
         return found
 
     async def online_read_async(
@@ -101,8 +106,10 @@ class SequenceStore(_Base):
         self, config: RepoConfig, table: FeatureView, data: WrittenRows, progress: Callable[[int], Any] | None
     ) -> None:
         """Write rows of others than the pipeline."""
-        self._forget_content(config)
-        super().online_write_batch(config, table, data, progress)
+        state = self.read_state(config)
+        if state != (forgotten := StoredState(as_of=state.as_of)):
+            self.write_state(config, forgotten)
+        self.write_rows(config, table, data, progress)
 
     async def online_write_batch_async(
         self, config: RepoConfig, table: FeatureView, data: WrittenRows, progress: Callable[[int], Any] | None
@@ -110,18 +117,40 @@ class SequenceStore(_Base):
         """See `online_write_batch`."""
         await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
 
-    def write_rows(self, config: RepoConfig, table: FeatureView, data: WrittenRows) -> None:
+    def read_rows(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[ReadRow]:
+        """The materialized rows of a view."""
+        return super().online_read(config, table, entity_keys, list(requested_features or ()) or None)
+
+    def write_rows(
+        self, config: RepoConfig, table: FeatureView, data: WrittenRows, progress: Callable[[int], Any] | None = None
+    ) -> None:
         """Write rows of the pipeline, which knows what they contain."""
-        super().online_write_batch(config, table, data, None)
+        super().online_write_batch(config, table, list(data), progress)
 
-    def _read_state(self, config: RepoConfig) -> dict[str, Any]:
-        ((_, values),) = super().online_read(config, STATE_VIEW, [user_key(STATE_USER)], None)
-        return {name: value_list(value) for name, value in (values or {}).items()}
+    def read_state(self, config: RepoConfig) -> StoredState:
+        """What the rows contain."""
+        ((_, values),) = self.read_rows(config, STATE_VIEW, [user_key(STATE_USER)])
+        return StoredState.of(values)
 
-    def _forget_content(self, config: RepoConfig) -> None:
-        if (values := forget_content(self._read_state(config))) is not None:
-            now = datetime.now(UTC)
-            self.write_rows(config, STATE_VIEW, [(user_key(STATE_USER), values, now, now)])
+    def write_state(self, config: RepoConfig, state: StoredState) -> None:
+        """Replace what the rows contain."""
+        now = datetime.now(UTC)
+        self.write_rows(config, STATE_VIEW, [(user_key(STATE_USER), state.to_values(), now, now)])
+
+    def user_ids(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[str]:
+        """Ids of the users with a row in one of the views, in no order; Redis: of all users with a row."""
+        begin = len(_encoded(config, ""))
+        yield from (user for key in self._keys(config, views) if (user := key[begin:].decode()) != STATE_USER)
+
+    def _keys(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[bytes]:
+        """Encoded keys of the rows."""
+        raise NotImplementedError
 
 
 class SequenceSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
@@ -133,6 +162,7 @@ class SequenceSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 class SequenceSqliteOnlineStore(SequenceStore, SqliteOnlineStore):
     """Feast's SQLite store with the newest events."""
 
+    kind = "sqlite"
     _prepared: Any = None  # connection to a file that has the table of the state
 
     def _get_conn(self, config: RepoConfig) -> Any:
@@ -148,6 +178,12 @@ class SequenceSqliteOnlineStore(SequenceStore, SqliteOnlineStore):
                 raise
         return connection
 
+    def _keys(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[bytes]:
+        versioning = config.registry.enable_online_feature_view_versioning
+        tables = [_quote_id(_table_id(config.project, view, versioning)) for view in views]
+        query = " union ".join(f"select entity_key from {table}" for table in tables)  # noqa: S608
+        return (key for (key,) in self._get_conn(config).execute(query))
+
 
 class SequenceRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     """Configuration of `SequenceRedisOnlineStore`."""
@@ -158,16 +194,58 @@ class SequenceRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 class SequenceRedisOnlineStore(SequenceStore, RedisOnlineStore):
     """Feast's Redis store with the newest events."""
 
+    kind = "redis"
+
     # View by view with `online_read`; Feast's class reads the hashes of all views without it.
     _read_features_per_fv = OnlineStore._read_features_per_fv
     _read_features_per_fv_async = OnlineStore._read_features_per_fv_async
 
+    def _keys(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[bytes]:  # noqa: ARG002
+        project = config.project.encode()
+        pattern = _encoded(config, "")[:-4] + b"*" + project  # without the length of the id
+        names = self._get_client(config.online_store).scan_iter(pattern, count=10_000)
+        return (name[: -len(project)] for name in names)
 
-def _merge(view: SequenceView, names: Sequence[str], values: dict[str, Value], events: UserEvents) -> dict[str, Value]:
-    batch = {
-        name: LazyColumn(partial(value_list, values[name])) if name in values else [] for name in view.attribute_names
-    }
-    merged = merge_parts(view, batch, live_events(events))
-    # A long list that stays as it is is not decoded. A row that was emptied has values without a list.
-    stored = {name: value for name, value in values.items() if merged is batch and value.WhichOneof("val")}
-    return {name: stored.get(name) or to_list_value(ATTRIBUTES[name].kind, merged[name]) for name in names}
+
+def merge_lists(
+    view: SequenceView, values: Mapping[str, Value], events: Sequence[Event]
+) -> Mapping[str, Sequence[Any]]:
+    """The lists of a materialized row (feature ▸ value) with the later events; a row that was never written is empty."""
+    return merge_parts(view, row_lists(view.attribute_names, values), events)
+
+
+def row_lists(names: Sequence[str], values: Mapping[str, Value]) -> LazyLists:
+    """Feature ▸ list of a materialized row; of a scalar feature its single value; empty without a value."""
+
+    def make(name: str) -> list[Any]:
+        field = values[name].WhichOneof("val") if name in values else None
+        if field is None:
+            return []
+        content = getattr(values[name], field)
+        return content.val[:] if field in LIST_FIELDS else [content]
+
+    return LazyLists(names, make)
+
+
+def online_store_of(store: FeatureStore) -> SequenceStore:
+    """The online store of a Feast store."""
+    online: Any = store._get_provider().online_store
+    return cast(SequenceStore, online)
+
+
+def materialized_users(limit: int, after: str = "") -> list[str]:
+    """Sorted ids, greater than `after`, of at most `limit` users with a row in the online store of the settings."""
+    store = open_store()
+    users = online_store_of(store).user_ids(store.config, store.list_batch_feature_views())
+    return nsmallest(limit, (user for user in users if user > after))
+
+
+def user_key(user_id: str) -> EntityKey:
+    """The entity key of a user."""
+    return EntityKey(join_keys=["user_id"], entity_values=[Value(string_val=user_id)])
+
+
+def _encoded(config: RepoConfig, user_id: str) -> bytes:
+    version = config.entity_key_serialization_version
+    encoded: bytes = serialize_entity_key(user_key(user_id), entity_key_serialization_version=version)
+    return encoded

@@ -12,10 +12,8 @@ from typing import Any
 import feast
 
 from event_store.store import EventStore, StoreUnavailable, UserEvents
-from sequences.online.codec import LazyColumn, decode_values
-from sequences.online.live_events import live_events, merge_parts
-from sequences.online.materialization_state import STATE_FEATURES, STATE_VIEW, position_of
-from sequences.online.store_rows import STATE_USER, OnlineRow, OnlineRowReader
+from sequences.online.live_events import live_events
+from sequences.online.online_stores import ReadRow, merge_lists, online_store_of, row_lists, user_key
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
@@ -32,6 +30,7 @@ class StoredUser:
         make_views: Decodes the views, at the first access.
         version: Equal for reads with equal features; None: unknown.
         applied: The user's events of the event store up to here (id of the store, number) are in the features.
+        rows: Day before which the materialized rows were known, and newest build in them; None: there are no such rows.
         events_error: Why the event store could not be read, so that the features are the materialized ones; None: it was read.
     """
 
@@ -40,18 +39,20 @@ class StoredUser:
         make_views: Callable[[], StoredViews],
         version: Hashable = None,
         applied: tuple[str, int] | None = None,
+        rows: tuple[str, int] | None = None,
         events_error: StoreUnavailable | None = None,
     ) -> None:
-        self._make_views, self.version, self.applied, self.events_error = make_views, version, applied, events_error
+        self._make_views, self.version, self.applied = make_views, version, applied
+        self.rows, self.events_error = rows, events_error
 
     @cached_property
     def views(self) -> StoredViews:
-        """All views of the feature service; lists are decoded at the first access (`LazyColumn`)."""
+        """All views of the feature service; lists are decoded at the first access."""
         return self._make_views()
 
 
 class OnlineReader:
-    """Reader of all features of a user, with one read of the online store and one of the event store; thread-safe.
+    """Reader of all features of a user; thread-safe.
 
     Args:
         store: The Feast store.
@@ -65,26 +66,30 @@ class OnlineReader:
         events: EventStore | None = None,
         views: Mapping[str, SequenceView] = SEQUENCE_VIEWS,
     ) -> None:
-        self._store, self._events, self._views = store, events, views
-        self._open_rows()
+        self._store, self._online, self._events, self._views = store, online_store_of(store), events, views
+        self._open_views()
 
     def refresh(self) -> None:
         """Reload the registry after `feast apply`; reads never wait for the registry."""
         self._store.refresh_registry()
-        self._open_rows()
+        self._open_views()
 
     def read(self, user_id: str) -> StoredUser:
         """All views of the feature service, equal to the offline store at the current time."""
-        state, row = self._rows.read([STATE_USER, user_id])
-        position = position_of({name: decode_values(value) for name, value in state[STATE_VIEW.name].values.items()})
+        config, key = self._store.config, user_key(user_id)
+        # In this order: events that materialization moves to the rows meanwhile are read twice rather than not at all.
+        state = self._online.read_state(config)
+        position = state.position
+        rows = {name: self._online.read_rows(config, view, [key])[0] for name, view in self._registered.items()}
         try:
-            found, error = self._open_events().of_user(user_id, position), None
+            found, error = self._event_store.of_user(user_id, position), None
         except StoreUnavailable as unavailable:
             found, error = UserEvents("", 0), unavailable
-        version = found.store, found.last_seq, tuple(row[view].version for view in self._names)
+        version = found.store, found.last_seq, tuple(time for time, _ in rows.values())
         is_covered = position is not None and position.store == found.store
         applied = found.store, max(found.last_seq, position.seq if position and is_covered else 0)
-        return StoredUser(partial(self._merge, row, found), version, applied, error)
+        day = (state.as_of, state.build) if state.as_of and state.source else None
+        return StoredUser(partial(self._merge, rows, found), version, applied, day, error)
 
     def read_events(self, user_id: str) -> StoredUser:
         """The views with the events of the event store alone, for when the online store does not respond.
@@ -92,30 +97,21 @@ class OnlineReader:
         Raises:
             StoreUnavailable: The event store cannot be read.
         """
-        found = self._open_events().of_user(user_id)
+        found = self._event_store.of_user(user_id)
         return StoredUser(partial(self._merge, {}, found), applied=(found.store, found.last_seq))
 
-    def _merge(self, row: Mapping[str, OnlineRow], found: UserEvents) -> StoredViews:
-        empty: dict[str, Mapping[str, Sequence[Any]]] = {
-            view: dict.fromkeys(names, ()) for view, names in self._names.items()
-        }
-        batch = empty | {view: _lazy_columns(row[view]) for view in self._names if view in row}
-        live = live_events(found)
-        return batch | {name: merge_parts(view, batch[name], live) for name, view in self._views.items()}
+    def _merge(self, rows: Mapping[str, ReadRow], found: UserEvents) -> StoredViews:
+        events, views = live_events(found), {}
+        for name, registered in self._registered.items():
+            values = rows[name][1] or {} if name in rows else {}
+            view, names = self._views.get(name), [feature.name for feature in registered.features]
+            views[name] = merge_lists(view, values, events) if view else row_lists(names, values)
+        return views
 
-    def _open_events(self) -> EventStore:
-        if self._events is None:
-            online: Any = self._store._get_provider().online_store
-            self._events = online.events
-        return self._events
+    @property
+    def _event_store(self) -> EventStore:
+        return self._events or self._online.events
 
-    def _open_rows(self) -> None:
+    def _open_views(self) -> None:
         projections = self._store.get_feature_service(FEATURE_SERVICE).feature_view_projections
-        self._names = {view.name: [feature.name for feature in view.features] for view in projections}
-        # The state is read first: events that materialization moves to the rows meanwhile are then read twice.
-        views = {self._store.get_feature_view(view): names for view, names in self._names.items()}
-        self._rows = OnlineRowReader(self._store, {STATE_VIEW: STATE_FEATURES[:2], **views})
-
-
-def _lazy_columns(row: OnlineRow) -> dict[str, LazyColumn]:
-    return {name: LazyColumn(partial(decode_values, value)) for name, value in row.values.items()}
+        self._registered = {view.name: self._store.get_feature_view(view.name) for view in projections}

@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     current, day = settings.load_settings(), as_of - timedelta(days=1)
     requests = islice(feature_log.read_requests(current.feature_log, day, day), MAX_REQUESTS)
     with closing(open_event_store(current)) as events:
-        report = compare_requests(open_store(), events, requests, local_marts_folder(), current.home, current.landing)
-    if report.requests and not report.compared:
+        report = compare_requests(open_store(), events, requests, local_marts_folder(), current.landing)
+    if report.requests > report.removed and not report.compared:
         print(
             f"none of {report.requests:,} requests of {day} could be compared: unread {report.unread:,} (the online store did "
             f"not respond; start the online store), pending {report.pending:,} (their events are not landed; land "
@@ -52,18 +52,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     file = current.reports / "skew.json"
     atomic_write(file, json.dumps(report.to_dict(as_of), indent=2) + "\n")
-    if not report.requests:
-        print(f"no request was logged on {day}: nothing to compare (the service logs a sample of its requests)")
+    if not report.compared:
+        print(
+            f"no request was logged on {day} with the present features: nothing to compare (the service logs a sample of its "
+            "requests)"
+        )
         return 0
     append_to_history(current.reports / "history" / "skew.jsonl", as_of.isoformat(), {"skew_rate": report.rate})
     print(
         f"{report.unequal:,} of {report.values:,} values differ ({report.rate:.4%}) in {report.compared:,} of "
         f"{report.requests:,} requests of {day}; late {report.late}, early {report.early}, stale {report.stale}, "
-        f"restated {report.restated} values, pending {report.pending}, unread {report.unread}"
+        f"restated {report.restated} values, pending {report.pending}, unread {report.unread}, removed {report.removed}"
     )
-    if report.removed:
-        names = ", ".join(sorted(report.removed))
-        print(f"not compared, because the feature service no longer has them: {names}")
     if report.rate > MAX_SKEW_RATE:
         (worst, count), *_ = report.by_feature.most_common(1)
         print(

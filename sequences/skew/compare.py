@@ -1,18 +1,18 @@
 """Training/serving skew: comparison of the features that requests read online with those of the offline store.
 
 The offline features are read for the users and times of logged requests (`get_historical_features` with the views of the
-same feature service) and compared element by element. **Skew** is a difference without an acceptable cause. Differences
-with a cause (`sequences/skew/causes.py`) and requests that cannot be compared are reported separately:
+same feature service) and compared position by position from the newest event, because models read that end. **Skew** is a
+difference that nothing explains. Reported apart:
 
 - `late`: an event happened before the request but arrived after it. Without it the values are equal.
 - `early`: an event that was read is dated after the request by its device's clock. Without it the values are equal.
-- `stale`: a daily profile is known from midnight but reaches the online store with the next materialization.
+- `stale`: a profile or a daily view is known from midnight but reaches the online store with the next materialization.
 - `restated`: a track length is estimated from plays and changes daily, and ratios of it change accordingly.
 - `pending`: the request read an event that is not landed yet. Not compared.
-- `unread`: the online store did not respond and the models got no features. Not compared.
-- `removed`: the feature was removed from the feature service since the request. Not compared.
+- `unread`: the online store did not respond or had no materialized rows. Not compared.
+- `removed`: the request read a feature that was removed from the feature service since then. Not compared.
 
-Independent of models.
+An event of the event store arrived when it was numbered, one of a file when the file was landed. Independent of models.
 """
 
 from __future__ import annotations
@@ -21,23 +21,31 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
-from event_store.store import EventStore
+from event_store.store import EventStore, Position
+from sequences.online.materialization_state import landed_position
 from sequences.online.reader_writer import FEATURE_SERVICE
-from sequences.skew.causes import Difference, SkewClassifier
 from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
+from sequences.views import SEQUENCE_VIEWS, SequenceView
+from storage import object_store
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
 REQUESTS_PER_BATCH = 256
 MAX_EXAMPLES = 20
+PAGE_EVENTS = 10_000
+"""Events that are read from the event store at once."""
+DURATION_ATTRIBUTES = ("played_ratio", "behaviour")
+"""Attributes that depend on the track length."""
 
 
 @dataclass
@@ -54,8 +62,8 @@ class SkewReport:
     restated: int = 0  # values that changed with an estimated track length
     pending: int = 0  # requests with events that are not landed
     unread: int = 0  # requests without features
+    removed: int = 0  # requests with features that were removed
     by_feature: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ values with skew
-    removed: Counter[str] = field(default_factory=Counter)  # `view:feature` ▸ requests that read it before its removal
     examples: list[dict[str, Any]] = field(default_factory=list)  # at most MAX_EXAMPLES values with skew
 
     @property
@@ -63,77 +71,170 @@ class SkewReport:
         """Fraction of the compared values with skew."""
         return self.unequal / self.values if self.values else 0.0
 
-    def add(self, request: LoggedRequest, difference: Difference) -> None:
-        """Add the classified difference of one request."""
-        if difference.is_pending:
-            self.pending += 1
-            return
-        self.compared += 1
-        self.values += difference.values
-        self.restated += difference.restated
-        self.late += difference.is_late
-        self.early += difference.is_early
-        self.stale += difference.is_stale
-        self.unequal += len(difference.unequal)
-        self.by_feature.update(value["feature"] for value in difference.unequal)
-        origin = {"request_id": request.request_id, "at_us": request.at_us, "release": request.release}
-        self.examples += [origin | value for value in difference.unequal[: MAX_EXAMPLES - len(self.examples)]]
+    def add_unequal(self, request: LoggedRequest, feature: str, ago: int, online: Any, offline: Any) -> None:
+        """Count a value with skew; `ago` is 1 for the newest event of a sequence, and 0 for the profile."""
+        self.unequal += 1
+        self.by_feature[feature] += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            origin = {"request_id": request.request_id, "at_us": request.at_us, "release": request.release}
+            self.examples.append(origin | {"feature": feature, "ago": ago, "online": online, "offline": offline})
 
     def to_dict(self, as_of: date) -> dict[str, Any]:
         """The content of `reports/skew.json`."""
-        counts = {name: value for name, value in vars(self).items() if isinstance(value, int)}
         by_feature = dict(self.by_feature.most_common())
-        return {
-            "as_of": str(as_of),
-            **counts,
-            "skew_rate": self.rate,
-            "by_feature": by_feature,
-            "removed": dict(self.removed.most_common()),
-            "examples": self.examples,
-        }
+        return {"as_of": str(as_of), **vars(self), "by_feature": by_feature, "skew_rate": self.rate}
 
 
 def compare_requests(
-    store: FeatureStore,
-    events: EventStore,
-    requests: Iterable[LoggedRequest],
-    marts_folder: Path,
-    home: Path,
-    landing: Path | None = None,
+    store: FeatureStore, events: EventStore, requests: Iterable[LoggedRequest], marts_folder: Path, landing: Path
 ) -> SkewReport:
     """Compare logged requests with the offline store.
 
     Args:
         store: Store whose offline features are read.
-        events: The event store; it determines with the materialization log and the landing zone what was available at the
-            time of a request.
+        events: The event store; it determines with the landing zone what was available at the time of a request.
         requests: Requests of days that the marts cover.
         marts_folder: Folder of the marts.
-        home: Folder of the materialization log and the landing zone.
-        landing: Landing zone, if it is not below `home`.
+        landing: Landing zone.
     """
     report, remaining = SkewReport(), iter(requests)
     refs = _feature_refs(store)
     names = {ref.replace(":", "__") for ref in refs}
+    arrivals, landed = Arrivals(events, landing), landed_position(marts_folder, events.id)
+    tracks = pq.read_table(
+        marts_folder / "tracks.parquet", columns=["track_id"], filters=[("is_duration_estimated", "==", True)]
+    )
+    estimated = frozenset(tracks["track_id"].to_pylist())
     while chunk := list(islice(remaining, REQUESTS_PER_BATCH)):
         report.requests += len(chunk)
-        read = [_leave_out_removed(request, names, report.removed) for request in chunk if request.is_read]
+        read = [request for request in chunk if request.rows]
         report.unread += len(chunk) - len(read)
-        pairs = list(zip(read, _read_offline(store, refs, read), strict=True))
-        different = [(online, offline) for online, offline in pairs if online != offline]
-        report.compared += len(pairs) - len(different)
-        report.values += sum(count_values(online) for online, offline in pairs if online == offline)
-        if different:
-            online_requests = [online for online, _ in different]
-            classifier = SkewClassifier.load(online_requests, events, marts_folder, home, landing or home / "landing")
-            for online, offline in different:
-                report.add(online, classifier.classify(online, offline))
+        current = [request for request in read if not _has_removed(request, names)]
+        report.removed += len(read) - len(current)
+        compared = [
+            request
+            for request in current
+            if not request.applied or request.applied[0] != events.id or request.applied[1] <= landed
+        ]
+        report.pending += len(current) - len(compared)
+        report.compared += len(compared)
+        now = _read_offline(store, refs, compared, [request.at_us for request in compared])
+        then = _read_offline(store, refs, compared, [request.rows_us for request in compared])
+        for online, offline, materialized in zip(compared, now, then, strict=True):
+            _Comparison(report, online, arrivals, estimated).add(offline, materialized)
     return report
 
 
-def count_values(request: LoggedRequest) -> int:
-    """Number of feature values that a request read."""
-    return len(request.profile) + sum(len(values) for view in request.views.values() for values in view.values())
+class Arrivals:
+    """When events became available to the online store, as opposed to when they happened."""
+
+    def __init__(self, events: EventStore, landing: Path) -> None:
+        self._events, self._landing = events, landing
+        self._landed: dict[int, dict[str, tuple[str, int]]] = {}
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Number of each event that is still in the event store: all that arrived after a request of the day before."""
+        numbers: dict[str, int] = {}
+        after = None
+        while page := self._events.read(after, PAGE_EVENTS):
+            numbers |= {event["event_id"]: seq for seq, event in page}
+            after = Position(self._events.id, page[-1][0])
+        return numbers
+
+    def is_late(self, event_id: str, known_us: int, request: LoggedRequest) -> bool:
+        """Whether the request may not have been able to read an event that is known from `known_us` on."""
+        number = self._numbers.get(event_id)
+        if number is not None:
+            return request.applied is None or request.applied[0] != self._events.id or number > request.applied[1]
+        return known_us >= request.rows_us or event_id in self._landed_after(request)
+
+    def has_late(self, request: LoggedRequest) -> bool:
+        """Whether an event of the user that belongs to the materialized rows arrived after them."""
+        return (request.user_id, True) in {
+            (user, ended_us < request.rows_us) for user, ended_us in self._landed_after(request).values()
+        }
+
+    def _landed_after(self, request: LoggedRequest) -> dict[str, tuple[str, int]]:
+        """Event ▸ (user, end) of the files that were landed after the build whose rows the request read."""
+        build = request.rows[1] if request.rows else 0
+        if build not in self._landed:
+            paths = object_store.list_files(self._landing / "listening_events", "dt=*/*.parquet")
+            later = [str(path) for path in paths if path.stat().st_mtime_ns > build * 1000]
+            query = "select event_id, user_id, epoch_us(ended_at) from read_parquet(?, hive_partitioning = false)"
+            with object_store.connect_duckdb(self._landing) as connection:
+                rows = connection.execute(query, [later]).fetchall() if later else []
+            self._landed[build] = {event: (user, ended_us) for event, user, ended_us in rows}
+        return self._landed[build]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Comparison of one request, counted in the report."""
+
+    report: SkewReport
+    request: LoggedRequest
+    arrivals: Arrivals
+    estimated: Container[str]  # tracks whose length is estimated
+
+    def add(self, now: LoggedRequest, then: LoggedRequest) -> None:
+        """Compare with the offline features at the time of the request, and at that of its materialized rows."""
+        found, is_stale = Counter[str](), False
+        for name, lists in self.request.views.items():
+            view = SEQUENCE_VIEWS[name]
+            is_earlier = view.is_daily and lists != now.views[name] != then.views[name]
+            is_stale |= is_earlier
+            self._compare_view(view, lists, then.views[name] if is_earlier else now.views[name], found)
+        is_earlier = self.request.profile != now.profile != then.profile
+        is_stale |= is_earlier
+        self._compare_profile(then.profile if is_earlier else now.profile, found)
+        self.report.late += found["late"] > 0
+        self.report.early += found["early"] > 0
+        self.report.stale += is_stale
+
+    def _compare_view(
+        self, view: SequenceView, online: FeatureLists, offline: FeatureLists, found: Counter[str]
+    ) -> None:
+        read, known = set(online["event_id"]), set(offline["event_id"])
+        early = {event for event, ended_us in zip(online["event_id"], online["ended_at"], strict=True)
+                 if event not in known and ended_us >= self.request.at_us}  # fmt: skip
+        late = {event for event, ended_us in zip(offline["event_id"], offline["ended_at"], strict=True)
+                if event not in read and self.arrivals.is_late(event, ended_us, self.request)}  # fmt: skip
+        if view.is_daily and read - known and self.arrivals.has_late(self.request):
+            early |= read - known  # an outcome that arrived late invalidates what was inferred from its absence
+        found.update(early=len(early), late=len(late))
+        is_full = max(len(read), len(known)) == view.length
+        online, offline = _without(online, early), _without(offline, late)
+        sizes = len(online["event_id"]), len(offline["event_id"])
+        for ago in range(1, (min(sizes) if is_full else max(sizes)) + 1):
+            first, second = (
+                {name: values[-ago] for name, values in lists.items()} if ago <= size else {}
+                for lists, size in zip((online, offline), sizes, strict=True)
+            )
+            self.report.values += len(online)
+            is_same = bool(first and second) and first["event_id"] == second["event_id"]
+            for name in online:
+                if first.get(name) == second.get(name):
+                    continue
+                if is_same and name in DURATION_ATTRIBUTES and first["track_id"] in self.estimated:
+                    self.report.restated += 1
+                else:
+                    self.report.add_unequal(self.request, f"{view.name}:{name}", ago, first.get(name), second.get(name))
+
+    def _compare_profile(self, offline: dict[str, float | None], found: Counter[str]) -> None:
+        online = self.request.profile
+        self.report.values += len(online)
+        if online != offline and self.arrivals.has_late(self.request):
+            found["late"] += 1
+            return
+        for name, value in online.items():
+            if value != offline[name]:
+                self.report.add_unequal(self.request, name.replace("__", ":"), 0, value, offline[name])
+
+
+def _without(lists: FeatureLists, events: Container[str]) -> FeatureLists:
+    kept = [place for place, event in enumerate(lists["event_id"]) if event not in events]
+    return {name: [values[place] for place in kept] for name, values in lists.items()}
 
 
 def _feature_refs(store: FeatureStore) -> list[str]:
@@ -141,28 +242,22 @@ def _feature_refs(store: FeatureStore) -> list[str]:
     return [f"{view.name_to_use()}:{feature.name}" for view in projections for feature in view.features]
 
 
-def _leave_out_removed(request: LoggedRequest, names: Container[str], removed: Counter[str]) -> LoggedRequest:
-    """The request with the features `names` (`view__feature`) only; counts the others in `removed`."""
-    views: dict[str, FeatureLists] = {}
-    for view, attributes in request.views.items():
-        for name, values in attributes.items():
-            if f"{view}__{name}" in names:
-                views.setdefault(view, {})[name] = values
-            else:
-                removed[f"{view}:{name}"] += 1
-    profile = {name: value for name, value in request.profile.items() if name in names}
-    removed.update(name.replace("__", ":") for name in request.profile if name not in names)
-    return replace(request, views=views, profile=profile)
+def _has_removed(request: LoggedRequest, names: Container[str]) -> bool:
+    """Whether the request read a feature besides `names` (`view__feature`)."""
+    read = [f"{view}__{name}" for view, attributes in request.views.items() for name in attributes]
+    return not all(name in names for name in (*read, *request.profile))
 
 
-def _read_offline(store: FeatureStore, refs: list[str], requests: list[LoggedRequest]) -> list[LoggedRequest]:
-    """The same requests with the features of the offline store."""
+def _read_offline(
+    store: FeatureStore, refs: list[str], requests: list[LoggedRequest], times_us: list[int]
+) -> list[LoggedRequest]:
+    """The same requests with the features of the offline store at some times, µs UTC."""
     if not requests:
         return []
     rows = pd.DataFrame(
         {
             "user_id": [request.user_id for request in requests],
-            "event_timestamp": pd.to_datetime([request.at_us for request in requests], unit="us", utc=True),
+            "event_timestamp": pd.to_datetime(times_us, unit="us", utc=True),
             "place": np.arange(len(requests)),
         }
     )

@@ -34,7 +34,13 @@ class LoggedRequest:
     applied: LogPosition | None  # the last event that was read; None: none was
     views: dict[str, FeatureLists]  # view ▸ attribute ▸ list, oldest first; an unknown ratio is None (JSON has no NaN)
     profile: dict[str, float | None]  # `view__feature` ▸ value of the ordinary features
-    is_read: bool = True  # False if the online store did not respond, so that the models got no features
+    rows: tuple[str, int] | None = None
+    """Day before which the materialized rows were known, and newest build in them; None: the request read no such rows."""
+
+    @property
+    def rows_us(self) -> int:
+        """Time before which the materialized rows were known, µs UTC; 0 without rows."""
+        return _midnight_us(date.fromisoformat(self.rows[0])) if self.rows else 0
 
     def to_line(self) -> bytes:
         """The request as one JSON line, including the newline."""
@@ -49,8 +55,8 @@ class LoggedRequest:
             ValueError, KeyError, TypeError: The line has another format.
         """
         row = json.loads(line)
-        applied = row["applied"]
-        return cls(**{**row, "applied": (str(applied[0]), int(applied[1])) if applied else None})
+        pairs = {name: (str(row[name][0]), int(row[name][1])) if row[name] else None for name in ("applied", "rows")}
+        return cls(**row | pairs)
 
 
 def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedRequest]:

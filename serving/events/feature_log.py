@@ -65,8 +65,9 @@ class FeatureLog:
         applied: LogPosition | None,
         views: Mapping[str, Mapping[str, Sequence[Any]]] | None,
         profile: Mapping[str, float | None],
+        rows: tuple[str, int] | None,
     ) -> None:
-        """Log the features of a request, with the last event that they contain; `views` is None if the store failed."""
+        """Log the features of a request; `views` is None if the store failed. For `applied` and `rows` see `LoggedRequest`."""
         logged = LoggedRequest(
             request_id=request.request_id,
             user_id=request.user_id,
@@ -78,7 +79,7 @@ class FeatureLog:
                 for view, attributes in (views or {}).items()
             },
             profile=dict(profile),
-            is_read=views is not None,
+            rows=rows,
         )
         try:
             self._requests.put_nowait(logged)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from event_store.store import PrivateSession
-from sequences.online import materialization_state
+from sequences.online import online_stores
 from serving.errors import NotReady
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
@@ -149,7 +149,7 @@ class UserInspector:
         Empty if the online store cannot be read.
         """
         try:
-            return materialization_state.materialized_users(limit, after)
+            return online_stores.materialized_users(limit, after)
         except Exception:
             logger.exception("the users of the online store cannot be listed")
             return []

@@ -28,7 +28,7 @@ def marts(home):
     return {
         file.stem: (duckdb.sql(f"describe select * from '{file}'").fetchall(), duckdb.sql(f"from '{file}'").fetchall())
         for file in sorted((home / "marts").glob("*.parquet"))
-        if file.stem != "landings"
+        if file.stem not in ("landings", "changed_users")
     }
 
 

@@ -54,7 +54,6 @@ ELSEWHERE = {
     "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m training.release sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
-    "python -m local.environment python -m storage.mart_changes": "unit/storage/test_mart_changes.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/test_landing_zone.py",
     "make run": "e2e/test_pipeline.py",
     "make run RECIPE=debug": "e2e/test_pipeline.py",

@@ -75,6 +75,7 @@ ROWS = {
     "excluded_user_days": """
         select 'bot' as user_id, date '2026-06-03' as event_date, 'actions_per_minute' as reason, 2000000 as events,
             2000000 as most_actions_per_minute""",
+    "changed_users": "select 'u' as user_id, timestamp '2026-06-03' as from_time, 1 as build",
     "landings": """
         select 'l' as landing_id, 'play_log' as format, 9 as landed, 0 as quarantined,
             timestamp '2026-06-09' as landed_at""",

@@ -78,7 +78,7 @@ def encode(here: settings.Settings, name: str, limit: int | None = None, is_publ
         StorageError: object storage is not available.
     """
     # Plays only order the tracks, so that those of the last build that was read whole suffice.
-    marts = object_store.fetch_marts(here, are_changes_applied=False)
+    marts = object_store.fetch_marts(here)
     for mart in ("tracks", "plays", TIME_SPLIT_MART):
         if not (marts / f"{mart}.parquet").exists():
             raise FileNotFoundError(f"no {mart}.parquet in {marts}; run `dbt build --project-dir dbt` first")
@@ -202,7 +202,7 @@ def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Tab
     """Replace the table of an encoder, and what is derived from it."""
     _publish(here, content_tables.table_file(here.marts, name), content_tables.SCHEMA, tables)
     if name == AudioEncoder.name:
-        _publish_facets(here, object_store.fetch_marts(here, are_changes_applied=False))
+        _publish_facets(here, object_store.fetch_marts(here))
 
 
 def _publish_facets(here: settings.Settings, marts: Path) -> None:

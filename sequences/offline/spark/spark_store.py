@@ -45,7 +45,7 @@ from pyspark.sql import functions as F
 from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows, require_distinct_names
-from sequences.offline.joined_views import RequestedView, append_rows, is_parquet, sequence_view_of, source_path
+from sequences.offline.joined_views import RequestedView, append_rows, require_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
@@ -90,9 +90,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
             SequenceViewError: A view is not a Parquet file.
             FeastEntityDFMissingColumnsError: The entity rows lack a join key of a view.
         """
-        unsupported_views = [view.name for view in feature_views if not is_parquet(view.batch_source)]
-        if unsupported_views:
-            raise SequenceViewError(f"views {unsupported_views} are not Parquet files; give them a FileSource")
+        require_parquet(feature_views)
         session = _open_session(config)
         if entity_df is None:
             entity_df = entities_in_range(config, feature_views, start_date, end_date)

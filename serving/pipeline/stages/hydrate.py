@@ -76,6 +76,7 @@ class Hydrator:
                 None if stored is None else stored.applied,
                 None if stored is None else sequences,
                 profile,
+                None if stored is None else stored.rows,
             )
         if stored is None:
             return self._state_without_store(request, release)

@@ -60,14 +60,6 @@ class WritingCases(DriverStatsCases):
             assert self.saved(store, str(target))["trips"].tolist() == [0, 1]
         assert [file.name for file in target.iterdir()] == ["features.parquet"]
 
-    def test_persist_beside_files_of_others_is_refused(self, folder: Path) -> None:
-        """Feast's store adds its file; both would be read as one dataset."""
-        store = self.open_store(folder)
-        (folder / "target" / "part").mkdir(parents=True)
-        pq.write_table(stats([1]), folder / "target" / "part" / "of_others.parquet")
-        with pytest.raises(ValueError, match=r"other Parquet files \(of_others.parquet\)"):
-            self.saved(store, str(folder / "target"))
-
     def test_a_failed_persist_keeps_the_previous_dataset(self, folder: Path) -> None:
         """Reads fail while the result is written."""
         store, path = self.open_store(folder), folder / "saved.parquet"

@@ -1,4 +1,4 @@
-"""Point-in-time join of ordinary views: Feast's semantics case by case, and equality with Feast's own store."""
+"""Point-in-time join of ordinary views: Feast's semantics case by case."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from feast import Entity, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
-from feast.infra.offline_stores.duckdb import DuckDBOfflineStore
 from feast.types import Int64, String
 
-from sequences.offline.duckdb_store import SequenceOfflineStore
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import at, event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB, feature_store, sqlite_online_store
@@ -103,24 +101,6 @@ def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
     store = store_with(tmp_path, FOREVER)
     queries = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
     assert values(store, *queries, filter_by_created_timestamp=True) == [2, 3, 3, 4]
-
-
-def test_equals_feasts_duckdb_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    queries = [(artist, second) for second in range(80, 400, 10) for artist in ("a", "b", "unknown_user")]
-    store = store_with(tmp_path, timedelta(seconds=60))
-    actual = values(store, *queries)
-    feast_method = staticmethod(DuckDBOfflineStore.get_historical_features)
-    monkeypatch.setattr(SequenceOfflineStore, "get_historical_features", feast_method)
-    reference = [None if pd.isna(v) else int(v) for v in values_of_feast(store, queries)]
-    assert actual == reference
-
-
-def values_of_feast(store: Any, queries: list[tuple[str, float]]) -> list[Any]:
-    result = store.get_historical_features(frame(*queries), ["values:value"]).to_df()
-    result["event_timestamp"] = pd.to_datetime(result["event_timestamp"], utc=True)
-    wanted = frame(*queries)
-    # Feast's join does not keep the row order.
-    return wanted.merge(result, on=["artist_id", "event_timestamp"], how="left")["value"].tolist()
 
 
 def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 import redis
+from feast.type_map import python_values_to_proto_values
 from prometheus_client import CollectorRegistry
 
 from event_store.opened import now_us
 from sequences import feast_store
-from sequences.online.store_rows import to_list_value, write_rows
+from sequences.online.online_stores import online_store_of, user_key
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
 from serving.events import online_store
 from serving.events.online_store import OnlineStore
@@ -64,8 +65,10 @@ def store(server, tmp_path, monkeypatch):
     written = open_store()
     sample = {"string": "t1", "time": 1, "order": 1, "ratio": 1.0}
     kinds = {name: ATTRIBUTES[name].kind for name in SEQUENCE_VIEWS["recent_clicks"].attribute_names}
-    values = {name: to_list_value(kind, [sample[kind]]) for name, kind in kinds.items()}
-    write_rows(written, written.get_feature_view("recent_clicks"), [("u", values, datetime.now(UTC))])
+    view, now = written.get_feature_view("recent_clicks"), datetime.now(UTC)
+    types = {feature.name: feature.dtype.to_value_type() for feature in view.features}
+    values = {name: python_values_to_proto_values([[sample[kind]]], types[name])[0] for name, kind in kinds.items()}
+    online_store_of(written).write_rows(written.config, view, [(user_key("u"), values, now, now)])
     return OnlineStore(degradation())
 
 

@@ -141,7 +141,7 @@ def test_marts_are_equal_row_by_row(homes: dict[str, Path]) -> None:
     names = {engine: sorted(path.name for path in (home / "marts").glob("*.parquet")) for engine, home in homes.items()}
     assert names["spark"] == names["duckdb"]
     assert len(names["spark"]) > 15
-    for name in names["spark"]:
+    for name in {*names["spark"]} - {"changed_users.parquet"}:  # it has the numbers of the builds
         assert_equal_tables(homes["spark"] / "marts" / name, homes["duckdb"] / "marts" / name)
 
 

@@ -22,7 +22,6 @@ from tests.support.recorded import record, recorded_event, shown
 TABLES = (
     "landing/listening_events/dt=2026-05-01/a.parquet",
     "marts/plays.parquet",
-    "marts/changes/likes/1-2.parquet",
     "bentoml/models/segue/r1/heard.parquet",
     *(f"{name}/a.parquet" for name in PARQUET_FOLDERS if name != "bentoml"),
 )
@@ -74,7 +73,7 @@ def test_export_has_every_store_of_the_erasure(here: settings.Settings, tmp_path
                 (tmp_path / name).mkdir()
                 (tmp_path / name / "moved").symlink_to(moved)
     stores = export(here)
-    assert {"marts/plays", "marts/changes/likes", "quarantine/tracks", *STORES} <= stores.keys()
+    assert {"marts/plays", "quarantine/tracks", *STORES} <= stores.keys()
     assert [row["raw"] for row in stores["quarantine/listening_events"]] == [
         '{"user_id": "alice", "track": "t"}',
         "x,alice,1",

@@ -7,14 +7,13 @@ import io
 import itertools
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,7 +23,7 @@ from config.settings import Settings
 from quality.engine import DuckDBEngine
 from quality.expectation_results import Check
 from quality.suite_runner import SuiteResult
-from quality.validate import main, render_page
+from quality.validate import main, write_outcome
 from storage.content_tables import SCHEMA
 from tests.support.process_environment import kept_environment
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
@@ -47,9 +46,9 @@ def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.Capt
         page = (home / "reports" / "data_docs" / stage / "outcome.html").read_text()
         assert '<strong class="good">0</strong> failed expectations' in page
         for suite in json.loads((home / "reports" / "data_docs" / stage / "outcome.json").read_text())["suites"]:
-            assert len(suite["passed"]) == suite["expectations"] > 0
-            assert len(suite["checks"]) == suite["expectations"]
-            assert all(escape(check["text"]) in page and check["is_passed"] for check in suite["checks"])
+            assert suite["checks"] and all(
+                escape(check["text"]) in page and check["is_passed"] for check in suite["checks"]
+            )
         assert not any(remote in page for remote in ("http://", "https://", "<script", "stylesheet"))
     profile = json.loads((home / "reports" / "data_quality.json").read_text())
     tables = {table["name"]: table for table in profile["tables"]}
@@ -58,15 +57,15 @@ def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.Capt
 
 # Mart, text of its rows, its invalid replacement, and the expectation that fails.
 FAULTS = [
-    ("tracks", "1000 as", "-1 as", "expect_column_values_to_be_between(duration_ms)"),
-    ("playlists", "'ugc'", "'friend'", "expect_column_values_to_be_in_set(source)"),
-    ("artists", "'A' as", "null::varchar as", "expect_column_values_to_not_be_null(name)"),
-    ("artists", "select", "select unnest([1, 2]) as row,", "expect_column_values_to_be_between(table_duplicate_keys)"),
-    ("sessions", "'train' as part", "1 as one", "expect_column_values_to_be_in_set(part)"),
-    ("user_profiles", "8 as listens", "10 as listens", "expect_column_pair_values_a_to_be_greater_than_b"),
-    ("exposures", "1.0 as propensity", "2.0 as propensity", "expect_column_values_to_be_between(propensity)"),
-    ("online_metrics", "4 as plays", "7 as plays", "expect_column_pair_values_a_to_be_greater_than_b"),
-    ("time_split", "select", "select unnest(['a', 'b']) as x,", "expect_table_row_count_to_be_between()"),
+    ("tracks", "1000 as", "-1 as", "duration_ms is 0 to"),
+    ("playlists", "'ugc'", "'friend'", "source is one of"),
+    ("artists", "'A' as", "null::varchar as", "name has a value"),
+    ("artists", "select", "select unnest([1, 2]) as row,", "duplicate keys is 0: 1"),
+    ("sessions", "'train' as part", "1 as one", "part is one of"),
+    ("user_profiles", "8 as listens", "10 as listens", "plays_total is not less than listens_total"),
+    ("exposures", "1.0 as propensity", "2.0 as propensity", "propensity is"),
+    ("online_metrics", "4 as plays", "7 as plays", "exposures is not less than plays"),
+    ("time_split", "select", "select unnest(['a', 'b']) as x,", "the table has 1 rows: 2"),
 ]
 FAILED_CHECKS = Counter(mart for mart, *_ in FAULTS) + Counter(["time_split"])  # two rows are equal keys, too
 
@@ -105,12 +104,8 @@ def test_invalid_mart_fails_its_expectation(invalid_marts: Outcome, mart: str, e
     failed = [*itertools.takewhile(lambda line: line.startswith("       "), lines)]
     assert any(line.startswith(f"       failed: {expectation}") for line in failed)
     assert f'<details open id="{mart}">' in invalid_marts.page
-    suite = invalid_marts.suites[mart]
-    assert len(suite["passed"]) == suite["expectations"] - len(suite["failed"])
-    checks = [check for check in suite["checks"] if not check["is_passed"]]
+    checks = [check for check in invalid_marts.suites[mart]["checks"] if not check["is_passed"]]
     assert len(checks) == FAILED_CHECKS[mart] and all(check["observed"] for check in checks)
-    texts = " ".join(f"{check['column']} {check['text']}".replace(" ", "_") for check in checks)
-    assert all(name in texts for name in re.findall(r"\((?:table_)?(\w+)\)", expectation))
 
 
 def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,26 +116,13 @@ def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytes
     assert main(arguments) == 0
     write_mart(home, "plays", f"{ROWS['plays']} union all {invalid}")
     assert main(arguments) == 1
-    assert "expect_column_values_to_be_between(play_number)" in capsys.readouterr().out
+    assert "play_number is at least 0" in capsys.readouterr().out
 
 
-def test_published_changes_are_validated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    marts = home / "marts"
-    inserted = ROWS["plays"].replace("0 as play_number", "-1 as play_number").replace("'e' as", "'f' as")
-    (marts / "changes" / "plays").mkdir(parents=True)
-    for rows, options, file in (
-        (ROWS["plays"], "version: '1'", "plays.parquet"),
-        (f"select *, false as is_deleted from ({inserted})", "key: 'event_id'", "changes/plays/1-2.parquet"),
-    ):
-        duckdb.sql(f"copy ({rows}) to '{marts / file}' (format parquet, kv_metadata {{{options}}})")
-    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
-    assert "1 of 2 rows" in capsys.readouterr().out
-
-
-def test_page_escapes_values_from_the_data() -> None:
+def test_page_escapes_values_from_the_data(tmp_path: Path) -> None:
     checks = (Check("<i>column", "is one of <a>", "1 of 2 rows, such as <script>alert(1)</script>", False),)
-    result = SuiteResult("<suite>", 1, failed=("<script>",), notes=("a & b",), checks=checks)
-    page = render_page("marts", AS_OF, [result], error=None)
+    result = SuiteResult("<suite>", checks, ("a & b",))
+    page = write_outcome(tmp_path, "marts", date.fromisoformat(AS_OF), [result]).read_text()
     assert "&lt;script&gt;" in page
     assert "<script" not in page
     assert "&lt;suite&gt;" in page and "&lt;i&gt;column" in page
@@ -163,12 +145,12 @@ def test_first_events_of_as_of_are_not_a_day(home: Path, capsys: pytest.CaptureF
 
 def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for suite, as_of, metric in (
-        ("landed_listening_events", "2026-06-14", "table_hours_before_as_of"),
-        ("events", "2026-06-14", "table_hours_before_as_of_if_daily"),
-        ("events", "2026-06-08", "table_hours_before_as_of"),
+        ("landed_listening_events", "2026-06-14", "hours before as of"),
+        ("events", "2026-06-14", "hours before as of if daily"),
+        ("events", "2026-06-08", "hours before as of"),
     ):
         assert main(["--as-of", as_of, "--suite", suite]) == 1
-        assert f"failed: expect_column_values_to_be_between({metric}) " in capsys.readouterr().out
+        assert f"failed: {metric} is at " in capsys.readouterr().out
 
 
 BOT = """
@@ -197,12 +179,20 @@ LAST_DAY = "ended_at >= timestamp '2026-06-09'"
 @pytest.mark.parametrize(
     ("rows", "code", "printed"),
     [
-        (f"select * from ({EVENTS}) where not {LAST_DAY} or event_id[-1:] = '1'", 1, "table_volume_ratio"),
-        (f"select * replace (if({LAST_DAY}, 'click', action) as action) from ({EVENTS})", 1, "table_action_drift"),
-        (f"select * replace (if({LAST_DAY}, 900000, played_ms) as played_ms) from ({EVENTS})", 1, "table_length_drift"),
+        (f"select * from ({EVENTS}) where not {LAST_DAY} or event_id[-1:] = '1'", 1, "volume ratio is 0.2 to 5: "),
+        (
+            f"select * replace (if({LAST_DAY}, 'click', action) as action) from ({EVENTS})",
+            1,
+            "action drift is 0 to 0.2: ",
+        ),
+        (
+            f"select * replace (if({LAST_DAY}, 900000, played_ms) as played_ms) from ({EVENTS})",
+            1,
+            "length drift is 0 to 0.25: ",
+        ),
         (
             BOT.format(events=EVENTS.replace("i % 50", "i % 200"), at="timestamp '2026-06-09 12:00:00'", bots=12),
-            *(1, "table_excluded_user_share"),
+            *(1, "excluded user share is 0 to 0.05: "),
         ),
         (f"select * from ({EVENTS}) where event_number % 10 = 0", 0, "not enough data"),
     ],
@@ -249,15 +239,15 @@ def test_encoded_content_is_validated(home: Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("column", "value", "expectation"),
     [
-        ("embedding", [0.5] * 199, "wrong_embeddings"),
-        ("embedding", [*[0.5] * 199, float("nan")], "wrong_embeddings"),
-        ("embedding", [*[0.5] * 199, None], "wrong_embeddings"),
-        ("tag_probabilities", [1.5] * 50, "wrong_probabilities"),
-        ("tag_probabilities", None, "wrong_probabilities"),
+        ("embedding", [0.5] * 199, "wrong embeddings"),
+        ("embedding", [*[0.5] * 199, float("nan")], "wrong embeddings"),
+        ("embedding", [*[0.5] * 199, None], "wrong embeddings"),
+        ("tag_probabilities", [1.5] * 50, "wrong probabilities"),
+        ("tag_probabilities", None, "wrong probabilities"),
         ("music_probability", 1.5, "music_probability"),
         ("content_hash", "x", "content_hash"),
         ("encoder", "smell", "encoder"),
-        ("track_id", "s", "duplicate_keys"),
+        ("track_id", "s", "duplicate keys"),
     ],
 )
 def test_an_invalid_vector_fails(
@@ -273,17 +263,17 @@ def test_vectors_of_two_versions_or_with_tags_of_another_encoder_fail(
 ) -> None:
     write_content(home, "text", embedding=[0.1] * 512)
     assert main(["--as-of", AS_OF, "--suite", "track_content_text", "--stage", "content"]) == 1
-    assert "table_wrong_probabilities" in capsys.readouterr().out
+    assert "wrong probabilities" in capsys.readouterr().out
     write_content(home, "audio")
     file = home / "marts" / "track_content_audio.parquet"
     table = pq.read_table(file)
     versions = pa.array(["v", "w"])
     pq.write_table(table.set_column(2, SCHEMA.field("encoder_version"), versions), file)
     assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
-    assert "table_encoder_versions" in capsys.readouterr().out
+    assert "encoder versions" in capsys.readouterr().out
 
 
 def test_duckdb_spills_into_the_home_folder(home: Path) -> None:
     engine = DuckDBEngine()
-    assert engine.first_row("select current_setting('temp_directory')") == (str(home / "quality.spill"),)
+    assert engine.rows("select current_setting('temp_directory')") == [(str(home / "quality.spill"),)]
     engine.close()

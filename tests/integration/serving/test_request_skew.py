@@ -25,7 +25,6 @@ from ingestion.land import land
 from ingestion.land import main as land_command
 from sequences.feast_store import open_store
 from sequences.online import materialize
-from sequences.online.materialization_state import MATERIALIZATION_LOG
 from sequences.skew import __main__, compare, feature_log
 from sequences.skew.feature_log import LoggedRequest
 from serving.events.exposure_log import ExposureLog
@@ -47,7 +46,7 @@ DAY = date(2026, 6, 30)
 MIDNIGHT = datetime(2026, 6, 30, tzinfo=UTC)
 MINUTE = 60_000_000
 USERS, DAYS, REQUESTS = 60, 12, 250
-MARTS = ("--select", "+events", "+user_profiles", "+tracks")
+MARTS = ("--select", "+events", "+user_profiles", "+tracks", "+landings", "+changed_users")
 
 
 def us(moment: datetime) -> int:
@@ -169,10 +168,6 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         subprocess.run(feast, check=True, capture_output=True)
         patch.setattr(sys, "argv", ["materialize", "--as-of", str(DAY)])
         materialize.main()
-        then = us(MIDNIGHT) + 10 * MINUTE
-        (home / "feast" / MATERIALIZATION_LOG).write_text(
-            json.dumps({"as_of_us": us(MIDNIGHT), "events_us": then, "finished_us": then + 10 * MINUTE}) + "\n"
-        )
         done = replay(home, rows)
         assert land_command(["--events"]) == 0
         landed_at(home, files, MIDNIGHT + timedelta(days=1, minutes=5))
@@ -193,7 +188,7 @@ def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
 def test_no_feature_value_differs(replayed: Replayed) -> None:
     with closing(open_event_store(settings.load_settings())) as events:
         found = compare.compare_requests(
-            open_store(), events, replayed.requests, replayed.home / "marts", replayed.home
+            open_store(), events, replayed.requests, replayed.home / "marts", replayed.home / "landing"
         )
     assert found.unequal == 0, found.examples
     assert found.compared == found.requests == REQUESTS

@@ -134,7 +134,7 @@ class MemoryStore:
         if recent := self.recent.get(user_id):
             before = views.get("exclusions") or {name: [] for name in EXCLUSION_COLUMNS}
             views = views | {"exclusions": {name: [*before[name], *recent[name]] for name in EXCLUSION_COLUMNS}}
-        return StoredUser(lambda: views, repr(views))
+        return StoredUser(lambda: views, repr(views), rows=("2026-05-04", 7))
 
     def read_events(self, user_id):
         return StoredUser(lambda: {"exclusions": self.recent.get(user_id, {})})

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from quality.daily_profile import OTHER, profile_marts, total_variation
-from storage.mart_changes import apply_changes
 
 AS_OF = date(2026, 6, 30)
 # 200 rows a day from 1 May to 29 June; from 23 June on, half of the plays are skips, and scenes are missing on the last day.
@@ -84,25 +83,6 @@ def test_values_with_a_nul_are_other_values(tmp_path: Path) -> None:
     (table,) = profile_marts(tmp_path, {"events": "known_at"}, AS_OF)["tables"]
     scene = next(column for column in table["columns"] if column["name"] == "scene")
     assert {label for label, *_ in scene["bins"]} == {"daily", OTHER}
-
-
-def test_pending_changes_are_part_of_the_profile(tmp_path: Path) -> None:
-    marts, times = tmp_path / "marts", {"events": "known_at"}
-    is_new, is_changed = "known_at >= '2026-06-28'", "known_at::date = '2026-06-20' and user_id < 'user 150'"
-    folder = marts / "changes" / "events"
-    folder.mkdir(parents=True)
-    file = marts / "events.parquet"
-    duckdb.sql(f"copy (from ({EVENTS}) where not {is_new}) to '{file}' (format parquet, kv_metadata {{version: '1'}})")
-    rows = f"""
-        select *, false as is_deleted from ({EVENTS}) where {is_new}
-        union all select * replace ('skip' as action), false from ({EVENTS}) where {is_changed}
-        union all select *, true from ({EVENTS}) where {is_changed} order by user_id, known_at
-    """
-    duckdb.sql(f"copy ({rows}) to '{folder}/1-2.parquet' (format parquet, kv_metadata {{key: 'user_id,known_at'}})")
-    found = profile_marts(marts, times, AS_OF)
-    apply_changes(marts)
-    assert duckdb.sql(f"from '{file}' where {is_changed} and action = 'play'").fetchone() is None
-    assert found == profile_marts(marts, times, AS_OF)
 
 
 def test_an_empty_mart_has_no_days(tmp_path: Path) -> None:

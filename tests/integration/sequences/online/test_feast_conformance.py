@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from feast.errors import FeatureNameCollisionError
 
+from sequences.online.online_stores import online_store_of
 from sequences.online.reader_writer import OnlineReader
-from sequences.online.store_rows import is_redis
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
@@ -115,7 +115,7 @@ def test_later_events_are_merged(store: Any) -> None:
     for name, view in VIEWS.items():
         lists = {attribute: list(expected[name][attribute]) for attribute in view.attribute_names}
         assert repr(lists) == repr({one: found[f"{name}__{one}"][0] for one in lists})  # repr: NaN equals itself
-    if is_redis(store):  # Feast's SQLite store cannot read asynchronously
+    if online_store_of(store).kind == "redis":  # Feast's SQLite store cannot read asynchronously
         read_async = store.get_online_features_async(["recent_negatives:event_id"], [{"user_id": "a"}])
         assert asyncio.run(read_async).to_dict()["event_id"] == [["skipped"]]
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from sequences.online.batch_writer import BatchWriter
-from sequences.online.materialize import EventRows, ProfileRows, materialize
+from sequences.online.materialize import _Writer, materialize
+from sequences.online.online_stores import SequenceStore
 from sequences.online.reader_writer import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
-from storage.mart_changes import apply_changes, read_published
-from tests.support.published_changes import publish_changes, publish_whole
-from tests.support.sequences.event_rows import EPOCH, EVENT_SCHEMA, event_rows, oracle_values, us
+from tests.support.sequences.event_rows import EPOCH, event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, opened
 
 VIEWS = {
@@ -28,10 +26,24 @@ VIEWS = {
     for name, length in (("recent_events", 5), ("played_history", 12), ("exclusions", 3))
 }
 PROFILES = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
-EVENT_KEY = PROFILE_KEY = ("user_id", "known_at")
+CHANGES = pa.schema([("user_id", pa.string()), ("from_time", pa.timestamp("us")), ("build", pa.int64())])
 USERS = "abcdef"
 DAY_S = 86_400
 BEHAVIOURS = ("full_play", "play", "skip", "like", "dislike", "click")
+
+
+@pytest.fixture(autouse=True)
+def was_whole(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each run has read everything."""
+    runs: list[bool] = []
+
+    class Writer(_Writer):
+        def __init__(self, store: Any, users: list[str] | None) -> None:
+            runs.append(users is None)
+            super().__init__(store, users)
+
+    monkeypatch.setattr("sequences.online.materialize._Writer", Writer)
+    return runs
 
 
 @pytest.fixture(params=KINDS)
@@ -40,30 +52,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield store
 
 
-@pytest.fixture
-def is_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the marts that were read whole."""
-    names: list[str] = []
-    for part in (EventRows, ProfileRows):
-        original = part.write_all
-
-        def write_all(self: Any, path: Path, original: Any = original) -> None:
-            names.append(self.mart)
-            original(self, path)
-
-        monkeypatch.setattr(part, "write_all", write_all)
-    return names
-
-
 class Home:
-    """Marts of some days, published whole first and by their changes then."""
+    """Marts of some days, and the users that each build changed."""
 
     def __init__(self, marts: Path) -> None:
         self.marts, self.random = marts, Random(3)
         self.events: list[dict[str, Any]] = []
         self.rows: list[dict[str, Any]] = []
         self.profiles: list[dict[str, Any]] = []
-        self.version = 10
+        self.changes: list[dict[str, Any]] = []
+        self.build = 0
 
     def add(self, user: str, second: float) -> None:
         """Add an event."""
@@ -84,20 +82,20 @@ class Home:
                 last = (day + 1) * DAY_S - 1e-6
                 self.add(user, self.random.choice([last, day * DAY_S + self.random.randrange(DAY_S)]))
 
-    def publish(self) -> None:
-        """Publish the events and the profiles of all days that have ended."""
-        rows, profiles = event_rows(self.events), self._count_plays()
-        parts = (("events", self.rows, rows, EVENT_SCHEMA, EVENT_KEY),
-                 ("user_profiles", self.profiles, profiles, PROFILES, PROFILE_KEY))  # fmt: skip
-        for name, old, new, schema, key in parts:
-            if self.version == 10:
-                publish_whole(self.marts, name, new, schema, str(self.version))
-            else:
-                publish_changes(self.marts, name, old, new, schema, key, str(self.version))
-        self.rows, self.profiles, self.version = rows, profiles, self.version + 1
+    def publish(self, *, is_full: bool = False) -> None:
+        """Publish the events and the profiles of all days that have ended, and the users with other rows than before."""
+        before = [*self.rows, *self.profiles]
+        self.rows, self.profiles, self.build = event_rows(self.events), self._count_plays(), self.build + 1
+        after = [*self.rows, *self.profiles]
+        changed = {row["user_id"] for row in after if is_full or row not in before}
+        changed |= {row["user_id"] for row in before if row not in after and not is_full}
+        self.changes = [] if is_full else self.changes
+        self.changes += [{"user_id": user, "from_time": datetime.min, "build": self.build} for user in sorted(changed)]
+        write_events(self.marts / "events.parquet", self.rows)
+        pq.write_table(pa.Table.from_pylist(self.profiles, PROFILES), self.marts / "user_profiles.parquet")
+        pq.write_table(pa.Table.from_pylist(self.changes, CHANGES), self.marts / "changed_users.parquet")
 
     def _count_plays(self) -> list[dict[str, Any]]:
-        days = sorted({(event["user_id"], int(event["second"]) // DAY_S) for event in self.events})
         plays = [(event["user_id"], int(event["second"]) // DAY_S) for event in self.events]
         return [
             {
@@ -105,23 +103,23 @@ class Home:
                 "known_at": EPOCH + timedelta(days=day + 1),
                 "plays_total": sum(other == user and number <= day for other, number in plays),
             }
-            for user, day in days
+            for user, day in sorted(set(plays))
         ]
 
 
-def run(store: Any, folder: Path, day: int, **options: Any) -> dict[str, int]:
-    """Materialize what was known at the end of a day."""
+def run(store: Any, folder: Path, day: int, **options: Any) -> int:
+    """Materialize what was known at the end of a day; returns the number of written rows."""
     as_of = (EPOCH + timedelta(days=day + 1)).date()
     views = options.pop("views", VIEWS)
-    return materialize(store, as_of, folder, tuple(views.values()), **options) or {}
+    return sum((materialize(store, as_of, folder, tuple(views.values()), **options) or {}).values())
 
 
 @pytest.fixture
-def home(store: Any, tmp_path: Path, is_whole: list[str]) -> Home:
+def home(store: Any, tmp_path: Path) -> Home:
     """Marts of the first day, which are materialized."""
     home = Home(tmp_path)
     home.add_day(0, USERS)
-    home.publish()
+    home.publish(is_full=True)
     run(store, tmp_path, 0)
     return home
 
@@ -142,11 +140,10 @@ def run_and_compare(store: Any, home: Home, day: int, views: Any = VIEWS, **opti
 
 
 def test_days_one_after_the_other_equal_the_definition(
-    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
+    store: Any, home: Home, tmp_path: Path, was_whole: list[bool]
 ) -> None:
-    assert is_whole == ["events", "user_profiles"]
     for day in range(1, 7):
-        home.add_day(day, "".join(home.random.sample(USERS, 4)))
+        home.add_day(day, "".join(home.random.sample(USERS, 2)))
         if day == 2:
             home.add("a", 30.0)  # a late event
         if day == 3:  # a late copy with another time replaces an event
@@ -158,74 +155,51 @@ def test_days_one_after_the_other_equal_the_definition(
         if day == 5:  # two builds between two materializations
             home.add_day(day, "ab")
             home.publish()
-        if day % 2:
-            apply_changes(tmp_path)
         run_and_compare(store, home, day)
-    assert is_whole == ["events", "user_profiles"], "later days read changes only"
-    assert sum(run(store, tmp_path, 6).values()) == 0
+    assert run(store, tmp_path, 6) == 0
+    assert was_whole == [True] + 7 * [False]
 
 
-def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_path: Path, is_whole: list[str]) -> None:
+def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_path: Path, was_whole: list[bool]) -> None:
     home = Home(tmp_path)
     for day in range(3):
         home.add_day(day, USERS)
-    home.publish()
+    home.publish(is_full=True)
     for day in range(3):  # days that were built together
         run_and_compare(store, home, day)
-    assert is_whole == ["events", "user_profiles"]
     run_and_compare(store, home, 1, is_forced=True)
-    assert is_whole == ["events", "user_profiles"] * 2, "an earlier day reads everything"
+    assert was_whole == [True, False, False, True], "an earlier day reads everything"
 
 
-def test_other_definition_or_rebuilt_mart_reads_everything(
-    store: Any, home: Home, tmp_path: Path, is_whole: list[str]
-) -> None:
+def test_other_definition_or_full_build_reads_everything(store: Any, home: Home, was_whole: list[bool]) -> None:
     home.add_day(1, "ab")
     home.publish()
     longer = VIEWS | {"played_history": replace(VIEWS["played_history"], length=20)}
     run_and_compare(store, home, 1, longer)
-    assert is_whole == ["events", "user_profiles"] * 2
-    home.version, home.events = 10, [event for event in home.events if event["user_id"] != "a"]
-    home.publish()  # whole
-    (tmp_path / "changes").rename(tmp_path / "old")
-    home.version = 20
-    publish_whole(tmp_path, "events", home.rows, EVENT_SCHEMA, "20")
-    publish_whole(tmp_path, "user_profiles", home.profiles, PROFILES, "20")
+    home.events = [event for event in home.events if event["user_id"] != "a"]
+    home.publish(is_full=True)
     run_and_compare(store, home, 1, longer)
-    assert is_whole == ["events", "user_profiles"] * 3
+    assert was_whole == [True] * 3
 
 
-@pytest.mark.parametrize("kill_at", [1, 4])
+@pytest.mark.parametrize("kill_at", [2, 5])
 def test_run_that_was_killed_reads_everything(
-    store: Any, home: Home, tmp_path: Path, kill_at: int, is_whole: list[str], monkeypatch: pytest.MonkeyPatch
+    store: Any, home: Home, tmp_path: Path, kill_at: int, was_whole: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.add_day(1, USERS)
     home.publish()
-    child = os.fork()
-    if not child:
-        _materialize_until_killed(store, tmp_path, kill_at)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    write, calls = SequenceStore.write_rows, count(1)
+
+    def write_and_die(self: SequenceStore, *arguments: Any) -> None:
+        write(self, *arguments)
+        if next(calls) == kill_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SequenceStore, "write_rows", write_and_die)
+        run(store, tmp_path, 1)
     run_and_compare(store, home, 1)
-    assert is_whole == ["events", "user_profiles"] * 2
     home.add_day(2, "cd")
     home.publish()
-    monkeypatch.setattr("sequences.online.materialize.APPENDED_EVENTS_PER_CHUNK", 1)
     run_and_compare(store, home, 2)
-    assert is_whole == ["events", "user_profiles"] * 2
-    assert read_published(tmp_path, "events").pending, "changes were not applied"
-
-
-def _materialize_until_killed(store: Any, folder: Path, kill_at: int) -> None:
-    original, calls = BatchWriter._write, []
-
-    def write(self: BatchWriter, *arguments: Any) -> None:
-        original(self, *arguments)
-        calls.append(arguments)
-        if len(calls) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    BatchWriter._write = write  # type: ignore[method-assign,assignment]
-    try:
-        run(store, folder, 1)
-    finally:
-        os._exit(1)
+    assert was_whole == [True, False, True, False]

@@ -1,4 +1,4 @@
-"""BlockReader equals ListReader and holds one block of users at a time if the rows are sorted by user."""
+"""Lists of expired daily views, and readers of blocks of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sequences.offline.list_reader import BlockReader, ListReader
+from sequences.offline.list_reader import ListReader, read_user_blocks
 from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, us, write_events
@@ -57,39 +57,19 @@ def test_daily_view_is_empty_if_it_expires_before_midnight(path: str) -> None:
     assert as_lists(columns) == [[[], []]] * len(NAMES)
 
 
-@pytest.mark.parametrize("users", ["abcdefgh", "0bfz", "hgfedcba", "eeaabbe", "f", "", "z"])
-@pytest.mark.parametrize("rows_per_read", [1, 3, 100])
-@pytest.mark.parametrize("block_events", [1, 4, 30, 1_000])
-def test_block_reader_equals_list_reader(path: str, users: str, rows_per_read: int, block_events: int) -> None:
-    of_rows, times_us = make_queries(users)
-    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=block_events)
-    whole = ListReader.from_file(path, VIEW, NAMES)
-    for start in [*range(0, len(of_rows), rows_per_read), 0, len(of_rows) // 2]:
-        some = times_us[start : start + rows_per_read]
-        expected = whole.read(of_rows[start : start + rows_per_read].to_pylist(), some)
-        found = reader.read(start, some)
-        assert as_lists(found) == as_lists(expected)
-        assert [column.type for column in found] == reader.types == whole.types
+@pytest.mark.parametrize("min_events", [1, 4, 30, 1_000])
+def test_blocks_of_users_have_all_events(path: str, min_events: int) -> None:
+    whole = ListReader.from_file(path, VIEW, VIEW.attribute_names)
+    blocks = [readers[VIEW.name] for readers in read_user_blocks(path, [VIEW], min_events=min_events)]
+    assert [user for block in blocks for user in block.timeline.users] == list(COUNTS)
+    for block in blocks:
+        users, times_us = make_queries("".join(block.timeline.users))
+        assert as_lists(block.read(users.to_pylist(), times_us)) == as_lists(whole.read(users.to_pylist(), times_us))
 
 
-def test_sorted_users_are_read_one_block_at_a_time(path: str) -> None:
-    of_rows, times_us = make_queries("abcdefgh")
-    reader = BlockReader(path, VIEW, NAMES, of_rows, min_events=4)
-    held = set()
-    for row in range(len(of_rows)):
-        reader.read(row, times_us[row : row + 1])
-        held.add(tuple(reader._reader.timeline.users))
-    # The file has a single batch; events beyond a block are held only until the next one.
-    assert sorted(sum(held, ())) == sorted(COUNTS) and len(held) > 1
-
-
-def test_unsorted_table_is_rejected(tmp_path: Path) -> None:
+@pytest.mark.parametrize("min_events", [1, 1_000])
+def test_unsorted_table_is_rejected(tmp_path: Path, min_events: int) -> None:
     rows = event_rows([row for user in "ab" for row in history(user, 3)])
     path = str(write_events(tmp_path / "events.parquet", rows[3:] + rows[:3]))
-    for block_events in (1, 1_000):
-        with pytest.raises(EventTableError, match="not sorted"):
-            _all(BlockReader(path, VIEW, NAMES, pa.array(["a", "b"]), min_events=block_events))
-
-
-def _all(reader: BlockReader) -> None:
-    reader.read(0, np.array([us(5000)] * 2))
+    with pytest.raises(EventTableError, match="not sorted"):
+        list(read_user_blocks(path, [VIEW], min_events=min_events))

@@ -14,7 +14,7 @@ from sequences.skew.compare import SkewReport
 from sequences.skew.feature_log import LoggedRequest
 
 AT_US = int(datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp() * 1e6)
-REQUEST = LoggedRequest("q", "u", AT_US, "r", None, {}, {}, is_read=False)
+REQUEST = LoggedRequest("q", "u", AT_US, "r", None, {}, {})
 
 
 @pytest.fixture

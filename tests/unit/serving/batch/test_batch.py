@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from config import settings
 from event_store.sqlite_state import SqliteServingState
-from sequences.online import materialization_state
+from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError
 from serving.batch import export as batch
@@ -69,7 +69,7 @@ def home(tmp_path, monkeypatch, fitted):
     put_in_service(monkeypatch, home.folder, lambda folder: home.release)
     monkeypatch.setattr(runtime_module, "OnlineStore", Store)
     monkeypatch.setattr(
-        materialization_state,
+        online_stores,
         "materialized_users",
         lambda limit, after="": [user for user in home.users if user > after][:limit],
     )

@@ -16,6 +16,7 @@ DAY = date(2026, 5, 4)
 NOON = int(datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()) * 1_000_000
 HOUR = 3_600_000_000
 MARK = ("dt=2026-05-04/events-1.jsonl", 120)
+ROWS = ("2026-05-04", 7)
 
 
 class Bench:
@@ -28,7 +29,7 @@ class Bench:
     def write(self, views=None, profile=None):
         request = read_request("u", "daily", 3, self.now)
         if self.log.is_sampled(request):
-            self.log.write(request, "r1", MARK, views or {}, profile or {})
+            self.log.write(request, "r1", MARK, views or {}, profile or {}, ROWS)
         return request
 
     def written(self, first=DAY, last=DAY):
@@ -47,7 +48,7 @@ def test_logged_request_round_trip(bench):
     (logged,) = bench.written()
     assert (logged.request_id, logged.user_id, logged.at_us, logged.release) == (request.request_id, "u", NOON, "r1")
     assert logged.views == {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, None]}}
-    assert (logged.profile, logged.applied, logged.is_read) == ({"user_profile__plays_total": None}, MARK, True)
+    assert (logged.profile, logged.applied, logged.rows) == ({"user_profile__plays_total": None}, MARK, ROWS)
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 130, 270), (1.0, 800, 800)])
@@ -88,5 +89,5 @@ def test_hydrator_logs_model_inputs_and_store_failures(bench):
     hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
     known, unknown = bench.written()
     assert known.views == {"played_history": history("t0", "t1")["played_history"]}
-    assert (known.profile, known.is_read) == ({"user_profile__plays_total": 5}, True)
-    assert (unknown.views, unknown.is_read) == ({}, False)
+    assert (known.profile, known.rows) == ({"user_profile__plays_total": 5}, ROWS)
+    assert (unknown.views, unknown.rows) == ({}, None)
