@@ -280,9 +280,9 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     arguments = parser.parse_args()
-    workspace = Workspace.open(arguments.as_of, recipe(arguments.recipe).name)
+    workspace = Workspace.open(arguments.as_of, arguments.recipe)
     # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.
     os.environ.setdefault("SEGUE_THREADS", str(os.cpu_count() or 1))
     configure_threads()

@@ -40,7 +40,7 @@ from training.engine.workspace import (
     write_json,
 )
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
-from training.recipes import FITS, RECIPES, recipe
+from training.recipes import FITS, RECIPES, read_section, recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -178,7 +178,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
                 channel.read_past_plays(data)
             return fit_listwise_head(data, config, channels)
 
-        return LambdaMARTConfig.from_recipe(recipe_name), fit_head
+        return read_section(recipe_name, LISTWISE_HEAD, LambdaMARTConfig), fit_head
     from training.ranking.fit import fit_ranker
     from training.ranking.registry import RANKERS
 
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
     parser.add_argument("name", help=f"the model; for list: {', '.join(MODEL_TABLES)}, or {ALL}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":

@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--share", type=float, help="fraction of the users, 0 to 1; 0 ends the canary")
     parser.add_argument("--experiment", help="name of the experiment; users are assigned again for another name")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
     parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
     return parser

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import use_without_registry, workspace
+from training import recipes
 from training import train as train_module
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import RUN_FILE, log_fits
@@ -25,7 +26,7 @@ from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
-from training.recipes import RECIPES, recipe
+from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
 from training.slate.candidate_table import CandidateTable
@@ -208,7 +209,11 @@ def kill(*_: object) -> None:
 def test_half_replaced_models_and_evaluations_are_not_finished(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Popularity, "config", lambda _: PopularityConfig(half_life_days=10))
+    monkeypatch.setattr(
+        Popularity,
+        "config",
+        lambda _: replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10),
+    )
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Popularity, "save", kill)
         train_module.train(copied, "channel", "popularity", "held_out")
@@ -235,7 +240,9 @@ def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monke
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     evaluated: tuple[Workspace, Path], copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RECIPES, "debug", replace(RECIPES["debug"], refits_before_test=True))
+    sections = recipes._read("debug")
+    changed_run = {**sections["run"], "refits_before_test": True}
+    monkeypatch.setattr(recipes, "_read", lambda _: {**sections, "run": changed_run})
     assert evaluate(copied) and not evaluate(copied)
     found, before = (
         json.loads((home / "reports" / "evaluation.json").read_text()) for home in (tmp_path / "home", evaluated[1])

@@ -15,9 +15,9 @@ from sklearn.metrics import log_loss
 from training.evaluation import trees_alone
 from training.evaluation.trees_alone import MAX_TREES, PATIENCE, TreesAlone
 from training.ranking.boosted_trees import lightgbm_parameters
-from training.ranking.ranker import TreeConfig
+from training.ranking.registry import RANKERS
 
-CONFIG = TreeConfig(count=MAX_TREES)
+CONFIG = replace(RANKERS["sum_pooling"].config("small").trees, count=MAX_TREES)
 
 
 def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
