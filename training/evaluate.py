@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
 import sys
 import time
@@ -24,10 +25,9 @@ from typing import Any
 import numpy as np
 
 from config import settings
-from config.tool_environment import tool_environment
 from storage.files import atomic_write
 from training.data.training_data import TrainingData
-from training.engine.mlflow_tracking import log_fits, open_experiment
+from training.engine.mlflow_tracking import track_run
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
 from training.engine.time_split import read_time_split
@@ -51,6 +51,7 @@ from training.evaluation.result import Result
 from training.evaluation.search.evaluation import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.trees_alone import TreesAlone
+from training.ranking.task_weights import DEFAULT_TASK
 from training.recipes import RECIPES, recipe
 from training.train import train
 
@@ -113,7 +114,7 @@ def evaluate(workspace: Workspace) -> bool:
     atomic_write(folder / HTML_FILE, page.render_page(result.to_json()))
     if is_reported:
         publish_reports(folder)
-        log_run(result, folder)
+        log_headlines(result, workspace)
     mark_done(folder, inputs)
     print(format_summary(result))
     return True
@@ -165,9 +166,7 @@ def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """Inputs of an evaluation: the marts, the code and the inputs of the held-out models."""
-    refit = {"refits_before_test": True} if recipe(workspace.recipe).refits_before_test else {}
-    models = model_input_hashes(workspace, "held_out")
-    return workspace.inputs(models=models, **refit)
+    return workspace.inputs(models=model_input_hashes(workspace, "held_out"))
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
@@ -224,30 +223,19 @@ def publish_reports(folder: Path) -> None:
         atomic_write(reports / name, (folder / name).read_bytes())
 
 
-def log_run(result: Result, folder: Path) -> None:
-    """Log one MLflow run with all metrics and both reports."""
-    config = settings.load_settings()
-    config.mlflow.mkdir(parents=True, exist_ok=True)
-    environment = tool_environment(config)
-    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-        os.environ.setdefault(name, environment[name])
-    import mlflow
-
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or environment["MLFLOW_TRACKING_URI"])
-    open_experiment()
-    with mlflow.start_run(run_name=f"evaluation-{folder.parent.name}"):
-        selected = result.notes["chosen"]
-        mlflow.log_params(
-            {
-                "as_of": result.as_of,
-                "split": result.split,
-                "ranker": selected["ranker"],
-                "blend": selected["blend"]["weight"],
-            }
-        )
-        mlflow.log_metrics(result.flat_metrics())
-        for name in (JSON_FILE, HTML_FILE, "fusion.json", "blend.json"):
-            mlflow.log_artifact(str(folder / name))
+def log_headlines(result: Result, workspace: Workspace) -> None:
+    """Write the choice and five metrics into the MLflow run of the day and the recipe."""
+    selected = result.notes["chosen"]
+    metrics = {
+        "fused/recall_at_50": result.recall["fused"]["recall_at_50"]["all"],
+        "fused/recall_at_200": result.recall["fused"]["recall_at_200"]["all"],
+        "served/recall_at_30": result.slate["served"]["recall_at_30"]["all"],
+        "served/ndcg_at_10": result.slate["served"]["ndcg_at_10"]["all"],
+    }
+    if tasks := result.ranking.get(selected["ranker"]):
+        metrics["ranker/gauc"] = tasks.get(DEFAULT_TASK, next(iter(tasks.values())))["gauc"]
+    with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:
+        run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
 
 
 def format_summary(result: Result) -> str:
@@ -288,7 +276,6 @@ def main() -> None:
     configure_threads()
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
-    log_fits(workspace)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from storage.files import open_draft
+from training.engine.mlflow_tracking import log_step
 from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
 
@@ -171,6 +172,7 @@ def _validate(module: nn.Module, validate: Callable[[], float], at: _Progress, b
     loss = sum(at.losses) / max(len(at.losses), 1)
     at.losses = []
     at.record.history.append({"step": at.step, "value": value, "loss": loss})
+    log_step({"value": value, "loss": loss}, at.step)
     tqdm.write(f"  step {at.step}: loss {loss:.4f}, validation {value:.4f}", sys.stderr)
     at.checks_without_improvement += 1
     if at.record.value is None or value > at.record.value:

@@ -31,7 +31,7 @@ from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import CollectionRecall
-from training.recall.registry import CHANNELS, COLLECTIONS, load_channels, load_collection_recall
+from training.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall, load_fitted_channels
 from training.recipes import recipe
 from training.slate.candidate_lists import load_case_history, recall_candidates
 
@@ -73,15 +73,12 @@ class HeldOutModels:
         statistics = load_track_statistics(data)
         rankers = {}
         for name in list_fitted_models(workspace, fit, "ranker"):
-            rankers[name] = FittedRanker.load(workspace.ranker_folder(fit, name), data.vocabulary)
+            rankers[name] = FittedRanker.load(workspace.model_folder("ranker", fit, name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
         for head_name in list_fitted_models(workspace, fit, "head"):
             head = LambdaMARTHead.load(workspace.model_folder("head", fit, head_name))
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
-        folders = {name: workspace.channel_folder(fit, name) for name in list_fitted_models(workspace, fit, "channel")}
-        channels = load_channels(folders, data.vocabulary)
-        for channel in channels.values():
-            channel.read_past_plays(data)
+        channels = load_fitted_channels(workspace, fit, data)
         if not channels:
             raise MissingInput(
                 f"no channel of the present marts in {workspace.fit_folder(fit)}; "

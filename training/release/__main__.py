@@ -19,7 +19,6 @@ import gc
 import sys
 
 from config.settings import SettingError
-from training.engine.mlflow_tracking import log_fits
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
 from training.release import deployment
@@ -104,7 +103,6 @@ def _release(arguments: argparse.Namespace) -> int:
 
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     outcome = release(workspace, arguments.reason, arguments.share)
-    log_fits(workspace)
     stream = sys.stderr if outcome.status == "refused" else sys.stdout
     print(f"{outcome.status}: {outcome.release}", *outcome.lines, sep="\n  ", file=stream)
     if outcome.status == "refused":

@@ -149,11 +149,11 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
     folder.mkdir(parents=True, exist_ok=True)
     for name in list_fitted_models(workspace, "held_out", "channel"):
-        _copy(workspace.channel_folder("final", name), folder / "channels" / name, f"channel {name}")
+        _copy(workspace.model_folder("channel", "final", name), folder / "channels" / name, f"channel {name}")
     for name in list_fitted_models(workspace, "held_out", "collection"):
         _copy(workspace.model_folder("collection", "final", name), folder / "collections" / name, f"collection {name}")
     if ranker:
-        _copy(workspace.ranker_folder("final", ranker), folder / "ranker", f"ranker {ranker}")
+        _copy(workspace.model_folder("ranker", "final", ranker), folder / "ranker", f"ranker {ranker}")
     active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks
     for name in list_fitted_models(workspace, "held_out", "head"):
         if name in active_tasks:

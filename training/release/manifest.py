@@ -132,7 +132,7 @@ def build(
         "release": release_id(inputs),
         "as_of": workspace.as_of,
         "recipe": workspace.recipe,
-        "inputs": hashlib.sha256(json.dumps(workspace.mart_hashes, sort_keys=True).encode()).hexdigest(),
+        "inputs": workspace.data_version,
         "marts": workspace.mart_hashes,
         "channels": channels,
         "collections": [name.removeprefix("collection/") for name in inputs["final"] if name.startswith("collection/")],
@@ -180,7 +180,8 @@ def _hash(folder: Path) -> str:
 def _indexes(workspace: Workspace, channels: list[str]) -> dict[str, Any]:
     """Kind, size and measured recall of the index of each channel that has one."""
     measures = {
-        name: json.loads((workspace.channel_folder("final", name) / MEASURES_FILE).read_text()) for name in channels
+        name: json.loads((workspace.model_folder("channel", "final", name) / MEASURES_FILE).read_text())
+        for name in channels
     }
     return {name: measured["index"] for name, measured in measures.items() if "index" in measured}
 
