@@ -50,7 +50,6 @@ from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.search.evaluation import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.trees_alone import TreesAlone
 from training.ranking.task_weights import DEFAULT_TASK
 from training.recipes import RECIPES, recipe
 from training.train import train
@@ -98,11 +97,11 @@ def evaluate(workspace: Workspace) -> bool:
         "continuation": asdict(continuation),
         **choice.notes,
     }
-    trees = measure_test(held_out, servable, choice, result, folder)
+    measure_test(held_out, servable, choice, result, folder)
     if refits:
         train_only, result = result, Result(workspace.as_of, result.split, notes={"chosen": result.notes["chosen"]})
         held_out = HeldOutModels.open(workspace, "refit")
-        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder, trees)
+        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder)
         result.notes["train_part_only"] = compare_with_train_only(result, train_only)
     add_comparison_pairs(result, held_out)
     result.notes["is_own_catalog"] = is_own_catalog(held_out.data)
@@ -128,13 +127,8 @@ def fit_before_test(workspace: Workspace) -> None:
 
 
 def measure_test(
-    held_out: HeldOutModels,
-    servable: ServingFilter,
-    choice: Choice,
-    result: Result,
-    folder: Path,
-    trees: TreesAlone | None = None,
-) -> TreesAlone | None:
+    held_out: HeldOutModels, servable: ServingFilter, choice: Choice, result: Result, folder: Path
+) -> None:
     """Score the test part: adds all metrics to `result` and writes all predictions to `folder`.
 
     Args:
@@ -143,12 +137,10 @@ def measure_test(
         choice: What was chosen on validation, with baselines on the data of the models.
         result: Result without metrics.
         folder: Folder of the predictions.
-        trees: Trees whose numbers `trees_alone` takes over; None: their numbers are chosen on validation.
     """
     measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
-    trees = measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder, trees)
+    measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder)
     result.notes["containers"] = measure_collections(held_out)
-    return trees
 
 
 def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any]:

@@ -265,7 +265,7 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
         assert set(found[table]) == set(before[table])
     assert found["recall"]["favourites"] == before["recall"]["favourites"], "nothing of it is fitted on plays of others"
     assert found["recall"]["realtime"] != before["recall"]["realtime"]
-    assert found["ranking"]["trees_alone"] != before["ranking"]["trees_alone"]
+    assert found["ranking"]["sum_pooling"] != before["ranking"]["sum_pooling"]
     changed = (
         found["recall"]["realtime"]["recall_at_50"]["all"][0] - before["recall"]["realtime"]["recall_at_50"]["all"][0]
     )
