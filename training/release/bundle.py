@@ -29,7 +29,6 @@ from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Playlists
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.registry import TitleData, all_sources
 from training.recall.continuation.source import ContinuationSource
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
@@ -116,7 +115,7 @@ class Release:
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
         titles = _load_titles(folder, catalog, vocabulary)
-        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
+        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles)
         return cls(
             channels=channels,
             collection_recallers=recallers,
@@ -192,14 +191,13 @@ def continuation_sources(
     catalog: pl.DataFrame,
     playlists: Collections | None,
     titles: TitleData | None,
-    neighbors: PlaylistNeighborsConfig,
 ) -> dict[str, ContinuationSource]:
     """All sources of playlist continuation of a release."""
     is_servable_V = np.zeros(len(vocabulary), dtype=bool)
     is_servable_V[vocabulary.encode(catalog["track_id"].to_list())] = True
     is_servable_V[:FIRST_CODE] = False
     numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
-    return all_sources(channels, playlists, numbers, neighbors, titles, is_servable_V)
+    return all_sources(channels, playlists, numbers, titles, is_servable_V)
 
 
 def _load_titles(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> TitleData | None:

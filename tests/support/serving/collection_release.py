@@ -15,7 +15,6 @@ from training.content.shared_text_encoder import encode_texts
 from training.data.collections import Collections
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.registry import TitleData
 from training.recall.continuation.titles import TextVectors
 from training.recall.multi_interest.channel import MultiInterest
@@ -45,7 +44,6 @@ def opened_release(folder: Path) -> ServedRelease:
             data.vocabulary,
             TextVectors.encode(playlists.titles_N[2:].tolist()),
         ),
-        PlaylistNeighborsConfig(),
     )
     return release(
         table.with_columns(is_in_catalogue=pl.lit(True)),
