@@ -42,10 +42,12 @@ from training.engine.workspace import (
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
+from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
+from training.evaluation.report.charts import format_interval
 from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.search.evaluation import measure_catalog
@@ -115,7 +117,7 @@ def evaluate(workspace: Workspace) -> bool:
         publish_reports(folder)
         log_headlines(result, workspace)
     mark_done(folder, inputs)
-    print(format_summary(result))
+    print(f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {folder / HTML_FILE}")
     return True
 
 
@@ -215,45 +217,28 @@ def publish_reports(folder: Path) -> None:
         atomic_write(reports / name, (folder / name).read_bytes())
 
 
-def log_headlines(result: Result, workspace: Workspace) -> None:
-    """Write the choice and five metrics into the MLflow run of the day and the recipe."""
-    selected = result.notes["chosen"]
+def headlines(result: Result) -> dict[str, Estimate]:
+    """The five metrics that a run is known by."""
     metrics = {
-        "fused/recall_at_50": result.recall["fused"]["recall_at_50"]["all"],
-        "fused/recall_at_200": result.recall["fused"]["recall_at_200"]["all"],
-        "served/recall_at_30": result.slate["served"]["recall_at_30"]["all"],
-        "served/ndcg_at_10": result.slate["served"]["ndcg_at_10"]["all"],
+        f"{name}/{metric}": table[name][metric]["all"]
+        for table, name, metric in (
+            (result.recall, "fused", "recall_at_50"),
+            (result.recall, "fused", "recall_at_200"),
+            (result.slate, "served", "recall_at_30"),
+            (result.slate, "served", "ndcg_at_10"),
+        )
     }
-    if tasks := result.ranking.get(selected["ranker"]):
-        metrics["ranker/gauc"] = tasks.get(DEFAULT_TASK, next(iter(tasks.values())))["gauc"]
+    tasks = result.ranking.get(result.notes["chosen"]["ranker"], {})
+    return metrics | {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
+
+
+def log_headlines(result: Result, workspace: Workspace) -> None:
+    """Print the headlines, and write them and the choice into the MLflow run of the day and the recipe."""
+    selected, metrics = result.notes["chosen"], headlines(result)
+    for name, estimate in metrics.items():
+        print(f"  {name:28} {format_interval(estimate.interval())}")
     with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:
         run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
-
-
-def format_summary(result: Result) -> str:
-    """Table of the main metrics as text."""
-    lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
-    for name, table in result.recall.items():
-        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_50", "recall_at_200")]
-        lines.append(f"  {name:22} {' '.join(intervals)}")
-    lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
-    for name, table in result.slate.items():
-        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_30", "ndcg_at_10")]
-        lines.append(f"  {name:22} {' '.join(intervals)}")
-    lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
-    for name, tasks in result.ranking.items():
-        for task, metrics in tasks.items():
-            intervals = [_format_interval(metrics[metric].interval()) for metric in ("auc", "gauc")]
-            lines.append(f"  {name + ' ' + task:22} {' '.join(intervals)}")
-    lines.append(
-        f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load_settings().reports / HTML_FILE}"
-    )
-    return "\n".join(lines)
-
-
-def _format_interval(interval: list[float]) -> str:
-    """Value and confidence interval."""
-    return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
 
 
 def main() -> None:

@@ -114,7 +114,8 @@ class Release:
         catalog = pl.read_parquet(folder / CATALOG)
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
-        titles = _load_titles(folder, catalog, vocabulary)
+        parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
+        titles = TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
         sources = continuation_sources(channels, vocabulary, catalog, playlists, titles)
         return cls(
             channels=channels,
@@ -190,7 +191,7 @@ def continuation_sources(
     vocabulary: Vocabulary,
     catalog: pl.DataFrame,
     playlists: Collections | None,
-    titles: TitleData | None,
+    titles: TitleData,
 ) -> dict[str, ContinuationSource]:
     """All sources of playlist continuation of a release."""
     is_servable_V = np.zeros(len(vocabulary), dtype=bool)
@@ -198,14 +199,6 @@ def continuation_sources(
     is_servable_V[:FIRST_CODE] = False
     numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
     return all_sources(channels, playlists, numbers, titles, is_servable_V)
-
-
-def _load_titles(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> TitleData | None:
-    """What titles are read by; None for a release of an earlier version, which has no search."""
-    if not (folder / SEARCH).exists():
-        return None
-    parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
-    return TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
 
 
 def _playlist_titles(folder: Path) -> list[str]:
