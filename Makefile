@@ -42,7 +42,7 @@ $(error there is no variable $(unknown); $(if $(near),did you mean $(near)?,use 
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden profile ablation leaderboard docs clients screenshots clean lock audit sbom help
+.PHONY: setup simulate run pipeline serve backup restore prune stop check unit test lint acceptance bench golden ablation leaderboard docs clients screenshots clean lock audit sbom help
 
 setup: .venv/stamp ## Create .venv from uv.lock (does nothing if it is up to date)
 
@@ -111,13 +111,10 @@ golden: setup ## Compare marts, evaluation and 400 responses with SEGUE_HOME/gol
 bench: setup ## Measure speed, into SEGUE_HOME/reports/benchmark.json (ONLY=name for one, ROWS=its size)
 	@$(BIN)/python -m research.bench $(if $(ONLY),--only $(call quoted,$(ONLY))) $(if $(ROWS),--rows $(call quoted,$(ROWS)))
 
-profile: setup ## Flame graph and tables of concurrent requests, into SEGUE_HOME/reports (ROWS requests for each of three loads)
-	@$(BIN)/python -m research.serving.profile_requests $(if $(ROWS),--requests $(call quoted,$(ROWS)))
-
 ablation: setup ## Measure the last run with three seeds or on replayed sessions, into SEGUE_HOME/reports (ABLATION, RECIPE, AS_OF)
 	@$(BIN)/python -m local.environment python -m research.ablation $(if $(ABLATION),$(call quoted,$(ABLATION))) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-leaderboard: setup ## Measure the models on public data (DATA), into SEGUE_HOME/reports/leaderboard.json (SEEDS, ONLY)
+leaderboard: setup ## Measure realtime on public data (DATA), into SEGUE_HOME/reports/leaderboard.json (SEEDS, ONLY)
 	@$(BIN)/python -m local.environment python -m research.public_data leaderboard --seeds $(call quoted,$(SEEDS)) --json $(call quoted,$(SEGUE_HOME)/reports/leaderboard.json) \
 	  $(if $(ONLY),--only $(foreach name,$(ONLY),$(call quoted,$(name)))) $(if $(DATA),--data $(call quoted,$(DATA)))
 

@@ -1,7 +1,7 @@
 """Settings from environment variables, one class per process, read and validated by pydantic-settings.
 
 A variable that is empty counts as not set. `python docs/settings_page.py` writes the table in `docs/settings.md` from the fields.
-Hyperparameters are not settings: they live in the config dataclasses of the models (see `training/recipes.py`).
+Hyperparameters are not settings: they are in `training/recipes/*.yaml`.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def measure(name: str, steps: int) -> tuple[float, float]:
 
 
 def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.realtime.config import realtime_config
+    from training.recall.realtime.channel import Realtime
     from training.recall.realtime.model import RealtimeNetwork
     from training.recall.realtime.objective import RealtimeLearner
     from training.recall.window_loss import WindowLoss
@@ -99,7 +99,7 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
         "discovery_share": 0.0,
         "optimizer.steps": WARM_UP_STEPS + steps,
     }
-    config = change_config(realtime_config("small"), changes)
+    config = change_config(Realtime.config("small"), changes)
     network = RealtimeNetwork(config, _codes())
 
     class Softmax(WindowLoss):
@@ -122,7 +122,7 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
 
 
 def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.multi_interest.config import multi_interest_config
+    from training.recall.multi_interest.channel import MultiInterest
     from training.recall.multi_interest.model import MultiInterestNetwork
     from training.recall.multi_interest.objective import MultiInterestLearner
 
@@ -134,7 +134,7 @@ def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
         "sampling.targets_per_window": TARGETS,
         "optimizer.steps": WARM_UP_STEPS + steps,
     }
-    config = change_config(multi_interest_config("small"), changes)
+    config = change_config(MultiInterest.config("small"), changes)
     network = MultiInterestNetwork(config, _codes())
 
     class Learner(MultiInterestLearner):

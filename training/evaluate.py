@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import math
 import os
 import sys
 import time
@@ -24,10 +25,9 @@ from typing import Any
 import numpy as np
 
 from config import settings
-from config.tool_environment import tool_environment
 from storage.files import atomic_write
 from training.data.training_data import TrainingData
-from training.engine.mlflow_tracking import log_fits, open_experiment
+from training.engine.mlflow_tracking import track_run
 from training.engine.process_memory import peak_mb
 from training.engine.threads import configure_threads
 from training.engine.time_split import read_time_split
@@ -42,15 +42,17 @@ from training.engine.workspace import (
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
+from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
+from training.evaluation.report.charts import format_interval
 from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.search.evaluation import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.trees_alone import TreesAlone
+from training.ranking.task_weights import DEFAULT_TASK
 from training.recipes import RECIPES, recipe
 from training.train import train
 
@@ -97,11 +99,11 @@ def evaluate(workspace: Workspace) -> bool:
         "continuation": asdict(continuation),
         **choice.notes,
     }
-    trees = measure_test(held_out, servable, choice, result, folder)
+    measure_test(held_out, servable, choice, result, folder)
     if refits:
         train_only, result = result, Result(workspace.as_of, result.split, notes={"chosen": result.notes["chosen"]})
         held_out = HeldOutModels.open(workspace, "refit")
-        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder, trees)
+        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder)
         result.notes["train_part_only"] = compare_with_train_only(result, train_only)
     add_comparison_pairs(result, held_out)
     result.notes["is_own_catalog"] = is_own_catalog(held_out.data)
@@ -113,9 +115,9 @@ def evaluate(workspace: Workspace) -> bool:
     atomic_write(folder / HTML_FILE, page.render_page(result.to_json()))
     if is_reported:
         publish_reports(folder)
-        log_run(result, folder)
+        log_headlines(result, workspace)
     mark_done(folder, inputs)
-    print(format_summary(result))
+    print(f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {folder / HTML_FILE}")
     return True
 
 
@@ -127,13 +129,8 @@ def fit_before_test(workspace: Workspace) -> None:
 
 
 def measure_test(
-    held_out: HeldOutModels,
-    servable: ServingFilter,
-    choice: Choice,
-    result: Result,
-    folder: Path,
-    trees: TreesAlone | None = None,
-) -> TreesAlone | None:
+    held_out: HeldOutModels, servable: ServingFilter, choice: Choice, result: Result, folder: Path
+) -> None:
     """Score the test part: adds all metrics to `result` and writes all predictions to `folder`.
 
     Args:
@@ -142,12 +139,10 @@ def measure_test(
         choice: What was chosen on validation, with baselines on the data of the models.
         result: Result without metrics.
         folder: Folder of the predictions.
-        trees: Trees whose numbers `trees_alone` takes over; None: their numbers are chosen on validation.
     """
     measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
-    trees = measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder, trees)
+    measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder)
     result.notes["containers"] = measure_collections(held_out)
-    return trees
 
 
 def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any]:
@@ -165,9 +160,7 @@ def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
     """Inputs of an evaluation: the marts, the code and the inputs of the held-out models."""
-    refit = {"refits_before_test": True} if recipe(workspace.recipe).refits_before_test else {}
-    models = model_input_hashes(workspace, "held_out")
-    return workspace.inputs(models=models, **refit)
+    return workspace.inputs(models=model_input_hashes(workspace, "held_out"))
 
 
 def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
@@ -224,71 +217,42 @@ def publish_reports(folder: Path) -> None:
         atomic_write(reports / name, (folder / name).read_bytes())
 
 
-def log_run(result: Result, folder: Path) -> None:
-    """Log one MLflow run with all metrics and both reports."""
-    config = settings.load_settings()
-    config.mlflow.mkdir(parents=True, exist_ok=True)
-    environment = tool_environment(config)
-    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
-        os.environ.setdefault(name, environment[name])
-    import mlflow
-
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or environment["MLFLOW_TRACKING_URI"])
-    open_experiment()
-    with mlflow.start_run(run_name=f"evaluation-{folder.parent.name}"):
-        selected = result.notes["chosen"]
-        mlflow.log_params(
-            {
-                "as_of": result.as_of,
-                "split": result.split,
-                "ranker": selected["ranker"],
-                "blend": selected["blend"]["weight"],
-            }
+def headlines(result: Result) -> dict[str, Estimate]:
+    """The five metrics that a run is known by."""
+    metrics = {
+        f"{name}/{metric}": table[name][metric]["all"]
+        for table, name, metric in (
+            (result.recall, "fused", "recall_at_50"),
+            (result.recall, "fused", "recall_at_200"),
+            (result.slate, "served", "recall_at_30"),
+            (result.slate, "served", "ndcg_at_10"),
         )
-        mlflow.log_metrics(result.flat_metrics())
-        for name in (JSON_FILE, HTML_FILE, "fusion.json", "blend.json"):
-            mlflow.log_artifact(str(folder / name))
+    }
+    tasks = result.ranking.get(result.notes["chosen"]["ranker"], {})
+    return metrics | {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
 
 
-def format_summary(result: Result) -> str:
-    """Table of the main metrics as text."""
-    lines = [f"{'recall':24} {'@50':>24} {'@200':>24}"]
-    for name, table in result.recall.items():
-        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_50", "recall_at_200")]
-        lines.append(f"  {name:22} {' '.join(intervals)}")
-    lines.append(f"{'slate':24} {'recall@30':>24} {'ndcg@10':>24}")
-    for name, table in result.slate.items():
-        intervals = [_format_interval(table[metric]["all"].interval()) for metric in ("recall_at_30", "ndcg_at_10")]
-        lines.append(f"  {name:22} {' '.join(intervals)}")
-    lines.append(f"{'ranking':24} {'auc':>24} {'gauc':>24}")
-    for name, tasks in result.ranking.items():
-        for task, metrics in tasks.items():
-            intervals = [_format_interval(metrics[metric].interval()) for metric in ("auc", "gauc")]
-            lines.append(f"  {name + ' ' + task:22} {' '.join(intervals)}")
-    lines.append(
-        f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {settings.load_settings().reports / HTML_FILE}"
-    )
-    return "\n".join(lines)
-
-
-def _format_interval(interval: list[float]) -> str:
-    """Value and confidence interval."""
-    return f"{interval[0]:8.4f} [{interval[1]:.4f}, {interval[2]:.4f}]"
+def log_headlines(result: Result, workspace: Workspace) -> None:
+    """Print the headlines, and write them and the choice into the MLflow run of the day and the recipe."""
+    selected, metrics = result.notes["chosen"], headlines(result)
+    for name, estimate in metrics.items():
+        print(f"  {name:28} {format_interval(estimate.interval())}")
+    with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:
+        run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     arguments = parser.parse_args()
-    workspace = Workspace.open(arguments.as_of, recipe(arguments.recipe).name)
+    workspace = Workspace.open(arguments.as_of, arguments.recipe)
     # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.
     os.environ.setdefault("SEGUE_THREADS", str(os.cpu_count() or 1))
     configure_threads()
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
-    log_fits(workspace)
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Prepare vocabulary and cases for training")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     print(f"{'prepared' if prepare(workspace) else 'unchanged'}: {workspace.folder}")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from training.data.training_data import TrainingData
 from training.engine.config_io import config_from_dict, with_seed
-from training.engine.mlflow_tracking import RUN_FILE
+from training.engine.mlflow_tracking import HEADLINES, flatten, track_run
 from training.engine.process_memory import peak_mb
 from training.engine.workspace import (
     INPUTS_FILE,
@@ -40,7 +40,7 @@ from training.engine.workspace import (
     write_json,
 )
 from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
-from training.recipes import FITS, RECIPES, recipe
+from training.recipes import FITS, RECIPES, read_section, recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -80,19 +80,40 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     config, fit_model = resolve_model(kind, name, workspace, fit)
     if workspace.seed is not None:
         config = with_seed(config, workspace.seed)
-    folder = workspace.model_folder(kind, fit, name)
+    folder, held_out = workspace.model_folder(kind, fit, name), workspace.model_folder(kind, "held_out", name)
     if fit != "held_out":
-        config = _load_resolved_config(workspace.model_folder(kind, "held_out", name), config, name)
-    upstream = _upstream_input_hashes(workspace, kind, name, fit)
-    inputs = workspace.inputs(fit=fit, config=config, name=name, **upstream)
+        config = _load_resolved_config(held_out, config, name)
+    inputs = workspace.inputs(fit=fit, name=name, config=config, **_upstream(workspace, kind, name, fit))
     if is_unchanged(folder, inputs):
         return False
-    began = time.monotonic()
-    cache = workspace.cache_folder(fit)
-    sizes = recipe(workspace.recipe)
+    with track_run(workspace.folder, f"{kind}-{name}-{fit}", asdict(config)) as run:
+        measures = _fit(workspace, fit_model, config, folder, fit, held_out, inputs)
+        headlines = flatten(measures, "/")
+        run.log({name: headlines[name] for name in HEADLINES if headlines.get(name) is not None})
+    print(f"{name} ({fit}): {measures['total_seconds']} s, {measures['peak_mb']:,} MB", end="")
+    print(f", {measures['steps']} steps" if measures.get("steps") else "")
+    table = measures.get("validation")
+    for key, value in table.items() if isinstance(table, dict) else ():
+        print(f"  {key:<28} {value:.4f}")
+    return True
+
+
+def _fit(
+    workspace: Workspace,
+    fit_model: FitFunction,
+    config: DataclassInstance,
+    folder: Path,
+    fit: str,
+    held_out: Path,
+    inputs: dict[str, Any],
+) -> dict[str, Any]:
+    """Fit a model and write it into `folder`; returns its measures."""
+    began, sizes = time.monotonic(), recipe(workspace.recipe)
     keeps_trees = fit != "held_out" and not sizes.refits_before_test
-    held_out = workspace.model_folder(kind, "held_out", name) if keeps_trees else None
-    data = TrainingData(workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out)
+    cache = workspace.cache_folder(fit)
+    data = TrainingData(
+        workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out if keeps_trees else None
+    )
     checkpoints = folder / "checkpoints"
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
     try:
@@ -106,11 +127,9 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
-    (folder / RUN_FILE).unlink(missing_ok=True)
     mark_done(folder, inputs)
     shutil.rmtree(checkpoints, ignore_errors=True)  # those of this fit, and those of fits that were never finished
-    _print_summary(name, fit, measures)
-    return True
+    return measures
 
 
 def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
@@ -166,19 +185,12 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
             if fit != "held_out":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
-            from training.recall.registry import load_channels
+            from training.recall.registry import load_fitted_channels
             from training.slate.listwise_training import fit_listwise_head
 
-            folders = {
-                name: workspace.channel_folder(fit, name)
-                for name in workspace.list_fitted("channel", fit, model_names("channels"))
-            }
-            channels = load_channels(folders, data.vocabulary)
-            for channel in channels.values():
-                channel.read_past_plays(data)
-            return fit_listwise_head(data, config, channels)
+            return fit_listwise_head(data, config, load_fitted_channels(workspace, fit, data))
 
-        return LambdaMARTConfig.from_recipe(recipe_name), fit_head
+        return read_section(recipe_name, LISTWISE_HEAD, LambdaMARTConfig), fit_head
     from training.ranking.fit import fit_ranker
     from training.ranking.registry import RANKERS
 
@@ -188,36 +200,26 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     return RANKERS[name].config(recipe_name), fit_named_ranker
 
 
-def _upstream_input_hashes(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, Any]:
-    """Hashes of the inputs of all models that this one is built on."""
-    upstream: dict[str, Any] = {}
-    if fit != "held_out":
-        upstream["held_out"] = workspace.input_hash(kind, "held_out", name)
+def _upstream(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, str]:
+    """Hashes of the inputs of the models that this one is made of, by name.
+
+    Raises:
+        MissingInput: None of the channels of a collection or a head is fitted.
+    """
+    upstream = {} if fit == "held_out" else {"held_out": workspace.input_hash(kind, "held_out", name)}
     if kind == "collection":
-        upstream["realtime"] = _realtime_input_hash(workspace, fit)
-    if kind == "head" and fit == "held_out":
-        upstream["channels"] = _channel_input_hashes(workspace, fit)
-    return upstream
-
-
-def _channel_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
-    fitted = workspace.list_fitted("channel", fit, model_names("channels"))
+        names = ["realtime"]
+    elif kind == "head" and fit == "held_out":
+        names = model_names("channels")
+    else:
+        return upstream
+    fitted = workspace.list_fitted("channel", fit, names)
     if not fitted:
         raise MissingInput(
-            "heads learn from the channels' candidates, and no channel was fitted on the present marts in "
+            f"{name} is made of channels ({', '.join(names)}), and none of them was fitted on the present marts in "
             f"{workspace.fit_folder(fit)}; train one first"
         )
-    return {name: workspace.input_hash("channel", fit, name) for name in fitted}
-
-
-def _realtime_input_hash(workspace: Workspace, fit: str) -> str:
-    """Hash of the inputs of the channel `realtime`, whose vectors collections use."""
-    if not workspace.list_fitted("channel", fit, ["realtime"]):
-        raise MissingInput(
-            "collections use the vectors of channel realtime, and "
-            f"{workspace.channel_folder(fit, 'realtime')} has none of the present marts; train it first"
-        )
-    return workspace.input_hash("channel", fit, "realtime")
+    return upstream | {name: workspace.input_hash("channel", fit, name) for name in fitted}
 
 
 def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) -> DataclassInstance:
@@ -230,21 +232,13 @@ def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) 
     return config_from_dict(type(config), json.loads(path.read_text()))
 
 
-def _print_summary(name: str, fit: str, measures: dict[str, Any]) -> None:
-    print(f"{name} ({fit}): {measures['total_seconds']} s, {measures['peak_mb']:,} MB", end="")
-    print(f", {measures['steps']} steps" if measures.get("steps") else "")
-    table = measures.get("validation")
-    for key, value in table.items() if isinstance(table, dict) else ():
-        print(f"  {key:<28} {value:.4f}")
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
     parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
     parser.add_argument("name", help=f"the model; for list: {', '.join(MODEL_TABLES)}, or {ALL}")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":

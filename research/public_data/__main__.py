@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from research.public_data import knowledge_graph, leaderboard, sequences
+from research.public_data import leaderboard, sequences
 from training.engine.workspace import write_json
 
 PROTOCOLS: dict[str, ModuleType] = {
-    "knowledge_graph": knowledge_graph,
     "leaderboard": leaderboard,
     "sequences": sequences,
 }

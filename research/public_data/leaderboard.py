@@ -7,15 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
-from research.public_data import knowledge_graph, sequences
+from research.public_data import sequences
 
 PUBLIC_DATA = settings.ROOT.parent / "shared" / "data"
-DATA_SETS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
-    "lastfm": (sequences, "--file", "sequences/LastFM.txt", ("--channel", "realtime")),
-    "beauty": (sequences, "--file", "sequences/Beauty.txt", ("--channel", "realtime")),
-    "lastfm_knowledge_graph": (knowledge_graph, "--folder", "lastfm_knowledge_graph", ()),
-}
-"""Name → protocol, the option of its files, their place in the folder of the data, and other options."""
+DATA_SETS = {"lastfm": "sequences/LastFM.txt", "beauty": "sequences/Beauty.txt"}
+"""Name → place in the folder of the data."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,12 +29,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     results = {}
     for name in options.only:
-        protocol, option, place, others = DATA_SETS[name]
-        if not (options.data / place).exists():
-            print(f"{name} is left out: there is no {options.data / place}; name its folder with DATA", flush=True)
+        file = options.data / DATA_SETS[name]
+        if not file.exists():
+            print(f"{name} is left out: there is no {file}; name its folder with DATA", flush=True)
             continue
         parser = argparse.ArgumentParser()
-        protocol.add_arguments(parser)
-        words = [option, str(options.data / place), *others, "--seeds", options.seeds]
-        results[name] = protocol.run(parser.parse_args(words))
+        sequences.add_arguments(parser)
+        words = ["--file", str(file), "--channel", "realtime", "--seeds", options.seeds]
+        results[name] = sequences.run(parser.parse_args(words))
     return results

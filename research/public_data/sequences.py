@@ -1,6 +1,6 @@
 """Next-item prediction on plain sequences: recall, NDCG and MRR of a recall channel on the full catalog.
 
-The channel is one of `training.recall` with its recipe `sequences`; the file is converted to marts. The channel is
+The channel is one of `training.recall` with CHANGES of its recipe `small`; the file is converted to marts. The channel is
 fitted on the items before the validation item, and hyperparameters (steps, linear transitions …) are chosen on the
 validation item. Then it is fitted again with the chosen values, including the validation items, and evaluated on test
 once, with everything before the test item as history; `--no-refit` evaluates the first fit, as the code of BSARec does.
@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,43 @@ from research.public_data import format_mean_std, summarize_seeds
 from research.public_data.sequence_dataset import Requests, SequenceDataset, read_attributes, read_sequences
 from training.data.recall_cases import iterate_chunks
 from training.data.user_batch import OfflineFeatures
-from training.engine.config_io import change_config, field_paths, get_field, with_seed
+from training.engine.config_io import change_config, with_seed
 from training.engine.threads import configure_threads
 from training.recall.channel import RecallChannel
 from training.recall.registry import CHANNELS
 
 CUTOFFS = (5, 10, 20)
-RECIPE = "sequences"
+CHANGES: dict[str, dict[str, Any]] = {
+    "realtime": {
+        "items.min_plays": 1,
+        "items.item_dropout": 0.5,
+        "encoder.block": "gated",
+        "encoder.history_length": 50,
+        "encoder.layers": 1,
+        "sampling.horizon": 1,
+        "sampling.window_kind": "full",
+        "sampling.length_bucketing": True,
+        "loss.softmax": "full",
+        "loss.discovery_weight": 1.0,
+        "optimizer.learning_rate": 1e-2,
+        "optimizer.steps": 2000,
+        "validation.validate_every": 250,
+        "validation.cases_per_user": 1,
+        "validation.max_cases": 2000,
+        "validation.eval_cutoffs": (10, 20),
+        "transitions.is_enabled": True,
+        "discovery_share": 0.0,
+    },
+    "long_short": {
+        "items.min_plays": 1,
+        "repeats.max_repeat_items": 200,
+        "sampling.min_history_plays": 2,
+        "optimizer.steps": 600,
+        "validation.validate_every": 100,
+        "validation.cases_per_user": 1,
+    },
+}
+"""Changes of the recipe `small` for plain sequences, by channel."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -140,7 +171,7 @@ def build_config(channel: type[RecallChannel], repeats: bool, changes: list[str]
     Raises:
         ValueError: A name is unknown or ambiguous, or a value has the wrong type.
     """
-    config = channel.config(RECIPE)
+    config = change_config(channel.config("small"), CHANGES.get(channel.name, {}))
     paths = field_paths(config)
     if not repeats and "discovery_share" in paths:
         # No user returns to an item, so all candidates have to be new to the user.
@@ -195,6 +226,21 @@ def format_table(part: str, summary: dict[str, Any]) -> str:
     lines = [f"{part} ({len(summary['runs'])} seeds)"]
     lines += [f"  {name:16} {format_mean_std(summary[name])}" for name in summary["runs"][0]]
     return "\n".join(lines)
+
+
+def field_paths(config: Any) -> list[str]:
+    """Return the dotted paths of all fields, in order; nested configs are listed by their own fields."""
+    paths = []
+    for field in fields(config):
+        value = getattr(config, field.name)
+        inner = field_paths(value) if is_dataclass(value) else []
+        paths += [f"{field.name}.{path}" for path in inner] or [field.name]
+    return paths
+
+
+def get_field(config: Any, path: str) -> Any:
+    """Return the value at a dotted path."""
+    return reduce(getattr, path.split("."), config)
 
 
 def _short_metrics(run: dict[str, float]) -> str:

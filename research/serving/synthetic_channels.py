@@ -13,6 +13,7 @@ were calibrated by what IVF lists find for `realtime` trained on real logs, reci
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,6 @@ from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
 from training.recall.channel import RecallChannel
 from training.recall.favourites.channel import Favourites
-from training.recall.favourites.config import FavouritesConfig
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
@@ -40,7 +40,7 @@ from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import NextItemNetwork
-from training.recall.popularity import ItemLanguages, Popularity, PopularityConfig
+from training.recall.popularity import ItemLanguages, Popularity
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
 
@@ -78,7 +78,9 @@ class SyntheticWorld:
         """Return all channels; indexes are tuned on requests of other users where there is a choice."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: self._learn_order(Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary)),
+            "favourites": lambda: self._learn_order(
+                Favourites(replace(Favourites.config("small"), decay=0.5, skip=0.2), self.vocabulary)
+            ),
             "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
@@ -160,11 +162,11 @@ class SyntheticWorld:
         return {"facet_values": [f"style {number}" for number in range(FACET_VALUES)]}
 
     def _popularity(self) -> Popularity:
-        item_N = self.catalog_items[: PopularityConfig().max_tracks]
+        item_N = self.catalog_items[: Popularity.config("small").max_tracks]
         names = [f"language {number}" for number in range(8)]
         is_in_NA = self.random.random((len(item_N), len(names))) < 0.2
         return Popularity(
-            PopularityConfig(),
+            Popularity.config("small"),
             item_N,
             1e4 / (1.0 + np.arange(len(item_N))),
             ItemLanguages(item_N, names, is_in_NA),

@@ -201,7 +201,7 @@ class ReleaseManager:
 
     def _key(self, release: str, path: str) -> tuple[str, str]:
         """Id and folder of a release that one of the files names."""
-        return release, str(release_folder(self._active.parent, release, path))
+        return release, str(release_folder(self._active.parent, path))
 
     def _warm(self, key: tuple[str, str]) -> ServedRelease | None:
         """The release of an id and a folder, loaded if necessary; None if it is rejected."""

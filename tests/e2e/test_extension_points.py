@@ -267,11 +267,10 @@ def add_ranker(copy: Extended) -> None:
         "from training.ranking.plain_sum import PlainSum\n",
     )
     copy.insert(registry, "SumPooling, TargetAttention, InterestEvolution", "PlainSum, ")
-    others = '("sum_pooling", "target_attention", "interest_evolution", "session_domains")'
-    recipes = copy.tree / "training" / "recipes.py"
-    line = '"debug": Recipe("debug", seed=0, '
-    assert recipes.read_text().count(line) == 1
-    recipes.write_text(recipes.read_text().replace(line, f"{line}excluded_rankers={others}, "))
+    recipe = copy.tree / "training" / "recipes" / "debug.yaml"
+    others = "[sum_pooling, target_attention, interest_evolution, session_domains]"
+    text = recipe.read_text().replace("excluded_rankers: []", f"excluded_rankers: {others}")
+    recipe.write_text(f"{text}\nplain_sum: *ranker\n")
 
 
 def add_features(copy: Extended) -> None:

@@ -2,7 +2,7 @@
 
 Encodes what is new or has changed, the most played tracks first, and writes the table `track_content` of the encoder
 (`storage.content_tables`). A killed run continues where it was. With `--recipe`, at most the number of contents of
-LIMITS is encoded, and the next run continues; without it, everything is. With `--cache-only` it may run in the
+`encoded_content` of the recipe is encoded, and the next run continues; without it, everything is. With `--cache-only` it may run in the
 background while models are trained: the next run publishes. Broken files are listed in
 `SEGUE_HOME/content/<encoder>.quarantine.tsv` and are not read again until they change.
 """
@@ -39,17 +39,8 @@ from training.content.encoders.registry import ENCODERS
 from training.content.music_detection import music_probability, scan_music
 from training.content.vector_cache import VectorCache
 from training.engine.time_split import TIME_SPLIT_MART
-from training.recipes import RECIPES
+from training.recipes import RECIPES, recipe
 
-LIMITS: Mapping[str, Mapping[str, int]] = {
-    "debug": {"audio": 16, "image": 32, "text": 100},
-    "small": {"audio": 100, "image": 300, "text": 1_000},
-    "full": {},
-}
-"""By recipe and encoder, how many contents one run encodes, about 8 seconds for `small`; all if there is no number.
-
-The DAG `encode_remaining_content` encodes the rest after the run.
-"""
 BATCH_SIZE = {"audio": 8, "image": 32, "text": 256}  # contents in memory, and lost if the process is killed
 
 
@@ -237,13 +228,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.content.encode", description=__doc__)
     parser.add_argument("--encoder", required=True, choices=list(ENCODERS))
-    parser.add_argument("--recipe", choices=sorted(RECIPES), help="encode at most the recipe's number of contents")
+    parser.add_argument("--recipe", choices=RECIPES, help="encode at most the recipe's number of contents")
     parser.add_argument(
         "--cache-only", action="store_true", help="do not replace the table, so that models may be trained meanwhile"
     )
     options = parser.parse_args(arguments)
     name = options.encoder
-    limit = LIMITS[options.recipe].get(name) if options.recipe else None
+    limit = recipe(options.recipe).encoded_content.get(name) if options.recipe else None
     try:
         here = settings.load_settings()
         counts = encode(here, name, limit, is_published=not options.cache_only)

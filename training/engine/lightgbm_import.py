@@ -7,7 +7,7 @@ like a fit that hangs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tqdm import tqdm
@@ -30,31 +30,18 @@ def train_trees(
     data: lightgbm.Dataset,
     count: int,
     description: str,
-    valid_sets: Sequence[lightgbm.Dataset] = (),
-    callbacks: Sequence[Callable[..., Any]] = (),
-    first: lightgbm.Booster | None = None,
 ) -> lightgbm.Booster:
     """Fit trees with a progress bar.
 
     Args:
         parameters: LightGBM's parameters.
         data: Training data.
-        count: Number of trees; fewer if a callback stops earlier.
+        count: Number of trees.
         description: Label of the progress bar.
-        valid_sets: Data that callbacks such as early stopping need.
-        callbacks: LightGBM's callbacks.
-        first: Trees to continue; they are part of the result, but not of `count`.
     """
     with tqdm(total=count, desc=description, unit="tree", mininterval=1) as bar:
 
         def show_progress(_: Any) -> None:
             bar.update()
 
-        return lightgbm.train(
-            dict(parameters),
-            data,
-            count,
-            valid_sets=list(valid_sets),
-            callbacks=[show_progress, *callbacks],
-            init_model=first,
-        )
+        return lightgbm.train(dict(parameters), data, count, callbacks=[show_progress])

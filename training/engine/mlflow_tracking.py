@@ -1,91 +1,110 @@
-"""MLflow tracking: one run per fit, with its config as parameters and its measures as metrics.
+"""MLflow during a fit: one parent run per day and recipe, and a nested run per model.
 
-Importing MLflow and opening its store takes several seconds of processor time, so fits do not log themselves: the tasks
-that follow them, `training.evaluate` and `training.release`, log all fits that have no run yet.
+Parameters are the config by dotted path, metrics the loss and the validation value by step and HEADLINES at the end. A run is
+a record that no fit depends on: if the store is locked or away, the fit warns once and goes on without it.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from config import settings
-from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace
-from training.recipes import FITS
+from storage.file_lock import file_lock
 
 EXPERIMENT = "segue"
-RUN_FILE = "mlflow_run"
-"""File in the folder of a fitted model with the id of its MLflow run; a new fit removes it."""
+HEADLINES = ("value", "validation/recall_at_50/all", "validation/recall_at_200/all", "total_seconds", "peak_mb")
+"""Measures of a fit that its run has."""
+_open_runs: list[Run] = []
 
 
-def log_fits(workspace: Workspace) -> int:
-    """Log every finished fit without a run, if MLFLOW_TRACKING_URI is set; returns the number of new runs."""
-    measures = [file for fit in FITS for file in sorted(workspace.fit_folder(fit).glob(f"*/*/{MEASURES_FILE}"))]
-    folders = [file.parent for file in measures if not (file.parent / RUN_FILE).exists()]
-    folders = [folder for folder in folders if (folder / INPUTS_FILE).exists()]
-    if folders and os.environ.get("MLFLOW_TRACKING_URI"):
-        open_experiment()
-        for folder in folders:
-            (folder / RUN_FILE).write_text(_log_fit(folder))
-        return len(folders)
-    return 0
+class Run:
+    """A run of MLflow; it is nested in that of the workspace, or that one itself without a name.
 
+    Nothing is written without MLFLOW_TRACKING_URI.
 
-def _log_fit(folder: Path) -> str:
-    """Log the fit in `folder`, with the times at which it ran; returns the id of the run.
-
-    Parameters are the resolved config, metrics the numbers in the measures and, by step, the rows of their `history`.
+    Args:
+        workspace: Folder of the workspace, whose name is that of the parent run.
+        name: Name of the nested run.
+        parameters: Nested dictionaries are written by dotted path.
     """
-    from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param
 
-    measures = json.loads((folder / MEASURES_FILE).read_text())
-    parameters = json.loads((folder / RESOLVED_CONFIG_FILE).read_text())
-    ended_ms = int((folder / INPUTS_FILE).stat().st_mtime * 1000)
-    client = MlflowClient()
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    fit, kind = folder.parent.parent.name, folder.parent.name.removesuffix("s")
-    run = client.create_run(
-        experiment.experiment_id,
-        start_time=ended_ms - int(measures["total_seconds"] * 1000),
-        run_name=f"{kind}-{folder.name}-{fit}",
-    )
-    steps: Iterable[tuple[int, dict[str, Any]]] = [
-        (0, measures),
-        *((int(row["step"]), {key: row[key] for key in row if key != "step"}) for row in measures.get("history") or ()),
-    ]
-    client.log_batch(
-        run.info.run_id,
-        [Metric(key, value, ended_ms, step) for step, row in steps for key, value in _flatten_metrics(row).items()],
-        [Param(key, str(value)[:500]) for key, value in parameters.items()],
-    )
-    client.set_terminated(run.info.run_id, end_time=ended_ms)
-    return str(run.info.run_id)
+    def __init__(self, workspace: Path, name: str, parameters: Mapping[str, Any]) -> None:
+        self._client: Any = None
+        self._id = ""
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            self._try(lambda: self._start(workspace, name, flatten(parameters, ".")))
 
+    def log(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Write metrics of a step."""
+        if self._client is not None:
+            from mlflow.entities import Metric
 
-def open_experiment() -> None:
-    """Select Segue's experiment, creating it on first use with its artifacts below `SEGUE_HOME/mlflow`."""
-    import mlflow
-    from mlflow.exceptions import MlflowException
+            now = int(time.time() * 1000)
+            rows = [Metric(name, float(value), now, step) for name, value in metrics.items()]
+            self._try(lambda: self._client.log_batch(self._id, rows))
 
-    if mlflow.get_experiment_by_name(EXPERIMENT) is None:
+    def end(self, status: str) -> None:
+        """End the run as FINISHED or FAILED."""
+        if self._client is not None:
+            self._try(lambda: self._client.set_terminated(self._id, status))
+
+    def _start(self, workspace: Path, name: str, parameters: Mapping[str, Any]) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        from mlflow import MlflowClient  # takes seconds
+        from mlflow.entities import Param
+
+        # Tables, experiment and parent run are created once.
+        with file_lock(workspace.parent / "mlflow.lock"):
+            client = MlflowClient()
+            found = client.get_experiment_by_name(EXPERIMENT)
+            artifacts = (settings.load_settings().mlflow / "artifacts").as_uri()
+            experiment = found.experiment_id if found else client.create_experiment(EXPERIMENT, artifacts)
+            runs = client.search_runs([experiment], f"attributes.run_name = '{workspace.name}'", max_results=1)
+            run = runs[0] if runs else client.create_run(experiment, run_name=workspace.name)
+        if name:
+            run = client.create_run(experiment, tags={"mlflow.parentRunId": run.info.run_id}, run_name=name)
+        self._id = run.info.run_id
+        client.log_batch(self._id, params=[Param(key, str(value)[:500]) for key, value in parameters.items()])
+        self._client = client
+
+    def _try(self, call: Callable[[], None]) -> None:
         try:
-            mlflow.create_experiment(EXPERIMENT, (settings.load_settings().mlflow / "artifacts").as_uri())
-        except MlflowException as error:
-            # A concurrent task may have created it in the meantime.
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-    mlflow.set_experiment(EXPERIMENT)
+            call()
+        except Exception as error:
+            self._client = None
+            print(f"warning: MLflow has no further record of this run: {str(error).splitlines()[0]}", file=sys.stderr)
 
 
-def _flatten_metrics(measures: dict[str, Any]) -> dict[str, float]:
-    flat: dict[str, float] = {}
-    for key, value in measures.items():
-        if isinstance(value, dict):
-            flat |= {f"{key}/{inner}": number for inner, number in _flatten_metrics(value).items()}
-        elif isinstance(value, (int, float)) and value == value:  # noqa: PLR0124
-            flat[key.replace("@", "_at_")] = float(value)
+@contextmanager
+def track_run(workspace: Path, name: str, parameters: Mapping[str, Any]) -> Iterator[Run]:
+    """A run for the time of the context, to which `log_step` writes."""
+    run = Run(workspace, name, parameters)
+    _open_runs.append(run)
+    status = "FAILED"
+    try:
+        yield run
+        status = "FINISHED"
+    finally:
+        _open_runs.remove(run)
+        run.end(status)
+
+
+def log_step(metrics: Mapping[str, float], step: int) -> None:
+    """Write metrics of a step to the run of this process, if there is one."""
+    for run in _open_runs:
+        run.log(metrics, step)
+
+
+def flatten(values: Mapping[str, Any], separator: str) -> dict[str, Any]:
+    """Nested dictionaries as one, by path."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = flatten(value, separator) if isinstance(value, dict) else None
+        flat |= {f"{key}{separator}{path}": part for path, part in inner.items()} if inner else {key: value}
     return flat

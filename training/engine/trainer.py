@@ -26,6 +26,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from storage.files import open_draft
+from training.engine.mlflow_tracking import log_step
 from training.engine.threads import configure_threads
 from training.engine.workspace import write_json
 
@@ -62,7 +63,6 @@ class FitRecord:
     """Result of a fit besides its weights."""
 
     steps: int = 0  # step of the best weights
-    data_wait_share: float = 0.0  # share of the total time of all steps that was spent waiting for batches
     value: float | None = None  # best validation value
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)  # step, value and mean loss of each validation
@@ -76,8 +76,6 @@ class _Progress:
     step: int = 0  # steps done
     checks_without_improvement: int = 0
     losses: list[float] = field(default_factory=list)  # since the last validation
-    wait_seconds: float = 0.0
-    step_seconds: float = 0.0
 
 
 def fit(
@@ -123,9 +121,7 @@ def fit(
         ) as bar,
     ):
         while at.step < schedule.steps and at.checks_without_improvement < max(schedule.patience, 1):
-            started = time.monotonic()
             batch = _to_device(next(batches), device)
-            waited = time.monotonic()
             _seed_torch(schedule.seed * 1_000_003 + at.step)
             with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
                 loss = module.training_step(batch, at.step)
@@ -136,8 +132,6 @@ def fit(
             rate.step()
             at.step += 1
             at.losses.append(float(loss.detach()))
-            at.wait_seconds += waited - started
-            at.step_seconds += time.monotonic() - waited
             bar.update()
             if validate and schedule.validate_every and at.step % schedule.validate_every == 0:
                 _validate(module, validate, at, best)
@@ -149,9 +143,7 @@ def fit(
         _validate(module, validate, at, best)
     if record.value is None:
         _save_best_weights(module, at, best)
-    record.data_wait_share = round(at.wait_seconds / max(at.wait_seconds + at.step_seconds, 1e-9), 4)
     record.seconds = time.monotonic() - began
-    tqdm.write(f"  {at.step} steps, {record.data_wait_share:.1%} of step time waiting for data", sys.stderr)
     module.cpu().load_state_dict(load_file(best))
     write_json(folder / FIT_RECORD_FILE, asdict(record))
     last.unlink(missing_ok=True)
@@ -171,6 +163,7 @@ def _validate(module: nn.Module, validate: Callable[[], float], at: _Progress, b
     loss = sum(at.losses) / max(len(at.losses), 1)
     at.losses = []
     at.record.history.append({"step": at.step, "value": value, "loss": loss})
+    log_step({"value": value, "loss": loss}, at.step)
     tqdm.write(f"  step {at.step}: loss {loss:.4f}, validation {value:.4f}", sys.stderr)
     at.checks_without_improvement += 1
     if at.record.value is None or value > at.record.value:

@@ -7,12 +7,13 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,19 @@ from storage import object_store
 from storage.errors import StorageError
 from storage.files import atomic_write, read_json
 from training.engine.time_split import TIME_SPLIT_MART
-from training.recipes import FITS
+from training.recipes import FITS, recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
 FORMAT = 7
 """Version of the files of a training workspace and of a release; files of another version are not read."""
-CACHE_FOLDER, MART_HASHES_FILE = "kept", "mart_hashes.json"
-DATA_INPUTS = ("marts", "most_plays", "behaviours")
-"""Inputs on which the vocabulary depends: a model with others has other codes for the same tracks."""
-CODE_FOLDERS = ("event_store", "feature_repo", "sequences", "training")
-"""Packages whose code and data files decide what a fit or an evaluation gives."""
-CODE_SUFFIXES = frozenset({".css", ".csv", ".html", ".json", ".py", ".svg", ".yaml"})
+CACHE_FOLDER, HASHES_FILE = "kept", "hashes.json"
+CODE_FOLDERS = ("sequences", "training")
+"""Packages whose code and tables decide what a fit or an evaluation gives."""
+TABLE_SUFFIXES = frozenset({".csv", ".json", ".yaml"})
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+RECIPES_FOLDER = "recipes"
+"""Folder whose files are the configuration, which is an input of its own."""
 LANDINGS_MART = "landings"
 """Mart with the provenance of the others.
 
@@ -118,9 +120,7 @@ class Workspace:
 
         Recipes share the folder.
         """
-        inputs = [self.mart_hashes, self._sampling_inputs, behaviours_hash(), code_hash()]
-        key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
-        return self.folder.parent / CACHE_FOLDER / f"{fit}-{key}"
+        return self.folder.parent / CACHE_FOLDER / f"{fit}-{_hash([self.data_version, self.code])[:12]}"
 
     def model_folder(self, kind: str, fit: str, name: str) -> Path:
         """Folder of a fitted model; `kind` is `channel`, `collection`, `ranker` or `head`."""
@@ -135,14 +135,6 @@ class Workspace:
         """Hash of all inputs of a fitted model."""
         return str(json.loads((self.model_folder(kind, fit, name) / INPUTS_FILE).read_text())["hash"])
 
-    def channel_folder(self, fit: str, name: str) -> Path:
-        """Folder of a fitted recall channel."""
-        return self.model_folder("channel", fit, name)
-
-    def ranker_folder(self, fit: str, name: str) -> Path:
-        """Folder of a fitted ranker."""
-        return self.model_folder("ranker", fit, name)
-
     @cached_property
     def mart_hashes(self) -> dict[str, str]:
         """Hash of the rows of every mart, by name.
@@ -150,55 +142,91 @@ class Workspace:
         Rows are hashed rather than bytes, since row groups and compression may differ between runs. Hashes are cached
         by size, modification time and inode of the file.
         """
-        cache = self.folder.parent / MART_HASHES_FILE
-        cached = read_json(cache)
-        hashes = {}
+        cached, hashes = self._cached_hashes.get("marts", {}), {}
         for path in sorted(self.marts.glob("*.parquet")):
             if path.stem != LANDINGS_MART:
                 stat, last = path.stat(), cached.get(str(path), {})
                 file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
                 is_same = last.get("file") == file
                 hashes[str(path)] = last if is_same else {"file": file, "hash": content_hash(path)}
-        if hashes != cached:
-            write_json(cache, hashes)
+        self._cache_hashes("marts", hashes)
         return {Path(path).stem: entry["hash"] for path, entry in hashes.items()}
 
-    @property
-    def _sampling_inputs(self) -> dict[str, int]:
-        """The limit of plays in memory, if there are more plays than that (`training.data.user_sampling`)."""
-        max_plays = settings.load_settings().training_plays
-        return {"most_plays": max_plays} if pq.read_metadata(self.marts / "plays.parquet").num_rows > max_plays else {}
+    @cached_property
+    def data_version(self) -> str:
+        """Hash of everything that a fit reads: the rows of the marts, the behaviors and thresholds that Python reads from dbt,
+        and the limit of plays in memory, if there are more (`training.data.user_sampling`).
 
-    def inputs(self, **parts: Any) -> dict[str, Any]:
-        """Everything that an output depends on, with the joint hash under `hash`.
+        The vocabulary depends on it: a model of another version has other codes for the same tracks.
+        """
+        max_plays = settings.load_settings().training_plays
+        limit = max_plays if pq.read_metadata(self.marts / "plays.parquet").num_rows > max_plays else None
+        return _hash([self.mart_hashes, asdict(load_behaviours()), limit])
+
+    @cached_property
+    def code(self) -> str:
+        """`code_hash` of CODE_FOLDERS, computed again when a file changes."""
+        files = {
+            str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in list_code(CODE_FOLDERS, settings.ROOT)
+        }
+        last = self._cached_hashes.get("code", {})
+        is_same = last.get("files") == files
+        entry = last if is_same else {"files": files, "hash": code_hash(CODE_FOLDERS)}
+        self._cache_hashes("code", entry)
+        return str(entry["hash"])
+
+    @property
+    def _cached_hashes(self) -> dict[str, Any]:
+        return read_json(self.folder.parent / HASHES_FILE)
+
+    def _cache_hashes(self, part: str, hashes: dict[str, Any]) -> None:
+        cached = self._cached_hashes
+        if cached.get(part) != hashes:
+            write_json(self.folder.parent / HASHES_FILE, cached | {part: hashes})
+
+    def inputs(self, **configuration: Any) -> dict[str, Any]:
+        """The three inputs that an output depends on, with their joint hash under `hash`: configuration, code and data.
 
         Args:
-            parts: Inputs besides `as_of`, the recipe, the marts, the code, the table of behaviors and the limit of plays:
-                configs, fit.
+            configuration: Configs and names, besides `as_of` and the section `run` of the recipe; hashes of the models that the
+                output is made of.
         """
-        inputs: dict[str, Any] = {"as_of": self.as_of, "recipe": self.recipe, "marts": self.mart_hashes}
-        inputs |= self._sampling_inputs | {"behaviours": behaviours_hash(), "code": code_hash()}
-        inputs |= {
-            name: asdict(part) if is_dataclass(part) and not isinstance(part, type) else part
-            for name, part in parts.items()
-        }
-        return inputs | {"hash": hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()}
+        given = {name: asdict(part) if is_dataclass(part) else part for name, part in configuration.items()}  # type: ignore[arg-type]
+        run = asdict(recipe(self.recipe))
+        inputs = {"as_of": self.as_of, "run": run, "data": self.data_version, "code": self.code, **given}
+        return inputs | {"hash": _hash(inputs)}
 
 
-@cache
-def code_hash(folders: tuple[str, ...] = CODE_FOLDERS, root: Path = settings.ROOT) -> str:
-    """Hash of the modules and data files of some folders, as they are at the first call."""
+def code_hash(folders: Iterable[str], root: Path = settings.ROOT) -> str:
+    """Hash of the syntax trees of the modules of some folders, and of their tables.
+
+    Comments, docstrings and formatting do not change it.
+    """
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in (root / folder).rglob("*")):
-        if path.suffix in CODE_SUFFIXES:
-            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    for path in list_code(folders, root):
+        content = path.read_bytes()
+        if path.suffix == ".py":
+            tree = ast.parse(content)
+            for node in ast.walk(tree):
+                if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+                    node.body = node.body[1:]
+            content = ast.dump(tree).encode()
+        digest.update(f"{path.relative_to(root)}\0".encode() + content + b"\0")
     return digest.hexdigest()[:16]
 
 
-def behaviours_hash() -> str:
-    """Hash of the behaviors and thresholds that Python reads from dbt (`sequences.behaviours`)."""
-    table = json.dumps(asdict(load_behaviours()), sort_keys=True)
-    return hashlib.sha256(table.encode()).hexdigest()[:16]
+def list_code(folders: Iterable[str], root: Path) -> list[Path]:
+    """The modules and tables of some folders, without recipes."""
+    paths = sorted(path for folder in folders for path in (root / folder).rglob("*"))
+    return [
+        path
+        for path in paths
+        if path.suffix == ".py" or (path.suffix in TABLE_SUFFIXES and path.parent.name != RECIPES_FOLDER)
+    ]
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def day_after_newest_event(marts: Path) -> str:
@@ -240,9 +268,8 @@ def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
 
 
 def is_of_same_data(output: Path, inputs: dict[str, Any]) -> bool:
-    """Whether `output` is finished and its DATA_INPUTS are those of `inputs`; other inputs may differ."""
-    found = read_json(output / INPUTS_FILE)
-    return bool(found) and all(found.get(name) == inputs.get(name) for name in DATA_INPUTS)
+    """Whether `output` is finished and was made from the same data; other inputs may differ."""
+    return bool(read_json(output / INPUTS_FILE).get("data") == inputs["data"])
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,13 +24,12 @@ from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import Playlists
-from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
 from training.recall.continuation.registry import TitleData, all_sources, channel_sources
 from training.recall.continuation.source import ContinuationSource
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, ArtistNames, TextVectors, title_lists
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.search.query_parser import QueryParser
-from training.slate.continuation_weights import CUTOFFS, TITLE_SHARES, Continuation, PlaylistCases, range_key
+from training.slate.continuation_weights import Continuation, PlaylistCases, range_key
 
 PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 """Part → hashes of the ids of its playlists, modulo 5."""
@@ -84,7 +82,7 @@ def fit_continuation(
     known: np.ndarray,
     validation: np.ndarray,
 ) -> Continuation:
-    """Tune item-kNN, then the weights of all sources, on the validation playlists.
+    """The weights of all sources with the highest recall of the validation playlists.
 
     Titles that name a style or a language are left out: they say what a playlist of such tracks consists of, as all titles of
     the simulated world do, and would be given more weight than titles of people deserve.
@@ -99,9 +97,8 @@ def fit_continuation(
     if len(validation) < MIN_CASES:
         return Continuation()
     validation = validation[np.unique(np.linspace(0, len(validation) - 1, MAX_CASES).astype(np.int64))]
-    neighbors = tune_neighbors(playlists, known, validation, data.catalog_V)
     titles = read_titles(data, playlists, known)
-    sources = all_sources(channels, playlists, known, neighbors, titles, data.catalog_V)
+    sources = all_sources(channels, playlists, known, titles, data.catalog_V)
     names = ArtistNames({})
     telling = [bool(titles.parser.parse(str(title), names).required) for title in playlists.titles_N[validation]]
     titled = validation[~np.array(telling)]
@@ -111,26 +108,7 @@ def fit_continuation(
         if len(cases) >= MIN_CASES:
             found = _useful(cases.recall(sources, TUNING_CANDIDATES))
             weights[range_key(least)] = Continuation.fit_range(found, cases)
-    with_title = [
-        playlist_cases(playlists, titled, tried, has_title=True) for tried in TUNED_SEEDS.values() if any(tried)
-    ]
-    return tune_title_share(Continuation(weights, neighbors), sources, with_title)
-
-
-def tune_title_share(
-    continuation: Continuation, sources: Mapping[str, ContinuationSource], groups: Sequence[PlaylistCases]
-) -> Continuation:
-    """With the title share of the highest recall of the groups' targets; unchanged if no group has MIN_CASES."""
-    found = [(cases, cases.recall(sources, TUNING_CANDIDATES)) for cases in groups if len(cases) >= MIN_CASES]
-    if not found:
-        return continuation
-    tried = [replace(continuation, title_share=share) for share in TITLE_SHARES]
-    return max(
-        tried,
-        key=lambda one: sum(
-            _recall(one.fuse(candidates, cases.seeds).items(max(CUTOFFS)), cases) for cases, candidates in found
-        ),
-    )
+    return Continuation(weights)
 
 
 def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallCases) -> Continuation:
@@ -160,29 +138,6 @@ def read_titles(data: TrainingData, playlists: Collections, known: np.ndarray) -
     texts = list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]
     parser = QueryParser.of(data.track_rows, encode_texts)
     return TitleData(parser, data.track_rows, data.vocabulary, TextVectors.encode(texts))
-
-
-def tune_neighbors(
-    playlists: Collections, known: np.ndarray, validation: np.ndarray, is_servable_V: np.ndarray
-) -> PlaylistNeighborsConfig:
-    """The parameters of item-kNN over the known playlists with the highest recall of validation playlists."""
-    cases = playlist_cases(playlists, validation, TUNED_SEEDS[2], has_title=False)
-    if not len(cases) or not len(known):
-        return PlaylistNeighborsConfig()
-    tracks = playlists.tracks.take(known)
-
-    def recall(config: PlaylistNeighborsConfig) -> float:
-        return _recall(
-            cases.recall({"": PlaylistNeighbors(tracks, is_servable_V, config)}, max(CUTOFFS))[""].items_BK, cases
-        )
-
-    return max(CONFIG_GRID, key=recall)
-
-
-def _recall(items_CK: np.ndarray, cases: PlaylistCases) -> float:
-    """Sum of the recall of the targets at CUTOFFS."""
-    is_hit_CK = cases.targets.contains(items_CK)
-    return round(sum(float((is_hit_CK[:, :k].sum(1) / cases.targets.count_C).mean()) for k in CUTOFFS), 9)
 
 
 def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:

@@ -21,7 +21,6 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.parallel_map import parallel_map
 from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace
-from training.evaluation.trees_alone import TREES_ALONE, TreesAlone
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
 from training.ranking.features.schema_fields import load_track_statistics
@@ -31,11 +30,13 @@ from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import CollectionRecall
-from training.recall.registry import CHANNELS, COLLECTIONS, load_channels, load_collection_recall
+from training.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall, load_fitted_channels
 from training.recipes import recipe
 from training.slate.candidate_lists import load_case_history, recall_candidates
 
 RANKING_BATCH_SIZE = 512
+TREES_ALONE = "trees_alone"
+"""The boosted trees of a ranker without its network: a baseline in tables of rankers."""
 MODELS: Mapping[str, Iterable[str]] = {
     "channel": CHANNELS,
     "collection": COLLECTIONS,
@@ -73,15 +74,12 @@ class HeldOutModels:
         statistics = load_track_statistics(data)
         rankers = {}
         for name in list_fitted_models(workspace, fit, "ranker"):
-            rankers[name] = FittedRanker.load(workspace.ranker_folder(fit, name), data.vocabulary)
+            rankers[name] = FittedRanker.load(workspace.model_folder("ranker", fit, name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
         for head_name in list_fitted_models(workspace, fit, "head"):
             head = LambdaMARTHead.load(workspace.model_folder("head", fit, head_name))
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
-        folders = {name: workspace.channel_folder(fit, name) for name in list_fitted_models(workspace, fit, "channel")}
-        channels = load_channels(folders, data.vocabulary)
-        for channel in channels.values():
-            channel.read_past_plays(data)
+        channels = load_fitted_channels(workspace, fit, data)
         if not channels:
             raise MissingInput(
                 f"no channel of the present marts in {workspace.fit_folder(fit)}; "
@@ -101,14 +99,25 @@ class HeldOutModels:
         """Tracks that the user of each case had played before it, as a request reads them."""
         return load_case_history(self.data, cases, candidates)
 
-    def predict(
-        self, cases: RankingCases, description: str, trees: TreesAlone | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE if given.
+    @property
+    def tree_ranker(self) -> FittedRanker | None:
+        """The ranker whose trees are TREES_ALONE; None if none has trees."""
+        return next((ranker for ranker in self.rankers.values() if ranker.features.trees is not None), None)
+
+    def tasks(self, name: str) -> tuple[str, ...]:
+        """Tasks that a ranker or TREES_ALONE predicts, in their order."""
+        ranker = self.tree_ranker
+        if name != TREES_ALONE or ranker is None or ranker.features.trees is None:
+            return self.rankers[name].tasks
+        grown = zip(ranker.tasks, ranker.features.trees.boosters, strict=True)
+        return tuple(task for task, booster in grown if booster is not None)
+
+    def predict(self, cases: RankingCases, description: str) -> dict[str, NDArray[np.float32]]:
+        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE.
 
         Rankers with the same features and trees share loading them.
         """
-        probabilities: dict[str, NDArray[np.float32]] = {}
+        parts: dict[str, list[NDArray[np.float32]]] = {}
         groups: dict[Any, list[str]] = {}
         for name, ranker in self.rankers.items():
             # The whole feature config, so that no switch is forgotten; batches hold the logits of one ranker's trees.
@@ -122,22 +131,21 @@ class HeldOutModels:
                 range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
                 for start in range(0, len(cases), RANKING_BATCH_SIZE)
             ]
-            own_trees = trees if trees is not None and trees.reader in names else None
-            work = partial(self._probabilities, batches, names, own_trees)
-            parts = list(parallel_map(work, row_ranges, f"rank {description}"))
-            tasks = {name: self.rankers[name].tasks for name in names}
-            tasks |= {TREES_ALONE: own_trees.tasks} if own_trees is not None else {}
-            for name in tasks:
-                empty = np.zeros((0, len(tasks[name])), dtype=np.float32)
-                probabilities[name] = np.concatenate([empty, *(part[name] for part in parts)])
-        return probabilities
+            for part in parallel_map(partial(self._probabilities, batches, names), row_ranges, f"rank {description}"):
+                for name, probability_RT in part.items():
+                    parts.setdefault(name, []).append(probability_RT)
+        names = [*self.rankers, *([TREES_ALONE] if self.tree_ranker else [])]
+        empty = {name: np.zeros((0, len(self.tasks(name))), dtype=np.float32) for name in names}
+        return {name: np.concatenate([empty[name], *parts.get(name, [])]) for name in names}
 
-    def _probabilities(
-        self, batches: CaseBatches, names: list[str], trees: TreesAlone | None, rows: range
-    ) -> dict[str, NDArray[np.float32]]:
+    def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
         batch = batches[rows]
         probabilities = {name: _probabilities(self.rankers[name], batch) for name in names}
-        return probabilities | ({TREES_ALONE: trees.predict(batch)} if trees is not None else {})
+        ranker, logits_BCT = self.tree_ranker, batch.candidates.tree_logits_BCT
+        if ranker is not None and ranker.name in names and logits_BCT is not None:
+            columns = [ranker.tasks.index(task) for task in self.tasks(TREES_ALONE)]
+            probabilities[TREES_ALONE] = torch.sigmoid(logits_BCT[:, 0, columns]).numpy()
+        return probabilities
 
 
 def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:

@@ -20,13 +20,19 @@ from training.evaluation.baselines.tuned import HEURISTICS, Baselines
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate_evaluation import Slate, sample_rows, slate_objective
+from training.evaluation.slate_evaluation import (
+    ARTIST_CAPS,
+    NEW_ARTIST_CAPS,
+    Requests,
+    Slate,
+    sample_rows,
+    slate_objective,
+)
 from training.ranking.cases import ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
 from training.recall.popularity import Popularity
 from training.slate.blend import Blend
-from training.slate.candidate_lists import case_scenes
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
@@ -71,6 +77,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(baselines, cases))
     rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
+    slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
@@ -79,19 +86,18 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         **baselines.notes(),
     }
     if not held_out.rankers:
-        slate = Slate.build(held_out, cases.take(rows), sample, fusion, None, TaskWeights(), servable)
         blend = _tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
         return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation").evenly_spread(VALIDATION_RANKING_CASES)
     metrics = measure_rankers(held_out, ranking, "validation")
-    gauc = {name: {task: row["gauc"].value for task, row in tasks.items()} for name, (tasks, _) in metrics.items()}
+    gauc = {name: {task: row["gauc"].value for task, row in metrics[name][0].items()} for name in held_out.rankers}
     best = select_ranker({name: row.get(DEFAULT_TASK, next(iter(row.values()), 0.0)) for name, row in gauc.items()})
     tasks = held_out.rankers[best].tasks
     labels_RT = ranking.labels_RT[:, [ranking.tasks.index(task) for task in tasks]]
     heads, heads_table = task_weight_search.fit_task_weights(
         metrics[best][1], labels_RT, tasks, ranking.user_R, ranking.scene_R
     )
-    slate = Slate.build(held_out, cases.take(rows), sample, fusion, held_out.rankers[best], heads, servable)
+    slate = slate.with_ranker(held_out, held_out.rankers[best], heads)
     slate, blend = _tune_listwise_head(slate, heads, notes)
     weight, table = slate.choose_discovery_weight(blend)
     blend = _tune_shares(slate, replace(blend, discovery_weight=weight), notes)
@@ -99,8 +105,8 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "validation_gauc": gauc,
         "heads_table": heads_table,
         "discovery_weight_table": {str(value): row for value, row in table.items()},
-        "cap_table": {str(cap): row for cap, row in slate.measure_artist_caps(blend).items()},
-        "new_cap_table": {str(cap): row for cap, row in slate.measure_new_artist_caps(blend).items()},
+        "cap_table": {str(cap): row for cap, row in slate.measure_caps(blend, ARTIST_CAPS).items()},
+        "new_cap_table": {str(cap): row for cap, row in slate.measure_caps(blend, NEW_ARTIST_CAPS).items()},
     }
     blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, notes)
@@ -167,7 +173,7 @@ def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
     """Choose the share of discoveries in the visible list, also of each scene with at least MIN_SCENE_CASES slates; adds
     the tables of candidates to `notes`.
     """
-    scenes = case_scenes(slate.cases)
+    scenes = slate.requests.scenes
     counts = {scene: count for scene, count in sorted(Counter(scenes).items()) if scene and count >= MIN_SCENE_CASES}
     shares, tables = {}, {}
     for scene in (ANY_SCENE, *counts):

@@ -9,11 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.held_out_models import TREES_ALONE, HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.result import Result
-from training.evaluation.trees_alone import TREES_ALONE, TreesAlone
 from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.task_weights import DEFAULT_TASK, TaskWeights
 
@@ -21,22 +20,19 @@ RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 """task → metric → estimate, and the probabilities [R, T]."""
 
 
-def measure_rankers(
-    held_out: HeldOutModels, cases: RankingCases, description: str, trees: TreesAlone | None = None
-) -> dict[str, RankerMetrics]:
-    """Metrics and probabilities of each ranker; tasks without labels are omitted.
+def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: str) -> dict[str, RankerMetrics]:
+    """Metrics and probabilities of TREES_ALONE and each ranker; tasks without labels are omitted.
 
     Args:
         held_out: Models.
         cases: Cases to predict.
         description: Text of the progress bar.
-        trees: Baseline that is measured as TREES_ALONE, before the rankers.
     """
     metrics: dict[str, RankerMetrics] = {}
-    probabilities = held_out.predict(cases, description, trees)
+    probabilities = held_out.predict(cases, description)
     for name in sorted(probabilities, key=lambda name: name != TREES_ALONE):
         probability_RT, tasks = probabilities[name], {}
-        for column, task in enumerate(list_tasks(held_out, name, trees)):
+        for column, task in enumerate(held_out.tasks(name)):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
             is_labeled_R = ~np.isnan(label_R)
             if is_labeled_R.any():
@@ -47,33 +43,21 @@ def measure_rankers(
     return metrics
 
 
-def list_tasks(held_out: HeldOutModels, name: str, trees: TreesAlone | None) -> tuple[str, ...]:
-    """Tasks that a ranker or TREES_ALONE predicts, in their order."""
-    return trees.tasks if name == TREES_ALONE and trees is not None else held_out.rankers[name].tasks
-
-
 def measure_ranking(
-    held_out: HeldOutModels,
-    served: str | None,
-    heads: TaskWeights,
-    result: Result,
-    folder: Path,
-    tuned_trees: TreesAlone | None = None,
-) -> TreesAlone | None:
+    held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
+) -> None:
     """Measure all rankers and TREES_ALONE on the test plays and impressions, at most as many as the recipe says.
 
     Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
-    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`. Returns the
-    trees of TREES_ALONE, as many as `tuned_trees` has if it is given.
+    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
     """
     cases = ranking_cases(held_out.data).filter_part("test").evenly_spread(held_out.data.recipe.ranking_test_cases)
     curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    trees = TreesAlone.fit(held_out.offline, held_out.rankers, tuned_trees)
-    metrics = measure_rankers(held_out, cases, "test", trees)
+    metrics = measure_rankers(held_out, cases, "test")
     for name, (tasks, probability_RT) in metrics.items():
         result.ranking[name] = tasks
         curves[name] = {}
-        for column, task in enumerate(list_tasks(held_out, name, trees)):
+        for column, task in enumerate(held_out.tasks(name)):
             label_R = cases.labels_RT[:, cases.tasks.index(task)]
             is_labeled_R = ~np.isnan(label_R)
             curves[name][task] = ranking_metrics.calibration_curve(
@@ -88,21 +72,18 @@ def measure_ranking(
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
     result.notes["calibration"] = curves
-    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics, trees)
+    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics)
     result.notes["heads"] = {}
     if served:
         result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, metrics[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
-    return trees
 
 
-def _measure_slices(
-    held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics], trees: TreesAlone | None
-) -> dict[str, Any]:
+def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics]) -> dict[str, Any]:
     """Metrics of DEFAULT_TASK by slice; empty if the log has no labels for it."""
     if DEFAULT_TASK not in cases.tasks:
         return {}
-    tasks = {name: list_tasks(held_out, name, trees) for name in metrics}
+    tasks = {name: held_out.tasks(name) for name in metrics}
     column = {name: tasks[name].index(DEFAULT_TASK) for name in metrics if DEFAULT_TASK in tasks[name]}
     probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
     label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]

@@ -27,15 +27,17 @@ from training.evaluation.metrics import channel_overlap, recall_metrics, subset_
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
 from training.evaluation.slate_evaluation import (
+    ARTIST_CAP,
     NO_ARTIST_CAP,
     UNSPACED,
+    Requests,
     Slate,
     measure_by_request,
     nanmean_or_none,
     sample_rows,
 )
+from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates
 from training.recall.collection_recall import CollectionRecall
@@ -117,33 +119,33 @@ def _measure_slates(
     """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
     rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
-    ranker = held_out.rankers[choice.ranker] if choice.ranker else None
-    slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.blend.heads, servable)
-    shown = {
-        "served": slate.select_items(choice.blend),
-        "fused": slate.select_fused(choice.fusion),
-        "served_uncapped": slate.select_items(choice.blend, NO_ARTIST_CAP),
-        "served_unspaced": slate.select_items(choice.blend, UNSPACED),
-        "served_without_reactions": slate.select_items(replace(choice.blend, feedback=NO_FEEDBACK)),
+    requests = Requests.read(held_out, cases.take(rows), sample, servable)
+    slate, order = Slate.build(requests, choice.fusion), choice.blend
+    orders = {
+        "served": (order, ARTIST_CAP),
+        "served_uncapped": (order, NO_ARTIST_CAP),
+        "served_unspaced": (order, UNSPACED),
+        "served_without_reactions": (replace(order, feedback=NO_FEEDBACK), ARTIST_CAP),
     }
-    if ranker is not None:
-        shown["ranker"] = slate.select_items(replace(choice.blend, weight=1.0, discovery_weight=1.0))
+    if choice.ranker:
+        slate = slate.with_ranker(held_out, held_out.rankers[choice.ranker], order.heads)
+        orders["ranker"] = replace(order, weight=1.0, discovery_weight=1.0), ARTIST_CAP
+    shown = slate.select_each(orders)
+    shown = {"served": shown.pop("served"), "fused": slate.select_fused(choice.fusion), **shown}
     # Baselines are lists that could be shown, too: they have the same filters, slots and spacing.
-    shown |= {
-        name: slate.show_list(lists[name][rows], servable, choice.blend)
-        for name in HEURISTIC_BASELINES
-        if name in lists
-    }
+    shown |= {name: requests.show_list(lists[name][rows], order) for name in HEURISTIC_BASELINES if name in lists}
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():
-        result.slate[name] = recall_metrics.measure(items, slate.cases, SLATE_METRICS)
-    requests = [
-        measure_by_request(items, slate.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()
+        result.slate[name] = recall_metrics.measure(items, requests.cases, SLATE_METRICS)
+    by_request = [
+        measure_by_request(items, requests.cases, ids).with_columns(name=pl.lit(name)) for name, items in shown.items()
     ]
-    pl.concat(requests).write_parquet(folder / "slate.parquet")
+    pl.concat(by_request).write_parquet(folder / "slate.parquet")
+    # The sample of few requests per user is a part of the sample of many.
+    few = slate.take(sample_rows(requests.cases, RANKER_SLATES_PER_USER))
     result.notes["slate_lists"] = {name: slate.describe_lists(items) for name, items in shown.items()}
-    result.notes["requested_shares"] = measure_requested_shares(cases, candidates, choice, held_out, servable)
-    result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, cases, candidates, choice, servable)
+    result.notes["requested_shares"] = measure_requested_shares(few.requests, choice)
+    result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, few, choice)
     facets = servable.catalog.facets
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
@@ -167,21 +169,13 @@ def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTabl
     }
 
 
-def measure_requested_shares(
-    cases: RecallCases,
-    candidates: Mapping[str, Candidates],
-    choice: Choice,
-    held_out: HeldOutModels,
-    servable: ServingFilter,
-) -> dict[str, Any]:
+def measure_requested_shares(requests: Requests, choice: Choice) -> dict[str, Any]:
     """Section `requested_shares` of `evaluation.json`: `Slate.describe_lists` of the slates of requests with each of
     REQUESTED_SHARES, in fused order.
     """
-    rows = sample_rows(cases, RANKER_SLATES_PER_USER)
-    sample, sample_cases = {name: lists.take(rows) for name, lists in candidates.items()}, cases.take(rows)
     table = {}
     for share in REQUESTED_SHARES:
-        slate = Slate.build(held_out, sample_cases, sample, choice.fusion, None, choice.task_weights, servable, share)
+        slate = Slate.build(requests, choice.fusion, share)
         order = replace(
             choice.blend, weight=0.0, discovery_weight=0.0, diversity=0.0, discovery_shares={ANY_SCENE: share}
         )
@@ -207,29 +201,27 @@ def measure_cold_start(
     }
 
 
-def compare_ranker_slates(
-    held_out: HeldOutModels,
-    cases: RecallCases,
-    candidates: Mapping[str, Candidates],
-    choice: Choice,
-    servable: ServingFilter,
-) -> dict[str, Any]:
+def compare_ranker_slates(held_out: HeldOutModels, slate: Slate, choice: Choice) -> dict[str, Any]:
     """Section `slates_by_ranker` of `evaluation.json`.
 
     Returns:
         `requests`: their number. `rankers`: ranker → order → metric → {"value", "difference"}, both [value, low, high];
         the difference from the fused order is paired over users.
     """
-    rows = sample_rows(cases, RANKER_SLATES_PER_USER)
-    sample = {name: lists.take(rows) for name, lists in candidates.items()}
-    table: dict[str, Any] = {}
+    cases, table = slate.requests.cases, {}
+    fused = slate.select_fused(choice.fusion)
     for name, ranker in held_out.rankers.items():
-        slate = Slate.build(held_out, cases.take(rows), sample, choice.fusion, ranker, choice.task_weights, servable)
+        is_scored = name == choice.ranker
+        ranked = (
+            slate.with_task_weights(choice.task_weights)
+            if is_scored
+            else slate.with_ranker(held_out, ranker, choice.task_weights)
+        )
         alone = replace(choice.blend, weight=1.0, discovery_weight=1.0)
-        orders = {FUSED: slate.select_fused(choice.fusion), POINTWISE_HEADS: slate.select_items(alone)}
-        if LISTWISE_HEAD in slate.task_probabilities:
-            orders[SERVED] = slate.with_task_weights(choice.blend.heads).select_items(choice.blend)
-        metrics = {order: recall_metrics.measure(items, slate.cases, SLATE_METRICS) for order, items in orders.items()}
+        orders = {FUSED: fused, POINTWISE_HEADS: ranked.select_items(alone)}
+        if LISTWISE_HEAD in ranked.task_probabilities:
+            orders[SERVED] = ranked.with_task_weights(choice.blend.heads).select_items(choice.blend)
+        metrics = {order: recall_metrics.measure(items, cases, SLATE_METRICS) for order, items in orders.items()}
         table[name] = {
             order: {
                 metric: {
@@ -240,7 +232,7 @@ def compare_ranker_slates(
             }
             for order, row in metrics.items()
         }
-    return {"requests": len(rows), "rankers": table}
+    return {"requests": len(cases), "rankers": table}
 
 
 def predictions(data: TrainingData, cases: RecallCases, items_CK: NDArray[np.int64]) -> pl.DataFrame:

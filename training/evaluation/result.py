@@ -71,15 +71,6 @@ class Result:
         cleaned: dict[str, Any] = _without_nan(content)
         return cleaned
 
-    def flat_metrics(self) -> dict[str, float]:
-        """All finite values by path, for MLflow: `recall/NAME/METRIC/PART`."""
-        flat: dict[str, float] = {}
-        for kind, tables in (("recall", self.recall), ("slate", self.slate), ("ranking", self.ranking)):
-            for name, table in tables.items():
-                for outer, inner in table.items():
-                    flat |= {f"{kind}/{name}/{outer}/{key}": estimate.value for key, estimate in inner.items()}
-        return {name: value for name, value in flat.items() if not math.isnan(value)}
-
 
 def _intervals(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, list[float]]]:
     return {outer: {key: estimate.interval() for key, estimate in inner.items()} for outer, inner in table.items()}

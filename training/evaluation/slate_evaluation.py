@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,6 @@ from training.data.unique_keys import is_among
 from training.engine.parallel_map import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
-from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.serving_filter import ServingFilter
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
@@ -51,8 +51,10 @@ DAILY = SCENES["daily"]
 ARTIST_CAP = DAILY.artist_cap
 UNSPACED = replace(ARTIST_CAP, is_spaced=False)
 NO_ARTIST_CAP = ArtistCap(LENGTH, head_tracks=LENGTH)
-ARTIST_CAPS = (2, 3, 4, 5, 7, 10, 15, LENGTH)  # LENGTH: known tracks have no cap
-NEW_ARTIST_CAPS = (0, 1, 2, 3, 4)  # 0: new tracks are counted together with the others
+ARTIST_CAPS = {number: replace(ARTIST_CAP, tracks=number) for number in (2, 3, 4, 5, 7, 10, 15, LENGTH)}
+"""LENGTH: known tracks have no cap."""
+NEW_ARTIST_CAPS = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in (0, 1, 2, 3, 4)}
+"""0: new tracks are counted together with the others."""
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
 MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
 """Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
@@ -67,69 +69,122 @@ REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 Ints = NDArray[np.int64]
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class Requests:
+    """C past requests as the service read them."""
+
+    cases: RecallCases
+    candidates: Mapping[str, Candidates]  # of each channel
+    history: Ragged  # items that the user of each request had played
+    catalog: Catalog
+    contexts: Sequence[FilterContext]
+    reactions: Sequence[Reactions]
+
+    @classmethod
+    def read(
+        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Candidates], servable: ServingFilter
+    ) -> Requests:
+        """Read the history, the exclusions and the reactions of each request."""
+        read = list(servable.read_requests(cases))
+        history = held_out.read_user_history(cases, candidates)
+        contexts, reactions = [context for context, _ in read], [reaction for _, reaction in read]
+        return cls(cases, candidates, history, servable.catalog, contexts, reactions)
+
+    @cached_property
+    def scenes(self) -> list[str]:
+        """Scene of each request, "" if the log has none."""
+        return case_scenes(self.cases)
+
+    def __len__(self) -> int:
+        """Number of requests, C."""
+        return len(self.cases)
+
+    def take(self, rows: Ints) -> Requests:
+        """The requests of `rows`, in that order."""
+        return replace(
+            self,
+            cases=self.cases.take(rows),
+            candidates={name: lists.take(rows) for name, lists in self.candidates.items()},
+            history=self.history.take(rows),
+            contexts=[self.contexts[row] for row in rows],
+            reactions=[self.reactions[row] for row in rows],
+        )
+
+    def show_list(self, items_CK: Ints, order: Blend) -> Ints:
+        """Slates [C, L] of other lists of these requests: with the filters, slots and spacing of the served list."""
+        slates = []
+        for row, context in enumerate(self.contexts):
+            items_C = items_CK[row][items_CK[row] > 0]
+            items_C = items_C[apply_filters(items_C, context)[0]]
+            zeros_C, rank_CH = np.zeros_like(items_C), np.zeros((len(items_C), 0), dtype=np.int32)
+            table = CandidateTable.of((), 1, zeros_C, items_C, ~is_among(items_C, self.history[row]), rank_CH)
+            scored = table.scored(1.0 / np.arange(1, len(items_C) + 1))
+            slates.append(self.fill_slots(row, scored, replace(order, diversity=0.0), ARTIST_CAP))
+        return _pad(slates, LENGTH)
+
+    def fill_slots(self, row: int, table: CandidateTable, order: Blend, cap: ArtistCap) -> Ints:
+        """The items of the slate of one request, given its candidates, best first."""
+        share = order.discovery_share(self.scenes[row])
+        share = DEFAULT_DISCOVERY_SHARE if share is None else share
+        slots = Slots.of(table, self.catalog, DAILY, LENGTH, share, order.diversity, self.history[row])
+        place_L = replace(slots, cap=cap).select(table)
+        items: Ints = table.item_C[place_L[place_L >= 0]]
+        return items
 
 
 @dataclass(frozen=True)
 class Slate:
-    """C requests with up to K candidates each."""
+    """Ranked candidates of C requests, up to K each."""
 
-    cases: RecallCases
+    requests: Requests
     tables: Sequence[CandidateTable]  # candidates of each request, in fused order
-    history: Ragged  # items that the user of each request had played
-    catalog: Catalog
     evidence: Sequence[NDArray[np.floating]]  # [K, F] of each user's reactions, see `training.slate.feedback`
     ranker_CK: NDArray[np.floating]  # combined scores of the ranker's heads
     task_probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # head → [C, K]
 
     @classmethod
-    def build(
-        cls,
-        held_out: HeldOutModels,
-        cases: RecallCases,
-        candidates: Mapping[str, Candidates],
-        fusion: Fusion,
-        ranker: FittedRanker | None,
-        heads: TaskWeights,
-        servable: ServingFilter,
-        share: float | None = None,
-    ) -> Slate:
-        """Run the stages of the service up to the combined score of the ranker, which is 0 without a ranker.
+    def build(cls, requests: Requests, fusion: Fusion, share: float | None = None) -> Slate:
+        """Run the stages of the service before the ranker, whose scores are 0.
 
         `share` is the share of discoveries that requests ask for; None if they do not.
         """
-        history = held_out.read_user_history(cases, candidates)
         fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
 
         def build_batch(start: int) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
-            rows = np.arange(start, min(start + FUSION_BATCH_SIZE, len(cases)))
-            part, found = cases.take(rows), {name: lists.take(rows) for name, lists in candidates.items()}
-            scenes = case_scenes(part)
-            fused = fusion.fuse(CandidateTable.merge(found, history.take(rows)), scenes, share)
-            requests = zip(fused.split(), scenes, servable.read_requests(part), strict=True)
-            return [_keep_ranked(table, scene, *request, servable.catalog) for table, scene, request in requests]
+            part = requests.take(np.arange(start, min(start + FUSION_BATCH_SIZE, len(requests))))
+            fused = fusion.fuse(CandidateTable.merge(part.candidates, part.history), part.scenes, share)
+            read = zip(fused.split(), part.scenes, part.contexts, part.reactions, strict=True)
+            return [_keep_ranked(*request, requests.catalog) for request in read]
 
-        parts = list(parallel_map(build_batch, range(0, len(cases), FUSION_BATCH_SIZE), "slates"))
-        tables, evidence = [one for part in parts for one, _ in part], [one for part in parts for _, one in part]
-        items_CK = _pad([table.item_C for table in tables])
-        probabilities = {} if ranker is None else predict_tasks(held_out, ranker, cases, items_CK)
-        slate = cls(cases, tables, history, servable.catalog, evidence, np.zeros(items_CK.shape), probabilities)
-        return slate.with_task_weights(heads) if ranker is not None else slate
+        parts = parallel_map(build_batch, range(0, len(requests), FUSION_BATCH_SIZE), "slates")
+        kept = [request for part in parts for request in part]
+        tables = [table for table, _ in kept]
+        longest = max([0, *map(len, tables)])
+        return cls(requests, tables, [evidence for _, evidence in kept], np.zeros((len(tables), longest)))
 
     def take(self, rows: Ints) -> Slate:
         """The requests of `rows`, in that order."""
         return replace(
             self,
-            cases=self.cases.take(rows),
+            requests=self.requests.take(rows),
             tables=[self.tables[row] for row in rows],
-            history=self.history.take(rows),
             evidence=[self.evidence[row] for row in rows],
             ranker_CK=self.ranker_CK[rows],
             task_probabilities={task: values[rows] for task, values in self.task_probabilities.items()},
         )
 
+    def with_ranker(self, held_out: HeldOutModels, ranker: FittedRanker, heads: TaskWeights) -> Slate:
+        """A copy with the scores of a ranker."""
+        items_CK = _pad([table.item_C for table in self.tables])
+        probabilities = predict_tasks(held_out, ranker, self.requests.cases, items_CK)
+        return replace(self, task_probabilities=probabilities).with_task_weights(heads)
+
     def with_task_weights(self, heads: TaskWeights) -> Slate:
         """A copy whose combined scores use other task weights."""
-        scene_C = np.array(case_scenes(self.cases), dtype=object)
+        scene_C = np.array(self.requests.scenes, dtype=object)
         score_CK = np.zeros(self.ranker_CK.shape)
         for scene in np.unique(scene_C):
             rows = np.flatnonzero(scene_C == scene)
@@ -145,74 +200,36 @@ class Slate:
             order: Weights of the ranker, strength of diversity, and shares of discoveries.
             cap: Maximum number of tracks per artist.
         """
-        return self.select_by_diversity(order, (order.diversity,), cap)[order.diversity]
+        slates = []
+        for row, table in enumerate(self.tables):
+            factors = order.feedback.log_factors(self.evidence[row])
+            ranked = order.rank(table, self.ranker_CK[row, : len(table)], factors)
+            slates.append(self.requests.fill_slots(row, ranked, order, cap))
+        return _pad(slates, LENGTH)
 
-    def select_by_diversity(
-        self, order: Blend, strengths: Sequence[float], cap: ArtistCap = ARTIST_CAP
-    ) -> dict[float, Ints]:
-        """Slates by diversity strength, as `select_items`."""
+    def select_each(self, orders: Mapping[Key, tuple[Blend, ArtistCap]]) -> dict[Key, Ints]:
+        """`select_items` of each order, in parallel."""
+        lists = parallel_map(lambda one: self.select_items(*one), list(orders.values()), "slates")
+        return dict(zip(orders, lists, strict=True))
 
-        def select_rows(rows: range) -> dict[float, list[Ints]]:
-            tables = [
-                order.rank(
-                    self.tables[row],
-                    self.ranker_CK[row, : len(self.tables[row])],
-                    order.feedback.log_factors(self.evidence[row]),
-                )
-                for row in rows
-            ]
-            return {strength: self._fill_slots(rows, tables, order, cap, strength) for strength in strengths}
-
-        row_ranges = [
-            range(start, min(start + CASE_BATCH_SIZE, len(self.tables)))
-            for start in range(0, len(self.tables), CASE_BATCH_SIZE)
-        ]
-        # Starting processes only pays off for MMR, which compares all candidates in each slot.
-        parts = list(
-            parallel_map(select_rows, row_ranges, "slates") if any(strengths) else map(select_rows, row_ranges)
-        )
-        return {strength: _pad([one for part in parts for one in part[strength]], LENGTH) for strength in strengths}
-
-    def _fill_slots(
-        self, rows: range, tables: Sequence[CandidateTable], order: Blend, cap: ArtistCap, strength: float
-    ) -> list[Ints]:
-        """The items of one slate per table, which has the candidates of one of `rows`, best first."""
-        scenes, slates = case_scenes(self.cases), []
-        for row, table in zip(rows, tables, strict=True):
-            share = order.discovery_share(scenes[row])
-            share = DEFAULT_DISCOVERY_SHARE if share is None else share
-            slots = Slots.of(table, self.catalog, DAILY, LENGTH, share, strength, self.history[row])
-            place_L = replace(slots, cap=cap).select(table)
-            slates.append(table.item_C[place_L[place_L >= 0]])
-        return slates
+    def measure_each(self, orders: Mapping[Key, Blend]) -> dict[Key, dict[str, float]]:
+        """`metric_values` of each order, with the caps of the daily list."""
+        lists = self.select_each({key: (order, ARTIST_CAP) for key, order in orders.items()})
+        return {key: self.metric_values(items_CL) for key, items_CL in lists.items()}
 
     def select_fused(self, fusion: Fusion, cap: ArtistCap = ARTIST_CAP) -> Ints:
         """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
         slates = []
-        for table, scene in zip(self.tables, case_scenes(self.cases), strict=True):
+        for table, scene in zip(self.tables, self.requests.scenes, strict=True):
             by_kind = table.take(np.argsort(table.is_discovery_C, kind="stable"))
             merged = interleave(by_kind, [fusion.discovery_share(scene)])
-            artist_C = self.catalog.main_artist_V[merged.item_C]
+            artist_C = self.requests.catalog.main_artist_V[merged.item_C]
             slates.append(merged.item_C[cap.first_tracks(artist_C, merged.is_discovery_C)[:LENGTH]])
         return _pad(slates, LENGTH)
 
-    def show_list(self, items_CK: Ints, servable: ServingFilter, order: Blend, cap: ArtistCap = ARTIST_CAP) -> Ints:
-        """Slates [C, L] of other lists of the same requests: with the filters, slots and spacing of the served list."""
-        tables = []
-        for row, (context, _) in enumerate(servable.read_requests(self.cases)):
-            items_C = items_CK[row][items_CK[row] > 0]
-            items_C = items_C[apply_filters(items_C, context)[0]]
-            zeros_C, rank_CH = np.zeros_like(items_C), np.zeros((len(items_C), 0), dtype=np.int32)
-            table = CandidateTable.of((), 1, zeros_C, items_C, ~is_among(items_C, self.history[row]), rank_CH)
-            tables.append(table.scored(1.0 / np.arange(1, len(items_C) + 1)))
-        return _pad(self._fill_slots(range(len(tables)), tables, order, cap, 0.0), LENGTH)
-
     def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
-        table = {
-            weight: self.metric_values(self.select_items(replace(order, weight=weight)))
-            for weight in blend.BLEND_WEIGHT_GRID
-        }
+        table = self.measure_each({weight: replace(order, weight=weight) for weight in blend.BLEND_WEIGHT_GRID})
         return max(table, key=lambda weight: (slate_objective(table[weight]), -weight)), table
 
     def choose_discovery_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
@@ -221,13 +238,15 @@ class Slate:
         The one with the best recall@30 of reachable discoveries (ties: the smallest), if it is significantly better than
         0, the order of the channels that are good at discoveries.
         """
-        slates = {
-            weight: self.select_items(replace(order, discovery_weight=weight)) for weight in blend.BLEND_WEIGHT_GRID
-        }
+        orders = {weight: (replace(order, discovery_weight=weight), ARTIST_CAP) for weight in blend.BLEND_WEIGHT_GRID}
+        slates = self.select_each(orders)
         table = {weight: self.metric_values(items_CL) for weight, items_CL in slates.items()}
         best = max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight))
-        gain = self._reachable_recall(slates[best]) - self._reachable_recall(slates[0.0])
-        return (best if gain.interval()[1] > 0 else 0.0), table
+        reachable = [
+            recall_metrics.measure(slates[weight], self.requests.cases, METRICS[:1])[METRICS[0]]["reachable"]
+            for weight in (best, 0.0)
+        ]
+        return (best if (reachable[0] - reachable[1]).interval()[1] > 0 else 0.0), table
 
     def choose_discovery_share(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Largest share of DISCOVERY_SHARES whose recall@30 is at most MAX_RECALL_LOSS below the best, and all metrics.
@@ -235,24 +254,18 @@ class Slate:
         The list leans to discovery as far as it costs hardly any recall. The share with the best recall is often 0,
         because repeats are more likely to be listened to.
         """
-        table = {
-            share: self.metric_values(self.select_items(replace(order, discovery_shares={ANY_SCENE: share})))
-            for share in DISCOVERY_SHARES
-        }
+        table = self.measure_each(
+            {share: replace(order, discovery_shares={ANY_SCENE: share}) for share in DISCOVERY_SHARES}
+        )
         best = max(row["recall_at_30"] for row in table.values())
         lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
         acceptable = [share for share, row in table.items() if row["recall_at_30"] >= lowest]  # none without slates
         return max(acceptable, default=order.discovery_shares[ANY_SCENE]), table
 
-    def measure_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
-        """Metrics of the served order by cap of ARTIST_CAPS, with the cap of new tracks of the daily list."""
-        caps = {number: replace(ARTIST_CAP, tracks=number) for number in ARTIST_CAPS}
-        return {number: self.metric_values(self.select_items(order, cap)) for number, cap in caps.items()}
-
-    def measure_new_artist_caps(self, order: Blend) -> dict[int, dict[str, float]]:
-        """Metrics of the served order by cap of NEW_ARTIST_CAPS."""
-        caps = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in NEW_ARTIST_CAPS}
-        return {number: self.metric_values(self.select_items(order, cap)) for number, cap in caps.items()}
+    def measure_caps(self, order: Blend, caps: Mapping[int, ArtistCap]) -> dict[int, dict[str, float]]:
+        """Metrics of the order with each cap."""
+        lists = self.select_each({number: (order, cap) for number, cap in caps.items()})
+        return {number: self.metric_values(items_CL) for number, items_CL in lists.items()}
 
     def choose_diversity(self, order: Blend) -> tuple[float, dict[float, dict[str, Any]]]:
         """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.
@@ -263,8 +276,9 @@ class Slate:
         """
         table: dict[float, dict[str, Any]] = {}
         chosen, is_acceptable = 0.0, True
-        for strength, items_CL in self.select_by_diversity(order, DIVERSITY_STRENGTHS).items():
-            metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
+        orders = {strength: (replace(order, diversity=strength), ARTIST_CAP) for strength in DIVERSITY_STRENGTHS}
+        for strength, items_CL in self.select_each(orders).items():
+            metrics = recall_metrics.measure(items_CL, self.requests.cases, METRICS)
             if strength == 0:
                 baseline = metrics
             change = {name: (metrics[name]["all"] - baseline[name]["all"]).interval() for name in METRICS}
@@ -273,7 +287,7 @@ class Slate:
                 for name, (value, _, high) in change.items()
             )
             chosen = strength if is_acceptable else chosen
-            diversity = self.catalog.facets.intra_list_diversity(items_CL)
+            diversity = self.requests.catalog.facets.intra_list_diversity(items_CL)
             table[strength] = {name: metrics[name]["all"].value for name in METRICS}
             table[strength] |= {f"{name}_change": interval for name, interval in change.items()}
             table[strength]["diversity"] = nanmean_or_none(diversity)
@@ -281,12 +295,9 @@ class Slate:
 
     def metric_values(self, items_CL: Ints) -> dict[str, float]:
         """METRICS of all targets, and REACHABLE."""
-        metrics = recall_metrics.measure(items_CL, self.cases, METRICS)
+        metrics = recall_metrics.measure(items_CL, self.requests.cases, METRICS)
         values = {name: parts["all"].value for name, parts in metrics.items()}
         return values | {REACHABLE: float(np.nan_to_num(metrics["recall_at_30"]["reachable"].value))}
-
-    def _reachable_recall(self, items_CL: Ints) -> Estimate:
-        return recall_metrics.measure(items_CL, self.cases, METRICS[:1])[METRICS[0]]["reachable"]
 
     def describe_lists(self, items_CL: Ints) -> dict[str, Any]:
         """What slates consist of: `discovery_share` as mean, smallest and largest share of tracks that the user had not
@@ -295,9 +306,9 @@ class Slate:
         if not len(items_CL):
             return {"discovery_share": [np.nan] * 3, "tracks_per_artist": [np.nan] * 2}
         shown_CL = items_CL > 0
-        is_new_CL = shown_CL & ~self.history.contains(items_CL)
+        is_new_CL = shown_CL & ~self.requests.history.contains(items_CL)
         share_C = is_new_CL.sum(1) / np.maximum(shown_CL.sum(1), 1)
-        most_C = np.array([_most_frequent(self.catalog.main_artist_V[row[row > 0]]) for row in items_CL])
+        most_C = np.array([_most_frequent(self.requests.catalog.main_artist_V[row[row > 0]]) for row in items_CL])
         return {
             "discovery_share": [float(share_C.mean()), float(share_C.min()), float(share_C.max())],
             "tracks_per_artist": [float(np.median(most_C)), int(most_C.max())],

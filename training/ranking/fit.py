@@ -192,7 +192,6 @@ def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCas
         "cases": len(batches),
         "seconds": record.seconds,
         "steps": record.steps,
-        "data_wait_share": record.data_wait_share,
         "validation": record.history,
         "missing_tasks": missing_tasks(cases),
     }

@@ -21,7 +21,7 @@ X flattened rows. Does not depend on users or files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import torch
@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.inputs import UserInputs
-from training.ranking.ranker import Ranker, RankerConfig, UserState, ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
 
@@ -57,12 +57,6 @@ class InterestEvolution(Ranker[RankerConfig]):
         self.extractor = AUGRU(width)
         self.attention = CandidateAttention(width)
         self.evolution = AUGRU(width)
-
-    @classmethod
-    def config(cls, recipe: str) -> RankerConfig:
-        """Return the shared config with hard search."""
-        base = ranker_config(recipe)
-        return replace(base, features=replace(base.features, hard_search=True, content=True))
 
     def encode_user(self, users: UserInputs) -> EvolutionState:
         """Return the state with the extractor's states, which do not depend on candidates."""

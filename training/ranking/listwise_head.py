@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.engine.config_io import config_from_dict
+from training.engine.config_io import Section, config_from_dict
 from training.engine.lightgbm_import import lightgbm, train_trees
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.features.history_match import MATCH_FEATURES
@@ -47,32 +47,14 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class LambdaMARTConfig:
-    """Configuration of the listwise head."""
+class LambdaMARTConfig(Section):
+    """Configuration of the listwise head; `training/recipes/small.yaml` says what its fields mean."""
 
-    requests: int = 6_000  # largest number of past requests for training
-    validation_requests: int = 1_000  # largest number of requests of the validation part
-    trees: int = 100
+    requests: int
+    validation_requests: int
+    trees: int
+    seed: int
     platt_scale: tuple[float, ...] = ()  # slope and offset from raw score to logit; empty: fitted on validation
-    seed: int = 0
-
-    @staticmethod
-    def from_recipe(recipe: str) -> LambdaMARTConfig:
-        """Return the config of a recipe.
-
-        Raises:
-            ValueError: There is no such recipe.
-        """
-        if recipe not in CONFIGS:
-            raise ValueError(f"recipe {recipe!r} is unknown; choose one of {', '.join(CONFIGS)}")
-        return CONFIGS[recipe]
-
-
-CONFIGS = {
-    "debug": LambdaMARTConfig(requests=300, validation_requests=100, trees=20),
-    "small": LambdaMARTConfig(),
-    "full": LambdaMARTConfig(requests=20_000, validation_requests=3_000, trees=200),
-}
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from training.engine.config_io import Section
 from training.nn.ranker_layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
 from training.ranking.features.history_search_registry import count_match_features, count_user_features
@@ -24,36 +25,37 @@ from training.ranking.features.track_statistics import CANDIDATE_FEATURES
 from training.ranking.features.user_features import USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.session_domains.layers import MultiGateExperts
+from training.recipes import read_section
 
 SCENE_CODES, POSITIONS = 16, 64
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(Section):
     """Size and parts of the network."""
 
-    width: int = 32  # D: embedding size
-    hidden: tuple[int, ...] = (128, 64)  # widths of the layers below the task logits
-    pieces: int = 24  # pieces of the piecewise-linear encoding of each dense feature
-    minimum_count: int = 20  # training cases from which a track or an artist has its own embedding
-    id_dropout: float = 0.2  # share of track and artist ids replaced by the shared vector of rare ids
-    dropout: float = 0.1
-    wide_skip_connection: bool = False  # linear path from the dense features to the logits
-    experts: int = 0  # experts of the multi-task head (MMoE); 0: one network for all tasks
-    position_bias: bool = False  # training explains a part of each label by the position of the impression
+    width: int
+    hidden: tuple[int, ...]
+    pieces: int
+    minimum_count: int
+    id_dropout: float
+    dropout: float
+    wide_skip_connection: bool
+    experts: int
+    position_bias: bool
 
 
 @dataclass(frozen=True)
-class FeatureConfig:
+class FeatureConfig(Section):
     """Inputs of a ranker."""
 
-    hard_search: bool = False  # look the candidate up in the long histories (`features/history_match.py`)
-    genres: bool = False  # how plays of the candidate's genres went (`features/genre_search.py`); needs `hard_search`
-    content: bool = False  # similarity to plays in content (`features/content_similarity.py`); needs `hard_search`
-    searches: tuple[str, ...] = ()  # names in `features/history_search_registry.py`; only trees read them
-    plays: int = 0  # newest plays that are read as a further sequence; 0: none
-    impressions: int = 0  # newest unclicked impressions that are read as a sequence; 0: none
-    negative_feedback: bool = True  # False: plays, histories and feedback without skips, rejections and impressions
+    hard_search: bool
+    genres: bool
+    content: bool
+    searches: tuple[str, ...]
+    plays: int
+    impressions: int
+    negative_feedback: bool
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
     statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
 
@@ -64,51 +66,54 @@ class FeatureConfig:
 
 
 @dataclass(frozen=True)
-class TreeConfig:
+class TreeConfig(Section):
     """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
 
-    count: int = 0  # largest number of trees of a task; 0: network only
+    count: int
+    leaves: int
+    learning_rate: float
+    cases: int
     counts: tuple[int, ...] = ()  # number of trees of each task; empty: chosen on validation, or `count` without it
-    leaves: int = 31  # of a tree
-    learning_rate: float = 0.08
-    cases: int = 400_000  # largest number of training cases: the newest share of every user
     weights: tuple[float, ...] = ()  # share of the trees in each task's logit, 0..1; empty: fitted
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Section):
     """Training data, loss and optimizer."""
 
-    cases: int = 150_000  # largest number of training cases of the network: the newest share of every user
-    batch_size: int = 256
-    dense_epochs: int = 0  # passes over the dense features alone, before those over all inputs
-    epochs: int = 1  # passes over all inputs
-    id_epochs: int = 1  # the first of these update the embeddings of ids, which overfit in later ones
+    cases: int
+    batch_size: int
+    dense_epochs: int
+    epochs: int
+    id_epochs: int
+    learning_rate: float
+    auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
     planned_cases: int = 0  # cases that the steps were planned for; 0: those of the fit (which writes them here)
-    learning_rate: float = 2e-3  # peak of the one-cycle schedule
-    auxiliary_weight: float = 0.5  # weight of `Ranker.auxiliary_loss`
 
 
 @dataclass(frozen=True)
-class ValidationConfig:
+class ValidationConfig(Section):
     """Validation during training, and calibration on the validation part."""
 
-    every: int = 500  # steps between validations
+    every: int
     early_stopping_step: int | None = None  # train exactly this many steps; None: chosen on validation
     temperatures: tuple[float, ...] = ()  # divisor of each task's logit; empty: fitted
 
 
 @dataclass(frozen=True)
-class RankerConfig:
-    """Configuration of a ranker; one with its own parts extends this class by a field."""
+class RankerConfig(Section):
+    """Configuration of a ranker; one with its own parts extends this class by a field.
 
-    network: NetworkConfig = field(default_factory=NetworkConfig)
-    features: FeatureConfig = field(default_factory=FeatureConfig)
-    trees: TreeConfig = field(default_factory=TreeConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    validation: ValidationConfig = field(default_factory=ValidationConfig)
-    seed: int = 0
+    `training/recipes/small.yaml` says what the fields mean; those with a default are filled in by the fit.
+    """
+
+    network: NetworkConfig
+    features: FeatureConfig
+    trees: TreeConfig
+    training: TrainingConfig
+    validation: ValidationConfig
+    seed: int
 
     def __post_init__(self) -> None:
         if self.features.searches and not self.trees.count:
@@ -118,37 +123,7 @@ class RankerConfig:
             )
 
 
-Config = TypeVar("Config", bound=RankerConfig)
 Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
-
-RECIPES: dict[str, RankerConfig] = {
-    "debug": RankerConfig(
-        NetworkConfig(width=8, hidden=(16, 8), pieces=4, minimum_count=2),
-        trees=TreeConfig(cases=20_000),
-        training=TrainingConfig(cases=20_000),
-        validation=ValidationConfig(every=250),
-    ),
-    "small": RankerConfig(),
-    "full": RankerConfig(trees=TreeConfig(cases=5_000_000), training=TrainingConfig(cases=5_000_000)),
-}
-"""Sizes that all rankers share in a recipe, so that metrics differ by the model and not by its budget. Only trees have more
-cases than networks in `small`."""
-
-
-def ranker_config(recipe: str) -> RankerConfig:
-    """Return the config that all rankers share in a recipe.
-
-    Raises:
-        ValueError: There is no such recipe.
-    """
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is unknown; choose one of {', '.join(RECIPES)}")
-    return RECIPES[recipe]
-
-
-def extend_config(config_class: type[Config], base: RankerConfig, **sections: Any) -> Config:
-    """Return a config of a subclass with the sections of `base`, of which `sections` replaces or adds some."""
-    return config_class(**{**vars(base), **sections})
 
 
 @dataclass(frozen=True)
@@ -214,9 +189,9 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.register_buffer("tree_weights_T", torch.zeros(len(tasks)) if config.trees.count else None)
 
     @classmethod
-    @abstractmethod
     def config(cls, recipe: str) -> Config_co:
         """Return the ranker's config in a recipe."""
+        return read_section(recipe, cls.name, cls.config_class)  # type: ignore[return-value]
 
     @abstractmethod
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:

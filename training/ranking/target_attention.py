@@ -14,21 +14,21 @@ features instead of their powers. The candidate has its own statistics and embed
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
 from training.nn.ranker_layers import AttentionUnit, masked_mean
 from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState
 
 
 @dataclass(frozen=True)
 class TargetAttentionConfig(RankerConfig):
     """Configuration of `target_attention`."""
 
-    attention: tuple[int, ...] = (36,)  # hidden widths of the attention unit: 36 in DIN's figure, 80 and 40 in its code
+    attention: tuple[int, ...]
 
 
 class TargetAttention(Ranker[TargetAttentionConfig]):
@@ -42,14 +42,6 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
         super().__init__(config, catalogue, tasks)
         self.attention = AttentionUnit(config.network.width, config.attention)
 
-    @classmethod
-    def config(cls, recipe: str) -> TargetAttentionConfig:
-        """Return the shared config with hard search."""
-        base = ranker_config(recipe)
-        return extend_config(
-            TargetAttentionConfig, base, features=replace(base.features, hard_search=True, content=True)
-        )
-
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the attention-weighted sum of the events, divided by their number [B, C, D]."""
         length_B11 = state.mask_BL.sum(1).clamp(min=1)[:, None, None]
@@ -61,11 +53,6 @@ class SumPooling(Ranker[RankerConfig]):
 
     name: ClassVar[str] = "sum_pooling"
     feature_service: ClassVar[str] = "sum_pooling"
-
-    @classmethod
-    def config(cls, recipe: str) -> RankerConfig:
-        """Return the shared config, without hard search."""
-        return ranker_config(recipe)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the mean of the valid events, the same for every candidate."""

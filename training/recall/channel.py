@@ -17,6 +17,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.recall.reason import Reason
+from training.recipes import read_section
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -87,6 +88,7 @@ class CandidateSource(ABC, Generic[Config]):
     """Source of candidates for a user: tracks by item code, or collections (playlists, mlogs) by number."""
 
     name: ClassVar[str]
+    config_class: ClassVar[type[Any]]
     feature_service: ClassVar[str]
     """Name of the Feast feature service whose views `recall` reads."""
 
@@ -96,6 +98,12 @@ class CandidateSource(ABC, Generic[Config]):
     `training.train` stores it beside the model. The `final` fit gets it instead of `config(recipe)` and chooses
     nothing.
     """
+
+    @classmethod
+    def config(cls, recipe: str) -> Config:
+        """The config of a recipe: `debug`, `small` or `full`."""
+        config: Config = read_section(recipe, cls.name, cls.config_class)
+        return config
 
     @abstractmethod
     def recall(self, users: UserBatch, k: int) -> Candidates:
@@ -124,11 +132,6 @@ class RecallChannel(CandidateSource[Config]):
 
     seed_independent_fields: ClassVar[tuple[str, ...]] = ()
     """Dotted paths of tuned config fields that may be reused across seeds because tuning is slow."""
-
-    @classmethod
-    @abstractmethod
-    def config(cls, recipe: str) -> Config:
-        """The config of a recipe: `debug`, `small`, `full`, or `sequences` (plain item sequences; may equal `small`)."""
 
     @classmethod
     @abstractmethod

@@ -29,6 +29,7 @@ from training.data.plays import PARTS
 from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
+from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
 from training.index.exact import ExactIndex
 from training.recall.channel import Candidates, CandidateSource
@@ -48,24 +49,20 @@ what the user wants now.
 
 
 @dataclass(frozen=True)
-class CollectionConfig:
-    """Configuration of collection recall. Tuning maximizes the sum of recall@K over `eval_cutoffs`."""
+class CollectionConfig(Section):
+    """Configuration of collection recall; `training/recipes/small.yaml` says what its fields mean."""
 
-    opened_weight: float | None = None  # weight of the newest opening, relative to the query of `realtime`; None: tuned
-    popular_weight: float | None = None  # bonus of the most opened collection, others by log of openings; None: tuned
-    opened_weight_grid: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
-    popular_weight_grid: tuple[float, ...] = (0.0, 0.05, 0.1, 0.2, 0.4)
-    eval_cutoffs: tuple[int, ...] = (10, 50)
-
-    def __post_init__(self) -> None:
-        # JSON has lists only.
-        for name in ("opened_weight_grid", "popular_weight_grid", "eval_cutoffs"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+    opened_weight_grid: tuple[float, ...]
+    popular_weight_grid: tuple[float, ...]
+    eval_cutoffs: tuple[int, ...]
+    opened_weight: float | None = None  # None: tuned
+    popular_weight: float | None = None  # None: tuned
 
 
 class CollectionRecall(CandidateSource[CollectionConfig]):
     """Collections of one `kind`, from an exact index of their vectors. Candidates are collection numbers."""
 
+    config_class = CollectionConfig
     kind: ClassVar[str]
     requires_all_tracks: ClassVar[bool] = False
     """See `CollectionIndex`."""
@@ -94,12 +91,6 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         self.index = ExactIndex.of(
             np.arange(FIRST_CODE, len(self.collections)), torch.cat([self.vector_ND[FIRST_CODE:], start_N1], dim=1)
         )
-
-    @classmethod
-    def config(cls, recipe: str) -> CollectionConfig:
-        """The default config, for every recipe."""
-        del recipe
-        return CollectionConfig()
 
     @classmethod
     def fit(cls, data: TrainingData, config: CollectionConfig, realtime: Realtime) -> Self:
@@ -227,7 +218,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
     @classmethod
     def load(cls, folder: Path, realtime: Realtime) -> Self:
         """The recall model that `save` wrote, with the item vectors of `realtime`."""
-        config = CollectionConfig(**json.loads((folder / "config.json").read_text()))
+        config = config_from_dict(CollectionConfig, json.loads((folder / "config.json").read_text()))
         index = cls.load_collection_index(folder)
         return cls(config, index.collections, index.open_count_N, realtime)
 

@@ -1,7 +1,7 @@
-"""Config dataclasses that the neural channels share. A recipe is a function that returns one composed config.
+"""Config dataclasses that the neural channels share; `training/recipes/small.yaml` says what their fields mean.
 
-Fields that a fit fills in (early stopping step, index probes, cold-item thresholds) are None in a recipe. The resolved
-config holds their values, so that a fit on all data repeats the choices without validating again.
+Fields with a default are filled in by a fit (early stopping step, index probes, cold-item thresholds). The resolved config
+holds their values, so that a fit on all data repeats the choices without validating again.
 """
 
 from __future__ import annotations
@@ -10,114 +10,111 @@ from dataclasses import dataclass
 from typing import Literal
 
 from training.content.track_content import ContentUse
+from training.engine.config_io import Section
 from training.nn.user_tower import BlockKind, Pooling
 
 WindowKind = Literal["any", "full"]
-EXACT_SEARCH_LIMIT = 200_000
-"""Distinct vectors up to which recipe `full` searches exactly (ADR 0021)."""
 
 
 @dataclass(frozen=True)
-class ItemTowerConfig:
+class ItemTowerConfig(Section):
     """Item embeddings: own vector, artist, facets and content of a track; see `ItemTower`."""
 
-    width: int = 64  # D: embedding size
-    min_plays: int = 5  # tracks played less often share one embedding
-    item_dropout: float = 0.1  # fraction of item-embedding coordinates dropped in histories
-    reads_artists: bool = True  # False: as if the artist of every track were unknown
-    content: ContentUse = "described"  # which tracks' content is used; see `training.content.track_content`
-    id_dropout: float = 0.3  # fraction of tracks with content that are treated as cold in training
-    excluded_content: tuple[
-        str, ...
-    ] = ()  # contents that are not used, of `BLOCKS` in `training.content.track_content`
-    modality_dropout: float = 0.3  # fraction of the contents of tracks (texts, audio, cover, names) dropped in training
+    width: int
+    min_plays: int
+    item_dropout: float
+    reads_artists: bool
+    content: ContentUse
+    id_dropout: float
+    excluded_content: tuple[str, ...]
+    modality_dropout: float
 
 
 @dataclass(frozen=True)
-class SequenceEncoderConfig:
+class SequenceEncoderConfig(Section):
     """User tower over the most recent events (SASRec-style causal self-attention, or average pooling)."""
 
-    pooling: Pooling = "attention"
-    block: BlockKind = "residual"  # kind of attention block; not used by average pooling
-    history_length: int = 64  # L: most recent events that the encoder reads
-    layers: int = 2
-    heads: int = 2
-    dropout: float = 0.1
+    pooling: Pooling
+    block: BlockKind
+    history_length: int
+    layers: int
+    heads: int
+    dropout: float
 
 
 @dataclass(frozen=True)
-class SamplingConfig:
+class SamplingConfig(Section):
     """Sampling of training examples."""
 
-    batch: int = 64  # B: examples per step
-    user_sampling_exponent: float = 0.5  # users are drawn with probability proportional to examples ** exponent
-    horizon: int = 10  # a target is one of the next `horizon` listened tracks
+    batch: int
+    user_sampling_exponent: float
+    horizon: int
 
 
 @dataclass(frozen=True)
 class WindowSamplingConfig(SamplingConfig):
     """Sampling of event windows in which every position may have a target; see `WindowSampler`."""
 
-    window_kind: WindowKind = "any"  # "full": windows reach back `history_length` events wherever the user has them
-    positions_per_batch: int = 1024  # M: randomly drawn positions per batch that contribute to the loss of each task
-    length_bucketing: bool = False  # encode short windows separately, without their padding
+    window_kind: WindowKind
+    positions_per_batch: int
+    length_bucketing: bool
 
 
 @dataclass(frozen=True)
-class SampledSoftmaxConfig:
+class SampledSoftmaxConfig(Section):
     """Sampled softmax with logQ correction; see `SampledSoftmaxLoss`."""
 
-    temperature: float = 0.07  # initial temperature of the cosine logits; learned
-    in_batch_negatives: int = 512  # negatives drawn from the targets of the batch
-    uniform_negatives: int = 512  # negatives drawn uniformly from the catalog
-    discovery_weight: float = 0.5  # weight of the loss of the task `new` relative to `next`
+    temperature: float
+    in_batch_negatives: int
+    uniform_negatives: int
+    discovery_weight: float
 
 
 @dataclass(frozen=True)
 class WindowLossConfig(SampledSoftmaxConfig):
     """Loss over the positions of event windows; see `WindowLoss`."""
 
-    softmax: Literal["sampled", "full"] = "sampled"  # "full": over the whole catalog, without sampled negatives
+    softmax: Literal["sampled", "full"]
 
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(Section):
     """AdamW with linear warm-up and linear decay; see `build_optimizer`."""
 
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-2  # not applied to embeddings
-    warmup: int = 50  # steps
-    steps: int = 500  # length of the learning-rate schedule and maximum number of steps
+    learning_rate: float
+    weight_decay: float
+    warmup: int
+    steps: int
 
 
 @dataclass(frozen=True)
-class EarlyStoppingConfig:
+class EarlyStoppingConfig(Section):
     """Validation during training. Training stops when the validation objective stops improving."""
 
-    validate_every: int = 250  # steps
-    patience: int = 3  # validations without improvement before training stops
-    cases_per_user: int = 5  # validation cases per user
-    max_cases: int | None = None  # validation cases in total; None: no limit
-    eval_cutoffs: tuple[int, int] = (50, 200)  # K of the recall@K values whose sum is the objective
+    validate_every: int
+    patience: int
+    cases_per_user: int
+    max_cases: int | None
+    eval_cutoffs: tuple[int, int]
     early_stopping_step: int | None = None  # train exactly this many steps; None: chosen on validation
 
 
 @dataclass(frozen=True)
-class VectorIndexConfig:
+class VectorIndexConfig(Section):
     """Nearest-neighbor search over item vectors, and the score threshold of cold items; see `ColdStartIndex`."""
 
-    exact_up_to: int | None = None  # distinct vectors up to which search is exact; None: always exact
-    probes: int | None = None  # inverted lists read per query; None: exact search. Filled in by the fit
-    cold_item_quantile: float = 0.25  # quantile of the positives' scores that a cold item has to reach
+    exact_up_to: int | None
+    cold_item_quantile: float
+    probes: int | None = None  # inverted lists read per query; None: exact search
     cold_item_thresholds: dict[str, float] | None = None  # minimum score by task; None: computed on validation
 
 
 @dataclass(frozen=True)
-class NeuralChannelConfig:
+class NeuralChannelConfig(Section):
     """Fields that every neural channel has. Channels add their encoder, sampling and loss."""
 
-    items: ItemTowerConfig = ItemTowerConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    validation: EarlyStoppingConfig = EarlyStoppingConfig()
-    index: VectorIndexConfig = VectorIndexConfig()
-    seed: int = 0
+    items: ItemTowerConfig
+    optimizer: OptimizerConfig
+    validation: EarlyStoppingConfig
+    index: VectorIndexConfig
+    seed: int

@@ -22,6 +22,7 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
+from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
 from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
@@ -35,18 +36,19 @@ ONLY_LISTENER_FILE = "only_listener.parquet"
 
 
 @dataclass(frozen=True)
-class PopularityConfig:
-    """Configuration of the popularity channel."""
+class PopularityConfig(Section):
+    """Configuration of the popularity channel; `training/recipes/small.yaml` says what its fields mean."""
 
-    half_life_days: float = 60.0  # age at which a play counts half
-    max_tracks: int = 5000  # N: most played tracks that are stored
-    boost: float = 4.0  # a fully matching language multiplies a track's weight by 1 + boost
+    half_life_days: float
+    max_tracks: int
+    boost: float
 
 
 class Popularity(RecallChannel[PopularityConfig]):
     """The most played tracks of the catalog, reordered by language where it is known."""
 
     name: ClassVar[str] = "popularity"
+    config_class = PopularityConfig
     feature_service: ClassVar[str] = "popularity"
 
     def __init__(
@@ -61,12 +63,6 @@ class Popularity(RecallChannel[PopularityConfig]):
     ) -> None:
         self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
         self.people_N, self.times_N, self.only_listener = people_N, times_N, only_listener
-
-    @classmethod
-    def config(cls, recipe: str) -> PopularityConfig:
-        """The default config, for every recipe."""
-        del recipe
-        return PopularityConfig()
 
     @classmethod
     def fit(cls, data: TrainingData, config: PopularityConfig, folder: Path) -> Popularity:
@@ -128,12 +124,11 @@ class Popularity(RecallChannel[PopularityConfig]):
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
         names = stored.pop("values")["languages"]
-        stored.pop("listeners", None)  # releases of older versions have this key, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
             unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
             counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
-            config, item_N, weight_N = PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"]
+            config, item_N, weight_N = config_from_dict(PopularityConfig, stored), arrays["item_N"], arrays["weight_N"]
         file = folder / ONLY_LISTENER_FILE
         listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []
         return cls(config, item_N, weight_N, languages, **counts, only_listener=next(iter(listeners), None))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
+from training.engine.workspace import Workspace
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
 from training.recall.favourites.channel import Favourites
@@ -27,6 +29,15 @@ COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (P
 def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[str, RecallChannel]:
     """The channels that were saved into these folders, by name."""
     return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
+
+
+def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
+    """The channels of a fit on the present marts, which read what they store of past plays from `data`."""
+    fitted = workspace.list_fitted("channel", fit, CHANNELS)
+    channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
+    for channel in channels.values():
+        channel.read_past_plays(data)
+    return channels
 
 
 def load_collection_recall(

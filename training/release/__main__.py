@@ -17,9 +17,9 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+from collections.abc import Callable
 
 from config.settings import SettingError
-from training.engine.mlflow_tracking import log_fits
 from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
 from training.release import deployment
@@ -28,88 +28,93 @@ from training.release.integrity import DamagedRelease
 from training.release.pointer import DamagedPointer, NothingToRollBack
 from training.release.traffic_split import InvalidTrafficSplit
 
-ACTIONS = ("release", "canary", "end", "activate", "rollback", "sign", "list")
+ACTIONS: dict[str, Callable[[argparse.Namespace], list[str]]] = {
+    "canary": lambda options: deployment.canary(options.release, options.share, options.experiment),
+    "end": lambda _: deployment.end_experiment(),
+    "activate": lambda options: deployment.activate(options.release),
+    "rollback": lambda _: deployment.rollback(),
+    "sign": lambda options: deployment.sign(options.release),
+    "list": lambda _: deployment.describe_releases(),
+}
+"""Action → its function, which returns lines that describe what it did."""
+ERRORS = (
+    MissingInput,
+    DamagedPointer,
+    NothingToRollBack,
+    UnknownRelease,
+    DamagedRelease,
+    InvalidTrafficSplit,
+    SettingError,
+)
 
 
 def main() -> int:
     """Run the command; return the exit code."""
-    parser = _parser()
-    arguments = parser.parse_args()
-    _check(parser, arguments)
+    is_action = any(word in ACTIONS for word in sys.argv[1:])
+    options = _action_parser().parse_args() if is_action else _parse_release()
     try:
-        if arguments.action == "release":
-            return _release(arguments)
-        if arguments.action == "canary":
-            lines = deployment.canary(arguments.release, arguments.share, arguments.experiment)
-        elif arguments.action == "end":
-            lines = deployment.end_experiment()
-        elif arguments.action == "activate":
-            lines = deployment.activate(arguments.release)
-        elif arguments.action == "sign":
-            lines = deployment.sign(arguments.release)
-        else:
-            lines = deployment.rollback() if arguments.action == "rollback" else deployment.describe_releases()
-    except (
-        MissingInput,
-        DamagedPointer,
-        NothingToRollBack,
-        UnknownRelease,
-        DamagedRelease,
-        InvalidTrafficSplit,
-        SettingError,
-    ) as error:
+        if not is_action:
+            return _release(options)
+        print(*ACTIONS[options.action](options), sep="\n")
+    except ERRORS as error:
         print(error.args[0], file=sys.stderr)
         return 2
-    print(*lines, sep="\n")
     return 0
+
+
+def _action_parser() -> argparse.ArgumentParser:
+    parser = _parser()
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name in ACTIONS:
+        action = actions.add_parser(name)
+        if name in ("canary", "activate", "sign"):
+            action.add_argument("release", metavar="ID", help="`python -m training.release list` lists them")
+        if name == "canary":
+            action.add_argument("--share", type=_share, required=True, help="0 ends the canary")
+            action.add_argument(
+                "--experiment", help="name of the experiment; users are assigned again for another name"
+            )
+    return parser
+
+
+def _parse_release() -> argparse.Namespace:
+    parser = _parser()
+    parser.add_argument("--share", type=_share, help="fraction of the users who get the release; default: all")
+    parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
+    parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
+    options = parser.parse_args()
+    if options.force != bool((options.reason or "").strip()):
+        parser.error("--force and --reason must be used together: give the reason for overruling the gate")
+    if options.share == 0:
+        parser.error("--share 0 ends a canary, whose ID it needs; give a new release a share above 0")
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("action", nargs="?", choices=ACTIONS, default="release")
-    parser.add_argument("release", nargs="?", metavar="ID", help="release to activate, sign or give a share")
-    parser.add_argument("--share", type=float, help="fraction of the users, 0 to 1; 0 ends the canary")
-    parser.add_argument("--experiment", help="name of the experiment; users are assigned again for another name")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=sorted(RECIPES), default="small")
-    parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
-    parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
     return parser
 
 
-def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    action, has_id = arguments.action, arguments.release is not None
-    if arguments.force != bool((arguments.reason or "").strip()):
-        parser.error("--force and --reason must be used together: give the reason for overruling the gate")
-    if has_id != (action in ("canary", "activate", "sign")):
-        parser.error(
-            f"{action} {'takes no' if has_id else 'needs an'} ID; `python -m training.release list` lists them"
-        )
-    if (action == "canary" and arguments.share is None) or (
-        arguments.share is not None and action not in ("canary", "release")
-    ):
-        parser.error(f"--share is required by canary and allowed for release; not for {action}")
-    if arguments.share is not None and not 0 <= arguments.share <= 1:
-        parser.error(f"--share {arguments.share:g} is not between 0 and 1")
-    if arguments.share == 0 and action == "release":
-        parser.error("--share 0 ends a canary, whose ID it needs; give a new release a share above 0")
-    if arguments.experiment is not None and action != "canary":
-        parser.error(f"--experiment is allowed for canary, not for {action}")
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{share:g} is not between 0 and 1")
+    return share
 
 
-def _release(arguments: argparse.Namespace) -> int:
+def _release(options: argparse.Namespace) -> int:
     from training.release.publish import release  # imports the models' libraries, which a rollback does not need
 
-    workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    outcome = release(workspace, arguments.reason, arguments.share)
-    log_fits(workspace)
-    stream = sys.stderr if outcome.status == "refused" else sys.stdout
-    print(f"{outcome.status}: {outcome.release}", *outcome.lines, sep="\n  ", file=stream)
-    if outcome.status == "refused":
-        print(f"production stays at {open_pointer().active or 'no release'}", file=stream)
-    return 1 if outcome.status == "refused" else 0
+    outcome = release(Workspace.open(options.as_of, options.recipe), options.reason, options.share)
+    is_refused = outcome.status == "refused"
+    lines = [f"production stays at {open_pointer().active or 'no release'}"] if is_refused else []
+    stream = sys.stderr if is_refused else sys.stdout
+    print("\n  ".join([f"{outcome.status}: {outcome.release}", *outcome.lines]), *lines, sep="\n", file=stream)
+    return 1 if is_refused else 0
 
 
 if __name__ == "__main__":

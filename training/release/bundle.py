@@ -29,7 +29,6 @@ from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Playlists
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.registry import TitleData, all_sources
 from training.recall.continuation.source import ContinuationSource
 from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
@@ -115,8 +114,9 @@ class Release:
         catalog = pl.read_parquet(folder / CATALOG)
         continuation = Continuation.load(folder / CONTINUATION)
         playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
-        titles = _load_titles(folder, catalog, vocabulary)
-        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles, continuation.neighbors)
+        parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
+        titles = TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
+        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles)
         return cls(
             channels=channels,
             collection_recallers=recallers,
@@ -149,11 +149,11 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
     folder.mkdir(parents=True, exist_ok=True)
     for name in list_fitted_models(workspace, "held_out", "channel"):
-        _copy(workspace.channel_folder("final", name), folder / "channels" / name, f"channel {name}")
+        _copy(workspace.model_folder("channel", "final", name), folder / "channels" / name, f"channel {name}")
     for name in list_fitted_models(workspace, "held_out", "collection"):
         _copy(workspace.model_folder("collection", "final", name), folder / "collections" / name, f"collection {name}")
     if ranker:
-        _copy(workspace.ranker_folder("final", ranker), folder / "ranker", f"ranker {ranker}")
+        _copy(workspace.model_folder("ranker", "final", ranker), folder / "ranker", f"ranker {ranker}")
     active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks
     for name in list_fitted_models(workspace, "held_out", "head"):
         if name in active_tasks:
@@ -191,23 +191,14 @@ def continuation_sources(
     vocabulary: Vocabulary,
     catalog: pl.DataFrame,
     playlists: Collections | None,
-    titles: TitleData | None,
-    neighbors: PlaylistNeighborsConfig,
+    titles: TitleData,
 ) -> dict[str, ContinuationSource]:
     """All sources of playlist continuation of a release."""
     is_servable_V = np.zeros(len(vocabulary), dtype=bool)
     is_servable_V[vocabulary.encode(catalog["track_id"].to_list())] = True
     is_servable_V[:FIRST_CODE] = False
     numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
-    return all_sources(channels, playlists, numbers, neighbors, titles, is_servable_V)
-
-
-def _load_titles(folder: Path, catalog: pl.DataFrame, vocabulary: Vocabulary) -> TitleData | None:
-    """What titles are read by; None for a release of an earlier version, which has no search."""
-    if not (folder / SEARCH).exists():
-        return None
-    parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
-    return TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
+    return all_sources(channels, playlists, numbers, titles, is_servable_V)
 
 
 def _playlist_titles(folder: Path) -> list[str]:

@@ -105,7 +105,7 @@ def _compare_with_heuristics(slate: pl.DataFrame, baselines: dict[str, pl.DataFr
 def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | None) -> Verdict:
     if production is None:
         return Verdict(True, ("passes: there is no active release to compare with",), {})
-    if _list_rules(slate) != _list_rules(production):
+    if slate["rules"].head(1).to_list() != production["rules"].head(1).to_list():
         return Verdict(
             True,
             ("passes: the lists of production were selected by other rules; only the baseline decides",),
@@ -129,11 +129,6 @@ def _compare_with_production(slate: pl.DataFrame, production: pl.DataFrame | Non
         (f"{'passes' if is_passed else 'FAILS'}: {comparison}; a lower bound above {allowed:.4f} is required",),
         {"slate - production": difference, "production": production_metric.interval()},
     )
-
-
-def _list_rules(slate: pl.DataFrame) -> str:
-    """The rules that the lists were selected by; empty for a release of an earlier version."""
-    return str(slate["rules"][0]) if "rules" in slate.columns and not slate.is_empty() else ""
 
 
 def _has_few_users(rows: pl.DataFrame) -> bool:

@@ -23,7 +23,6 @@ from training.engine.workspace import (
     FORMAT,
     INPUTS_FILE,
     LANDINGS_MART,
-    MEASURES_FILE,
     RESOLVED_CONFIG_FILE,
     MissingInput,
     Workspace,
@@ -34,6 +33,7 @@ from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.ranking.registry import RANKERS
 from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
+from training.release.integrity import checksum_listing
 from training.search import SEARCH_FORMAT
 from training.slate.blend import Blend
 
@@ -132,7 +132,7 @@ def build(
         "release": release_id(inputs),
         "as_of": workspace.as_of,
         "recipe": workspace.recipe,
-        "inputs": hashlib.sha256(json.dumps(workspace.mart_hashes, sort_keys=True).encode()).hexdigest(),
+        "inputs": workspace.data_version,
         "marts": workspace.mart_hashes,
         "channels": channels,
         "collections": [name.removeprefix("collection/") for name in inputs["final"] if name.startswith("collection/")],
@@ -142,8 +142,7 @@ def build(
         "blend": inputs["blend"],
         "feature_services": services,
         "models": {"held_out": inputs["held_out"], "final": inputs["final"]},
-        "vocabulary": _hash(workspace.vocabulary_folder("final")),
-        "index": _indexes(workspace, channels),
+        "vocabulary": hashlib.sha256(checksum_listing(workspace.vocabulary_folder("final")).encode()).hexdigest(),
         "gate": asdict(verdict) | {"compared_with": compared},
         "forced": {"reason": reason} if reason else None,
         **_evaluated(workspace.folder / "evaluation" / JSON_FILE),
@@ -169,22 +168,6 @@ def _git(*arguments: str) -> str:
     return completed.stdout.strip()
 
 
-def _hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
-
-
-def _indexes(workspace: Workspace, channels: list[str]) -> dict[str, Any]:
-    """Kind, size and measured recall of the index of each channel that has one."""
-    measures = {
-        name: json.loads((workspace.channel_folder("final", name) / MEASURES_FILE).read_text()) for name in channels
-    }
-    return {name: measured["index"] for name, measured in measures.items() if "index" in measured}
-
-
 def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
     """Origin of a release, for display: logs → marts → features → models. Not part of the release id.
 
@@ -197,7 +180,8 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
         may identify its user). `marts_published_at` and `fitted_at` by model: ISO 8601, UTC. `feature_definitions`:
         hash of the code that defines the features. `content`: version and number of encoded tracks by encoder.
     """
-    fits = {model: workspace.model_folder(*_kind_fit_name(model)) / INPUTS_FILE for model in models}
+    split = {model: model.split("/") for model in models}
+    fits = {model: workspace.model_folder(kind, "final", name) / INPUTS_FILE for model, (kind, name) in split.items()}
     return {
         "logs": landed_logs(workspace.marts),
         "marts_published_at": max(_modified_at(file) for file in workspace.marts.glob("*.parquet")),
@@ -225,11 +209,6 @@ def encoded_content(marts: Path) -> dict[str, dict[str, Any]]:
             row = pl.scan_parquet(file).select(version=pl.col("encoder_version").first(), tracks=pl.len()).collect()
             content[encoder] = row.row(0, named=True)
     return content
-
-
-def _kind_fit_name(model: str) -> tuple[str, str, str]:
-    kind, name = model.split("/")
-    return kind, "final", name
 
 
 def _modified_at(file: Path) -> str:

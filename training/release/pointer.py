@@ -36,17 +36,9 @@ def release_lock(home: Path) -> IO[str]:
     return file_lock(home / LOCK_FILE)
 
 
-def release_folder(home: Path, release: str, path: str) -> Path:
-    """Folder of a release, given its path in a file of BentoML's home.
-
-    Args:
-        home: BentoML's home.
-        release: Id of the release.
-        path: Relative to `home`. An absolute path, as earlier versions wrote it, is used if the store of `home` does not have
-            the release: in a copied home it is that of the original.
-    """
-    folder, own = home / path, home / STORE_FOLDER / release
-    return own if Path(path).is_absolute() and own.is_dir() else folder
+def release_folder(home: Path, path: str) -> Path:
+    """Folder of a release, given its path in a file of BentoML's home `home`."""
+    return home / path
 
 
 def relative_path(home: Path, folder: Path) -> str:
@@ -100,7 +92,7 @@ class Pointer:
     def path(self) -> Path | None:
         """Folder of the active release; None before the first release."""
         content = self.read()
-        return release_folder(self.file.parent, content["release"], content["path"]) if content else None
+        return release_folder(self.file.parent, content["path"]) if content else None
 
     def was_rolled_back(self, release: str) -> bool:
         """Whether the release was rolled back and has not been active since."""
@@ -133,7 +125,7 @@ class Pointer:
                 "shows the stored releases, `activate ID` puts one in service"
             )
         target = self._last_departures()[targets[0]]
-        folder = release_folder(self.file.parent, target["release"], target["path"])
+        folder = release_folder(self.file.parent, target["path"])
         if not folder.is_dir():
             raise NothingToRollBack(f"release {target['release']} is no longer in {folder}; train and release again")
         return str(target["release"]), folder

@@ -20,7 +20,6 @@ import numpy as np
 from training.data.ragged import Ragged
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.source import TITLE_SOURCES, ContinuationSource
 from training.slate.candidate_table import CandidateTable
 from training.slate.fusion import Fusion
@@ -30,9 +29,9 @@ SEED_RANGES = (0, 1, 2, 10)
 """Smallest number of seeds of each range."""
 CUTOFFS = (30, 200)
 """Weights are fitted for the sum of recall at these cutoffs."""
-TITLE_SHARES = (0.1, 0.2, 0.35, 0.5)
-"""Weights of the title that are tried, as a part of the weight of the sources that read seeds."""
-DEFAULT_TITLE_SHARE = 0.5
+TITLE_SHARE = 0.5
+"""Weight of the sources that read the title, as a part of the weight of those that read seeds. Of 0.1 to 0.5, validation chose it
+in every world that was tried."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,9 @@ class Continuation:
     Attributes:
         weights: Key of a range (`range_key`) → weights, of a title alone for 0 seeds, else of the sources that read seeds.
             Ranges that were not fitted have equal weights.
-        neighbors: Parameters of item-kNN over playlists.
-        title_share: Weight of the sources that read the title, as a part of the weight of those that read seeds.
     """
 
     weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
-    neighbors: PlaylistNeighborsConfig = field(default_factory=PlaylistNeighborsConfig)
-    title_share: float = DEFAULT_TITLE_SHARE
 
     def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
         """The candidates of each playlist, best first; all playlists have a number of seeds of the same range.
@@ -101,9 +96,7 @@ class Continuation:
         }
         titles = [name for name in names if name in TITLE_SOURCES]
         total = sum(of_seeds.values()) or 1.0
-        return ReciprocalRank(
-            of_seeds | {name: self.title_share * total / len(titles) for name in titles}, weights.constant
-        )
+        return ReciprocalRank(of_seeds | {name: TITLE_SHARE * total / len(titles) for name in titles}, weights.constant)
 
     @staticmethod
     def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
@@ -122,10 +115,8 @@ class Continuation:
         """Read the file that `save` wrote; equal weights if it does not exist."""
         if not path.exists():
             return cls()
-        content = json.loads(path.read_text())
-        weights = {name: ReciprocalRank(**part) for name, part in content["weights"].items()}
-        share = content.get("title_share", DEFAULT_TITLE_SHARE)
-        return cls(weights, PlaylistNeighborsConfig(**content["neighbors"]), share)
+        weights = json.loads(path.read_text())["weights"]
+        return cls({name: ReciprocalRank(**part) for name, part in weights.items()})
 
 
 def range_key(seeds: int) -> str:

@@ -53,7 +53,16 @@ def fit_listwise_head(
     offline = OfflineFeatures(data)
     threads = configure_threads()
     contract = offline.contract(TargetAttention.feature_service)
-    reads = FeatureConfig(hard_search=True, profile_fields=further_profile_fields(contract))
+    reads = FeatureConfig(
+        hard_search=True,
+        genres=False,
+        content=False,
+        searches=(),
+        plays=0,
+        impressions=0,
+        negative_feedback=True,
+        profile_fields=further_profile_fields(contract),
+    )
     features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), reads)
     train, validation = (
         _build_requests(sample_past_requests(data, part, max_sessions, config.seed), part, offline, features, channels)

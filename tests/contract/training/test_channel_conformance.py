@@ -12,7 +12,7 @@ from serving.messages.catalog import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.engine.config_io import change_config, field_paths
+from training.engine.config_io import change_config
 from training.recall.channel import REPEAT_CHANNELS, RecallChannel
 from training.recall.reason import Reason
 from training.recall.registry import CHANNELS
@@ -22,7 +22,7 @@ K = 7
 NEVER = 4_000_000_000_000_000
 
 
-WITH_CONTENT = [name for name, kind in CHANNELS.items() if "items.content" in field_paths(kind.config("debug"))]
+WITH_CONTENT = [name for name, kind in CHANNELS.items() if hasattr(kind.config("debug"), "items")]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
 
 
@@ -159,7 +158,7 @@ def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     features_RN = random.standard_normal((900, 3), dtype=np.float32)
     labels_RT = np.column_stack([random.integers(0, 2, 900), np.full(900, np.nan), np.ones(900)]).astype(np.float32)
-    config = TreeConfig(count=3)
+    config = replace(RANKERS["sum_pooling"].config("small").trees, count=3)
     trees = BoostedTrees.fit(features_RN, labels_RT, config, 0, 1)
     assert trees is not None and [booster is None for booster in trees.boosters] == [False, True, True]
     assert BoostedTrees.fit(features_RN, labels_RT[:, 1:], config, 0, 1) is None

@@ -10,6 +10,7 @@ import torch
 
 from research.public_data.__main__ import main
 from research.public_data.sequence_dataset import SequenceDataset, read_sequences
+from research.public_data.sequences import build_config
 from training.engine.config_io import change_config
 from training.recall.realtime.channel import Realtime
 
@@ -79,7 +80,7 @@ def test_length_bucketing_does_not_change_the_loss(cycle: Path, tmp_path: Path) 
     for trim in (False, True):
         torch.manual_seed(0)
         config = change_config(
-            Realtime.config("sequences"),
+            build_config(Realtime, True, []),
             {
                 "items.width": 8,
                 "encoder.history_length": 20,

@@ -14,18 +14,19 @@ import pytest
 
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import use_without_registry, workspace
+from training import recipes
 from training import train as train_module
 from training.data.training_data import TrainingData
-from training.engine.mlflow_tracking import RUN_FILE, log_fits
+from training.engine.mlflow_tracking import HEADLINES
 from training.engine.trainer import FIT_RECORD_FILE
-from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, MissingInput, Workspace
+from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
-from training.recipes import RECIPES, recipe
+from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes
 from training.slate.candidate_table import CandidateTable
@@ -146,24 +147,36 @@ def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: 
         assert fused.score_C.tolist() == expected[case].score_C.tolist()
 
 
-def test_every_fit_is_logged_once_with_its_times(
-    evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fits_are_runs_below_one_of_the_day(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
-    workspace, home = evaluated
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow/mlflow.db")
-    channel = workspace.channel_folder("held_out", "popularity")
-    measures = json.loads((channel / MEASURES_FILE).read_text())
-    assert log_fits(workspace) == len(list(workspace.folder.glob("*/*/*/measures.json"))) > 1
-    assert log_fits(workspace) == 0
-    (channel / RUN_FILE).unlink()  # as a new fit does
-    assert log_fits(workspace) == 1
-    run = MlflowClient().get_run((channel / RUN_FILE).read_text())
-    assert run.info.run_name == "channel-popularity-held_out" and run.info.status == "FINISHED"
-    assert run.info.end_time - run.info.start_time == pytest.approx(measures["total_seconds"] * 1000, abs=1)
-    assert run.data.metrics["total_seconds"] == measures["total_seconds"]
-    assert set(run.data.params) == set(json.loads((channel / RESOLVED_CONFIG_FILE).read_text()))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copied.folder}/mlflow.db")
+    for channel in ("popularity", "realtime"):
+        folder = copied.model_folder("channel", "held_out", channel)
+        (folder / INPUTS_FILE).unlink()
+        train_module.train(copied, "channel", channel, "held_out")
+    measures = json.loads((folder / MEASURES_FILE).read_text())
+    client = MlflowClient()
+    runs = {
+        run.info.run_name: run for run in client.search_runs([client.get_experiment_by_name("segue").experiment_id])
+    }
+    assert set(runs) == {copied.folder.name, "channel-popularity-held_out", "channel-realtime-held_out"}
+    run, parent = runs["channel-realtime-held_out"], runs[copied.folder.name]
+    assert run.info.status == "FINISHED" and run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.data.params["optimizer.steps"] == "20" and run.data.params["seed"] == "0"
+    assert run.data.metrics["validation/recall_at_50/all"] == measures["validation"]["recall_at_50/all"]
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(row.step, row.value) for row in history] == [(row["step"], row["loss"]) for row in measures["history"]]
+    assert len(run.data.metrics) == len(HEADLINES) + 1
+
+
+def test_a_fit_goes_on_without_the_store_of_mlflow(
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (copied.model_folder("channel", "held_out", "realtime") / INPUTS_FILE).unlink()
+    assert train_module.train(copied, "channel", "realtime", "held_out")
+    assert capsys.readouterr().err.count("warning: MLflow has no further record") == 1
 
 
 def test_log_without_listens_has_no_listwise_head(
@@ -208,7 +221,11 @@ def kill(*_: object) -> None:
 def test_half_replaced_models_and_evaluations_are_not_finished(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Popularity, "config", lambda _: PopularityConfig(half_life_days=10))
+    monkeypatch.setattr(
+        Popularity,
+        "config",
+        lambda _: replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10),
+    )
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Popularity, "save", kill)
         train_module.train(copied, "channel", "popularity", "held_out")
@@ -222,7 +239,7 @@ def test_half_replaced_models_and_evaluations_are_not_finished(
 
 def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list(copied.folder.rglob("checkpoints"))
-    folder = copied.channel_folder("held_out", "realtime")
+    folder = copied.model_folder("channel", "held_out", "realtime")
     (folder / INPUTS_FILE).unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Realtime, "save", kill)
@@ -235,7 +252,9 @@ def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monke
 def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     evaluated: tuple[Workspace, Path], copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RECIPES, "debug", replace(RECIPES["debug"], refits_before_test=True))
+    sections = recipes._read("debug")
+    changed_run = {**sections["run"], "refits_before_test": True}
+    monkeypatch.setattr(recipes, "_read", lambda _: {**sections, "run": changed_run})
     assert evaluate(copied) and not evaluate(copied)
     found, before = (
         json.loads((home / "reports" / "evaluation.json").read_text()) for home in (tmp_path / "home", evaluated[1])
@@ -246,7 +265,7 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
         assert set(found[table]) == set(before[table])
     assert found["recall"]["favourites"] == before["recall"]["favourites"], "nothing of it is fitted on plays of others"
     assert found["recall"]["realtime"] != before["recall"]["realtime"]
-    assert found["ranking"]["trees_alone"] != before["ranking"]["trees_alone"]
+    assert found["ranking"]["sum_pooling"] != before["ranking"]["sum_pooling"]
     changed = (
         found["recall"]["realtime"]["recall_at_50"]["all"][0] - before["recall"]["realtime"]["recall_at_50"]["all"][0]
     )

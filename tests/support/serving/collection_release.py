@@ -15,13 +15,10 @@ from training.content.shared_text_encoder import encode_texts
 from training.data.collections import Collections
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists
-from training.recall.continuation.playlist_neighbors import PlaylistNeighborsConfig
 from training.recall.continuation.registry import TitleData
 from training.recall.continuation.titles import TextVectors
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.config import multi_interest_config
 from training.recall.realtime.channel import Realtime
-from training.recall.realtime.config import realtime_config
 from training.release.bundle import continuation_sources
 from training.search.query_parser import QueryParser
 
@@ -31,8 +28,8 @@ CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", 
 def opened_release(folder: Path) -> ServedRelease:
     """Fit the models into `folder`; takes a few seconds."""
     data = of(collection_marts(folder, []), "final")
-    realtime = Realtime.fit(data, realtime_config("debug"), folder / "realtime")
-    interests = MultiInterest.fit(data, multi_interest_config("debug"), folder / "multi_interest")
+    realtime = Realtime.fit(data, Realtime.config("debug"), folder / "realtime")
+    interests = MultiInterest.fit(data, MultiInterest.config("debug"), folder / "multi_interest")
     table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
     channels = [realtime, interests, ListChannel("popularity", range(2, 10))]
     playlists = Collections.of(data, "playlist")
@@ -47,7 +44,6 @@ def opened_release(folder: Path) -> ServedRelease:
             data.vocabulary,
             TextVectors.encode(playlists.titles_N[2:].tolist()),
         ),
-        PlaylistNeighborsConfig(),
     )
     return release(
         table.with_columns(is_in_catalogue=pl.lit(True)),

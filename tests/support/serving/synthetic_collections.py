@@ -13,7 +13,6 @@ from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
-from training.recall.collection_recall import CollectionConfig
 from training.recall.realtime.channel import Realtime
 from training.recall.registry import COLLECTIONS
 from training.release import integrity
@@ -33,7 +32,12 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
         ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
         collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
-        found = recaller(CollectionConfig(0.2, 0.1), collections, np.arange(count + FIRST_CODE), realtime)
+        found = recaller(
+            replace(recaller.config("small"), opened_weight=0.2, popular_weight=0.1),
+            collections,
+            np.arange(count + FIRST_CODE),
+            realtime,
+        )
         found.save(folder / "collections" / recaller.name)
     manifest = json.loads((folder / MANIFEST).read_text())
     write_json(folder / MANIFEST, manifest | {"collections": list(COLLECTIONS)})

@@ -22,7 +22,6 @@ from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VI
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BehaviourCodes
 from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
 
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
@@ -144,7 +143,7 @@ def grown_trees(
     context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
     numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
     labels = np.random.default_rng(0).integers(0, 2, (len(numbers), 2)).astype(np.float32)
-    trees = BoostedTrees.fit(numbers, labels, TreeConfig(count=20), 0, 1)
+    trees = BoostedTrees.fit(numbers, labels, replace(RANKERS["sum_pooling"].config("small").trees, count=20), 0, 1)
     assert trees is not None
     return trees
 

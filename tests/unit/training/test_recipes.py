@@ -1,12 +1,38 @@
-"""Models that each recipe trains."""
+"""Recipes: models that each one trains, and their files."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, get_type_hints
 
 import pytest
 
+from training import recipes
+from training.ranking.listwise_head import LambdaMARTConfig
+from training.ranking.registry import RANKERS
+from training.ranking.task_weights import LISTWISE_HEAD
+from training.recall.registry import CHANNELS, COLLECTIONS
+from training.recipes import FOLDER, RECIPES, Recipe, read_section
 from training.train import MODEL_TABLES, main, model_names
+
+MODELS = {**CHANNELS, **COLLECTIONS, **RANKERS}
+SECTIONS: dict[str, type[Any]] = {
+    "run": Recipe,
+    LISTWISE_HEAD: LambdaMARTConfig,
+    **{name: model.config_class for name, model in MODELS.items()},
+}
+
+
+def list_fields(config_class: type[Any]) -> Iterator[str]:
+    """Names of the fields of a config and of its parts that a recipe gives."""
+    types = get_type_hints(config_class)
+    for field in fields(config_class):
+        if field.default is MISSING:
+            inner = types[field.name]
+            yield from list_fields(inner) if is_dataclass(inner) else [field.name]
 
 
 def test_list_all_prints_every_table_of_the_recipe(
@@ -15,3 +41,32 @@ def test_list_all_prints_every_table_of_the_recipe(
     monkeypatch.setattr("sys.argv", ["train", "list", "all", "--recipe", "small"])
     main()
     assert json.loads(capsys.readouterr().out) == {table: model_names(table, "small") for table in MODEL_TABLES}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_exactly_the_sections_of_the_models(name: str) -> None:
+    assert set(recipes._read(name)) == set(SECTIONS)
+    for section, config_class in SECTIONS.items():
+        assert is_dataclass(read_section(name, section, config_class))
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_field_is_documented(section: str) -> None:
+    text = (FOLDER / "small.yaml").read_text(encoding="utf-8")
+    for field in list_fields(SECTIONS[section]):
+        assert re.search(rf"^ +{field}: [^#\n]+# \S", text, re.MULTILINE), f"{section}: say what {field} means"
+
+
+@pytest.mark.parametrize(("field", "value"), [("warmup", None), ("lay", 3), ("steps", "many")])
+def test_missing_unknown_and_mistyped_fields_are_named_with_their_file(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: Any
+) -> None:
+    sections = recipes._read("small")
+    optimizer = {**sections["realtime"]["optimizer"], field: value}
+    if value is None:
+        del optimizer[field]
+    monkeypatch.setattr(recipes, "_read", lambda _: {"realtime": {**sections["realtime"], "optimizer": optimizer}})
+    with pytest.raises(ValueError, match=rf"(?s)small\.yaml, section realtime.*optimizer\.{field}"):
+        CHANNELS["realtime"].config("small")
+    with pytest.raises(ValueError, match=r"small\.yaml has no section popularity"):
+        CHANNELS["popularity"].config("small")

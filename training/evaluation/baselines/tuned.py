@@ -107,11 +107,15 @@ class Baselines:
                 items_CK[batch.rows] = model.recall(batch, k)
             return recall_table(items_CK, cases)
 
-        chosen, table = tune_in_stages(
-            grids,
-            lambda configs: parallel_map(evaluate, configs, f"tune {family}"),
-            lambda row: sum(float(np.nan_to_num(row[metric])) for metric in metrics),
-        )
+        def try_each(configs: Sequence[Any]) -> Iterable[dict[str, float]]:
+            return parallel_map(evaluate, configs, f"tune {family}")
+
+        def worth(row: Mapping[str, float]) -> float:
+            return sum(float(np.nan_to_num(row[metric])) for metric in metrics)
+
+        tuned = {name: tune_in_stages(first, stages, try_each, worth) for name, (first, stages) in grids.items()}
+        chosen = {name: config for name, (config, _) in tuned.items()}
+        table = {name: tried for name, (_, tried) in tuned.items()}
         counts = {**self.cases, family: len(cases)}
         return replace(self, configs={**self.configs, **chosen}, table={**self.table, **table}, cases=counts)
 
@@ -151,31 +155,26 @@ class Baselines:
 
 
 def tune_in_stages(
-    grids: Grids,
+    first: Any,
+    stages: Sequence[Stage],
     evaluate: Callable[[Sequence[Any]], Iterable[Result]],
     worth: Callable[[Result], float],
-) -> tuple[dict[str, Any], dict[str, dict[Any, Result]]]:
-    """The best config of each baseline, and the results of all that were tried; ties go to the one tried first.
+) -> tuple[Any, dict[Any, Result]]:
+    """The best config of a baseline, and the results of all that were tried; ties go to the one tried first.
 
-    The first config of each baseline is tried first, so that it is chosen if no result has a value.
+    The first config is tried first, so that it is chosen if no result has a value.
 
     Args:
-        grids: First config and stages of each baseline, as in BASELINES.
+        first: First config.
+        stages: Values of some parameters; each stage has the best values so far of the other parameters.
         evaluate: Results of some configs.
         worth: Value of a result; the largest is chosen.
     """
-    chosen = {name: config for name, (config, _) in grids.items()}
-    table: dict[str, dict[Any, Result]] = {name: {} for name in grids}
-    for stage in range(max(len(stages) for _, stages in grids.values())):
-        new = [
-            (name, config)
-            for name, (_, stages) in grids.items()
-            for config in _combinations(chosen[name], stages[stage] if stage < len(stages) else {})
-            if config not in table[name]
-        ]
-        for (name, config), result in zip(new, evaluate([config for _, config in new]), strict=True):
-            table[name][config] = result
-        chosen = {name: max(rows, key=lambda config: worth(rows[config])) for name, rows in table.items()}
+    chosen, table = first, dict[Any, Result]()
+    for stage in stages:
+        new = [config for config in _combinations(chosen, stage) if config not in table]
+        table |= dict(zip(new, evaluate(new), strict=True))
+        chosen = max(table, key=lambda config: worth(table[config]))
     return chosen, table
 
 

@@ -55,23 +55,14 @@ def draw_counts(users: int, draws: int = DRAWS) -> Floats:
     )
 
 
-def mean(
-    values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = None, *, are_all_drawn: bool = False
-) -> Estimate:
-    """Weighted mean over users. Users whose value is NaN have no case.
-
-    They are excluded from all samples; with `are_all_drawn` they are drawn with weight 0, so that estimates with a value
-    for different ones of the same users are paired.
-    """
+def mean(values_U: NDArray[np.generic], weights_U: NDArray[np.generic] | None = None) -> Estimate:
+    """Weighted mean over users. Users whose value is NaN have no case: they are excluded from all samples."""
     weights = np.ones(len(values_U)) if weights_U is None else np.asarray(weights_U, dtype=np.float64)
     values = np.asarray(values_U, dtype=np.float64)
     kept = ~np.isnan(values)
     if not kept.any():
         return NO_ESTIMATE
-    if are_all_drawn:
-        values, weights = np.where(kept, values, 0), np.where(kept, weights, 0)
-    else:
-        values, weights = values[kept], weights[kept]
+    values, weights = values[kept], weights[kept]
     counts_RU = draw_counts(len(values))
     return Estimate(
         float(np.average(values, weights=weights)), (counts_RU @ (values * weights)) / (counts_RU @ weights)

@@ -41,11 +41,7 @@ Masks = dict[str, NDArray[np.bool_]]
 
 
 def measure(
-    label_N: NDArray[np.generic],
-    probability_N: NDArray[np.generic],
-    user_N: NDArray[np.generic],
-    *,
-    all_users: int | None = None,
+    label_N: NDArray[np.generic], probability_N: NDArray[np.generic], user_N: NDArray[np.generic]
 ) -> dict[str, Estimate]:
     """All METRICS.
 
@@ -53,8 +49,6 @@ def measure(
         label_N: 0 or 1.
         probability_N: Predicted probabilities.
         user_N: User of each play.
-        all_users: Number of users, also without plays; `user_N` is then below it. Samples are of all of them, so that
-            estimates from different plays of the same users are paired. None: samples are of the users with plays.
 
     Raises:
         ValueError: A probability is not in [0, 1].
@@ -66,15 +60,13 @@ def measure(
     label = np.asarray(label_N, dtype=np.float64)
     with_plays, user = np.unique(user_N, return_inverse=True)
     users = len(with_plays)
-    if all_users is not None:
-        users, user = all_users, np.asarray(user_N, dtype=np.int64)
     metrics = {
         "auc": auc(label, probability, user, users),
-        "gauc": gauc(label, probability, user, users, are_all_drawn=all_users is not None),
+        "gauc": gauc(label, probability, user, users),
         "logloss": logloss(label, probability, user, users),
         "ece": calibration_error(label, probability, user, users),
     }
-    if len(with_plays) > 1:
+    if users > 1:
         return metrics
     return {name: replace(metric, draws_R=np.full_like(metric.draws_R, np.nan)) for name, metric in metrics.items()}
 
@@ -120,12 +112,10 @@ def auc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users
     return Estimate(exact, bootstrap.statistic(of_counts, users).draws_R)
 
 
-def gauc(
-    label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int, *, are_all_drawn: bool = False
-) -> Estimate:
-    """Mean AUC per user, weighted by plays; `are_all_drawn`: samples are also of users without an AUC."""
+def gauc(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:
+    """Mean AUC per user, weighted by plays."""
     area_U = auc_per_group(label_N, probability_N, user_N, users)
-    return bootstrap.mean(area_U, np.bincount(user_N, minlength=users), are_all_drawn=are_all_drawn)
+    return bootstrap.mean(area_U, np.bincount(user_N, minlength=users))
 
 
 def logloss(label_N: Floats, probability_N: Floats, user_N: NDArray[np.int64], users: int) -> Estimate:

@@ -67,7 +67,7 @@ CHAPTERS = (
     Chapter("collections", "Playlists and mlogs"),
     Chapter("channels", "Channels", lambda content: {
         "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"]))}),
-    Chapter("calibration", "Calibration", lambda content: {"calibration_charts": _calibration_charts(content)},
+    Chapter("calibration", "Calibration", lambda content: {"calibration_bars": _calibration_bars(content)},
             lambda content: bool(content["calibration"])),
     Chapter("glossary", "Glossary"),
 )  # fmt: skip
@@ -150,10 +150,13 @@ def _compare_with_previous(content: Content, gate: Gate) -> Content:
     }
 
 
-def _calibration_charts(content: Content) -> dict[str, Any]:
-    """One chart per task with the curves of all rankers that have it."""
-    calibration = content["calibration"]
-    return {
-        task: charts.calibration_chart({name: row.get(task, []) for name, row in calibration.items()})
-        for task in dict.fromkeys(task for row in calibration.values() for task in row)
-    }
+def _calibration_bars(content: Content) -> dict[str, dict[str, list[charts.Bar]]]:
+    """Task → ranker → observed minus predicted rate of the cases with each prediction."""
+    bars: dict[str, dict[str, list[charts.Bar]]] = {}
+    for name, row in content["calibration"].items():
+        for task, curve in row.items():
+            bars.setdefault(task, {})[name] = [
+                charts.Bar(f"{predicted:.2f}, {int(count):,} cases", (observed - predicted, None, None))
+                for predicted, observed, count in curve
+            ]
+    return bars

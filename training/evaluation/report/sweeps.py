@@ -1,4 +1,4 @@
-"""Parameters that validation chose, with the metrics of all candidate values, for curves with the chosen point marked."""
+"""Parameters that validation chose, with the metrics of all candidate values, for charts with the chosen value marked."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
-from training.evaluation.report.charts import SweepPoint, sweep_chart
+from training.evaluation.report.charts import Bar
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.slate.fusion import ANY_SCENE
-from web import format_metric_name
 
 SLATE_METRICS = ("recall_at_30", "ndcg_at_10")
 PARTS = ("recall_at_50/all", "recall_at_200/all", "recall_at_200/repeat", "recall_at_200/reachable")
@@ -27,10 +24,10 @@ class Sweep:
     Attributes:
         title: Heading.
         parameter: Name of the parameter.
-        note: How the value was chosen, or how to read the curves.
+        note: How the value was chosen, or how to read the charts.
         table: Value as text → metric → value, or [value, low, high].
         chosen: The value in use; None if it is not known.
-        metrics: Metrics with a curve; a metric that no row has is left out.
+        metrics: Metrics with a chart; a metric that no row has is left out.
     """
 
     title: str
@@ -41,35 +38,20 @@ class Sweep:
     metrics: Sequence[str] = SLATE_METRICS
 
     @property
-    def rows(self) -> list[tuple[str, bool, list[float | None]]]:
-        """Value as text, whether it is the chosen one, and its metrics; in ascending order."""
-        return [
-            (value, self._is_chosen(value), [_interval(self.table[value].get(metric))[0] for metric in self.shown])
-            for value in sorted(self.table, key=float)
-        ]
+    def charts(self) -> dict[str, list[Bar]]:
+        """Metric → one row per value, in ascending order."""
+        return {metric: bars for metric in self.metrics if any(bars := self._bars(metric))}
 
-    @property
-    def shown(self) -> list[str]:
-        """The metrics of which some row has a value."""
-        return [
-            name for name in self.metrics if any(_interval(row.get(name))[0] is not None for row in self.table.values())
-        ]
-
-    @property
-    def charts(self) -> list[tuple[str, Markup]]:
-        """Name and curve of each metric."""
-        return [(format_metric_name(metric), self._chart(metric)) for metric in self.shown]
-
-    def _is_chosen(self, value: str) -> bool:
-        return self.chosen is not None and abs(float(value) - self.chosen) < 1e-9
-
-    def _chart(self, metric: str) -> Markup:
-        points = []
-        for value in sorted(self.table, key=float):
-            measured, low, high = _interval(self.table[value].get(metric))
-            if measured is not None:
-                points.append(SweepPoint(f"{float(value):g}", measured, low, high, self._is_chosen(value)))
-        return sweep_chart(format_metric_name(metric), self.parameter, points)
+    def _bars(self, metric: str) -> list[Bar]:
+        bars = []
+        for text, row in sorted(self.table.items(), key=lambda item: float(item[0])):
+            found = row.get(metric)
+            interval = found if isinstance(found, Sequence) else (found, None, None)
+            is_chosen = self.chosen is not None and abs(float(text) - self.chosen) < 1e-9
+            label = f"{self.parameter} {float(text):g}{', in use' if is_chosen else ''}"
+            if interval[0] is not None:
+                bars.append(Bar(label, interval, "ours" if is_chosen else "channel"))
+        return bars
 
 
 def recall_sweeps(content: Content) -> list[Sweep]:
@@ -127,12 +109,4 @@ def slate_sweeps(content: Content) -> list[Sweep]:
 
 
 def _with_rows(*sweeps: Sweep) -> list[Sweep]:
-    return [sweep for sweep in sweeps if len(sweep.table) > 1 and sweep.shown]
-
-
-def _interval(value: Any) -> tuple[float | None, float | None, float | None]:
-    """[value, low, high] of a table entry that may be a number, an interval or missing."""
-    if isinstance(value, Sequence):
-        first, low, high = value
-        return first, low, high
-    return value, None, None
+    return [sweep for sweep in sweeps if len(sweep.table) > 1 and sweep.charts]

@@ -73,60 +73,34 @@ def gate_baseline(content: Content) -> str:
 def build_tiles(content: Content, gate: Gate | None) -> list[Tile]:
     """The tiles in display order."""
     differences, baseline = content["differences"], gate_baseline(content)
-
-    def difference(pair: str, metric: str) -> Interval | None:
-        interval: Interval | None = differences.get(pair, {}).get(metric)
-        return interval
-
+    memory, discoverer = content["best_memory"], content["best_discoverer"]
+    compared = {
+        "Served list": (f"served - {baseline}", GATE_METRIC, f"the gate's baseline ({baseline})"),
+        "Candidates": (f"fused - {memory}", "recall_at_200", f"the best heuristic baseline ({memory})"),
+        "Discoveries": (f"fused - {discoverer}", REACHABLE, f"the best baseline at it ({discoverer})"),
+        "Ranking": ("served - fused", GATE_METRIC, "the fused order"),
+    }
     tiles = [
-        _gate_tile(gate, baseline),
-        _tile(
-            "Served list",
-            difference(f"served - {baseline}", GATE_METRIC),
-            f"the gate's baseline ({baseline})",
-            GATE_METRIC,
-        ),
+        _tile(title, differences.get(pair, {}).get(metric), other, metric)
+        for title, (pair, metric, other) in compared.items()
     ]
     if gate is not None and gate.previous is not None:
         name = f"release {gate.previous['release']}"
-        tiles.append(_tile("Previous release", gate.figures.get("slate - production"), name, GATE_METRIC))
-    return [
-        *tiles,
-        _tile(
-            "Candidates",
-            difference(f"fused - {content['best_memory']}", "recall_at_200"),
-            f"the best heuristic baseline ({content['best_memory']})",
-            "recall_at_200",
-        ),
-        _tile(
-            "Discoveries",
-            difference(f"fused - {content['best_discoverer']}", REACHABLE),
-            f"the best baseline at it ({content['best_discoverer']})",
-            REACHABLE,
-        ),
-        _tile("Ranking", difference("served - fused", GATE_METRIC), "the fused order", GATE_METRIC),
-    ]
+        tiles.insert(1, _tile("Previous release", gate.figures.get("slate - production"), name, GATE_METRIC))
+    return [_gate_tile(gate, baseline), *tiles]
 
 
 def _gate_tile(gate: Gate | None, baseline: str) -> Tile:
-    title = "Release gate"
-    if gate is None:
-        return Tile(
-            title, "unclear", "not decided yet", f"decides when the release is made; its baseline is {baseline}"
-        )
-    if gate.is_passed:
-        return Tile(
-            title, "gain", "passed", f"no worse than {baseline}" + (" and the active release" if gate.previous else "")
-        )
-    if gate.forced:
-        return Tile(title, "loss", "overridden", gate.forced)
-    return Tile(
-        title, "loss", "rejected", _name_metric(next((reason for reason in gate.reasons if "FAILS" in reason), ""))
-    )
-
-
-def _name_metric(text: str) -> str:
-    return text.replace(GATE_METRIC, format_metric_name(GATE_METRIC))
+    kind, text = "unclear", "not decided yet"
+    detail = f"decides when the release is made; its baseline is {baseline}"
+    if gate is not None and gate.is_passed:
+        kind, text = "gain", "passed"
+        detail = f"no worse than {baseline}" + (" and the active release" if gate.previous else "")
+    elif gate is not None:
+        failed = next((reason for reason in gate.reasons if "FAILS" in reason), "")
+        kind, text = "loss", "overridden" if gate.forced else "rejected"
+        detail = gate.forced or failed.replace(GATE_METRIC, format_metric_name(GATE_METRIC))
+    return Tile("Release gate", kind, text, detail)
 
 
 def _tile(title: str, interval: Interval | None, other: str, metric: str) -> Tile:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def measure_catalog(data: TrainingData) -> dict[str, Any] | None:
     if not len(tracks):
         return None
     every, rows = read_queries(), tracks.to_dicts()
-    queries = [query for query in every if _has_relevant(query, rows)]
+    # With K relevant tracks, a precision of 1 is possible.
+    queries = [query for query in every if sum(map(query.is_relevant, rows)) >= K]
     newest = tracks["released_on"].max() if "released_on" in tracks.columns else None
     counts = {"tracks": len(tracks), "queries": len(queries), "queries_without_tracks": len(every) - len(queries)}
     return counts | evaluate(tracks, newest if isinstance(newest, date) else date.today(), queries)
@@ -79,50 +81,34 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
         precision of the queries below 1, `names` with the recall at K of titles without and with an error, and
         `latency_ms`, [median, 95th percentile] in this process.
     """
-    rows = {row["item"]: row for row in tracks.iter_rows(named=True)}
+    rows = list(tracks.iter_rows(named=True))
+    relevant = [{row["item"] for row in rows if query.is_relevant(row)} for query in queries]
     names = sample_names(tracks)
+    titles = [name.items for name in names]
     with tempfile.TemporaryDirectory(prefix="segue-search-") as folder:
         write_search(tracks, Path(folder) / "search", encode_texts, text_encoder_version())
         index = TrackSearch.load(Path(folder) / "search", encode_texts, text_encoder_version())
-        search = TimedSearch(lambda query: [match.item for match in index.search(query, K, today)])
-        found = _precisions(search, queries, rows)
-        latency = {"queries": search.take_latency()}
-        exact = _name_recall(search, names, [name.title for name in names])
-        latency["titles"] = search.take_latency()
-        misspelled = _name_recall(search, names, [name.misspelled for name in names])
-        latency["misspelled titles"] = search.take_latency()
-    peer = _precisions(WordSearch(tracks), queries, rows)
+
+        def search(text: str) -> list[int]:
+            return [match.item for match in index.search(text, K, today)]
+
+        found_Q, latency = _precision(search, [query.text for query in queries], relevant)
+        exact_N, exact_latency = _precision(search, [name.title for name in names], titles)
+        misspelled_N, misspelled_latency = _precision(search, [name.misspelled for name in names], titles)
+    peer_Q, _ = _precision(partial(find_words, rows), [query.text for query in queries], relevant)
     groups = {ALL: np.ones(len(queries), dtype=bool)}
     for query in queries:
-        for name in (query.kind, query.language, f"{query.kind} {query.language}"):
+        for name in _groups(query):
             groups.setdefault(name, np.array([name in _groups(other) for other in queries]))
+    latencies = {"queries": latency, "titles": exact_latency, "misspelled titles": misspelled_latency}
+    exact, misspelled = (bootstrap.mean((found_N > 0).astype(float)) for found_N in (exact_N, misspelled_N))
     return {
         "k": K,
-        "precision": {name: _summary(found[members], peer[members]) for name, members in groups.items()},
-        "misses": {query.text: float(value) for query, value in zip(queries, found, strict=True) if value < 1},
+        "precision": {name: _summary(found_Q[members], peer_Q[members]) for name, members in groups.items()},
+        "misses": {query.text: float(value) for query, value in zip(queries, found_Q, strict=True) if value < 1},
         "names": {"titles": len(names), "exact": exact.interval(), "misspelled": misspelled.interval()},
-        "latency_ms": {name: values for name, values in latency.items() if values},
+        "latency_ms": {name: values for name, values in latencies.items() if values},
     }
-
-
-class TimedSearch:
-    """A search that keeps the seconds of its queries."""
-
-    def __init__(self, search: Search) -> None:
-        self._search = search
-        self._seconds: list[float] = []
-
-    def __call__(self, query: str) -> list[int]:
-        """Items that the search finds."""
-        began = time.perf_counter()
-        items = self._search(query)
-        self._seconds.append(time.perf_counter() - began)
-        return items
-
-    def take_latency(self) -> list[float]:
-        """Median and 95th percentile since the last call, in ms; empty without a query."""
-        seconds, self._seconds = self._seconds, []
-        return [1000 * float(value) for value in np.percentile(seconds, [50, 95])] if seconds else []
 
 
 def _groups(query: EvaluationQuery) -> tuple[str, ...]:
@@ -139,38 +125,31 @@ def _summary(found_Q: np.ndarray, peer_Q: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _has_relevant(query: EvaluationQuery, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether at least K tracks are relevant, so that a precision of 1 is possible."""
-    return sum(1 for _ in islice(filter(query.is_relevant, rows), K)) == K
+def _precision(
+    search: Search, texts: Sequence[str], relevant: Sequence[Collection[int]]
+) -> tuple[np.ndarray, list[float]]:
+    """Relevant items among the first K of each query, divided by K or their number if that is smaller; and the median and
+    95th percentile of the time of a query in ms, empty without a query.
+    """
+    precision, seconds = [], []
+    for text, items in zip(texts, relevant, strict=True):
+        began = time.perf_counter()
+        found = search(text)[:K]
+        seconds.append(time.perf_counter() - began)
+        precision.append(len(set(found) & set(items)) / max(min(len(items), K), 1))
+    latency = [1000 * float(value) for value in np.percentile(seconds, [50, 95])] if seconds else []
+    return np.array(precision, dtype=float), latency
 
 
-def _precisions(
-    search: Search, queries: Sequence[EvaluationQuery], rows: Mapping[int, Mapping[str, Any]]
-) -> np.ndarray:
-    found = [sum(query.is_relevant(rows[item]) for item in search(query.text)[:K]) for query in queries]
-    relevant = [sum(1 for _ in islice(filter(query.is_relevant, rows.values()), K)) for query in queries]
-    return np.array(found, dtype=float) / np.maximum(relevant, 1)
+def find_words(rows: Sequence[Mapping[str, Any]], text: str) -> list[int]:
+    """The first K tracks that have every word of the text in the title or an artist's name."""
+    words = text.casefold().split()
 
+    def has_words(row: Mapping[str, Any]) -> bool:
+        names = " ".join([row.get("title") or "", *(row.get("artist_names") or [])]).casefold()
+        return all(word in names for word in words)
 
-def _name_recall(search: Search, names: Sequence[NameQuery], queries: Sequence[str]) -> bootstrap.Estimate:
-    """Share of the queries that find a track with the title among the first K."""
-    is_found = [not name.items.isdisjoint(search(query)[:K]) for name, query in zip(names, queries, strict=True)]
-    return bootstrap.mean(np.array(is_found, dtype=float))
-
-
-class WordSearch:
-    """The first tracks that have every word of the query in the title or an artist's name."""
-
-    def __init__(self, tracks: pl.DataFrame) -> None:
-        self._texts = {
-            row["item"]: " ".join([row.get("title") or "", *(row.get("artist_names") or [])]).casefold()
-            for row in tracks.iter_rows(named=True)
-        }
-
-    def __call__(self, query: str) -> list[int]:
-        """At most K items."""
-        words = query.casefold().split()
-        return list(islice((item for item, text in self._texts.items() if all(word in text for word in words)), K))
+    return [row["item"] for row in islice(filter(has_words, rows), K)]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ Shape letters: B requests, C candidates, L events, N events of a group, S sessio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, cast
 
@@ -30,10 +30,10 @@ from torch import Tensor, nn
 
 from event_store.behaviours import CONTROL, REVERSAL
 from sequences import behaviours
+from training.engine.config_io import Section
 from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
-from training.ranking.features.history_search_registry import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
-from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
+from training.ranking.ranker import Ranker, RankerConfig, UserState
 from training.ranking.session_domains.layers import (
     ATTENTION_HEADS,
     UNCLICKED_IMPRESSION,
@@ -46,28 +46,24 @@ from training.ranking.session_domains.program import SessionDomainsProgram
 PLAY_BEHAVIOURS = ("full_play", "play", "skip")
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 MAX_EXPLICIT_EVENTS = 20
-FAST_SEARCHES = tuple(name for name in SEARCHES if name != "neighbours")
-"""Searches of the recipe `small`: `neighbours` takes much of the time of the features and changes no metric there (log, 2026-11-28)."""
-TREES = {"debug": (40, 0.2), "small": (400, 0.06), "full": (1_000, 0.03)}
-"""Number of boosted trees and their learning rate, by recipe."""
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 """Groups whose interests, added to the candidate, query the unclicked impressions."""
 
 
 @dataclass(frozen=True)
-class BehaviourGroupConfig:
+class BehaviourGroupConfig(Section):
     """Sequences by behavior."""
 
-    length: int = 50  # newest events of a group
-    sessions: int = 10  # newest sessions among the plays that are read; 0: none
-    denoise_impressions: bool = False  # full plays and explicit feedback query the unclicked impressions
+    length: int
+    sessions: int
+    denoise_impressions: bool
 
 
 @dataclass(frozen=True)
 class SessionDomainsConfig(RankerConfig):
     """Configuration of `session_domains`."""
 
-    groups: BehaviourGroupConfig = field(default_factory=BehaviourGroupConfig)
+    groups: BehaviourGroupConfig
 
 
 @dataclass(frozen=True)
@@ -129,32 +125,6 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
         self.sessions = SessionPooling(width, own.sessions, heads, dropout) if has_sessions else None
-
-    @classmethod
-    def config(cls, recipe: str) -> SessionDomainsConfig:
-        """Return the shared config with all inputs and parts that only this ranker has.
-
-        Longer sequences did not change metrics, because the searches read the long history (ablation `session_length`).
-        """
-        base, is_full = ranker_config(recipe), recipe == "full"
-        trees, learning_rate = TREES[recipe]
-        return extend_config(
-            SessionDomainsConfig,
-            base,
-            network=replace(base.network, wide_skip_connection=True, experts=3, position_bias=True),
-            features=replace(
-                base.features,
-                hard_search=True,
-                genres=True,
-                content=True,
-                searches=FAST_SEARCHES if recipe == "small" else tuple(SEARCHES),
-                plays=200 if is_full else 50,
-                impressions=50,
-            ),
-            trees=replace(base.trees, count=trees, leaves=63, learning_rate=learning_rate),
-            training=replace(base.training, dense_epochs=2 if is_full else 4),
-            groups=BehaviourGroupConfig(denoise_impressions=True),
-        )
 
     def encode_user(self, users: UserInputs) -> SessionState:
         """Return what depends on the request alone.

@@ -19,7 +19,7 @@ from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
 from training.index.exact import ExactIndex
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.continuation.playlist_neighbors import PlaylistNeighbors, PlaylistNeighborsConfig
+from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
 from training.recall.continuation.source import ContinuationSource, SimilarItems, top_k_items
 from training.recall.continuation.titles import (
     ArtistNames,
@@ -65,20 +65,10 @@ def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, Continua
     return sources
 
 
-def playlist_sources(
-    playlists: Collections, numbers: np.ndarray, is_servable_V: np.ndarray, config: PlaylistNeighborsConfig
-) -> dict[str, ContinuationSource]:
-    """Sources from the tracks of the playlists with these numbers; none without playlists."""
-    if not len(numbers):
-        return {}
-    return {PlaylistNeighbors.name: PlaylistNeighbors(playlists.tracks.take(numbers), is_servable_V, config)}
-
-
 def all_sources(
     channels: Mapping[str, RecallChannel],
     playlists: Collections | None,
     numbers: np.ndarray,
-    neighbors: PlaylistNeighborsConfig,
     titles: TitleData | None,
     is_servable_V: np.ndarray,
 ) -> dict[str, ContinuationSource]:
@@ -88,13 +78,12 @@ def all_sources(
         channels: Channels of the release.
         playlists: Playlists; None without any.
         numbers: The playlists that may be used.
-        neighbors: Parameters of item-kNN over playlists.
         titles: Reads titles.
         is_servable_V: Which items may be candidates.
     """
     sources = channel_sources(channels)
-    if playlists is not None:
-        sources |= playlist_sources(playlists, numbers, is_servable_V, neighbors)
+    if playlists is not None and len(numbers):
+        sources[PlaylistNeighbors.name] = PlaylistNeighbors(playlists.tracks.take(numbers), is_servable_V)
     if titles is None:
         return sources
     facets = FacetTracks(facet_lists(titles.tracks, titles.vocabulary), len(is_servable_V))

@@ -34,7 +34,7 @@ from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.favourites.candidate_features import PlayTable, candidate_features
-from training.recall.favourites.config import FavouritesConfig, favourites_config
+from training.recall.favourites.config import FavouritesConfig
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import LISTENED, PlayArchive
@@ -53,6 +53,7 @@ class Favourites(RecallChannel[FavouritesConfig]):
     """
 
     name: ClassVar[str] = "favourites"
+    config_class = FavouritesConfig
     feature_service: ClassVar[str] = "favourites"
 
     def __init__(
@@ -67,11 +68,6 @@ class Favourites(RecallChannel[FavouritesConfig]):
         self.archive = PlayArchive.empty() if archive is None else archive
         self.order = order
         self._measures: dict[str, Any] = {}
-
-    @classmethod
-    def config(cls, recipe: str) -> FavouritesConfig:
-        """See `favourites_config`."""
-        return favourites_config(recipe)
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:

@@ -1,24 +1,26 @@
-"""Config of the favourites channel, and its recipes."""
+"""Config of the favourites channel; `training/recipes/small.yaml` says what its fields mean."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
+
+from training.engine.config_io import Section
 
 
 @dataclass(frozen=True)
-class RepeatOrderConfig:
+class RepeatOrderConfig(Section):
     """Learned order of the most active tracks."""
 
-    trees: int = 60  # 0: order by activation
-    leaves: int = 31
-    learning_rate: float = 0.12
-    min_candidates_per_leaf: int = 200
-    pool: int = 1_000  # most active tracks of a request that are ordered; further ones follow by activation
-    train_fraction: float = 0.6  # newest sessions of each user in `train` from which requests are drawn
-    min_history_plays: int = 100  # requests with fewer plays before them are not learned from
-    requests_per_user: int = 20
-    max_requests: int = 6_000
+    trees: int
+    leaves: int
+    learning_rate: float
+    min_candidates_per_leaf: int
+    pool: int
+    train_fraction: float
+    min_history_plays: int
+    requests_per_user: int
+    max_requests: int
 
     @property
     def objective(self) -> dict[str, Any]:
@@ -28,24 +30,12 @@ class RepeatOrderConfig:
 
 
 @dataclass(frozen=True)
-class FavouritesConfig:
+class FavouritesConfig(Section):
     """Configuration of the favourites channel. Tuning maximizes recall@50 + recall@200."""
 
+    order: RepeatOrderConfig
+    max_plays: int
+    cases_per_user: int
+    seed: int
     decay: float | None = None  # exponent of the age; None: tuned over DECAY_GRID
     skip: float | None = None  # weight of a skip relative to a listen; None: tuned over SKIP_WEIGHT_GRID, after `decay`
-    order: RepeatOrderConfig = field(default_factory=RepeatOrderConfig)
-    max_plays: int = 20_000  # newest plays of a user that a request reads
-    cases_per_user: int = 10  # validation cases per user; more of few users
-    seed: int = 0  # of the samples of cases and of the trees
-
-
-def favourites_config(recipe: str) -> FavouritesConfig:
-    """The config of a recipe; recipes differ in the number of validation cases and of requests to learn from."""
-    small = FavouritesConfig()
-    if recipe == "debug":
-        order = replace(small.order, trees=5, min_candidates_per_leaf=5, min_history_plays=20, requests_per_user=5)
-        return replace(small, order=order, cases_per_user=3)
-    if recipe == "full":
-        order = replace(small.order, requests_per_user=60, max_requests=12_000)
-        return replace(small, order=order, cases_per_user=30)
-    return small

@@ -34,7 +34,7 @@ from training.engine.workspace import write_json
 from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN, CandidateFeatures, RequestHistory
-from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig, knowledge_graph_config
+from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.played_tracks import UserItemHistory
@@ -56,6 +56,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
     """
 
     name: ClassVar[str] = "knowledge_graph"
+    config_class = KnowledgeGraphConfig
     feature_service: ClassVar[str] = "knowledge_graph"
 
     def __init__(
@@ -75,11 +76,6 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         self.user_item_history, self.path_explainer, self.order = user_item_history, path_explainer, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
-
-    @classmethod
-    def config(cls, recipe: str) -> KnowledgeGraphConfig:
-        """See `knowledge_graph_config`."""
-        return knowledge_graph_config(recipe)
 
     @classmethod
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:

@@ -25,7 +25,7 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.long_short.config import LongShortConfig, long_short_config
+from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.data import LongShortData
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
@@ -48,11 +48,6 @@ class LongShort(NeuralChannel[LongShortConfig]):
     config_class = LongShortConfig
     network_class = LongShortNetwork
     network: LongShortNetwork
-
-    @classmethod
-    def config(cls, recipe: str) -> LongShortConfig:
-        """See `long_short_config`."""
-        return long_short_config(recipe)
 
     @classmethod
     def build_data(cls, data: TrainingData, config: LongShortConfig) -> LongShortData:

@@ -24,7 +24,7 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
-from training.recall.multi_interest.config import MultiInterestConfig, multi_interest_config
+from training.recall.multi_interest.config import MultiInterestConfig
 from training.recall.multi_interest.model import MultiInterestNetwork, UserInterests
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
@@ -76,11 +76,6 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         super().__init__(config, network, catalog, vocabulary, metadata)
         facet_values: list[str] = self.metadata.get("facet_values", [])
         self.interest_names = InterestNames(facet_values, network.item_codes.facet_VF.numpy(), vocabulary)
-
-    @classmethod
-    def config(cls, recipe: str) -> MultiInterestConfig:
-        """See `multi_interest_config`."""
-        return multi_interest_config(recipe)
 
     @classmethod
     def build_metadata(cls, data: TrainingData) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from training.recall.channel import Candidates
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.next_item_network import TASKS
 from training.recall.realtime.blended_search import DEFAULT_TRANSITION_WEIGHT, TRANSITION_WEIGHT_GRID, BlendedSearch
-from training.recall.realtime.config import RealtimeConfig, realtime_config
+from training.recall.realtime.config import RealtimeConfig
 from training.recall.realtime.model import RealtimeNetwork
 from training.recall.realtime.transition_tuning import tune_and_fit_transitions
 from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions
@@ -51,11 +51,6 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     network_class = RealtimeNetwork
     network: RealtimeNetwork
     transitions: Transitions | None = None
-
-    @classmethod
-    def config(cls, recipe: str) -> RealtimeConfig:
-        """See `realtime_config`."""
-        return realtime_config(recipe)
 
     @classmethod
     def build_data(cls, data: TrainingData, config: RealtimeConfig) -> WindowSampler:

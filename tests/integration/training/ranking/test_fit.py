@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VI
 from training.ranking.features.schema_fields import load_track_statistics
 from training.ranking.fit import DENSE_BATCH_SIZE, RankerModule, fit_ranker
 from training.ranking.fitted_ranker import FittedRanker, load_trees
-from training.ranking.ranker import FeatureConfig
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
@@ -339,7 +339,12 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, removed: 
     features = RankingFeatures.from_vocabulary(
         data.vocabulary,
         load_track_statistics(data),
-        FeatureConfig(hard_search=True, plays=10, negative_feedback=removed != "negative feedback"),
+        replace(
+            RANKERS["sum_pooling"].config("debug").features,
+            hard_search=True,
+            plays=10,
+            negative_feedback=removed != "negative feedback",
+        ),
     )
     cases = ranking_cases(data)
     rows = np.flatnonzero((cases.user_R < 2) & (cases.play_number_R > 40))

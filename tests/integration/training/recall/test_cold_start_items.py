@@ -14,7 +14,6 @@ from training.content.track_content import ContentUse
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.recall.realtime.channel import Realtime
-from training.recall.realtime.config import realtime_config
 
 NEW_ARTISTS = 10
 FOUND = 60
@@ -40,7 +39,7 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
 def realtime(world: PlantedWorld, folder: Path, content: ContentUse = "described") -> Realtime:
     """The recipe `small` with half the width and history length, 300 steps."""
     small = change_config(
-        realtime_config("small"),
+        Realtime.config("small"),
         {
             "items.width": 32,
             "encoder.history_length": 32,

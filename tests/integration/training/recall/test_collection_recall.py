@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collections import Collections, build_collection_cases
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
-from training.recall.collection_recall import OPENING_DECAY, CollectionConfig, Mlogs, Playlists
+from training.recall.collection_recall import OPENING_DECAY, Mlogs, Playlists
 from training.recall.realtime.channel import Realtime
-from training.recall.realtime.config import realtime_config
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
@@ -104,12 +104,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realt
     opened = [("u1", "click", "playlist:p3", NOON - timedelta(days=18, hours=-2 * n), "") for n in range(3)]
     opened += [("u2", "click", "playlist:p4", NOON - timedelta(days=18), ""), ("u0", "click", "playlist:p5", after, "")]
     data = of(collection_marts(folder / "marts", opened))
-    return data, Realtime.fit(data, realtime_config("debug"), folder / "realtime")
+    return data, Realtime.fit(data, Realtime.config("debug"), folder / "realtime")
 
 
 def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
-    config = CollectionConfig(opened_weight=0.3, popular_weight=0.2)
+    config = replace(Playlists.config("small"), opened_weight=0.3, popular_weight=0.2)
     recaller = Playlists.fit(data, config, realtime)
     assert recaller.resolved_config == config
     users = users_at(data, "realtime", ["u0", "u1", "u2"], [NEVER] * 3)
@@ -162,7 +162,7 @@ def test_recall_does_not_depend_on_batch_and_survives_saving(
 
 def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path) -> None:
     realtime = Realtime.fit(
-        data, change_config(realtime_config("debug"), {"validation.early_stopping_step": 1}), tmp_path
+        data, change_config(Realtime.config("debug"), {"validation.early_stopping_step": 1}), tmp_path
     )
     recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)

@@ -10,7 +10,6 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import concat_history_items
 from training.engine.config_io import change_config
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.config import multi_interest_config
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
 SEEDS = 10
@@ -25,7 +24,7 @@ def world(planted: PlantedWorld) -> PlantedWorld:
 def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
     """The recipe `small` with half the width and history length, 300 steps."""
     config = change_config(
-        multi_interest_config("small"),
+        MultiInterest.config("small"),
         {
             "items.width": 32,
             "encoder.history_length": 128,

@@ -120,10 +120,12 @@ def test_round_trip(released_workspace: Workspace) -> None:
     sources = {"realtime", "playlist_neighbors", "title_words", "title_playlists"}
     assert sources <= set(loaded.continuation_sources)
     for name, channel in loaded.channels.items():
-        fitted = CHANNELS[name].load(released_workspace.channel_folder("final", name), data.vocabulary)
+        fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
     assert loaded.ranker is not None
-    fitted_ranker = FittedRanker.load(released_workspace.ranker_folder("final", loaded.ranker.name), data.vocabulary)
+    fitted_ranker = FittedRanker.load(
+        released_workspace.model_folder("ranker", "final", loaded.ranker.name), data.vocabulary
+    )
     items = np.tile(np.arange(2, 12), (3, 1))
     for task, probability in fitted_ranker.score(users, items).items():
         assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
@@ -286,7 +288,7 @@ def test_final_fit_unlike_the_evaluated_one_is_not_released(
 
 
 def test_models_that_were_fitted_after_the_evaluation_are_not_released(released_workspace: Workspace) -> None:
-    mark_done(released_workspace.channel_folder("held_out", "popularity"), {"hash": "another fit"})
+    mark_done(released_workspace.model_folder("channel", "held_out", "popularity"), {"hash": "another fit"})
     with pytest.raises(MissingInput, match=r"training\.evaluate"):
         release(released_workspace)
 

@@ -61,9 +61,7 @@ def test_two_ids_of_a_track_are_one_seed(bench):
 
 
 def test_a_title_supports_candidates_of_seeds_and_does_not_outvote_them(bench):
-    of = served(
-        sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}, title_share=0.5)
-    )
+    of = served(sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}))
     # By hand: t7 has 1/63 + 0.5/62, t5 1/61, t6 1/62; t4 has 0.5/61 and is the last.
     assert ids(ask(bench, of, title="Calm", limit=4)) == ["t7", "t5", "t6", "t4"]
 

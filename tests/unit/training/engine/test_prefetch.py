@@ -20,7 +20,7 @@ from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.ranker import FeatureConfig
+from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
 BATCH = 16
@@ -44,7 +44,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def batches(data: TrainingData) -> Numbered:
     """Batches of all ranking cases."""
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
-    features = RankingFeatures.from_vocabulary(data.vocabulary, statistics, FeatureConfig(hard_search=True))
+    features = RankingFeatures.from_vocabulary(
+        data.vocabulary, statistics, replace(RANKERS["sum_pooling"].config("debug").features, hard_search=True)
+    )
     return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 

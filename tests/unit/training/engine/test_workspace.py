@@ -46,20 +46,37 @@ def test_cache_keys_depend_on_the_table_of_behaviors(
     """Python reads behaviors and thresholds directly from dbt: they may change while marts and code do not."""
     workspace = Workspace(tmp_path / "training", write_marts(tmp_path / "marts", random_plays()), "2024-02-01", "debug")
     inputs, cache_folder = workspace.inputs(), workspace.cache_folder("held_out")
-    assert workspace.inputs() == inputs
+    assert replace(workspace).inputs() == inputs
     changed = replace(load_behaviours(), **change)
     monkeypatch.setattr("training.engine.workspace.load_behaviours", lambda: changed)
-    assert workspace.inputs()["hash"] != inputs["hash"]
-    assert workspace.cache_folder("held_out") != cache_folder
+    assert replace(workspace).inputs()["hash"] != inputs["hash"]
+    assert replace(workspace).cache_folder("held_out") != cache_folder
 
 
-def test_code_and_data_files_of_the_folders_change_the_code_hash(tmp_path: Path) -> None:
-    def changed(file: str) -> str:
+def test_code_and_tables_change_the_code_hash_but_not_comments_docstrings_and_recipes(tmp_path: Path) -> None:
+    def changed(file: str, text: str) -> str:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("1")
-        code_hash.cache_clear()
+        (tmp_path / file).write_text(text)
         return code_hash(("training", "sequences"), tmp_path)
 
-    hashes = [changed(name) for name in ("training/a.py", "sequences/b.yaml", "training/b.yaml", "training/c/a.py")]
+    files = ("training/a.py", "sequences/b.yaml", "training/b.csv", "training/c/a.py")
+    hashes = [changed(name, "a = 1") for name in files]
     assert len(set(hashes)) == 4
-    assert {changed("serving/a.py"), changed("training/__pycache__/a.pyc")} == {hashes[-1]}
+    others = ("serving/a.py", "training/__pycache__/a.pyc", "training/recipes/small.yaml")
+    same = {changed(name, "a = 1") for name in others}
+    same.add(changed("training/a.py", '"""A module."""\n\na  =  1  # the first\n'))
+    assert same == {hashes[-1]}
+    documented = changed("training/a.py", 'def f():\n    """Nothing."""\n')
+    assert changed("training/a.py", 'def f():\n    # nothing\n    """All."""\n') == documented != hashes[-1]
+
+
+def test_the_code_hash_of_a_workspace_follows_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.settings.ROOT", tmp_path)
+    monkeypatch.setattr("training.engine.workspace.code_hash", lambda _: (tmp_path / "training" / "a.py").read_text())
+    (tmp_path / "training").mkdir()
+    workspace = Workspace(tmp_path / "home" / "2024-02-01-debug", tmp_path, "2024-02-01", "debug")
+    for text in ("1", "1", "22"):
+        (tmp_path / "training" / "a.py").write_text(text)
+        assert replace(workspace).code == text
+    monkeypatch.setattr("training.engine.workspace.code_hash", lambda _: "computed again")
+    assert replace(workspace).code == "22"

@@ -21,11 +21,11 @@ from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
 from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.ranker import TreeConfig
 from training.ranking.registry import RANKERS
 from training.recipes import recipe
 
 NAME = "target_attention"
+TREES = replace(RANKERS["sum_pooling"].config("small").trees, count=10)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,10 @@ def random_ranker(data: TrainingData, cases: RankingCases, trees_seed: int) -> F
     parts = batch.users.context_BU, batch.candidates.features_BCF[:, 0], batch.candidates.matches_BCM[:, 0]
     rows, labels = np.repeat(torch.cat(parts, dim=1).numpy(), 100, axis=0), np.random.default_rng(trees_seed)
     label_RT = labels.integers(0, 2, (len(rows), len(cases.tasks))).astype(np.float32)
-    features = replace(features, trees=BoostedTrees.fit(rows, label_RT, TreeConfig(count=10), 0, 1))
+    features = replace(
+        features,
+        trees=BoostedTrees.fit(rows, label_RT, TREES, 0, 1),
+    )
     model.set_tree_weights([1.0] * len(cases.tasks))
     return FittedRanker(model, features, config, {})
 

@@ -18,7 +18,7 @@ from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.evaluation import model_selection, slate_evaluation
 from training.evaluation.serving_filter import ServingFilter
-from training.evaluation.slate_evaluation import Slate
+from training.evaluation.slate_evaluation import Requests, Slate
 from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
 from training.recipes import recipe
@@ -49,7 +49,8 @@ def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]]
     ]
     whole = {"ranker_CK": np.zeros(np.shape(items))}
     whole |= {"evidence": [np.zeros((len(table), len(EVIDENCE))) for table in tables]}
-    return Slate(recall_cases(cases), tables, ragged(*history), catalog, **(whole | parts))
+    requests = Requests(recall_cases(cases), found, ragged(*history), catalog, [], [])
+    return Slate(requests, tables, **(whole | parts))
 
 
 def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blend:
@@ -118,7 +119,8 @@ def test_diversity_is_the_largest_without_loss() -> None:
     assert (chosen, table[0.0]["diversity"]) == (0.0, 0.0)
     assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
     # If only the first track is a target, diversity costs nothing.
-    free = replace(full_slate, cases=recall_cases([Case(f"u{n}", [2], [], []) for n in range(10)]))
+    cases = [Case(f"u{n}", [2], [], []) for n in range(10)]
+    free = slate_of(cases, items, items, facets=TrackFacets.build(rows))
     assert free.choose_diversity(repeats_first())[0] == slate_evaluation.DIVERSITY_STRENGTHS[-1]
     nothing = slate_of(cases, items, items)
     assert nothing.choose_diversity(repeats_first())[0] == 0.0
@@ -246,15 +248,8 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     cases = recall_cases([Case("u", [2], [], [], request_at=START + 900 * HOUR)] * len(scenes))
     held_out: Any = SimpleNamespace(data=data, read_user_history=lambda *_: ragged([], [], []))
     candidates = {"popularity": Candidates.from_ranking(np.tile(items, (len(scenes), 1)))}
-    slate = Slate.build(
-        held_out,
-        replace(cases, scenes=scenes),
-        candidates,
-        Fusion(),
-        None,
-        TaskWeights(),
-        ServingFilter.from_data(data),
-    )
+    requests = Requests.read(held_out, replace(cases, scenes=scenes), candidates, ServingFilter.from_data(data))
+    slate = Slate.build(requests, Fusion())
     for scene, table in zip(("daily", "daily", "private_fm"), slate.tables, strict=True):
         assert table.item_C.tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
 from training.ranking.boosted_trees import STAGE, BoostedTrees
-from training.ranking.ranker import TreeConfig
+from training.ranking.registry import RANKERS
 
 COUNT = 105
+TREES = replace(RANKERS["sum_pooling"].config("small").trees, count=COUNT, learning_rate=0.2)
 
 
 def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +27,7 @@ def examples(seed: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def trees() -> BoostedTrees:
-    fitted = BoostedTrees.fit(*examples(0, 4_000), TreeConfig(count=COUNT, learning_rate=0.2), 0, 1)
+    fitted = BoostedTrees.fit(*examples(0, 4_000), TREES, 0, 1)
     assert fitted is not None and fitted.counts == (COUNT, COUNT)
     return fitted
 

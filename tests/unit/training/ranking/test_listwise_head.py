@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
 from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
+from training.recipes import read_section
 
 REQUESTS, CANDIDATES = 400, 20
-CONFIG = LambdaMARTConfig(trees=30)
+CONFIG = replace(read_section("small", LISTWISE_HEAD, LambdaMARTConfig), trees=30)
 
 
 def requests(seed: int, features: int = 6) -> ListwiseDataset:

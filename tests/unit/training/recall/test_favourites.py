@@ -16,11 +16,11 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.channel import DECAY_GRID, SKIP_WEIGHT_GRID, Favourites
-from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfig
 from training.recall.play_archive import PlayArchive
 
-ORDER = RepeatOrderConfig(trees=20, min_candidates_per_leaf=2, min_history_plays=5)
-BY_ACTIVATION = FavouritesConfig(decay=0.6, skip=0.2, order=RepeatOrderConfig(trees=0))
+SMALL = Favourites.config("small")
+ORDER = replace(SMALL.order, trees=20, min_candidates_per_leaf=2, min_history_plays=5)
+BY_ACTIVATION = replace(SMALL, decay=0.6, skip=0.2, order=replace(SMALL.order, trees=0))
 LEARNED = replace(BY_ACTIVATION, order=ORDER)
 
 
@@ -60,7 +60,7 @@ def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> 
 
 
 def test_decay_and_skip_weight_are_tuned_on_validation(data: TrainingData, tmp_path: Path) -> None:
-    channel = Favourites.fit(data, FavouritesConfig(), tmp_path)
+    channel = Favourites.fit(data, Favourites.config("small"), tmp_path)
     for name, values in (("decay", DECAY_GRID), ("skip", SKIP_WEIGHT_GRID)):
         tried = channel.measures()[f"{name}s"]
         assert set(tried) == {str(value) for value in values}

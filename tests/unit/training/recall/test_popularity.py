@@ -14,7 +14,7 @@ from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
-from training.recall.popularity import ONLY_LISTENER_FILE, ItemLanguages, Popularity, PopularityConfig
+from training.recall.popularity import ONLY_LISTENER_FILE, ItemLanguages, Popularity
 from training.recall.reason import Reason
 from training.recipes import recipe
 
@@ -24,7 +24,7 @@ LISTENED_MS, SKIPPED = 180_000, 10_000
 
 def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
     data = TrainingData(write_marts(marts, plays), "final", recipe("debug"))
-    return Popularity.fit(data, PopularityConfig(), marts), data
+    return Popularity.fit(data, Popularity.config("small"), marts), data
 
 
 def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) ->
     is_in_NA = np.array([[True, False], [False, True], [True, False], [False, True]])
     languages = ItemLanguages(items, ["English", "Chinese"], is_in_NA)
     weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
-    Popularity(PopularityConfig(), items, weight, languages, nothing, nothing).save(tmp_path)
+    Popularity(Popularity.config("small"), items, weight, languages, nothing, nothing).save(tmp_path)
     channel = Popularity.load(tmp_path, EMPTY)
     recent = SequenceBatch({"track_id": np.array([[2, 3, 9], [0, 0, 0]])}, np.array([3, 0]))
     users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})

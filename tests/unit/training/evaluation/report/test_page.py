@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.training.evaluation_content import evaluation
 from training.evaluation.report import charts, page
-from training.evaluation.report.charts import Bar, SweepPoint
+from training.evaluation.report.charts import Bar
 
 
 def test_chart_labels_are_escaped() -> None:
     chart = charts.interval_chart([Bar("<b>&", [0.5, 0.4, 0.6])])
     assert "&lt;b&gt;&amp;" in chart and "<b>&" not in chart
-    assert "&lt;i&gt;" in charts.calibration_chart({"<i>": [(0.2, 0.3, 10)]})
-    assert "&lt;i&gt;" in charts.sweep_chart("<i>", "weight", [SweepPoint("0", 0.1), SweepPoint("1", 0.2)])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.13, 0.47], [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ([-0.03, 0.0], [-0.03, -0.02, -0.01, 0.0]),
+        ([0.25], [0.2, 0.3]),
+    ],
+)
+def test_ticks_are_round_and_enclose_the_values(values: list[float], expected: list[float]) -> None:
+    assert charts.axis_ticks(values) == expected
 
 
 def test_the_page_has_no_scripts_and_no_external_resources() -> None:

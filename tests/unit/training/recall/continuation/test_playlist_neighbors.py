@@ -5,7 +5,7 @@ import pytest
 
 from training.data.ragged import Ragged
 from training.recall.continuation import playlist_neighbors
-from training.recall.continuation.playlist_neighbors import CONFIG_GRID, PlaylistNeighbors, PlaylistNeighborsConfig
+from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
 
 V, P = 30, 12
 
@@ -17,15 +17,14 @@ def tracks():
     return Ragged(np.concatenate(lists), np.cumsum([0, *(len(one) for one in lists)]))
 
 
-@pytest.mark.parametrize("config", CONFIG_GRID)
-def test_scores_equal_those_of_dense_vectors(tracks, config):
+def test_scores_equal_those_of_dense_vectors(tracks):
     is_servable_V = np.arange(V) % 7 != 3
     weight_PV = np.zeros((P, V))
     weight_PV[tracks.case_per_item, tracks.items] = 1
     length_P = tracks.count_C.astype(float)
-    scale_V = 1 / np.sqrt(np.maximum(weight_PV.sum(0) + config.shrink, 1e-9))
-    similarity_VV = scale_V[:, None] * (weight_PV.T @ (weight_PV * length_P[:, None] ** -config.length_power)) * scale_V
-    source = PlaylistNeighbors(tracks, is_servable_V, config)
+    scale_V = 1 / np.sqrt(np.maximum(weight_PV.sum(0), 1e-9))
+    similarity_VV = scale_V[:, None] * (weight_PV.T @ (weight_PV * length_P[:, None] ** -1)) * scale_V
+    source = PlaylistNeighbors(tracks, is_servable_V)
     for seeds in ([5], [9, 4, 11], []):
         score_V = similarity_VV[seeds].sum(0) * is_servable_V
         score_V[seeds] = 0
@@ -41,6 +40,6 @@ def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
     monkeypatch.setattr(playlist_neighbors, "MAX_PLAYLISTS", 1)
     lists = [[2, 3, 4], [2, 5], [3, 6]]
     three = Ragged(np.concatenate(lists), np.cumsum([0, 3, 2, 2]))
-    source = PlaylistNeighbors(three, np.ones(V, dtype=bool), PlaylistNeighborsConfig(length_power=0.0))
+    source = PlaylistNeighbors(three, np.ones(V, dtype=bool))
     items = source.continue_playlist(np.array([2, 3]), "", 4).items_BK[0]
     assert items.tolist() == [4, 0, 0, 0]

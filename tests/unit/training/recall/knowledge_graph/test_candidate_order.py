@@ -19,7 +19,7 @@ from training.data.training_data import TrainingData
 from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
+from training.recall.knowledge_graph.config import HEARD_NEAR
 from training.recall.knowledge_graph.order_training import end_train_earlier
 from training.recall.knowledge_graph.walk_tuning import sample_requests
 from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, base_scores
@@ -28,10 +28,11 @@ from training.recipes import recipe
 
 USERS = ["u0", "u1", "u2", "u3"]
 FRACTION = 0.4  # the tiny world has few new tracks at the end
+ORDER = KnowledgeGraphWalks.config("small").order
 CONFIG = replace(
-    knowledge_graph_config("debug"),
+    KnowledgeGraphWalks.config("debug"),
     is_tuned=True,
-    order=OrderConfig(trees=5, min_candidates_per_leaf=2, train_fraction=FRACTION),
+    order=replace(ORDER, trees=5, min_candidates_per_leaf=2, train_fraction=FRACTION),
 )
 
 
@@ -146,7 +147,7 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     features = generator.random((requests * count, len(FEATURE_NAMES)), dtype=np.float32)
     is_target = features[:, 3] > 0.9
     examples = OrderExamples(features, is_target, np.full(requests, count))
-    order = CandidateOrder.fit(examples, OrderConfig(min_candidates_per_leaf=20), 0, 1)
+    order = CandidateOrder.fit(examples, replace(ORDER, min_candidates_per_leaf=20), 0, 1)
     assert order is not None
     items = np.arange(100, 140)
     ordered, scores = order.reorder(items, features[:count])
@@ -157,7 +158,7 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = OrderExamples(features[:count], np.zeros(count, dtype=bool), np.array([count]))
-    assert CandidateOrder.fit(none, OrderConfig(), 0, 1) is None
+    assert CandidateOrder.fit(none, ORDER, 0, 1) is None
 
 
 def test_train_part_that_ends_earlier(data: TrainingData) -> None:
@@ -202,7 +203,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
     found = []
     for world in (data, other):
         earlier = end_train_earlier(world, FRACTION)
-        past = KnowledgeGraphWalks.fit(earlier, replace(CONFIG, order=OrderConfig(trees=0)), Path())
+        past = KnowledgeGraphWalks.fit(earlier, replace(CONFIG, order=replace(ORDER, trees=0)), Path())
         past.is_servable_V = earlier.validation_catalog_V
         cases = sample_requests(earlier, 60, 1000, 0)
         found.append(build_examples(past, cases, earlier, "reachable", FEATURE_NAMES))

@@ -24,8 +24,6 @@ from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import (
     HEARD_NEAR,
-    EmbeddingConfig,
-    knowledge_graph_config,
 )
 from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
@@ -76,7 +74,7 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     no_history = UserItemHistory(
         (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
     )
-    config = replace(knowledge_graph_config("debug"), is_tuned=True)
+    config = replace(KnowledgeGraphWalks.config("debug"), is_tuned=True)
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
     never_V = np.full(len(vocabulary), NO_LISTEN)
     return KnowledgeGraphWalks(config, graph, nothing_V, never_V, may_serve_V, no_history, PathExplainer(graph, {}))
@@ -126,7 +124,7 @@ def test_artists_with_a_common_soundtrack_are_reached_and_explained(
 
 
 def test_played_tracks_are_excluded(data: TrainingData) -> None:
-    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    fitted = KnowledgeGraphWalks.fit(data, KnowledgeGraphWalks.config("debug"), Path())
     found = fitted.recall(users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4), 40).items_BK
     for user in range(4):
         mine = data.plays.track_P[data.plays.user_P == user]
@@ -184,7 +182,14 @@ def test_embeddings_of_artists_of_one_scene_are_similar() -> None:
         if (number // 2 + genre) % 3
     ]
     graph = KnowledgeGraph.build(pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    config = EmbeddingConfig(models=("TransE", "ComplEx"), width=16, epochs=60, batch=64, learning_rate=0.1)
+    config = replace(
+        KnowledgeGraphWalks.config("small").embedding,
+        models=("TransE", "ComplEx"),
+        width=16,
+        epochs=60,
+        batch=64,
+        learning_rate=0.1,
+    )
     found = fit_embedding(graph, config, 0)
     again = fit_embedding(graph, config, 0)
     assert found is not None and again is not None
@@ -211,7 +216,7 @@ def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkey
         return recall(channel, users, k)
 
     monkeypatch.setattr(KnowledgeGraphWalks, "recall", recording_recall)
-    fitted = KnowledgeGraphWalks.fit(data, knowledge_graph_config("debug"), Path())
+    fitted = KnowledgeGraphWalks.fit(data, KnowledgeGraphWalks.config("debug"), Path())
     assert any(items_BK.any() for items_BK in brought)
     assert not any((items_BK == only_there).any() for items_BK in brought)
     assert (fitted.is_servable_V == data.catalog_V).all(), "the tuning catalog is not the served catalog"

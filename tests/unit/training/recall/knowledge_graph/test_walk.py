@@ -11,6 +11,7 @@ import pytest
 
 from serving.messages.catalog import render_reason
 from training.data.vocabulary import Vocabulary
+from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
@@ -28,8 +29,10 @@ TRIPLES = [
     ("track:t3", "on_album", "album:l1"),
     ("track:t4", "has_style", "style:metal"),
 ]
-WALK = WalkConfig(
-    relation_weights=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)), default_relation_weight=0.2
+WALK = replace(
+    KnowledgeGraphWalks.config("small").walk,
+    relation_weights=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)),
+    default_relation_weight=0.2,
 )
 
 

@@ -14,7 +14,7 @@ from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.recall.long_short.channel import LongShort
-from training.recall.long_short.config import Lifting, LongShortConfig, long_short_config
+from training.recall.long_short.config import Lifting
 from training.recall.long_short.data import SessionSampler, build_requests
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.long_short.objective import repeat_loss
@@ -50,7 +50,8 @@ def favourite_of_a_year_ago() -> UserBatch:
 def rank_of_the_favourite(lifting: Lifting) -> int:
     torch.manual_seed(0)
     config = change_config(
-        LongShortConfig(), {"items.width": 16, "repeats.hidden": 8, "repeats.lifting": lifting, "discovery_share": 0.0}
+        LongShort.config("small"),
+        {"items.width": 16, "repeats.hidden": 8, "repeats.lifting": lifting, "discovery_share": 0.0},
     )
     network = LongShortNetwork(config, codes(310)).eval()
     requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
@@ -69,8 +70,10 @@ def test_untrained_lifting_ranks_an_old_favourite_high() -> None:
 
 def test_gate_mixes_the_two_interests() -> None:
     torch.manual_seed(1)
-    requests = build_requests(favourite_of_a_year_ago(), LongShortConfig(), np.maximum(np.arange(310) // 2 + 1, 0))
-    network = LongShortNetwork(change_config(LongShortConfig(), {"items.width": 16}), codes(310)).eval()
+    requests = build_requests(
+        favourite_of_a_year_ago(), LongShort.config("small"), np.maximum(np.arange(310) // 2 + 1, 0)
+    )
+    network = LongShortNetwork(change_config(LongShort.config("small"), {"items.width": 16}), codes(310)).eval()
     with torch.no_grad():
         found = network.interests(requests)
         network.gate.weight.zero_()
@@ -83,7 +86,7 @@ def test_gate_mixes_the_two_interests() -> None:
 @pytest.mark.parametrize("lifting", ["off", "both"])
 def test_program_equals_the_network(lifting: Lifting) -> None:
     torch.manual_seed(1)
-    config = change_config(LongShortConfig(), {"items.width": 16, "repeats.lifting": lifting})
+    config = change_config(LongShort.config("small"), {"items.width": 16, "repeats.lifting": lifting})
     users, artist_V = favourite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
     requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, codes(310)).eval()
     network.fit_normalization(requests.feature_BMF[0])
@@ -108,7 +111,7 @@ def test_repeat_loss_by_hand() -> None:
 
 
 def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -> None:
-    config = change_config(long_short_config("debug"), {"sampling.min_history_plays": 3})
+    config = change_config(LongShort.config("debug"), {"sampling.min_history_plays": 3})
     sampler = SessionSampler(data, config, LongShort.feature_service)
     assert len(sampler) > 0
     batch = sampler.sessions(0, 7, 16)
@@ -125,7 +128,7 @@ def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -
 
 
 def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
-    config = change_config(long_short_config("debug"), {"discovery_share": 0.5})
+    config = change_config(LongShort.config("debug"), {"discovery_share": 0.5})
     channel = LongShort.fit(data, config, tmp_path)
     users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
     played_BL = users.views["played_history"].columns["track_id"]

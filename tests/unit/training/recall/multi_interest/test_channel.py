@@ -14,8 +14,8 @@ from tests.support.training.planted_world import listener_of
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.multi_interest.channel import InterestNames, recent_listens
-from training.recall.multi_interest.config import Extractor, MultiInterestConfig
+from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
+from training.recall.multi_interest.config import Extractor
 from training.recall.multi_interest.model import (
     DynamicRouting,
     Interests,
@@ -37,7 +37,7 @@ def codes(tracks: int) -> ItemCodes:
 def test_number_of_interests_is_log2_of_distinct_tracks(tracks: int, expected: int) -> None:
     """Independent of the number of plays of each track."""
     network = MultiInterestNetwork(
-        change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 4}), codes(50)
+        change_config(MultiInterest.config("small"), {"items.width": 8, "encoder.interests": 4}), codes(50)
     ).eval()
     item_BL = torch.zeros((1, 90), dtype=torch.int64)
     item_BL[0, : 2 * tracks] = torch.arange(2, tracks + 2).repeat(2)
@@ -52,7 +52,7 @@ def test_routing_equals_the_algorithm_of_the_paper() -> None:
     """With one restart; the oracle loops over users, listens and interests."""
     torch.manual_seed(3)
     config = change_config(
-        MultiInterestConfig(),
+        MultiInterest.config("small"),
         {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1, "encoder.routing_sharpness": 4.0},
     )
     routing = DynamicRouting(config)
@@ -86,13 +86,15 @@ def test_routing_keeps_the_restart_with_the_best_agreement() -> None:
     item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
     weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
     many = DynamicRouting(
-        change_config(MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 4})
+        change_config(
+            MultiInterest.config("small"), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 4}
+        )
     )
     agreement = []
     for start in (*range(4), None):
         one = DynamicRouting(
             change_config(
-                MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1}
+                MultiInterest.config("small"), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1}
             )
         )
         one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
@@ -126,7 +128,7 @@ def test_merging_is_transitive() -> None:
 def test_program_equals_the_network(extractor: Extractor) -> None:
     torch.manual_seed(1)
     changes = {"items.width": 8, "encoder.extractor": extractor, "encoder.merge_cosine_threshold": 0.9999}
-    network = MultiInterestNetwork(change_config(MultiInterestConfig(), changes), codes(50)).eval()
+    network = MultiInterestNetwork(change_config(MultiInterest.config("small"), changes), codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
     for length in (1, 3, 60):
         item_L = torch.randint(2, 50, (length,))
@@ -143,7 +145,7 @@ def test_program_equals_the_network(extractor: Extractor) -> None:
 
 def test_label_aware_attention_is_hard_or_soft() -> None:
     torch.manual_seed(0)
-    config = change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 3})
+    config = change_config(MultiInterest.config("small"), {"items.width": 8, "encoder.interests": 3})
     network = MultiInterestNetwork(config, codes(50)).eval()
     interests = Interests(torch.randn(2, 3, 8), torch.rand(2, 3, 4), torch.tensor([[True] * 3, [True, True, False]]))
     row, positive = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 8, 9, 10])

@@ -1,0 +1,76 @@
+"""Recipes: all numbers of a training run, one YAML file each.
+
+`debug` checks that the pipeline runs, `small` fits a laptop, `full` gives the best models. `small.yaml` says what every field
+means. A section is the config of the model of that name (`training.train list all`), or `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from training.engine.config_io import Section, config_from_dict
+
+FITS = ("held_out", "refit", "final")
+"""What a fit learns from: `held_out` from train, `refit` from train and validation, `final` from everything."""
+RECIPES = ("debug", "full", "small")
+FOLDER = Path(__file__).parent
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Recipe(Section):
+    """Section `run`: what is not specific to a model."""
+
+    seed: int
+    fusion_cases_per_user: int
+    validation_cases_per_user: int
+    excluded_rankers: tuple[str, ...]
+    ranking_test_cases: int
+    refits_before_test: bool
+    encoded_content: dict[str, int]
+
+    @property
+    def fits(self) -> tuple[str, ...]:
+        """Fits that a run of this recipe has."""
+        return FITS if self.refits_before_test else ("held_out", "final")
+
+
+def recipe(name: str) -> Recipe:
+    """The section `run` of a recipe; raises as `read_section`."""
+    return read_section(name, "run", Recipe)
+
+
+def read_section(name: str, section: str, config_class: type[Config]) -> Config:
+    """A section of a recipe.
+
+    Args:
+        name: Name of the recipe.
+        section: Name of a model, or `run`.
+        config_class: Dataclass of the section. Fields with a default are what the fit chooses, and may be left out.
+
+    Raises:
+        ValueError: There is no such recipe or section, or a field is missing, unknown or of another type; the message names
+            the file and the field.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
+    file, sections = FOLDER / f"{name}.yaml", _read(name)
+    if section not in sections:
+        raise ValueError(f"{file} has no section {section}; add it with the fields of {config_class.__name__}")
+    try:
+        return config_from_dict(config_class, sections[section])
+    except ValueError as error:
+        raise ValueError(f"{file}, section {section}: {error}") from error
+
+
+@cache
+def _read(name: str) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return content
