@@ -88,6 +88,7 @@ class OptimizerConfig:
     weight_decay: float = 1e-2  # not applied to embeddings
     warmup: int = 50  # steps
     steps: int = 500  # length of the learning-rate schedule and maximum number of steps
+    max_passes: float | None = 20.0  # passes over the training examples that the steps are limited to; None: no limit
 
 
 @dataclass(frozen=True)
@@ -120,4 +121,5 @@ class NeuralChannelConfig:
     optimizer: OptimizerConfig = OptimizerConfig()
     validation: EarlyStoppingConfig = EarlyStoppingConfig()
     index: VectorIndexConfig = VectorIndexConfig()
+    sampling: SamplingConfig = SamplingConfig()
     seed: int = 0

@@ -88,6 +88,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
                 "repeats.max_repeat_items": 200,
                 "sampling.min_history_plays": 2,
                 "optimizer.steps": 600,
+                "optimizer.max_passes": None,
                 "validation.validate_every": 100,
                 "validation.cases_per_user": 1,
             },

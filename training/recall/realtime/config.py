@@ -94,6 +94,7 @@ def realtime_config(recipe: str) -> RealtimeConfig:
                 "loss.discovery_weight": 1.0,
                 "optimizer.learning_rate": 1e-2,
                 "optimizer.steps": 2000,
+                "optimizer.max_passes": None,
                 "validation.validate_every": 250,
                 "validation.cases_per_user": 1,
                 "validation.max_cases": 2000,
