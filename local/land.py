@@ -34,7 +34,7 @@ class WorldSize:
 
 WORLD_SIZES = {
     "debug": WorldSize(users=100, tracks=400, days=20),
-    "small": WorldSize(users=400, tracks=8_000, days=60),
+    "small": WorldSize(users=300, tracks=4_000, days=45),
     "full": WorldSize(users=20_000, tracks=50_000, days=90),
 }
 

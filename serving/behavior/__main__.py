@@ -56,7 +56,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
         bundle.write(workspace, draft, Path(folder))
         release = served_release(Path(folder), ServiceContract.of(open_store(), SERVICE))
     listeners = Listeners.read(workspace.marts, users)
-    found = BehaviorTests(release, workspace.marts, listeners).run(lambda text: print(text, flush=True))
+    found = BehaviorTests(release, workspace.marts, listeners).run()
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE).filter(pl.col("name") == "served")
     content = {
         "release": identity,

@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
+from training.engine.parallel_map import parallel_map
 from training.slate.artist_cap import HEAD_LENGTH
 
 LENGTH = 20
@@ -62,20 +64,23 @@ class BehaviorTests:
         self._release, self._listeners, self._facts = release, listeners, TrackFacts.read(marts)
         self._metrics = Metrics(CollectorRegistry())
         self._folder = tempfile.TemporaryDirectory(prefix="segue-behavior-")
-        self._lists = DailyLists(SqliteServingState(Path(self._folder.name), lambda: time.time_ns() // 1000))
         self._tracks_of_style: dict[str, list[str]] = defaultdict(list)
         catalog, vocabulary = release.catalog, release.vocabulary
         for item in np.flatnonzero(catalog.is_served_V).tolist():
             for style in self._styles(str(vocabulary.track_ids_V[item])):
                 self._tracks_of_style[style].append(str(vocabulary.track_ids_V[item]))
 
-    def run(self, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    @cached_property
+    def _lists(self) -> DailyLists:
+        """Lists of no user; opened by each process for itself, because a connection does not survive a fork."""
+        return DailyLists(SqliteServingState(Path(self._folder.name), lambda: time.time_ns() // 1000))
+
+    def run(self) -> dict[str, Any]:
         """By test its mean, the number of cases and of users; and the size of the world."""
         values: dict[str, list[tuple[str, float]]] = defaultdict(list)
-        for number, listener in enumerate(self._listeners.by_id.values()):
-            progress(f"behavior: user {number + 1} of {len(self._listeners.by_id)}")
-            for test, value in self._test(listener, number):
-                values[test].append((listener.user_id, value))
+        for user_id, found in parallel_map(self._test_user, range(len(self._listeners.by_id)), "behavior of users"):
+            for test, value in found:
+                values[test].append((user_id, value))
         tests = {
             name: {
                 "value": round(float(np.mean([value for _, value in found])), 4),
@@ -86,6 +91,10 @@ class BehaviorTests:
         }
         artists = {int(one) for one in self._release.catalog.main_artist_V.tolist()}
         return {"tests": tests, "artists": len(artists), "users_of_log": len(self._listeners.plays_total)}
+
+    def _test_user(self, number: int) -> tuple[str, list[tuple[str, float]]]:
+        listener = list(self._listeners.by_id.values())[number]
+        return listener.user_id, list(self._test(listener, number))
 
     def _test(self, listener: Listener, number: int) -> Iterator[tuple[str, float]]:
         """Outcomes of one user, who has this number."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -56,6 +57,28 @@ class TrainingSource(Protocol):
 
     def __len__(self) -> int:
         """Number of training examples; 0 if there is nothing to train on."""
+
+    def steps(self, passes: float, batch: int) -> int:
+        """Steps that read `passes` times as many examples as there are."""
+
+
+def limit_steps(config: NeuralConfig, source: TrainingSource) -> NeuralConfig:
+    """The config with a shorter schedule, validated as often, if all of its steps would pass over a small log too many times."""
+    optimizer = config.optimizer
+    if optimizer.max_passes is None:
+        return config
+    limit = source.steps(optimizer.max_passes, config.sampling.batch)
+    if not 0 < limit < optimizer.steps:
+        return config
+    share = limit / optimizer.steps
+    return change_config(
+        config,
+        {
+            "optimizer.steps": limit,
+            "optimizer.warmup": math.ceil(share * optimizer.warmup),
+            "validation.validate_every": math.ceil(share * config.validation.validate_every),
+        },
+    )
 
 
 @dataclass(frozen=True)
@@ -192,6 +215,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         configure_threads()
         torch.manual_seed(config.seed)
         source = cls.build_data(data, config)
+        config = limit_steps(config, source)
         items = config.items
         codes = ItemCodes.of(
             data,

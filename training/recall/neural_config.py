@@ -85,6 +85,7 @@ class OptimizerConfig(Section):
     weight_decay: float
     warmup: int
     steps: int
+    max_passes: float | None
 
 
 @dataclass(frozen=True)
@@ -117,4 +118,5 @@ class NeuralChannelConfig(Section):
     optimizer: OptimizerConfig
     validation: EarlyStoppingConfig
     index: VectorIndexConfig
+    sampling: SamplingConfig
     seed: int

@@ -9,6 +9,7 @@ Legend: E events, M marked events, U users, B windows, L events of a window, V v
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +112,10 @@ class WindowSampler:
     def __len__(self) -> int:
         """Number of training events; 0 if no user has at least two."""
         return int((self.end_U - self.first_U).sum()) if self.probability_U.sum() > 0 else 0
+
+    def steps(self, passes: float, batch: int) -> int:
+        """Steps of `batch` windows that read `passes` times as many events as there are."""
+        return math.ceil(passes * len(self) / (batch * self.length))
 
     @property
     def histories(self) -> Histories:

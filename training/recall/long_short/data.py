@@ -5,6 +5,7 @@ Legend: C sessions, B sessions of a batch, M repeat items, T targets of a sessio
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,3 +134,7 @@ class LongShortData:
     def __len__(self) -> int:
         """Number of sessions."""
         return len(self.sessions)
+
+    def steps(self, passes: float, batch: int) -> int:
+        """Steps of `batch` sessions that read `passes` times as many sessions as there are."""
+        return math.ceil(passes * len(self) / batch)

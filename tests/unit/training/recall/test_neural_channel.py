@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
-from training.recall.neural_channel import NeuralChannel
+from training.recall.neural_channel import NeuralChannel, limit_steps
 from training.recall.registry import CHANNELS
 
 NEURAL_CHANNELS = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
@@ -23,3 +24,16 @@ def test_validation_of_the_best_step_is_measured_again_after_a_kill(
     assert channel.measures()["validation"]
     again = CHANNELS[name].fit(described_data, config, tmp_path)  # killed after the training, before it was saved
     assert again.measures()["validation"] == channel.measures()["validation"]
+
+
+@pytest.mark.parametrize("name", NEURAL_CHANNELS)
+def test_a_small_log_is_passed_over_at_most_max_passes_times(described_data: TrainingData, name: str) -> None:
+    channel, config = CHANNELS[name], CHANNELS[name].config("small")
+    source = channel.build_data(described_data, config)
+    limited = limit_steps(config, source)
+    assert limited.optimizer.steps == source.steps(20, config.sampling.batch) < config.optimizer.steps
+    assert limited.validation.validate_every <= limited.optimizer.steps // 2 + 1, "validated as often as a long fit"
+    assert limit_steps(change_config(config, {"optimizer.max_passes": None}), source).optimizer == replace(
+        config.optimizer, max_passes=None
+    )
+    assert limit_steps(change_config(config, {"optimizer.max_passes": 1e6}), source).validation == config.validation
