@@ -85,7 +85,7 @@ class OptimizerConfig(Section):
     weight_decay: float
     warmup: int
     steps: int
-    max_passes: float | None
+    max_passes: float | None = None
 
 
 @dataclass(frozen=True)
