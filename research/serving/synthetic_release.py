@@ -19,6 +19,7 @@ import torch
 from research.serving.synthetic_channels import SyntheticWorld
 from research.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
 from sequences.sequence_batch import FIRST_CODE
+from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.engine.workspace import FORMAT, write_json
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures
@@ -28,6 +29,7 @@ from training.ranking.registry import RANKERS
 from training.recall.registry import CHANNELS
 from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer
+from training.search.write_search import write_search
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
@@ -58,7 +60,10 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
     Blend(0.3).save(folder / bundle.BLEND)
     world.vocabulary.save(folder / "vocabulary")
-    _make_catalog(world).write_parquet(folder / bundle.CATALOG)
+    catalog = _make_catalog(world)
+    catalog.write_parquet(folder / bundle.CATALOG)
+    searched = catalog.with_columns(item=pl.int_range(pl.len()) + FIRST_CODE)
+    write_search(searched, folder / bundle.SEARCH, encode_texts, text_encoder_version())
     services = {name: CHANNELS[name].feature_service for name in channels} | {RANKER: RANKERS[RANKER].feature_service}
     manifest = {"format": FORMAT, "release": name, "channels": list(channels), "collections": [], "ranker": RANKER}
     write_json(folder / MANIFEST, manifest | {"feature_services": services})
