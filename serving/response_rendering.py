@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from serving.messages.catalog import Language, render_reason
-from serving.pipeline.response import RecommendationResponse
-from serving.pipeline.search import SearchAnswer
 from serving.response_schemas import FoundTrack, Recommendation, SearchResults
+
+if TYPE_CHECKING:
+    from serving.pipeline.response import RecommendationResponse
+    from serving.pipeline.search import SearchAnswer
 
 
 def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:

@@ -116,7 +116,11 @@ def parse(text: str) -> TrafficSplit:
         ValueError, KeyError, TypeError: The content is invalid.
     """
     content = json.loads(text)
-    return TrafficSplit(content["experiment"], tuple(CanaryRelease(**canary) for canary in content["beside"]))
+    canaries = tuple(CanaryRelease(**canary) for canary in content["beside"])
+    for canary in canaries:
+        if not (isinstance(canary.release, str) and isinstance(canary.path, str)):
+            raise TypeError(f"release {canary.release!r} at {canary.path!r} is no text")
+    return TrafficSplit(content["experiment"], canaries)
 
 
 def read(file: Path) -> TrafficSplit:

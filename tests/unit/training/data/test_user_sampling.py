@@ -72,12 +72,13 @@ def test_the_catalog_includes_tracks_of_users_outside_the_sample(marts: Path) ->
 
 
 def test_inputs_depend_on_the_limit_only_if_it_is_exceeded(marts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = Workspace(marts.parent / "training", marts, "2024-02-01", "debug")
-    whole = workspace.inputs()
+    def opened() -> Workspace:
+        return Workspace(marts.parent / "training", marts, "2024-02-01", "debug")
+
+    whole, cache_folder = opened().inputs(), opened().cache_folder("held_out")
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "1000000")
     assert settings.load_settings().training_plays == 1_000_000
-    assert workspace.inputs() == whole
-    cache_folder = workspace.cache_folder("held_out")
+    assert opened().inputs() == whole
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "300")
-    assert workspace.inputs()["hash"] != whole["hash"]
-    assert workspace.cache_folder("held_out") != cache_folder
+    assert opened().inputs()["hash"] != whole["hash"]
+    assert opened().cache_folder("held_out") != cache_folder
