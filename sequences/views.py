@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -114,7 +115,7 @@ class SequenceView:
                 f"view {self.name!r} has {unreported}, which is inferred; put it into a daily view without other behaviours"
             )
 
-    @property
+    @cached_property
     def attribute_names(self) -> tuple[str, ...]:
         """Attribute names, in the view's order."""
         return tuple(attribute.name for attribute in self.attributes)

@@ -74,18 +74,27 @@ class OnlineReader:
         self._store.refresh_registry()
         self._open_views()
 
-    def read(self, user_id: str) -> StoredUser:
-        """All views of the feature service, equal to the offline store at the current time."""
+    def read(self, user_id: str, known: Hashable = None) -> StoredUser:
+        """All views of the feature service, equal to the offline store at the current time.
+
+        Args:
+            user_id: The user.
+            known: Version of an earlier read; if it is still the version, the rows are not read, and the views lack them.
+        """
         config, key = self._store.config, user_key(user_id)
         # In this order: events that materialization moves to the rows meanwhile are read twice rather than not at all.
         state = self._online.read_state(config)
         position = state.position
-        rows = {name: self._online.read_rows(config, view, [key])[0] for name, view in self._registered.items()}
         try:
             found, error = self._event_store.of_user(user_id, position), None
         except StoreUnavailable as unavailable:
             found, error = UserEvents("", 0), unavailable
-        version = found.store, found.last_seq, tuple(time for time, _ in rows.values())
+        version: tuple[Hashable, ...] = (found.store, found.last_seq, state)
+        rows = {}
+        if not state.source or version != known:
+            rows = {name: self._online.read_rows(config, view, [key])[0] for name, view in self._registered.items()}
+        if not state.source:
+            version = (*version, *(time for time, _ in rows.values()))  # of rows that others have written
         is_covered = position is not None and position.store == found.store
         applied = found.store, max(found.last_seq, position.seq if position and is_covered else 0)
         day = (state.as_of, state.build) if state.as_of and state.source else None

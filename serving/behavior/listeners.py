@@ -6,7 +6,7 @@ The rows are those that the online store has of a user, so the pipeline of the s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,9 @@ class Listener:
         """See `OnlineFeatureReader`."""
         return self.read(user_id)
 
-    def read(self, user_id: str) -> StoredUser:
+    def read(self, user_id: str, known: Hashable = None) -> StoredUser:
         """The views of this user, whatever the id: what `OnlineFeatureReader` asks for."""
-        del user_id
+        del user_id, known
         rows: dict[str, Mapping[str, Sequence[Any]]] = {"user_profile": self.profile}
         for name, view in SEQUENCE_VIEWS.items():
             found = [one for one in self.views[name] if one["ended_at"] < view.cutoff_us(self.now_us)][-view.length :]

@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import threading
+from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,15 +57,15 @@ class OnlineStore:
         except Exception as error:
             logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
 
-    def read(self, user_id: str) -> StoredUser:
-        """All views of the user, with the newest events.
+    def read(self, user_id: str, known: Hashable = None) -> StoredUser:
+        """All views of the user, with the newest events. Incomplete if their version is `known`.
 
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
         """
         self._require_available()
         try:
-            return self._get_reader().read(user_id)
+            return self._get_reader().read(user_id, known)
         except Exception as error:
             self._record_failure(error, user_id)
             raise

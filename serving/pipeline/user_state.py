@@ -114,7 +114,9 @@ def filter_context(request: Request, release: ServedRelease, user: UserState | N
 
 
 @dataclass(frozen=True)
-class _Entry:
+class CachedState:
+    """A state and what it was computed from."""
+
     release: weakref.ref[ServedRelease]  # weak: a state must not keep a release that has left service
     version: Hashable  # of what the store had
     state: UserState
@@ -130,18 +132,18 @@ class StateCache:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, CachedState] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def get(self, release: ServedRelease, user_id: str, version: Hashable, at_us: int) -> UserState | None:
-        """The state for a request at `at_us`; None if it is older than STATE_AGE_US or of another day, version or release."""
+    def get(self, release: ServedRelease, user_id: str, at_us: int) -> CachedState | None:
+        """The state for a request at `at_us`; None if it is older than STATE_AGE_US or of another day or release."""
         entry = self._entries.get(user_id)
-        if entry is None or entry.release() is not release or entry.version != version:
+        if entry is None or entry.release() is not release:
             return None
         began_us = entry.state.at_us
         is_fresh = 0 <= at_us - began_us <= STATE_AGE_US and at_us // DAY_US == began_us // DAY_US
-        return entry.state if is_fresh else None
+        return entry if is_fresh else None
 
     def latest(self, release: ServedRelease, user_id: str) -> UserState | None:
         """The last state of the user for this release, however old, for when the store fails."""
@@ -155,7 +157,7 @@ class StateCache:
 
     def put(self, release: ServedRelease, version: Hashable, state: UserState) -> None:
         """Keep a state instead of the one of the same user."""
-        entry = _Entry(weakref.ref(release), version, state)
+        entry = CachedState(weakref.ref(release), version, state)
         with self._lock:
             self._drop(state.users.user_ids[0])
             self._entries[state.users.user_ids[0]] = entry

@@ -6,7 +6,7 @@ Independent of candidates.
 from __future__ import annotations
 
 import logging
-from collections.abc import Container
+from collections.abc import Container, Hashable
 from dataclasses import replace
 from typing import Protocol
 
@@ -42,8 +42,8 @@ class StoreUnavailable(RuntimeError):
 class OnlineFeatureReader(Protocol):
     """The part of the online store that the pipeline needs."""
 
-    def read(self, user_id: str) -> StoredUser:
-        """All views of the user; empty for an unknown user."""
+    def read(self, user_id: str, known: Hashable = None) -> StoredUser:
+        """All views of the user; empty for an unknown user. Incomplete if their version is `known`."""
 
     def read_events(self, user_id: str) -> StoredUser:
         """The views with recent events alone, for when the rows of users cannot be read."""
@@ -66,7 +66,8 @@ class Hydrator:
         log = self.log
         if log is not None and (request.is_private or not (request.user_id and log.is_sampled(request))):
             log = None
-        stored = self._read(request.user_id)
+        kept = self._states.get(release, request.user_id, request.at_us)
+        stored = self._read(request.user_id, kept.version if kept is not None and log is None else None)
         if log is not None:
             views = (stored or NO_USER).views
             sequences, profile = _sequences(release.contract, views), _profile(release.contract, views)
@@ -80,9 +81,8 @@ class Hydrator:
             )
         if stored is None:
             return self._state_without_store(request, release)
-        state = self._states.get(release, request.user_id, stored.version, request.at_us)
-        if state is not None:
-            return state
+        if kept is not None and kept.version == stored.version:
+            return kept.state
         try:
             state = self._build_state(request, release, stored)
         except Exception:
@@ -122,11 +122,11 @@ class Hydrator:
             self._count_failure()
             return {}
 
-    def _read(self, user_id: str) -> StoredUser | None:
+    def _read(self, user_id: str, known: Hashable) -> StoredUser | None:
         if not user_id:
             return NO_USER
         try:
-            return self._online.read(user_id)
+            return self._online.read(user_id, known)
         except StoreUnavailable:
             self._metrics.skipped.labels("online_store").inc()
             return None

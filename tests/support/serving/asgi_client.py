@@ -30,7 +30,7 @@ class Store(MemoryStore):
         self.users["u"] = history("t0", "t1")
         self.events = events
 
-    def read(self, user_id):
+    def read(self, user_id, known=None):
         stored, live = super().read(user_id).views, live_events(self.events.of_user(user_id))
         for name, view in SEQUENCE_VIEWS.items():
             members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]

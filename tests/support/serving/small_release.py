@@ -127,7 +127,7 @@ class MemoryStore:
             for name, column in rows.items():
                 column.append(row.get(name) or f"e{len(column)}")
 
-    def read(self, user_id):
+    def read(self, user_id, known=None):
         if self.is_away:
             raise ConnectionError("store is away")
         views = {"user_profile": {"plays_total": [5]}} | self.users.get(user_id, {})

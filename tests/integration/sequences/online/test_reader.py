@@ -223,7 +223,10 @@ def test_version_and_position_of_a_read(opened_store: tuple[Any, Path]) -> None:
     home.report("c", "u1", 5)
     versions.append(home.reader.read(user).version)
     home.materialize(2, is_forced=True)
-    versions.append(home.reader.read(user).version)
+    features = home.reader.read(user)
+    assert features.version == versions[-1], "the features are equal"
+    rows = [len(home.reader.read(user, known).views["recent_events"]["track_id"]) for known in (None, features.version)]
+    assert rows[0] > rows[1], "materialized rows of a known version are not read"
     assert [seq for seq, _ in home.events.read(None, 9)] == [3], (
         "what the run before has written leaves the event store"
     )

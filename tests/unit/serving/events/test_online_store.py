@@ -68,7 +68,7 @@ class Rows:
     def __init__(self, error, user=None):
         self.error, self.user, self.reads = error, user, []
 
-    def read(self, user_id):
+    def read(self, user_id, known=None):
         self.reads.append(user_id)
         if self.error is not None and self.user in (None, user_id):
             raise self.error

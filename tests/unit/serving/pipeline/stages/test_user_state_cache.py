@@ -112,4 +112,4 @@ def test_cache_is_bounded_and_evicts_the_oldest(bench):
     last = StateCache(2 * whole._bytes)
     for name in "abaca":
         last.put(OF, 1, some[name])
-    assert [last.get(OF, name, 1, NOW) is not None for name in "abc"] == [True, False, True]
+    assert [last.get(OF, name, NOW) is not None for name in "abc"] == [True, False, True]
