@@ -78,6 +78,7 @@ def at(
 def placed(patch: pytest.MonkeyPatch, folder: Path, place: str) -> None:
     patch.setenv("SEGUE_HOME", str(folder / place))
     patch.setenv("SEGUE_TABLES", "s3://places/of/tables" if place == "objects" else "")
+    patch.delenv("SEGUE_MARTS", raising=False)  # `open_store` sets it for its process
 
 
 def rows(files: list[Path]) -> dict[str, pl.DataFrame]:

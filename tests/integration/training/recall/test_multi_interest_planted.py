@@ -31,6 +31,7 @@ def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> Mu
             "sampling.batch": 32,
             "optimizer.warmup": 10,
             "optimizer.steps": 300,
+            "optimizer.max_passes": None,
             "validation.early_stopping_step": 300,
         },
     )
