@@ -1,7 +1,8 @@
 """Synthetic release and users, without training, large enough to load-test the real service.
 
 Channels and catalog are those of `synthetic_channels`; the ranker is `session_domains` with random weights and the
-recipe's sizes; each user has 400 events, three in four of them listened to. Responses are meaningless, but cost as much
+recipe's sizes; each user has 400 events, three in four of them listened to. The search is of the made-up titles.
+Responses are meaningless, but cost as much
 as those of a real release of these sizes.
 """
 

@@ -36,7 +36,7 @@ from training.slate.candidate_lists import load_case_history, recall_candidates
 
 RANKING_BATCH_SIZE = 512
 TREES_ALONE = "trees_alone"
-"""The boosted trees of a ranker without its network: a baseline in tables of rankers."""
+"""The boosted trees of a ranker without its network and without a temperature: tables show what the network adds."""
 MODELS: Mapping[str, Iterable[str]] = {
     "channel": CHANNELS,
     "collection": COLLECTIONS,

@@ -24,7 +24,6 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
 from training.engine.threads import configure_threads
-from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
@@ -118,7 +117,7 @@ def _prepare_training(
     grows_trees = config.trees.count > 0 and data.held_out_model is None
     read_cases = max(network_cases, config.trees.cases) if grows_trees else network_cases
     batches = CaseBatches(cases.newest_per_user(read_cases), offline, service, features)
-    _load_dense_features(batches, data, config, offline.contract(service), threads)
+    _compute_dense_features(batches, config, threads)
     if data.held_out_model is not None:
         trees = load_trees(data.held_out_model, cases.tasks)
     else:
@@ -175,15 +174,12 @@ def _blend_and_calibrate(
     return config
 
 
-def _load_dense_features(
-    batches: CaseBatches, data: TrainingData, config: RankerConfig, contract: ServiceContract, threads: int
-) -> None:
-    """Read or compute the features of all cases, if the trees or several epochs use them."""
+def _compute_dense_features(batches: CaseBatches, config: RankerConfig, threads: int) -> None:
+    """Compute the features of all cases ahead, if the trees or several epochs use them."""
     training = config.training
     if training.dense_epochs or config.trees.count or training.epochs > 1:
         # Forking is safe on Linux only.
-        file = feature_cache.find_file(data, contract, config.features, batches.cases)
-        feature_cache.load_or_compute(batches, threads if sys.platform == "linux" else 1, file)
+        batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
 
 
 def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCases) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.config_io import change_config
-from training.ranking import feature_cache
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
@@ -305,27 +304,6 @@ def test_dense_epochs_do_not_train_ids_and_histories(marts: Path, tmp_path: Path
             )
         assert torch.allclose(logits, dense_logits, atol=1e-6) is is_equal
         assert dense_logits.std() > 1e-3
-
-
-def test_kept_dense_features_are_those_that_are_computed(
-    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feature_cache, "MIN_CASES", 1)
-    data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES, cache_folder=tmp_path / "cache")
-    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
-    ranker = fit_ranker("session_domains", data, config, tmp_path / "fit")
-    (file,) = (tmp_path / "cache").glob("dense_features_*")
-    fresh, read = (
-        CaseBatches(ranking_cases(data).filter_part("train"), OfflineFeatures(data), ranker.name, ranker.features)
-        for _ in range(2)
-    )
-    fresh.precompute_dense_features(1)
-    assert feature_cache.load(read, file) and read.dense_features is not None and fresh.dense_features is not None
-    np.testing.assert_array_equal(read.dense_features.features_RN, fresh.dense_features.features_RN)
-    assert read.dense_features.widths == fresh.dense_features.widths
-    fit_ranker("session_domains", data, change_config(config, {"features.genres": False}), tmp_path / "other")
-    (other,) = (tmp_path / "cache").glob("dense_features_*")
-    assert other != file, "other features replace the file"
 
 
 @pytest.mark.parametrize("removed", ["negative feedback", "left-out tracks", "nothing"])
