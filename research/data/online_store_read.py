@@ -26,7 +26,7 @@ from research.data import synthetic_users
 from research.result import Result, result_with_limit
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import user_key
-from sequences.online.reader_writer import FEATURE_SERVICE, OnlineReader
+from sequences.online.reader import FEATURE_SERVICE, OnlineReader
 from sequences.views import SORT_KEY_ATTRIBUTES
 from tests.support import valkey
 from tests.support.sequences.feast_stores import sqlite_online_store

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from sequences.online.reader_writer import StoredUser
+from sequences.online.reader import StoredUser
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from training.data.user_history import LISTEN_BEHAVIOURS
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from event_store.store import EventStore
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader, StoredUser
+from sequences.online.reader import OnlineReader, StoredUser
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract

@@ -34,7 +34,7 @@ from storage.file_lock import LockHeld, file_lock
 from training.slate.scene_settings import SCENES
 
 if TYPE_CHECKING:
-    from sequences.online.reader_writer import StoredViews
+    from sequences.online.reader import StoredViews
     from serving.events.suppression import SuppressionListFollower
     from serving.pipeline.stages.hydrate import Hydrator
     from serving.pipeline.stages.recall import Recall

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sequences.online.reader_writer import StoredUser, StoredViews
+from sequences.online.reader import StoredUser, StoredViews
 from serving.events.feature_log import FeatureLog
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request

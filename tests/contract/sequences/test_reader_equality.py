@@ -16,7 +16,7 @@ from hypothesis import given
 
 from sequences.offline.dense_reader import DenseReader
 from sequences.online.materialize import materialize
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events

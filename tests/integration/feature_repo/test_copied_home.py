@@ -16,7 +16,7 @@ import pytest
 from config import settings
 from event_store.opened import open_event_store
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import event_rows, write_events, write_profiles
 from tests.support.sequences.reported_events import reported_event

@@ -10,7 +10,7 @@ import redis
 from config import settings
 from event_store.opened import open_event_store
 from sequences.feast_store import open_store
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from tests.support import valkey
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events

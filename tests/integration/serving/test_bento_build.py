@@ -25,7 +25,7 @@ START_S = 120
 IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.service, serving.releases.served_release, training.release.bundle, sequences.online.reader_writer
+import serving.service, serving.releases.served_release, training.release.bundle, sequences.online.reader
 import training.search.track_search
 from training.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi

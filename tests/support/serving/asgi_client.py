@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from config import settings
 from config.tool_environment import tool_environment
 from sequences.online.live_events import live_events
-from sequences.online.reader_writer import StoredUser
+from sequences.online.reader import StoredUser
 from sequences.views import SEQUENCE_VIEWS
 from serving import runtime, service
 from serving.observability import structured_log

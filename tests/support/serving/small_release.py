@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from prometheus_client import CollectorRegistry
 
-from sequences.online.reader_writer import StoredUser
+from sequences.online.reader import StoredUser
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease

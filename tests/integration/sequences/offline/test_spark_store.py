@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from feast.errors import FeatureNameCollisionError
 
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.contract.sequences import test_feast_universal_cases as cases
 from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, frame, store_with, values

@@ -12,7 +12,7 @@ import pytest
 from sequences.online.materialization_state import STATE_VIEW, StoredState
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import SequenceStore, online_store_of
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened

@@ -21,7 +21,7 @@ from event_store.store import Position, StoreUnavailable
 from sequences.online.materialization_state import landed_position
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import SequenceStore, online_store_of
-from sequences.online.reader_writer import OnlineReader
+from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, opened
