@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
-from research.public_data import knowledge_graph, sequences
+from research.public_data import knowledge_graph
 
 PUBLIC_DATA = settings.ROOT.parent / "shared" / "data"
 DATA_SETS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
-    "lastfm": (sequences, "--file", "sequences/LastFM.txt", ("--channel", "realtime")),
-    "beauty": (sequences, "--file", "sequences/Beauty.txt", ("--channel", "realtime")),
     "lastfm_knowledge_graph": (knowledge_graph, "--folder", "lastfm_knowledge_graph", ()),
 }
 """Name → protocol, the option of its files, their place in the folder of the data, and other options."""

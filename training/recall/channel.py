@@ -122,13 +122,10 @@ class RecallChannel(CandidateSource[Config]):
     - Users without a history and unknown tracks give a result (possibly empty), not an error.
     """
 
-    seed_independent_fields: ClassVar[tuple[str, ...]] = ()
-    """Dotted paths of tuned config fields that may be reused across seeds because tuning is slow."""
-
     @classmethod
     @abstractmethod
     def config(cls, recipe: str) -> Config:
-        """The config of a recipe: `debug`, `small`, `full`, or `sequences` (plain item sequences; may equal `small`)."""
+        """The config of a recipe: `debug`, `small` or `full`."""
 
     @classmethod
     @abstractmethod

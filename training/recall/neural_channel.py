@@ -44,7 +44,6 @@ CATALOG_FILE = "catalogue.npy"
 logger = logging.getLogger(__name__)
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
-Search = Callable[[np.ndarray, int, np.ndarray | None, float], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingSource(Protocol):
@@ -134,7 +133,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """Unit-length vectors [N, D] of items."""
         return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
 
-    def search_tasks(self, users: UserBatch, k: int, share: float, search: Search | None = None) -> Candidates:
+    def search_tasks(self, users: UserBatch, k: int, share: float) -> Candidates:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
 
         The history is excluded from the task `new` only.
@@ -143,15 +142,13 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             users: The requests.
             k: Number of items.
             share: Fraction of items by the task `new`.
-            search: Search with the arguments and results of `ColdStartIndex.search_best`, which is the default.
         """
-        search = search or self.index.search_best
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         rows, query = self.encode_queries(users)
         if len(rows):
             excluded = {"next": None, "new": users.history_items_BH[rows]}
             next_RK, new_RK = (
-                search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                self.index.search_best(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
                 if part > 0
                 else items_BK[rows, :0]
                 for task, part in zip(TASKS, (1 - share, share), strict=True)
@@ -167,10 +164,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
     def prepare_network(self, source: Any, config: NeuralConfig) -> None:
         """Initialize statistics of the network from training examples, before training."""
-
-    def needs_validation(self) -> bool:
-        """Whether `tune_after_training` uses validation requests."""
-        return False
 
     def tune_after_training(
         self, data: TrainingData, source: Any, validation: ValidationSet, *, is_early_stopped: bool
@@ -213,7 +206,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             early_stopping.cases_per_user, config.seed, early_stopping.max_cases
         )
         is_early_stopped = early_stopping.early_stopping_step is None and len(cases) > 0
-        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases) or channel.needs_validation()
+        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases)
         batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
         validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
         record, table = channel._train(data, source, config, validation if is_early_stopped else None, folder)

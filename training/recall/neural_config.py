@@ -7,12 +7,9 @@ config holds their values, so that a fit on all data repeats the choices without
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from training.content.track_content import ContentUse
-from training.nn.user_tower import BlockKind, Pooling
 
-WindowKind = Literal["any", "full"]
 EXACT_SEARCH_LIMIT = 200_000
 """Distinct vectors up to which recipe `full` searches exactly (ADR 0021)."""
 
@@ -35,10 +32,8 @@ class ItemTowerConfig:
 
 @dataclass(frozen=True)
 class SequenceEncoderConfig:
-    """User tower over the most recent events (SASRec-style causal self-attention, or average pooling)."""
+    """User tower over the most recent events (SASRec-style causal self-attention)."""
 
-    pooling: Pooling = "attention"
-    block: BlockKind = "residual"  # kind of attention block; not used by average pooling
     history_length: int = 64  # L: most recent events that the encoder reads
     layers: int = 2
     heads: int = 2
@@ -58,9 +53,7 @@ class SamplingConfig:
 class WindowSamplingConfig(SamplingConfig):
     """Sampling of event windows in which every position may have a target; see `WindowSampler`."""
 
-    window_kind: WindowKind = "any"  # "full": windows reach back `history_length` events wherever the user has them
     positions_per_batch: int = 1024  # M: randomly drawn positions per batch that contribute to the loss of each task
-    length_bucketing: bool = False  # encode short windows separately, without their padding
 
 
 @dataclass(frozen=True)
@@ -71,13 +64,6 @@ class SampledSoftmaxConfig:
     in_batch_negatives: int = 512  # negatives drawn from the targets of the batch
     uniform_negatives: int = 512  # negatives drawn uniformly from the catalog
     discovery_weight: float = 0.5  # weight of the loss of the task `new` relative to `next`
-
-
-@dataclass(frozen=True)
-class WindowLossConfig(SampledSoftmaxConfig):
-    """Loss over the positions of event windows; see `WindowLoss`."""
-
-    softmax: Literal["sampled", "full"] = "sampled"  # "full": over the whole catalog, without sampled negatives
 
 
 @dataclass(frozen=True)

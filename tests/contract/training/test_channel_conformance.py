@@ -35,15 +35,13 @@ LEARNED_ORDER = "knowledge_graph with learned order"
 VARIANTS = [f"{name} without content" for name in WITH_CONTENT]
 
 
-@pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, "realtime with transitions", LEARNED_ORDER])
+@pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, LEARNED_ORDER])
 def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
     """A fitted channel of each kind and variant."""
     name = request.param.split()[0]
     config = CHANNELS[name].config("debug")
     if request.param.endswith("without content"):
         config = change_config(config, {"items.content": "off"})
-    if request.param.endswith("with transitions"):
-        config = change_config(config, {"transitions.is_enabled": True, "transitions.weight": 0.5})
     if request.param == LEARNED_ORDER:
         config = change_config(config, {"is_tuned": True, "order.train_fraction": 0.4})
     fitted = CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))

@@ -21,11 +21,6 @@ RECALL = {
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "realtime": {"items.content": "off", "sampling.positions_per_batch": 40},
-    "realtime-full": {
-        "items.content": "off",
-        "loss.softmax": "full",
-        "sampling.length_bucketing": True,
-    },
     "long_short": {"items.content": "off"},
     "multi_interest": {},
 }
@@ -34,8 +29,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 def fit(name: str, marts: Path, out: Path) -> None:
     """Fit one channel into `out/name`."""
     data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
-    kind = name.partition("-")[0]
-    config = CHANNELS[kind].config("debug")
+    config = CHANNELS[name].config("debug")
     paths = field_paths(config)
     changed = {path: value for path, value in RECALL.items() if path in paths}
-    CHANNELS[kind].fit(data, change_config(config, changed | CHANGES[name]), out / name)
+    CHANNELS[name].fit(data, change_config(config, changed | CHANGES[name]), out / name)

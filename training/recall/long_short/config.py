@@ -11,8 +11,8 @@ from training.recall.neural_config import (
     EarlyStoppingConfig,
     NeuralChannelConfig,
     OptimizerConfig,
+    SampledSoftmaxConfig,
     SequenceEncoderConfig,
-    WindowLossConfig,
     WindowSamplingConfig,
 )
 
@@ -38,7 +38,7 @@ class SessionSamplingConfig(WindowSamplingConfig):
 
 
 @dataclass(frozen=True)
-class LongShortLossConfig(WindowLossConfig):
+class LongShortLossConfig(SampledSoftmaxConfig):
     """Repeat loss plus item losses."""
 
     item_weight: float = 0.5  # weight of the item losses (sessions and windows) relative to the repeat loss
@@ -64,7 +64,7 @@ def long_short_config(recipe: str) -> LongShortConfig:
     """The config of a recipe.
 
     `debug` checks that the code runs; `small` takes about two minutes on one core for millions of plays; `full` is for
-    the best model; `sequences` is for plain item sequences (`research.public_data.sequences`).
+    the best model.
     """
     small = LongShortConfig()
     if recipe == "debug":
@@ -78,18 +78,6 @@ def long_short_config(recipe: str) -> LongShortConfig:
                 "optimizer.warmup": 5,
                 "validation.validate_every": 10,
                 "validation.cases_per_user": 2,
-            },
-        )
-    if recipe == "sequences":
-        return change_config(
-            small,
-            {
-                "items.min_plays": 1,
-                "repeats.max_repeat_items": 200,
-                "sampling.min_history_plays": 2,
-                "optimizer.steps": 600,
-                "validation.validate_every": 100,
-                "validation.cases_per_user": 1,
             },
         )
     if recipe == "full":

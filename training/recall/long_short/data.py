@@ -121,7 +121,6 @@ class LongShortData:
             config.encoder.history_length,
             sampling.horizon,
             sampling.user_sampling_exponent,
-            sampling.window_kind,
         )
         return cls(SessionSampler(data, config, service), windows)
 

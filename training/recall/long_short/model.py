@@ -85,13 +85,7 @@ class LongShortNetwork(RecallNetwork):
         super().__init__()
         D, F, hidden = config.items.width, len(FEATURE_NAMES), config.repeats.hidden
         self.settings = config
-        self.short = NextItemNetwork(
-            config.items,
-            config.encoder,
-            config.loss.temperature,
-            codes,
-            sparse_gradients=config.loss.softmax == "sampled",
-        )
+        self.short = NextItemNetwork(config.items, config.encoder, config.loss.temperature, codes)
         self.register_buffer("mean_F", torch.zeros(F))
         self.register_buffer("deviation_F", torch.ones(F))
         self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))
