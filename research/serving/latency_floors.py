@@ -20,8 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from research.result import Result, result_with_limit
-from training.index.exact import ExactIndex
-from training.index.ivf import IVFIndex
+from training.index.vector_index import VectorIndex
 from training.nn.compiled_trees import TreeScorer
 from training.ranking.boosted_trees import BoostedTrees
 
@@ -38,14 +37,12 @@ PRODUCTS = frozenset(
         "dot",
         "linear",
         "matmul",
-        "_int_mm",
         "scaled_dot_product_attention",
     }
 )
 """Operators of torch that are matrix products."""
 KERNELS: tuple[tuple[type[Any], str], ...] = (
-    (ExactIndex, "search_best"),
-    (IVFIndex, "search_best"),
+    (VectorIndex, "search_best"),
     (BoostedTrees, "predict_logits"),
     (TreeScorer, "predict"),
 )

@@ -6,8 +6,7 @@ returns to have long tails.
 
 Unstructured weights would give queries without near neighbors, and approximate search cannot skip anything for those.
 So artists of one style are similar, and a transformer block changes a token less than it would at random. Both degrees
-were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`
-(docs/adr/0028-prefilter-exact-search-with-int8.md). Shape letters: V vocabulary, A artists, B users, D width.
+were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`. Shape letters: V vocabulary, A artists, B users, D width.
 """
 
 from __future__ import annotations
@@ -71,11 +70,9 @@ class SyntheticWorld:
         self.facet_A = self.random.integers(0, FACET_VALUES, (self.artists + FIRST_CODE, FACETS_PER_TRACK))
         self.codes = self._codes()
         self.catalog_items = np.arange(FIRST_CODE, tracks + FIRST_CODE)
-        self.index_recall: dict[str, float] = {}
-        """Share of the exact first 200 that a channel's index finds, by channel."""
 
     def channels(self) -> dict[str, RecallChannel]:
-        """Return all channels; indexes are tuned on requests of other users where there is a choice."""
+        """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
             "favourites": lambda: self._learn_order(Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary)),
@@ -143,7 +140,6 @@ class SyntheticWorld:
         made = network(config, self.codes)
         self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
         channel: NeuralChannel[Any] = kind(config, made, self.catalog_items, self.vocabulary, metadata)
-        self.index_recall[kind.name] = channel.fit_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
         return channel
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """Config dataclasses that the neural channels share. A recipe is a function that returns one composed config.
 
-Fields that a fit fills in (early stopping step, index probes, cold-item thresholds) are None in a recipe. The resolved
+Fields that a fit fills in (early stopping step, cold-item thresholds) are None in a recipe. The resolved
 config holds their values, so that a fit on all data repeats the choices without validating again.
 """
 
@@ -93,7 +93,6 @@ class VectorIndexConfig:
     """Nearest-neighbor search over item vectors, and the score threshold of cold items; see `ColdStartIndex`."""
 
     exact_up_to: int | None = None  # distinct vectors up to which search is exact; None: always exact
-    probes: int | None = None  # inverted lists read per query; None: exact search. Filled in by the fit
     cold_item_quantile: float = 0.25  # quantile of the positives' scores that a cold item has to reach
     cold_item_thresholds: dict[str, float] | None = None  # minimum score by task; None: computed on validation
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
-from training.index.exact import ExactIndex
+from training.index.vector_index import VectorIndex
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.continuation.playlist_neighbors import PlaylistNeighbors, PlaylistNeighborsConfig
 from training.recall.continuation.source import ContinuationSource, SimilarItems
@@ -115,7 +115,7 @@ class ContentNeighbors:
         items = realtime.catalog[:MAX_TRACKS]
         row_NW = self._content(items)
         has_content_N = row_NW.any(dim=1)
-        self._index = ExactIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
+        self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
         """See `ContinuationSource`; ignores the title, and seeds without content."""
