@@ -75,7 +75,7 @@ class SyntheticWorld:
         """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: self._learn_order(Favourites(FavouritesConfig(0.5, 0.2), self.vocabulary)),
+            "favourites": lambda: self._learn_order(Favourites(FavouritesConfig(), self.vocabulary)),
             "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),

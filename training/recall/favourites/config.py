@@ -29,13 +29,13 @@ class RepeatOrderConfig:
 
 @dataclass(frozen=True)
 class FavouritesConfig:
-    """Configuration of the favourites channel. Tuning maximizes recall@50 + recall@200."""
+    """Configuration of the favourites channel."""
 
-    decay: float | None = None  # exponent of the age; None: tuned over DECAY_GRID
-    skip: float | None = None  # weight of a skip relative to a listen; None: tuned over SKIP_WEIGHT_GRID, after `decay`
+    decay: float = 0.5  # exponent of the age
+    skip: float = 0.2  # weight of a skip relative to a listen
     order: RepeatOrderConfig = field(default_factory=RepeatOrderConfig)
     max_plays: int = 20_000  # newest plays of a user that a request reads
-    cases_per_user: int = 10  # validation cases per user; more of few users
+    cases_per_user: int = 10  # validation cases per user that the orders are compared on; more of few users
     seed: int = 0  # of the samples of cases and of the trees
 
 

@@ -5,25 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-PERFORMED_BY, HEARD_NEAR, RESEMBLES = "performed_by", "heard_near", "resembles"
-EMBEDDING_MODELS = ("TransE", "RotatE", "ComplEx")
-
-
-@dataclass(frozen=True)
-class EmbeddingConfig:
-    """Embedding of the graph, for edges between similar artists."""
-
-    models: tuple[str, ...] = EMBEDDING_MODELS  # models to try; the one with the best mean reciprocal rank is used
-    width: int = 32
-    epochs: int = 8  # 0: no embeddings
-    batch: int = 2048  # triples
-    learning_rate: float = 0.02
-    held_out_fraction: float = 0.05  # fraction of the triples that models are compared on
-    max_held_out_triples: int = 100
-    neighbors_per_artist: int = 10  # nearest artists that become edges of an artist; 0: no edges
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "models", tuple(self.models))
+PERFORMED_BY, HEARD_NEAR = "performed_by", "heard_near"
 
 
 @dataclass(frozen=True)
@@ -47,10 +29,6 @@ class WalkConfig:
     def weight(self, relation: str) -> float:
         """The weight of one relation."""
         return dict(self.relation_weights).get(relation, self.default_relation_weight)
-
-    def with_relation_weight(self, relation: str, weight: float) -> WalkConfig:
-        """A copy with another weight for one relation."""
-        return replace(self, relation_weights=tuple(sorted((dict(self.relation_weights) | {relation: weight}).items())))
 
 
 @dataclass(frozen=True)
@@ -78,38 +56,18 @@ class KnowledgeGraphConfig:
 
     walk: WalkConfig = field(default_factory=WalkConfig)
     order: OrderConfig = field(default_factory=OrderConfig)
-    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     cooccurrence_neighbors: int = 16  # tracks played next to a track that become its edges; 0: no edges from the log
     cooccurrence_window: int = 5  # maximum distance of such plays, in listens of one session
     max_history_per_user: int = 20_000  # newest distinct tracks per user that are excluded as already played
-    cases_per_user: int = 3  # validation cases per user that the walk is tuned on
-    max_validation_cases: int = 400
     comparison_cases_per_user: int = 30  # validation cases per user that the orders are compared on
     max_comparison_cases: int = 3_000
-    tuning_rounds: int = 1  # passes of the coordinate search over the walk's parameters
-    is_tuned: bool = False  # True: use `walk` as it is; False: tune it on validation
     seed: int = 0
 
 
 def knowledge_graph_config(recipe: str) -> KnowledgeGraphConfig:
-    """The config of a recipe. `debug` checks that the code runs; `full` tunes on more cases and trains embeddings
-    longer.
-    """
+    """The config of a recipe. `debug` checks that the code runs."""
     small = KnowledgeGraphConfig()
     if recipe == "debug":
-        return replace(
-            small,
-            embedding=replace(small.embedding, models=("TransE",), width=8, epochs=2),
-            order=replace(small.order, trees=5, min_candidates_per_leaf=5),
-            cases_per_user=1,
-            comparison_cases_per_user=1,
-        )
-    if recipe == "full":
-        return replace(
-            small,
-            embedding=replace(small.embedding, width=64, epochs=30),
-            cases_per_user=15,
-            max_validation_cases=2000,
-            tuning_rounds=2,
-        )
+        order = replace(small.order, trees=5, min_candidates_per_leaf=5)
+        return replace(small, order=order, comparison_cases_per_user=1)
     return small
