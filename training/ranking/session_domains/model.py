@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from event_store.behaviours import CONTROL, REVERSAL
 from sequences import behaviours
 from training.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
-from training.ranking.features.history_search_registry import SEARCHES
+from training.ranking.features.history_match import SEARCHES
 from training.ranking.inputs import EventInputs, UserInputs
 from training.ranking.ranker import Ranker, RankerConfig, UserState, extend_config, ranker_config
 from training.ranking.session_domains.layers import (
@@ -46,8 +46,6 @@ from training.ranking.session_domains.program import SessionDomainsProgram
 PLAY_BEHAVIOURS = ("full_play", "play", "skip")
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 MAX_EXPLICIT_EVENTS = 20
-FAST_SEARCHES = tuple(name for name in SEARCHES if name != "neighbours")
-"""Searches of the recipe `small`: `neighbours` takes much of the time of the features and changes no metric there (log, 2026-11-28)."""
 TREES = {"debug": (40, 0.2), "small": (400, 0.06), "full": (1_000, 0.03)}
 """Number of boosted trees and their learning rate, by recipe."""
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
@@ -147,7 +145,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
                 hard_search=True,
                 genres=True,
                 content=True,
-                searches=FAST_SEARCHES if recipe == "small" else tuple(SEARCHES),
+                searches=tuple(SEARCHES),
                 plays=200 if is_full else 50,
                 impressions=50,
             ),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.support.training.ranking_cases import TRACKS, catalogue, history, ranking_features, user_batch
-from training.ranking.features.history_search_registry import SEARCHES
+from training.ranking.features.history_match import SEARCHES
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
 from training.ranking.registry import RANKERS
