@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from research.result import Result, result_with_limit
 from training.index.vector_index import VectorIndex
-from training.nn.compiled_trees import TreeScorer
+from training.nn.trees import Trees
 from training.ranking.boosted_trees import BoostedTrees
 
 MAX_OVER_FLOOR = 1.5
@@ -44,7 +44,7 @@ PRODUCTS = frozenset(
 KERNELS: tuple[tuple[type[Any], str], ...] = (
     (VectorIndex, "search_best"),
     (BoostedTrees, "predict_logits"),
-    (TreeScorer, "predict"),
+    (Trees, "predict"),
 )
 """Methods that are repeated as a whole."""
 

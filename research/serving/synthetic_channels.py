@@ -6,7 +6,9 @@ returns to have long tails.
 
 Unstructured weights would give queries without near neighbors, and approximate search cannot skip anything for those.
 So artists of one style are similar, and a transformer block changes a token less than it would at random. Both degrees
-were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`. Shape letters: V vocabulary, A artists, B users, D width.
+were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`.
+
+Shape letters: V vocabulary, A artists, B users, D width.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
+from training.nn.trees import PastRequests
 from training.recall.channel import RecallChannel
 from training.recall.favourites.channel import Favourites
 from training.recall.favourites.config import FavouritesConfig
@@ -32,7 +35,7 @@ from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.knowledge_graph.played_tracks import UserItemHistory
-from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples
+from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.multi_interest.channel import MultiInterest
@@ -185,7 +188,7 @@ class SyntheticWorld:
         features = [features_CF for _, features_CF in channel.candidate_features(self.requests(20, seed=2))]
         count_Q = np.array([len(one) for one in features], dtype=np.int64)
         is_target_R = self.random.random(count_Q.sum()) < 0.1
-        examples = OrderExamples(np.concatenate(features), is_target_R, count_Q)
+        examples = PastRequests(np.concatenate(features), is_target_R, count_Q)
         channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, seed=0, threads=1)
         return channel
 

@@ -19,10 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.user_batch import OfflineFeatures
-from training.engine.lightgbm_import import lightgbm, train_trees
 from training.engine.threads import configure_threads
+from training.nn.trees import Trees, dataset
 from training.ranking import feature_cache
-from training.ranking.boosted_trees import BoostedTrees, lightgbm_parameters
+from training.ranking.boosted_trees import BoostedTrees, known_rows, lightgbm_parameters
 from training.ranking.calibration import fit_temperatures
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, ranking_cases
@@ -44,7 +44,7 @@ class TreesAlone:
     """
 
     reader: str
-    boosters: Mapping[str, lightgbm.Booster]
+    boosters: Mapping[str, Trees]
     temperatures: Mapping[str, float] = field(default_factory=dict)  # divisor of each logit; 1 if missing
 
     @property
@@ -79,7 +79,7 @@ class TreesAlone:
         boosters, temperatures = {}, {}
         for task in ranker.tasks if tasks is None else tasks:
             labels = [part.labels_RT[:, part.tasks.index(task)] for part in (train, validation)]
-            grown = ranker.features.trees.boosters[ranker.tasks.index(task)] if ranker.features.trees else None
+            grown = ranker.features.trees.tasks[ranker.tasks.index(task)] if ranker.features.trees else None
             count = _count(grown, ranker.resolved_config.trees, tuned.boosters.get(task) if tuned else None)
             config = replace(ranker.resolved_config.trees, count=count)
             fitted = _fit_task(parts, labels, config, ranker.resolved_config.seed, threads, grown)
@@ -102,11 +102,11 @@ class TreesAlone:
         return probability_BT
 
 
-def _count(grown: lightgbm.Booster | None, config: TreeConfig, tuned: lightgbm.Booster | None) -> int:
+def _count(grown: Trees | None, config: TreeConfig, tuned: Trees | None) -> int:
     """The largest number of trees, given a ranker's trees of a task and those that were tuned without the validation part."""
     if tuned is not None:
-        return tuned.num_trees()
-    return MAX_TREES if grown is None or grown.num_trees() == config.count else grown.num_trees()
+        return tuned.count
+    return MAX_TREES if grown is None or grown.count == config.count else grown.count
 
 
 def _feature_count(ranker: FittedRanker) -> int:
@@ -131,8 +131,8 @@ def _fit_task(
     config: TreeConfig,
     seed: int,
     threads: int,
-    grown: lightgbm.Booster | None = None,
-) -> lightgbm.Booster | None:
+    grown: Trees | None = None,
+) -> Trees | None:
     """At most `config.count` trees on the first part, as many as are best on the second, if it has cases.
 
     None if the first part has one label only.
@@ -145,35 +145,19 @@ def _fit_task(
         threads: Number of threads.
         grown: Trees that were fitted on the first part, to continue.
     """
-    if grown is not None and grown.num_trees() >= config.count:
+    if grown is not None and grown.count >= config.count:
         return grown
-    parameters = lightgbm_parameters(config, seed, threads)
-    (train_RN, train_R), (validation_RN, validation_R) = (
-        (features_RN[~np.isnan(label_R)], label_R[~np.isnan(label_R)])
-        for features_RN, label_R in zip(parts, labels, strict=True)
-    )
-    if len(np.unique(train_R)) < 2:
+    train, validation = (known_rows(*part) for part in zip(parts, labels, strict=True))
+    if len(np.unique(train[1])) < 2:
         return None
-    data = lightgbm.Dataset(train_RN, train_R, params=parameters)
-    count = config.count - (0 if grown is None else grown.num_trees())
-    if not len(validation_R):
-        return train_trees(parameters, data, count, TREES_ALONE, first=grown)
-    booster = train_trees(
-        parameters,
-        data,
-        count,
-        TREES_ALONE,
-        valid_sets=[lightgbm.Dataset(validation_RN, validation_R, reference=data)],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
-        first=grown,
-    )
-    best = booster.model_to_string(num_iteration=booster.best_iteration)
-    return lightgbm.Booster(model_str=best)
+    data = dataset(*train, lightgbm_parameters(config), seed, threads)
+    count = config.count - (0 if grown is None else grown.count)
+    return Trees.fit(data, count, TREES_ALONE, grown, validation if len(validation[1]) else None, PATIENCE)
 
 
-def _fit_temperature(booster: lightgbm.Booster, features_RN: Floats, label_R: Floats) -> float:
+def _fit_temperature(trees: Trees, features_RN: Floats, label_R: Floats) -> float:
     """Temperature of the validation part; labels may be NaN."""
     if not len(label_R):
         return 1.0
-    logit_R = booster.predict(features_RN, raw_score=True)
+    logit_R = trees.predict_rows(features_RN)
     return fit_temperatures(torch.tensor(logit_R)[:, None], torch.tensor(label_R)[:, None])[0]

@@ -17,13 +17,14 @@ from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.nn.trees import PastRequests
 from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, OrderConfig, knowledge_graph_config
 from training.recall.knowledge_graph.order_training import end_train_earlier, sample_requests
 from training.recall.learned_order import order_fit
-from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, base_scores
+from training.recall.learned_order.candidate_order import CandidateOrder, base_scores
 from training.recall.learned_order.order_fit import build_examples
 from training.recipes import recipe
 
@@ -152,7 +153,7 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     requests, count = 200, 30
     features = generator.random((requests * count, len(FEATURE_NAMES)), dtype=np.float32)
     is_target = features[:, 3] > 0.9
-    examples = OrderExamples(features, is_target, np.full(requests, count))
+    examples = PastRequests(features, is_target, np.full(requests, count))
     order = CandidateOrder.fit(examples, OrderConfig(min_candidates_per_leaf=20), 0, 1)
     assert order is not None
     items = np.arange(100, 140)
@@ -160,10 +161,10 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert (np.diff(scores) <= 0).all()
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    of_trees = np.asarray(order.booster.predict(features[:count], raw_score=True))
+    of_trees = order.trees.predict_rows(features[:count])
     assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
-    none = OrderExamples(features[:count], np.zeros(count, dtype=bool), np.array([count]))
+    none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
     assert CandidateOrder.fit(none, OrderConfig(), 0, 1) is None
 
 
@@ -219,7 +220,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         played = earlier.plays.known_at_P[is_past].max()
         assert past.user_item_history.known_at_F.max() <= played
     assert found[0].is_target_R.any()
-    assert np.array_equal(found[0].features_RF, found[1].features_RF)
+    assert np.array_equal(found[0].features_RN, found[1].features_RN)
     assert np.array_equal(found[0].is_target_R, found[1].is_target_R)
 
 
