@@ -226,14 +226,13 @@ def _pair_batches(requests: int, candidates: int, events: int) -> Iterator[tuple
 class AttentionUnit(nn.Module):
     """Target attention of the Deep Interest Network (Zhou et al., KDD 2018, arXiv 1706.06978).
 
-    The weight of event a for candidate e is a small network of [e, a, e−a, e·a], by default without softmax, so that
+    The weight of event a for candidate e is a small network of [e, a, e−a, e·a] without softmax, so that
     the intensity of an interest is kept. Padding changes neither the weights nor the statistics of Dice.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int] = (80, 40), softmax: bool = False) -> None:
+    def __init__(self, width: int, hidden: Sequence[int] = (80, 40)) -> None:
         super().__init__()
         first, *rest = hidden
-        self.softmax = softmax
         self.first = nn.Linear(4 * width, first)
         self.activation = Dice(first)
         self.rest = MultilayerPerceptron([first, *rest, 1])
@@ -245,14 +244,10 @@ class AttentionUnit(nn.Module):
         the terms of e alone are a bias. Each pair therefore costs one product with that matrix.
         """
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
-            score_BLC = self._scores_inference(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+            score_BLC = self._scores_inference(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), 0.0)
         else:
             score_BLC = self._scores_general(item_BCD, event_BLD, mask_BL)
-        score_BCL = score_BLC.transpose(1, 2)
-        if not self.softmax:
-            return score_BCL
-        # The softmax of a row without events (all -inf) is NaN; its weights are set to zero.
-        return score_BCL.softmax(-1).nan_to_num(0.0)
+        return score_BLC.transpose(1, 2)
 
     def _scores_general(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         item_weight, event_weight, difference_weight, product_weight = self.first.weight.T.chunk(4)
@@ -260,30 +255,24 @@ class AttentionUnit(nn.Module):
             item_BCD @ (item_weight + difference_weight) + self.first.bias,
             (event_weight - difference_weight)[:, None],
         )
-        B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
-        score_BLC = event_BLD.new_empty(B, L, C)
-        # In training Dice needs the statistics of all pairs, so they cannot be computed in batches.
-        for rows, columns in [(slice(B), slice(C))] if self.training else _pair_batches(B, C, L):
-            item_BDC1 = item_BCD[rows, columns].transpose(1, 2).contiguous().unsqueeze(-1)
-            matrix_BDCH = torch.addcmul(matrix_D1H, item_BDC1, product_weight.unsqueeze(1))
-            bias_B1X = bias_BCH[rows, columns].flatten(1).unsqueeze(1)
-            hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[rows], matrix_BDCH.flatten(2))
-            score_BLC[rows, :, columns] = self._scores(hidden_BLX, mask_BL[rows])
-        return score_BLC
+        item_BDC1 = item_BCD.transpose(1, 2).contiguous().unsqueeze(-1)
+        matrix_BDCH = torch.addcmul(matrix_D1H, item_BDC1, product_weight.unsqueeze(1))
+        hidden_BLX = torch.baddbmm(bias_BCH.flatten(1).unsqueeze(1), event_BLD, matrix_BDCH.flatten(2))
+        return self._scores(hidden_BLX, mask_BL)
 
     def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
-        """Scores [B, L, C] of the first layer's output [B, L, C·H]; masked events get 0, or -inf before a softmax."""
+        """Scores [B, L, C] of the first layer's output [B, L, C·H]; masked events get 0."""
         H = len(self.first.bias)
         if not self.training:
             every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), self._fill)
+            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), 0.0)
         if bool(mask_BL.all()):
             full_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
             return full_BLC
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
-        score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), self._fill).index_copy(0, valid_N, score_NC)
+        score_XC = score_NC.new_zeros(mask_BL.numel(), score_NC.shape[1]).index_copy(0, valid_N, score_NC)
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
 
@@ -317,10 +306,6 @@ class AttentionUnit(nn.Module):
             gated_N = torch.mv(gate_NH, shifted_H).addmv_(gate_NH.mul_(normal_NH), gated_H)
             score_BLC[rows, :, columns] += gated_N.view(shape_BLC)
         return score_BLC
-
-    @property
-    def _fill(self) -> float:
-        return float("-inf") if self.softmax else 0.0
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Weighted sum of the valid events for each candidate [B, C, D]; zeros for a user without events."""

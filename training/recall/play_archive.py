@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import begins_session, sessionize
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
@@ -99,15 +98,13 @@ class PlayArchive:
         The archive is read if the view is full, or was before the user left plays out; otherwise the view has all plays.
         """
         begin_B = users.left_out_begin_B if len(users.left_out_begin_B) else full_history_begin(users.views)
-        history = users.views[HISTORY_VIEW]
-        columns = history.columns["track_id"], history.columns["ended_at"], _outcomes(history), sessionize(history)
-        for row, user_id in enumerate(users.user_ids):
-            count = int(history.length_B[row])
-            plays = PastPlays(*(column_BL[row, :count] for column_BL in columns))
+        began_at_BL = users.views[HISTORY_VIEW].columns["occurred_at"]
+        for row, (user_id, viewed) in enumerate(zip(users.user_ids, plays_in_view(users), strict=True)):
             if begin_B[row]:
-                began_at_N = history.columns["occurred_at"][row, :count]
-                plays = self._with_older(user_id, plays, int(begin_B[row]), began_at_N, max_plays)
-            yield plays
+                began_at_N = began_at_BL[row, : len(viewed.track_N)]
+                yield self._with_older(user_id, viewed, int(begin_B[row]), began_at_N, max_plays)
+            else:
+                yield viewed
 
     def _with_older(
         self, user_id: str, plays: PastPlays, begin: int, began_at_N: np.ndarray, max_plays: int
@@ -153,11 +150,14 @@ class PlayArchive:
         )
 
 
-def _outcomes(history: SequenceBatch) -> np.ndarray:
-    """Outcome of each play of a history view, [B, L]."""
+def plays_in_view(users: UserBatch) -> Iterator[PastPlays]:
+    """For each request: the plays of the history view."""
+    history = users.views[HISTORY_VIEW]
     outcome_BL = is_listened(history).astype(np.int8)
     outcome_BL[has_behaviour(history, ("full_play",))] = FULL_PLAY
-    return outcome_BL
+    columns = history.columns["track_id"], history.columns["ended_at"], outcome_BL, sessionize(history)
+    for row, count in enumerate(history.length_B.tolist()):
+        yield PastPlays(*(column_BL[row, :count] for column_BL in columns))
 
 
 def write_user_lists(path: Path, user_ids: tuple[str, ...], offset_U1: np.ndarray, **columns_P: np.ndarray) -> None:

@@ -6,7 +6,7 @@ Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024)
 
 Differences: no logarithm for ranking (it does not change the order), a skip counts as a fraction of a listen, ages below
 a minute count as a minute. Boosted trees then correct the order of the
-most active tracks by when, how often and in which company they were played (`candidate_features.py`). Plays that are
+most active tracks by when, how often and in which company they were played (`repeat_features.py`). Plays that are
 older than those of the history view come from an archive that is part of the channel.
 
 Legend: B requests, T tracks of one user, C candidates, K results, V vocabulary.
@@ -31,12 +31,12 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.favourites.candidate_features import PlayTable, candidate_features
 from training.recall.favourites.config import FavouritesConfig, favourites_config
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.play_archive import LISTENED, PlayArchive
 from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason
+from training.recall.repeat_features import PlayTable, candidate_features
 
 
 class Favourites(RecallChannel[FavouritesConfig]):
@@ -104,7 +104,7 @@ class Favourites(RecallChannel[FavouritesConfig]):
         config = self.resolved_config
         pool = config.order.pool if self.order is not None else 0
         for row, table in enumerate(self._tables(users)):
-            order_C, activation_T = _most_active(table, config, max(k, pool))
+            order_C, activation_T = table.most_active(config.decay, config.skip, max(k, pool))
             item_C, score_C = table.item_T[order_C], np.log(activation_T[order_C])
             if self.order is not None and len(order_C):
                 item_C, score_C = self.order.reorder(item_C, self._features(table, order_C[:pool], activation_T))
@@ -114,8 +114,9 @@ class Favourites(RecallChannel[FavouritesConfig]):
 
     def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
+        config = self.resolved_config
         for table in self._tables(users):
-            order_C, activation_T = _most_active(table, self.resolved_config, self.resolved_config.order.pool)
+            order_C, activation_T = table.most_active(config.decay, config.skip, config.order.pool)
             if len(order_C):
                 yield table.item_T[order_C], self._features(table, order_C, activation_T)
             else:
@@ -151,13 +152,6 @@ class Favourites(RecallChannel[FavouritesConfig]):
         """The channel that `save` wrote."""
         config = config_from_dict(FavouritesConfig, json.loads((folder / "favourites.json").read_text()))
         return cls(config, vocabulary, PlayArchive.load(folder), CandidateOrder.load(folder))
-
-
-def _most_active(table: PlayTable, config: FavouritesConfig, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` most active tracks as indices of `item_T`, and the activation of all tracks [T]."""
-    activation_T = table.activation_T(config.decay, config.skip)
-    (found,) = activation_T.nonzero()
-    return found[(-activation_T[found]).argsort(kind="stable")[:k]], activation_T
 
 
 def _play_count_reason(times: int, is_kept: bool) -> Reason:

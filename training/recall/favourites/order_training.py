@@ -11,10 +11,10 @@ import numpy as np
 
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.config import FavouritesConfig
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.repeat_features import FEATURE_NAMES
 
 CUTOFFS = (50, 200)
 

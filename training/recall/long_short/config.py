@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from training.engine.config_io import change_config
 from training.recall.neural_config import (
@@ -16,15 +15,11 @@ from training.recall.neural_config import (
     WindowSamplingConfig,
 )
 
-Lifting = Literal["off", "bypass", "dormant", "both"]
-
 
 @dataclass(frozen=True)
 class RepeatScorerConfig:
     """Long-term interest and the score of repeated tracks; see `LongShortNetwork`."""
 
-    lifting: Lifting = "both"  # information lifting past the deep layers
-    gate: bool = True  # False: the mean of both interests
     hidden: int = 64  # width of the hidden layer of the repeat score
     max_repeat_items: int = 600  # M: tracks of the history that form the long-term interest and may be repeated
 

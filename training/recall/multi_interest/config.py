@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 from training.engine.config_io import change_config
 from training.recall.neural_config import (
@@ -15,14 +14,11 @@ from training.recall.neural_config import (
     SamplingConfig,
 )
 
-Extractor = Literal["routing", "attention"]
-
 
 @dataclass(frozen=True)
 class InterestExtractorConfig:
     """Extraction of interest vectors from a history."""
 
-    extractor: Extractor = "routing"  # dynamic routing (MIND, ComiRec-DR) or self-attention (ComiRec-SA)
     interests: int = 4  # K: maximum number of interests
     history_length: int = 256  # L: most recent listens that interests are extracted from
     routing_iterations: int = 3
@@ -40,19 +36,12 @@ class InterestSamplingConfig(SamplingConfig):
 
 
 @dataclass(frozen=True)
-class InterestLossConfig(SampledSoftmaxConfig):
-    """Sampled softmax of each target against one interest or a mixture of them."""
-
-    label_attention_power: float | None = None  # exponent of label-aware attention; None: hard, only the best interest
-
-
-@dataclass(frozen=True)
 class MultiInterestConfig(NeuralChannelConfig):
     """Configuration of the multi_interest channel."""
 
     encoder: InterestExtractorConfig = field(default_factory=InterestExtractorConfig)
     sampling: InterestSamplingConfig = field(default_factory=InterestSamplingConfig)
-    loss: InterestLossConfig = field(default_factory=InterestLossConfig)
+    loss: SampledSoftmaxConfig = field(default_factory=SampledSoftmaxConfig)
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(steps=300))
     validation: EarlyStoppingConfig = field(
         default_factory=lambda: EarlyStoppingConfig(validate_every=150, cases_per_user=3)

@@ -15,11 +15,11 @@ from training.data.plays import PARTS
 from training.data.profile_exclusions import FOREVER, LeftOut
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.channel import Favourites
 from training.recall.favourites.config import FavouritesConfig, RepeatOrderConfig
 from training.recall.learned_order import order_fit
 from training.recall.play_archive import PlayArchive
+from training.recall.repeat_features import FEATURE_NAMES
 
 ORDER = RepeatOrderConfig(trees=20, min_candidates_per_leaf=2, min_history_plays=5)
 BY_ACTIVATION = FavouritesConfig(decay=0.6, skip=0.2, order=RepeatOrderConfig(trees=0))

@@ -15,7 +15,7 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.recall.multi_interest.channel import InterestNames, recent_listens
-from training.recall.multi_interest.config import Extractor, MultiInterestConfig
+from training.recall.multi_interest.config import MultiInterestConfig
 from training.recall.multi_interest.model import (
     DynamicRouting,
     Interests,
@@ -122,10 +122,9 @@ def test_merging_is_transitive() -> None:
     assert found.interest_L.tolist() == [0] * 6 + [1] * 2
 
 
-@pytest.mark.parametrize("extractor", ["routing", "attention"])
-def test_program_equals_the_network(extractor: Extractor) -> None:
+def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
-    changes = {"items.width": 8, "encoder.extractor": extractor, "encoder.merge_cosine_threshold": 0.9999}
+    changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
     network = MultiInterestNetwork(change_config(MultiInterestConfig(), changes), codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
     for length in (1, 3, 60):
@@ -141,7 +140,7 @@ def test_program_equals_the_network(extractor: Extractor) -> None:
         np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_label_aware_attention_is_hard_or_soft() -> None:
+def test_a_target_trains_the_closest_interest() -> None:
     torch.manual_seed(0)
     config = change_config(MultiInterestConfig(), {"items.width": 8, "encoder.interests": 3})
     network = MultiInterestNetwork(config, codes(50)).eval()
@@ -154,9 +153,6 @@ def test_label_aware_attention_is_hard_or_soft() -> None:
             there = 3 - int(row[m])
             score = query[row[m], :there] @ network.vectors(positive)[m]
             torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
-        network.settings = change_config(config, {"loss.label_attention_power": 0.0})
-        even = network.label_aware_query("next", interests, row, positive)
-        torch.testing.assert_close(even[1], query[1, :2].mean(0))
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
