@@ -34,7 +34,6 @@ from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
@@ -42,6 +41,7 @@ from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import NextItemNetwork
+from training.recall.play_archive import PlayArchive
 from training.recall.popularity import ItemLanguages, Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
@@ -176,9 +176,7 @@ class SyntheticWorld:
         graph = self._graph()
         listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
-        user_items = UserItemHistory(
-            (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-        )
+        user_items = PlayArchive.empty()
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
         explainer = PathExplainer(graph, {})
         return KnowledgeGraphWalks(config, graph, listeners_V, first_listen_at_V, may_serve_V, user_items, explainer)

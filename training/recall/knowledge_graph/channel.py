@@ -37,10 +37,10 @@ from training.recall.knowledge_graph.candidate_features import NO_LISTEN, Candid
 from training.recall.knowledge_graph.config import HEARD_NEAR, KnowledgeGraphConfig, knowledge_graph_config
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.knowledge_graph.walk import WalkGraph
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.play_archive import PlayArchive
 from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 
 RECENT_EVENTS = "recent_events"
@@ -64,14 +64,14 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         listeners_V: np.ndarray,
         first_listen_at_V: np.ndarray,
         is_servable_V: np.ndarray,
-        user_item_history: UserItemHistory,
+        archive: PlayArchive,
         path_explainer: PathExplainer,
         order: CandidateOrder | None = None,
     ) -> None:
         self.resolved_config = config
         self.graph, self.is_servable_V = graph, is_servable_V
         self.listeners_V, self.first_listen_at_V = listeners_V, first_listen_at_V
-        self.user_item_history, self.path_explainer, self.order = user_item_history, path_explainer, order
+        self.archive, self.path_explainer, self.order = archive, path_explainer, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
 
@@ -99,7 +99,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         relations = channel.graph.relations
         counts = np.bincount(channel.graph.relation_T).tolist()
         measures: dict[str, Any] = {"relations": dict(zip(relations, counts, strict=False))}
-        of_train = channel.user_item_history
+        of_train = channel.archive
         channel.read_past_plays(data)  # as a request does: also what the user played since the end of `train`
         if config.order.trees and data.held_out_model is not None:
             channel.order = CandidateOrder.load(data.held_out_model)
@@ -110,7 +110,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             channel.order, measures["order"] = fit_order(channel, past, earlier, data)
             if channel.order is None:
                 channel.resolved_config = replace(config, order=replace(config.order, trees=0))
-        channel.user_item_history = of_train
+        channel.archive = of_train
         channel._measures = measures
         return channel
 
@@ -128,7 +128,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             graph = graph.with_edges(
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
-        history = UserItemHistory.of(data, config.max_history_per_user)
+        history = PlayArchive.of(data).first_plays().newest(config.max_history_per_user)
         explainer = PathExplainer(graph, titles)
         return cls(config, graph, _count_listeners(data), _first_listens(data), is_servable_V, history, explainer)
 
@@ -142,14 +142,14 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             self.listeners_V,
             self.first_listen_at_V,
             self.is_servable_V,
-            self.user_item_history,
+            self.archive,
             explainer,
             self.order,
         )
 
     def read_past_plays(self, data: TrainingData) -> None:
         """See `RecallChannel`."""
-        self.user_item_history = UserItemHistory.of(data, self.resolved_config.max_history_per_user, PARTS)
+        self.archive = PlayArchive.of(data, PARTS).first_plays().newest(self.resolved_config.max_history_per_user)
 
     def measures(self) -> dict[str, Any]:
         """Triples by relation, and the examples and validation recall of the order."""
@@ -191,7 +191,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         is_listened_BL = is_listened(history)
         for row, (user_id, count) in enumerate(zip(users.user_ids, history.length_B.tolist(), strict=True)):
             now_us = int(users.request_at_B[row])
-            played = self.user_item_history.items_before(user_id, now_us)
+            played = self.archive.tracks_before(user_id, now_us)
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
@@ -240,7 +240,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             folder / "knowledge_graph.json", asdict(self.resolved_config) | {"titles": self.path_explainer.titles}
         )
         self.graph.save(folder)
-        self.user_item_history.save(folder)
+        self.archive.save(folder)
         (folder / ORDER_FILE).unlink(missing_ok=True)
         if self.order is not None:
             self.order.save(folder)
@@ -261,7 +261,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             listeners_V,
             first_listen_at_V,
             is_servable_V,
-            UserItemHistory.load(folder),
+            PlayArchive.load(folder),
             PathExplainer(graph, titles),
             CandidateOrder.load(folder),
         )

@@ -12,8 +12,8 @@ from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.multi_interest.channel import MultiInterest
+from training.recall.play_archive import PlayArchive
 from training.recall.realtime.channel import Realtime
 
 K = 5
@@ -95,9 +95,7 @@ def test_walks_start_at_the_track_and_its_artist():
     rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
     rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
     graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    no_history = UserItemHistory(
-        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-    )
+    no_history = PlayArchive.empty()
     may_serve_V = np.array([False, False, True, True, True, True])
     config = KnowledgeGraphWalks.config("small")
 

@@ -121,7 +121,7 @@ def test_features_of_the_tracks_played_near_a_candidate(data: TrainingData, chan
         track, ended, code = (history.columns[name][row, :length] for name in ("track_id", "ended_at", "behaviour"))
         listens = [(one, at) for one, at, value in zip(track.tolist(), ended, code, strict=True) if value == full_play]
         new = [one for place, one in enumerate(track.tolist()) if code[place] == full_play and one not in track[:place]]
-        played = {*track.tolist(), *channel.user_item_history.items_before(users.user_ids[row], now).tolist()}
+        played = {*track.tolist(), *channel.archive.tracks_before(users.user_ids[row], now).tolist()}
         activation: dict[int, float] = {}
         for one, at in listens:
             activation[one] = activation.get(one, 0.0) + max((now - at) / 1e6, 60.0) ** -0.5
@@ -218,7 +218,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         is_past = earlier.plays.part_P == 0
         assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())
         played = earlier.plays.known_at_P[is_past].max()
-        assert past.user_item_history.known_at_F.max() <= played
+        assert past.archive.known_at_P.max() <= played
     assert found[0].is_target_R.any()
     assert np.array_equal(found[0].features_RN, found[1].features_RN)
     assert np.array_equal(found[0].is_target_R, found[1].is_target_R)
@@ -240,7 +240,7 @@ def test_requests_of_the_fit_know_what_was_played_before_them(tmp_path: Path, mo
         for user_id, now in zip(cases.user_ids.tolist(), cases.request_at_C.tolist(), strict=True):
             of_user = plays.user_P == int(np.flatnonzero(seen.user_ids_U == user_id)[0])
             before = np.unique(plays.track_P[of_user & (plays.known_at_P < now)])
-            known.append(np.array_equal(np.sort(channel.user_item_history.items_before(user_id, now)), before))
+            known.append(np.array_equal(np.sort(channel.archive.tracks_before(user_id, now)), before))
 
     def fit_order(channel: Any, past: Any, earlier: TrainingData, *_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
         see(past, earlier)
@@ -250,7 +250,7 @@ def test_requests_of_the_fit_know_what_was_played_before_them(tmp_path: Path, mo
     monkeypatch.setattr(order_training, "fit_order", fit_order)
     fitted = KnowledgeGraphWalks.fit(data, CONFIG, Path())
     assert known and all(known)
-    assert fitted.user_item_history.known_at_F.max() <= data.plays.known_at_P[data.plays.part_P == 0].max()
+    assert fitted.archive.known_at_P.max() <= data.plays.known_at_P[data.plays.part_P == 0].max()
 
 
 def test_the_order_of_the_held_out_fit_is_copied(

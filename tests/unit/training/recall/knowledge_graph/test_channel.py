@@ -27,7 +27,7 @@ from training.recall.knowledge_graph.config import (
 )
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
+from training.recall.play_archive import PlayArchive
 from training.recipes import recipe
 
 FACETS = ("styles", "scenes", "emotions", "themes")
@@ -70,9 +70,7 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
     graph = KnowledgeGraph.build(triples, vocabulary)
     may_serve_V = np.arange(len(vocabulary)) >= 2
-    no_history = UserItemHistory(
-        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-    )
+    no_history = PlayArchive.empty()
     config = knowledge_graph_config("debug")
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
     never_V = np.full(len(vocabulary), NO_LISTEN)
@@ -130,21 +128,22 @@ def test_played_tracks_are_excluded(data: TrainingData) -> None:
         assert len(mine) and found[user].any() and not np.isin(found[user], mine).any()
 
 
-def test_user_item_history_is_point_in_time_and_limited_to_the_newest(data: TrainingData, tmp_path: Path) -> None:
+def test_first_plays_are_point_in_time_and_limited_to_the_newest(data: TrainingData, tmp_path: Path) -> None:
     plays = data.plays
-    UserItemHistory.of(data, 10_000).save(tmp_path)
-    everything, last = UserItemHistory.load(tmp_path), UserItemHistory.of(data, 3)
+    first_plays = PlayArchive.of(data).first_plays()
+    first_plays.save(tmp_path)
+    everything, last = PlayArchive.load(tmp_path), first_plays.newest(3)
     for user, name in enumerate(data.user_ids_U):
         rows = np.flatnonzero((plays.user_P == user) & (plays.part_P == 0))
         time = int(plays.known_at_P[rows[len(rows) // 2]])
         before = rows[plays.known_at_P[rows] < time]
-        assert set(everything.items_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
+        assert set(everything.tracks_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
-        assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
-    assert not len(everything.items_before("unknown_user", NEVER))
-    of_all_parts = UserItemHistory.of(data, 10_000, PARTS)
+        assert last.tracks_before(str(name), NEVER).tolist() == in_order[-3:]
+    assert not len(everything.tracks_before("unknown_user", NEVER))
+    of_all_parts = PlayArchive.of(data, PARTS).first_plays()
     for user, name in enumerate(data.user_ids_U):
-        assert set(of_all_parts.items_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
+        assert set(of_all_parts.tracks_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
 
 
 @pytest.mark.parametrize("window", [1, 3])
