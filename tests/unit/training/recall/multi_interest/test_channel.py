@@ -81,27 +81,6 @@ def test_routing_equals_the_algorithm_of_the_paper() -> None:
             torch.testing.assert_close(vector_BKD[user, :interests], torch.stack(capsules), rtol=1e-4, atol=1e-5)
 
 
-def test_routing_keeps_the_restart_with_the_best_agreement() -> None:
-    torch.manual_seed(0)
-    item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
-    weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
-    many = DynamicRouting(
-        change_config(MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 4})
-    )
-    agreement = []
-    for start in (*range(4), None):
-        one = DynamicRouting(
-            change_config(
-                MultiInterestConfig(), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1}
-            )
-        )
-        one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
-        with torch.no_grad():
-            vector_BKD, _ = one(item_BLD, weight_BL, is_there_BK)
-            agreement.append((vector_BKD @ item_BLD.mT).amax(1).sum(-1))
-    torch.testing.assert_close(agreement[4], torch.stack(agreement[:4]).amax(0))
-
-
 def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     vector = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], dtype=np.float32)
     # 12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
@@ -110,16 +89,6 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     np.testing.assert_allclose(found.vector_KD, [(5 * vector[0] + 2 * vector[2]) / 7, vector[1]], rtol=1e-6)
     assert found.interest_L[:11].tolist() == [0] * 5 + [1] * 4 + [0] * 2
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
-
-
-def test_merging_is_transitive() -> None:
-    """The first and third interests are similar only through the second."""
-    angle = np.array([0.0, 0.6, 1.2, 3.0], dtype=np.float32)
-    vector, share = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.full((4, 8), 0.25, dtype=np.float32)
-    share[3, 6:] = 0.9
-    found = UserInterests.merge_similar(vector, share, merge_cosine_threshold=0.8, min_interest_share=0.0)
-    np.testing.assert_allclose(found.vector_KD, [vector[:3].mean(0), vector[3]], rtol=1e-6)
-    assert found.interest_L.tolist() == [0] * 6 + [1] * 2
 
 
 def test_program_equals_the_network() -> None:
