@@ -114,7 +114,7 @@ bench: setup ## Measure speed, into SEGUE_HOME/reports/benchmark.json (ONLY=name
 ablation: setup ## Measure the last run with three seeds or on replayed sessions, into SEGUE_HOME/reports (ABLATION, RECIPE, AS_OF)
 	@$(BIN)/python -m local.environment python -m research.ablation $(if $(ABLATION),$(call quoted,$(ABLATION))) --recipe $(call quoted,$(RECIPE)) $(if $(AS_OF),--as-of $(call quoted,$(AS_OF)))
 
-leaderboard: setup ## Measure realtime on public data (DATA), into SEGUE_HOME/reports/leaderboard.json (SEEDS, ONLY)
+leaderboard: setup ## Measure the models on public data (DATA), into SEGUE_HOME/reports/leaderboard.json (SEEDS, ONLY)
 	@$(BIN)/python -m local.environment python -m research.public_data leaderboard --seeds $(call quoted,$(SEEDS)) --json $(call quoted,$(SEGUE_HOME)/reports/leaderboard.json) \
 	  $(if $(ONLY),--only $(foreach name,$(ONLY),$(call quoted,$(name)))) $(if $(DATA),--data $(call quoted,$(DATA)))
 

@@ -198,7 +198,7 @@ class Recommender:
     ) -> Recommendation | Response:
         """Tracks similar to a given one, most similar first.
 
-        From the sources of playlist continuation: channels with item similarity (item vectors, the music graph), item transitions,
+        From the sources of playlist continuation: channels with item similarity (item vectors, the music graph),
         content and shared playlists. Every item names the sources that found it. The filters are those of `/recommend`, and
         every version of the given recording is excluded. If few tracks are similar, the response is short: it is not filled
         with popular tracks.

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from research.public_data import leaderboard, sequences
+from research.public_data import knowledge_graph, leaderboard
 from training.engine.workspace import write_json
 
 PROTOCOLS: dict[str, ModuleType] = {
+    "knowledge_graph": knowledge_graph,
     "leaderboard": leaderboard,
-    "sequences": sequences,
 }
 """Modules with `add_arguments(parser)` and `run(arguments)`, which returns a JSON-serializable result."""
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
-from research.public_data import sequences
+from research.public_data import knowledge_graph
 
 PUBLIC_DATA = settings.ROOT.parent / "shared" / "data"
-DATA_SETS = {"lastfm": "sequences/LastFM.txt", "beauty": "sequences/Beauty.txt"}
-"""Name → place in the folder of the data."""
+DATA_SETS: dict[str, tuple[Any, str, str, tuple[str, ...]]] = {
+    "lastfm_knowledge_graph": (knowledge_graph, "--folder", "lastfm_knowledge_graph", ()),
+}
+"""Name → protocol, the option of its files, their place in the folder of the data, and other options."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +31,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """
     results = {}
     for name in options.only:
-        file = options.data / DATA_SETS[name]
-        if not file.exists():
-            print(f"{name} is left out: there is no {file}; name its folder with DATA", flush=True)
+        protocol, option, place, others = DATA_SETS[name]
+        if not (options.data / place).exists():
+            print(f"{name} is left out: there is no {options.data / place}; name its folder with DATA", flush=True)
             continue
         parser = argparse.ArgumentParser()
-        sequences.add_arguments(parser)
-        words = ["--file", str(file), "--channel", "realtime", "--seeds", options.seeds]
-        results[name] = sequences.run(parser.parse_args(words))
+        protocol.add_arguments(parser)
+        words = [option, str(options.data / place), *others, "--seeds", options.seeds]
+        results[name] = protocol.run(parser.parse_args(words))
     return results

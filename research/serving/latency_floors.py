@@ -20,9 +20,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from research.result import Result, result_with_limit
-from training.index.exact import ExactIndex
-from training.index.ivf import IVFIndex
-from training.nn.compiled_trees import TreeScorer
+from training.index.vector_index import VectorIndex
+from training.nn.trees import Trees
 from training.ranking.boosted_trees import BoostedTrees
 
 MAX_OVER_FLOOR = 1.5
@@ -38,16 +37,14 @@ PRODUCTS = frozenset(
         "dot",
         "linear",
         "matmul",
-        "_int_mm",
         "scaled_dot_product_attention",
     }
 )
 """Operators of torch that are matrix products."""
 KERNELS: tuple[tuple[type[Any], str], ...] = (
-    (ExactIndex, "search_best"),
-    (IVFIndex, "search_best"),
+    (VectorIndex, "search_best"),
     (BoostedTrees, "predict_logits"),
-    (TreeScorer, "predict"),
+    (Trees, "predict"),
 )
 """Methods that are repeated as a whole."""
 

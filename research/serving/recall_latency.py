@@ -79,10 +79,6 @@ def _measure_channels(name: str, world: SyntheticWorld, limit_ms: float) -> list
             Result.from_values(f"{name}_{channel}", "ms", statistics.median(seconds) * 1000)
             for channel, seconds in processor.items()
         ),
-        *(
-            Result.from_values(f"{name}_found_{channel}", "of the best", share)
-            for channel, share in world.index_recall.items()
-        ),
     ]
 
 

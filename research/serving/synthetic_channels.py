@@ -6,14 +6,14 @@ returns to have long tails.
 
 Unstructured weights would give queries without near neighbors, and approximate search cannot skip anything for those.
 So artists of one style are similar, and a transformer block changes a token less than it would at random. Both degrees
-were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`
-(docs/adr/0028-prefilter-exact-search-with-int8.md). Shape letters: V vocabulary, A artists, B users, D width.
+were calibrated by what IVF lists find for `realtime` trained on real logs, recipe `small`.
+
+Shape letters: V vocabulary, A artists, B users, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,20 +26,21 @@ from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
+from training.nn.trees import PastRequests
 from training.recall.channel import RecallChannel
 from training.recall.favourites.channel import Favourites
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
-from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples
+from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.multi_interest.model import MultiInterestNetwork
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import NextItemNetwork
+from training.recall.play_archive import PlayArchive
 from training.recall.popularity import ItemLanguages, Popularity
 from training.recall.realtime.channel import Realtime
 from training.recall.realtime.model import RealtimeNetwork
@@ -71,16 +72,12 @@ class SyntheticWorld:
         self.facet_A = self.random.integers(0, FACET_VALUES, (self.artists + FIRST_CODE, FACETS_PER_TRACK))
         self.codes = self._codes()
         self.catalog_items = np.arange(FIRST_CODE, tracks + FIRST_CODE)
-        self.index_recall: dict[str, float] = {}
-        """Share of the exact first 200 that a channel's index finds, by channel."""
 
     def channels(self) -> dict[str, RecallChannel]:
-        """Return all channels; indexes are tuned on requests of other users where there is a choice."""
+        """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: self._learn_order(
-                Favourites(replace(Favourites.config("small"), decay=0.5, skip=0.2), self.vocabulary)
-            ),
+            "favourites": lambda: self._learn_order(Favourites(Favourites.config("small"), self.vocabulary)),
             "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
@@ -145,7 +142,6 @@ class SyntheticWorld:
         made = network(config, self.codes)
         self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
         channel: NeuralChannel[Any] = kind(config, made, self.catalog_items, self.vocabulary, metadata)
-        self.index_recall[kind.name] = channel.fit_index(lambda: [self.requests(150, seed=1)])["recall_at_200"]
         return channel
 
     @torch.no_grad()
@@ -179,9 +175,7 @@ class SyntheticWorld:
         graph = self._graph()
         listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
-        user_items = UserItemHistory(
-            (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-        )
+        user_items = PlayArchive.empty()
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
         explainer = PathExplainer(graph, {})
         return KnowledgeGraphWalks(config, graph, listeners_V, first_listen_at_V, may_serve_V, user_items, explainer)
@@ -191,7 +185,7 @@ class SyntheticWorld:
         features = [features_CF for _, features_CF in channel.candidate_features(self.requests(20, seed=2))]
         count_Q = np.array([len(one) for one in features], dtype=np.int64)
         is_target_R = self.random.random(count_Q.sum()) < 0.1
-        examples = OrderExamples(np.concatenate(features), is_target_R, count_Q)
+        examples = PastRequests(np.concatenate(features), is_target_R, count_Q)
         channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, seed=0, threads=1)
         return channel
 

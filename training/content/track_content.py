@@ -21,7 +21,7 @@ from safetensors.numpy import load_file, save_file
 from storage.content_tables import table_file
 from storage.files import open_draft
 from training.content.music_detection import scan_music
-from training.content.text_ngrams import NgramLSA, normalize_rows
+from training.content.text_ngrams import embed_ngrams, normalize_rows
 from training.engine.time_split import read_time_split
 
 ContentUse = Literal["off", "described", "all"]
@@ -87,10 +87,7 @@ class TrackContent:
             encoded_NW[catalog_NW.any(axis=1)] = 0
         present = [any(names), any(words), *(bool(vector_NW.any()) for vector_NW in (*catalog, *encoded))]
         width = max(WIDTH // max(sum(present), 1), MIN_BLOCK_WIDTH)
-        blocks = [
-            NgramLSA.fit(texts, width).transform(texts) if any(texts) else _empty_rows(texts)
-            for texts in (names, words)
-        ]
+        blocks = [embed_ngrams(texts, width) if any(texts) else _empty_rows(texts) for texts in (names, words)]
         blocks += [pca_whiten(vector_NW, width) for vector_NW in (*catalog, *encoded)]
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
         block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])

@@ -109,8 +109,8 @@ class HeldOutModels:
         ranker = self.tree_ranker
         if name != TREES_ALONE or ranker is None or ranker.features.trees is None:
             return self.rankers[name].tasks
-        grown = zip(ranker.tasks, ranker.features.trees.boosters, strict=True)
-        return tuple(task for task, booster in grown if booster is not None)
+        grown = zip(ranker.tasks, ranker.features.trees.tasks, strict=True)
+        return tuple(task for task, trees in grown if trees is not None)
 
     def predict(self, cases: RankingCases, description: str) -> dict[str, NDArray[np.float32]]:
         """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE.

@@ -1,1 +1,1 @@
-"""Nearest-neighbor search over item vectors: exact, IVF, int8 prefilter, cold start; and the best of given scores."""
+"""Nearest-neighbor search over item vectors, thresholds of cold items, arcs between vectors, and the best of given scores."""

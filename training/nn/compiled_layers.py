@@ -25,16 +25,14 @@ EPSILON = np.float32(1e-5)
 
 
 class Dense(NamedTuple):
-    """A linear layer; without rows, none."""
+    """A linear layer."""
 
     weight_IO: Floats
     bias_O: Floats
 
     @classmethod
-    def of(cls, linear: nn.Linear | None, norm: nn.LayerNorm | None = None) -> Dense:
+    def of(cls, linear: nn.Linear, norm: nn.LayerNorm | None = None) -> Dense:
         """The layer, with the affine part of the normalization before it: its input has mean 0 and variance 1."""
-        if linear is None:
-            return cls(np.zeros((0, 0), np.float32), np.zeros(0, np.float32))
         weight_OI = to_array(linear.weight)
         bias_O = np.zeros(len(weight_OI), np.float32) if linear.bias is None else to_array(linear.bias)
         if norm is not None:
@@ -54,8 +52,6 @@ class Block(NamedTuple):
     output: Dense
     inner: Dense
     outer: Dense
-    attention_gate: Dense  # without rows: no gates
-    feed_gate: Dense
 
 
 class Decoder(NamedTuple):
@@ -196,8 +192,8 @@ def transformer_block(token_ND: Floats, block: Block, heads: int, first: int, is
     read_N3D = dense(normalize(token_ND), block.projections)
     attended_CD = attend(read_N3D[first:, :D], read_N3D[:, D : 2 * D], read_N3D[:, 2 * D :], heads, is_causal)
     token_CD = token_ND[first:].copy()
-    add_gated(token_CD, dense(attended_CD, block.output), block.attention_gate)
-    add_gated(token_CD, feed_forward(normalize(token_CD), block.inner, block.outer), block.feed_gate)
+    token_CD += dense(attended_CD, block.output)
+    token_CD += feed_forward(normalize(token_CD), block.inner, block.outer)
     return token_CD
 
 
@@ -300,19 +296,6 @@ def mix_experts(x_CI: Floats, experts: Dense, gates: Dense, weight_HT: Floats, b
     expert_CTE = np.ascontiguousarray(expert_XT.reshape(C, E, T).transpose(0, 2, 1))
     logit_CT: Floats = (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
     return logit_CT
-
-
-@compiled
-def add_gated(x_ND: Floats, change_ND: Floats, gate: Dense) -> None:
-    """Add a change, multiplied by the sigmoid of the gate's projection of x if there is a gate."""
-    if len(gate.bias_O):
-        gate_ND = dense(x_ND, gate)
-        for n in range(len(x_ND)):
-            for d in range(x_ND.shape[1]):
-                change_ND[n, d] *= sigmoid(gate_ND[n, d])
-    for n in range(len(x_ND)):
-        for d in range(x_ND.shape[1]):
-            x_ND[n, d] += change_ND[n, d]
 
 
 @compiled_reordering

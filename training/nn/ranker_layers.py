@@ -100,60 +100,19 @@ class Dice(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape [..., width]; a single row in training has no variance and uses the running statistics."""
-        rows, normalise = x.reshape(-1, x.shape[-1]), self.normalise
+        rows = x.reshape(-1, x.shape[-1])
         if self.training and len(rows) > 1:
-            if normalise.num_batches_tracked is not None:
-                normalise.num_batches_tracked.add_(1)
-            activated: Tensor = _DiceFunction.apply(
-                rows, self.alpha, normalise.running_mean, normalise.running_var, normalise.momentum, normalise.eps
-            )
-            return activated.view_as(x)
-        scale, shift = self.normalization()
-        if torch.is_grad_enabled():
-            return self._gated(rows, scale, shift).view_as(x)
-        gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        # In place, since allocating memory would cost more than the arithmetic.
-        return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
-
-    def _gated(self, rows: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
+            gate = self.normalise(rows).sigmoid()
+        else:
+            scale, shift = self.normalization()
+            gate = torch.addcmul(shift, rows, scale).sigmoid()
+        return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
 
     def normalization(self) -> tuple[Tensor, Tensor]:
         """Scale and shift [width] that normalize x at inference."""
         mean, variance = cast(Tensor, self.normalise.running_mean), cast(Tensor, self.normalise.running_var)
         scale = (variance + self.normalise.eps).rsqrt()
         return scale, -mean * scale
-
-
-class _DiceFunction(torch.autograd.Function):
-    """Dice of rows with their own statistics and a manual gradient, which avoids repeated passes over the rows."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, rows_NH: Tensor, alpha_H: Tensor, mean_H: Tensor, variance_H: Tensor, momentum: float, eps: float
-    ) -> Tensor:
-        normal_NH, own_mean_H, own_scale_H = torch.native_batch_norm(
-            rows_NH, None, None, mean_H, variance_H, True, momentum, eps
-        )
-        gate_NH = normal_NH.sigmoid_()
-        ctx.save_for_backward(rows_NH, alpha_H, gate_NH, own_mean_H, own_scale_H)
-        ctx.eps = eps
-        return torch.addcmul(alpha_H, gate_NH, 1 - alpha_H).mul_(rows_NH)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient_NH: Tensor) -> tuple[Tensor | None, ...]:
-        rows_NH, alpha_H, gate_NH, mean_H, scale_H = ctx.saved_tensors
-        factor_gradient_NH = gradient_NH * rows_NH
-        alpha_gradient_H = factor_gradient_NH.sum(0) - (factor_gradient_NH * gate_NH).sum(0)
-        gate_gradient_NH = factor_gradient_NH.mul_(1 - alpha_H)
-        normal_gradient_NH = torch.ops.aten.sigmoid_backward(gate_gradient_NH, gate_NH)
-        rows_gradient_NH, _, _ = torch.ops.aten.native_batch_norm_backward(
-            normal_gradient_NH, rows_NH, None, None, None, mean_H, scale_H, True, ctx.eps, [True, False, False]
-        )
-        rows_gradient_NH.addcmul_(gradient_NH, torch.addcmul(alpha_H, gate_NH, 1 - alpha_H))
-        return rows_gradient_NH, alpha_gradient_H, None, None, None, None
 
 
 class MultilayerPerceptron(nn.Module):
@@ -226,14 +185,13 @@ def _pair_batches(requests: int, candidates: int, events: int) -> Iterator[tuple
 class AttentionUnit(nn.Module):
     """Target attention of the Deep Interest Network (Zhou et al., KDD 2018, arXiv 1706.06978).
 
-    The weight of event a for candidate e is a small network of [e, a, e−a, e·a], by default without softmax, so that
+    The weight of event a for candidate e is a small network of [e, a, e−a, e·a] without softmax, so that
     the intensity of an interest is kept. Padding changes neither the weights nor the statistics of Dice.
     """
 
-    def __init__(self, width: int, hidden: Sequence[int] = (80, 40), softmax: bool = False) -> None:
+    def __init__(self, width: int, hidden: Sequence[int] = (80, 40)) -> None:
         super().__init__()
         first, *rest = hidden
-        self.softmax = softmax
         self.first = nn.Linear(4 * width, first)
         self.activation = Dice(first)
         self.rest = MultilayerPerceptron([first, *rest, 1])
@@ -245,14 +203,10 @@ class AttentionUnit(nn.Module):
         the terms of e alone are a bias. Each pair therefore costs one product with that matrix.
         """
         if len(self.rest.layers) == 1 and not (self.training or torch.is_grad_enabled()):
-            score_BLC = self._scores_inference(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), self._fill)
+            score_BLC = self._scores_inference(item_BCD, event_BLD).masked_fill_(~mask_BL.unsqueeze(-1), 0.0)
         else:
             score_BLC = self._scores_general(item_BCD, event_BLD, mask_BL)
-        score_BCL = score_BLC.transpose(1, 2)
-        if not self.softmax:
-            return score_BCL
-        # The softmax of a row without events (all -inf) is NaN; its weights are set to zero.
-        return score_BCL.softmax(-1).nan_to_num(0.0)
+        return score_BLC.transpose(1, 2)
 
     def _scores_general(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         item_weight, event_weight, difference_weight, product_weight = self.first.weight.T.chunk(4)
@@ -260,30 +214,24 @@ class AttentionUnit(nn.Module):
             item_BCD @ (item_weight + difference_weight) + self.first.bias,
             (event_weight - difference_weight)[:, None],
         )
-        B, C, L = *item_BCD.shape[:2], event_BLD.shape[1]
-        score_BLC = event_BLD.new_empty(B, L, C)
-        # In training Dice needs the statistics of all pairs, so they cannot be computed in batches.
-        for rows, columns in [(slice(B), slice(C))] if self.training else _pair_batches(B, C, L):
-            item_BDC1 = item_BCD[rows, columns].transpose(1, 2).contiguous().unsqueeze(-1)
-            matrix_BDCH = torch.addcmul(matrix_D1H, item_BDC1, product_weight.unsqueeze(1))
-            bias_B1X = bias_BCH[rows, columns].flatten(1).unsqueeze(1)
-            hidden_BLX = torch.baddbmm(bias_B1X, event_BLD[rows], matrix_BDCH.flatten(2))
-            score_BLC[rows, :, columns] = self._scores(hidden_BLX, mask_BL[rows])
-        return score_BLC
+        item_BDC1 = item_BCD.transpose(1, 2).contiguous().unsqueeze(-1)
+        matrix_BDCH = torch.addcmul(matrix_D1H, item_BDC1, product_weight.unsqueeze(1))
+        hidden_BLX = torch.baddbmm(bias_BCH.flatten(1).unsqueeze(1), event_BLD, matrix_BDCH.flatten(2))
+        return self._scores(hidden_BLX, mask_BL)
 
     def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
-        """Scores [B, L, C] of the first layer's output [B, L, C·H]; masked events get 0, or -inf before a softmax."""
+        """Scores [B, L, C] of the first layer's output [B, L, C·H]; masked events get 0."""
         H = len(self.first.bias)
         if not self.training:
             every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), self._fill)
+            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), 0.0)
         if bool(mask_BL.all()):
             full_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
             return full_BLC
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
-        score_XC = score_NC.new_full((mask_BL.numel(), score_NC.shape[1]), self._fill).index_copy(0, valid_N, score_NC)
+        score_XC = score_NC.new_zeros(mask_BL.numel(), score_NC.shape[1]).index_copy(0, valid_N, score_NC)
         score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
         return score_BLC
 
@@ -317,10 +265,6 @@ class AttentionUnit(nn.Module):
             gated_N = torch.mv(gate_NH, shifted_H).addmv_(gate_NH.mul_(normal_NH), gated_H)
             score_BLC[rows, :, columns] += gated_N.view(shape_BLC)
         return score_BLC
-
-    @property
-    def _fill(self) -> float:
-        return float("-inf") if self.softmax else 0.0
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Weighted sum of the valid events for each candidate [B, C, D]; zeros for a user without events."""

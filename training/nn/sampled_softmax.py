@@ -84,28 +84,6 @@ class _LogSumExp(torch.autograd.Function):
         return weight_M1 * (exp_MN @ item_ND), exp_MN.T @ (weight_M1 * query_MD), None
 
 
-def full_softmax(
-    query_MD: Tensor,
-    item_ND: Tensor,
-    positive_M: Tensor,
-    item_N: Tensor,
-    *,
-    scale: Tensor,
-) -> Tensor:
-    """Mean cross-entropy of the positives over all N items (`item_N` ascending), for small catalogs.
-
-    Positions whose positive is not among the items are ignored. Klenitskiy, Vasilev, "Turning Dross Into Gold Loss: is
-    BERT4Rec really better than SASRec?" (RecSys 2023), arXiv 2309.07602.
-    """
-    index_M = torch.searchsorted(item_N, positive_M).clamp(max=len(item_N) - 1)
-    is_item_M = item_N[index_M] == positive_M
-    # Scale the queries rather than the far more numerous logits.
-    logit_MN = (scale * query_MD[is_item_M]) @ item_ND.T
-    if not len(logit_MN):
-        return query_MD.sum() * 0
-    return functional.cross_entropy(logit_MN, index_M[is_item_M])
-
-
 class TwoTowerModel(Protocol):
     """A network with items and queries in one vector space."""
 
@@ -165,22 +143,3 @@ class SampledSoftmaxLoss:
                 logq_V=self._logq_V.to(device),
                 scale=self.network.scale(task),
             )
-
-
-class FullSoftmaxLoss:
-    """Softmax loss over the whole catalog; see `full_softmax`."""
-
-    def __init__(self, network: TwoTowerModel, is_item_V: np.ndarray) -> None:
-        self.network = network
-        self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
-
-    def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
-        """Scalar loss."""
-        item_N = self._catalog.to(query_MD.device)
-        return full_softmax(
-            query_MD,
-            self.network.vectors(item_N),
-            positive_M,
-            item_N,
-            scale=self.network.scale(task),
-        )

@@ -1,16 +1,15 @@
-"""User tower: a sequence of events as one state per position, by weighted averaging or self-attention with a causal mask.
+"""User tower: a sequence of events as one state per position, by self-attention with a causal mask.
 
-Event tokens are the sum of item vector, behavior, time since the previous event and, for attention, a positional encoding.
-Self-attention: Kang, McAuley, "Self-Attentive Sequential Recommendation" (ICDM 2018), arXiv 1808.09781, with pre-norm
-and with behaviors and gaps in the tokens. Averaging: Covington, Adams, Sargin, "Deep Neural Networks for YouTube
-Recommendations" (RecSys 2016). For another block see `GatedBlock`.
+Event tokens are the sum of item vector, behavior, time since the previous event and a positional encoding. Kang, McAuley,
+"Self-Attentive Sequential Recommendation" (ICDM 2018), arXiv 1808.09781, with pre-norm and with behaviors and gaps in the
+tokens.
 
 Legend: B users, L events, D width, H heads, M positions.
 """
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,8 +22,6 @@ from training.nn.compiled_layers import Block, Dense, Floats, normalize, to_arra
 
 Ints = NDArray[np.int64]
 
-Pooling = Literal["average", "attention"]
-BlockKind = Literal["residual", "gated"]
 MAX_BEHAVIOURS = 32
 GAP_BUCKETS = 28
 
@@ -44,29 +41,15 @@ class UserTower(nn.Module):
     A state depends on its own and earlier events only, so every position can be trained.
     """
 
-    def __init__(
-        self,
-        width: int,
-        length: int,
-        pooling: Pooling,
-        *,
-        layers: int,
-        heads: int,
-        dropout: float,
-        block: BlockKind = "residual",
-    ) -> None:
+    def __init__(self, width: int, length: int, *, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.pooling = pooling
         self.behaviour = nn.Embedding(MAX_BEHAVIOURS, width)
         self.gap = nn.Embedding(GAP_BUCKETS, width)
         self.position = nn.Embedding(length, width)
         for table in (self.behaviour, self.gap, self.position):
             nn.init.normal_(table.weight, std=0.02)
-        self.gate = nn.Embedding(MAX_BEHAVIOURS, 1)
-        nn.init.zeros_(self.gate.weight)
         self.dropout = ByteDropout(dropout)
-        count = layers if pooling == "attention" else 0
-        self.blocks = nn.ModuleList(BLOCKS[block](width, heads, dropout) for _ in range(count))
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
@@ -78,11 +61,6 @@ class UserTower(nn.Module):
             gap_BL: `bucketize_gap` of the time since the previous event.
         """
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
-        if self.pooling == "average":
-            # Learned weight of each behavior, since a skip is weaker evidence of interest than a full play.
-            weight_BL1 = self.gate(behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)).exp()
-            sum_BLD = (weight_BL1 * token_BLD).cumsum(1)
-            return self.norm(sum_BLD / weight_BL1.cumsum(1))  # type: ignore[no-any-return]
         for block in self.blocks:
             token_BLD = block(token_BLD)
         return self.norm(token_BLD)  # type: ignore[no-any-return]
@@ -91,8 +69,6 @@ class UserTower(nn.Module):
         self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
     ) -> Tensor:
         """States of `forward` at M positions [M, D]; cheaper, since the last feed-forward layer computes only these."""
-        if not self.blocks:
-            return self(item_BLD, behaviour_BL, gap_BL)[row_M, position_M]  # type: ignore[no-any-return]
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
@@ -101,9 +77,7 @@ class UserTower(nn.Module):
     def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behaviour_BL = behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)
         token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
-        if self.pooling == "attention":
-            token_BLD = token_BLD + self.position.weight[: token_BLD.shape[1]]
-        return self.dropout(token_BLD)  # type: ignore[no-any-return]
+        return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])  # type: ignore[no-any-return]
 
 
 class TransformerBlock(nn.Module):
@@ -141,47 +115,21 @@ class TransformerBlock(nn.Module):
         return attended.transpose(1, 2).reshape(B, L, D)
 
 
-class GatedBlock(TransformerBlock):
-    """A block whose two layers are each multiplied by a gate, the sigmoid of a projection of the residual stream.
-
-    Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable Impact" (2025), arXiv 2502.03417
-    (LiGR); in a sequence recommender with sampled softmax: Tikhonovich et al., "eSASRec: Enhancing Transformer-based
-    Recommendations in a Modular Fashion" (RecSys 2025), arXiv 2508.06450. Different from eSASRec: the feed-forward
-    layer is the one of `TransformerBlock`, not SwiGLU.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__(width, heads, dropout)
-        self.attention_gate, self.feed_gate = nn.Linear(width, width), nn.Linear(width, width)
-
-    def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
-        """See `TransformerBlock`."""
-        token = token + self.attention_gate(token).sigmoid() * self.dropout(self.output(attended))
-        return token + self.feed_gate(token).sigmoid() * self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
-
-
-BLOCKS: dict[BlockKind, type[TransformerBlock]] = {"residual": TransformerBlock, "gated": GatedBlock}
-
-
 class UserTowerProgram:
     """A trained `UserTower` for one sequence without padding, compiled."""
 
     def __init__(self, tower: UserTower) -> None:
-        tables = tower.behaviour, tower.gap, tower.position, tower.gate
-        self.behaviour_XD, self.gap_XD, self.position_LD, self.gate_X1 = (to_array(table.weight) for table in tables)
+        tables = tower.behaviour, tower.gap, tower.position
+        self.behaviour_XD, self.gap_XD, self.position_LD = (to_array(table.weight) for table in tables)
         self.blocks = [_merge_block(cast(TransformerBlock, block)) for block in tower.blocks]
-        self.heads = cast(TransformerBlock, tower.blocks[0]).heads if self.blocks else 1
+        self.heads = cast(TransformerBlock, tower.blocks[0]).heads
         self.norm_D, self.bias_D = to_array(tower.norm.weight), to_array(tower.norm.bias)
 
     def last_state(self, item_LD: Floats, behaviour_L: Ints, gap_L: Ints) -> Floats:
         """State [1, D] after the last of at least one event; gaps in µs. See `UserTower.forward_at`."""
         behaviour_L = np.minimum(behaviour_L, MAX_BEHAVIOURS - 1)
         token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[GAP_BOUNDS.searchsorted(gap_L)]
-        if not self.blocks:
-            weight_L1 = np.exp(self.gate_X1[behaviour_L])
-            token_LD = ((weight_L1 * token_LD).sum(0) / weight_L1.sum(0))[None]
-        else:
-            token_LD += self.position_LD[: len(token_LD)]
+        token_LD += self.position_LD[: len(token_LD)]
         for number, block in enumerate(self.blocks, start=1):
             is_last = number == len(self.blocks)
             token_LD = transformer_block(token_LD, block, self.heads, len(token_LD) - 1 if is_last else 0, not is_last)
@@ -196,6 +144,4 @@ def _merge_block(block: TransformerBlock) -> Block:
         Dense.of(block.output),
         Dense.of(cast(nn.Linear, block.feed[0]), block.feed_norm),
         Dense.of(cast(nn.Linear, block.feed[3])),
-        Dense.of(getattr(block, "attention_gate", None)),
-        Dense.of(getattr(block, "feed_gate", None)),
     )

@@ -278,8 +278,8 @@ def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], tre
         [batch.candidates.tree_logits_BCT[:, 0] for batch in held_out if batch.candidates.tree_logits_BCT is not None]
     )
     return tuple(
-        0.0 if booster is None else fit_blend_weight(logits_NT[:, task], tree_logits_NT[:, task], labels_NT[:, task])
-        for task, booster in enumerate(trees.boosters)
+        0.0 if fitted is None else fit_blend_weight(logits_NT[:, task], tree_logits_NT[:, task], labels_NT[:, task])
+        for task, fitted in enumerate(trees.tasks)
     )
 
 

@@ -176,5 +176,5 @@ def load_trees(folder: Path, tasks: Sequence[str]) -> BoostedTrees | None:
     trees = BoostedTrees.load(folder, len(fitted_tasks))
     if trees is None:
         return None
-    by_task = dict(zip(fitted_tasks, trees.boosters, strict=True))
+    by_task = dict(zip(fitted_tasks, trees.tasks, strict=True))
     return BoostedTrees(tuple(by_task.get(task) for task in tasks))

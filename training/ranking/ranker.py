@@ -20,9 +20,11 @@ from torch import Tensor, nn
 from training.engine.config_io import Section
 from training.nn.ranker_layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from training.ranking.event_embeddings import EventEmbedding, ItemFrequencies
-from training.ranking.features.history_search_registry import count_match_features, count_user_features
+from training.ranking.features.content_similarity import CONTENT_FEATURES
+from training.ranking.features.genre_search import GENRE_FEATURES
+from training.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
 from training.ranking.features.track_statistics import CANDIDATE_FEATURES
-from training.ranking.features.user_features import USER_FEATURES
+from training.ranking.features.user_features import LONG_WINDOWS, USER_FEATURES
 from training.ranking.inputs import CandidateInputs, UserInputs
 from training.ranking.session_domains.layers import MultiGateExperts
 from training.recipes import read_section
@@ -126,6 +128,17 @@ class RankerConfig(Section):
 Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
 
 
+def count_match_features(reads: FeatureConfig) -> int:
+    """Return the number of candidate features from the searched histories that networks read."""
+    parts = (
+        (True, MATCH_FEATURES),
+        (reads.effective_impressions > 0, 2 * EVENT_MATCH_FEATURES),
+        (reads.genres, GENRE_FEATURES),
+        (reads.content, CONTENT_FEATURES),
+    )
+    return sum(columns for is_read, columns in parts if is_read and reads.hard_search)
+
+
 @dataclass(frozen=True)
 class UserState:
     """Result of `encode_user`: embedded events and mask, user part of the first layer, encoded user features."""
@@ -159,10 +172,8 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # The columns of the further searches come after these; only trees read them.
-        self.user_feature_count = USER_FEATURES + count_user_features(reads.hard_search, ()) + len(reads.profile_fields)
-        self.match_feature_count = count_match_features(
-            reads.hard_search, (), reads.effective_impressions > 0, reads.genres, reads.content
-        )
+        self.user_feature_count = USER_FEATURES + len(LONG_WINDOWS) * reads.hard_search + len(reads.profile_fields)
+        self.match_feature_count = count_match_features(reads)
         self.context = PiecewiseLinear(self.user_feature_count, network.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES + len(reads.statistics_fields), network.pieces)
         self.matches = PiecewiseLinear(self.match_feature_count, network.pieces)

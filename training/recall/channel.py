@@ -130,9 +130,6 @@ class RecallChannel(CandidateSource[Config]):
     - Users without a history and unknown tracks give a result (possibly empty), not an error.
     """
 
-    seed_independent_fields: ClassVar[tuple[str, ...]] = ()
-    """Dotted paths of tuned config fields that may be reused across seeds because tuning is slow."""
-
     @classmethod
     @abstractmethod
     def fit(cls, data: TrainingData, config: Config, folder: Path) -> Self:

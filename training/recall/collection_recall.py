@@ -31,7 +31,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
-from training.index.exact import ExactIndex
+from training.index.vector_index import VectorIndex
 from training.recall.channel import Candidates, CandidateSource
 from training.recall.realtime.channel import Realtime
 from training.recall.reason import Reason
@@ -88,7 +88,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         log_N = np.log1p(self.opening_count_N[FIRST_CODE:].astype(np.float32))
         start_N = (self.resolved_config.popular_weight or 0.0) * log_N / max(log_N.max(initial=0.0), 1e-9)
         start_N1 = torch.from_numpy(start_N.astype(np.float32))[:, None]
-        self.index = ExactIndex.of(
+        self.index = VectorIndex.of(
             np.arange(FIRST_CODE, len(self.collections)), torch.cat([self.vector_ND[FIRST_CODE:], start_N1], dim=1)
         )
 

@@ -6,10 +6,9 @@ A channel provides its network, its training data, its training module (objectiv
 from __future__ import annotations
 
 import json
-import logging
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
@@ -25,9 +24,8 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config, config_from_dict
 from training.engine.workspace import write_json
 from training.index.cold_start import compute_cold_item_thresholds
-from training.index.exact import ColdStartIndex, ExactIndex
-from training.index.ivf import RECALL_CUTOFF, IVFIndex, RecordingIndex, choose_index
 from training.index.sphere import interpolate_on_sphere
+from training.index.vector_index import ColdStartIndex, VectorIndex
 from training.nn.compiled_layers import unit_rows
 from training.nn.item_tower import ItemCodes
 from training.recall.channel import Candidates, RecallChannel
@@ -39,13 +37,9 @@ if TYPE_CHECKING:
     from training.engine.trainer import FitRecord, Objective
 
 ITEMS_PER_CHUNK = 65_536
-TUNING_REQUESTS_PER_USER, MAX_TUNING_REQUESTS = 20, 300
 CATALOG_FILE = "catalogue.npy"
 
-logger = logging.getLogger(__name__)
-
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
-Search = Callable[[np.ndarray, int, np.ndarray | None, float], tuple[np.ndarray, np.ndarray]]
 
 
 class TrainingSource(Protocol):
@@ -109,8 +103,7 @@ class ValidationSet:
 class NeuralChannel(RecallChannel[NeuralConfig]):
     """Channel that searches an index of item vectors with queries from a network.
 
-    The index is exact during training; afterwards exact or approximate search is chosen by the config. Cold items (no
-    training events, but content) are always searched exactly, and are returned only above a score threshold.
+    Cold items (no training events, but content) are always searched exactly, and are returned only above a score threshold.
 
     Args:
         config: Resolved config.
@@ -157,7 +150,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """Unit-length vectors [N, D] of items."""
         return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
 
-    def search_tasks(self, users: UserBatch, k: int, share: float, search: Search | None = None) -> Candidates:
+    def search_tasks(self, users: UserBatch, k: int, share: float) -> Candidates:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
 
         The history is excluded from the task `new` only.
@@ -166,15 +159,13 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             users: The requests.
             k: Number of items.
             share: Fraction of items by the task `new`.
-            search: Search with the arguments and results of `ColdStartIndex.search_best`, which is the default.
         """
-        search = search or self.index.search_best
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         rows, query = self.encode_queries(users)
         if len(rows):
             excluded = {"next": None, "new": users.history_items_BH[rows]}
             next_RK, new_RK = (
-                search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                self.index.search_best(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
                 if part > 0
                 else items_BK[rows, :0]
                 for task, part in zip(TASKS, (1 - share, share), strict=True)
@@ -190,10 +181,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
     def prepare_network(self, source: Any, config: NeuralConfig) -> None:
         """Initialize statistics of the network from training examples, before training."""
-
-    def needs_validation(self) -> bool:
-        """Whether `tune_after_training` uses validation requests."""
-        return False
 
     def tune_after_training(
         self, data: TrainingData, source: Any, validation: ValidationSet, *, is_early_stopped: bool
@@ -225,10 +212,8 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             items.excluded_content,
             reads_artists=items.reads_artists,
         )
-        # During training the index is exact; the kind of index is chosen for the final vectors.
-        untuned = change_config(config, {"index.probes": None})
         network = cls.network_class(config, codes)
-        channel = cls(untuned, network, np.flatnonzero(data.catalog_V), data.vocabulary, cls.build_metadata(data))
+        channel = cls(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, cls.build_metadata(data))
         if not len(source) or not data.catalog_V.any():
             return channel
         channel.prepare_network(source, config)
@@ -237,17 +222,16 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             early_stopping.cases_per_user, config.seed, early_stopping.max_cases
         )
         is_early_stopped = early_stopping.early_stopping_step is None and len(cases) > 0
-        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases) or channel.needs_validation()
+        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases)
         batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
         validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
         record, table = channel._train(data, source, config, validation if is_early_stopped else None, folder)
-        channel.resolved_config = change_config(untuned, {"validation.early_stopping_step": record.steps})
+        channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
         channel.fit_cold_item_thresholds(cases, batches)
         channel._measures = asdict(record) | {"validation": table}
         channel._measures |= channel.tune_after_training(data, source, validation, is_early_stopped=is_early_stopped)
-        channel._measures["index"] = channel.fit_index(
-            lambda: sample_tuning_requests(data, cls.feature_service, config.seed)
-        )
+        channel.rebuild_index()
+        channel._measures["index"] = {"vectors": len(channel.index.warm), "cold_vectors": len(channel.index.cold)}
         return channel
 
     def _train(
@@ -319,37 +303,13 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         return vectors
 
     def rebuild_index(self) -> None:
-        """Index the item vectors of the current weights; approximate if the config has a number of probes."""
-        warm, cold = self._build_exact_indexes()
-        probes, seed = self.resolved_config.index.probes, self.resolved_config.seed
-        self.index = ColdStartIndex(warm if probes is None else IVFIndex.of(warm, probes, seed), cold)
-
-    def fit_index(self, requests: Callable[[], Iterable[UserBatch]]) -> dict[str, Any]:
-        """Choose exact or approximate search for the final vectors; set `index` and `resolved_config.index.probes`.
-
-        Args:
-            requests: Returns requests whose queries tune an approximate index; called only if there is a choice.
-
-        Returns:
-            Properties of the index (see `choose_index`), and `cold_vectors` if there are cold items.
-        """
-        (warm, cold), config = self._build_exact_indexes(), self.resolved_config
-        exact_up_to = config.index.exact_up_to
-        recording = RecordingIndex.wrap(warm)
-        if exact_up_to is not None and len(warm.items) > exact_up_to:
-            self.index = ColdStartIndex(recording, cold)
-            for users in requests():
-                self.recall(users, RECALL_CUTOFF)
-        index, properties = choose_index(warm, exact_up_to, recording.searches, config.seed)
-        self.index = ColdStartIndex(index, cold)
-        self.resolved_config = change_config(config, {"index.probes": properties.get("probes")})
-        if exact_up_to is not None and len(cold.items) > exact_up_to:
-            logger.warning(
-                "%d cold items exceed exact_up_to=%d and are searched exhaustively, which increases latency linearly. "
-                "Reduce the number of unplayed tracks in the catalog or set content='off'.",
-                *(len(cold.items), exact_up_to),
-            )
-        return properties | ({"cold_vectors": len(cold.items)} if len(cold.items) else {})
+        """Index the item vectors of the current weights, and compile `program` from them."""
+        self.program = self.network.program()
+        is_cold_V = self.item_codes.is_cold_V
+        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
+        warm, cold = self.catalog[~is_cold_N], self.catalog[is_cold_N]
+        exact_up_to = self.resolved_config.index.exact_up_to
+        self.index = ColdStartIndex(self._build_index(warm, exact_up_to), self._build_index(cold, None))
 
     def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
         """Whether there are cold items without thresholds, and validation cases to compute thresholds from."""
@@ -423,22 +383,8 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         channel.is_loaded = True
         return channel
 
-    def _build_exact_indexes(self) -> tuple[ExactIndex, ExactIndex]:
-        """Indexes of the warm and of the cold items of the catalog; also compiles `program` from the same weights."""
-        self.program = self.network.program()
-        is_cold_V = self.item_codes.is_cold_V
-        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
-        return self._build_exact_index(self.catalog[~is_cold_N]), self._build_exact_index(self.catalog[is_cold_N])
-
     @torch.no_grad()
-    def _build_exact_index(self, items: np.ndarray) -> ExactIndex:
+    def _build_index(self, items: np.ndarray, exact_up_to: int | None) -> VectorIndex:
         chunks = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
-        vectors = [self.vectors(chunk) for chunk in chunks]
-        width = self.resolved_config.items.width
-        return ExactIndex.of(items, torch.cat(vectors) if vectors else torch.zeros(0, width))
-
-
-def sample_tuning_requests(data: TrainingData, service: str, seed: int) -> list[UserBatch]:
-    """Requests of the `train` part, to tune an approximate index with."""
-    cases = data.recall_cases("train").sample(TUNING_REQUESTS_PER_USER, seed, MAX_TUNING_REQUESTS)
-    return load_user_batches(data, cases, service)
+        vectors = [self.vectors(chunk) for chunk in chunks] or [torch.zeros(0, self.resolved_config.items.width)]
+        return VectorIndex.of(items, torch.cat(vectors), exact_up_to)

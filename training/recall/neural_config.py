@@ -1,19 +1,15 @@
 """Config dataclasses that the neural channels share; `training/recipes/small.yaml` says what their fields mean.
 
-Fields with a default are filled in by a fit (early stopping step, index probes, cold-item thresholds). The resolved config
+Fields with a default are filled in by a fit (early stopping step, cold-item thresholds). The resolved config
 holds their values, so that a fit on all data repeats the choices without validating again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from training.content.track_content import ContentUse
 from training.engine.config_io import Section
-from training.nn.user_tower import BlockKind, Pooling
-
-WindowKind = Literal["any", "full"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +28,8 @@ class ItemTowerConfig(Section):
 
 @dataclass(frozen=True)
 class SequenceEncoderConfig(Section):
-    """User tower over the most recent events (SASRec-style causal self-attention, or average pooling)."""
+    """User tower over the most recent events (SASRec-style causal self-attention)."""
 
-    pooling: Pooling
-    block: BlockKind
     history_length: int
     layers: int
     heads: int
@@ -55,9 +49,7 @@ class SamplingConfig(Section):
 class WindowSamplingConfig(SamplingConfig):
     """Sampling of event windows in which every position may have a target; see `WindowSampler`."""
 
-    window_kind: WindowKind
     positions_per_batch: int
-    length_bucketing: bool
 
 
 @dataclass(frozen=True)
@@ -68,13 +60,6 @@ class SampledSoftmaxConfig(Section):
     in_batch_negatives: int
     uniform_negatives: int
     discovery_weight: float
-
-
-@dataclass(frozen=True)
-class WindowLossConfig(SampledSoftmaxConfig):
-    """Loss over the positions of event windows; see `WindowLoss`."""
-
-    softmax: Literal["sampled", "full"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +91,6 @@ class VectorIndexConfig(Section):
 
     exact_up_to: int | None
     cold_item_quantile: float
-    probes: int | None = None  # inverted lists read per query; None: exact search
     cold_item_thresholds: dict[str, float] | None = None  # minimum score by task; None: computed on validation
 
 

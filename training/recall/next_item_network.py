@@ -58,7 +58,6 @@ class NextItemNetwork(RecallNetwork):
         encoder: Config of the user tower.
         temperature: Initial temperature of the cosine logits of both tasks.
         codes: Input codes of the item tower.
-        sparse_gradients: Whether item embeddings get sparse gradients, which is faster with sampled negatives.
     """
 
     item_codes_prefix = "items.codes."
@@ -69,21 +68,15 @@ class NextItemNetwork(RecallNetwork):
         encoder: SequenceEncoderConfig,
         temperature: float,
         codes: ItemCodes,
-        *,
-        sparse_gradients: bool = True,
     ) -> None:
         super().__init__()
-        self.items = ItemTower(
-            codes, items.width, items.id_dropout, items.modality_dropout, sparse_gradients=sparse_gradients
-        )
+        self.items = ItemTower(codes, items.width, items.id_dropout, items.modality_dropout, sparse_gradients=True)
         self.users = UserTower(
             items.width,
             encoder.history_length,
-            encoder.pooling,
             layers=encoder.layers,
             heads=encoder.heads,
             dropout=encoder.dropout,
-            block=encoder.block,
         )
         self.item_dropout = ByteDropout(items.item_dropout)
         self.query_gap = nn.Embedding(GAP_BUCKETS, items.width)

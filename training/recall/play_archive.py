@@ -1,13 +1,10 @@
 """All plays of each user up to a fit: those that are older than what a request's history view holds.
 
 A history view has a maximum length. Users with more plays return to tracks that they played before its first event, so
-a channel that recommends repeats keeps older plays with the model. A request reads them up to its own time.
+a channel that recommends repeats keeps older plays with the model, and one that recommends discoveries would offer old tracks
+as new. A request reads them up to its own time. Stored as one Parquet file with a row per user, so that erasure finds them.
 
 Legend: U users, P plays of all users, N plays of one user.
-
-Lists per user, stored as one Parquet file with a row per user, so that erasure finds the users.
-
-Legend: U users, P elements of all lists.
 """
 
 from __future__ import annotations
@@ -21,7 +18,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import begins_session, sessionize
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
@@ -83,11 +79,29 @@ class PlayArchive:
 
     def newest(self, max_plays: int) -> PlayArchive:
         """The newest `max_plays` plays of each user."""
-        count_U = np.diff(self.offset_U1)
-        kept = np.repeat(self.offset_U1[1:], count_U) - np.arange(len(self.track_P)) <= max_plays
-        offset_U1 = np.concatenate([[0], np.cumsum(np.minimum(count_U, max_plays))]).astype(np.int64)
+        end_P = np.repeat(self.offset_U1[1:], np.diff(self.offset_U1))
+        return self._take(np.flatnonzero(end_P - np.arange(len(self.track_P)) <= max_plays))
+
+    def first_plays(self) -> PlayArchive:
+        """The first play of each track by each user."""
+        user_P = np.repeat(np.arange(len(self.user_ids)), np.diff(self.offset_U1))
+        key_P = user_P * np.int64(self.track_P.max(initial=0) + 1) + self.track_P
+        return self._take(np.sort(np.unique(key_P, return_index=True)[1]))
+
+    def _take(self, rows: np.ndarray) -> PlayArchive:
+        """These plays, in order."""
         columns = self.track_P, self.known_at_P, self.outcome_P, self.session_P
-        return PlayArchive(self.user_ids, offset_U1, *(column_P[kept] for column_P in columns))
+        offset_U1 = np.searchsorted(rows, self.offset_U1)
+        return PlayArchive(self.user_ids, offset_U1, *(column_P[rows] for column_P in columns))
+
+    def tracks_before(self, user_id: str, time_us: int) -> np.ndarray:
+        """Tracks that the user had played before a time (µs); empty for an unknown user."""
+        number = self._number_of_user.get(user_id)
+        if number is None:
+            return self.track_P[:0]
+        own = slice(self.offset_U1[number], self.offset_U1[number + 1])
+        tracks: np.ndarray = self.track_P[own][self.known_at_P[own] < time_us]
+        return tracks
 
     @cached_property
     def _number_of_user(self) -> dict[str, int]:
@@ -99,15 +113,13 @@ class PlayArchive:
         The archive is read if the view is full, or was before the user left plays out; otherwise the view has all plays.
         """
         begin_B = users.left_out_begin_B if len(users.left_out_begin_B) else full_history_begin(users.views)
-        history = users.views[HISTORY_VIEW]
-        columns = history.columns["track_id"], history.columns["ended_at"], _outcomes(history), sessionize(history)
-        for row, user_id in enumerate(users.user_ids):
-            count = int(history.length_B[row])
-            plays = PastPlays(*(column_BL[row, :count] for column_BL in columns))
+        began_at_BL = users.views[HISTORY_VIEW].columns["occurred_at"]
+        for row, (user_id, viewed) in enumerate(zip(users.user_ids, plays_in_view(users), strict=True)):
             if begin_B[row]:
-                began_at_N = history.columns["occurred_at"][row, :count]
-                plays = self._with_older(user_id, plays, int(begin_B[row]), began_at_N, max_plays)
-            yield plays
+                began_at_N = began_at_BL[row, : len(viewed.track_N)]
+                yield self._with_older(user_id, viewed, int(begin_B[row]), began_at_N, max_plays)
+            else:
+                yield viewed
 
     def _with_older(
         self, user_id: str, plays: PastPlays, begin: int, began_at_N: np.ndarray, max_plays: int
@@ -139,39 +151,30 @@ class PlayArchive:
             "outcome": self.outcome_P,
             "session": self.session_P,
         }
-        write_user_lists(folder / ARCHIVE_FILE, self.user_ids, self.offset_U1, **columns)
+        lists = [_to_lists(name, values_P, self.offset_U1) for name, values_P in columns.items()]
+        rows = pl.DataFrame([pl.Series("user_id", list(self.user_ids), dtype=pl.String), *lists])
+        rows.write_parquet(folder / ARCHIVE_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> PlayArchive:
         """The archive that `save` wrote; an empty one if there is none."""
         if not (folder / ARCHIVE_FILE).exists():
             return cls.empty()
-        names = "track", "known_at", "outcome", "session"
-        user_ids, offset_U1, (track, known_at, outcome, session) = read_user_lists(folder / ARCHIVE_FILE, *names)
-        return cls(
-            user_ids, offset_U1, track.astype(np.int32), known_at.astype(np.int64), outcome.astype(np.int8), session
-        )
+        rows = pl.read_parquet(folder / ARCHIVE_FILE)
+        offset_U1 = np.concatenate([[0], np.cumsum(rows["track"].list.len().to_numpy())]).astype(np.int64)
+        types = {"track": np.int32, "known_at": np.int64, "outcome": np.int8, "session": np.int32}
+        columns = [rows[name].explode(empty_as_null=False).to_numpy().astype(kind) for name, kind in types.items()]
+        return cls(tuple(rows["user_id"].to_list()), offset_U1, *columns)
 
 
-def _outcomes(history: SequenceBatch) -> np.ndarray:
-    """Outcome of each play of a history view, [B, L]."""
+def plays_in_view(users: UserBatch) -> Iterator[PastPlays]:
+    """For each request: the plays of the history view."""
+    history = users.views[HISTORY_VIEW]
     outcome_BL = is_listened(history).astype(np.int8)
     outcome_BL[has_behaviour(history, ("full_play",))] = FULL_PLAY
-    return outcome_BL
-
-
-def write_user_lists(path: Path, user_ids: tuple[str, ...], offset_U1: np.ndarray, **columns_P: np.ndarray) -> None:
-    """Write the columns; those of user u are the elements `offset_U1[u]:offset_U1[u + 1]`."""
-    lists = [_to_lists(name, values_P, offset_U1) for name, values_P in columns_P.items()]
-    pl.DataFrame([pl.Series("user_id", list(user_ids), dtype=pl.String), *lists]).write_parquet(path)
-
-
-def read_user_lists(path: Path, *names: str) -> tuple[tuple[str, ...], np.ndarray, list[np.ndarray]]:
-    """User ids, offsets [U + 1] and the named columns [P] that `write_user_lists` wrote."""
-    rows = pl.read_parquet(path)
-    offset_U1 = np.concatenate([[0], np.cumsum(rows[names[0]].list.len().to_numpy())]).astype(np.int64)
-    columns = [rows[name].explode(empty_as_null=False).to_numpy() for name in names]
-    return tuple(rows["user_id"].to_list()), offset_U1, columns
+    columns = history.columns["track_id"], history.columns["ended_at"], outcome_BL, sessionize(history)
+    for row, count in enumerate(history.length_B.tolist()):
+        yield PastPlays(*(column_BL[row, :count] for column_BL in columns))
 
 
 def _to_lists(name: str, values_P: np.ndarray, offset_U1: np.ndarray) -> pl.Series:

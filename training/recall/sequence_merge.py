@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE
 from training.data.user_batch import UserBatch
 from training.engine.numba_compile import compiled
-from training.recall.flat_histories import Histories
-from training.recall.window_sampler import POSITIVE_BEHAVIOURS
 
 EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
 
@@ -86,15 +83,6 @@ def _merge_rows(
             previous = merged_XBL[3, b, place - 1] if place else occurred_at
             merged_XBL[0, b, place], merged_XBL[1, b, place] = events[0][b, event], events[1][b, event]
             merged_XBL[2, b, place], merged_XBL[3, b, place] = max(occurred_at - previous, 0), ended_at
-
-
-def listened_histories(merged: MergedSequences) -> Histories:
-    """The known items of each sequence with a positive behavior."""
-    item_BL, code = merged.columns["track_id"], behaviours.load_behaviours().encoder
-    is_event_BL = np.arange(item_BL.shape[1]) < merged.length_B[:, None]
-    is_positive_BL = np.isin(merged.columns["behaviour"], [code[name] for name in POSITIVE_BEHAVIOURS])
-    is_listened_BL = is_event_BL & is_positive_BL & (item_BL >= FIRST_CODE)
-    return Histories(item_BL[is_listened_BL], np.append(0, np.cumsum(is_listened_BL.sum(1))))
 
 
 def interleave(first_BK: np.ndarray, second_BK: np.ndarray, share: float, k: int) -> np.ndarray:

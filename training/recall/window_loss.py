@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.nn.sampled_softmax import FullSoftmaxLoss, SampledSoftmaxLoss
-from training.recall.neural_config import WindowLossConfig, WindowSamplingConfig
+from training.nn.sampled_softmax import SampledSoftmaxLoss
+from training.recall.neural_config import SampledSoftmaxConfig, WindowSamplingConfig
 from training.recall.next_item_network import TASKS, NextItemNetwork
 from training.recall.window_sampler import WindowSampler
 
@@ -23,8 +23,8 @@ class WindowLoss:
 
     Args:
         network: The network that is trained.
-        sampling: Batch size, positions per batch and length bucketing.
-        loss: Kind of softmax, negatives and task weights.
+        sampling: Batch size and positions per batch.
+        loss: Negatives and task weights.
         sampler: Source of the windows.
         is_item_V: Tracks that may be candidates.
         seed: Seed of the windows.
@@ -35,7 +35,7 @@ class WindowLoss:
         self,
         network: NextItemNetwork,
         sampling: WindowSamplingConfig,
-        loss: WindowLossConfig,
+        loss: SampledSoftmaxConfig,
         sampler: WindowSampler,
         is_item_V: np.ndarray,
         *,
@@ -44,12 +44,8 @@ class WindowLoss:
     ) -> None:
         self.network, self.sampling, self.loss, self.seed, self.tasks = network, sampling, loss, seed, tuple(tasks)
         self._sampler = sampler
-        self.item_loss: SampledSoftmaxLoss | FullSoftmaxLoss = (
-            FullSoftmaxLoss(network, is_item_V)
-            if loss.softmax == "full"
-            else SampledSoftmaxLoss(
-                network, sampler.target_share_V, is_item_V, loss.in_batch_negatives, loss.uniform_negatives
-            )
+        self.item_loss = SampledSoftmaxLoss(
+            network, sampler.target_share_V, is_item_V, loss.in_batch_negatives, loss.uniform_negatives
         )
 
     def batch_at(self, step: int) -> dict[str, Tensor]:
@@ -87,18 +83,4 @@ class WindowLoss:
         """States [P, D] at positions of the batch, in ascending order of position."""
         item_BL, behaviour_BL, gap_BL = (windows[name] for name in ("item_BL", "behaviour_BL", "gap_BL"))
         L = item_BL.shape[1]
-        row_P, column_P = place_P // L, place_P % L
-        if not self.sampling.length_bucketing:
-            return self.network.states_at(item_BL, behaviour_BL, gap_BL, row_P, column_P)
-        length_B = (item_BL > 0).sum(1)
-        width = self.network.query_gap.embedding_dim
-        states, order = [row_P.new_zeros((0, width), dtype=torch.float32)], [row_P[:0]]
-        for shortest, longest in ((0, L // 5), (L // 5, L // 2), (L // 2, L)):
-            in_bucket_B = (length_B > shortest) & (length_B <= longest)
-            positions = torch.nonzero(in_bucket_B[row_P]).flatten()
-            if len(positions):
-                row_M = (in_bucket_B.cumsum(0) - 1)[row_P[positions]]
-                items, behaviours, gaps = (one[in_bucket_B, :longest] for one in (item_BL, behaviour_BL, gap_BL))
-                states.append(self.network.states_at(items, behaviours, gaps, row_M, column_P[positions]))
-                order.append(positions)
-        return torch.cat(states)[torch.argsort(torch.cat(order))]
+        return self.network.states_at(item_BL, behaviour_BL, gap_BL, place_P // L, place_P % L)

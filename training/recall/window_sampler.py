@@ -19,8 +19,6 @@ from sequences.reversals import find_reversed
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.recall.flat_histories import Histories
-from training.recall.neural_config import WindowKind
 
 POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "download")
 
@@ -50,8 +48,6 @@ class WindowSampler:
         horizon: A target is one of the next `horizon` events of its kind.
         user_sampling_exponent: Users are drawn with probability proportional to events ** exponent, because evaluation
             weights users equally and the log does not.
-        kind: "any": the last event of a window is any event. "full": it is one with `length` events up to it, or the
-            newest event of a user with fewer events.
         has_listens_only: Whether windows contain only events that may be targets, known tracks that were listened to.
     """
 
@@ -61,12 +57,11 @@ class WindowSampler:
         length: int,
         horizon: int,
         user_sampling_exponent: float,
-        kind: WindowKind = "any",
         *,
         has_listens_only: bool = False,
     ) -> None:
         reader = data.reader("recent_events")
-        self.length, self.horizon, self.kind = length, horizon, kind
+        self.length, self.horizon = length, horizon
         item_E, behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
@@ -117,21 +112,13 @@ class WindowSampler:
         """Steps of `batch` windows that read `passes` times as many events as there are."""
         return math.ceil(passes * len(self) / (batch * self.length))
 
-    @property
-    def histories(self) -> Histories:
-        """Positive training events of each user."""
-        position_P = self.listen_targets.position_M
-        offset_U1 = np.searchsorted(position_P, np.append(self.first_U, len(self.item_E)))
-        return Histories(self.item_E[position_P], offset_U1)
-
     def windows(self, seed: int, step: int, batch: int) -> Windows:
         """The `batch` windows of a step."""
         generator = np.random.default_rng((seed, step))
         user_B = generator.choice(len(self.first_U), size=batch, p=self.probability_U)
         first_B, end_B = self.first_U[user_B], self.end_U[user_B]
         # The last event of a window is drawn uniformly; the window extends back as far as possible.
-        min_last_B = np.minimum(first_B + self.length, end_B) - 1 if self.kind == "full" else first_B
-        last_B = min_last_B + (generator.random(batch) * (end_B - min_last_B)).astype(np.int64)
+        last_B = first_B + (generator.random(batch) * (end_B - first_B)).astype(np.int64)
         pick = [generator.random((batch, self.length)) for _ in range(2)]
         start_B = np.maximum(first_B, last_B - self.length + 1)
         position_BL = start_B[:, None] + np.arange(self.length)

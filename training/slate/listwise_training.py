@@ -24,10 +24,11 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine.parallel_map import parallel_map
 from training.engine.threads import configure_threads
+from training.nn.trees import PastRequests
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
-from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
+from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
 from training.ranking.ranker import FeatureConfig
 from training.ranking.target_attention import TargetAttention
 from training.recall.channel import RecallChannel
@@ -70,7 +71,7 @@ def fit_listwise_head(
     )
     head = LambdaMARTHead.fit(train, validation, config, threads)
     if validation.has_both_classes:
-        auc = roc_auc_score(validation.listened_R, head.logits(validation.features_RN, threads))
+        auc = roc_auc_score(validation.is_target_R, head.logits(validation.features_RN, threads))
         head.measures["validation"] = {"auc": float(auc)}
     return head
 
@@ -104,7 +105,7 @@ def _build_requests(
     offline: OfflineFeatures,
     features: RankingFeatures,
     channels: Mapping[str, RecallChannel],
-) -> ListwiseDataset:
+) -> PastRequests:
     """Candidates of every case, fused with default weights, since fusion is tuned later."""
     candidates = recall_candidates(channels, offline, cases, part)
     table = CandidateTable.merge(candidates, load_case_history(offline.data, cases, candidates))
@@ -127,4 +128,4 @@ def _build_requests(
     parts = list(parallel_map(build_batch, range(0, len(cases), CASE_BATCH_SIZE), f"features {part}"))
     count_C = (items_CK > 0).sum(1)
     features_RF = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-    return ListwiseDataset(features_RF, is_hit_CK[items_CK > 0], count_C[count_C > 0])
+    return PastRequests(features_RF, is_hit_CK[items_CK > 0], count_C[count_C > 0])

@@ -136,9 +136,9 @@ def test_trees_of_each_task_are_blended_into_its_logit() -> None:
     assert made.tree_logits_BCT is not None and ranker.features.trees is not None
     for b in range(2):  # scored by LightGBM one row at a time
         rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
-        for task, booster in enumerate(ranker.features.trees.boosters):
-            assert booster is not None
-            expected = booster.predict(np.array(rows), raw_score=True)
+        for task, trees in enumerate(ranker.features.trees.tasks):
+            assert trees is not None
+            expected = trees.predict_rows(np.array(rows))
             np.testing.assert_allclose(made.tree_logits_BCT[b, [0, 7], task], expected, rtol=1e-5)
     assert not torch.equal(made.tree_logits_BCT[..., 0], made.tree_logits_BCT[..., 1])
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
     labels_RT = np.column_stack([random.integers(0, 2, 900), np.full(900, np.nan), np.ones(900)]).astype(np.float32)
     config = replace(RANKERS["sum_pooling"].config("small").trees, count=3)
     trees = BoostedTrees.fit(features_RN, labels_RT, config, 0, 1)
-    assert trees is not None and [booster is None for booster in trees.boosters] == [False, True, True]
+    assert trees is not None and [fitted is None for fitted in trees.tasks] == [False, True, True]
     assert BoostedTrees.fit(features_RN, labels_RT[:, 1:], config, 0, 1) is None
     trees.save(tmp_path)
     read = BoostedTrees.load(tmp_path, 3)

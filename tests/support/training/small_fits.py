@@ -20,12 +20,6 @@ RECALL = {
 }
 CHANGES: dict[str, dict[str, Any]] = {
     "realtime": {"items.content": "off", "encoder.dropout": 0.0, "sampling.positions_per_batch": 40},
-    "realtime-full": {
-        "items.content": "off",
-        "encoder.dropout": 0.0,
-        "loss.softmax": "full",
-        "sampling.length_bucketing": True,
-    },
     "long_short": {"items.content": "off", "encoder.dropout": 0.0},
     "multi_interest": {},
 }
@@ -34,7 +28,6 @@ CHANGES: dict[str, dict[str, Any]] = {
 def fit(name: str, marts: Path, out: Path) -> None:
     """Fit one channel into `out/name`."""
     data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
-    kind = name.partition("-")[0]
-    config = CHANNELS[kind].config("debug")
+    config = CHANNELS[name].config("debug")
     changed = RECALL if hasattr(config, "items") else {}
-    CHANNELS[kind].fit(data, change_config(config, changed | CHANGES[name]), out / name)
+    CHANNELS[name].fit(data, change_config(config, changed | CHANGES[name]), out / name)

@@ -4,14 +4,12 @@ Pons and Serra, "musicnn: Pre-trained convolutional neural networks for music au
 weights are those of `MTT_musicnn` (MagnaTagATune) of the package musicnn 0.1.0 (weights/README.md). Outputs equal those
 of the original up to rounding; the computation differs:
 
-- The two timbral convolutions run along the mel axis as products of discrete Fourier transforms, which takes a quarter
-  of the multiplications.
 - Batch normalization follows the pooling over mel bands. Filters with a negative scale are negated first, because the
   maximum after normalization is then the minimum before it.
 - Patches are computed one by one, so that an output does not depend on the other patches of a batch.
 
 Legend: B patches, T frames of a patch, M mel bands, P positions of a filter on the mel axis, J frames of a filter,
-O filters, K frequencies of the transform, C the real and the imaginary part, F features.
+O filters, C channels, F features.
 """
 
 from __future__ import annotations
@@ -41,7 +39,6 @@ NORMALIZATION_EPSILON = 1e-3  # of tf.layers.batch_normalization
 TINY = 1e-15
 """Weights below it are taken as 0. Weight decay shrank those of unused filters to 1e-37, and processors compute with
 products that are almost 0 (subnormal numbers) thirty times slower, which silent audio would show."""
-TIMBRAL_CHUNK_FRAMES = 32  # the products of a chunk fit into a core's second-level cache
 
 Weights = Mapping[str, Tensor]
 
@@ -87,46 +84,22 @@ class PooledConvolution:
 
 @dataclass(frozen=True)
 class TimbralConvolution:
-    """Filters of 7 frames by 38 or 67 mel bands, at each position on the mel axis, and the maximum over positions.
+    """Filters of 7 frames by 38 or 67 mel bands, at each position on the mel axis, and the maximum over positions."""
 
-    Positions are counted from the middle of the axis. The response at +p and -p is then C + S and C - S, of a cosine
-    and a sine transform of the same products, and their maximum is C + |S|.
-    """
-
-    kernel_CKJO: Tensor  # what yields the real and the imaginary parts of the products, [2, K, 2 J, O]
-    transform_CPK: Tensor  # cosines and sines of the positions that are not negative, [2, P, K]
+    kernel_OCJM: Tensor  # one channel
     pooled: PooledConvolution
 
     @classmethod
     def load(cls, weights: Weights, index: int) -> TimbralConvolution:
-        """The front end's convolution of that number, with its kernel transformed."""
+        """The front end's convolution of that number."""
         pooled = PooledConvolution.load(weights, index)
-        kernel_JMO = weights[f"{_numbered('conv2d', index)}/kernel"][:, :, 0].double() * pooled.sign_O
-        kernel_KJO = torch.fft.rfft(kernel_JMO, n=MEL_BANDS, dim=1).transpose(0, 1)
-        middle = (MEL_BANDS - kernel_JMO.shape[1]) / 2
-        angle_K = torch.arange(len(kernel_KJO), dtype=torch.float64) * 2 * torch.pi / MEL_BANDS
-        weight_K = torch.full_like(angle_K, 2 / MEL_BANDS)  # each frequency stands for itself and its negative,
-        weight_K[[0, -1]] /= 2  # except the lowest and the highest
-        # Correlation: the spectrum of the input times the conjugate spectrum of the filter.
-        shifted_KJO = torch.polar(weight_K, middle * angle_K)[:, None, None] * kernel_KJO.conj()
-        real = torch.cat([shifted_KJO.real, -shifted_KJO.imag], dim=1)
-        imaginary = torch.cat([shifted_KJO.imag, shifted_KJO.real], dim=1)
-        position_P = torch.arange(middle % 1, middle + 0.5, dtype=torch.float64)
-        angle_PK = position_P[:, None] * angle_K
-        transform_CPK = torch.stack([angle_PK.cos(), angle_PK.sin()])
-        return cls(torch.stack([real, imaginary]).float(), transform_CPK.float(), pooled)
+        kernel_JMCO = weights[f"{_numbered('conv2d', index)}/kernel"] * pooled.sign_O
+        return cls(kernel_JMCO.permute(3, 2, 0, 1).contiguous(), pooled)
 
-    def __call__(self, spectrum_KTJ: Tensor) -> Tensor:
-        """Features [T, O] of the spectrum of each frame and the 6 frames around it, [K, T, 2 J]."""
-        maxima = []
-        for chunk_KTJ in spectrum_KTJ.split(TIMBRAL_CHUNK_FRAMES, dim=1):
-            frames, filters = chunk_KTJ.shape[1], self.kernel_CKJO.shape[-1]
-            product_CKN = torch.empty(2, len(chunk_KTJ), frames * filters)
-            for part, kernel_KJO in enumerate(self.kernel_CKJO):
-                torch.bmm(chunk_KTJ, kernel_KJO, out=product_CKN[part].view(-1, frames, filters))
-            cosine_PN, sine_PN = torch.bmm(self.transform_CPK, product_CKN)
-            maxima.append(cosine_PN.add_(sine_PN.abs_()).amax(0).view(frames, filters))
-        return self.pooled(torch.cat(maxima))
+    def __call__(self, mel_TM: Tensor) -> Tensor:
+        """Features [T, O] of normalized frames; frames beyond the patch are zeros."""
+        response_OTP = functional.conv2d(mel_TM[None, None], self.kernel_OCJM, padding=(3, 0))[0]
+        return self.pooled(response_OTP.amax(2).T)
 
 
 @dataclass(frozen=True)
@@ -181,12 +154,9 @@ class MusicNN:
         """Prepare the weights of a checkpoint, by the names of its variables."""
         weights = {name: torch.where(value.abs() < TINY, 0.0, value) for name, value in weights.items()}
         self.input_normalization = Normalization.load(weights, 0)
-        self.transform_MK = torch.view_as_real(
-            torch.fft.rfft(torch.eye(MEL_BANDS, dtype=torch.float64), dim=1)
-        )  # [M, K, 2]
-        self.transform_MK = self.transform_MK.transpose(1, 2).flatten(1).float()
-        self.timbral = [TimbralConvolution.load(weights, index) for index in (0, 1)]
-        self.temporal = [TemporalConvolution.load(weights, index) for index in (2, 3, 4)]
+        timbral = [TimbralConvolution.load(weights, index) for index in (0, 1)]
+        temporal = [TemporalConvolution.load(weights, index) for index in (2, 3, 4)]
+        self.front: list[TimbralConvolution | TemporalConvolution] = [*timbral, *temporal]
         self.dense = [DenseConvolution.load(weights, index) for index in (5, 6, 7)]
         self.pooled_normalization = Normalization.load(weights, 9)
         self.hidden_OF, self.hidden_bias_O = weights["dense/kernel"].T.contiguous(), weights["dense/bias"]
@@ -209,12 +179,7 @@ class MusicNN:
         return embedding_BF, torch.sigmoid(torch.stack(logits)) if logits else torch.empty(0, len(TAGS))
 
     def _embed(self, mel_TM: Tensor) -> Tensor:
-        spectrum_KT = functional.pad(mel_TM @ self.transform_MK, (0, 0, 3, 3)).T  # [2 K, T + 6]
-        spectrum_KTJ = spectrum_KT.unflatten(0, (2, -1)).unfold(2, 7, 1).permute(1, 2, 0, 3).flatten(2).contiguous()
-        front_TF = torch.cat(
-            [*(timbral(spectrum_KTJ) for timbral in self.timbral), *(temporal(mel_TM) for temporal in self.temporal)],
-            dim=1,
-        )
+        front_TF = torch.cat([convolution(mel_TM) for convolution in self.front], dim=1)
         first_TF = self.dense[0](front_TF)
         second_TF = self.dense[1](first_TF) + first_TF
         third_TF = self.dense[2](second_TF) + second_TF

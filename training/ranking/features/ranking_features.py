@@ -26,13 +26,13 @@ from training.ranking.features.genre_search import GenreTallies, TrackGenres
 from training.ranking.features.history_match import (
     History,
     Outcomes,
+    PlayHistory,
     artist_lookup,
     encode_events,
     encode_plays,
     find_occurrences,
+    select_searches,
 )
-from training.ranking.features.history_search import HistorySearch
-from training.ranking.features.history_search_registry import count_user_features, select_searches
 from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.track_statistics import (
     CANDIDATE_FEATURES,
@@ -44,6 +44,7 @@ from training.ranking.features.user_features import (
     BEHAVIOURS,
     DAY_US,
     HOUR_US,
+    LONG_WINDOWS,
     USER_FEATURES,
     BehaviourCodes,
     compute_user_features,
@@ -68,15 +69,13 @@ UNKNOWN = 1
 
 @dataclass(frozen=True)
 class SearchHistories:
-    """Histories in which candidates are looked up, and searches prepared on the plays."""
+    """Histories in which candidates are looked up."""
 
-    plays: History
-    outcomes: Outcomes
+    plays: PlayHistory
     negative_events: History
     unclicked_impressions: History | None
     genre_tallies: GenreTallies | None
     content_similarity: ContentSimilarity | None
-    searches: tuple[HistorySearch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class RankingFeatures:
         hard_search: Match candidates in the long histories; without it there are no match features and no long windows.
         plays: Newest plays that are a sequence of their own, with sessions; 0: none.
         negative_feedback: False removes skips and rejections from these sequences and from the searched histories.
-        searches: Further searches in the plays, names of `history_search_registry.SEARCHES`.
+        searches: Further searches in the plays, names of `history_match.SEARCHES`.
         impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
         genres: Genres of each track, for the genre features of candidates; None: no such features.
         content: Content of each track, for its similarity to plays; None: no such features.
@@ -162,7 +161,7 @@ class RankingFeatures:
     @property
     def user_feature_count(self) -> int:
         """Number of user features without those of further searches, which only trees read."""
-        return USER_FEATURES + count_user_features(self.hard_search, ()) + len(self.profile_fields)
+        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
 
     @property
     def sequence_views(self) -> dict[str, int | None]:
@@ -213,11 +212,12 @@ class RankingFeatures:
         recent = users.views[RECENT_EVENTS]
         parts = [compute_user_features(self.behaviours, recent, mask_BL, users.request_at_B, users.profile)]
         if histories is not None:
-            parts.append(long_history_listen_rates(histories.outcomes.outcome_BL, histories.plays.length_B))
+            plays = histories.plays
+            parts.append(long_history_listen_rates(plays.outcomes.outcome_BL, plays.plays.length_B))
         zeros_B = np.zeros(len(users), np.float32)
         parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.profile_fields]
         if histories is not None:
-            parts += [search.compute_user_features() for search in histories.searches]
+            parts += [search.user_features(histories.plays) for search in select_searches(self.searches)]
         return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
@@ -237,7 +237,7 @@ class RankingFeatures:
         feature_BCF[..., CANDIDATE_FEATURES:] = signed_log2(counts_BCS[..., len(COUNTS) :])
         own_BCF, matches_BCM, tree_logits_BCT = torch.from_numpy(feature_BCF), torch.zeros((*items_BC.shape, 0)), None
         if (histories := side.histories) is not None:
-            matches_BCM = _match_features(histories, items_BC, artist_BC, request_at_B)
+            matches_BCM = self._match_features(histories, items_BC, artist_BC)
         if self.trees is not None:
             dense = side.inputs.context_BU, own_BCF, matches_BCM
             tree_logits_BCT = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
@@ -301,14 +301,31 @@ class RankingFeatures:
         impressions = users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None
         plays, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return SearchHistories(
-            plays,
-            outcomes,
+            PlayHistory(plays, outcomes, request_at_B),
             self._history(negatives, _known_before(negatives, request_at_B)),
             None if impressions is None else self._history(impressions, _known_before(impressions, request_at_B)),
             None if self.genres is None else GenreTallies(self.genres, plays, outcomes),
             None if self.content is None else ContentSimilarity(self.content, plays, outcomes, request_at_B),
-            tuple(search(plays, outcomes, request_at_B) for search in select_searches(self.searches)),
         )
+
+    def _match_features(self, histories: SearchHistories, items_BC: Array, artist_BC: Array) -> torch.Tensor:
+        """Return the features of the candidates' occurrences in the histories [B, C, M]."""
+        wanted_BSC = np.empty((len(items_BC), 2, items_BC.shape[1]), dtype=np.int32)
+        wanted_BSC[:, 0], wanted_BSC[:, 1] = items_BC, artist_BC
+        wanted_BSC[wanted_BSC <= UNKNOWN] = -2  # unknown tracks match nothing: two of them need not be the same track
+        history, request_at_B = histories.plays, histories.plays.request_at_B
+        matches = find_occurrences(history.plays.code_BSL, wanted_BSC)
+        parts = [matches.to_columns(encode_plays(history.plays, history.outcomes, matches, request_at_B))]
+        for events in (histories.negative_events, histories.unclicked_impressions):
+            if events is not None:
+                found = find_occurrences(events.code_BSL, wanted_BSC)
+                parts.append(found.to_columns(encode_events(events, found, request_at_B)))
+        if histories.genre_tallies is not None:
+            parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
+        if histories.content_similarity is not None:
+            parts.append(histories.content_similarity.compute_candidate_features(items_BC))
+        parts += [search.candidate_features(history, matches) for search in select_searches(self.searches)]
+        return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:
         return History.from_events(
@@ -318,25 +335,6 @@ class RankingFeatures:
     @cached_property
     def _artist_lookup_V1(self) -> Array:
         return artist_lookup(self.artist_of_track_V)
-
-
-def _match_features(histories: SearchHistories, items_BC: Array, artist_BC: Array, request_at_B: Array) -> torch.Tensor:
-    """Return the features of the candidates' occurrences in the histories [B, C, M]."""
-    wanted_BSC = np.empty((len(items_BC), 2, items_BC.shape[1]), dtype=np.int32)
-    wanted_BSC[:, 0], wanted_BSC[:, 1] = items_BC, artist_BC
-    wanted_BSC[wanted_BSC <= UNKNOWN] = -2  # unknown tracks match nothing: two of them need not be the same track
-    matches = find_occurrences(histories.plays.code_BSL, wanted_BSC)
-    parts = [matches.to_columns(encode_plays(histories.plays, histories.outcomes, matches, request_at_B))]
-    for history in (histories.negative_events, histories.unclicked_impressions):
-        if history is not None:
-            found = find_occurrences(history.code_BSL, wanted_BSC)
-            parts.append(found.to_columns(encode_events(history, found, request_at_B)))
-    if histories.genre_tallies is not None:
-        parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
-    if histories.content_similarity is not None:
-        parts.append(histories.content_similarity.compute_candidate_features(items_BC))
-    parts += [search.compute_candidate_features(matches) for search in histories.searches]
-    return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:

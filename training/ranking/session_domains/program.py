@@ -197,12 +197,12 @@ def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:
 
 
 def _merge_sessions(pooling: SessionPooling) -> tuple[Floats, Block]:
-    encoder, none = pooling.encoder, Dense.of(None)
+    encoder = pooling.encoder
     attention, width = encoder.attention, encoder.attention.query.out_features
     query = Dense.of(attention.query, encoder.norm).scale_first(width, (width // attention.heads) ** -0.5)
     both = zip(query, Dense.of(attention.keys_values, encoder.norm), strict=True)
     projections = Dense(*(np.concatenate(parts, axis=-1) for parts in both))
     inner = Dense.of(cast(nn.Linear, encoder.feed[1]), cast(nn.LayerNorm, encoder.feed[0]))
     outer = Dense.of(cast(nn.Linear, encoder.feed[4]))
-    block = Block(projections, Dense.of(attention.output), inner, outer, none, none)
+    block = Block(projections, Dense.of(attention.output), inner, outer)
     return to_array(pooling.recency_embedding.weight), block

@@ -1,8 +1,6 @@
 """All sources of playlist continuation that the fitted models of a release allow.
 
 Tracks that sound, look and read like the seeds, also those without plays, by the content that `realtime` has learned from.
-
-Tracks that users play after the seeds, by the linear transition model of the channel `realtime`.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from torch.nn import functional
 
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
-from training.index.exact import ExactIndex
+from training.index.vector_index import VectorIndex
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
-from training.recall.continuation.source import ContinuationSource, SimilarItems, top_k_items
+from training.recall.continuation.source import ContinuationSource, SimilarItems
 from training.recall.continuation.titles import (
     ArtistNames,
     FacetTracks,
@@ -32,7 +30,6 @@ from training.recall.continuation.titles import (
     facet_lists,
     title_lists,
 )
-from training.recall.flat_histories import Histories
 from training.recall.realtime.channel import Realtime
 from training.search.query_parser import QueryParser
 
@@ -51,15 +48,13 @@ class TitleData:
 
 
 def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, ContinuationSource]:
-    """Sources from the channels that have item similarity, and from the transitions and the content of `realtime`."""
+    """Sources from the channels that have item similarity, and from the content of `realtime`."""
     sources: dict[str, ContinuationSource] = {
         name: SimilarItems(channel)
         for name, channel in channels.items()
         if type(channel).similar_items is not RecallChannel.similar_items
     }
     realtime = channels.get(Realtime.name)
-    if isinstance(realtime, Realtime) and realtime.transitions is not None:
-        sources[TransitionNeighbors.name] = TransitionNeighbors(realtime)
     if isinstance(realtime, Realtime) and realtime.item_codes.content_V is not None:
         sources[ContentNeighbors.name] = ContentNeighbors(realtime)
     return sources
@@ -109,7 +104,7 @@ class ContentNeighbors:
         items = realtime.catalog[:MAX_TRACKS]
         row_NW = self._content(items)
         has_content_N = row_NW.any(dim=1)
-        self._index = ExactIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
+        self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
         """See `ContinuationSource`; ignores the title, and seeds without content."""
@@ -126,27 +121,3 @@ class ContentNeighbors:
         if content_V is None or content_RW is None:
             return torch.zeros(len(items), 0)
         return functional.normalize(content_RW[content_V[torch.from_numpy(items)]].float(), dim=1)
-
-
-class TransitionNeighbors:
-    """Tracks of the catalog by their transition score after the seeds, as if a user had just played them in order.
-
-    Args:
-        realtime: A channel with transitions.
-    """
-
-    name = "transitions"
-
-    def __init__(self, realtime: Realtime) -> None:
-        self._realtime = realtime
-
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
-        """See `ContinuationSource`; ignores the title."""
-        del title
-        transitions = self._realtime.transitions
-        if transitions is None or not len(items_S):
-            return Candidates.empty(k)
-        catalog = self._realtime.catalog
-        score_V = np.zeros(len(self._realtime.vocabulary), dtype=np.float32)
-        score_V[catalog] = transitions.scores(Histories(items_S, np.array([0, len(items_S)])), catalog)[0]
-        return top_k_items(score_V, items_S, k)

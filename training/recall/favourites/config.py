@@ -31,11 +31,11 @@ class RepeatOrderConfig(Section):
 
 @dataclass(frozen=True)
 class FavouritesConfig(Section):
-    """Configuration of the favourites channel. Tuning maximizes recall@50 + recall@200."""
+    """Configuration of the favourites channel."""
 
+    decay: float
+    skip: float
     order: RepeatOrderConfig
     max_plays: int
     cases_per_user: int
     seed: int
-    decay: float | None = None  # exponent of the age; None: tuned over DECAY_GRID
-    skip: float | None = None  # weight of a skip relative to a listen; None: tuned over SKIP_WEIGHT_GRID, after `decay`

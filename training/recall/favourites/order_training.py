@@ -11,10 +11,10 @@ import numpy as np
 
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.recall.favourites.candidate_features import FEATURE_NAMES
 from training.recall.favourites.config import FavouritesConfig
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.repeat_features import FEATURE_NAMES
 
 CUTOFFS = (50, 200)
 
@@ -25,23 +25,21 @@ class OrderedFavourites(order_fit.OrderedChannel, Protocol):
     resolved_config: FavouritesConfig
 
 
-def fit_order(
-    channel: OrderedFavourites, data: TrainingData, *, is_compared: bool
-) -> tuple[CandidateOrder | None, dict[str, Any]]:
+def fit_order(channel: OrderedFavourites, data: TrainingData) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order, learned from requests of the `train` part, and its measures.
 
     Args:
         channel: The channel without an order, with all plays in its archive.
         data: The data of the fit.
-        is_compared: Whether the order must be significantly better than the order by activation on validation.
 
     Returns:
-        The order; None if there is no example, or if it is compared and not better.
+        The order; None if there is no example, or if it is not significantly better than the order by activation on the
+        validation part, if there is one.
     """
     config = channel.resolved_config
     requests = sample_requests(data, config)
     order, measures = order_fit.fit_order(channel, requests, data, "repeat", FEATURE_NAMES, config.order, config.seed)
-    if order is None or not is_compared:
+    if order is None:
         return order, measures
     validation = data.recall_cases("validation")
     cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)

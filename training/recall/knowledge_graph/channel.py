@@ -2,9 +2,9 @@
 path.
 
 Walks of at most three hops (`walk.py`) over the triples of the catalog and of curated files, co-occurrence edges from
-the log (`graph.py`), and edges between artists with similar graph embeddings (`embeddings.py`). This is similar to
+the log (`graph.py`). This is similar to
 RippleNet (Wang et al. 2018, arXiv 1803.03467), where preferences spread by learned attention; here they spread by
-resource allocation with a weight per relation that is tuned on validation, and every candidate can be explained by its
+resource allocation with a weight per relation, and every candidate can be explained by its
 path. Unplayed tracks are reached like any other. Tracks that the user has played are excluded; other channels recommend
 them.
 
@@ -34,14 +34,13 @@ from training.engine.workspace import write_json
 from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN, CandidateFeatures, RequestHistory
-from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES, KnowledgeGraphConfig
+from training.recall.knowledge_graph.config import HEARD_NEAR, KnowledgeGraphConfig
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.knowledge_graph.walk import WalkGraph
-from training.recall.knowledge_graph.walk_tuning import tune_walk
 from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
 from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.play_archive import PlayArchive
 from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 
 RECENT_EVENTS = "recent_events"
@@ -66,20 +65,20 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         listeners_V: np.ndarray,
         first_listen_at_V: np.ndarray,
         is_servable_V: np.ndarray,
-        user_item_history: UserItemHistory,
+        archive: PlayArchive,
         path_explainer: PathExplainer,
         order: CandidateOrder | None = None,
     ) -> None:
         self.resolved_config = config
         self.graph, self.is_servable_V = graph, is_servable_V
         self.listeners_V, self.first_listen_at_V = listeners_V, first_listen_at_V
-        self.user_item_history, self.path_explainer, self.order = user_item_history, path_explainer, order
+        self.archive, self.path_explainer, self.order = archive, path_explainer, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
         self._measures: dict[str, Any] = {}
 
     @classmethod
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
-        """Build the graph, add edges from embeddings and from the log, tune the walk on validation and fit the order.
+        """Build the graph, add edges from the log, and fit the order.
 
         The order is that of `data.held_out_model`, if it is given.
 
@@ -90,34 +89,24 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         graph = KnowledgeGraph.build(read_triples(data.marts), data.vocabulary)
         titles = PathExplainer.of(graph, data.marts).titles
         # Imported here because serving loads channels without needing the training code.
-        from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
         from training.recall.knowledge_graph.order_training import end_train_earlier, fit_order
 
-        measures: dict[str, Any] = {}
-        embedding = fit_embedding(graph, config.embedding, config.seed)
-        if embedding is not None:
-            graph = graph.with_edges(
-                RESEMBLES, *similar_artist_edges(graph, embedding, config.embedding.neighbors_per_artist)
-            )
-            config = replace(config, embedding=replace(config.embedding, models=(embedding.model,)))
-            measures["embedding"] = {"model": embedding.model, "reciprocal_rank": embedding.reciprocal_rank}
         channel = cls._of_log(data, config, graph, titles, data.catalog_V)
         relations = channel.graph.relations
-        measures["relations"] = dict(zip(relations, np.bincount(channel.graph.relation_T).tolist(), strict=False))
-        of_train = channel.user_item_history
+        counts = np.bincount(channel.graph.relation_T).tolist()
+        measures: dict[str, Any] = {"relations": dict(zip(relations, counts, strict=False))}
+        of_train = channel.archive
         channel.read_past_plays(data)  # as a request does: also what the user played since the end of `train`
-        if not config.is_tuned:
-            measures |= tune_walk(channel, data)
         if config.order.trees and data.held_out_model is not None:
             channel.order = CandidateOrder.load(data.held_out_model)
         elif config.order.trees:
             earlier = end_train_earlier(data, config.order.train_fraction)
-            past = cls._of_log(earlier, channel.resolved_config, graph, titles, earlier.validation_catalog_V)
+            past = cls._of_log(earlier, config, graph, titles, earlier.validation_catalog_V)
             past.read_past_plays(earlier)
-            channel.order, measures["order"] = fit_order(channel, past, earlier, data, is_compared=not config.is_tuned)
+            channel.order, measures["order"] = fit_order(channel, past, earlier, data)
             if channel.order is None:
-                channel.resolved_config = replace(channel.resolved_config, order=replace(config.order, trees=0))
-        channel.user_item_history = of_train
+                channel.resolved_config = replace(config, order=replace(config.order, trees=0))
+        channel.archive = of_train
         channel._measures = measures
         return channel
 
@@ -135,21 +124,12 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             graph = graph.with_edges(
                 HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
             )
-        history = UserItemHistory.of(data, config.max_history_per_user)
+        history = PlayArchive.of(data).first_plays().newest(config.max_history_per_user)
         explainer = PathExplainer(graph, titles)
         return cls(config, graph, _count_listeners(data), _first_listens(data), is_servable_V, history, explainer)
 
-    def apply_config(self, config: KnowledgeGraphConfig) -> None:
-        """Replace the config and rebuild the walk graph."""
-        self.resolved_config = config
-        self.walk_graph = WalkGraph.build(self.graph, self.listeners_V, config.walk)
-        self.__dict__.pop("_features", None)
-
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
-        """A copy whose walks do not use these entities (typed texts).
-
-        Edges that were derived from them when the channel was fitted, between similar artists, remain.
-        """
+        """A copy whose walks do not use these entities (typed texts)."""
         graph = self.graph.without_entities(texts)
         explainer = PathExplainer(graph, self.path_explainer.titles)
         return KnowledgeGraphWalks(
@@ -158,17 +138,17 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             self.listeners_V,
             self.first_listen_at_V,
             self.is_servable_V,
-            self.user_item_history,
+            self.archive,
             explainer,
             self.order,
         )
 
     def read_past_plays(self, data: TrainingData) -> None:
         """See `RecallChannel`."""
-        self.user_item_history = UserItemHistory.of(data, self.resolved_config.max_history_per_user, PARTS)
+        self.archive = PlayArchive.of(data, PARTS).first_plays().newest(self.resolved_config.max_history_per_user)
 
     def measures(self) -> dict[str, Any]:
-        """Triples by relation, the selected embedding, the tried walk parameters and their validation recall."""
+        """Triples by relation, and the examples and validation recall of the order."""
         return self._measures
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
@@ -207,7 +187,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         is_listened_BL = is_listened(history)
         for row, (user_id, count) in enumerate(zip(users.user_ids, history.length_B.tolist(), strict=True)):
             now_us = int(users.request_at_B[row])
-            played = self.user_item_history.items_before(user_id, now_us)
+            played = self.archive.tracks_before(user_id, now_us)
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
@@ -256,7 +236,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             folder / "knowledge_graph.json", asdict(self.resolved_config) | {"titles": self.path_explainer.titles}
         )
         self.graph.save(folder)
-        self.user_item_history.save(folder)
+        self.archive.save(folder)
         (folder / ORDER_FILE).unlink(missing_ok=True)
         if self.order is not None:
             self.order.save(folder)
@@ -277,7 +257,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             listeners_V,
             first_listen_at_V,
             is_servable_V,
-            UserItemHistory.load(folder),
+            PlayArchive.load(folder),
             PathExplainer(graph, titles),
             CandidateOrder.load(folder),
         )

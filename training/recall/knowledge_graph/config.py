@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from training.engine.config_io import Section
 
-PERFORMED_BY, HEARD_NEAR, RESEMBLES = "performed_by", "heard_near", "resembles"
-
-
-@dataclass(frozen=True)
-class EmbeddingConfig(Section):
-    """Embedding of the graph, for edges between similar artists."""
-
-    models: tuple[str, ...]
-    width: int
-    epochs: int
-    batch: int
-    learning_rate: float
-    held_out_fraction: float
-    max_held_out_triples: int
-    neighbors_per_artist: int
+PERFORMED_BY, HEARD_NEAR = "performed_by", "heard_near"
 
 
 @dataclass(frozen=True)
@@ -41,10 +27,6 @@ class WalkConfig(Section):
     def weight(self, relation: str) -> float:
         """The weight of one relation."""
         return dict(self.relation_weights).get(relation, self.default_relation_weight)
-
-    def with_relation_weight(self, relation: str, weight: float) -> WalkConfig:
-        """A copy with another weight for one relation."""
-        return replace(self, relation_weights=tuple(sorted((dict(self.relation_weights) | {relation: weight}).items())))
 
 
 @dataclass(frozen=True)
@@ -72,14 +54,9 @@ class KnowledgeGraphConfig(Section):
 
     walk: WalkConfig
     order: OrderConfig
-    embedding: EmbeddingConfig
     cooccurrence_neighbors: int
     cooccurrence_window: int
     max_history_per_user: int
-    cases_per_user: int
-    max_validation_cases: int
     comparison_cases_per_user: int
     max_comparison_cases: int
-    tuning_rounds: int
     seed: int
-    is_tuned: bool = False  # True: use `walk` as it is; False: tune it on validation

@@ -26,9 +26,9 @@ from training.content.audio_facets import facet_triples
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
-from training.recall.knowledge_graph.config import HEARD_NEAR, RESEMBLES
+from training.recall.knowledge_graph.config import HEARD_NEAR
 
-ONE_WAY_RELATIONS = (HEARD_NEAR, RESEMBLES)
+ONE_WAY_RELATIONS = (HEARD_NEAR,)
 """Derived relations. Each node has its own list of neighbors with strengths, so edges are followed forward only."""
 
 TRIPLES_FILE = "triples.npz"

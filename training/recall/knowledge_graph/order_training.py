@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from training.data.plays import PARTS
+from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.walk_tuning import TunableWalk, sample_requests
+from training.recall.knowledge_graph.config import KnowledgeGraphConfig
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
 
@@ -25,8 +26,17 @@ CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
 
 
-class OrderedWalk(TunableWalk, order_fit.OrderedChannel, Protocol):
+class OrderedWalk(order_fit.OrderedChannel, Protocol):
     """The part of the channel `knowledge_graph` that fitting its order uses."""
+
+    resolved_config: KnowledgeGraphConfig
+    is_servable_V: np.ndarray
+
+
+def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
+    """Validation requests with a reachable discovery."""
+    cases = data.recall_cases("validation")
+    return cases.take(np.flatnonzero(cases.items["reachable"].count_C > 0)).sample(per_user, seed, max_requests)
 
 
 def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
@@ -48,12 +58,7 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
 
 
 def fit_order(
-    channel: OrderedWalk,
-    past: OrderedWalk,
-    past_data: TrainingData,
-    data: TrainingData,
-    *,
-    is_compared: bool,
+    channel: OrderedWalk, past: OrderedWalk, past_data: TrainingData, data: TrainingData
 ) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order, learned from requests of the `validation` part of `past_data`, and its measures.
 
@@ -62,17 +67,17 @@ def fit_order(
         past: The same channel, built from the `train` part of `past_data`.
         past_data: See `end_train_earlier`.
         data: The data of the fit.
-        is_compared: Whether the order must be significantly better than the walk's on the validation part of `data`.
 
     Returns:
-        The order; None if there is no example, or if it is compared and not better.
+        The order; None if there is no example, or if it is not significantly better than the walk's on the validation part of
+        `data`, if there is one.
     """
     config = channel.resolved_config
     requests = sample_requests(past_data, config.order.requests_per_user, config.order.max_requests, config.seed)
     order, measures = order_fit.fit_order(
         past, requests, past_data, "reachable", FEATURE_NAMES, config.order, config.seed
     )
-    if order is None or not is_compared:
+    if order is None:
         return order, measures
     cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
     catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V

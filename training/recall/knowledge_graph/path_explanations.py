@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY, RESEMBLES
+from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.walk import Step
 from training.recall.reason import Reason, ReasonParameter, track_phrase
@@ -31,7 +31,6 @@ SHARED_TARGET_CODES = {
 
 STEP_CODES = {
     HEARD_NEAR: "played_next_to",
-    RESEMBLES: "near_in_graph",
     PERFORMED_BY: "performed_by",
 }
 """Relation of one step `x ▸ y`, read from head to tail → message code. Other relations are named by `related_by`."""

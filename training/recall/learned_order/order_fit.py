@@ -15,8 +15,9 @@ from training.data.recall_cases import RecallCases, is_significant_gain, iterate
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch, load_user_batches
 from training.engine.threads import configure_threads
+from training.nn.trees import PastRequests
 from training.recall.channel import Candidates
-from training.recall.learned_order.candidate_order import CandidateOrder, OrderExamples, TreesConfig
+from training.recall.learned_order.candidate_order import CandidateOrder
 
 
 class FeaturedChannel(Protocol):
@@ -39,7 +40,7 @@ class OrderedChannel(FeaturedChannel, Protocol):
 
 def build_examples(
     channel: FeaturedChannel, cases: RecallCases, data: TrainingData, kind: str, feature_names: Sequence[str]
-) -> OrderExamples:
+) -> PastRequests:
     """The candidates of the requests with their features; requests without a target among them teach nothing.
 
     Args:
@@ -61,8 +62,8 @@ def build_examples(
                 targets.append(is_target_C)
                 counts.append(len(item_C))
     if not counts:
-        return OrderExamples(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
-    return OrderExamples(
+        return PastRequests(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
+    return PastRequests(
         np.concatenate(features), np.concatenate(targets), np.array(counts, dtype=np.int64), feature_names
     )
 
@@ -73,7 +74,7 @@ def fit_order(
     data: TrainingData,
     kind: str,
     feature_names: Sequence[str],
-    config: TreesConfig,
+    config: Any,
     seed: int,
 ) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order learned from past requests, and the numbers of its examples.

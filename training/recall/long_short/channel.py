@@ -2,7 +2,7 @@
 interest.
 
 The network and its papers are described in `model.py`, the features of the repeat score in
-`training.recall.repeat_consumption`. A fraction of the candidates, tuned on validation, is new to the user; the rest
+`training.recall.repeat_features`. A fraction of the candidates, tuned on validation, is new to the user; the rest
 are tracks of the history by repeat score.
 
 Legend: B requests, K candidates, M repeat items, H items of the history.
@@ -26,11 +26,10 @@ from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
 from training.recall.long_short.config import LongShortConfig
-from training.recall.long_short.data import LongShortData
+from training.recall.long_short.data import LongShortData, repeat_items
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
-from training.recall.repeat_consumption import repeat_consumption_features
 from training.recall.sequence_merge import interleave, merge_clicks
 
 NORMALIZATION_BATCHES = 8
@@ -125,13 +124,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
         """For each request: its query for new tracks [1, D], the tracks of its history [M] and their repeat scores [M]."""
         config, artist_V = self.resolved_config, self.vocabulary.artist_of_track_V
         merged = merge_clicks(users, config.encoder.history_length)
-        history, most = users.views[HISTORY_VIEW], config.repeats.max_repeat_items
-        repeats = repeat_consumption_features(history, users.request_at_B, artist_V, most)
-        for row, now_us in enumerate(users.request_at_B.tolist()):
+        for row, (item_M, feature_MF) in enumerate(repeat_items(users, config, artist_V)):
+            now_us = int(users.request_at_B[row])
             item_L, behaviour_L, ended_L, gap_L = merged.events(row)
             query_gap = now_us - int(ended_L[-1]) if len(ended_L) else 0
-            is_item_M = repeats.item_BM[row] > 0
-            item_M, feature_MF = repeats.item_BM[row][is_item_M], repeats.feature_BMF[row][is_item_M]
             query_1D, score_M = self.program.score((item_L, behaviour_L, gap_L), query_gap, item_M, feature_MF)
             yield query_1D, item_M, score_M
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from training.engine.config_io import Section
 from training.recall.neural_config import (
     NeuralChannelConfig,
+    SampledSoftmaxConfig,
     SequenceEncoderConfig,
-    WindowLossConfig,
     WindowSamplingConfig,
 )
-
-Lifting = Literal["off", "bypass", "dormant", "both"]
 
 
 @dataclass(frozen=True)
 class RepeatScorerConfig(Section):
     """Long-term interest and the score of repeated tracks; see `LongShortNetwork`."""
 
-    lifting: Lifting
-    gate: bool
     hidden: int
     max_repeat_items: int
 
@@ -35,7 +30,7 @@ class SessionSamplingConfig(WindowSamplingConfig):
 
 
 @dataclass(frozen=True)
-class LongShortLossConfig(WindowLossConfig):
+class LongShortLossConfig(SampledSoftmaxConfig):
     """Repeat loss plus item losses."""
 
     item_weight: float

@@ -6,21 +6,26 @@ Legend: C sessions, B sessions of a batch, M repeat items, T targets of a sessio
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.data.user_history import HISTORY_VIEW
 from training.recall.long_short.config import LongShortConfig
 from training.recall.long_short.model import RequestBatch
-from training.recall.repeat_consumption import repeat_consumption_features
+from training.recall.play_archive import plays_in_view
+from training.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
 from training.recall.sequence_merge import merge_clicks
 from training.recall.window_sampler import WindowSampler
+
+DECAY, SKIP = 0.7, 0.3
+"""Decay of the activation that repeat items are chosen by, and the weight of a skip relative to a listen."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,34 @@ class SessionBatch:
         return SessionBatch(self.requests.to(device), *(tensor.to(device) for tensor in rest))
 
 
+def repeat_items(
+    users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each request: the most active tracks of the history view [M] and their features [M, F]."""
+    for plays, request_at in zip(plays_in_view(users), users.request_at_B.tolist(), strict=True):
+        table = PlayTable.of(plays, request_at, len(artist_of_track_V))
+        order_M, activation_T = table.most_active(DECAY, SKIP, config.repeats.max_repeat_items)
+        feature_MF = np.zeros((0, len(FEATURE_NAMES)), dtype=np.float32)
+        if len(order_M):
+            feature_MF = candidate_features(table, order_M, activation_T, artist_of_track_V, SKIP)
+        yield table.item_T[order_M], feature_MF
+
+
 def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> RequestBatch:
     """Input tensors of the network; the same code path in training and serving."""
     merged = merge_clicks(users, config.encoder.history_length)
     last_B = np.maximum(merged.length_B - 1, 0)
     ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
-    repeats = repeat_consumption_features(
-        users.views[HISTORY_VIEW], users.request_at_B, artist_of_track_V, config.repeats.max_repeat_items
-    )
+    items, features = zip(*repeat_items(users, config, artist_of_track_V), strict=True)
     columns = (
         merged.columns["track_id"],
         merged.columns["behaviour"],
         merged.columns["gap"],
         merged.length_B,
         np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),
-        repeats.item_BM,
-        repeats.feature_BMF,
     )
-    return RequestBatch(*(torch.from_numpy(column) for column in columns))
+    repeats = (pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True) for rows in (items, features))
+    return RequestBatch(*(torch.from_numpy(column) for column in columns), *repeats)
 
 
 class SessionSampler:
@@ -122,7 +137,6 @@ class LongShortData:
             config.encoder.history_length,
             sampling.horizon,
             sampling.user_sampling_exponent,
-            sampling.window_kind,
         )
         return cls(SessionSampler(data, config, service), windows)
 

@@ -7,11 +7,10 @@ arXiv 1909.00385. Gate: G = σ(W[short; long; user]), output = G · short + (1 �
 
 Information lifting carries slow, strong signals past the deep layers of the repeat score:
 
-- `bypass` adds a linear function of the repeat features to the score (the wide part of Cheng et al., "Wide & Deep
+- A bypass adds a linear function of the repeat features to the score (the wide part of Cheng et al., "Wide & Deep
   Learning for Recommender Systems", 2016, arXiv 1606.07792).
-- `dormant` adds base-level activation as a mixture of power laws with learned weights (Tran, Tricard, Hennequin 2024,
+- Base-level activation is added as a mixture of power laws with learned weights (Tran, Tricard, Hennequin 2024,
   arXiv 2408.16578, learn one decay), which brings back tracks that were played often long ago.
-- `off` scores repeat items by the interests only.
 
 Differences from SDM: attention is over the tracks of the history with multiplicity, facets are those of the tracks, and
 repeats have their own score.
@@ -23,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +33,7 @@ from training.nn.item_tower import ItemCodes
 from training.nn.user_tower import Ints
 from training.recall.long_short.config import LongShortConfig
 from training.recall.next_item_network import NextItemNetwork, NextItemProgram, RecallNetwork
-from training.recall.repeat_consumption import DECAYS, FEATURE_NAMES
+from training.recall.repeat_features import ACTIVATIONS, DECAYS, FEATURE_NAMES
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,7 @@ class LongShortNetwork(RecallNetwork):
     def __init__(self, config: LongShortConfig, codes: ItemCodes) -> None:
         super().__init__()
         D, F, hidden = config.items.width, len(FEATURE_NAMES), config.repeats.hidden
-        self.settings = config
-        self.short = NextItemNetwork(
-            config.items,
-            config.encoder,
-            config.loss.temperature,
-            codes,
-            sparse_gradients=config.loss.softmax == "sampled",
-        )
+        self.short = NextItemNetwork(config.items, config.encoder, config.loss.temperature, codes)
         self.register_buffer("mean_F", torch.zeros(F))
         self.register_buffer("deviation_F", torch.ones(F))
         self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))
@@ -101,7 +92,7 @@ class LongShortNetwork(RecallNetwork):
         self.long_norm = nn.LayerNorm(D)
         self.gate = nn.Linear(3 * D, D)
         self.deep = nn.Sequential(
-            nn.Linear(3 if config.repeats.lifting == "off" else F + 3, hidden),
+            nn.Linear(F + 3, hidden),
             nn.GELU(),
             nn.Dropout(config.encoder.dropout),
             nn.Linear(hidden, hidden // 2),
@@ -149,10 +140,7 @@ class LongShortNetwork(RecallNetwork):
         facets = self._facet_vectors(requests.repeat_item_BM)
         read = [self.sets[name](user_BD, facet_BMD, mask_BM) for name, facet_BMD in facets.items()]
         long_BD = self.long_norm(self.to_long(torch.cat(read, dim=-1))) * mask_BM.any(-1, keepdim=True)
-        if not self.settings.repeats.gate:
-            gate_BD = torch.full_like(short_BD, 0.5)
-        else:
-            gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
+        gate_BD = self.gate(torch.cat([short_BD, long_BD, user_BD], dim=-1)).sigmoid()
         gated_BD = gate_BD * short_BD + (1 - gate_BD) * long_BD
         return Interests(short_BD, long_BD, gated_BD, self.vectors(requests.repeat_item_BM))
 
@@ -171,21 +159,14 @@ class LongShortNetwork(RecallNetwork):
             dim=-1,
         )
         similarity_BM3 = 3 * interests.repeat_item_BMD @ query_BD3
-        lifting = self.settings.repeats.lifting
-        if lifting == "off":
-            score_BM = self.deep(similarity_BM3).squeeze(-1)
-        else:
-            feature_BMF = self._normalize_features(requests.feature_BMF)
-            score_BM = self.deep(torch.cat([feature_BMF, similarity_BM3], dim=-1)).squeeze(-1)
-            if lifting in ("bypass", "both"):
-                score_BM = score_BM + self.wide(feature_BMF).squeeze(-1)
-            if lifting in ("dormant", "both"):
-                score_BM = score_BM + self.base_level_activation(requests.feature_BMF)
+        feature_BMF = self._normalize_features(requests.feature_BMF)
+        deep_BM1 = self.deep(torch.cat([feature_BMF, similarity_BM3], dim=-1)) + self.wide(feature_BMF)
+        score_BM = deep_BM1.squeeze(-1) + self.base_level_activation(requests.feature_BMF)
         return score_BM.masked_fill(requests.repeat_item_BM == 0, -torch.inf)  # type: ignore[no-any-return]
 
     def base_level_activation(self, feature_BMF: Tensor) -> Tensor:
         """log Σ over listens and decays of weight · age ** -decay [B, M], with learned weights of the decays."""
-        return torch.logsumexp(feature_BMF[..., : len(DECAYS)] + self.mixture_P.log_softmax(0), dim=-1)
+        return torch.logsumexp(feature_BMF[..., ACTIVATIONS] + self.mixture_P.log_softmax(0), dim=-1)
 
     def _normalize_features(self, feature_BMF: Tensor) -> Tensor:
         return ((feature_BMF - self.mean_F) / self.deviation_F).clamp(-5, 5)
@@ -231,7 +212,7 @@ class LongShortProgram:
     """A trained `LongShortNetwork` for one request, compiled."""
 
     def __init__(self, network: LongShortNetwork) -> None:
-        self.short, self.settings, tower = NextItemProgram(network.short), network.settings.repeats, network.short.items
+        self.short, tower = NextItemProgram(network.short), network.short.items
         self.items, self.artist_XD, self.artist_V = tower, to_array(tower.artist.weight), tower.codes.artist_V.numpy()
         self.mean_F, self.deviation_F = to_array(network.mean_F), to_array(network.deviation_F)
         layers = {name: Dense.of(one) for name, one in network.named_modules() if isinstance(one, nn.Linear)}
@@ -268,9 +249,7 @@ class LongShortProgram:
             read = [self._read_set(name, user_1D, facet_MD) for name, facet_MD in facets.items()]
             read_1D = normalize(dense(np.concatenate(read, axis=1), layers["to_long"]))
             long_1D = read_1D * self.long_norm_D + self.long_bias_D
-        gate_1D: Any = np.float32(0.5)
-        if self.settings.gate:
-            gate_1D = 1 / (1 + np.exp(-dense(np.concatenate([short_1D, long_1D, user_1D], axis=1), layers["gate"])))
+        gate_1D = 1 / (1 + np.exp(-dense(np.concatenate([short_1D, long_1D, user_1D], axis=1), layers["gate"])))
         gated_1D = gate_1D * short_1D + (1 - gate_1D) * long_1D
         query = self.short.query("next", gated_1D, query_gap), unit_rows(short_1D), unit_rows(long_1D)
         vector_MD = unit_rows(facets["track"] + facets["artist"] + facets["facet"])
@@ -282,16 +261,12 @@ class LongShortProgram:
         return dense(attend(dense(user_1D, query), member_MD, member_MD, 1, False), value)
 
     def _repeat_scores(self, feature_MF: Floats, normal_MF: Floats, similarity_M3: Floats) -> Floats:
-        layers, lifting = self.layers, self.settings.lifting
-        inputs_MX = similarity_M3 if lifting == "off" else np.concatenate([normal_MF, similarity_M3], axis=1)
-        hidden_MX = feed_forward(inputs_MX, layers["deep.0"], layers["deep.3"])
+        layers = self.layers
+        hidden_MX = feed_forward(np.concatenate([normal_MF, similarity_M3], axis=1), layers["deep.0"], layers["deep.3"])
         gelu(hidden_MX)
-        score_M = dense(hidden_MX, layers["deep.5"])[:, 0]
-        if lifting in ("bypass", "both"):
-            score_M = score_M + dense(normal_MF, layers["wide"])[:, 0]
-        if lifting in ("dormant", "both"):
-            score_M = score_M + np.logaddexp.reduce(feature_MF[:, : len(DECAYS)] + self.log_mixture_P, axis=1)
-        return score_M
+        score_M = dense(hidden_MX, layers["deep.5"])[:, 0] + dense(normal_MF, layers["wide"])[:, 0]
+        activation_M: Floats = np.logaddexp.reduce(feature_MF[:, ACTIVATIONS] + self.log_mixture_P, axis=1)
+        return score_M + activation_M
 
     def _facet_vectors(self, items: Ints) -> dict[str, Floats]:
         vector_MD, facet_MD = self.items.rows(items), self.items.facet_rows(items)

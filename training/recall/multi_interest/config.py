@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from training.engine.config_io import Section
 from training.recall.neural_config import NeuralChannelConfig, SampledSoftmaxConfig, SamplingConfig
-
-Extractor = Literal["routing", "attention"]
 
 
 @dataclass(frozen=True)
 class InterestExtractorConfig(Section):
     """Extraction of interest vectors from a history."""
 
-    extractor: Extractor
     interests: int
     history_length: int
     routing_iterations: int
@@ -33,17 +29,10 @@ class InterestSamplingConfig(SamplingConfig):
 
 
 @dataclass(frozen=True)
-class InterestLossConfig(SampledSoftmaxConfig):
-    """Sampled softmax of each target against one interest or a mixture of them."""
-
-    label_attention_power: float | None
-
-
-@dataclass(frozen=True)
 class MultiInterestConfig(NeuralChannelConfig):
     """Configuration of the multi_interest channel."""
 
     encoder: InterestExtractorConfig
     sampling: InterestSamplingConfig
-    loss: InterestLossConfig
+    loss: SampledSoftmaxConfig
     discovery_share: float

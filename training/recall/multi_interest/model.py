@@ -1,11 +1,10 @@
-"""Network of the multi_interest channel: several interest vectors per history, by dynamic routing or self-attention.
+"""Network of the multi_interest channel: several interest vectors per history, by dynamic routing.
 
 Routing: Li et al., "Multi-Interest Network with Dynamic Routing for Recommendation at Tmall" (MIND, CIKM 2019), arXiv
 1904.08030: one bilinear map S shared by all interests, logits initialized with fixed N(0, 1) numbers that are not
-trained, K' = max(1, min(K, log2 n)) interests for n items. Self-attention: Cen et al., "Controllable Multi-Interest
-Framework for Recommendation" (ComiRec, KDD 2020), arXiv 2005.09347: softmax(W2 tanh(W1 H)).
+trained, K' = max(1, min(K, log2 n)) interests for n items.
 
-Differences from both papers:
+Differences from the paper:
 
 - n counts distinct tracks, because songs are played repeatedly.
 - A listen has a learned weight that depends on the number of later listens (recency).
@@ -14,7 +13,7 @@ Differences from both papers:
 - The initial logits are a fixed N(0, 1) projection of the track's vector, standardized over the user's listens: random
   as in the paper, but equal for the same track and similar for similar tracks. Several projections (restarts) are
   routed, and the best result is kept.
-- Label-aware attention is a softmax of exponent times logit, because a negative cosine has no real power.
+- Label-aware attention is hard: a target trains the interest of its user that is closest to it.
 
 Legend: B users, L listens (0 = none), K interests, S restarts, M targets, D width.
 """
@@ -120,8 +119,7 @@ class MultiInterestNetwork(RecallNetwork):
         self.item_dropout = ByteDropout(config.items.item_dropout)
         self.weight = nn.Embedding(RECENCY_BUCKETS, 1)
         nn.init.zeros_(self.weight.weight)
-        extractor = DynamicRouting if config.encoder.extractor == "routing" else SelfAttention
-        self.extract = extractor(config)
+        self.extract = DynamicRouting(config)
         self.queries = build_query_heads(width)
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), -float(np.log(config.loss.temperature))))
 
@@ -161,7 +159,7 @@ class MultiInterestNetwork(RecallNetwork):
         return MultiInterestProgram(self)
 
     def label_aware_query(self, task: str, interests: Interests, row_M: Tensor, positive_M: Tensor) -> Tensor:
-        """Label-aware attention: for each target, a mixture [M, D] of the queries of its user.
+        """Label-aware attention: for each target, the closest query [M, D] of its user.
 
         Args:
             task: One of TASKS.
@@ -171,25 +169,20 @@ class MultiInterestNetwork(RecallNetwork):
         """
         query_MKD = self.query(task, interests.vector_BKD)[row_M]
         is_missing_MK = ~interests.is_active_BK[row_M]
-        power = self.settings.loss.label_attention_power
-        with torch.set_grad_enabled(torch.is_grad_enabled() and power is not None):
-            score_MK = self.scale(task) * (query_MKD @ self.vectors(positive_M)[..., None]).squeeze(-1)
-        if power is None:
+        with torch.no_grad():
+            score_MK = (query_MKD @ self.vectors(positive_M)[..., None]).squeeze(-1)
             best_M = score_MK.masked_fill(is_missing_MK, -torch.inf).argmax(-1)
-            return query_MKD[torch.arange(len(row_M), device=row_M.device), best_M]
-        weight_MK = (power * score_MK).masked_fill(is_missing_MK, -torch.inf).softmax(-1)
-        return (weight_MK[:, None, :] @ query_MKD).squeeze(1)
+        return query_MKD[torch.arange(len(row_M), device=row_M.device), best_M]
 
 
 class MultiInterestProgram:
     """A trained `MultiInterestNetwork` for one history, in a few NumPy calls."""
 
     def __init__(self, network: MultiInterestNetwork) -> None:
-        self.settings, self.items, self.extract = network.settings.encoder, network.items, network.extract
+        self.settings, self.items = network.settings.encoder, network.items
         self.weight_X = np.exp(to_array(network.weight.weight)[:, 0])
         self.heads = {task: Dense.of(cast(nn.Linear, network.queries[task])) for task in TASKS}
-        if isinstance(self.extract, DynamicRouting):
-            self.bilinear, self.start_SDK = Dense.of(self.extract.bilinear), to_array(self.extract.start_SDK)
+        self.bilinear, self.start_SDK = Dense.of(network.extract.bilinear), to_array(network.extract.start_SDK)
 
     def interests(self, item_L: Ints) -> UserInterests:
         """Merged interests of listens in chronological order."""
@@ -199,24 +192,14 @@ class MultiInterestProgram:
         weight_L = self.weight_X[np.log2(later_L).astype(np.int64)]
         item_LD = unit_rows(self.items.rows(item_L))
         K = min(max(len(unique_values(item_L)).bit_length() - 1, 1), settings.interests)
-        if isinstance(self.extract, DynamicRouting):
-            mapped_LD = unit_rows(dense(item_LD, self.bilinear))
-            start_DJ = self.start_SDK[..., :K].swapaxes(0, 1).reshape(item_LD.shape[1], -1)
-            logit_SKL = (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L))
-            iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
-            vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
-        else:
-            vector_KD, share_KL = self._attend(item_LD, weight_L, K)
+        mapped_LD = unit_rows(dense(item_LD, self.bilinear))
+        start_DJ = self.start_SDK[..., :K].swapaxes(0, 1).reshape(item_LD.shape[1], -1)
+        logit_SKL = (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L))
+        iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
+        vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
         return UserInterests.merge_similar(
             vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
         )
-
-    @torch.no_grad()
-    def _attend(self, item_LD: Floats, weight_L: Floats, K: int) -> tuple[Floats, Floats]:
-        is_active_1K = torch.arange(self.settings.interests)[None] < K
-        inputs = torch.from_numpy(item_LD)[None], torch.from_numpy(weight_L)[None], is_active_1K
-        vector_KD, share_KL = (found[0, :K].numpy() for found in self.extract(*inputs))
-        return vector_KD, share_KL
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""
@@ -270,25 +253,6 @@ class DynamicRouting(nn.Module):
         with torch.no_grad():
             share_B1KL = (logit_B1KL + self.sharpness * agreement(interest_B1KD)).softmax(2)
         return interest_B1KD[:, 0], share_B1KL[:, 0]
-
-
-class SelfAttention(nn.Module):
-    """Each interest is a weighted mean of all listens, with weights from a two-layer network (ComiRec-SA)."""
-
-    def __init__(self, config: MultiInterestConfig) -> None:
-        super().__init__()
-        width = config.items.width
-        self.hidden = nn.Linear(width, 4 * width)
-        self.heads = nn.Linear(4 * width, config.encoder.interests, bias=False)
-
-    def forward(self, item_BLD: Tensor, weight_BL: Tensor, is_active_BK: Tensor) -> tuple[Tensor, Tensor]:
-        """Interest vectors [B, K, D] and shares [B, K, L]."""
-        # A weight of 0 becomes a tiny number because the logarithm and a softmax over nothing have no gradient.
-        log_weight_BL = weight_BL.clamp(min=1e-30).log()
-        logit_BKL = self.heads(self.hidden(item_BLD).tanh()).mT + log_weight_BL[:, None, :]
-        attention_BKL = logit_BKL.softmax(-1) * is_active_BK[..., None]
-        share_BKL = attention_BKL / attention_BKL.sum(1, keepdim=True).clamp(min=1e-12)
-        return attention_BKL @ item_BLD, share_BKL
 
 
 def count_distinct(item_BL: Tensor) -> Tensor:

@@ -4,8 +4,7 @@ A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and 
 will be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
 (`window_loss.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
 next play, because whole sessions are predicted; a second query retrieves tracks that are new to the user,
-which fill `discovery_share` of the candidates. With `transitions.is_enabled` both lists are ranked by the sum of the
-network's scores and those of a linear transition model (`blended_search.py`).
+which fill `discovery_share` of the candidates.
 
 Legend: B requests, L events, K candidates, H items of the history, D width.
 """
@@ -13,8 +12,7 @@ Legend: B requests, L events, K candidates, H items of the history, D width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,18 +20,13 @@ from sequences.sequence_batch import FIRST_CODE
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour, is_listened
-from training.data.vocabulary import Vocabulary
-from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.neural_channel import NeuralChannel, ValidationSet
+from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
-from training.recall.realtime.blended_search import DEFAULT_TRANSITION_WEIGHT, TRANSITION_WEIGHT_GRID, BlendedSearch
 from training.recall.realtime.config import RealtimeConfig
 from training.recall.realtime.model import RealtimeNetwork
-from training.recall.realtime.transition_tuning import tune_and_fit_transitions
-from training.recall.realtime.transitions import TRANSITIONS_FILE, Transitions
 from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
-from training.recall.sequence_merge import MergedSequences, listened_histories, merge_clicks
+from training.recall.sequence_merge import merge_clicks
 from training.recall.window_sampler import WindowSampler
 
 JUST_NOW_US = 3_600_000_000
@@ -46,11 +39,9 @@ class Realtime(NeuralChannel[RealtimeConfig]):
 
     name: ClassVar[str] = "realtime"
     feature_service: ClassVar[str] = "realtime"
-    seed_independent_fields: ClassVar[tuple[str, ...]] = ("transitions.parameters",)
     config_class = RealtimeConfig
     network_class = RealtimeNetwork
     network: RealtimeNetwork
-    transitions: Transitions | None = None
 
     @classmethod
     def build_data(cls, data: TrainingData, config: RealtimeConfig) -> WindowSampler:
@@ -61,7 +52,6 @@ class Realtime(NeuralChannel[RealtimeConfig]):
             config.encoder.history_length,
             sampling.horizon,
             sampling.user_sampling_exponent,
-            sampling.window_kind,
         )
 
     def build_objective(self, source: WindowSampler, config: RealtimeConfig, is_item_V: np.ndarray) -> Any:
@@ -74,48 +64,13 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         loss = WindowLoss(self.network, config.sampling, config.loss, source, is_item_V, seed=config.seed, tasks=tasks)
         return RealtimeLearner(self.network, config.optimizer, loss)
 
-    def needs_validation(self) -> bool:
-        """Whether hyperparameters or weight of the transitions have to be tuned."""
-        transitions = self.resolved_config.transitions
-        return transitions.is_enabled and None in (transitions.parameters, transitions.weight)
-
-    def tune_after_training(
-        self, data: TrainingData, source: WindowSampler, validation: ValidationSet, *, is_early_stopped: bool
-    ) -> dict[str, Any]:
-        """Fit linear transitions if enabled, and tune what is not given of their hyperparameters and weight."""
-        del is_early_stopped
-        length = self.resolved_config.encoder.history_length
-        query_histories = [listened_histories(merge_clicks(users, length)) for users in validation.batches]
-        self.resolved_config, self.transitions, results = tune_and_fit_transitions(
-            self.resolved_config, source.histories, query_histories, validation.cases, data.catalog_V, self.name
-        )
-        if self.transitions is not None and self.resolved_config.transitions.weight is None:
-            objective_by_weight = {}
-            for weight in TRANSITION_WEIGHT_GRID if validation.batches else (DEFAULT_TRANSITION_WEIGHT,):
-                self.resolved_config = change_config(self.resolved_config, {"transitions.weight": weight})
-                objective_by_weight[weight] = self._validate(validation) if validation.batches else 0.0
-            best = max(objective_by_weight, key=objective_by_weight.__getitem__)
-            self.resolved_config = change_config(self.resolved_config, {"transitions.weight": best})
-            results["weights"] = objective_by_weight
-        return {"transitions": results} if results else {}
-
-    def _validate(self, validation: ValidationSet) -> float:
-        self.rebuild_index()
-        return validation.objective(validation.recall_table(self))
-
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
-        share, weight = self.resolved_config.discovery_share, self.resolved_config.transitions.weight
-        if self.transitions is None or weight is None:
-            return self.search_tasks(users, k, share)
-        merged = self._merged_sequences(users)
-        histories = listened_histories(merged).take(np.flatnonzero(merged.length_B > 0))
-        search = BlendedSearch(self.index, self.transitions, weight, histories).search_best
-        return self.search_tasks(users, k, share, search)
+        return self.search_tasks(users, k, self.resolved_config.discovery_share)
 
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query per task [B, 1, D] for each request with a known event."""
-        merged, program = self._merged_sequences(users), self.program
+        merged, program = merge_clicks(users, self.resolved_config.encoder.history_length), self.program
         rows = merged.length_B.nonzero()[0]
         query = {task: np.empty((len(rows), 1, self.resolved_config.items.width), np.float32) for task in TASKS}
         for number, row in enumerate(rows.tolist()):
@@ -124,9 +79,6 @@ class Realtime(NeuralChannel[RealtimeConfig]):
             for task, query_R1D in query.items():
                 query_R1D[number] = program.query(task, state_1D, now_us - int(ended_L[-1]))
         return rows, query
-
-    def _merged_sequences(self, users: UserBatch) -> MergedSequences:
-        return merge_clicks(users, self.resolved_config.encoder.history_length)
 
     def similar_items(self, items: np.ndarray, k: int) -> Candidates:
         """The items with the nearest vectors."""
@@ -170,19 +122,3 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         ):
             found |= dict.fromkeys(recent.columns["track_id"][0][is_named_L].tolist(), reason)
         return {item: reason for item, reason in found.items() if item >= FIRST_CODE}
-
-    def save(self, folder: Path) -> None:
-        """See `NeuralChannel`; transitions as safetensors."""
-        super().save(folder)
-        (folder / TRANSITIONS_FILE).unlink(missing_ok=True)  # of another fit
-        if self.transitions is not None:
-            self.transitions.save(folder)
-
-    @classmethod
-    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """See `NeuralChannel`."""
-        channel = super().load(folder, vocabulary)
-        parameters = channel.resolved_config.transitions.parameters
-        if parameters is not None and (folder / TRANSITIONS_FILE).exists():
-            channel.transitions = Transitions.load(folder, parameters)
-        return channel

@@ -11,10 +11,4 @@ class RealtimeNetwork(NextItemNetwork):
     """`NextItemNetwork` with the config of the channel."""
 
     def __init__(self, config: RealtimeConfig, codes: ItemCodes) -> None:
-        super().__init__(
-            config.items,
-            config.encoder,
-            config.loss.temperature,
-            codes,
-            sparse_gradients=config.loss.softmax == "sampled",
-        )
+        super().__init__(config.items, config.encoder, config.loss.temperature, codes)

@@ -13,7 +13,7 @@ from tests.support.training import small_fits
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.engine import trainer
 
-CHANNELS = ("realtime", "realtime-full", "multi_interest", "long_short")
+CHANNELS = ("realtime", "multi_interest", "long_short")
 
 
 @pytest.fixture(scope="module")

@@ -251,12 +251,12 @@ def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, m
     final = fit_ranker("session_domains", later, ranker.resolved_config, tmp_path / "final")
     saved = BoostedTrees.load(tmp_path / "saved", 2)
     assert saved is not None and final.features.trees is not None
-    assert [booster.model_to_string() for booster in final.features.trees.boosters if booster] == [
-        booster.model_to_string() for booster in saved.boosters if booster
+    assert [trees.booster.model_to_string() for trees in final.features.trees.tasks if trees] == [
+        trees.booster.model_to_string() for trees in saved.tasks if trees
     ]
     of_more_tasks = load_trees(tmp_path / "saved", ("not_skipped", "click", "full_play"))
-    assert of_more_tasks is not None and of_more_tasks.boosters[1] is None
-    assert of_more_tasks.boosters[2] is not None
+    assert of_more_tasks is not None and of_more_tasks.tasks[1] is None
+    assert of_more_tasks.tasks[2] is not None
 
 
 def test_ids_are_frozen_after_their_epochs(marts: Path, tmp_path: Path) -> None:

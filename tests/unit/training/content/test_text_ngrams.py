@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training.content import text_ngrams
-from training.content.text_ngrams import NgramLSA, normalize_rows
+from training.content.text_ngrams import embed_ngrams, normalize_rows
 
 TEXTS = [
     "Blue Train",
@@ -51,7 +51,7 @@ def dense_rows(texts: list[str], width: int) -> np.ndarray:
 def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_ngrams, "TEXT_BATCH_SIZE", 4)
     for width in (2, 4, 64):
-        found, expected = NgramLSA.fit(TEXTS, width).transform(TEXTS), dense_rows(TEXTS, width)
+        found, expected = embed_ngrams(TEXTS, width), dense_rows(TEXTS, width)
         assert found.shape == expected.shape
         signs = np.sign((found * expected).sum(axis=0))
         np.testing.assert_allclose(found, expected * signs, atol=1e-4)

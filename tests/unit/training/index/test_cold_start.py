@@ -8,8 +8,7 @@ import torch
 
 from training.data.ragged import Ragged
 from training.index.cold_start import score_positives_as_cold
-from training.index.exact import ColdStartIndex, ExactIndex
-from training.index.ivf import IVFIndex
+from training.index.vector_index import ColdStartIndex, VectorIndex
 from training.nn.item_tower import ItemCodes
 
 ITEMS = np.arange(2, 42)
@@ -25,11 +24,10 @@ def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
     return vector_VD, codes
 
 
-def build(vector_VD: torch.Tensor, codes: ItemCodes, kind: str = "exact") -> ColdStartIndex:
-    """Index of ITEMS; the approximate index of warm items probes all lists."""
+def build(vector_VD: torch.Tensor, codes: ItemCodes) -> ColdStartIndex:
+    """Index of ITEMS."""
     is_cold = codes.is_cold_V.numpy()[ITEMS]
-    warm, cold = (ExactIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold]))
-    return ColdStartIndex(warm if kind == "exact" else IVFIndex.of(warm, 1_000, seed=0), cold)
+    return ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold])))
 
 
 def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]:
@@ -38,18 +36,16 @@ def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]
     return best + [0] * (k - len(best))
 
 
-@pytest.mark.parametrize(
-    ("kind", "cold"), [("exact", 0), ("exact", 15), ("exact", 40), ("approximate", 0), ("approximate", 15)]
-)
+@pytest.mark.parametrize("cold", [0, 15, 40])
 @pytest.mark.parametrize("threshold", [-2.0, 0.1, 0.5, np.inf])
-def test_cold_items_need_the_threshold(kind: str, cold: int, threshold: float) -> None:
+def test_cold_items_need_the_threshold(cold: int, threshold: float) -> None:
     vector_VD, codes = world(cold)
-    index = build(vector_VD, codes, kind)
-    query_BD = torch.randn(6, 5)
+    index = build(vector_VD, codes)
+    query_BD = torch.randn(6, 5).numpy()
     exclude_BX = np.array([[2, 39, 40]] * 6)
     items_BK, score_BK = index.search(query_BD, 12, exclude_BX, threshold)
     for row in range(6):
-        score_V = (vector_VD @ query_BD[row]).numpy()
+        score_V = vector_VD.numpy() @ query_BD[row]
         is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
         is_allowed_V[exclude_BX[row]] = False
         assert items_BK[row].tolist() == expected(score_V, is_allowed_V, 12)
@@ -64,7 +60,7 @@ def test_the_best_of_several_queries_has_to_reach_the_threshold() -> None:
     query_BQD = torch.randn(1, 3, 5)
     cold, score_V = codes.is_cold_V.numpy(), (vector_VD @ query_BQD[0].T).amax(1).numpy()
     for threshold in (np.inf, -2.0, 0.3):
-        items_BK, _ = index.search_best(query_BQD, 40, None, threshold)
+        items_BK, _ = index.search_best(query_BQD.numpy(), 40, None, threshold)
         assert set(items_BK[0].tolist()) - {0} == {i for i in ITEMS.tolist() if not cold[i] or score_V[i] >= threshold}
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.special
 from sklearn.metrics import log_loss
 
 from training.ranking.boosted_trees import STAGE, BoostedTrees
@@ -35,14 +36,14 @@ def trees() -> BoostedTrees:
 def test_as_many_trees_are_kept_as_are_best_on_other_rows(trees: BoostedTrees) -> None:
     features_RN, labels_RT = examples(1, 2_000)
     kept = trees.keep_best(features_RN, labels_RT)
-    for every, best, label_R in zip(trees.boosters, kept.boosters, labels_RT.T, strict=True):
+    for every, best, label_R in zip(trees.tasks, kept.tasks, labels_RT.T, strict=True):
         assert every is not None and best is not None
         known_R = ~np.isnan(label_R)
         rows, labels = features_RN[known_R], label_R[known_R]
         counts = [*range(STAGE, COUNT, STAGE), COUNT]
-        losses = [log_loss(labels, every.predict(rows, num_iteration=count)) for count in counts]
-        assert best.num_trees() == counts[int(np.argmin(losses))] < COUNT
-        np.testing.assert_array_equal(best.predict(rows), every.predict(rows, num_iteration=best.num_trees()))
+        losses = [log_loss(labels, scipy.special.expit(every.predict_rows(rows, count=count))) for count in counts]
+        assert best.count == counts[int(np.argmin(losses))] < COUNT
+        np.testing.assert_array_equal(best.predict_rows(rows), every.predict_rows(rows, count=best.count))
 
 
 def test_a_task_without_labels_or_with_useful_trees_keeps_all(trees: BoostedTrees) -> None:

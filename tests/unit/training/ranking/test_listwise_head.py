@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from tests.support.training.ranking_cases import TRACKS, catalogue, history, ranking_features, user_batch
-from training.ranking.features.history_search_registry import SEARCHES
+from training.nn.trees import PastRequests
+from training.ranking.features.history_match import SEARCHES
 from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, ListwiseDataset, build_listwise_features
+from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
 from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recipes import read_section
@@ -22,7 +23,7 @@ REQUESTS, CANDIDATES = 400, 20
 CONFIG = replace(read_section("small", LISTWISE_HEAD, LambdaMARTConfig), trees=30)
 
 
-def requests(seed: int, features: int = 6) -> ListwiseDataset:
+def requests(seed: int, features: int = 6) -> PastRequests:
     """Return requests in which candidates with a larger first feature are more likely to be listened to."""
     random = np.random.default_rng(seed)
     rows = random.normal(size=(REQUESTS, CANDIDATES, features)).astype(np.float32)
@@ -30,7 +31,7 @@ def requests(seed: int, features: int = 6) -> ListwiseDataset:
     rows[:, :, 1] = random.normal(size=(REQUESTS, 1))
     odds = rows[:, :, 0] * 2 - 2
     listened = random.random(odds.shape) < 1 / (1 + np.exp(-odds))
-    return ListwiseDataset(rows.reshape(-1, features), listened.ravel(), np.full(REQUESTS, CANDIDATES))
+    return PastRequests(rows.reshape(-1, features), listened.ravel(), np.full(REQUESTS, CANDIDATES))
 
 
 @cache
@@ -56,16 +57,16 @@ def head_of_ranker_features() -> LambdaMARTHead:
     made = features.prepare_candidates(side, items)
     rows = build_listwise_features(side.inputs, made, features.user_feature_count)
     listened = made.matches_BCM[..., 0].numpy() > 1
-    learned = ListwiseDataset(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
+    learned = PastRequests(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
     return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)
 
 
 def test_probabilities_are_calibrated() -> None:
     unseen = requests(3)
     probability = 1 / (1 + np.exp(-fitted().logits(unseen.features_RN)))
-    assert probability.mean() == pytest.approx(unseen.listened_R.mean(), abs=0.02)
+    assert probability.mean() == pytest.approx(unseen.is_target_R.mean(), abs=0.02)
     likely = probability > np.quantile(probability, 0.9)
-    assert probability[likely].mean() == pytest.approx(unseen.listened_R[likely].mean(), abs=0.06)
+    assert probability[likely].mean() == pytest.approx(unseen.is_target_R[likely].mean(), abs=0.06)
 
 
 def test_a_saved_head_gives_the_same_logits(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.recall.favourites.play_sums import COUNT_DAYS, DECAYS, SUMS, PlayColumns, SumOptions, sum_plays
+from training.recall.repeat_features import COUNT_DAYS, DECAYS, SUMS, PlayColumns, SumOptions, sum_plays
 
 SKIP, RECENT, START_PLAYS, DAY_US = 0.2, 3, 2, 86_400_000_000
 KERNEL_L = np.array([0.5, 0.25])

@@ -1,22 +1,12 @@
 """Index, merging and loss, compared with loops."""
 
 import numpy as np
-import pytest
 import torch
 
 from sequences.sequence_batch import SequenceBatch
 from training.data.user_batch import UserBatch
-from training.nn.sampled_softmax import full_softmax, logq_correction, sampled_softmax
-from training.nn.user_tower import (
-    GAP_BOUNDS,
-    GAP_BUCKETS,
-    BlockKind,
-    GatedBlock,
-    Pooling,
-    UserTower,
-    UserTowerProgram,
-    bucketize_gap,
-)
+from training.nn.sampled_softmax import logq_correction, sampled_softmax
+from training.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, UserTower, UserTowerProgram, bucketize_gap
 from training.recall.sequence_merge import interleave, merge_clicks
 
 
@@ -67,50 +57,20 @@ def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
-def test_full_softmax_ignores_positives_outside_the_items() -> None:
-    generator = torch.Generator().manual_seed(1)
-    vectors, query = torch.randn(4, 3, generator=generator), torch.randn(3, 3, generator=generator)
-    items, positive = torch.tensor([2, 5, 6, 9]), torch.tensor([9, 7, 2])
-    found = full_softmax(query, vectors, positive, items, scale=torch.tensor(2.0))
-    parts = []
-    for row, place in ((0, 3), (2, 0)):
-        log_share = torch.log_softmax(2.0 * vectors @ query[row], dim=0)
-        parts.append(-log_share[place])
-    torch.testing.assert_close(found, torch.stack(parts).mean())
-    none = full_softmax(query, vectors, torch.tensor([1, 3, 10]), items, scale=torch.tensor(1.0))
-    assert float(none) == 0
-
-
-def test_gated_block_equals_its_formula() -> None:
-    """With a single position, attention is the value projection."""
+def test_states_do_not_depend_on_later_events() -> None:
     torch.manual_seed(0)
-    block = GatedBlock(4, 2, 0.0).eval()
-    token = torch.randn(1, 1, 4)
-    value = torch.nn.functional.linear(block.attention_norm(token), *(p[8:] for p in block.projections.parameters()))
-    after = token + torch.sigmoid(block.attention_gate(token)) * block.output(value)
-    after = after + torch.sigmoid(block.feed_gate(after)) * block.feed(block.feed_norm(after))
-    torch.testing.assert_close(block(token), after)
+    tower = UserTower(8, 6, layers=2, heads=2, dropout=0.0).eval()
+    items, codes = torch.randn(1, 6, 8), torch.full((1, 6), 3)
+    before = tower(items, codes, codes)
+    items[0, 4:] = 9.0
+    after = tower(items, codes, codes)
+    torch.testing.assert_close(before[0, :4], after[0, :4])
+    assert not torch.allclose(before[0, 4:], after[0, 4:])
 
 
-@pytest.mark.parametrize("block", ["residual", "gated"])
-def test_states_do_not_depend_on_later_events(block: BlockKind) -> None:
-    for pooling in ("average", "attention"):
-        torch.manual_seed(0)
-        tower = UserTower(8, 6, pooling, layers=2, heads=2, dropout=0.0, block=block).eval()
-        items = torch.randn(1, 6, 8)
-        codes = torch.full((1, 6), 3)
-        before = tower(items, codes, codes)
-        items[0, 4:] = 9.0
-        after = tower(items, codes, codes)
-        torch.testing.assert_close(before[0, :4], after[0, :4])
-        assert not torch.allclose(before[0, 4:], after[0, 4:])
-
-
-@pytest.mark.parametrize("block", ["residual", "gated"])
-@pytest.mark.parametrize("pooling", ["average", "attention"])
-def test_last_state_equals_last_of_all_states(block: BlockKind, pooling: Pooling) -> None:
+def test_last_state_equals_last_of_all_states() -> None:
     torch.manual_seed(0)
-    tower = UserTower(16, 9, pooling, layers=2, heads=2, dropout=0.1, block=block).eval()
+    tower = UserTower(16, 9, layers=2, heads=2, dropout=0.1).eval()
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
     expected = tower(items, codes, gaps)[torch.arange(4), length - 1]

@@ -6,16 +6,14 @@ import pytest
 import torch
 
 from training.data.vocabulary import Vocabulary
-from training.engine.config_io import change_config
-from training.recall.continuation.registry import TransitionNeighbors, channel_sources
-from training.recall.flat_histories import Histories
+from training.recall.continuation.registry import channel_sources
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import PERFORMED_BY
 from training.recall.knowledge_graph.graph import KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
 from training.recall.multi_interest.channel import MultiInterest
+from training.recall.play_archive import PlayArchive
 from training.recall.realtime.channel import Realtime
 
 K = 5
@@ -49,21 +47,6 @@ def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channel
     found = channel.similar_items(seeds, K)
     np.testing.assert_allclose(found.scores_BK[0], score_V[expected], atol=1e-5)
     assert not set(found.items_BK[0].tolist()) & set(seeds.tolist())
-
-
-def test_transitions_of_several_seeds_are_those_of_a_history(data, tmp_path):
-    config = change_config(Realtime.config("debug"), {"transitions.is_enabled": True, "index.exact_up_to": None})
-    channel = Realtime.fit(data, config, tmp_path)
-    assert channel.transitions is not None
-    seeds = np.array([7, 2, 30])
-    history = Histories(seeds, np.array([0, 3]))
-    score_N = channel.transitions.scores(history, channel.catalog)[0]
-    score = {item: value for item, value in zip(channel.catalog.tolist(), score_N, strict=True) if item not in seeds}
-    expected = sorted(score, key=lambda item: (-score[item], item))[:K]
-    found = TransitionNeighbors(channel).continue_playlist(seeds, "", K)
-    np.testing.assert_allclose(found.scores_BK[0], [score[item] for item in expected])
-    channel.transitions = None
-    assert not TransitionNeighbors(channel).continue_playlist(seeds, "", K).items_BK.any()
 
 
 def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, described_channels, channels):
@@ -112,9 +95,7 @@ def test_walks_start_at_the_track_and_its_artist():
     rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
     rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
     graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    no_history = UserItemHistory(
-        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-    )
+    no_history = PlayArchive.empty()
     may_serve_V = np.array([False, False, True, True, True, True])
     config = KnowledgeGraphWalks.config("small")
 

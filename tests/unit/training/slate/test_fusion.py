@@ -179,20 +179,6 @@ def test_the_share_stays_better_than_a_baseline() -> None:
     assert choose_share(lists, cases, find(0, 0))[0] == 0.4, "no share is better"
 
 
-def test_scenes_with_enough_cases_have_their_own_share() -> None:
-    """All targets are repeats in the morning and discoveries at night; noon has too few cases."""
-    cases = [Case(f"{n % 9}", [2], [], []) for n in range(200)] + [Case(f"{n % 9}", [], [52], [52]) for n in range(203)]
-    all_cases = recall_cases(cases)
-    all_cases.scenes[:] = ["morning"] * 200 + ["night"] * 200 + ["noon"] * 3
-    old, new = list(range(3, 52)), list(range(53, 102))
-    candidates = {"a": _candidates(*[[*old, 2, 52, *new]] * 403)}
-    history = ragged(*[[2, *old]] * 403)
-    fusion, _ = Fusion.fit(candidates, history, all_cases)
-    assert set(fusion.shares) == {"", "morning", "night"}
-    assert fusion.shares["morning"] == 0.0
-    assert fusion.shares["night"] > 0.0
-
-
 def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) -> None:
     """`explores` finds the targets at night, `remembers` at all other times; noon equals morning."""
     random = np.random.default_rng(1)

@@ -18,10 +18,8 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.ranking.features import context_search, history_search_registry, neighbor_search
-from training.ranking.features.history_match import MATCH_FEATURES
-from training.ranking.features.history_search import MISSING_DISTANCE
-from training.ranking.features.history_search_registry import SEARCHES
+from training.ranking.features import history_match
+from training.ranking.features.history_match import MATCH_FEATURES, MISSING_DISTANCE
 
 Events = list[tuple[int, int, int]]
 ROWS: list[Events] = [
@@ -39,7 +37,7 @@ def found(name: str, length: int = 64) -> tuple[np.ndarray, np.ndarray]:
     features = ranking_features(searches=(name,))
     side = features.prepare_users(user_batch(ROWS, length=length))
     candidates = features.prepare_candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
-    before = side.inputs.context_BU.shape[1] - SEARCHES[name].user_feature_count
+    before = features.user_feature_count
     return side.inputs.context_BU.numpy()[:, before:], candidates.matches_BCM.numpy()[..., MATCH_FEATURES:]
 
 
@@ -79,10 +77,10 @@ def recency_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         newest_first = [is_listen(events, place) for place in reversed(places)]
         ago = [len(events) - 1 - place for place in reversed(places)]
-        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in history_search_registry.OWN_WINDOWS]
-        ratios = [1.0 if listened else 0.1 for listened in newest_first[: history_search_registry.RATIO_WINDOW]]
+        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in history_match.OWN_WINDOWS]
+        ratios = [1.0 if listened else 0.1 for listened in newest_first[: history_match.RATIO_WINDOW]]
         columns.append(sum(ratios) / len(ratios) if ratios else -1)
-        for k in history_search_registry.RECENT_WINDOWS:
+        for k in history_match.RECENT_WINDOWS:
             inside = [listened for listened, one in zip(newest_first, ago, strict=True) if one < k]
             columns += [np.log2(1 + len(inside)), share(sum(inside), len(inside))]
         for wanted in ((True, False), (True,), (False,)):
@@ -100,14 +98,9 @@ def time_decay_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         day = 24 * 60 * MINUTE
         age = {place: NOW - events[place][2] for place in places}
-        weights = [
-            {p: 0.5 ** ((len(events) - 1 - p) / half) for p in places}
-            for half in history_search_registry.PLAY_HALF_LIVES
-        ]
-        weights += [
-            {p: 0.5 ** (age[p] / (half * day)) for p in places} for half in history_search_registry.DAY_HALF_LIVES
-        ]
-        near = history_search_registry.HOUR_WINDOW * 60 * MINUTE
+        weights = [{p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in history_match.PLAY_HALF_LIVES]
+        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in history_match.DAY_HALF_LIVES]
+        near = history_match.HOUR_WINDOW * 60 * MINUTE
         weights.append({p: float(age[p] % day <= near or day - age[p] % day <= near) for p in places})
         for weight in weights:
             plays, listens = sum(weight.values()), sum(weight[p] for p in places if is_listen(events, p))
@@ -115,32 +108,11 @@ def time_decay_by_hand(events: Events, item: int) -> list[float]:
     return columns
 
 
-def neighbours_by_hand(events: Events, item: int) -> list[float]:
-    columns: list[float] = []
-    begin = max(len(events) - neighbor_search.RECENT_PLAYS, 0)
-    for values, _, places in facets(events, item):
-        now = {values[place]: place for place in range(begin, len(events)) if values[place] >= 0}
-        for window in neighbor_search.WINDOWS:
-            sums = {}
-            for place in places:
-                around = [p for p in range(place - window, place + window + 1) if p != place and 0 <= p < begin]
-                sums[place] = [0.0, 0.0]
-                for one in around:
-                    if values[one] in now:
-                        newest = now[values[one]]
-                        weight = 0.5 ** ((len(events) - 1 - newest) / neighbor_search.HALF_LIFE)
-                        sums[place][0 if is_listen(events, newest) else 1] += weight
-            near_listened, near_skipped = (sum(sums[place][side] for place in places) for side in (0, 1))
-            listens = sum(sums[place][0] for place in places if is_listen(events, place))
-            columns += [np.log2(1 + near_listened), share(listens, near_listened), np.log2(1 + near_skipped)]
-    return columns
-
-
 def context_of(events: Events, place: int, item: int) -> tuple[tuple[int, bool], tuple[bool, int, int]]:
     """Return the familiarity of a track before a play, and the context of the play."""
     tracks = known_tracks(events)
     before = [p for p in range(place) if item > 1 and tracks[p] == item]
-    often = sum(len(before) >= bound for bound in (1, *context_search.PLAY_COUNT_BOUNDS))
+    often = sum(len(before) >= bound for bound in (1, *history_match.PLAY_COUNT_BOUNDS))
     artist, previous = (artists([one])[0] for one in (item, tracks[place - 1] if place else -1))
     outcome = [1 if is_listen(events, place - k) else -1 for k in (1, 2) if place >= k]
     one, two = [*outcome, 0, 0][:2]
@@ -151,7 +123,7 @@ def context_by_hand(events: Events, item: int) -> list[float]:
     tracks, columns = known_tracks(events), []
     contexts = [context_of(events, place, tracks[place]) for place in range(len(events))]
     mine = context_of(events, len(events), item)
-    for half_life in context_search.HALF_LIVES:
+    for half_life in history_match.CONTEXT_HALF_LIVES:
         for same in (lambda one: one[0] == mine[0], lambda one: one == mine):
             weight = {
                 place: 0.5 ** ((len(events) - 1 - place) / half_life) for place, one in enumerate(contexts) if same(one)
@@ -166,7 +138,6 @@ def context_by_hand(events: Events, item: int) -> list[float]:
     [
         ("lately", recency_by_hand),
         ("fading", time_decay_by_hand),
-        ("neighbours", neighbours_by_hand),
         ("situations", context_by_hand),
     ],
 )
@@ -183,7 +154,7 @@ def test_candidate_features_equal_direct_counting(name: str, by_hand: Callable[[
 def test_user_shares_are_time_decayed() -> None:
     shares, _ = found("fading")
     for events, row in zip(ROWS, shares, strict=True):
-        for half_life, value in zip(history_search_registry.USER_HALF_LIVES, row, strict=True):
+        for half_life, value in zip(history_match.USER_HALF_LIVES, row, strict=True):
             weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
             listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)

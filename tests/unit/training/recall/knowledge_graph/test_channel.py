@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -25,10 +24,9 @@ from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.config import (
     HEARD_NEAR,
 )
-from training.recall.knowledge_graph.embeddings import fit_embedding, similar_artist_edges
 from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.played_tracks import UserItemHistory
+from training.recall.play_archive import PlayArchive
 from training.recipes import recipe
 
 FACETS = ("styles", "scenes", "emotions", "themes")
@@ -71,10 +69,8 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
     graph = KnowledgeGraph.build(triples, vocabulary)
     may_serve_V = np.arange(len(vocabulary)) >= 2
-    no_history = UserItemHistory(
-        (), np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
-    )
-    config = replace(KnowledgeGraphWalks.config("debug"), is_tuned=True)
+    no_history = PlayArchive.empty()
+    config = KnowledgeGraphWalks.config("debug")
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
     never_V = np.full(len(vocabulary), NO_LISTEN)
     return KnowledgeGraphWalks(config, graph, nothing_V, never_V, may_serve_V, no_history, PathExplainer(graph, {}))
@@ -131,21 +127,22 @@ def test_played_tracks_are_excluded(data: TrainingData) -> None:
         assert len(mine) and found[user].any() and not np.isin(found[user], mine).any()
 
 
-def test_user_item_history_is_point_in_time_and_limited_to_the_newest(data: TrainingData, tmp_path: Path) -> None:
+def test_first_plays_are_point_in_time_and_limited_to_the_newest(data: TrainingData, tmp_path: Path) -> None:
     plays = data.plays
-    UserItemHistory.of(data, 10_000).save(tmp_path)
-    everything, last = UserItemHistory.load(tmp_path), UserItemHistory.of(data, 3)
+    first_plays = PlayArchive.of(data).first_plays()
+    first_plays.save(tmp_path)
+    everything, last = PlayArchive.load(tmp_path), first_plays.newest(3)
     for user, name in enumerate(data.user_ids_U):
         rows = np.flatnonzero((plays.user_P == user) & (plays.part_P == 0))
         time = int(plays.known_at_P[rows[len(rows) // 2]])
         before = rows[plays.known_at_P[rows] < time]
-        assert set(everything.items_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
+        assert set(everything.tracks_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
-        assert last.items_before(str(name), NEVER).tolist() == in_order[-3:]
-    assert not len(everything.items_before("unknown_user", NEVER))
-    of_all_parts = UserItemHistory.of(data, 10_000, PARTS)
+        assert last.tracks_before(str(name), NEVER).tolist() == in_order[-3:]
+    assert not len(everything.tracks_before("unknown_user", NEVER))
+    of_all_parts = PlayArchive.of(data, PARTS).first_plays()
     for user, name in enumerate(data.user_ids_U):
-        assert set(of_all_parts.items_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
+        assert set(of_all_parts.tracks_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
 
 
 @pytest.mark.parametrize("window", [1, 3])
@@ -167,42 +164,9 @@ def test_cooccurrence_edges_equal_counts_by_hand(data: TrainingData, window: int
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
 
 
-def test_embeddings_of_artists_of_one_scene_are_similar() -> None:
-    """With two scenes that share no node, the nearest artists are of the same scene."""
-    artists = [f"a{number}" for number in range(12)]
-    rows = {"track_id": [f"t{a}" for a in artists], "artist_id": artists, "title": artists}
-    vocabulary = Vocabulary.build(
-        pl.DataFrame(rows | {"artist_names": [[a] for a in artists]}),
-        pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}),
-    )
-    triples = [
-        (f"artist:{artist}", "has_genre", f"genre:{number % 2}-{genre}")
-        for number, artist in enumerate(artists)
-        for genre in range(6)
-        if (number // 2 + genre) % 3
-    ]
-    graph = KnowledgeGraph.build(pl.DataFrame(triples, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    config = replace(
-        KnowledgeGraphWalks.config("small").embedding,
-        models=("TransE", "ComplEx"),
-        width=16,
-        epochs=60,
-        batch=64,
-        learning_rate=0.1,
-    )
-    found = fit_embedding(graph, config, 0)
-    again = fit_embedding(graph, config, 0)
-    assert found is not None and again is not None
-    assert np.array_equal(found.vector_NW, again.vector_NW)
-    assert set(found.reciprocal_rank) == {"TransE", "ComplEx"}
-    source, target, _ = similar_artist_edges(graph, found, 3)
-    scene = {graph.node(f"artist:{artist}"): number % 2 for number, artist in enumerate(artists)}
-    same = [scene[a] == scene[b] for a, b in zip(source.tolist(), target.tolist(), strict=True)]
-    assert len(same) > 20
-    assert np.mean(same) > 0.8
-
-
-def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_of_orders_does_not_recall_tracks_of_validation_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plays = random_plays()
     user, _, ended, _ = plays[125]
     plays[125] = (user, "t99", ended, 180_000)
@@ -220,5 +184,4 @@ def test_tuning_does_not_recall_tracks_of_validation_only(tmp_path: Path, monkey
     assert any(items_BK.any() for items_BK in brought)
     assert not any((items_BK == only_there).any() for items_BK in brought)
     assert (fitted.is_servable_V == data.catalog_V).all(), "the tuning catalog is not the served catalog"
-    assert fitted.resolved_config.is_tuned
     assert HEARD_NEAR in fitted.graph.relations

@@ -15,7 +15,6 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
 from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
-from training.recall.multi_interest.config import Extractor
 from training.recall.multi_interest.model import (
     DynamicRouting,
     Interests,
@@ -81,29 +80,6 @@ def test_routing_equals_the_algorithm_of_the_paper() -> None:
             torch.testing.assert_close(vector_BKD[user, :interests], torch.stack(capsules), rtol=1e-4, atol=1e-5)
 
 
-def test_routing_keeps_the_restart_with_the_best_agreement() -> None:
-    torch.manual_seed(0)
-    item_BLD = torch.nn.functional.normalize(torch.randn(20, 30, 6), dim=-1)
-    weight_BL, is_there_BK = torch.ones(20, 30), torch.ones(20, 3, dtype=torch.bool)
-    many = DynamicRouting(
-        change_config(
-            MultiInterest.config("small"), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 4}
-        )
-    )
-    agreement = []
-    for start in (*range(4), None):
-        one = DynamicRouting(
-            change_config(
-                MultiInterest.config("small"), {"items.width": 6, "encoder.interests": 3, "encoder.routing_restarts": 1}
-            )
-        )
-        one.start_SDK = many.start_SDK[start : start + 1] if start is not None else many.start_SDK
-        with torch.no_grad():
-            vector_BKD, _ = one(item_BLD, weight_BL, is_there_BK)
-            agreement.append((vector_BKD @ item_BLD.mT).amax(1).sum(-1))
-    torch.testing.assert_close(agreement[4], torch.stack(agreement[:4]).amax(0))
-
-
 def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     vector = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], dtype=np.float32)
     # 12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
@@ -114,20 +90,9 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
 
 
-def test_merging_is_transitive() -> None:
-    """The first and third interests are similar only through the second."""
-    angle = np.array([0.0, 0.6, 1.2, 3.0], dtype=np.float32)
-    vector, share = np.stack([np.cos(angle), np.sin(angle)], axis=1), np.full((4, 8), 0.25, dtype=np.float32)
-    share[3, 6:] = 0.9
-    found = UserInterests.merge_similar(vector, share, merge_cosine_threshold=0.8, min_interest_share=0.0)
-    np.testing.assert_allclose(found.vector_KD, [vector[:3].mean(0), vector[3]], rtol=1e-6)
-    assert found.interest_L.tolist() == [0] * 6 + [1] * 2
-
-
-@pytest.mark.parametrize("extractor", ["routing", "attention"])
-def test_program_equals_the_network(extractor: Extractor) -> None:
+def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
-    changes = {"items.width": 8, "encoder.extractor": extractor, "encoder.merge_cosine_threshold": 0.9999}
+    changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
     network = MultiInterestNetwork(change_config(MultiInterest.config("small"), changes), codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
     for length in (1, 3, 60):
@@ -143,7 +108,7 @@ def test_program_equals_the_network(extractor: Extractor) -> None:
         np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_label_aware_attention_is_hard_or_soft() -> None:
+def test_a_target_trains_the_closest_interest() -> None:
     torch.manual_seed(0)
     config = change_config(MultiInterest.config("small"), {"items.width": 8, "encoder.interests": 3})
     network = MultiInterestNetwork(config, codes(50)).eval()
@@ -156,9 +121,6 @@ def test_label_aware_attention_is_hard_or_soft() -> None:
             there = 3 - int(row[m])
             score = query[row[m], :there] @ network.vectors(positive)[m]
             torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
-        network.settings = change_config(config, {"loss.label_attention_power": 0.0})
-        even = network.label_aware_query("next", interests, row, positive)
-        torch.testing.assert_close(even[1], query[1, :2].mean(0))
 
 
 def test_windows_are_split_into_history_and_targets() -> None:

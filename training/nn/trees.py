@@ -1,29 +1,50 @@
-"""Scores of boosted trees, compiled: faster than LightGBM for the hundreds of candidates of a request.
+"""Boosted trees: the one place where LightGBM fits, saves, loads and predicts.
 
-QuickScorer: Lucchese et al. 2015, "QuickScorer: A Fast Algorithm to Rank Documents with Additive Ensembles of Regression
-Trees", SIGIR. A candidate has one bit per leaf of a tree. A node whose test fails clears the bits of the leaves below its
-first child; the first bit that is left is the candidate's leaf. Each node is one loop over the candidates without a branch,
-which the processor computes for many candidates at once. Differs: a node whose threshold is outside the range of its feature
-among the candidates, which is one number for features of the request, needs no loop, and the subtree that is out of reach of
-all candidates is skipped. Results equal LightGBM's.
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS. Stored as text, never as a pickle.
 
-Shape letters: B requests, C candidates, N features of candidates, U features of the request, F = U + N, T trees, M nodes, X
-hashes.
+Requests are scored by compiled code, faster than LightGBM for the hundreds of candidates of a request. QuickScorer: Lucchese
+et al. 2015, "QuickScorer: A Fast Algorithm to Rank Documents with Additive Ensembles of Regression Trees", SIGIR. A candidate
+has one bit per leaf of a tree. A node whose test fails clears the bits of the leaves below its first child; the first bit that
+is left is the candidate's leaf. Each node is one loop over the candidates without a branch, which the processor computes for
+many candidates at once. Differs: a node whose threshold is outside the range of its feature among the candidates, which is
+one number for features of the request, needs no loop, and the subtree that is out of reach of all candidates is skipped.
+Results equal LightGBM's.
+
+Shape letters: B requests, C candidates, Q past requests, R rows, N features of candidates, U features of the request,
+F = U + N, T trees, M nodes, X hashes.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from training.engine.lightgbm_import import lightgbm
 from training.engine.numba_compile import compiled
+
+# scikit-learn takes most of LightGBM's import and is needed for its estimators only; it can be imported later as usual.
+_modules: dict[str, Any] = sys.modules
+_is_hidden = "sklearn" not in _modules
+if _is_hidden:
+    _modules["sklearn"] = None  # an import raises ImportError
+try:
+    import lightgbm
+finally:
+    if _is_hidden:
+        del _modules["sklearn"]
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint64]
 
+PARAMETERS: Mapping[str, Any] = {"lambda_l2": 20.0, "max_bin": 127, "deterministic": True, "verbose": -1}
+"""Parameters of all fits."""
 MAX_LEAVES = 64
 MIN_CANDIDATES = 8
 """Fewer candidates a request, as in an evaluation of single plays, are scored faster by LightGBM (log, 2026-11-29)."""
@@ -99,15 +120,96 @@ def _round_down(threshold_M: NDArray[np.float64]) -> Floats:
     return np.where(nearest_M > threshold_M, below_M, nearest_M)
 
 
-class TreeScorer:
-    """Scores requests with a booster: compiled, or by LightGBM.
+@dataclass(frozen=True)
+class PastRequests:
+    """Candidates of Q past requests, grouped by request: features, whether each is a target, and number per request."""
 
-    LightGBM scores requests of few candidates, and all if the booster has other nodes or trees (see `TreeNodes.of`).
+    features_RN: Floats
+    is_target_R: NDArray[np.bool_]
+    count_Q: NDArray[np.int64]
+    feature_names: Sequence[str] = ()  # names in the saved trees
+
+    @property
+    def has_both_classes(self) -> bool:
+        """Whether there are both targets and other candidates, as fitting requires."""
+        return bool(self.is_target_R.any() and not self.is_target_R.all())
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Fitted trees.
+
+    Requests of few candidates are scored by LightGBM, and all if the trees have other nodes (see `TreeNodes.of`).
     """
 
-    def __init__(self, booster: lightgbm.Booster) -> None:
-        self.booster, self._features = booster, booster.num_feature()
-        self.nodes = TreeNodes.of(booster)
+    booster: lightgbm.Booster
+
+    @classmethod
+    def fit(
+        cls,
+        data: lightgbm.Dataset,
+        count: int,
+        description: str,
+        first: Trees | None = None,
+        validation: tuple[Floats, Floats] | None = None,
+        patience: int = 0,
+    ) -> Trees:
+        """Fit trees with a progress bar, because minutes without output look like a fit that hangs.
+
+        Args:
+            data: Training data, see `dataset`, whose parameters are those of the fit.
+            count: Number of trees.
+            description: Label of the progress bar.
+            first: Trees to continue; they are part of the result, but not of `count`.
+            validation: Features and labels on which as many trees as are best are kept.
+            patience: Trees without improvement on them before the fit stops.
+        """
+        with tqdm(total=count, desc=description, unit="tree", mininterval=1) as bar:
+            callbacks: list[Any] = [lambda _: bar.update()]
+            valid_sets = []
+            if validation is not None:
+                callbacks.append(lightgbm.early_stopping(patience, verbose=False))
+                valid_sets.append(lightgbm.Dataset(*validation, reference=data))
+            start = None if first is None else first.booster
+            settings: dict[str, Any] = {"valid_sets": valid_sets, "callbacks": callbacks, "init_model": start}
+            booster = lightgbm.train(data.params or {}, data, count, **settings)
+        fitted = cls(booster)
+        return fitted if validation is None else fitted.first(booster.best_iteration)
+
+    @property
+    def count(self) -> int:
+        """Number of trees."""
+        return int(self.booster.num_trees())
+
+    @property
+    def features(self) -> int:
+        """Number of features."""
+        return int(self.booster.num_feature())
+
+    @cached_property
+    def nodes(self) -> TreeNodes | None:
+        """Nodes for compiled code."""
+        return TreeNodes.of(self.booster)
+
+    def first(self, count: int) -> Trees:
+        """Return the first trees."""
+        return Trees(lightgbm.Booster(model_str=self.booster.model_to_string(num_iteration=count)))
+
+    def predict_rows(
+        self, features_RF: Floats, threads: int = 0, start: int = 0, count: int = -1
+    ) -> NDArray[np.float64]:
+        """Return the sum of the trees, or of `count` of them from number `start` on, for each row [R]."""
+        chosen: dict[str, Any] = {"start_iteration": start, "num_iteration": count, "num_threads": threads}
+        return np.asarray(self.booster.predict(features_RF, raw_score=True, **chosen), dtype=np.float64)
+
+    def save(self, file: Path) -> None:
+        """Write a text file."""
+        self.booster.save_model(file)
+
+    @classmethod
+    def load(cls, file: Path) -> Trees | None:
+        """Read a file that `save` wrote; None if it does not exist."""
+        return cls(lightgbm.Booster(model_file=file)) if file.exists() else None
 
     def predict(self, context_BU: Floats, feature_BCN: Floats) -> NDArray[np.float64]:
         """Return the sum of the trees [B, C]. Runs on the calling thread.
@@ -121,9 +223,9 @@ class TreeScorer:
                 read outside of its arrays.
         """
         (B, C, N), U = feature_BCN.shape, context_BU.shape[1]
-        if self._features != U + N:
+        if self.features != U + N:
             raise ValueError(
-                f"candidates have {U} + {N} features, the trees were fitted on {self._features}; "
+                f"candidates have {U} + {N} features, the trees were fitted on {self.features}; "
                 "fit the model again with this version of the features"
             )
         score_BC = np.zeros((B, C))
@@ -133,8 +235,15 @@ class TreeScorer:
             _sum_trees(self.nodes, np.ascontiguousarray(context_BU), np.ascontiguousarray(feature_BCN), score_BC)
             return score_BC
         rows = np.concatenate([np.broadcast_to(context_BU[:, None], (B, C, U)), feature_BCN], axis=2)
-        score_R = self.booster.predict(rows.reshape(B * C, -1), raw_score=True, num_threads=1)
-        return np.asarray(score_R, dtype=np.float64).reshape(B, C)
+        return self.predict_rows(rows.reshape(B * C, -1), threads=1).reshape(B, C)
+
+
+def dataset(
+    features_RF: Floats, label_R: NDArray[Any], parameters: Mapping[str, Any], seed: int, threads: int, **rows: Any
+) -> lightgbm.Dataset:
+    """Return training data with the parameters of LightGBM; further arguments are LightGBM's."""
+    every = {**PARAMETERS, **parameters, "seed": seed, "num_threads": threads}
+    return lightgbm.Dataset(features_RF, label_R, params=every, **rows)
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""Compiled trees give the same scores as LightGBM."""
+"""Boosted trees: compiled trees give the same scores as LightGBM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import lightgbm
 import numpy as np
 import pytest
 
-from training.nn.compiled_trees import TreeScorer
+from training.nn.trees import Trees
 
 USER_FEATURES, FEATURES = 3, 8
 
@@ -48,7 +48,7 @@ def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("count", "candidates"), [(1, 300), (7, 9), (30, 200), (7, 5), (2, 0), (0, 40)])
 def test_scores_equal_lightgbm(count: int, candidates: int, leaves: int) -> None:
     booster, (context, features) = random_trees(num_leaves=leaves), requests(count, candidates)
-    scorer = TreeScorer(booster)
+    scorer = Trees(booster)
     assert scorer.nodes is not None
     scores = scorer.predict(context, features)
     assert scores.shape == (count, candidates)
@@ -72,7 +72,7 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
     at = [np.array(thresholds[feature]) for feature in range(FEATURES)]
     # LightGBM treats values near 0 as 0, so thresholds near 0 are left out.
     rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
-    scorer = TreeScorer(booster)
+    scorer = Trees(booster)
     assert scorer.nodes is not None
     scores = scorer.predict(np.zeros((1, 0), np.float32), rows[None])
     np.testing.assert_array_equal(scores[0], booster.predict(rows, raw_score=True))
@@ -85,7 +85,7 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
 )
 def test_unusual_trees_have_the_scores_of_lightgbm(changes: dict[str, Any], is_compiled: bool) -> None:
     booster, (context, features) = random_trees(3, **changes), requests(2, 50)
-    scorer = TreeScorer(booster)
+    scorer = Trees(booster)
     assert (scorer.nodes is not None) == is_compiled
     np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
 
@@ -93,8 +93,8 @@ def test_unusual_trees_have_the_scores_of_lightgbm(changes: dict[str, Any], is_c
 def test_a_booster_without_trees_scores_zero() -> None:
     booster = random_trees(2)
     empty = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=1, start_iteration=5))
-    assert not TreeScorer(empty).predict(*requests(1, 50)).any()
-    assert not TreeScorer(empty).predict(*requests(1, 1)).any()
+    assert not Trees(empty).predict(*requests(1, 50)).any()
+    assert not Trees(empty).predict(*requests(1, 1)).any()
 
 
 @pytest.mark.parametrize("candidates", [1, 50])
@@ -104,4 +104,4 @@ def test_candidates_of_another_width_are_rejected(width: int, candidates: int) -
     features = np.zeros((1, candidates, width - USER_FEATURES), np.float32)
     message = rf"3 \+ {width - USER_FEATURES} features, the trees were fitted on {FEATURES}; fit the model again"
     with pytest.raises(ValueError, match=message):
-        TreeScorer(random_trees(2)).predict(context, features)
+        Trees(random_trees(2)).predict(context, features)
