@@ -5,7 +5,7 @@ All features are of the user's own plays before a request, so requests of the `t
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,16 +16,13 @@ from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
 from training.recall.repeat_features import FEATURE_NAMES
 
+if TYPE_CHECKING:
+    from training.recall.favourites.channel import Favourites
+
 CUTOFFS = (50, 200)
 
 
-class OrderedFavourites(order_fit.OrderedChannel, Protocol):
-    """The part of the channel `favourites` that fitting its order uses."""
-
-    resolved_config: FavouritesConfig
-
-
-def fit_order(channel: OrderedFavourites, data: TrainingData) -> tuple[CandidateOrder | None, dict[str, Any]]:
+def fit_order(channel: Favourites, data: TrainingData) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order, learned from requests of the `train` part, and its measures.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,20 +17,15 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.config import KnowledgeGraphConfig
 from training.recall.learned_order import order_fit
 from training.recall.learned_order.candidate_order import CandidateOrder
+
+if TYPE_CHECKING:
+    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
-
-
-class OrderedWalk(order_fit.OrderedChannel, Protocol):
-    """The part of the channel `knowledge_graph` that fitting its order uses."""
-
-    resolved_config: KnowledgeGraphConfig
-    is_servable_V: np.ndarray
 
 
 def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
@@ -58,7 +53,7 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
 
 
 def fit_order(
-    channel: OrderedWalk, past: OrderedWalk, past_data: TrainingData, data: TrainingData
+    channel: KnowledgeGraphWalks, past: KnowledgeGraphWalks, past_data: TrainingData, data: TrainingData
 ) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order, learned from requests of the `validation` part of `past_data`, and its measures.
 
