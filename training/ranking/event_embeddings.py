@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from training.nn.ranker_layers import FrequencyCutEmbedding, Lookup
+from training.nn.ranker_layers import FrequencyCutEmbedding
 from training.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 
@@ -35,9 +35,9 @@ class EventEmbedding(nn.Module):
         self.width = width
         self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
         self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
-        self.behaviour = Lookup(BEHAVIOUR_CODES, width, padding_idx=0)
-        self.gap = Lookup(GAP_BUCKETS, width, padding_idx=0)
-        self.ratio = Lookup(RATIO_BUCKETS, width, padding_idx=0)
+        self.behaviour = nn.Embedding(BEHAVIOUR_CODES, width, padding_idx=0)
+        self.gap = nn.Embedding(GAP_BUCKETS, width, padding_idx=0)
+        self.ratio = nn.Embedding(RATIO_BUCKETS, width, padding_idx=0)
         for table in (self.behaviour, self.gap, self.ratio):
             nn.init.normal_(table.weight, std=0.05)
             table._fill_padding_idx_with_zero()

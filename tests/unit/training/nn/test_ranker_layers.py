@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.nn import ranker_layers
-from training.nn.ranker_layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear
+from training.nn.ranker_layers import AttentionUnit, Dice, FrequencyCutEmbedding, PiecewiseLinear
 from training.ranking.calibration import fit_temperatures, task_losses
 
 
@@ -60,19 +60,6 @@ def test_dice_equals_its_formula_with_the_statistics_of_training() -> None:
     for is_training in (True, False):
         with torch.set_grad_enabled(is_training):
             torch.testing.assert_close(layer.eval()(x), x * (gate + (1 - gate) * layer.alpha))
-
-
-@pytest.mark.parametrize("shape", [(7,), (3, 4), (5, 0)])
-def test_lookup_gradient_equals_embedding(shape: tuple[int, ...]) -> None:
-    torch.manual_seed(0)
-    ours, torchs = Lookup(6, 3, padding_idx=0), torch.nn.Embedding(6, 3, padding_idx=0)
-    torchs.load_state_dict(ours.state_dict())
-    rows = torch.randint(0, 6, shape)
-    gradients = torch.randn(*shape, 3)
-    for layer in (ours, torchs):
-        layer(rows).backward(gradients)
-    assert torch.equal(ours(rows), torchs(rows))
-    torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
 
 
 def test_dropped_ids_become_unknown() -> None:
