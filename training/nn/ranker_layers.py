@@ -193,12 +193,6 @@ class AttentionUnit(nn.Module):
     def _scores(self, hidden_BLX: Tensor, mask_BL: Tensor) -> Tensor:
         """Scores [B, L, C] of the first layer's output [B, L, C·H]; masked events get 0."""
         H = len(self.first.bias)
-        if not self.training:
-            every_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return every_BLC.masked_fill(~mask_BL.unsqueeze(-1), 0.0)
-        if bool(mask_BL.all()):
-            full_BLC: Tensor = self.rest(self.activation(hidden_BLX.unflatten(-1, (-1, H)))).squeeze(-1)
-            return full_BLC
         valid_N = mask_BL.flatten().nonzero().squeeze(1)
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)

@@ -128,11 +128,9 @@ class Popularity(RecallChannel[PopularityConfig]):
         del vocabulary
         stored = json.loads((folder / "popularity.json").read_text())
         names = stored.pop("values")["languages"]
-        stored.pop("listeners", None)  # releases of older versions have this key, and no counts
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
-            unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
-            counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
+            counts = {name: arrays[name] for name in COUNT_ARRAYS}
             config, item_N, weight_N = PopularityConfig(**stored), arrays["item_N"], arrays["weight_N"]
         file = folder / ONLY_LISTENER_FILE
         listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []
