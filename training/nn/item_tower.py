@@ -254,25 +254,16 @@ def _embedding_rows(counts: np.ndarray, min_count: int) -> np.ndarray:
 
 def _facet_rows(data: TrainingData) -> np.ndarray:
     """Embedding rows of every track's facet values [V, F], facet after facet; 0: none."""
-    columns, first = [], 1
-    for values, rows_VF in (_facet_columns(*data.facets[facet]) for facet in FACETS):
-        if values:
-            columns.append(np.where(rows_VF > 0, rows_VF + first - 1, 0))
-            first += values
-    return np.concatenate(columns, axis=1) if columns else np.zeros((len(data.vocabulary), 0), dtype=np.int64)
-
-
-def _facet_columns(values: list[str], lists: object) -> tuple[int, np.ndarray]:
-    """The number of a facet's values, and the lists as an array [V, F] with values from 1; 0: none."""
-    from training.data.ragged import Ragged
-
-    assert isinstance(lists, Ragged)  # noqa: S101
-    count = np.minimum(lists.count_C, MAX_FACET_VALUES)
-    rows = np.zeros((len(count), int(count.max(initial=0))), dtype=np.int64)
-    for column in range(rows.shape[1]):
-        has = count > column
-        rows[has, column] = lists.items[lists.offset_C1[:-1][has] + column] + 1
-    return len(values), rows
+    columns, first = [np.zeros((len(data.vocabulary), 0), dtype=np.int64)], 1
+    for values, lists in (data.facets[facet] for facet in FACETS):
+        count_V = np.minimum(lists.count_C, MAX_FACET_VALUES)
+        rows_VF = np.zeros((len(count_V), int(count_V.max(initial=0))), dtype=np.int64)
+        for column in range(rows_VF.shape[1]):
+            has = count_V > column
+            rows_VF[has, column] = lists.items[lists.offset_C1[:-1][has] + column] + first
+        columns.append(rows_VF)
+        first += len(values)
+    return np.concatenate(columns, axis=1)
 
 
 class ContentTower(nn.Module):

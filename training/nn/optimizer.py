@@ -10,29 +10,14 @@ Legend: V rows of a table, R rows looked up, D width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 
-class OptimizerSettings(Protocol):
-    """Hyperparameters of a config that the optimizer reads."""
-
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def warmup(self) -> int: ...
-    @property
-    def steps(self) -> int: ...
-
-
-def build_optimizer(
-    network: nn.Module, rates: OptimizerSettings
-) -> tuple[SparseAdamW, torch.optim.lr_scheduler.LambdaLR]:
-    """The optimizer and its learning rate, which decays to a twentieth at `steps`."""
+def build_optimizer(network: nn.Module, rates: Any) -> tuple[SparseAdamW, torch.optim.lr_scheduler.LambdaLR]:
+    """The optimizer and its learning rate, which decays to a twentieth at `steps`; `rates` are the config's `optimizer`."""
     tables = [module.weight for module in network.modules() if isinstance(module, nn.Embedding)]
     table_ids = {id(table) for table in tables}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in table_ids]

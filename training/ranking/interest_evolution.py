@@ -22,10 +22,11 @@ X flattened rows. Does not depend on users or files.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from training.ranking.event_embeddings import ItemFrequencies
@@ -119,34 +120,105 @@ class AUGRU(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         bound = width**-0.5
-        # Gate order is u, r, n for the input and n, u, r for the state.
+        # Gate order is u, r, n for the input and n, u, r for the state: see `_unroll`.
         self.input_3DD = nn.Parameter(torch.empty(3, width, width).uniform_(-bound, bound))
         self.state_3DD = nn.Parameter(torch.empty(3, width, width).uniform_(-bound, bound))
         self.bias_31D = nn.Parameter(torch.zeros(3, 1, width))
 
     def states(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
         """Return the state after each event [P, B, C, D]; the initial state is zero."""
-        states = self._run(event_PBD, scale_PBC)[1:]
-        return torch.stack(states) if states else event_PBD.new_zeros(0, *scale_PBC.shape[1:], event_PBD.shape[2])
+        return self._run(event_PBD, scale_PBC, return_sequence=True)
 
     def last_state(self, event_PBD: Tensor, scale_PBC: Tensor) -> Tensor:
         """Return the state after all events [B, C, D]; zero without events."""
-        return self._run(event_PBD, scale_PBC)[-1]
+        return self._run(event_PBD, scale_PBC, return_sequence=False)[-1]
 
-    def _run(self, event_PBD: Tensor, scale_PBC: Tensor) -> list[Tensor]:
-        """Return the initial state and that after each event [B, C, D]."""
-        (P, B, D), C = event_PBD.shape, scale_PBC.shape[2]
+    def _run(self, event_PBD: Tensor, scale_PBC: Tensor, return_sequence: bool) -> Tensor:
+        P, B, D = event_PBD.shape
         rows_3XD = event_PBD.reshape(P * B, D).expand(3, -1, -1)
         # Events do not depend on candidates: one product for all steps, shared by the candidates.
         input_3PB1D = torch.baddbmm(self.bias_31D, rows_3XD, self.input_3DD).view(3, P, B, 1, D)
-        states = [event_PBD.new_zeros(B, C, D)]
-        for input_3B1D, scale_BC1 in zip(input_3PB1D.unbind(1), scale_PBC.unsqueeze(-1).unbind(), strict=True):
-            rows_3ND = states[-1].flatten(0, 1).expand(3, -1, -1)
-            hidden_BCD, update_BCD, reset_BCD = torch.bmm(rows_3ND, self.state_3DD).view(3, B, C, D)
-            update_BCD, reset_BCD = (input_3B1D[0] + update_BCD).sigmoid(), (input_3B1D[1] + reset_BCD).sigmoid()
-            new_BCD = torch.addcmul(input_3B1D[2], hidden_BCD, reset_BCD).tanh()
-            states.append(torch.lerp(states[-1], new_BCD, update_BCD * scale_BC1))
-        return states
+        if torch.is_grad_enabled():
+            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)  # type: ignore[no-any-return]
+        states_PBCD, _ = _unroll(input_3PB1D, scale_PBC, self.state_3DD, return_sequence, keep_intermediates=False)
+        return states_PBCD[1:] if return_sequence else states_PBCD[-1:]
+
+
+def _unroll(
+    input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, return_sequence: bool, keep_intermediates: bool
+) -> tuple[Tensor, Tensor]:
+    """Return the states [1 + P, B, C, D], the first of them zero, and intermediates [4, P, B, C, D]: U_n h, u, r, n.
+
+    In this order the first three are the gates of the state, contiguous as one product writes them, and the last three
+    those of the input, as the backward pass needs them. Unless `keep_intermediates` is set, all steps share one buffer;
+    so do the states unless `return_sequence` is set.
+    """
+    _, P, B, _, D = input_3PB1D.shape
+    C = scale_PBC.shape[-1]
+    states_SBCD = input_3PB1D.new_empty(1 + P if return_sequence or keep_intermediates else 1, B, C, D).expand(
+        1 + P, B, C, D
+    )
+    states_SBCD[0].zero_()
+    buffer_4PBCD = input_3PB1D.new_empty(4, P if keep_intermediates else 1, B, C, D).expand(4, P, B, C, D)
+    moved_BCD, minus_one = torch.empty_like(states_SBCD[0]), input_3PB1D.new_tensor(-1.0)
+    # Views of all steps are made in one call: made step by step they would cost as much as the arithmetic.
+    states_S, rows_S = states_SBCD.unbind(), states_SBCD.flatten(1, 2).unsqueeze(1).expand(-1, 3, -1, -1).unbind()
+    product_P, gates_P = buffer_4PBCD[:3].flatten(2, 3).unbind(1), buffer_4PBCD[1:3].unbind(1)
+    hidden_P, update_P, reset_P, new_P = (part_PBCD.unbind() for part_PBCD in buffer_4PBCD)
+    input_gates_P, input_new_P = input_3PB1D[:2].unbind(1), (2 * input_3PB1D[2]).unbind()
+    scale_P = scale_PBC.unsqueeze(-1).unbind()
+    for t in range(P):
+        torch.bmm(rows_S[t], weight_3DD, out=product_P[t])
+        gates_P[t].add_(input_gates_P[t]).sigmoid_()
+        # tanh x = 2σ(2x) − 1; torch computes a sigmoid in a fifth of the time of a tanh.
+        torch.addcmul(input_new_P[t], hidden_P[t], reset_P[t], value=2, out=new_P[t]).sigmoid_()
+        torch.add(minus_one, new_P[t], alpha=2, out=new_P[t])
+        torch.mul(update_P[t], scale_P[t], out=moved_BCD)
+        torch.lerp(states_S[t], new_P[t], moved_BCD, out=states_S[t + 1])
+    return states_SBCD, buffer_4PBCD
+
+
+class _AUGRUFunction(torch.autograd.Function):
+    """AUGRU recurrence with a manual gradient, in a third of the time of autograd recording every step."""
+
+    @staticmethod
+    def forward(ctx: Any, input_3PB1D: Tensor, scale_PBC: Tensor, weight_3DD: Tensor, return_sequence: bool) -> Tensor:
+        states_SBCD, buffer_4PBCD = _unroll(
+            input_3PB1D, scale_PBC, weight_3DD, return_sequence, keep_intermediates=True
+        )
+        ctx.save_for_backward(scale_PBC, weight_3DD, states_SBCD, buffer_4PBCD)
+        return states_SBCD[1:] if return_sequence else states_SBCD[-1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope_SBCD: Tensor) -> tuple[Tensor, Tensor | None, Tensor, None]:
+        scale_PBC, weight_3DD, states_SBCD, buffer_4PBCD = ctx.saved_tensors
+        _, P, B, C, D = buffer_4PBCD.shape
+        slope_4PBCD = torch.empty_like(buffer_4PBCD)
+        slope_scale_PBC = torch.empty_like(scale_PBC) if ctx.needs_input_grad[1] else None
+        slope_4PND, back_3DD = slope_4PBCD.flatten(2, 3), weight_3DD.transpose(1, 2)
+        slope_BCD = torch.zeros_like(states_SBCD[0])
+        for t in reversed(range(P)):
+            if (row := t - P + len(slope_SBCD)) >= 0:
+                slope_BCD = slope_BCD + slope_SBCD[row]
+            hidden_BCD, update_BCD, reset_BCD, new_BCD = buffer_4PBCD[:, t].unbind()
+            to_hidden_BCD, to_update_BCD, to_reset_BCD, to_new_BCD = slope_4PBCD[:, t].unbind()
+            scale_BC1 = scale_PBC[t].unsqueeze(-1)
+            moved_BCD = slope_BCD * (update_BCD * scale_BC1)
+            tanh_backward(moved_BCD, new_BCD, grad_input=to_new_BCD)
+            torch.mul(to_new_BCD, reset_BCD, out=to_hidden_BCD)
+            sigmoid_backward(to_new_BCD * hidden_BCD, reset_BCD, grad_input=to_reset_BCD)
+            to_move_BCD = slope_BCD * (new_BCD - states_SBCD[t])
+            sigmoid_backward(to_move_BCD * scale_BC1, update_BCD, grad_input=to_update_BCD)
+            if slope_scale_PBC is not None:
+                torch.sum(to_move_BCD * update_BCD, -1, out=slope_scale_PBC[t])
+            residual_ND = (slope_BCD - moved_BCD).flatten(0, 1)
+            slope_BCD = torch.addbmm(residual_ND, slope_4PND[:3, t], back_3DD).view(B, C, D)
+        before_3DX = states_SBCD[:-1].reshape(P * B * C, D).T.expand(3, -1, -1)
+        slope_weight_3DD = torch.bmm(before_3DX, slope_4PBCD[:3].reshape(3, P * B * C, D))
+        slope_input_3PBCD = slope_4PBCD[1:]
+        slope_input_3PB1D = slope_input_3PBCD if C == 1 else slope_input_3PBCD.sum(3, keepdim=True)
+        return slope_input_3PB1D, slope_scale_PBC, slope_weight_3DD, None
 
 
 class CandidateAttention(nn.Module):

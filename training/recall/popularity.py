@@ -126,8 +126,7 @@ class Popularity(RecallChannel[PopularityConfig]):
         names = stored.pop("values")["languages"]
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
             languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
-            unknown = np.zeros(len(arrays["item_N"]), dtype=np.int64)
-            counts = {name: arrays.get(name, unknown) for name in COUNT_ARRAYS}
+            counts = {name: arrays[name] for name in COUNT_ARRAYS}
             config, item_N, weight_N = config_from_dict(PopularityConfig, stored), arrays["item_N"], arrays["weight_N"]
         file = folder / ONLY_LISTENER_FILE
         listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []

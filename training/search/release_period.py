@@ -87,23 +87,6 @@ def _years(first: int, last: int) -> Ranges:
     return ((date(first, 1, 1), date(last, 12, 31)),) if first <= last else ()
 
 
-def _range(found: re.Match[str], _: date) -> Ranges:
-    first, last = sorted((int(found[1]), int(found[2])))
-    return _years(first, last)
-
-
-def _before(found: re.Match[str], _: date) -> Ranges:
-    return ((BEGIN, date(int(found[1]) - 1, 12, 31)),)
-
-
-def _after(found: re.Match[str], _: date) -> Ranges:
-    return ((date(int(found[1]) + 1, 1, 1), END),)
-
-
-def _since(found: re.Match[str], _: date) -> Ranges:
-    return ((date(int(found[1]), 1, 1), END),)
-
-
 def _decade(found: re.Match[str], _: date) -> Ranges:
     text = found["decade"]
     if text in _DECADE_WORDS:
@@ -115,100 +98,98 @@ def _decade(found: re.Match[str], _: date) -> Ranges:
     return _years(start + first, start + last)
 
 
-def _year(found: re.Match[str], _: date) -> Ranges:
-    return _years(int(found[1]), int(found[1]))
-
-
-def _last_years(found: re.Match[str], today: date) -> Ranges:
-    return ((today - timedelta(days=365 * _count(found["number"])), END),)
-
-
-def _years_ago(found: re.Match[str], today: date) -> Ranges:
-    year = today.year - _count(found["number"])
-    return _years(year, year)
-
-
 def _count(text: str) -> int:
     return min(int(text) if text.isdigit() else _NUMBER_WORDS[text], 500)
-
-
-def _relative_year(offset: int) -> _Read:
-    return lambda _, today: _years(today.year - offset, today.year - offset)
-
-
-def _last_days(days: int) -> _Read:
-    return lambda _, today: ((today - timedelta(days=days), END),)
-
-
-def _new(_: re.Match[str], today: date) -> Ranges:
-    return tuple((today - timedelta(days=days), END) for days in NEW_DAYS)
-
-
-def _old(_: re.Match[str], today: date) -> Ranges:
-    return tuple((BEGIN, today - timedelta(days=365 * years)) for years in OLD_YEARS)
-
-
-def _century(first: int, last: int) -> _Read:
-    return lambda *_: _years(first, last)
 
 
 _SPAN = r"\s*年?\s*(?:-|–|—|~|to|and|until|till|through|到|至|和)\s*"
 _COUNT = rf"(?P<number>\d{{1,3}}|{_alternatives(_NUMBER_WORDS)})"
 # Chinese has no word boundaries: characters in (?<!…) would make the rest part of another word (清新 "fresh", 过去 "past").
-_RULES: list[tuple[re.Pattern[str], _Read]] = [
-    (re.compile(pattern), read)
-    for pattern, read in (
-        (rf"(?:\b(?:between|from)\s+)?{_NOT_IN_NUMBER}{_Y}{_SPAN}{_Y}\s*年?(?:之间|间)?", _range),
-        (rf"\b(?:before|prior to|older than|earlier than|pre|until|up to)[\s-]*(?:the year )?{_Y}", _before),
-        (rf"{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以前|之前|前(?!期)|or earlier|or older|and before|and earlier)", _before),
-        (rf"\b(?:after|later than|newer than|post)[\s-]*(?:the year )?{_Y}", _after),
-        (rf"{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以后|之后|后(?!期))", _after),
-        (rf"\b(?:since|starting(?: from| in)?)\s+{_Y}", _since),
-        (
-            rf"(?:\bfrom )?{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以来|起|至今|开始|onwards?|or later|or newer|and later)",
-            _since,
-        ),
-        (
-            r"(?:\b(?P<part>early|mid|late|beginning of the|middle of the|end of the)[\s-]*(?:the )?)?"
-            rf"{_NOT_IN_NUMBER}\b(?P<decade>(?:1[89]|20)\d0|\d0|{_alternatives(_DECADE_WORDS)})s?(?:(?<=s)|(?<=ies))\b(?!年)",
-            _decade,
-        ),
-        (
-            rf"(?:上世纪|二十世纪|本世纪)?{_NOT_IN_NUMBER}(?P<decade>(?:1[89]|20)\d0|\d0|{_alternatives(_DECADE_WORDS)})"
-            r"\s*年代\s*(?P<part>初|早期|前期|中期|中|末|后期|晚期)?",
-            _decade,
-        ),
-        (
-            rf"(?P<part>)(?:{_NOT_IN_NUMBER}(?P<decade>(?:1[89]|20)\d0|\d0)(?:\s*년대|er(?:\s+jahren?|n)?\b))",
-            _decade,
-        ),
-        (r"\b(?:annees|anos|los)\s+(?P<part>)(?P<decade>(?:1[89]|20)\d0|\d0)\b", _decade),
-        (rf"\b(?:last|past|previous|recent)\s+{_COUNT}\s+years?\b", _last_years),
-        (rf"(?:最近|近|过去)的?\s*{_COUNT}\s*年(?:来|内)?", _last_years),
-        (rf"\b{_COUNT}\s+years?\s+(?:ago|back|earlier)\b", _years_ago),
-        (rf"(?<![\d一二三四五六七八九十百]){_COUNT}\s*年(?:以|之)?前", _years_ago),
-        (r"\b(?:last|past) decade\b", _last_days(3650)),
-        (r"\blast year\b|(?<!过)去年", _relative_year(1)),
-        (r"(?<![从以之目])前年", _relative_year(2)),
-        (r"\bthis year\b|今年", _relative_year(0)),
-        (r"\b(?:this|last|past) (?:month|week)\b|上个?月|这个?月|本月|本周|上周|这周", _last_days(31)),
-        (rf"(?:\b(?:in|from|of|year|the year|during)\s+)?{_NOT_IN_NUMBER}\b{_Y}\s*年?", _year),
-        (r"\b20th century\b|上个?世纪|二十世纪", _century(1900, 1999)),
-        (r"\b21st century\b|本世纪|二十一世纪", _century(2000, 2099)),
-        (
-            r"\b(?:brand[\s-]?new|newest|latest|newly|just (?:released|dropped|came out)|recent(?:ly)?(?: released)?|fresh releases?"
-            r"|new(?!\s+(?:age|wave|york|orleans|metal|world|zealand|year)\b))(?:\s+releases?\b|\s+released\b)?\b",
-            _new,
-        ),
-        (
-            r"(?:最新|新近|近期|最近|刚刚?)(?:发行|发布|出|上架|上线|推出)?的?|(?<![清创重更革])新歌|新曲|新专辑|新发行|新发布|新出|新单|新上架|新上线",
-            _new,
-        ),
-        (
-            r"\b(?:oldies|old[\s-]?school|from long ago|(?:very |really )?old(?:er|est)?(?=\s+(?:\w+\s+){0,2}"
-            r"(?:songs?|music|tracks?|tunes?|hits?|records?|stuff|recordings?)\b))\b",
-            _old,
-        ),
-        (r"老歌|旧歌|老曲|年代久远|很久以前|早年", _old),
-    )
-]
+_READ_BY_PATTERN: tuple[tuple[str, _Read], ...] = (
+    (
+        rf"(?:\b(?:between|from)\s+)?{_NOT_IN_NUMBER}{_Y}{_SPAN}{_Y}\s*年?(?:之间|间)?",
+        lambda found, _: _years(*sorted((int(found[1]), int(found[2])))),
+    ),
+    (
+        rf"\b(?:before|prior to|older than|earlier than|pre|until|up to)[\s-]*(?:the year )?{_Y}",
+        lambda found, _: ((BEGIN, date(int(found[1]) - 1, 12, 31)),),
+    ),
+    (
+        rf"{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以前|之前|前(?!期)|or earlier|or older|and before|and earlier)",
+        lambda found, _: ((BEGIN, date(int(found[1]) - 1, 12, 31)),),
+    ),
+    (
+        rf"\b(?:after|later than|newer than|post)[\s-]*(?:the year )?{_Y}",
+        lambda found, _: ((date(int(found[1]) + 1, 1, 1), END),),
+    ),
+    (rf"{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以后|之后|后(?!期))", lambda found, _: ((date(int(found[1]) + 1, 1, 1), END),)),
+    (rf"\b(?:since|starting(?: from| in)?)\s+{_Y}", lambda found, _: ((date(int(found[1]), 1, 1), END),)),
+    (
+        rf"(?:\bfrom )?{_NOT_IN_NUMBER}{_Y}\s*年?\s*(?:以来|起|至今|开始|onwards?|or later|or newer|and later)",
+        lambda found, _: ((date(int(found[1]), 1, 1), END),),
+    ),
+    (
+        r"(?:\b(?P<part>early|mid|late|beginning of the|middle of the|end of the)[\s-]*(?:the )?)?"
+        rf"{_NOT_IN_NUMBER}\b(?P<decade>(?:1[89]|20)\d0|\d0|{_alternatives(_DECADE_WORDS)})s?(?:(?<=s)|(?<=ies))\b(?!年)",
+        _decade,
+    ),
+    (
+        rf"(?:上世纪|二十世纪|本世纪)?{_NOT_IN_NUMBER}(?P<decade>(?:1[89]|20)\d0|\d0|{_alternatives(_DECADE_WORDS)})"
+        r"\s*年代\s*(?P<part>初|早期|前期|中期|中|末|后期|晚期)?",
+        _decade,
+    ),
+    (
+        rf"(?P<part>)(?:{_NOT_IN_NUMBER}(?P<decade>(?:1[89]|20)\d0|\d0)(?:\s*년대|er(?:\s+jahren?|n)?\b))",
+        _decade,
+    ),
+    (r"\b(?:annees|anos|los)\s+(?P<part>)(?P<decade>(?:1[89]|20)\d0|\d0)\b", _decade),
+    (
+        rf"\b(?:last|past|previous|recent)\s+{_COUNT}\s+years?\b",
+        lambda found, today: ((today - timedelta(days=365 * _count(found["number"])), END),),
+    ),
+    (
+        rf"(?:最近|近|过去)的?\s*{_COUNT}\s*年(?:来|内)?",
+        lambda found, today: ((today - timedelta(days=365 * _count(found["number"])), END),),
+    ),
+    (
+        rf"\b{_COUNT}\s+years?\s+(?:ago|back|earlier)\b",
+        lambda found, today: _years(*2 * (today.year - _count(found["number"]),)),
+    ),
+    (
+        rf"(?<![\d一二三四五六七八九十百]){_COUNT}\s*年(?:以|之)?前",
+        lambda found, today: _years(*2 * (today.year - _count(found["number"]),)),
+    ),
+    (r"\b(?:last|past) decade\b", lambda _, today: ((today - timedelta(days=3650), END),)),
+    (r"\blast year\b|(?<!过)去年", lambda _, today: _years(today.year - 1, today.year - 1)),
+    (r"(?<![从以之目])前年", lambda _, today: _years(today.year - 2, today.year - 2)),
+    (r"\bthis year\b|今年", lambda _, today: _years(today.year, today.year)),
+    (
+        r"\b(?:this|last|past) (?:month|week)\b|上个?月|这个?月|本月|本周|上周|这周",
+        lambda _, today: ((today - timedelta(days=31), END),),
+    ),
+    (
+        rf"(?:\b(?:in|from|of|year|the year|during)\s+)?{_NOT_IN_NUMBER}\b{_Y}\s*年?",
+        lambda found, _: _years(int(found[1]), int(found[1])),
+    ),
+    (r"\b20th century\b|上个?世纪|二十世纪", lambda *_: _years(1900, 1999)),
+    (r"\b21st century\b|本世纪|二十一世纪", lambda *_: _years(2000, 2099)),
+    (
+        r"\b(?:brand[\s-]?new|newest|latest|newly|just (?:released|dropped|came out)|recent(?:ly)?(?: released)?|fresh releases?"
+        r"|new(?!\s+(?:age|wave|york|orleans|metal|world|zealand|year)\b))(?:\s+releases?\b|\s+released\b)?\b",
+        lambda _, today: tuple((today - timedelta(days=days), END) for days in NEW_DAYS),
+    ),
+    (
+        r"(?:最新|新近|近期|最近|刚刚?)(?:发行|发布|出|上架|上线|推出)?的?|(?<![清创重更革])新歌|新曲|新专辑|新发行|新发布|新出|新单|新上架|新上线",
+        lambda _, today: tuple((today - timedelta(days=days), END) for days in NEW_DAYS),
+    ),
+    (
+        r"\b(?:oldies|old[\s-]?school|from long ago|(?:very |really )?old(?:er|est)?(?=\s+(?:\w+\s+){0,2}"
+        r"(?:songs?|music|tracks?|tunes?|hits?|records?|stuff|recordings?)\b))\b",
+        lambda _, today: tuple((BEGIN, today - timedelta(days=365 * years)) for years in OLD_YEARS),
+    ),
+    (
+        r"老歌|旧歌|老曲|年代久远|很久以前|早年",
+        lambda _, today: tuple((BEGIN, today - timedelta(days=365 * years)) for years in OLD_YEARS),
+    ),
+)
+_RULES = [(re.compile(pattern), read) for pattern, read in _READ_BY_PATTERN]

@@ -74,7 +74,7 @@ class Favourites(RecallChannel[FavouritesConfig]):
         if config.order.trees and data.held_out_model is not None:
             channel.order = CandidateOrder.load(data.held_out_model)
         elif config.order.trees:
-            channel.order, measures["order"] = fit_order(channel, data)
+            channel.order, measures["order"] = fit_order(channel, data, config)
             if channel.order is None:
                 channel.resolved_config = replace(config, order=replace(config.order, trees=0))
         channel.archive = PlayArchive.of(data).newest(config.max_plays)

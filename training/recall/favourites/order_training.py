@@ -5,7 +5,7 @@ All features are of the user's own plays before a request, so requests of the `t
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -19,24 +19,20 @@ from training.recall.repeat_features import FEATURE_NAMES
 CUTOFFS = (50, 200)
 
 
-class OrderedFavourites(order_fit.OrderedChannel, Protocol):
-    """The part of the channel `favourites` that fitting its order uses."""
-
-    resolved_config: FavouritesConfig
-
-
-def fit_order(channel: OrderedFavourites, data: TrainingData) -> tuple[CandidateOrder | None, dict[str, Any]]:
+def fit_order(
+    channel: order_fit.OrderedChannel, data: TrainingData, config: FavouritesConfig
+) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order, learned from requests of the `train` part, and its measures.
 
     Args:
         channel: The channel without an order, with all plays in its archive.
         data: The data of the fit.
+        config: The channel's configuration.
 
     Returns:
         The order; None if there is no example, or if it is not significantly better than the order by activation on the
         validation part, if there is one.
     """
-    config = channel.resolved_config
     requests = sample_requests(data, config)
     order, measures = order_fit.fit_order(channel, requests, data, "repeat", FEATURE_NAMES, config.order, config.seed)
     if order is None:

@@ -20,26 +20,21 @@ from training.recall.channel import Candidates
 from training.recall.learned_order.candidate_order import CandidateOrder
 
 
-class FeaturedChannel(Protocol):
-    """A channel with features of its candidates."""
+class OrderedChannel(Protocol):
+    """A channel whose candidates have a learned order."""
 
     feature_service: ClassVar[str]
+    order: CandidateOrder | None
 
     def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """For each request: the candidates that the order applies to, by activation, and their features [C, F]."""
-
-
-class OrderedChannel(FeaturedChannel, Protocol):
-    """A channel whose candidates have a learned order."""
-
-    order: CandidateOrder | None
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` best candidates of each request."""
 
 
 def build_examples(
-    channel: FeaturedChannel, cases: RecallCases, data: TrainingData, kind: str, feature_names: Sequence[str]
+    channel: OrderedChannel, cases: RecallCases, data: TrainingData, kind: str, feature_names: Sequence[str]
 ) -> PastRequests:
     """The candidates of the requests with their features; requests without a target among them teach nothing.
 
@@ -69,7 +64,7 @@ def build_examples(
 
 
 def fit_order(
-    channel: FeaturedChannel,
+    channel: OrderedChannel,
     requests: RecallCases,
     data: TrainingData,
     kind: str,

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from training.engine.trainer import clip_gradients
 from training.nn.optimizer import SparseAdamW
 
 RATE = 0.01
@@ -56,37 +54,3 @@ def test_dense_parameters_equal_adamw() -> None:
     train(ours, SparseAdamW(ours.parameters(), lr=RATE, weight_decay=0.1), steps)
     train(theirs, torch.optim.AdamW(theirs.parameters(), lr=RATE, weight_decay=0.1), steps)
     assert torch.equal(ours.weight, theirs.weight)
-
-
-def test_state_can_be_resumed() -> None:
-    whole, first = table(True), table(True)
-    steps = [[1, 4], [4, 4], [1, 1], [2, 1]]
-    train(whole, adam(whole, SparseAdamW), steps)
-    optimizer = adam(first, SparseAdamW)
-    train(first, optimizer, steps[:2])
-    second = table(True)
-    second.load_state_dict(first.state_dict())
-    resumed = adam(second, SparseAdamW)
-    resumed.load_state_dict(optimizer.state_dict())
-    train(second, resumed, steps[2:])
-    assert torch.equal(second.weight, whole.weight)
-
-
-@pytest.mark.parametrize("scale", [0.01, 100.0])
-def test_sparse_gradients_are_clipped_with_dense_ones(scale: float) -> None:
-    def parameters(is_sparse: bool) -> list[Tensor]:
-        embedding, linear = table(is_sparse), nn.Linear(3, 2)
-        nn.init.ones_(linear.weight)
-        (scale * linear(embedding(torch.tensor([1, 1, 4])))).sum().backward()
-        if is_sparse:
-            clip_gradients([*embedding.parameters(), *linear.parameters()])
-        else:
-            nn.utils.clip_grad_norm_([*embedding.parameters(), *linear.parameters()], 1.0)
-        return [
-            tensor.grad.to_dense()
-            for tensor in (embedding.weight, linear.weight, linear.bias)
-            if tensor.grad is not None
-        ]
-
-    for ours, theirs in zip(parameters(True), parameters(False), strict=True):
-        torch.testing.assert_close(ours, theirs)

@@ -62,6 +62,27 @@ def test_dice_equals_its_formula_with_the_statistics_of_training() -> None:
             torch.testing.assert_close(layer.eval()(x), x * (gate + (1 - gate) * layer.alpha))
 
 
+def test_dice_and_its_gradient_equal_the_formula() -> None:
+    torch.manual_seed(0)
+    layer, rows = Dice(6), torch.randn(4, 5, 6)
+    with torch.no_grad():
+        layer.alpha.copy_(torch.randn(6))
+    inputs, gradients = rows.clone().requires_grad_(), torch.randn(4, 5, 6)
+    outputs = layer(inputs)
+    outputs.backward(gradients)
+    alpha, x = layer.alpha.detach().clone().requires_grad_(), rows.clone().requires_grad_()
+    flat = x.flatten(0, 1)
+    normal = (flat - flat.mean(0)) / (flat.var(0, unbiased=False) + layer.normalise.eps).sqrt()
+    gate = torch.sigmoid(normal)
+    formula = flat * (gate + (1 - gate) * alpha)
+    formula.backward(gradients.flatten(0, 1))
+    torch.testing.assert_close(outputs.flatten(0, 1), formula)
+    torch.testing.assert_close(inputs.grad, x.grad)
+    torch.testing.assert_close(layer.alpha.grad, alpha.grad)
+    torch.testing.assert_close(layer.normalise.running_mean, 0.1 * flat.mean(0).detach())
+    torch.testing.assert_close(layer.normalise.running_var, 0.9 + 0.1 * flat.var(0).detach())
+
+
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (5, 0)])
 def test_lookup_gradient_equals_embedding(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)

@@ -115,20 +115,6 @@ def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favour
     assert (first != second).any()
 
 
-@pytest.mark.parametrize(("plays", "is_known", "found"), [(0, True, 0), (1, True, 1), (2, True, 2), (2, False, 0)])
-def test_few_and_unknown_plays(data: TrainingData, learned: Favourites, plays: int, is_known: bool, found: int) -> None:
-    users = users_at(data, "favourites", ["nobody"], [NEVER])
-    some = users_at(data, "favourites", ["u0"], [NEVER]).views["played_history"]
-    places = np.unique(some.columns["track_id"][0, : some.length_B[0]], return_index=True)[1][:plays]
-    columns = {name: np.zeros_like(column) for name, column in some.columns.items()}
-    for name, column in columns.items():
-        column[:, :plays] = some.columns[name][:, np.sort(places)] if is_known or name != "track_id" else 1
-    users.views["played_history"] = SequenceBatch(columns, np.array([plays]))
-    ((items, features),) = learned.candidate_features(users)
-    assert len(items) == found and np.isfinite(features).all()
-    assert (learned.recall(users, 5).items_BK > 0).sum() == found
-
-
 def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
     data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import torch
 from sequences.sequence_batch import SequenceBatch
 from training.data.user_batch import UserBatch
 from training.nn.sampled_softmax import logq_correction, sampled_softmax
-from training.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, UserTower, UserTowerProgram, bucketize_gap
+from training.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
 from training.recall.sequence_merge import interleave, merge_clicks
 
 
@@ -82,14 +82,3 @@ def test_last_state_equals_last_of_all_states() -> None:
     row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
     expected = tower(items, codes, gaps)[row_M, place_M]
     torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)
-
-
-def test_gap_bucket_increases_by_one_per_doubling_of_seconds() -> None:
-    generator = np.random.default_rng(0)
-    edges = [(2**power - 1) * 1_000_000 + offset for power in range(40) for offset in (-1, 0, 1)]
-    gap = np.concatenate([[-5, 0, 1], edges, 10 ** generator.uniform(0, 17, 1000)]).astype(np.int64)
-    # In whole numbers: the first code whose longest gap is not exceeded.
-    expected = [
-        next(code for code in range(99) if us <= (2**code - 1) * 1_000_000) for us in np.maximum(gap, 0).tolist()
-    ]
-    assert bucketize_gap(torch.from_numpy(gap)).tolist() == np.minimum(expected, GAP_BUCKETS - 1).tolist()

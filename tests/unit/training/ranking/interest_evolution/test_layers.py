@@ -55,15 +55,28 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     )
 
 
-def test_states_equal_the_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+@pytest.mark.parametrize("learns", [True, False])
+def test_states_equal_the_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], learns: bool) -> None:
     events, scale = inputs
-    states, last = layer.states(events, scale).detach(), layer.last_state(events, scale).detach()
+    with torch.set_grad_enabled(learns):
+        states, last = layer.states(events, scale).detach(), layer.last_state(events, scale).detach()
     assert states.shape == (P, B, C, D)
     for b in range(B):
         for c in range(C):
             expected = by_hand(layer, events[:, b].numpy(), scale[:, b, c].numpy())
             np.testing.assert_allclose(states[:, b, c], expected, rtol=1e-10)
             np.testing.assert_allclose(last[b, c], expected[-1], rtol=1e-10)
+
+
+@pytest.mark.parametrize("what", ["states", "last_state"])
+def test_the_gradient_equals_finite_differences(
+    layer: AUGRU, inputs: tuple[torch.Tensor, torch.Tensor], what: str
+) -> None:
+    events, scale = (values.requires_grad_() for values in inputs)
+    weights = tuple(layer.parameters())
+    assert torch.autograd.gradcheck(lambda e, s, *_: getattr(layer, what)(e, s), (events, scale, *weights))
+    constant = scale[:, :, :1].detach()  # plain GRU: one candidate, and no gradient of the scale
+    assert torch.autograd.gradcheck(lambda e, *_: getattr(layer, what)(e, constant), (events, *weights))
 
 
 def test_attention_is_a_softmax_over_the_valid_events() -> None:

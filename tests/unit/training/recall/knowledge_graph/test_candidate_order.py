@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from sequences import behaviours
-from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
@@ -265,17 +264,3 @@ def test_the_order_of_the_held_out_fit_is_copied(
     users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
     assert copied.order is not None
     assert np.array_equal(copied.recall(users, 9).items_BK, channel.recall(users, 9).items_BK)
-
-
-@pytest.mark.parametrize(("plays", "is_known"), [(0, True), (1, True), (3, False)])
-def test_few_and_unknown_plays(data: TrainingData, channel: KnowledgeGraphWalks, plays: int, is_known: bool) -> None:
-    users = users_at(data, channel.feature_service, ["nobody"], [NEVER])
-    some = users_at(data, channel.feature_service, ["u0"], [NEVER]).views["played_history"].columns
-    columns = {name: np.where(np.arange(column.shape[1]) < plays, column, 0) for name, column in some.items()}
-    if not is_known:
-        columns["track_id"] = np.minimum(columns["track_id"], 1)
-    columns["behaviour"][:, :plays] = behaviours.load_behaviours().encoder["full_play"]
-    users.views["played_history"] = SequenceBatch(columns, np.array([plays]))
-    ((items, features),) = channel.candidate_features(users)
-    assert (len(items) > 0) == (is_known and plays > 0) and np.isfinite(features).all()
-    assert len(channel.reasons(users, items.tolist())) == len(items)
