@@ -18,11 +18,8 @@ import numpy as np
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.engine.parallel_map import parallel_map
-from training.evaluation.baselines.base_level_activation import BaseLevelActivation
-from training.evaluation.baselines.ease import EaseConfig
-from training.evaluation.baselines.ials import IALSConfig
-from training.evaluation.baselines.item_knn import ItemKNNConfig
-from training.evaluation.baselines.tifu_knn import TifuKnnConfig
+from training.evaluation.baselines.collaborative import IALS, Ease, ItemKNN
+from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKnnConfig
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
 
 VALIDATION_CASES_PER_USER = 10
@@ -37,9 +34,9 @@ A config has `fit(sessions)`, whose result has `recall(cases, k)`: lists [C, K] 
 """
 
 BASELINES: Grids = {
-    "item_knn": (ItemKNNConfig(0, 0), [{"power": (0, 0.5), "shrink": (0, 5, 40, 320)}]),
+    "item_knn": (ItemKNN(0, 0), [{"power": (0, 0.5), "shrink": (0, 5, 40, 320)}]),
     "ials": (
-        IALSConfig(64, 100, 30, 0),
+        IALS(64, 100, 30, 0),
         [
             {"confidence": (3, 10, 30, 100)},
             {"regularization": (30, 100, 300)},
@@ -47,7 +44,7 @@ BASELINES: Grids = {
             {"power": (0, 0.5)},
         ],
     ),
-    "ease": (EaseConfig(100, 0), [{"regularization": (1, 3, 10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
+    "ease": (Ease(100, 0), [{"regularization": (1, 3, 10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
 }
 HEURISTICS: Grids = {
     "tuned_base_level_activation": (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from training.evaluation.baselines.listen_matrix import ListenMatrix
-from training.evaluation.baselines.user_plays import TrainSessions
+from training.evaluation.baselines.user_plays import ListenMatrix, TrainSessions
 
 
 def listens(counts_UI: np.ndarray) -> TrainSessions:

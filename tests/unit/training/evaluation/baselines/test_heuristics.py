@@ -15,8 +15,7 @@ from tests.support.training.evaluation_marts import FIRST
 from tests.support.training.fitted_workspace import TRACKS, small_data
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
-from training.evaluation.baselines.base_level_activation import BaseLevelActivation
-from training.evaluation.baselines.tifu_knn import TifuKnnConfig
+from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKnnConfig
 from training.evaluation.baselines.tuned import Baselines
 from training.evaluation.baselines.user_plays import TrainSessions
 

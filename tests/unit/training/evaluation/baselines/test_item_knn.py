@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.unit.training.evaluation.baselines.listen_matrices import listens, random_counts, user_history
-from training.evaluation.baselines.item_knn import ItemKNNConfig
+from training.evaluation.baselines.collaborative import ItemKNN
 
 
-@pytest.mark.parametrize("config", [ItemKNNConfig(0, 0), ItemKNNConfig(5, 0.5), ItemKNNConfig(30, 1)])
-def test_against_all_similarities(config: ItemKNNConfig) -> None:
+@pytest.mark.parametrize("config", [ItemKNN(0, 0), ItemKNN(5, 0.5), ItemKNN(30, 1)])
+def test_against_all_similarities(config: ItemKNN) -> None:
     counts_UI = random_counts(users=8, tracks=30, seed=0)
     columns_T, counts_CT, counts_CI = user_history(30, seed=1)
     strength_UI, past_CI = (

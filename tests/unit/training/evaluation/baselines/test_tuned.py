@@ -13,11 +13,9 @@ from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
-from training.evaluation.baselines.ease import EaseConfig
-from training.evaluation.baselines.ials import IALSConfig
-from training.evaluation.baselines.listen_matrix import ListenMatrix
+from training.evaluation.baselines.collaborative import IALS, Ease
 from training.evaluation.baselines.tuned import BASELINES, HEURISTICS, Baselines, tune_in_stages
-from training.evaluation.baselines.user_plays import TrainSessions
+from training.evaluation.baselines.user_plays import ListenMatrix, TrainSessions
 from training.index.top_k import top_k
 from training.recipes import recipe
 
@@ -52,7 +50,7 @@ def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
 
 def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
-    data, config = small_data(tmp_path), EaseConfig(5, 0.5)
+    data, config = small_data(tmp_path), Ease(5, 0.5)
     sessions, cases, listened = TrainSessions.from_data(data), data.recall_cases("test"), data.plays
     found = Baselines(data, sessions, {"ease": config}, {}, {}).recall(cases, K)["ease"]
     model, listens = config.fit(sessions), sessions.listens
@@ -81,14 +79,14 @@ def test_best_grid_member_on_validation_is_chosen(tuned: Baselines) -> None:
 def test_stages_keep_the_best_values_of_earlier_ones() -> None:
     """Results are the distance from a config; a stage with two parameters tries all pairs."""
     stages = [{"width": (8, 16), "power": (0, 1)}, {"regularization": (1, 2, 3)}]
-    tried: list[list[IALSConfig]] = []
+    tried: list[list[IALS]] = []
 
-    def evaluate(configs: Sequence[IALSConfig]) -> list[int]:
+    def evaluate(configs: Sequence[IALS]) -> list[int]:
         tried.append(list(configs))
         return [abs(config.width - 16) + abs(config.power - 1) + abs(config.regularization - 2) for config in configs]
 
-    chosen, table = tune_in_stages(IALSConfig(8, 1, 1, 0), stages, evaluate, lambda distance: -distance)
-    assert chosen == IALSConfig(16, 2, 1, 1) and table[chosen] == 0
+    chosen, table = tune_in_stages(IALS(8, 1, 1, 0), stages, evaluate, lambda distance: -distance)
+    assert chosen == IALS(16, 2, 1, 1) and table[chosen] == 0
     assert [len(configs) for configs in tried] == [4, 2], "the config of both stages is evaluated once"
 
 

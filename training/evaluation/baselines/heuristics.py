@@ -1,16 +1,4 @@
-"""TIFU-KNN: temporal item frequencies of a user, mixed with the frequencies of the nearest users.
-
-Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020), arXiv
-2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by
-`within_decay ** (place in its group) · group_decay ** (number of the group)`, both counted back from the newest
-session. A track scores `alpha · own + (1 - alpha) · mean over the nearest users` by Euclidean distance.
-
-Differences: groups have a fixed number of sessions instead of being a fixed number of groups, because histories here
-have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
-comparable.
-
-A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; those of other users are of
-the train part, so the lists of a case never depend on the validation or test plays of others.
+"""Baselines without a model of tracks: base-level activation and TIFU-KNN.
 
 Legend: C cases, K candidates or known tracks, T tracks of one user, I tracks of the listen matrix, U users, N neighbors,
 S sessions, M further candidates.
@@ -19,20 +7,72 @@ S sessions, M further candidates.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
-from training.index.top_k import top_k
+from training.index.top_k import top_k, top_k_positions
+
+MIN_AGE_S = 60.0
+
+
+@dataclass(frozen=True)
+class BaseLevelActivation:
+    """Base-level activation with decay and weight of skips tuned on validation.
+
+    `activation = Σ w (seconds since each play) ** -decay` with w = 1 for a listen and `skip` for a skip: Anderson, Bothell,
+    Byrne, Douglass, Lebiere, Qin, "An Integrated Theory of the Mind" (2004); used for music by Tran, Tricard, Hennequin,
+    "Transformers Meet ACT-R" (2024), arXiv 2408.16578. Recommends played tracks, also those outside the catalog. Nothing
+    is learned from other users.
+
+    Differences: no logarithm, which does not change the order; ages below a minute count as a minute; skips count. The
+    channel `favourites` scores in the same way, over the newest plays of its sequence view; this baseline reads all plays.
+    """
+
+    decay: float = 0.5  # exponent of the age
+    skip: float = 0.2  # weight of a skip relative to a listen
+
+    def fit(self, sessions: TrainSessions) -> Self:
+        """The baseline itself."""
+        del sessions
+        return self
+
+    def recall(self, cases: UserCases, k: int) -> Ints:
+        """Lists [C, K], best first, ties by smaller track code, padded with 0."""
+        lists_CK, plays = np.zeros((len(cases), k), dtype=np.int64), cases.plays
+        for case, number in enumerate(cases.play_number_C.tolist()):
+            seen = plays.count_before(number)
+            age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
+            strength = np.exp(-self.decay * np.log(age_s))  # faster than a power
+            weight = np.where(plays.is_listened_N[:seen], strength, self.skip * strength)
+            score_T = np.bincount(plays.track_N[:seen], weights=weight, minlength=len(plays.tracks_T))
+            count = min(k, int((score_T > 0).sum()))
+            lists_CK[case, :count] = plays.tracks_T[top_k_positions(score_T, count)] if count else 0
+        return lists_CK
+
 
 ROUNDING = 1e-4  # relative error that a bound in single precision may have
 
 
 @dataclass(frozen=True)
 class TifuKnnConfig:
-    """Parameters of TIFU-KNN."""
+    """TIFU-KNN: temporal item frequencies of a user, mixed with the frequencies of the nearest users.
+
+    Hu, He, Gao, Zhang, "Modeling Personalized Item Frequency Information for Next-basket Recommendation" (SIGIR 2020),
+    arXiv 2006.00556. The vector of a user is the mean of their sessions' binary vectors, weighted by
+    `within_decay ** (place in its group) · group_decay ** (number of the group)`, both counted back from the newest
+    session. A track scores `alpha · own + (1 - alpha) · mean over the nearest users` by Euclidean distance.
+
+    Differences: groups have a fixed number of sessions instead of being a fixed number of groups, because histories here
+    have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
+    comparable.
+
+    A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; those of other users are of
+    the train part, so the lists of a case never depend on the validation or test plays of others.
+    """
 
     group_decay: float = 0.9  # weight of a group relative to the next newer one
     group_sessions: int = 7  # sessions of a group
