@@ -117,7 +117,7 @@ def list_requests(runtime: Any, marts: Path) -> Iterator[tuple[str, Callable[[st
     """The requests, each with a function from its id to the body of the response."""
     from serving.pipeline.request import read_path, read_request, read_similar
     from serving.response_rendering import render_recommendation, render_search
-    from training.evaluation.search.queries import QUERY_FILES, read_queries
+    from training.evaluation.search_quality import QUERY_FILES, read_queries
     from training.slate.scene_settings import SCENES
 
     def body(read: Callable[..., Any], id: str) -> dict[str, Any]:

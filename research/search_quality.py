@@ -1,7 +1,7 @@
 """`python -m research.search_quality --marts FOLDER`: precision of the search on the queries of the evaluation, as a table.
 
 The conditions of the queries are those of a simulated world with the size and seed in `queries.json` (the defaults of
-`make simulate`); see `training.evaluation.search.evaluation`.
+`make simulate`); see `training.evaluation.search_quality`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Any
 
 import polars as pl
 
-from training.evaluation.search.evaluation import evaluate
-from training.evaluation.search.queries import QUERY_FILES, read_queries
+from training.evaluation.search_quality import QUERY_FILES, evaluate, read_queries
 from training.search.release_tracks import add_album_titles
 
 

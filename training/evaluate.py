@@ -50,7 +50,7 @@ from training.evaluation.report import page
 from training.evaluation.report.charts import format_interval
 from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
-from training.evaluation.search.evaluation import measure_catalog
+from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.ranking.task_weights import DEFAULT_TASK
 from training.recipes import RECIPES, recipe

@@ -114,7 +114,7 @@ def _measure(folder: Path) -> dict[str, float]:
     from threadpoolctl import threadpool_limits
 
     from training.content.shared_text_encoder import encode_texts, text_encoder_version
-    from training.evaluation.search.queries import read_queries
+    from training.evaluation.search_quality import read_queries
     from training.search.track_search import TrackSearch
 
     torch.set_num_threads(1)

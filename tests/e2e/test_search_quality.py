@@ -8,8 +8,7 @@ from research.search_quality import format_table
 from tests.support.acceptance_plugin import report
 from tests.support.tiers import acceptance_only
 from tests.support.training.simulated_catalog import make_search_tracks, read_catalog
-from training.evaluation.search.evaluation import ALL, evaluate
-from training.evaluation.search.queries import read_queries
+from training.evaluation.search_quality import ALL, evaluate, read_queries
 
 MIN_PRECISION = 0.8
 MIN_MEAN, MIN_OF_A_GROUP = 0.75, 0.6

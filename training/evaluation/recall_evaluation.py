@@ -23,7 +23,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import load_user_batches
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.held_out_models import HeldOutModels
-from training.evaluation.metrics import channel_overlap, recall_metrics, subset_recall
+from training.evaluation.metrics import list_comparison, recall_metrics
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result
 from training.evaluation.serving_filter import ServingFilter
@@ -78,18 +78,18 @@ def measure_recall(
         result.recall[name] = recall_metrics.estimates(values[name], cases)
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalog_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
-    subsets = subset_recall.facet_subsets(cases, held_out.data.facets)
-    by_facet = subset_recall.SubsetRecall(cases, subsets, channel_overlap.OVERLAP_AT)
+    subsets = list_comparison.facet_subsets(cases, held_out.data.facets)
+    by_facet = list_comparison.SubsetRecall(cases, subsets, list_comparison.OVERLAP_AT)
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
-        "by_history": {name: channel_overlap.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
-        "by_scene": channel_overlap.recall_by_scene(lists["fused"], overall, cases),
+        "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
+        "by_scene": list_comparison.recall_by_scene(lists["fused"], overall, cases),
         "share_curve": measure_shares(choice, cases, table),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "cold_start": measure_cold_start(held_out.data, cases, lists),
-        "overlap_at_50": channel_overlap.overlap(channels),
-        "hits_at_200": channel_overlap.unique_hits(channels, cases),
+        "overlap_at_50": list_comparison.overlap(channels),
+        "hits_at_200": list_comparison.unique_hits(channels, cases),
     }
     shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
     exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
@@ -192,8 +192,8 @@ def measure_cold_start(
         `targets`: subset → number of targets. `recall`: list → subset → [value, low, high]; further lists of this
         section are `artist_popularity` only.
     """
-    recall = subset_recall.SubsetRecall(cases, subset_recall.play_subsets(data), CANDIDATES_PER_CHANNEL)
-    by_artist_K = subset_recall.rank_by_artist_popularity(data, CANDIDATES_PER_CHANNEL)
+    recall = list_comparison.SubsetRecall(cases, list_comparison.play_subsets(data), CANDIDATES_PER_CHANNEL)
+    by_artist_K = list_comparison.rank_by_artist_popularity(data, CANDIDATES_PER_CHANNEL)
     with_baseline = {**lists, ARTIST_POPULARITY: np.tile(by_artist_K, (len(cases), 1))}
     return {
         "targets": recall.count_targets(),

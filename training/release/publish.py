@@ -76,16 +76,9 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
 
 
 def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reason: str | None) -> None:
-    """Render the evaluation report again, with the decision of the gate and the release in service beside it."""
+    """Render the evaluation report again, with the decision of the gate."""
     folder = workspace.folder / "evaluation"
-    previous = active.path / MANIFEST if active.path else None
-    gate = Gate(
-        verdict.is_passed,
-        verdict.reasons,
-        verdict.figures,
-        reason or "",
-        json.loads(previous.read_text()) if previous is not None and previous.exists() else None,
-    )
+    gate = Gate(verdict.is_passed, verdict.reasons, verdict.figures, reason or "", active.active or "")
     content = json.loads((folder / JSON_FILE).read_text())
     atomic_write(folder / HTML_FILE, render_page(content, gate))
     publish_reports(folder)

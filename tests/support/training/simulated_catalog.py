@@ -10,7 +10,7 @@ import polars as pl
 
 from ingestion.simulation import catalog_rows
 from ingestion.simulation.world import build_world
-from training.evaluation.search.queries import FOLDER
+from training.evaluation.search_quality import FOLDER
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
-from training.evaluation.metrics.channel_overlap import HISTORY_EDGES
+from training.evaluation.metrics.list_comparison import HISTORY_EDGES
 from training.ranking.cases import RankingCases
 
 METRICS = ("auc", "gauc", "logloss", "ece")

@@ -18,10 +18,10 @@ from training.evaluation.report.chart_rows import (
     metric_bars,
     order_rows,
     ranking_values,
+    recall_sweeps,
     row_class,
+    slate_sweeps,
 )
-from training.evaluation.report.release_comparison import compare_choices, compare_metrics
-from training.evaluation.report.sweeps import recall_sweeps, slate_sweeps
 from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
 from web import create_environment, format_metric_name
 
@@ -31,7 +31,7 @@ SPLITS = {
     "global_time": "global time split: the first 80 % of the plays train, the next 10 % validate, the last 10 % test",
 }
 
-Content = dict[str, Any]
+Content = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,6 @@ class Chapter:
 
 
 CHAPTERS = (
-    Chapter("previous_release", "Previous release", lambda content: _compare_with_previous(content, content["gate"]),
-            lambda content: content["gate"].previous is not None),
     Chapter("behavior", "Behavior", is_shown=lambda content: bool(content.get("behavior"))),
     Chapter("recall", "Recall", lambda content: {"sweeps": recall_sweeps(content)}),
     Chapter("slate", "Slate", lambda content: {"sweeps": slate_sweeps(content)}),
@@ -74,7 +72,7 @@ CHAPTERS = (
 """All chapters after the summary, in their order."""
 
 
-def render_page(content: Mapping[str, Any], gate: Gate | None = None) -> str:
+def render_page(content: Content, gate: Gate | None = None) -> str:
     """The whole report.
 
     Args:
@@ -83,9 +81,7 @@ def render_page(content: Mapping[str, Any], gate: Gate | None = None) -> str:
     """
     environment = create_environment(charts.TEMPLATES)
     environment.filters |= FILTERS
-    shown_content = {**content, "gate": gate or Gate(False, (), {})}
-    chapters = [chapter for chapter in CHAPTERS if chapter.is_shown(shown_content)]
-    values: Content = {
+    values: dict[str, Any] = {
         "content": content,
         "chosen": content["chosen"],
         "few_users": has_few_users(content),
@@ -95,7 +91,7 @@ def render_page(content: Mapping[str, Any], gate: Gate | None = None) -> str:
         "baseline": gate_baseline(content),
         "tiles": build_tiles(content, gate),
         "gate": gate,
-        "chapters": [(chapter, chapter.values(shown_content)) for chapter in chapters],
+        "chapters": [(one, one.values(content)) for one in CHAPTERS if one.is_shown(content)],
     }
     return environment.get_template("evaluation.html").render(values)
 
@@ -130,24 +126,6 @@ FILTERS = {
     "weights": format_weights,
 }
 """Filters of the report's templates."""
-
-
-def _compare_with_previous(content: Content, gate: Gate) -> Content:
-    """Metrics and choices beside those of the previous release."""
-    chosen, previous = content["chosen"], gate.previous or {}
-    this = {
-        "as_of": content["as_of"],
-        "ranker": chosen["ranker"],
-        "blend": chosen["blend"],
-        "fusion": chosen["fusion"],
-        "channels": list(chosen["fusion"]["repeats"]["weights"]),
-        "metrics": {name: content[name] for name in ("slate", "recall", "ranking")},
-    }
-    return {
-        "previous": previous,
-        "metric_changes": compare_metrics(this, previous, gate.figures.get("slate - production")),
-        "choice_changes": compare_choices(this, previous),
-    }
 
 
 def _calibration_bars(content: Content) -> dict[str, dict[str, list[charts.Bar]]]:

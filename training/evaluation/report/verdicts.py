@@ -31,14 +31,14 @@ class Gate:
         reasons: One line per rule.
         figures: `slate - NAME` → [difference, low, high], of the best heuristic baseline and of `production`.
         forced: Why the gate was overridden; empty if it was not.
-        previous: Manifest of the active release at the time; None for the first release.
+        previous: Id of the active release at the time; empty for the first release.
     """
 
     is_passed: bool
     reasons: Sequence[str]
     figures: Mapping[str, Sequence[float]]
     forced: str = ""
-    previous: Mapping[str, Any] | None = None
+    previous: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,11 @@ def build_tiles(content: Content, gate: Gate | None) -> list[Tile]:
         _tile(title, differences.get(pair, {}).get(metric), other, metric)
         for title, (pair, metric, other) in compared.items()
     ]
-    if gate is not None and gate.previous is not None:
-        name = f"release {gate.previous['release']}"
-        tiles.insert(1, _tile("Previous release", gate.figures.get("slate - production"), name, GATE_METRIC))
+    if gate is not None and gate.previous:
+        tiles.insert(
+            1,
+            _tile("Previous release", gate.figures.get("slate - production"), f"release {gate.previous}", GATE_METRIC),
+        )
     return [_gate_tile(gate, baseline), *tiles]
 
 

@@ -8,8 +8,7 @@ import pytest
 from rapidfuzz.distance import OSA
 
 from research.search_quality import format_table
-from training.evaluation.search.evaluation import evaluate, misspell
-from training.evaluation.search.queries import EvaluationQuery, read_queries
+from training.evaluation.search_quality import EvaluationQuery, evaluate, misspell, read_queries
 
 SAD = {"facet": "emotions", "any_of": ["sad"]}
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.support.training.recall_cases import Case, recall_cases
 from training.data.ragged import Ragged
-from training.evaluation.metrics import subset_recall
+from training.evaluation.metrics import list_comparison
 
 
 def test_recall_by_facet_counts_targets_with_the_value() -> None:
@@ -18,15 +18,15 @@ def test_recall_by_facet_counts_targets_with_the_value() -> None:
     language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
     empty = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
     facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], empty)}
-    subsets = subset_recall.facet_subsets(cases, facets)
-    found = subset_recall.SubsetRecall(cases, subsets, 50).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
+    subsets = list_comparison.facet_subsets(cases, facets)
+    found = list_comparison.SubsetRecall(cases, subsets, 50).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
     # Cantonese: 1 of 2 for a in one case, 0 for b. English: 0 and 1 of 1 for a, 0 for b.
     assert {name: interval[0] for name, interval in found.items()} == {
         "languages: Cantonese": 0.25,
         "languages: English": 0.25,
     }
-    nothing = subset_recall.facet_subsets(cases, {"styles": ([], empty)})
-    assert subset_recall.SubsetRecall(cases, nothing, 50).measure(np.array([[2], [3], [4]])) == {}
+    nothing = list_comparison.facet_subsets(cases, {"styles": ([], empty)})
+    assert list_comparison.SubsetRecall(cases, nothing, 50).measure(np.array([[2], [3], [4]])) == {}
 
 
 class Vocabulary:
@@ -50,7 +50,7 @@ def data() -> Any:
 
 
 def test_tracks_are_grouped_by_their_plays_and_those_of_their_artist() -> None:
-    subsets = {name: np.flatnonzero(is_in_V).tolist() for name, is_in_V in subset_recall.play_subsets(data()).items()}
+    subsets = {name: np.flatnonzero(is_in_V).tolist() for name, is_in_V in list_comparison.play_subsets(data()).items()}
     assert subsets == {
         "track with 0 plays": [4, 5],
         "track with 1-5 plays": [3],
@@ -65,7 +65,7 @@ def test_tracks_are_grouped_by_their_plays_and_those_of_their_artist() -> None:
 
 def test_recall_counts_the_targets_of_a_subset_within_k() -> None:
     cases = recall_cases([Case("a", [4, 2], [], []), Case("b", [5], [], []), Case("b", [2], [], [])])
-    recall = subset_recall.SubsetRecall(cases, subset_recall.play_subsets(data()), 2)
+    recall = list_comparison.SubsetRecall(cases, list_comparison.play_subsets(data()), 2)
     assert recall.count_targets() == {
         "track with 0 plays": 2,
         "track with 6-20 plays": 2,
@@ -84,4 +84,4 @@ def test_recall_counts_the_targets_of_a_subset_within_k() -> None:
 
 
 def test_artist_popularity_ranks_the_tracks_of_the_most_played_artists() -> None:
-    assert subset_recall.rank_by_artist_popularity(data(), 3).tolist() == [2, 4, 3]
+    assert list_comparison.rank_by_artist_popularity(data(), 3).tolist() == [2, 4, 3]

@@ -2,14 +2,18 @@
 
 `measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the number of relevant tracks among the
 first ten, divided by ten or by the number of relevant tracks of the catalog if that is smaller; missing results count as not
-relevant. Intervals are 95 % bootstrap intervals over queries. The peer finds the
-tracks that have every word of the query in the title or an artist's name.
+relevant. Intervals are 95 % bootstrap intervals over queries. The peer finds the tracks that have every word of the query in the
+title or an artist's name. Titles of a catalog are queries, too, without and with a typing error.
 
-Titles of a catalog as queries, without and with a typing error.
+Queries are in `search/`, with the tracks that are relevant for them as conditions on the catalog. `queries.json` was written
+before any search was run on it, and `facet_queries.json` (negation, opposites, several languages, style and scene) and
+`language_queries.json` (seven languages) before the search was changed for such queries; `development_queries.json` is for
+the development of methods.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import time
@@ -27,27 +31,64 @@ import polars as pl
 from training.content.shared_text_encoder import encode_texts, text_encoder_version
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
-from training.evaluation.search.queries import EvaluationQuery, read_queries
 from training.search.release_tracks import collect_tracks
 from training.search.text_normalization import normalize
 from training.search.track_search import TrackSearch
 from training.search.write_search import write_search
 
+FOLDER = Path(__file__).parent / "search"
+QUERY_FILES = ("queries", "facet_queries", "language_queries", "development_queries")
+NUMBER_SEPARATOR = " No. "
+"""Between a title of the simulation and the number that distinguishes it from equal ones."""
+
 K = 10
 ALL = "all"
 MAX_TRACKS = 20_000
 """The most played tracks that the evaluation report searches; `make bench` measures larger catalogs."""
-
 Search = Callable[[str], list[int]]
 """From a query to at most K items."""
-
-
 NAMES = 200
 """Most titles of a catalog that are misspelled."""
 MIN_LETTERS = 5
 """The longest word of a title has at least this many letters a to z; errors in shorter words make other words."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WORD = re.compile(f"[a-z]{{{MIN_LETTERS},}}")
+
+
+@dataclass(frozen=True)
+class EvaluationQuery:
+    """A query and the conditions that a relevant track meets, all of them."""
+
+    text: str
+    language: str  # of its words: en, zh, de, es, fr, ja or ko
+    kind: str  # for instance mood, scene or negation
+    conditions: tuple[Mapping[str, Any], ...]
+
+    def is_relevant(self, track: Mapping[str, Any]) -> bool:
+        """Whether a row of the catalog, with the columns of `build_index`, is relevant."""
+        return all(_meets(track, condition) for condition in self.conditions)
+
+
+def read_queries(name: str = "queries") -> list[EvaluationQuery]:
+    """The queries of a file of FOLDER."""
+    rows = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))["queries"]
+    return [EvaluationQuery(row["query"], row["language"], row["kind"], tuple(row["relevant"])) for row in rows]
+
+
+def _meets(track: Mapping[str, Any], condition: Mapping[str, Any]) -> bool:
+    if "facet" in condition:
+        values = set(track.get(condition["facet"]) or [])
+        return (
+            values.isdisjoint(condition["none_of"])
+            if "none_of" in condition
+            else not values.isdisjoint(condition["any_of"])
+        )
+    if "title" in condition:
+        return bool(str(track.get("title")).split(NUMBER_SEPARATOR)[0] == condition["title"])
+    if "artist" in condition:
+        return bool(condition["artist"] in (track.get("artist_names") or []))
+    released = str(track.get("released_on"))
+    return bool(condition.get("released_from", "") <= released <= condition.get("released_until", "9999"))
 
 
 def measure_catalog(data: TrainingData) -> dict[str, Any] | None:
