@@ -24,10 +24,10 @@ from tqdm import tqdm
 from config.command_line import report_errors
 from ingestion import contract
 from ingestion.simulation import catalog_rows, ground_truth
+from ingestion.simulation.catalog_rows import describe_tracks
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.ground_truth import hide_facets
-from ingestion.simulation.media import describe_tracks
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import Ints, build_world
 from media import track_description

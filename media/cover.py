@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from media.cover_shapes import SHAPES, Brush, Color, polygon
-from media.cover_textures import TEXTURES
+from media.cover_shapes import SHAPES, TEXTURES, Brush, Color, polygon
 from media.style_table import find_style, mood
 from media.track_description import TrackDescription
 

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.audio_decoding import FORMATS
-from training.content.encoders.media_file import MediaError
+from training.content.encoders.encoder import MediaError
 from training.content.music_detection import MIN_MUSIC_PROBABILITY, WEIGHTS, detection_features
 
 MAX_FILES, MAX_PATCHES = 60, 6  # of a source, of a file

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from training.evaluation.search_quality import QUERY_FILES, evaluate, read_queries
-from training.search.release_tracks import add_album_titles
+from training.search.write_search import add_album_titles
 
 
 def main() -> None:

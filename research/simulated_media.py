@@ -18,13 +18,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from ingestion.simulation.media import describe_tracks
+from ingestion.simulation.catalog_rows import describe_tracks
 from ingestion.simulation.world import build_world
 from media.cover import encode_jpeg, render_cover
 from media.preview import encode_wav, render_preview
 from media.style_table import mood
 from media.track_description import TrackDescription
-from training.content.encoders.registry import ENCODERS
+from training.content.encode import ENCODERS
 
 TRACKS_PER_ARTIST = 5
 WORLD_TRACKS = 8_000

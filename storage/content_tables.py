@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 ENCODER_NAMES = ("audio", "image", "text")
-"""Encoders of `training.content.encoders.registry`, in the same order."""
+"""Encoders of `training.content.encode`, in the same order."""
 
 
 def _column(name: str, data_type: pa.DataType, description: str, required: bool = True) -> pa.Field:

@@ -2,12 +2,10 @@
 
 from ingestion.readers import (
     artist_genres,
-    lastfm_1k,
     listenbrainz,
     mapped_csv,
     music_folder,
     own_events,
-    play_log,
     streaming_history,
     thirty_music,
     yambda,
@@ -16,12 +14,12 @@ from ingestion.readers.parsing.reader import Reader
 
 READERS: dict[str, Reader] = {
     "own_events": own_events.READER,
-    "play_log": play_log.READER,
+    "play_log": mapped_csv.READERS["play_log"],
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,
-    "lastfm_1k": lastfm_1k.READER,
+    "lastfm_1k": mapped_csv.READERS["lastfm_1k"],
     "listenbrainz": listenbrainz.READER,
-    "mapped_csv": mapped_csv.READER,
+    "mapped_csv": mapped_csv.READERS["mapped_csv"],
     "music_folder": music_folder.READER,
     "yambda": yambda.READER,
     "thirty_music": thirty_music.READER,

@@ -1,4 +1,14 @@
-"""CSV or TSV files of plays in any layout, described by a `segue-mapping.yaml` in the same folder."""
+"""CSV or TSV files of plays: in any layout that a `segue-mapping.yaml` in the same folder describes, and two known ones.
+
+Last.fm Dataset - 1K users (Celma 2010): scrobbles of 992 users until May 2009, for non-commercial use. Its file has no header:
+user, start of the play (ISO 8601), MusicBrainz id and name of the artist, MusicBrainz id and name of the track; the ids may be
+empty. Get `lastfm-dataset-1K.tar.gz` from ocelma.net/MusicRecommendationDataset, unpack it and land the folder. The user
+profiles (age, country) are not read. The file is not sorted by time; scrobbles have no duration (see `NamedPlays`).
+
+Play log: `events.csv.gz`, optionally with `tracks.tsv.gz` and `artists.tsv.gz`. Events have `user_id, ts, track_id, artist_id,
+ms_played` (ts: END of the play, seconds since 1970, UTC; other columns are ignored), tracks `track_id, artist_id, track_name`,
+artists `artist_id, artist_name`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +25,25 @@ from ingestion.source_files import Member, SourceError
 
 MAX_EPOCH_S = 10_000_000_000
 """Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
+
+LASTFM_COLUMNS = ["user", "time", "artist_id", "artist", "track", "title"]
+LASTFM = ColumnMapping(
+    file="userid-timestamp-artid-artname-traid-traname.tsv",
+    columns={name: name for name in LASTFM_COLUMNS},
+    header=LASTFM_COLUMNS,
+    delimiter="\t",
+)
+PLAY_LOG = ColumnMapping(
+    file="events.csv",
+    columns={"user": "user_id", "time": "ts", "track": "track_id", "artist_id": "artist_id", "played": "ms_played"},
+    time="s",
+    means="end",
+)
+CATALOG = {
+    "tracks.tsv": ("tracks", ["track_id", "artist_id", "track_name"]),
+    "artists.tsv": ("artists", ["artist_id", "artist_name"]),
+}
+"""File of a play log → table and columns."""
 
 
 def _select_files(files: list[Member]) -> list[Member]:
@@ -93,4 +122,49 @@ def _time_expression(mapping: ColumnMapping) -> pl.Expr:
     )
 
 
-READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")
+def _select_lastfm(files: list[Member]) -> list[Member]:
+    return [member for member in files if LASTFM.matches(member.file)]
+
+
+def _read_lastfm(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    yield from read_mapped_files(files, LASTFM, context)
+
+
+def _select_play_log(files: list[Member]) -> list[Member]:
+    selected = [member for member in files if _has_columns(member)]
+    return selected if any(PLAY_LOG.matches(member.file) for member in selected) else []
+
+
+def _has_columns(member: Member) -> bool:
+    if PLAY_LOG.matches(member.file):
+        return {"user_id", "ts", "track_id"} <= set(delimited.read_header(member, ","))
+    _, columns = CATALOG.get(member.file.removesuffix(".gz"), ("", []))
+    return bool(columns) and set(columns) <= set(delimited.read_header(member, "\t"))
+
+
+def _read_play_log(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+    catalog = [member for member in files if not PLAY_LOG.matches(member.file)]
+    for member in catalog:
+        table, columns = CATALOG[member.file.removesuffix(".gz")]
+        for rows, broken in delimited.stream_blocks(member, "\t", columns, context.report_progress):
+            yield Rows(table, broken, unparsable=broken.height)
+            yield Rows(table, _contract_rows(rows, table))
+    has_tracks = any(member.file.startswith("tracks") for member in catalog)
+    for found in read_mapped_files([member for member in files if member not in catalog], PLAY_LOG, context):
+        if found.table != "tracks" or not has_tracks:
+            yield found
+
+
+def _contract_rows(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    if table == "artists":
+        return rows.rename({"artist_name": "name"})
+    artists = pl.when(pl.col("artist_id") == "").then(pl.lit([], pl.List(pl.String)))
+    artist_ids = artists.otherwise(pl.concat_list("artist_id"))
+    return rows.with_columns(artist_ids=artist_ids).drop("artist_id").rename({"track_name": "title"})
+
+
+READERS = {
+    "mapped_csv": Reader(select_files=_select_files, read=_read, period="month", split="global_time"),
+    "lastfm_1k": Reader(select_files=_select_lastfm, read=_read_lastfm, period="month", split="global_time"),
+    "play_log": Reader(select_files=_select_play_log, read=_read_play_log, period="month", split="user_time"),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 from ingestion import contract
 from ingestion.simulation import facets
 from ingestion.simulation.world import OST_TRACKS, Ints, World
-from media.track_description import cover_path, preview_path
+from media.track_description import TrackDescription, cover_path, preview_path
 
 PREFIX = {"track": "t", "playlist": "p", "album": "l", "artist": "a", "mlog": "m"}
 LYRIC_WORDS = 16
@@ -175,3 +176,22 @@ def _contract_table(name: str, /, **columns: object) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def describe_tracks(world: World, titles: Sequence[str], seed: int) -> dict[str, TrackDescription]:
+    """Descriptions by track id."""
+    return {
+        track_id: TrackDescription(
+            seed=seed,
+            recording=f"r{world.recording_V[track]}",
+            artist=f"a{world.artist_V[track]}",
+            album=f"l{world.album_V[track]}",
+            title=titles[track],
+            language=facets.LANGUAGES[world.language_K[world.interest_V[track]]],
+            style=facets.STYLES[world.style_K[world.interest_V[track]]],
+            emotions=tuple(
+                name for name, is_set in zip(facets.EMOTIONS, world.emotions_VE[track].tolist(), strict=True) if is_set
+            ),
+        )
+        for track, track_id in enumerate(make_ids("track", world.tracks))
+    }

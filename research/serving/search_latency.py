@@ -39,7 +39,7 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
     """Return a benchmark whose argument is the number of tracks."""
 
     def measure(tracks: int) -> list[Result]:
-        from training.content.shared_text_encoder import encode_texts, text_encoder_version
+        from training.content.encoders.text import encode_texts, text_encoder_version
         from training.search.write_search import write_search
 
         with tempfile.TemporaryDirectory(prefix="segue-search-bench-") as folder:
@@ -113,7 +113,7 @@ def _measure(folder: Path) -> dict[str, float]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from training.content.shared_text_encoder import encode_texts, text_encoder_version
+    from training.content.encoders.text import encode_texts, text_encoder_version
     from training.evaluation.search_quality import read_queries
     from training.search.track_search import TrackSearch
 

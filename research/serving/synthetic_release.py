@@ -19,7 +19,7 @@ import torch
 from research.serving.synthetic_channels import SyntheticWorld
 from research.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
 from sequences.sequence_batch import FIRST_CODE
-from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.content.encoders.text import encode_texts, text_encoder_version
 from training.engine.workspace import FORMAT, write_json
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures

@@ -41,8 +41,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
     from training.data.feature_services import ServiceContract
     from training.engine.workspace import Workspace
     from training.release import bundle
-    from training.release.behavior import read_behavior, write_behavior
-    from training.release.gate import Verdict
+    from training.release.gate import Verdict, read_behavior, write_behavior
     from training.release.manifest import build, release_id, release_inputs
 
     workspace = Workspace.open(as_of, recipe_name)

@@ -37,7 +37,7 @@ from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
 from training.engine.parallel_map import parallel_map
-from training.slate.artist_cap import HEAD_LENGTH
+from training.slate.scene_settings import HEAD_LENGTH
 
 LENGTH = 20
 MOST = 30  # largest radio, of which reactions may take some away

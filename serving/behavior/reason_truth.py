@@ -15,7 +15,7 @@ import polars as pl
 
 from sequences.views import SEQUENCE_VIEWS
 from serving.behavior.listeners import Listener
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
 from training.recall.long_short.channel import KEEPS_LISTENING
 from training.recall.realtime.channel import JUST_NOW_US

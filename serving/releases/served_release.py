@@ -139,7 +139,7 @@ def _load_search(folder: Path) -> TrackSearch | None:
             "no search in %s: requests to /search fail; release again: `python -m training.release`", folder.parent
         )
         return None
-    from training.content.shared_text_encoder import encode_texts, text_encoder_version
+    from training.content.encoders.text import encode_texts, text_encoder_version
     from training.search.track_search import TrackSearch
 
     return TrackSearch.load(folder, encode_texts, text_encoder_version())

@@ -17,9 +17,9 @@ from typing import Protocol
 import polars as pl
 
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
-from training.content.encoders.media_file import MediaError, open_media
+from training.content import FACETS
+from training.content.encoders.encoder import MediaError, open_media
 from training.content.encoders.text import MAX_COMMENTS, MAX_TAGS, TrackText
-from training.content.facets import FACETS
 from training.content.track_content import read_comments
 from training.content.vector_cache import FileState, KnownFile, VectorCache
 

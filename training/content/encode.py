@@ -14,7 +14,7 @@ import csv
 import gc
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,19 @@ from storage.media_paths import MediaPaths
 from training.content.audio_facets import RELATIONS, missing_facets
 from training.content.content_sources import ContentSource, ContentSources, count_sources, open_sources
 from training.content.encoders.audio import AudioEncoder
-from training.content.encoders.encoder import Encoder
-from training.content.encoders.media_file import MediaError
-from training.content.encoders.registry import ENCODERS
+from training.content.encoders.encoder import Encoder, MediaError
+from training.content.encoders.image import ImageEncoder
+from training.content.encoders.text import TextEncoder
 from training.content.music_detection import music_probability, scan_music
 from training.content.vector_cache import VectorCache
 from training.engine.time_split import TIME_SPLIT_MART
 from training.recipes import RECIPES, recipe
+
+ENCODERS: Mapping[str, Callable[[], Encoder[Any, Any]]] = {
+    AudioEncoder.name: AudioEncoder,
+    ImageEncoder.name: ImageEncoder,
+    TextEncoder.name: TextEncoder,
+}
 
 BATCH_SIZE = {"audio": 8, "image": 32, "text": 256}  # contents in memory, and lost if the process is killed
 

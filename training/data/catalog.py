@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.data.ragged import concatenate_ranges
 from training.data.vocabulary import Vocabulary
 

@@ -18,8 +18,8 @@ import polars as pl
 from config import settings
 from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
+from training.content import FACETS
 from training.content.audio_facets import fill_facets
-from training.content.facets import FACETS
 from training.content.music_detection import mark_music
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.catalog import Catalog

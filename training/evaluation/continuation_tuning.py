@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
-from training.content.shared_text_encoder import encode_texts
+from training.content.encoders.text import encode_texts
 from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases

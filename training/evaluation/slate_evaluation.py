@@ -33,14 +33,13 @@ from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.task_weights import TaskWeights
 from training.recall.channel import Candidates
 from training.slate import blend
-from training.slate.artist_cap import ArtistCap
 from training.slate.blend import Blend
 from training.slate.candidate_lists import case_scenes
 from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import FeedbackWeights, Reactions
 from training.slate.filters import FilterContext, apply_filters
 from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave
-from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES
+from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
 from training.slate.slots import Slots
 
 LENGTH = 30  # tracks of a slate

@@ -22,10 +22,8 @@ from training.engine.workspace import MissingInput, write_json
 from training.evaluation.report import charts
 from training.evaluation.report.charts import Bar, format_interval
 from training.evaluation.report.verdicts import difference_class
-from training.experiments.arm_exposures import newest_exposure_at
-from training.experiments.compare import NoExposures, compare, comparison_period
-from training.experiments.metrics import METRICS
-from training.experiments.plan import load_latest_plan
+from training.experiments.arm_exposures import load_latest_plan, newest_exposure_at
+from training.experiments.compare import METRICS, NoExposures, compare, comparison_period
 from training.release.traffic_split import TRAFFIC_SPLIT_FILE
 from web import create_environment
 

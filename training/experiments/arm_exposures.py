@@ -1,4 +1,7 @@
-"""Counts of exposures and outcomes per arm and user, read from the mart `exposures`.
+"""Planned arms and shares of an experiment, and counts of exposures and outcomes per arm and user.
+
+The plan is read from `shares.json`, the counts from the mart `exposures`. Changing the shares moves users between arms, so a
+comparison covers a period with constant shares.
 
 Legend: U units. A unit is a user or, with more than MAX_UNITS users, a group of users.
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +19,13 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from storage.files import read_json
 from training.engine.workspace import MissingInput
+from training.release.traffic_split import PRODUCTION
 
 COUNTS = ("exposures", "plays", "full_plays", "skips", "likes")
 MAX_UNITS = 20_000
 """A bootstrap takes 8 kB per unit. Groups of users are independent of each other just as users are."""
-
 QUERY = """
 select
     arm,
@@ -43,6 +47,57 @@ where
 group by arm, user_id
 order by user_id, arm
 """
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """Constant traffic shares of an experiment over one period."""
+
+    experiment: str
+    shares: dict[str, float]  # arm → share of the users, above 0, summing to 1
+    since: datetime  # naive UTC
+    until: datetime | None  # naive UTC, exclusive; None: still active
+
+
+class UnknownExperiment(LookupError):
+    """The experiment does not exist; the message lists the existing ones."""
+
+
+def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPlan | None:
+    """Latest shares of an experiment.
+
+    Args:
+        file: `shares.json`; it need not exist.
+        experiment: Name; None for the newest.
+
+    Returns:
+        None if there was no experiment yet and none is named.
+
+    Raises:
+        UnknownExperiment: The named experiment is not in the file.
+    """
+    content = read_json(file)
+    active = [content | {"until": None}] if content.get("beside") else []
+    periods = [*content.get("history", []), *active]
+    matching = [period for period in periods if experiment in (None, period["experiment"])]
+    if experiment is not None and not matching:
+        known = ", ".join(sorted({period["experiment"] for period in periods})) or "none"
+        raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; known experiments: {known}")
+    return _parse_plan(matching[-1]) if matching else None
+
+
+def _parse_plan(period: dict[str, Any]) -> ExperimentPlan:
+    name = period["experiment"]
+    shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["beside"]}
+    rest = round(1 - sum(shares.values()), 9)
+    if rest > 0:
+        shares[f"{name}/{PRODUCTION}"] = rest
+    until = period["until"]
+    return ExperimentPlan(name, shares, _utc(period["since"]), None if until is None else _utc(until))
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sequences.sequence_batch import FIRST_CODE
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.content.track_content import ContentUse
 from training.data.training_data import TrainingData
 

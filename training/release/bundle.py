@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from sequences.sequence_batch import FIRST_CODE
-from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.content.encoders.text import encode_texts, text_encoder_version
 from training.data.collections import CollectionIndex, Collections
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
@@ -141,9 +141,8 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
     from training.evaluation.held_out_models import (
         list_fitted_models,  # imports training libraries, which loading a release does not need
     )
-    from training.search.release_tracks import collect_tracks
     from training.search.text_vectors import read_text_vectors
-    from training.search.write_search import write_search
+    from training.search.write_search import collect_tracks, write_search
 
     evaluation = workspace.folder / "evaluation"
     ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
@@ -175,7 +174,7 @@ def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
 
 def build_catalog(data: TrainingData) -> pl.DataFrame:
     """TRACK_COLUMNS and newest `track_statistics` of every track that may be recommended, in vocabulary order."""
-    from training.search.release_tracks import add_album_titles
+    from training.search.write_search import add_album_titles
 
     statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
     newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})

@@ -18,7 +18,7 @@ import polars as pl
 
 from config import settings
 from storage import content_tables
-from training.content.shared_text_encoder import text_encoder_version
+from training.content.encoders.text import text_encoder_version
 from training.engine.workspace import (
     FORMAT,
     INPUTS_FILE,

@@ -19,9 +19,8 @@ from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
 from training.release import bundle, model_store
-from training.release.behavior import SECTION, judge_behavior, read_behavior
 from training.release.deployment import activate_new, canary, check_share, open_pointer
-from training.release.gate import Verdict, judge
+from training.release.gate import SECTION, Verdict, judge, judge_behavior, read_behavior
 from training.release.manifest import build, release_id, release_inputs
 from training.release.pointer import MANIFEST, Pointer
 

@@ -15,7 +15,7 @@ from weakref import finalize
 
 import tantivy
 
-from training.search.concept import FACET_WEIGHTS, Concept, FacetValue
+from training.search.grammar import FACET_WEIGHTS, Concept, FacetValue
 from training.search.release_period import Period
 from training.search.text_normalization import is_chinese
 

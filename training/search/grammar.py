@@ -1,9 +1,10 @@
-"""Words that are not about tracks, and opposites of facet values, from `grammar.yaml`."""
+"""Concepts of a query, words that are not about tracks, and opposites of facet values, the latter from `grammar.yaml`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -11,10 +12,35 @@ from typing import Any
 
 import yaml
 
-from training.search.concept import FacetValue
 from training.search.text_normalization import normalize
 
+FacetValue = tuple[str, str]
+"""Facet and value, for instance `("emotions", "quiet")`."""
+FULL_WEIGHT = 1.0
+"""Weight of a value that a phrase names; values that it only suggests, or that are similar, have less."""
+FACET_WEIGHTS = {"languages": 1.1, "styles": 1.05, "emotions": 0.95}
+"""Weight of a matched value of each facet, 1 by default: if no track matches all values, facts count more than moods."""
+
 GRAMMAR_FILE = Path(__file__).parent / "grammar.yaml"
+GAP = "…"
+"""Between the two words of a comparison."""
+
+
+@dataclass(frozen=True)
+class Concept:
+    """Facet values that one phrase of a query stands for; a track matches if it has one of them."""
+
+    weights: Mapping[FacetValue, float]  # 0..1; how well the value fits the phrase
+    words: str  # the phrase
+
+    @property
+    def named(self) -> frozenset[FacetValue]:
+        """The values that the phrase names."""
+        return frozenset(value for value, weight in self.weights.items() if weight >= FULL_WEIGHT)
+
+    def scaled(self, factor: float) -> Concept:
+        """The concept with all weights times a factor."""
+        return Concept({value: factor * weight for value, weight in self.weights.items()}, self.words)
 
 
 class Word(Enum):
@@ -43,8 +69,6 @@ AFTER = {
     Word.EXCEPTION_AFTER: Word.EXCEPTION,
 }
 """Words after what they negate → the kind of negation."""
-GAP = "…"
-"""Between the two words of a comparison."""
 
 
 def words_of(kind: Word, languages: Iterable[str]) -> list[str]:

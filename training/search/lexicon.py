@@ -17,8 +17,17 @@ import yaml
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from training.search.concept import FULL_WEIGHT, FacetValue
-from training.search.grammar import AFTER, NEGATIONS, Word, affixes, symbols, words_of, words_of_comparisons
+from training.search.grammar import (
+    AFTER,
+    FULL_WEIGHT,
+    NEGATIONS,
+    FacetValue,
+    Word,
+    affixes,
+    symbols,
+    words_of,
+    words_of_comparisons,
+)
 from training.search.reading import Entry, Part, Reading, interpret, link_lists
 from training.search.release_period import MARKS
 from training.search.text_normalization import is_chinese, normalize, stems, tokens

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from training.search.concept import Concept, FacetValue
-from training.search.grammar import opposites
+from training.search.grammar import Concept, FacetValue, opposites
 from training.search.lexicon import FacetPhrase
 
 MIN_SIMILARITY = 0.5

@@ -17,9 +17,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.content.facets import FACETS
-from training.search.concept import Concept, FacetValue
-from training.search.grammar import opposites
+from training.content import FACETS
+from training.search.grammar import Concept, FacetValue, opposites
 from training.search.lexicon import FacetPhrase, Lexicon, phrases_of
 from training.search.phrase_similarity import Encode, MeaningMatcher
 from training.search.reading import Reading

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from training.search.concept import FULL_WEIGHT, Concept, FacetValue
-from training.search.grammar import AFTER, NEGATIONS, Word, comparisons, opposites
+from training.search.grammar import AFTER, FULL_WEIGHT, NEGATIONS, Concept, FacetValue, Word, comparisons, opposites
 from training.search.release_period import FIRST_MARK
 from training.search.text_normalization import join
 

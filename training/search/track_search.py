@@ -15,8 +15,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from training.search.concept import Concept, FacetValue
 from training.search.full_text_index import ALSO, Document, Hit, TrackIndex
+from training.search.grammar import Concept, FacetValue
 from training.search.named_tracks import NamedTrack, find_named_tracks
 from training.search.phrase_similarity import Encode
 from training.search.query_parser import Query, QueryParser

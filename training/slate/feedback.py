@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from sequences import behaviours, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.data.catalog import Catalog
 from training.data.ragged import concatenate_ranges
 from training.data.unique_keys import is_among

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.engine.numba_compile import compiled
-from training.slate.artist_cap import HEAD_LENGTH, ArtistCap
 from training.slate.blend import scale_by_max
+from training.slate.scene_settings import HEAD_LENGTH, ArtistCap
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from training.data.catalog import Catalog
 from training.data.profile_exclusions import NO_ITEMS
 from training.data.unique_keys import is_among
-from training.slate.artist_cap import ArtistCap
 from training.slate.candidate_table import CandidateTable
 from training.slate.mmr_selection import select_slots
-from training.slate.scene_settings import Scene
+from training.slate.scene_settings import ArtistCap, Scene
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
 

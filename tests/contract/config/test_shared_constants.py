@@ -6,16 +6,16 @@ import pytest
 
 from config import settings
 from config.tool_environment import load_dbt_variables
-from ingestion.readers.parsing import play_timestamps
+from ingestion.readers.parsing import named_plays
 from sequences.behaviours import load_behaviours
 
 
 def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = load_dbt_variables()
     assert load_behaviours().session_gap_minutes == variables["session_gap_minutes"]
-    assert play_timestamps.clock_granularity_us() == variables["clock_granularity_minutes"] * 60_000_000
-    monkeypatch.setattr(play_timestamps, "load_dbt_variables", lambda: {"clock_granularity_minutes": 3})
-    assert play_timestamps.clock_granularity_us() == 180_000_000
+    assert named_plays.clock_granularity_us() == variables["clock_granularity_minutes"] * 60_000_000
+    monkeypatch.setattr(named_plays, "load_dbt_variables", lambda: {"clock_granularity_minutes": 3})
+    assert named_plays.clock_granularity_us() == 180_000_000
 
 
 def test_the_page_has_dbts_share_of_a_full_play() -> None:

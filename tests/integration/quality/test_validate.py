@@ -21,8 +21,7 @@ from markupsafe import escape
 
 from config.settings import Settings
 from quality.engine import DuckDBEngine
-from quality.expectation_results import Check
-from quality.suite_runner import SuiteResult
+from quality.suite_runner import Check, SuiteResult
 from quality.validate import main, write_outcome
 from storage.content_tables import SCHEMA
 from tests.support.process_environment import kept_environment

@@ -11,7 +11,7 @@ import polars as pl
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import collection_marts, of
-from training.content.shared_text_encoder import encode_texts
+from training.content.encoders.text import encode_texts
 from training.data.collections import Collections
 from training.data.feature_services import ServiceContract
 from training.recall.collection_recall import Mlogs, Playlists

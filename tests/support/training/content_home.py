@@ -13,8 +13,7 @@ import polars as pl
 from config.settings import Settings, load_settings
 from storage.media_paths import register_root
 from training.content import encode as encode_module
-from training.content.encoders.encoder import Embeddings, Encoder
-from training.content.encoders.media_file import MediaError
+from training.content.encoders.encoder import Embeddings, Encoder, MediaError
 
 DIMENSION = 4
 

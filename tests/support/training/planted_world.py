@@ -12,7 +12,7 @@ from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import SERVICES, write_marts
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.recipes import recipe

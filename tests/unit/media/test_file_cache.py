@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from media.file_cache import FileCache
+from media.rendered_media import FileCache
 
 
 def fail() -> bytes:
@@ -63,7 +63,7 @@ def test_unfinished_files_are_removed_when_their_process_must_have_ended(tmp_pat
     assert unfinished.exists()
     later = time.time() + 7_200
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("media.file_cache.time.time", lambda: later)
+        patch.setattr("media.rendered_media.time.time", lambda: later)
         FileCache(tmp_path, 1_000).get("b", lambda: bytes(10))
     assert {file.name for file in tmp_path.iterdir()} == {"a", "b"}
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ingestion.simulation import facets
-from media.composition import LANGUAGES
 from media.instruments import RATE
-from media.preview import SECONDS, encode_wav, render_preview
+from media.preview import LANGUAGES, SECONDS, encode_wav, render_preview
 from media.style_table import EMOTIONS, STYLES
 from tests.support.media_descriptions import described
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from training.content.encoders.audio_decoding import read_patches
 from training.content.encoders.encoder import Embeddings, Encoder
-from training.content.encoders.log_mel import log_mel_patches
-from training.content.encoders.musicnn import TAGS, WIDTH, MusicNN
+from training.content.encoders.musicnn import TAGS, WIDTH, MusicNN, log_mel_patches
 
 MAX_PATCHES = 20  # a minute of audio, evenly spaced over the track
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from media.audio_container import open_container
-from training.content.encoders.log_mel import PATCH_SAMPLES, PATCH_STRIDE, SAMPLE_RATE, WINDOW
-from training.content.encoders.media_file import MediaError, check_extension, open_media
+from training.content.encoders.encoder import MediaError, check_extension, open_media
+from training.content.encoders.musicnn import PATCH_SAMPLES, PATCH_STRIDE, SAMPLE_RATE, WINDOW
 
 FORMATS = {
     "mp3": (".mp3",),

@@ -23,8 +23,7 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from training.content.encoders.encoder import Embeddings, Encoder
-from training.content.encoders.media_file import MediaError, check_extension, open_media
+from training.content.encoders.encoder import Embeddings, Encoder, MediaError, check_extension, open_media
 
 WIDTH = 1_280  # features of the last convolution
 SIZE = 224  # pixels of the input

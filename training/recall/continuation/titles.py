@@ -21,8 +21,8 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from training.content.facets import FACETS
-from training.content.shared_text_encoder import encode_texts, text_encoder_version
+from training.content import FACETS
+from training.content.encoders.text import encode_texts, text_encoder_version
 from training.data.collections import Collections
 from training.data.profile_exclusions import NO_ITEMS
 from training.data.ragged import Ragged
@@ -30,7 +30,7 @@ from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.recall.continuation.source import ContinuationSource, top_k_items
-from training.search.concept import FACET_WEIGHTS, FacetValue
+from training.search.grammar import FACET_WEIGHTS, FacetValue
 from training.search.query_parser import REQUIRED_FACETS, Query, QueryParser
 from training.search.text_normalization import normalize, tokens
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from training.content.encode import ENCODERS
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.encoder import Encoder
 from training.content.encoders.image import ImageEncoder
-from training.content.encoders.registry import ENCODERS
 from training.content.encoders.text import TextEncoder
 
 

@@ -27,14 +27,14 @@ from tests.support.training.media import (
 from training.content.encoders import audio_decoding
 from training.content.encoders.audio import AudioEncoder
 from training.content.encoders.audio_decoding import read_patches
-from training.content.encoders.log_mel import PATCH_SAMPLES
-from training.content.encoders.media_file import MediaError
+from training.content.encoders.encoder import MediaError
+from training.content.encoders.musicnn import PATCH_SAMPLES
 
 LOAD_AND_PRINT_PEAKS = """
 import sys
 from pathlib import Path
 from training.content.encoders.audio_decoding import read_patches
-from training.content.encoders.media_file import MediaError
+from training.content.encoders.encoder import MediaError
 from training.engine.process_memory import peak_bytes
 print(peak_bytes())
 try:

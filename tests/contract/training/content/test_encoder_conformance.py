@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.training.media import music, picture, write_audio
+from training.content.encode import ENCODERS
 from training.content.encoders.encoder import Encoder
-from training.content.encoders.registry import ENCODERS
 from training.content.encoders.text import TrackText
 
 DIMENSIONS = {"audio": 200, "image": 1_280, "text": 512}

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.support.training.media import cosine, encode_file, picture, png_of_size
+from training.content.encoders.encoder import MediaError
 from training.content.encoders.image import MAX_PIXELS, ImageEncoder
-from training.content.encoders.media_file import MediaError
 
 SUFFIXES = (".jpg", ".png", ".webp", ".gif", ".bmp")
 

@@ -252,12 +252,12 @@ def test_a_parquet_bomb_needs_little_memory(tmp_path: Path, form: str) -> None:
     command = f"""
 from pathlib import Path
 from ingestion.readers import own_events
-from ingestion.readers.parsing import parquet_batches
+from ingestion.readers.parsing import parquet_rows
 from ingestion.readers.parsing.reader import ReadContext
 from ingestion.source_files import list_members
 from training.engine.process_memory import peak_bytes
 path = Path({str(file)!r})
-parquet_batches.BATCH_BYTES >>= 3
+parquet_rows.BATCH_BYTES >>= 3
 before = peak_bytes()
 rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambda _: None, "log"))
 assert sum(block.frame.height for block in rows) == {rows}

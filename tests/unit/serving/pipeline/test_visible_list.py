@@ -10,9 +10,9 @@ from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 from training.data.vocabulary import Vocabulary
-from training.slate.artist_cap import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
 from training.slate.fusion import Fusion
+from training.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 
 COUNT, KNOWN = 200, 100
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

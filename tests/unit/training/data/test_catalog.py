@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.content.facets import FACETS
+from training.content import FACETS
 from training.data.catalog import TrackFacets
 
 VALUES = st.one_of(st.none(), st.lists(st.sampled_from([None, "x", "y", "z"]), max_size=3))

@@ -23,13 +23,12 @@ from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recall.channel import Candidates
 from training.recipes import recipe
 from training.slate import blend
-from training.slate.artist_cap import MAX_TRACKS_PER_ARTIST
 from training.slate.blend import Blend
 from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import EVIDENCE
 from training.slate.filters import Exclusions, FilterContext, apply_filters
 from training.slate.fusion import SCORE_HALF_LIFE, Fusion
-from training.slate.scene_settings import SCENES
+from training.slate.scene_settings import MAX_TRACKS_PER_ARTIST, SCENES
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000

@@ -7,8 +7,7 @@ import pytest
 
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.metrics.bootstrap import DRAWS, INTERVAL_PERCENTILES, SEED
-from training.experiments.compare import sequential_interval
-from training.experiments.metrics import measure_arm, ratio
+from training.experiments.compare import measure_arm, ratio, sequential_interval
 
 
 def explicit_bootstrap(of, by, scale=1.0):

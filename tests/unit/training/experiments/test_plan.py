@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.experiments.plan import UnknownExperiment, load_latest_plan
+from training.experiments.arm_exposures import UnknownExperiment, load_latest_plan
 from training.release import traffic_split
 from training.release.traffic_split import TrafficSplit
 

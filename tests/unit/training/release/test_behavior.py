@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from config.settings import SettingError
-from training.release.behavior import FLOORS, MIN_ARTISTS, MIN_CASES, MIN_USERS, judge_behavior
+from training.release.gate import FLOORS, MIN_ARTISTS, MIN_BEHAVIOR_USERS, MIN_CASES, judge_behavior
 
 TEST = "style_after_3_skips"
 
 
-def behavior(value: float, cases: int = MIN_CASES, users: int = MIN_USERS) -> dict[str, object]:
+def behavior(value: float, cases: int = MIN_CASES, users: int = MIN_BEHAVIOR_USERS) -> dict[str, object]:
     return {"tests": {TEST: {"value": value, "cases": cases}}, "users_of_log": users, "artists": MIN_ARTISTS}
 
 
 @pytest.mark.parametrize(
     ("value", "before", "cases", "users", "is_passed"),
     [
-        (0.5, 0.4, MIN_CASES, MIN_USERS, True),
-        (0.7, 0.65, MIN_CASES, MIN_USERS, False),
-        (0.7, 0.75, MIN_CASES, MIN_USERS, True),
-        (0.7, 0.65, MIN_CASES - 1, MIN_USERS, True),
-        (0.7, 0.65, MIN_CASES, MIN_USERS - 1, True),
-        (0.7, None, MIN_CASES, MIN_USERS, True),
+        (0.5, 0.4, MIN_CASES, MIN_BEHAVIOR_USERS, True),
+        (0.7, 0.65, MIN_CASES, MIN_BEHAVIOR_USERS, False),
+        (0.7, 0.75, MIN_CASES, MIN_BEHAVIOR_USERS, True),
+        (0.7, 0.65, MIN_CASES - 1, MIN_BEHAVIOR_USERS, True),
+        (0.7, 0.65, MIN_CASES, MIN_BEHAVIOR_USERS - 1, True),
+        (0.7, None, MIN_CASES, MIN_BEHAVIOR_USERS, True),
     ],
 )
 def test_release_is_rejected_below_floor_and_active_release(value, before, cases, users, is_passed) -> None:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.support.pipeline_commands import run_to_end
-from training.search.concept import FULL_WEIGHT
+from training.search.grammar import FULL_WEIGHT
 from training.search.lexicon import Lexicon, known_phrases
 from training.search.text_normalization import normalize
 

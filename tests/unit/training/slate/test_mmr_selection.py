@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.slate.artist_cap import HEAD_LENGTH, ArtistCap
 from training.slate.mmr_selection import select_slots
+from training.slate.scene_settings import HEAD_LENGTH, ArtistCap
 
 
 @settings(max_examples=300, deadline=None)

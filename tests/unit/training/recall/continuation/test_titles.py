@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.content.shared_text_encoder import encode_texts
+from training.content.encoders.text import encode_texts
 from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.continuation.titles import (
