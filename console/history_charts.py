@@ -57,7 +57,7 @@ def skip_rate_chart(settings: Settings) -> Chart:
 
 def drift_chart(settings: Settings) -> Chart:
     """Distance of each day's events from the week before it."""
-    rows = read_history(settings.reports / "history" / "landed.jsonl")
+    rows = read_history(settings.reports / "history" / "marts.jsonl")
     return Chart(
         "Drift",
         "newest day of landed events against the week before it: distance of the distributions of actions and of session "

@@ -27,9 +27,6 @@ class Engine(Protocol):
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """SQL relation over Parquet files or globs, columns matched by name."""
 
-    def create_view(self, query: str) -> str:
-        """SQL relation of a query over other relations."""
-
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:
         """SQL relation of the rows of a relation that fulfil a condition, with at least those of `columns` that it has."""
 
@@ -71,13 +68,6 @@ class DuckDBEngine:
     def parquet_relation(self, paths: Sequence[str]) -> str:
         """See `Engine`."""
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
-
-    def create_view(self, query: str) -> str:
-        """See `Engine`. Creates a temporary view."""
-        self._views += 1
-        name = f"quality_{self._views}"
-        self._connection.execute(f"create temporary view {name} as {query}")
-        return name
 
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:
         """See `Engine`. Creates a temporary table of the columns, because several queries read it."""

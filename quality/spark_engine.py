@@ -23,10 +23,6 @@ class SparkEngine:
         """See `Engine`. Registers a temporary view."""
         return self._register(self._session.read.option("mergeSchema", True).parquet(*paths))
 
-    def create_view(self, query: str) -> str:
-        """See `Engine`. Registers a temporary view."""
-        return self._register(self._session.sql(query))
-
     def _register(self, rows: DataFrame) -> str:
         self._views += 1
         name = f"quality_{self._views}"
@@ -35,7 +31,7 @@ class SparkEngine:
 
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:  # noqa: ARG002 - Spark reads what is used
         """See `Engine`."""
-        return self.create_view(f"select * from {source} where {condition}")  # noqa: S608
+        return self._register(self._session.sql(f"select * from {source} where {condition}"))  # noqa: S608
 
     def epoch_micros(self, column: str) -> str:
         """See `Engine`."""

@@ -12,7 +12,7 @@ import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
-from quality import bots, suites, table_metrics, tables
+from quality import suites, table_metrics, tables
 from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
@@ -143,7 +143,9 @@ class Validator:
 def validate_landed(
     home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
 ) -> list[SuiteResult]:
-    """Validate the newest landed partition before `as_of` without bots; the list is empty if `only` names another suite.
+    """Validate the newest landed partition before `as_of`; the list is empty if `only` names another suite.
+
+    Volume and drift are those of the mart `events`, which has no events of bots.
 
     Raises:
         tables.TableError: No event before `as_of` has been landed.
@@ -151,13 +153,10 @@ def validate_landed(
     if only not in (None, LANDED_SUITE):
         return []
     engine = validator.engine
-    landed, excluded = bots.find_landed_events(engine, object_store.fetch_landing(home), as_of)
-    metrics = _metrics_by_time(engine, landed.week.source, as_of, landed.is_historical)
-    age_hours = None if landed.is_historical else table_metrics.hours_before(engine, landed.table.source, as_of)
-    metrics.values |= {"hours_before_as_of": age_hours, "excluded_user_share": excluded.share}
-    if excluded.users:
-        metrics.notes.append(excluded.describe())
-    frame = _frame(engine, landed.table, suites.LANDED_EVENTS, metrics)
+    landed, is_historical = tables.find_landed_events(engine, object_store.fetch_landing(home), as_of)
+    age_hours = None if is_historical else table_metrics.hours_before(engine, landed.source, as_of)
+    metrics = table_metrics.TableMetrics({"hours_before_as_of": age_hours})
+    frame = _frame(engine, landed, suites.LANDED_EVENTS, metrics)
     return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, metrics)]
 
 
@@ -184,7 +183,9 @@ def validate_marts(
         if suite.has_time:
             metrics = _metrics_by_time(engine, table.source, as_of, is_historical)
             age_hours = table_metrics.hours_before(engine, table.source, as_of)
+            excluded = tables.mart_table(engine, marts, "excluded_user_days", None)
             metrics.values |= {
+                "excluded_user_share": table_metrics.excluded_user_share(engine, table, excluded),
                 "hours_before_as_of": age_hours,
                 "hours_before_as_of_if_daily": None if is_historical else age_hours,
             }
@@ -235,7 +236,7 @@ def _metrics_by_time(engine: Engine, source: str, as_of: date, is_historical: bo
 
 def _is_historical(engine: Engine, home: settings.Settings, as_of: date) -> bool:
     try:
-        return tables.find_landed_events(engine, object_store.fetch_landing(home), as_of).is_historical
+        return tables.find_landed_events(engine, object_store.fetch_landing(home), as_of)[1]
     except tables.TableError:
         # Marts can be validated without a landing zone; they must then be as fresh as a daily load.
         return False

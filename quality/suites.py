@@ -86,10 +86,6 @@ LANDED_EVENTS = Suite(
         *within_contract(*(column.name for column in EVENT_COLUMNS if column.allowed or column.maximum)),
         not_after("occurred_at", "ended_at"),
         between("table_hours_before_as_of", None, 48),
-        between("table_volume_ratio", 0.2, 5),
-        between("table_action_drift", 0, 0.2),
-        between("table_length_drift", 0, 0.25),
-        between("table_excluded_user_share", 0, 0.05),
     ),
 )
 
@@ -150,6 +146,7 @@ MARTS: dict[str, Suite] = {
             between("table_volume_ratio", 0.2, 5),
             between("table_action_drift", 0, 0.2),
             between("table_length_drift", 0, 0.25),
+            between("table_excluded_user_share", 0, 0.05),
         ),
         has_time=True,
     ),

@@ -20,10 +20,12 @@ import polars as pl
 from quality.engine import Engine
 from quality.tables import Table
 
+MIN_USERS = 100
+"""Minimum number of users for the share of excluded users to be limited."""
 MIN_WEEK_EVENTS = 10_000
 """Minimum number of events in the trailing week for volume and drift to be computed."""
-TIME_COLUMNS = ("ended_at", "action", "played_ms")
-"""Columns that `hours_before` and `count_days` read."""
+TIME_COLUMNS = ("ended_at", "action", "played_ms", "user_id")
+"""Columns that `hours_before`, `count_days` and `excluded_user_share` read."""
 WEEK_DAYS = 7
 LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
@@ -63,6 +65,19 @@ def hours_before(engine: Engine, source: str, as_of: date) -> float | None:
         return None
     limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
     return float(limit_s - newest_us / 1e6) / 3600
+
+
+def excluded_user_share(engine: Engine, events: Table, excluded: Table) -> float | None:
+    """Share of the users of the newest eight days that are in the mart `excluded_user_days`; None for fewer than MIN_USERS users."""
+    days = (
+        f"select user_id, cast(ended_at as date) as day, false as is_excluded from {events.source}"  # noqa: S608
+        f" union all select user_id, event_date, true from {excluded.source}"
+    )
+    ((users, all_users),) = engine.rows(
+        f"with days as ({days}) select count(distinct case when is_excluded then user_id end), count(distinct user_id)"  # noqa: S608
+        f" from days where day > (select max(day) from days) - interval {WEEK_DAYS + 1} day"
+    )
+    return users / all_users if all_users >= MIN_USERS else None
 
 
 def count_days(engine: Engine, source: str) -> DayCounts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -51,48 +50,21 @@ def recent_rows(engine: Engine, table: Table, columns: set[str]) -> Table:
     return Table(table.name, rows, table.newest)
 
 
-@dataclass(frozen=True)
-class LandedEvents:
-    """The newest landed events."""
+def find_landed_events(engine: Engine, landing: Path, as_of: date) -> tuple[Table, bool]:
+    """Return the newest partition of the landed events before `as_of` that has rows, and whether it is a month of a historical load.
 
-    table: Table  # newest partition before as_of
-    week: Table  # newest day and the seven days before it
-    is_historical: bool  # the newest partition is a month of a historical load, which has no preceding week
-
-
-def find_landed_events(engine: Engine, landing: Path, as_of: date) -> LandedEvents:
-    """Return the newest partition of the landed events before `as_of` that has rows.
+    The day `as_of` may have its first events already: live events are landed shortly after midnight.
 
     Raises:
         TableError: No event before `as_of` has been landed.
     """
-    for landed in landed_partitions(engine, landing, as_of):
-        return landed
-    raise TableError(
-        f"{landing / 'listening_events'} holds no events before {as_of}; run `python -m ingestion.land PATH` first, "
-        "or choose a later as_of"
-    )
-
-
-def landed_partitions(engine: Engine, landing: Path, as_of: date) -> Iterator[LandedEvents]:
-    """Yield the partitions of the landed events before `as_of` that have rows, the newest first.
-
-    The day `as_of` may have its first events already: live events are landed shortly after midnight.
-    """
     folder = landing / "listening_events"
     # A month sorts before its days, so the last name is the newest partition in either case.
-    landed = {path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}
-    partitions = sorted((path for path in landed if path.name < f"dt={as_of}"), key=str)
-    for number, newest in reversed(list(enumerate(partitions))):
-        relation = _partition_relation(engine, [newest])
+    partitions = {path.parent for path in object_store.list_files(folder, "dt=*/*.parquet")}
+    for newest in sorted((path for path in partitions if path.name < f"dt={as_of}"), key=str, reverse=True):
+        relation = engine.parquet_relation([f"{newest}/*.parquet"])
         if engine.rows(f"select 1 from {relation} limit 1"):  # noqa: S608
-            days = [path for path in partitions[: number + 1] if len(path.name) == len("dt=2026-06-30")][-8:]
-            yield LandedEvents(
-                table=Table("listening_events", relation, "ended_at"),
-                week=Table("listening_events", _partition_relation(engine, days or [newest]), "ended_at"),
-                is_historical=len(newest.name) == len("dt=2026-06"),
-            )
-
-
-def _partition_relation(engine: Engine, partitions: list[Path]) -> str:
-    return engine.parquet_relation([f"{path}/*.parquet" for path in partitions])
+            return Table("listening_events", relation, "ended_at"), len(newest.name) == len("dt=2026-06")
+    raise TableError(
+        f"{folder} holds no events before {as_of}; run `python -m ingestion.land PATH` first, or choose a later as_of"
+    )

@@ -152,26 +152,6 @@ def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.Captu
         assert f"failed: {metric} is at " in capsys.readouterr().out
 
 
-BOT = """
-    select event_id, user_id, ended_at, occurred_at, sequence_number, action, target_type, target_id, played_ms, position, propensity
-    from ({events})
-    union all
-    select
-        'bot' || i, 'bot' || i % {bots}, {at} + interval (i) millisecond, {at} + interval (i) millisecond,
-        i, 'click', 'track', 't', null, null, null
-    from range({bots} * 60000) as t(i)
-"""
-
-
-@pytest.mark.parametrize("at", ["2026-06-09 12:00:00", "2026-06-05 12:00:00", "2026-06-10 00:10:00"])
-def test_a_bot_is_left_out_and_reported(home: Path, capsys: pytest.CaptureFixture[str], at: str) -> None:
-    write_landing(home, BOT.format(events=EVENTS, at=f"timestamp '{at}'", bots=1))
-    assert main(["--as-of", "2026-06-11", "--stage", "landed"]) == 0, capsys.readouterr().out
-    note = "bots: 60,000 events of 1 of 51 users are left out here and in the marts"
-    assert note in capsys.readouterr().out
-    assert note in (home / "reports" / "data_docs" / "landed" / "outcome.html").read_text()
-
-
 LAST_DAY = "ended_at >= timestamp '2026-06-09'"
 
 
@@ -189,20 +169,27 @@ LAST_DAY = "ended_at >= timestamp '2026-06-09'"
             1,
             "length drift is 0 to 0.25: ",
         ),
-        (
-            BOT.format(events=EVENTS.replace("i % 50", "i % 200"), at="timestamp '2026-06-09 12:00:00'", bots=12),
-            *(1, "excluded user share is 0 to 0.05: "),
-        ),
         (f"select * from ({EVENTS}) where event_number % 10 = 0", 0, "not enough data"),
     ],
-    ids=["few events", "actions", "lengths", "bots", "too few to compare"],
+    ids=["few events", "actions", "lengths", "too few to compare"],
 )
 def test_the_newest_day_is_compared_with_the_week_before(
     home: Path, capsys: pytest.CaptureFixture[str], rows: str, code: int, printed: str
 ) -> None:
-    write_landing(home, rows)
-    assert main(["--as-of", AS_OF, "--stage", "landed"]) == code
+    write_mart(home, "events", rows)
+    assert main(["--as-of", AS_OF, "--suite", "events"]) == code
     assert printed in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("bots", "code"), [(10, 0), (12, 1)])
+def test_many_excluded_users_fail(home: Path, capsys: pytest.CaptureFixture[str], bots: int, code: int) -> None:
+    write_mart(home, "events", EVENTS.replace("i % 50", "i % 200"))
+    excluded = ROWS["excluded_user_days"].replace("where false", "")
+    write_mart(
+        home, "excluded_user_days", f"select * replace ('b' || i as user_id) from ({excluded}), range({bots}) as t(i)"
+    )
+    assert main(["--as-of", AS_OF, "--suite", "events"]) == code
+    assert ("excluded user share is 0 to 0.05: " in capsys.readouterr().out) == bool(code)
 
 
 def test_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
