@@ -19,8 +19,7 @@ a filter, O filters, C channels, F features, S samples, K frequencies.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,124 +57,26 @@ LINEAR_HZ_PER_MEL, LINEAR_TO_HZ = 200 / 3, 1000.0
 LOG_STEP = math.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 
 
-@dataclass(frozen=True)
-class Normalization:
-    """Batch normalization with fixed statistics: a scale and an offset of each feature."""
-
-    scale_F: Tensor
-    offset_F: Tensor
-
-    @classmethod
-    def load(cls, weights: Weights, index: int) -> Normalization:
-        """The normalization of that number; the original numbers them in the order of the network."""
-        name = _numbered("batch_normalization", index)
-        scale_F = weights[f"{name}/gamma"] / (weights[f"{name}/moving_variance"] + NORMALIZATION_EPSILON).sqrt()
-        return cls(scale_F, weights[f"{name}/beta"] - weights[f"{name}/moving_mean"] * scale_F)
-
-    def __call__(self, feature_F: Tensor) -> Tensor:
-        """Normalized features along the last axis."""
-        return torch.addcmul(self.offset_F, feature_F, self.scale_F)
-
-
-@dataclass(frozen=True)
-class PooledConvolution:
-    """What the convolutions of the front end share: bias, ReLU, maximum over mel bands, batch normalization."""
-
-    bias_O: Tensor
-    sign_O: Tensor  # -1 for filters whose normalization has a negative scale
-    normalization: Normalization
-
-    @classmethod
-    def load(cls, weights: Weights, index: int) -> PooledConvolution:
-        """The parts of the front end's convolution of that number, from 0."""
-        normalization = Normalization.load(weights, index + 1)
-        bias_O = weights[f"{_numbered('conv2d', index)}/bias"]
-        return cls(bias_O, torch.where(normalization.scale_F < 0, -1.0, 1.0), normalization)
-
-    def __call__(self, maximum_TO: Tensor) -> Tensor:
-        """Features from the maxima of the signed responses, [T, O]."""
-        return self.normalization(functional.relu(torch.addcmul(self.bias_O, maximum_TO, self.sign_O)))
-
-
-@dataclass(frozen=True)
-class TimbralConvolution:
-    """Filters of 7 frames by 38 or 67 mel bands, at each position on the mel axis, and the maximum over positions."""
-
-    kernel_OCJM: Tensor  # one channel
-    pooled: PooledConvolution
-
-    @classmethod
-    def load(cls, weights: Weights, index: int) -> TimbralConvolution:
-        """The front end's convolution of that number."""
-        pooled = PooledConvolution.load(weights, index)
-        kernel_JMCO = weights[f"{_numbered('conv2d', index)}/kernel"] * pooled.sign_O
-        return cls(kernel_JMCO.permute(3, 2, 0, 1).contiguous(), pooled)
-
-    def __call__(self, mel_TM: Tensor) -> Tensor:
-        """Features [T, O] of normalized frames; frames beyond the patch are zeros."""
-        response_OTP = functional.conv2d(mel_TM[None, None], self.kernel_OCJM, padding=(3, 0))[0]
-        return self.pooled(response_OTP.amax(2).T)
-
-
-@dataclass(frozen=True)
-class TemporalConvolution:
-    """Filters of 32 to 128 frames of one mel band, on each band, and the maximum over bands."""
-
-    kernel_OJ: Tensor
-    pooled: PooledConvolution
-
-    @classmethod
-    def load(cls, weights: Weights, index: int) -> TemporalConvolution:
-        """The front end's convolution of that number."""
-        pooled = PooledConvolution.load(weights, index)
-        kernel_JO = weights[f"{_numbered('conv2d', index)}/kernel"][:, 0, 0] * pooled.sign_O
-        return cls(kernel_JO.T.contiguous(), pooled)
-
-    def __call__(self, mel_TM: Tensor) -> Tensor:
-        """Features [T, O] of normalized frames."""
-        frames = self.kernel_OJ.shape[1]
-        before = (frames - 1) // 2  # TensorFlow's padding "same"
-        padded_TM = functional.pad(mel_TM, (0, 0, before, frames - 1 - before))
-        window_TJM = padded_TM.unfold(0, frames, 1).transpose(1, 2)
-        response_TOM = self.kernel_OJ.expand(len(mel_TM), -1, -1) @ window_TJM
-        return self.pooled(response_TOM.amax(2))
-
-
-@dataclass(frozen=True)
-class DenseConvolution:
-    """A convolution over 7 frames of all features, ReLU and batch normalization."""
-
-    kernel_OFJ: Tensor
-    bias_O: Tensor
-    normalization: Normalization
-
-    @classmethod
-    def load(cls, weights: Weights, index: int) -> DenseConvolution:
-        """The convolution of that number, from 0 over the whole network."""
-        name = _numbered("conv2d", index)
-        kernel_OFJ = weights[f"{name}/kernel"][:, :, 0].permute(2, 1, 0).contiguous()
-        return cls(kernel_OFJ, weights[f"{name}/bias"], Normalization.load(weights, index + 1))
-
-    def __call__(self, feature_TF: Tensor) -> Tensor:
-        """Features [T, O]; frames beyond the patch are zeros."""
-        response_OT = functional.conv1d(feature_TF.T[None], self.kernel_OFJ, self.bias_O, padding=3)[0]
-        return self.normalization(functional.relu(response_OT).T)
-
-
 class MusicNN:
-    """The network with its weights. It is not a `torch.nn.Module`, because it is never trained."""
+    """The network with its weights. It is not a `torch.nn.Module`, because it is never trained.
+
+    Normalization 0 is that of the input, 1 to 8 follow the convolutions, 9 the pooling over time, and 10 the dense layer.
+    Convolutions 0 and 1 have filters of 7 frames by 38 or 67 mel bands (timbre), 2 to 4 of 32 to 128 frames of one band
+    (rhythm), and 5 to 7 of 7 frames of all features.
+    """
 
     def __init__(self, weights: Weights) -> None:
         """Prepare the weights of a checkpoint, by the names of its variables."""
         weights = {name: torch.where(value.abs() < TINY, 0.0, value) for name, value in weights.items()}
-        self.input_normalization = Normalization.load(weights, 0)
-        timbral = [TimbralConvolution.load(weights, index) for index in (0, 1)]
-        temporal = [TemporalConvolution.load(weights, index) for index in (2, 3, 4)]
-        self.front: list[TimbralConvolution | TemporalConvolution] = [*timbral, *temporal]
-        self.dense = [DenseConvolution.load(weights, index) for index in (5, 6, 7)]
-        self.pooled_normalization = Normalization.load(weights, 9)
+        self.normalizations = [_normalization(weights, index) for index in range(11)]
+        # Filters whose normalization has a negative scale are negated.
+        self.signs = [torch.where(scale_O < 0, -1.0, 1.0) for scale_O, _ in self.normalizations[1:6]]
+        self.biases = [weights[f"{_numbered('conv2d', index)}/bias"] for index in range(8)]
+        kernels = [weights[f"{_numbered('conv2d', index)}/kernel"] for index in range(8)]
+        self.timbral_OCJM = [(kernels[index] * self.signs[index]).permute(3, 2, 0, 1).contiguous() for index in (0, 1)]
+        self.temporal_OJ = [(kernels[index][:, 0, 0] * self.signs[index]).T.contiguous() for index in (2, 3, 4)]
+        self.dense_OFJ = [kernel[:, :, 0].permute(2, 1, 0).contiguous() for kernel in kernels[5:]]
         self.hidden_OF, self.hidden_bias_O = weights["dense/kernel"].T.contiguous(), weights["dense/bias"]
-        self.hidden_normalization = Normalization.load(weights, 10)
         self.output_OF, self.output_bias_O = weights["dense_1/kernel"].T.contiguous(), weights["dense_1/bias"]
 
     @classmethod
@@ -188,20 +89,57 @@ class MusicNN:
         """Embedding [B, WIDTH] and tag probabilities [B, len(TAGS)] of log-mel patches [B, FRAMES, MEL_BANDS]."""
         embedding_BF = torch.empty(len(mel_BTM), WIDTH)
         for index, mel_TM in enumerate(mel_BTM):
-            embedding_BF[index] = self._embed(self.input_normalization(mel_TM))
+            embedding_BF[index] = self._embed(self._normalize(0, mel_TM))
         # Row by row too: the rounding of a matrix product depends on the number of rows.
         logits = [functional.linear(row_F, self.output_OF, self.output_bias_O) for row_F in embedding_BF]
         return embedding_BF, torch.sigmoid(torch.stack(logits)) if logits else torch.empty(0, len(TAGS))
 
     def _embed(self, mel_TM: Tensor) -> Tensor:
-        front_TF = torch.cat([convolution(mel_TM) for convolution in self.front], dim=1)
-        first_TF = self.dense[0](front_TF)
-        second_TF = self.dense[1](first_TF) + first_TF
-        third_TF = self.dense[2](second_TF) + second_TF
+        front_TF = torch.cat([*self._timbral_features(mel_TM), *self._temporal_features(mel_TM)], dim=1)
+        first_TF = self._convolve(0, front_TF)
+        second_TF = self._convolve(1, first_TF) + first_TF
+        third_TF = self._convolve(2, second_TF) + second_TF
         feature_TF = torch.cat([front_TF, first_TF, second_TF, third_TF], dim=1)
         pooled_F = torch.stack([feature_TF.amax(0), feature_TF.mean(0)], dim=1).flatten()
-        hidden_O = functional.linear(self.pooled_normalization(pooled_F), self.hidden_OF, self.hidden_bias_O)
-        return self.hidden_normalization(functional.relu(hidden_O))
+        hidden_O = functional.linear(self._normalize(9, pooled_F), self.hidden_OF, self.hidden_bias_O)
+        return self._normalize(10, functional.relu(hidden_O))
+
+    def _normalize(self, index: int, feature_F: Tensor) -> Tensor:
+        """Normalized features along the last axis."""
+        scale_F, offset_F = self.normalizations[index]
+        return torch.addcmul(offset_F, feature_F, scale_F)
+
+    def _activate(self, index: int, maximum_TO: Tensor) -> Tensor:
+        """Features [T, O] from the maxima of the signed responses: bias, ReLU, batch normalization."""
+        response_TO = torch.addcmul(self.biases[index], maximum_TO, self.signs[index])
+        return self._normalize(index + 1, functional.relu(response_TO))
+
+    def _timbral_features(self, mel_TM: Tensor) -> Iterator[Tensor]:
+        """The maximum over positions on the mel axis; frames beyond the patch are zeros."""
+        for index, kernel_OCJM in enumerate(self.timbral_OCJM):
+            response_OTP = functional.conv2d(mel_TM[None, None], kernel_OCJM, padding=(3, 0))[0]
+            yield self._activate(index, response_OTP.amax(2).T)
+
+    def _temporal_features(self, mel_TM: Tensor) -> Iterator[Tensor]:
+        """The maximum over mel bands."""
+        for index, kernel_OJ in enumerate(self.temporal_OJ, start=2):
+            frames = kernel_OJ.shape[1]
+            before = (frames - 1) // 2  # TensorFlow's padding "same"
+            padded_TM = functional.pad(mel_TM, (0, 0, before, frames - 1 - before))
+            window_TJM = padded_TM.unfold(0, frames, 1).transpose(1, 2)
+            yield self._activate(index, (kernel_OJ.expand(len(mel_TM), -1, -1) @ window_TJM).amax(2))
+
+    def _convolve(self, index: int, feature_TF: Tensor) -> Tensor:
+        """Features [T, O]; frames beyond the patch are zeros."""
+        response_OT = functional.conv1d(feature_TF.T[None], self.dense_OFJ[index], self.biases[5 + index], padding=3)[0]
+        return self._normalize(6 + index, functional.relu(response_OT).T)
+
+
+def _normalization(weights: Weights, index: int) -> tuple[Tensor, Tensor]:
+    """Scale and offset of each feature; the original numbers normalizations in the order of the network."""
+    name = _numbered("batch_normalization", index)
+    scale_F = weights[f"{name}/gamma"] / (weights[f"{name}/moving_variance"] + NORMALIZATION_EPSILON).sqrt()
+    return scale_F, weights[f"{name}/beta"] - weights[f"{name}/moving_mean"] * scale_F
 
 
 def _numbered(name: str, index: int) -> str:
