@@ -78,8 +78,14 @@ class Member:
             raise SourceError(
                 f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
             ) from error
-        compressed = _ProgressReader(raw, report_progress, self)
-        stream: IO[bytes] = io.BufferedReader(compressed, 1 << 20)
+
+        def check(size: int, total: int) -> None:
+            if self.max_bytes is not None and total > self.max_bytes:
+                raise SourceError(f"{self.name} is larger than its zip declares; the zip is damaged, get it again")
+            if report_progress is not None:
+                report_progress(size)
+
+        stream: IO[bytes] = io.BufferedReader(_CheckedReader(raw, check), 1 << 20)
         return bound_expansion(gzip.open(stream), stream, self) if self.name.endswith(".gz") else stream  # type: ignore[arg-type]
 
     def read(self, report_progress: Callable[[int], object] | None = None) -> bytes:
@@ -111,36 +117,11 @@ class Member:
         return first.removeprefix(codecs.BOM_UTF8)
 
 
-class _ProgressReader(io.RawIOBase):
-    """Stream that reports progress and stops reading a file of a zip that exceeds its declared size."""
+class _CheckedReader(io.RawIOBase):
+    """Stream that passes the size of each read and of all reads so far to a function, which may refuse to go on."""
 
-    def __init__(self, raw: IO[bytes], report_progress: Callable[[int], object] | None, member: Member) -> None:
-        self._raw, self._report_progress, self._member = raw, report_progress, member
-        self.bytes_read = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._raw.read(len(buffer))
-        buffer[: len(data)] = data
-        self.bytes_read += len(data)
-        if self._member.max_bytes is not None and self.bytes_read > self._member.max_bytes:
-            raise SourceError(f"{self._member.name} is larger than its zip declares; the zip is damaged, get it again")
-        if self._report_progress is not None:
-            self._report_progress(len(data))
-        return len(data)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _BoundedReader(io.RawIOBase):
-    """Decompressed stream that stops when it is much larger than what was read of the compressed file."""
-
-    def __init__(self, stream: IO[bytes], compressed: _ProgressReader, member: Member) -> None:
-        self._stream, self._compressed, self._member, self._bytes = stream, compressed, member, 0
+    def __init__(self, stream: IO[bytes], check: Callable[[int, int], object]) -> None:
+        self._stream, self._check, self.bytes_read = stream, check, 0
 
     def readable(self) -> bool:
         return True
@@ -148,15 +129,8 @@ class _BoundedReader(io.RawIOBase):
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         data: bytes = self._stream.read1(len(buffer))  # type: ignore[attr-defined]
         buffer[: len(data)] = data
-        self._bytes += len(data)
-        limit = MAX_COMPRESSION_RATIO * max(self._compressed.bytes_read, RATIO_GRACE_BYTES)
-        if self._member.max_bytes is not None:
-            limit = min(limit, MAX_ZIP_BYTES)  # the file is compressed twice
-        if self._bytes > limit:
-            raise SourceError(
-                f"{self._member.name} unpacks to more than {limit >> 20} MB from {self._compressed.bytes_read:,} bytes; it is "
-                "not a listening log. If it is, unpack it and land the unpacked file"
-            )
+        self.bytes_read += len(data)
+        self._check(len(data), self.bytes_read)
         return len(data)
 
     def close(self) -> None:
@@ -175,8 +149,19 @@ def bound_expansion(decompressed: IO[bytes], compressed: IO[bytes], member: Memb
     Returns:
         A stream that raises `SourceError` above `MAX_COMPRESSION_RATIO`.
     """
-    reader: _ProgressReader = compressed.raw  # type: ignore[attr-defined]
-    return io.BufferedReader(_BoundedReader(decompressed, reader, member), 1 << 20)
+    reader: _CheckedReader = compressed.raw  # type: ignore[attr-defined]
+
+    def check(_: int, total: int) -> None:
+        limit = MAX_COMPRESSION_RATIO * max(reader.bytes_read, RATIO_GRACE_BYTES)
+        if member.max_bytes is not None:
+            limit = min(limit, MAX_ZIP_BYTES)  # the file is compressed twice
+        if total > limit:
+            raise SourceError(
+                f"{member.name} unpacks to more than {limit >> 20} MB from {reader.bytes_read:,} bytes; it is "
+                "not a listening log. If it is, unpack it and land the unpacked file"
+            )
+
+    return io.BufferedReader(_CheckedReader(decompressed, check), 1 << 20)
 
 
 def list_members(path: Path) -> list[Member]:

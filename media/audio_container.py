@@ -46,30 +46,38 @@ def open_container(
         "codec_whitelist": ",".join(codecs),
         "max_streams": str(MAX_STREAMS),
     }
-    header = _Header(file)
+    header = BoundedFile(file, MAX_HEADER_BYTES)
     with av.open(header, "r", options=options, metadata_errors="ignore", timeout=TIMEOUT_SECONDS) as container:
-        header.is_read = True
+        header.is_bounded = False
         yield container
 
 
-class _Header:
-    """A file of which at most MAX_HEADER_BYTES can be read before `is_read` is set."""
+class BoundedFile:
+    """A file of which at most `limit` bytes can be read while `is_bounded`, because a tag may declare any length."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._bytes = file, 0
-        self.is_read = False
+    def __init__(self, file: IO[bytes], limit: int) -> None:
+        self._file, self._limit, self._bytes, self.is_bounded = file, limit, 0, True
 
-    def read(self, size: int) -> bytes:
-        if not self.is_read:
-            self._bytes += size
-            if self._bytes > MAX_HEADER_BYTES:
-                raise HeaderTooLargeError(f"the tags and tables have more than {MAX_HEADER_BYTES >> 20} MB")
-        return self._file.read(size)
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes.
+
+        Raises:
+            HeaderTooLargeError: They are beyond the limit.
+        """
+        if not self.is_bounded:
+            return self._file.read(size)
+        data = self._file.read(size if 0 <= size <= self._limit else self._limit + 1)
+        self._bytes += len(data)
+        if self._bytes > self._limit:
+            raise HeaderTooLargeError(f"the tags and tables have more than {self._limit >> 20} MB")
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to a position."""
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
+        """The position."""
         return self._file.tell()
 
 

@@ -17,7 +17,7 @@ import av
 import mutagen
 
 from ingestion.readers.parsing.audio_tags import AudioTags, read_tags
-from media.audio_container import HeaderTooLargeError, open_container
+from media.audio_container import BoundedFile, HeaderTooLargeError, open_container
 
 FORMATS = {
     ".mp3": "mp3",
@@ -62,7 +62,7 @@ def read_audio_file(name: str, size: int, opener: Callable[[], IO[bytes]]) -> Au
         with opener() as file:
             audio_id, duration_ms = _read_stream(file, extension)
         with opener() as file:
-            return AudioFile(audio_id, duration_ms, read_tags(_BoundedFile(file), extension))
+            return AudioFile(audio_id, duration_ms, read_tags(BoundedFile(file, MAX_TAG_BYTES), extension))
     except AudioFileError:
         raise
     except HeaderTooLargeError as error:
@@ -97,23 +97,3 @@ def _read_stream(file: IO[bytes], extension: str) -> tuple[str, int | None]:
         if not packets:
             raise AudioFileError("the file has no audio")
         return content.hexdigest()[:32], round(1_000 * seconds) if seconds and seconds > 0 else None
-
-
-class _BoundedFile:
-    """A file of which at most MAX_TAG_BYTES can be read, because a tag may declare any length."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file, self._bytes = file, 0
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size if 0 <= size <= MAX_TAG_BYTES else MAX_TAG_BYTES + 1)
-        self._bytes += len(data)
-        if self._bytes > MAX_TAG_BYTES:
-            raise AudioFileError(f"the tags have more than {MAX_TAG_BYTES >> 20} MB")
-        return data
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
