@@ -12,7 +12,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import polars as pl
 
@@ -43,29 +42,6 @@ class ContentSource:
     is_unread: bool = False  # a media file that has not been read yet
 
 
-class ContentSources(Protocol):
-    """The sources of all tracks that have one."""
-
-    unavailable: dict[str, int]  # why media folders could not be read, with the number of tracks
-
-    def __len__(self) -> int:
-        """Number of tracks with a source."""
-
-    def blocks(self, reads_files: bool) -> Iterator[list[ContentSource]]:
-        """Sources in blocks, the most played tracks first.
-
-        Args:
-            reads_files: Read files that are new or have changed; else their hash is the last known one.
-        """
-
-    def open(self, source: ContentSource) -> Path | TrackText:
-        """Argument of `Encoder.load` for a source with a hash.
-
-        Raises:
-            MediaError: the file has been moved since its hash was read.
-        """
-
-
 def open_sources(encoder: str, marts: Path, paths: MediaPaths, cache: VectorCache) -> ContentSources:
     """The sources of an encoder.
 
@@ -90,7 +66,11 @@ def count_sources(encoder: str, marts: Path) -> int:
 
 
 class MediaSources:
-    """Media files that a column of the mart names."""
+    """Media files that a column of the mart names.
+
+    Attributes:
+        unavailable: Why media folders could not be read, with the number of tracks.
+    """
 
     def __init__(self, marts: Path, column: str, paths: MediaPaths, cache: VectorCache) -> None:
         self._paths, self._cache = paths, cache
@@ -99,10 +79,15 @@ class MediaSources:
         self.unavailable: dict[str, int] = {}
 
     def __len__(self) -> int:
+        """Number of tracks with a source."""
         return len(self._tracks)
 
     def blocks(self, reads_files: bool) -> Iterator[list[ContentSource]]:
-        """See `ContentSources`."""
+        """Sources in blocks, the most played tracks first.
+
+        Args:
+            reads_files: Read files that are new or have changed; else their hash is the last known one.
+        """
         for rows in self._tracks.iter_slices(BLOCK_FILES):
             known = self._cache.known_files(rows["path"])
             if reads_files:
@@ -136,7 +121,11 @@ class MediaSources:
         return ContentSource(track_id, content_hash, path=path, state=state)
 
     def open(self, source: ContentSource) -> Path:
-        """See `ContentSources`; the file of a simulation is rendered now."""
+        """Argument of `Encoder.load` for a source with a hash; the file of a simulation is rendered now.
+
+        Raises:
+            MediaError: the file has been moved since its hash was read.
+        """
         try:
             return self._paths.resolve(source.path)
         except (MediaPathError, MediaRootError) as error:
@@ -159,13 +148,17 @@ class TextSources:
         return len(self._tracks)
 
     def blocks(self, reads_files: bool) -> Iterator[list[ContentSource]]:  # noqa: ARG002 - texts are in the mart
-        """See `ContentSources`."""
+        """See `MediaSources`."""
         for rows in self._tracks.iter_slices(BLOCK_TRACKS):
             yield [_text_source(row) for row in rows.iter_rows(named=True)]
 
     def open(self, source: ContentSource) -> TrackText:
-        """See `ContentSources`."""
+        """Argument of `Encoder.load`."""
         return source.text or TrackText()
+
+
+ContentSources = MediaSources | TextSources
+"""The sources of all tracks that have one."""
 
 
 def _text_source(row: dict[str, object]) -> ContentSource:

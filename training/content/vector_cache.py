@@ -39,15 +39,6 @@ class FileState:
     size: int
     modified_ns: int
 
-    @classmethod
-    def of(cls, path: Path) -> FileState:
-        """The state of a file; a fixed one if it is missing."""
-        try:
-            status = path.stat()
-        except OSError:
-            return cls(-1, -1)
-        return cls(status.st_size, status.st_mtime_ns)
-
 
 @dataclass(frozen=True)
 class KnownFile:

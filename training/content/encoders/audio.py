@@ -13,7 +13,7 @@ from training.content.encoders.audio_decoding import read_patches
 from training.content.encoders.encoder import Embeddings, Encoder
 from training.content.encoders.musicnn import TAGS, WIDTH, MusicNN, log_mel_patches
 
-MAX_PATCHES = 20  # a minute of audio, evenly spaced over the track
+MAX_PATCHES = 20  # a minute of audio, evenly spaced over the first ten minutes of the track
 
 
 class AudioEncoder(Encoder[Path, Tensor]):
@@ -28,7 +28,7 @@ class AudioEncoder(Encoder[Path, Tensor]):
         if max_patches < 1:
             raise ValueError(f"max_patches={max_patches} leaves nothing to encode; use at least 1")
         self.max_patches = max_patches
-        self.version = f"mtt_musicnn-0.1.0.patches-{max_patches}.1"  # increase the last number with the preprocessing
+        self.version = f"mtt_musicnn-0.1.0.patches-{max_patches}.2"  # increase the last number with the preprocessing
         self._network = MusicNN.load()
 
     def load(self, source: Path) -> Tensor:

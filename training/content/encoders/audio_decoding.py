@@ -1,8 +1,7 @@
 """Audio files as patches of 16 kHz mono, within fixed bounds of memory and time.
 
 Decoded by FFmpeg (PyAV) with demuxers and decoders limited to FORMATS and CODECS: its other ones read playlists and
-open further files. Files up to MAX_DECODED_SECONDS are decoded whole; of longer ones, only the patches are, after
-seeking. Legend: P patches, S samples.
+open further files. At most MAX_DECODED_SECONDS of a file are decoded. Legend: P patches, S samples.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,8 +43,6 @@ MAX_AMPLITUDE = 8.0  # decoded floats may exceed full scale, but not by more tha
 MIN_AMPLITUDE = 1e-12  # below any sample format; the power of such samples is too small for fast arithmetic
 MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05
 """Seconds and share by which the audio may be shorter than declared: some lengths are estimated from a bit rate."""
-SEEK_LEAD_SECONDS = 0.2  # decoded before a patch, until decoder and resampler are in a steady state
-MAX_SEEK_ERROR_SECONDS = 60
 
 Samples = NDArray[np.float32]
 
@@ -58,7 +56,7 @@ class _OpenAudio:
 
 
 def read_patches(path: Path, max_patches: int) -> Samples:
-    """At most `max_patches` patches, evenly spaced over the file, [P, PATCH_SAMPLES].
+    """At most `max_patches` patches, evenly spaced over the first MAX_DECODED_SECONDS of the file, [P, PATCH_SAMPLES].
 
     Audio that is shorter than a patch is repeated.
 
@@ -72,10 +70,7 @@ def read_patches(path: Path, max_patches: int) -> Samples:
             audio = _select_stream(path, container)
             if is_estimated:
                 audio = replace(audio, seconds=None)
-            if audio.seconds is None or audio.seconds <= MAX_DECODED_SECONDS:
-                patch_PS = _spread_patches(_decode_whole(audio), max_patches)
-            else:
-                patch_PS = np.stack(list(_decode_patches(audio, audio.seconds, max_patches)))
+            patch_PS = _spread_patches(_decode(audio), max_patches)
     if not np.isfinite(patch_PS).all():
         raise MediaError(path, "the audio has samples that are not finite numbers")
     patch_PS[np.abs(patch_PS) < MIN_AMPLITUDE] = 0
@@ -100,20 +95,20 @@ def _select_stream(path: Path, container: av.container.InputContainer) -> _OpenA
     return _OpenAudio(path, container, stream, container.duration / av.time_base if container.duration else None)
 
 
-def _decode_whole(audio: _OpenAudio) -> Samples:
+def _decode(audio: _OpenAudio) -> Samples:
     """All samples, at most MAX_DECODED_SECONDS."""
     parts, count = [], 0
-    for _, part in _resample(_frames(audio)):
+    for part in _resample(_frames(audio)):
         parts.append(part)
         count += len(part)
-        if count > MAX_DECODED_SECONDS * SAMPLE_RATE:
+        if count >= MAX_DECODED_SECONDS * SAMPLE_RATE:
             break
     if not count:
         raise MediaError(audio.path, "no audio could be decoded")
-    seconds, declared = count / SAMPLE_RATE, audio.seconds or 0.0
+    seconds, declared = count / SAMPLE_RATE, min(audio.seconds or 0.0, MAX_DECODED_SECONDS)
     if seconds < declared - max(MISSING_SECONDS, MISSING_SHARE * declared):
-        raise _truncated(audio, seconds)
-    return np.concatenate(parts)
+        raise MediaError(audio.path, f"truncated: audio ends at {seconds:.1f} s of {audio.seconds:.1f} s")
+    return np.concatenate(parts)[: MAX_DECODED_SECONDS * SAMPLE_RATE]
 
 
 def _spread_patches(sample_S: Samples, max_patches: int) -> Samples:
@@ -121,37 +116,9 @@ def _spread_patches(sample_S: Samples, max_patches: int) -> Samples:
     sample_S = np.pad(sample_S, WINDOW // 2, mode="reflect")
     if len(sample_S) < PATCH_SAMPLES:
         return np.resize(sample_S[WINDOW // 2 : -WINDOW // 2], (1, PATCH_SAMPLES))  # repeats
-    starts = _spread(1 + (len(sample_S) - PATCH_SAMPLES) // PATCH_STRIDE, max_patches)
+    patches = 1 + (len(sample_S) - PATCH_SAMPLES) // PATCH_STRIDE
+    starts = np.linspace(0, patches - 1, min(patches, max_patches)).round().astype(int) * PATCH_STRIDE
     return np.stack([sample_S[start : start + PATCH_SAMPLES] for start in starts])
-
-
-def _decode_patches(audio: _OpenAudio, seconds: float, max_patches: int) -> Iterator[Samples]:
-    end = seconds - max(MISSING_SECONDS, MISSING_SHARE * seconds)
-    for start in _spread(1 + int(end * SAMPLE_RATE - PATCH_SAMPLES) // PATCH_STRIDE, max_patches):
-        yield _decode_patch(audio, max(start - WINDOW // 2, 0) / SAMPLE_RATE)
-
-
-def _decode_patch(audio: _OpenAudio, start: float) -> Samples:
-    """One patch that starts `start` seconds after the beginning."""
-    base = audio.stream.time_base
-    if base is None:
-        raise MediaError(audio.path, "the stream has no time base, so no position can be found")
-    origin = audio.stream.start_time or 0
-    audio.container.seek(origin + int(max(start - SEEK_LEAD_SECONDS, 0) / base), stream=audio.stream)
-    audio.stream.codec_context.flush_buffers()
-    parts: list[Samples] = []
-    first, count, needed = start, 0, PATCH_SAMPLES
-    for time, part in _resample(_frames(audio)):
-        if not parts:
-            first = start if time is None else time - float(origin * base)
-            if not start - MAX_SEEK_ERROR_SECONDS <= first <= start + SEEK_LEAD_SECONDS:
-                raise MediaError(audio.path, f"seeking {start:.0f} s arrived at {first:.0f} s")
-            needed += round(max(start - first, 0) * SAMPLE_RATE)
-        parts.append(part)
-        count += len(part)
-        if count >= needed:
-            return np.concatenate(parts)[needed - PATCH_SAMPLES : needed]
-    raise _truncated(audio, first + count / SAMPLE_RATE)
 
 
 def _frames(audio: _OpenAudio) -> Iterator[av.AudioFrame]:
@@ -164,21 +131,11 @@ def _frames(audio: _OpenAudio) -> Iterator[av.AudioFrame]:
         yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
-def _resample(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[float | None, Samples]]:
-    """Time in seconds of the frame, and its samples as 16 kHz mono."""
+def _resample(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
+    """The samples as 16 kHz mono."""
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
-    for frame in frames:
-        time = frame.time
-        for resampled in resampler.resample(frame):
-            yield time, resampled.to_ndarray()[0]
-    for resampled in resampler.resample(None):
-        yield None, resampled.to_ndarray()[0]
-
-
-def _spread(patches: int, max_patches: int) -> list[int]:
-    """First samples of at most `max_patches` evenly spaced ones of `patches` consecutive patches."""
-    chosen = np.linspace(0, max(patches, 1) - 1, min(max(patches, 1), max_patches)).round().astype(int)
-    return [int(patch) * PATCH_STRIDE for patch in chosen]
+    for frame in chain(frames, [None]):
+        yield from (resampled.to_ndarray()[0] for resampled in resampler.resample(frame))
 
 
 def _check_is_whole(path: Path, file: BinaryIO) -> None:
@@ -212,7 +169,3 @@ def _has_length_header(file: BinaryIO) -> bool:
     frame = file.read(256)
     file.seek(0)
     return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))
-
-
-def _truncated(audio: _OpenAudio, seconds: float) -> MediaError:
-    return MediaError(audio.path, f"truncated: audio ends at {seconds:.1f} s of {audio.seconds or 0:.1f} s")

@@ -124,42 +124,15 @@ def test_short_audio_is_repeated(seconds: float, audio_encoder: AudioEncoder, tm
     encode_file(audio_encoder, path)
 
 
-def test_three_hours_are_read_at_the_chosen_patches_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    rate, samples, written = 192_000, 192_000 * 3 * 3_600, 192_000
-    path = tmp_path / "long.wav"
-    with path.open("wb") as file:  # sparse: it takes no space on the disk
-        file.write(wav_header(rate, 16, samples))
-        file.write((20_000 * music(1, rate, 1)[0]).astype("<i2").tobytes())
-        file.truncate(44 + 2 * samples)
-    decoded = 0
-    decode = audio_decoding._frames
-
-    def count(audio: audio_decoding._OpenAudio) -> object:
-        nonlocal decoded
-        for frame in decode(audio):
-            decoded += frame.samples
-            yield frame
-
-    monkeypatch.setattr(audio_decoding, "_frames", count)
-    patch_PS = read_patches(path, 20)
-    assert patch_PS.shape == (20, PATCH_SAMPLES)
-    assert patch_PS[0, :16_000].any() and not patch_PS[1:].any()
-    assert written < decoded < 20 * 5 * rate  # so memory is bounded too
-
-
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_seeking_finds_the_same_patches(
-    suffix: str, audio_encoder: AudioEncoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    rising = np.concatenate([music(2.5, 48_000) * gain for gain in (0.01, 0.3, 0.05, 1, 0.02)], axis=1)
-    path = write_audio(tmp_path / f"long{suffix}", rising, 48_000)
-    whole = read_patches(path, 20)
-    monkeypatch.setattr(audio_decoding, "MAX_DECODED_SECONDS", 4)
-    sought = read_patches(path, 20)
-    assert len(whole) - 1 <= len(sought) <= len(whole)  # seeking keeps away from the end
-    for one, other in zip(whole, sought, strict=False):
-        loudness = [np.abs(samples.reshape(-1, 3_008)).mean(axis=1) for samples in (one, other)]
-        np.testing.assert_allclose(*loudness, atol=0.01)
+def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    audio = music(12.5, 48_000)
+    monkeypatch.setattr(audio_decoding, "MAX_DECODED_SECONDS", 7)
+    first, whole = (
+        read_patches(write_audio(tmp_path / f"{seconds}.wav", audio[:, : seconds * 48_000], 48_000), 20)
+        for seconds in (7, 12)
+    )
+    np.testing.assert_allclose(whole[:-1], first[:-1], atol=1e-6)
+    assert len(whole) == len(first)
 
 
 @pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))

