@@ -155,7 +155,7 @@ def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any
     content = train_only.to_json()
     tables: dict[str, Any] = {name: content[name] for name in ("recall", "slate", "ranking")}
     names = dict.fromkeys((*result.recall, *result.slate, *result.ranking))
-    return tables | {"differences": {name: result.differences_from(train_only, name) for name in names}}
+    return tables | {"differences": {name: result.difference(name, name, train_only) for name in names}}
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     result.pairs += [("served", name) for name in ("fused", *variants, *heuristic_names)] + [("ranker", "fused")]
     rankers = list(result.ranking)
     result.pairs += [(rankers[high], rankers[low]) for high in range(len(rankers)) for low in range(high)]
-    result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result._difference(*pair)]
+    result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result.difference(*pair)]
 
 
 def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:

@@ -105,9 +105,10 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "validation_gauc": gauc,
         "heads_table": heads_table,
         "discovery_weight_table": {str(value): row for value, row in table.items()},
-        "cap_table": {str(cap): row for cap, row in slate.measure_caps(blend, ARTIST_CAPS).items()},
-        "new_cap_table": {str(cap): row for cap, row in slate.measure_caps(blend, NEW_ARTIST_CAPS).items()},
     }
+    for name, caps in (("cap_table", ARTIST_CAPS), ("new_cap_table", NEW_ARTIST_CAPS)):
+        measured = slate.measure_each({number: (blend, cap) for number, cap in caps.items()})
+        notes[name] = {str(number): row for number, row in measured.items()}
     blend = _tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, notes)
 

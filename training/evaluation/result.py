@@ -32,13 +32,10 @@ class Result:
         The key of a recall or slate metric is its name for all targets and `metric/part` for a part of the targets;
         that of a ranking metric is `task/metric`, and also its name for the task `not_skipped`.
         """
-        return {f"{first} - {second}": self._difference(first, second) for first, second in self.pairs}
+        return {f"{first} - {second}": self.difference(first, second) for first, second in self.pairs}
 
-    def differences_from(self, other: Result, name: str) -> dict[str, list[float]]:
-        """Differences of one list or ranker from that of another result on the same cases, by metric."""
-        return self._difference(name, name, other)
-
-    def _difference(self, first: str, second: str, other: Result | None = None) -> dict[str, list[float]]:
+    def difference(self, first: str, second: str, other: Result | None = None) -> dict[str, list[float]]:
+        """Differences of one list or ranker from another one, or from one of another result on the same cases, by metric."""
         other = other or self
         differences: dict[str, list[float]] = {}
         for table, other_table in ((self.recall, other.recall), (self.slate, other.slate)):

@@ -211,10 +211,9 @@ class Slate:
         lists = parallel_map(lambda one: self.select_items(*one), list(orders.values()), "slates")
         return dict(zip(orders, lists, strict=True))
 
-    def measure_each(self, orders: Mapping[Key, Blend]) -> dict[Key, dict[str, float]]:
-        """`metric_values` of each order, with the caps of the daily list."""
-        lists = self.select_each({key: (order, ARTIST_CAP) for key, order in orders.items()})
-        return {key: self.metric_values(items_CL) for key, items_CL in lists.items()}
+    def measure_each(self, orders: Mapping[Key, tuple[Blend, ArtistCap]]) -> dict[Key, dict[str, float]]:
+        """`metric_values` of each order."""
+        return {key: self.metric_values(items_CL) for key, items_CL in self.select_each(orders).items()}
 
     def select_fused(self, fusion: Fusion, cap: ArtistCap = ARTIST_CAP) -> Ints:
         """Slates [C, L] in fused order, with the shares of the fusion instead of slots."""
@@ -228,7 +227,8 @@ class Slate:
 
     def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
-        table = self.measure_each({weight: replace(order, weight=weight) for weight in blend.BLEND_WEIGHT_GRID})
+        orders = {weight: (replace(order, weight=weight), ARTIST_CAP) for weight in blend.BLEND_WEIGHT_GRID}
+        table = self.measure_each(orders)
         return max(table, key=lambda weight: (slate_objective(table[weight]), -weight)), table
 
     def choose_discovery_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
@@ -254,17 +254,12 @@ class Slate:
         because repeats are more likely to be listened to.
         """
         table = self.measure_each(
-            {share: replace(order, discovery_shares={ANY_SCENE: share}) for share in DISCOVERY_SHARES}
+            {share: (replace(order, discovery_shares={ANY_SCENE: share}), ARTIST_CAP) for share in DISCOVERY_SHARES}
         )
         best = max(row["recall_at_30"] for row in table.values())
         lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
         acceptable = [share for share, row in table.items() if row["recall_at_30"] >= lowest]  # none without slates
         return max(acceptable, default=order.discovery_shares[ANY_SCENE]), table
-
-    def measure_caps(self, order: Blend, caps: Mapping[int, ArtistCap]) -> dict[int, dict[str, float]]:
-        """Metrics of the order with each cap."""
-        lists = self.select_each({number: (order, cap) for number, cap in caps.items()})
-        return {number: self.metric_values(items_CL) for number, items_CL in lists.items()}
 
     def choose_diversity(self, order: Blend) -> tuple[float, dict[float, dict[str, Any]]]:
         """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.ranking.task_weights import TaskWeights
 from training.slate.candidate_table import CandidateTable
@@ -82,7 +83,7 @@ class Blend:
     heads: TaskWeights = field(default_factory=TaskWeights)  # how tasks combine into the ranker's score
     diversity: float = 0.0  # strength of diversity, 0..1
     discovery_weight: float = 0.0  # weight b of the ranker among discoveries, 0..1
-    # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes; empty in older releases
+    # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes
     discovery_shares: Mapping[str, float] = field(default_factory=dict)
     feedback: FeedbackWeights = field(default_factory=FeedbackWeights)  # how reactions raise and lower tracks
 
@@ -131,10 +132,6 @@ class Blend:
         """Read the file that `save` wrote.
 
         Raises:
-            ValueError: the file has other keys.
+            ValueError: A field is missing or has another type.
         """
-        content = json.loads(path.read_text())
-        if content.keys() - {"diversity", "discovery_weight", "discovery_shares", "feedback"} != {"weight", "heads"}:
-            raise ValueError(f"{path} has {sorted(content)}, not heads and weight; make a new release")
-        parts = {"heads": TaskWeights(**content["heads"]), "feedback": FeedbackWeights(**content.get("feedback", {}))}
-        return cls(**content | parts)
+        return config_from_dict(cls, json.loads(path.read_text()))

@@ -18,6 +18,7 @@ from typing import Self
 import numpy as np
 
 from training.data.ragged import Ragged
+from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.recall.continuation.source import TITLE_SOURCES, ContinuationSource
@@ -112,11 +113,8 @@ class Continuation:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read the file that `save` wrote; equal weights if it does not exist."""
-        if not path.exists():
-            return cls()
-        weights = json.loads(path.read_text())["weights"]
-        return cls({name: ReciprocalRank(**part) for name, part in weights.items()})
+        """Read the file that `save` wrote."""
+        return config_from_dict(cls, json.loads(path.read_text()))
 
 
 def range_key(seeds: int) -> str:

@@ -19,13 +19,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.ragged import Ragged
 from training.data.recall_cases import MIN_USERS, RecallCases, objective_draws, recall_draws, recall_table
+from training.engine.config_io import config_from_dict
 from training.engine.workspace import write_json
 from training.recall.channel import Candidates
 from training.slate.candidate_table import CandidateTable
@@ -175,9 +176,7 @@ class Fusion(ChannelWeights):
     @classmethod
     def load(cls, path: Path) -> Fusion:
         """Read the file that `save` wrote."""
-        content = json.loads(path.read_text())
-        scenes = {scene: ChannelWeights(*_parse_weights(part)) for scene, part in content.get("scenes", {}).items()}
-        return cls(*_parse_weights(content), content["shares"], scenes)
+        return config_from_dict(cls, json.loads(path.read_text()))
 
 
 def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
@@ -222,10 +221,6 @@ def _slots(share: float, k: int) -> Ints:
     is_discovery_K = discovery_slot_mask(share, k)
     own = [np.flatnonzero(is_own_K) for is_own_K in (~is_discovery_K, is_discovery_K)]
     return np.stack([np.concatenate([slots, k + np.arange(len(slots), k)]) for slots in own])
-
-
-def _parse_weights(content: Mapping[str, Any]) -> tuple[ReciprocalRank, ReciprocalRank]:
-    return ReciprocalRank(**content["repeats"]), ReciprocalRank(**content["discoveries"])
 
 
 def _fit_list(pool: CandidateTable, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:

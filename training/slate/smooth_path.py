@@ -81,13 +81,6 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
     return path
 
 
-def step_angles(vector_LD: Floats) -> NDArray[np.float64]:
-    """Angles between neighbors of a path in radians, [L - 1]."""
-    cosine_L = np.clip((vector_LD[1:].astype(np.float64) * vector_LD[:-1]).sum(1), -1, 1)
-    result: NDArray[np.float64] = np.arccos(cosine_L)
-    return result
-
-
 def _nearest(deviation_C: Floats, length: int) -> Ints:
     """The candidates nearest to a point of the arc, without the ends; at least as many as the path is long."""
     order = np.argsort(deviation_C[1:-1], kind="stable") + 1

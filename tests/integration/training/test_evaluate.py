@@ -23,7 +23,6 @@ from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, MissingInput, 
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
-from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
 from training.recipes import read_section, recipe
@@ -89,39 +88,6 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
             assert content(evaluated)["recall"][name]["recall_at_50"][part] == pytest.approx(
                 reference_metrics.interval(values, np.ones(len(values)))
             )
-
-
-def test_metrics_against_the_reference_script(evaluated: tuple[Workspace, Path]) -> None:
-    script = reference_metrics.script()
-    if script is None:
-        pytest.skip("the reference script score.py is not available")
-    here, _ = evaluated
-    data = TrainingData(here.marts, "held_out", recipe("debug"))
-    cases = data.recall_cases("test")
-    columns = {
-        "user_id": cases.user_ids.tolist(),
-        "sequence_number": cases.play_number_C,
-        "part": ["test"] * len(cases),
-    }
-    lists = {
-        kind: [data.vocabulary.decode(one[case]) for case in range(len(cases))] for kind, one in cases.items.items()
-    }
-    tracks = pl.read_parquet(here.folder / "evaluation" / "recall_fused.parquet")
-    by_user = script.recall_by_user(pl.DataFrame(columns | lists), tracks)
-    for name, users in by_user.items():
-        metric, part = name.replace("@", "_at_").split()
-        ordered = users.sort("user_id")
-        theirs = script.interval(ordered["value"].to_numpy(), ordered["weight"].to_numpy())
-        assert content(evaluated)["recall"]["fused"][metric][part] == pytest.approx(theirs)
-
-    ranking = ranking_cases(data).filter_part("test")
-    label = ranking.labels_RT[:, ranking.tasks.index("not_skipped")].astype(int)
-    user_ids = data.user_ids_U[ranking.user_R].tolist()
-    rows = pl.DataFrame({"user_id": user_ids, "sequence_number": ranking.play_number_R, "part": "test", "label": label})
-    scores = pl.read_parquet(here.folder / "evaluation" / "ranking_sum_pooling_not_skipped.parquet")
-    users = script.auc_by_user(rows, scores)["gauc"].sort("user_id")
-    theirs = script.interval(users["value"].to_numpy(), users["weight"].to_numpy())
-    assert content(evaluated)["ranking"]["sum_pooling"]["not_skipped"]["gauc"] == pytest.approx(theirs)
 
 
 def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from training.slate.smooth_path import (
     DEVIATION_WEIGHT,
     STEP_POWER,
     find_smooth_path,
-    step_angles,
 )
 
 
@@ -29,7 +28,11 @@ def cost(path, vector_CD, artist_C):
         for place, one in enumerate(path)
     )
     inner = sum(deviation[place, one] ** 2 for place, one in enumerate(path[:-1]) if place)
-    return (step_angles(vector_CD[path]) ** STEP_POWER).sum() + DEVIATION_WEIGHT * inner + ARTIST_PENALTY * repeats
+    return (
+        (np.arccos(np.clip((vector_CD[path][1:] * vector_CD[path][:-1]).sum(1), -1, 1)) ** STEP_POWER).sum()
+        + DEVIATION_WEIGHT * inner
+        + ARTIST_PENALTY * repeats
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
