@@ -10,49 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 
 from config import settings
 from storage import object_store
 
+if TYPE_CHECKING:
+    from quality.spark_engine import SparkEngine
+
 MAX_ROWS = 200_000
 """Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
 
 
-class Engine(Protocol):
-    """Reads tables for validation. Call `close` after the last table."""
-
-    def parquet_relation(self, paths: Sequence[str]) -> str:
-        """SQL relation over Parquet files or globs, columns matched by name."""
-
-    def select_rows(self, source: str, columns: set[str], condition: str) -> str:
-        """SQL relation of the rows of a relation that fulfil a condition, with at least those of `columns` that it has."""
-
-    def epoch_micros(self, column: str) -> str:
-        """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """All rows of a query result."""
-
-    def newest_rows(
-        self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
-    ) -> Any:
-        """Data frame with at most `MAX_ROWS` rows, those with the largest values of column `newest`.
-
-        It has those of `columns` that the relation has, and each table metric as a constant column `table_<name>`.
-        """
-
-    def data_source(self, context: Any) -> Any:
-        """Data source of a Great Expectations context that accepts the data frames of `newest_rows`."""
-
-    def close(self) -> None:
-        """Release connections and sessions."""
+Engine: TypeAlias = "DuckDBEngine | SparkEngine"
+"""Reads tables for validation. Call `close` after the last table."""
 
 
 class DuckDBEngine:
-    """`Engine` with a memory limit of 1 GB.
+    """DuckDB with pandas, with a memory limit of 1 GB.
 
     Args:
         tables: Root folder of the tables, which may be on object storage; None for the local disk.
@@ -66,11 +43,14 @@ class DuckDBEngine:
         self._views = 0
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
-        """See `Engine`."""
+        """SQL relation over Parquet files or globs, columns matched by name."""
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
 
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:
-        """See `Engine`. Creates a temporary table of the columns, because several queries read it."""
+        """SQL relation of the rows of a relation that fulfil a condition, with at least those of `columns` that it has.
+
+        It is a temporary table, because several queries read it.
+        """
         self._views += 1
         name, wanted = f"quality_{self._views}", ", ".join(f"'{column}'" for column in sorted(columns))
         self._connection.execute(
@@ -79,17 +59,20 @@ class DuckDBEngine:
         return name
 
     def epoch_micros(self, column: str) -> str:
-        """See `Engine`."""
+        """SQL expression of a timestamp, with or without time zone, as microseconds since 1970 UTC."""
         return f"epoch_us({column})"
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """See `Engine`."""
+        """All rows of a query result."""
         return self._connection.execute(query).fetchall()
 
     def newest_rows(
         self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
     ) -> pd.DataFrame:
-        """See `Engine`."""
+        """Data frame with at most `MAX_ROWS` rows, those with the largest values of column `newest`.
+
+        It has those of `columns` that the relation has, and each table metric as a constant column `table_<name>`.
+        """
         present = [row[0] for row in self._connection.execute(f"describe select * from {source}").fetchall()]  # noqa: S608
         # Without a required column, read the first one, so that the number of rows is right.
         selected = [f'"{name}"' for name in present if name in columns] or [f'"{present[0]}"']
@@ -101,9 +84,9 @@ class DuckDBEngine:
         return frame
 
     def data_source(self, context: Any) -> Any:
-        """See `Engine`."""
+        """Data source of a Great Expectations context that accepts the data frames of `newest_rows`."""
         return context.data_sources.add_pandas("segue")
 
     def close(self) -> None:
-        """See `Engine`."""
+        """Release connections and sessions."""
         self._connection.close()

@@ -12,7 +12,7 @@ from quality.engine import MAX_ROWS
 
 
 class SparkEngine:
-    """`Engine` that uses this process's Spark session, configured by `config.tool_environment`."""
+    """Uses this process's Spark session, configured by `config.tool_environment`."""
 
     def __init__(self) -> None:
         self._owns_session = SparkSession.getActiveSession() is None
@@ -20,7 +20,7 @@ class SparkEngine:
         self._views = 0
 
     def parquet_relation(self, paths: Sequence[str]) -> str:
-        """See `Engine`. Registers a temporary view."""
+        """See `DuckDBEngine`. Registers a temporary view."""
         return self._register(self._session.read.option("mergeSchema", True).parquet(*paths))
 
     def _register(self, rows: DataFrame) -> str:
@@ -30,21 +30,21 @@ class SparkEngine:
         return name
 
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:  # noqa: ARG002 - Spark reads what is used
-        """See `Engine`."""
+        """See `DuckDBEngine`."""
         return self._register(self._session.sql(f"select * from {source} where {condition}"))  # noqa: S608
 
     def epoch_micros(self, column: str) -> str:
-        """See `Engine`."""
+        """See `DuckDBEngine`."""
         return f"unix_micros(cast({column} as timestamp_ltz))"
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """See `Engine`."""
+        """See `DuckDBEngine`."""
         return [tuple(row) for row in self._session.sql(query).collect()]
 
     def newest_rows(
         self, source: str, columns: set[str], newest: str | None, metrics: Mapping[str, float | None]
     ) -> DataFrame:
-        """See `Engine`."""
+        """See `DuckDBEngine`."""
         table = self._session.table(source)
         rows = table.orderBy(F.col(newest).desc()) if newest in table.columns else table
         selected = [name for name in table.columns if name in columns] or table.columns[:1]
@@ -52,10 +52,10 @@ class SparkEngine:
         return rows.select(*selected).limit(MAX_ROWS).withColumns(values)
 
     def data_source(self, context: Any) -> Any:
-        """See `Engine`."""
+        """See `DuckDBEngine`."""
         return context.data_sources.add_spark("segue")
 
     def close(self) -> None:
-        """See `Engine`. Stops the session only if this engine created it."""
+        """See `DuckDBEngine`. Stops the session only if this engine created it."""
         if self._owns_session:
             self._session.stop()
