@@ -79,7 +79,6 @@ def unique_key() -> Expectation:
 LANDED_EVENTS = Suite(
     key=("event_id",),
     newest="ended_at",
-    has_time=True,
     expectations=(
         row_count(1),
         *not_null(*(column.name for column in EVENT_COLUMNS if column.is_required)),

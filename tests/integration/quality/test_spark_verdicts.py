@@ -80,8 +80,9 @@ def test_invalid_tables(tmp_path: Path) -> None:
     write_home(tmp_path)
     for mart, (good, bad) in BROKEN.items():
         write_mart(tmp_path, mart, ROWS[mart].replace(good, bad, 1))
-    write_landing(tmp_path, f"select * replace (if({LAST_DAY}, 'click', action) as action) from ({EVENTS})")
-    write_mart(tmp_path, "events", f"select * replace (if({LAST_DAY}, null, user_id) as user_id) from ({EVENTS})")
+    without_users = f"select * replace (if({LAST_DAY}, null, user_id) as user_id"
+    write_landing(tmp_path, f"{without_users}) from ({EVENTS})")
+    write_mart(tmp_path, "events", f"{without_users}, if({LAST_DAY}, 'click', action) as action) from ({EVENTS})")
     found = verdicts(tmp_path, "spark")
     theirs = verdicts(tmp_path, "duckdb")
     assert found == theirs
