@@ -162,10 +162,6 @@ def _unknown_format_message(path: Path, files: list[Member]) -> str:
     )
 
 
-def _has_usable_rows(counts: LandingCounts) -> bool:
-    return counts.landed + counts.duplicate + counts.suppressed > 0
-
-
 @report_errors(SourceError, SuppressionListError, StorageError, MediaRootError, StoreUnavailable, settings.SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print read, landed, duplicate and quarantined rows per format; return the exit code."""
@@ -197,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"quarantined rows and their reasons: {here.quarantine}; the first is {first_rejected}")
     if options.events:
         print("all recorded events and responses are landed")
-    elif not any(_has_usable_rows(count) for _, count in counts):
+    elif not any(count.landed + count.duplicate + count.suppressed for _, count in counts):
         print(f"error: {options.path} has no valid row; fix the log or land another one", file=sys.stderr)
         return 2
     return 0

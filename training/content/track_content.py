@@ -87,7 +87,8 @@ class TrackContent:
             encoded_NW[catalog_NW.any(axis=1)] = 0
         present = [any(names), any(words), *(bool(vector_NW.any()) for vector_NW in (*catalog, *encoded))]
         width = max(WIDTH // max(sum(present), 1), MIN_BLOCK_WIDTH)
-        blocks = [embed_ngrams(texts, width) if any(texts) else _empty_rows(texts) for texts in (names, words)]
+        nothing_N0 = np.zeros((len(tracks), 0), dtype=np.float32)
+        blocks = [embed_ngrams(texts, width) if any(texts) else nothing_N0 for texts in (names, words)]
         blocks += [pca_whiten(vector_NW, width) for vector_NW in (*catalog, *encoded)]
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
         block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])
@@ -201,10 +202,6 @@ def pca_whiten(vector_NW: Rows, width: int) -> Rows:
     row_NW = row_NW[:, : len(selected)]
     row_NW[is_present_N] = centred_NW @ (direction_WW[:, selected] / np.sqrt(variance_W[selected]))
     return normalize_rows(row_NW)
-
-
-def _empty_rows(texts: Sequence[str]) -> Rows:
-    return np.zeros((len(texts), 0), dtype=np.float32)
 
 
 def _name_texts(tracks: pl.DataFrame) -> list[str]:

@@ -147,7 +147,7 @@ def compare(marts: Path, period: Period, plan: ExperimentPlan | None, baseline: 
                 "exposures": int(arm.counts_U["exposures"].sum()),
                 "unsettled": arm.unsettled,
                 "releases": arm.releases,
-                "metrics": _intervals(estimates[name]),
+                "metrics": {metric: _finite(one.interval()) for metric, one in estimates[name].items()},
             }
             for name, arm in exposures.arms.items()
         },
@@ -214,10 +214,6 @@ def _baseline(exposures: ArmExposures, requested: str | None) -> str:
         raise LookupError(f"arm {requested!r} has no exposures; arms: {', '.join(arms)}")
     production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
     return requested or next(iter(production), max(arms, key=lambda name: arms[name].users))
-
-
-def _intervals(estimates: Mapping[str, Estimate]) -> dict[str, list[float | None]]:
-    return {name: _finite(estimate.interval()) for name, estimate in estimates.items()}
 
 
 def _finite(interval: Sequence[float]) -> list[float | None]:

@@ -140,17 +140,14 @@ def clock_granularity_us() -> int:
 
 def name_id(*names: str) -> str:
     """Id derived from names; independent of case and Unicode normalization form."""
-    return _hash("\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names))
+    text = "\x1f".join(unicodedata.normalize("NFKC", name).casefold().strip() for name in names)
+    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
 
 
 def to_play_frame(rows: list[dict[str, Any]], source_file: str) -> pl.DataFrame:
     """Rows as `NamedPlays.add` takes them, from dictionaries with some of COLUMNS, `reason` and `source_line`."""
     schema = {column: pl.Int64 if column in NUMBERS else pl.String for column in (*COLUMNS, "reason", "source_line")}
     return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(source_file))
-
-
-def _hash(text: str) -> str:
-    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
 
 
 class NamedPlays:

@@ -214,7 +214,9 @@ def _read_column(name: str, array: pa.Array, declared: pa.DataType) -> tuple[pl.
     if _is_readable(array.type) and _is_valid(array):
         return pl.Series(name, array), {}
     reason = f"{name} has the Parquet type {declared}, which is not a type of the data contract"
-    return pl.Series(name, [None] * len(array), pl.String), dict.fromkeys(_rows_with_values(array), reason)
+    return pl.Series(name, [None] * len(array), pl.String), dict.fromkeys(
+        np.flatnonzero(array.is_valid()).tolist(), reason
+    )
 
 
 def _plain_list(array: pa.Array) -> pa.Array:
@@ -248,10 +250,6 @@ def _is_valid(array: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def _rows_with_values(array: pa.Array) -> list[int]:
-    return [row for row, is_valid in enumerate(array.is_valid().to_pylist()) if is_valid]
 
 
 def _is_string(data_type: pa.DataType) -> bool:

@@ -161,18 +161,14 @@ def log_mel_patches(sample_PS: Tensor) -> Tensor:
 def mel_bands() -> NDArray[np.float32]:
     """Weights of the frequencies in each band, [M, K]."""
     frequency_K = np.linspace(0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
-    edge = _mel_to_hz(np.linspace(0, _hz_to_mel(SAMPLE_RATE / 2), MEL_BANDS + 2))
+    highest = LINEAR_TO_HZ / LINEAR_HZ_PER_MEL + math.log(SAMPLE_RATE / 2 / LINEAR_TO_HZ) / LOG_STEP  # mels
+    edge = _mel_to_hz(np.linspace(0, highest, MEL_BANDS + 2))
     lower_M1, centre_M1, upper_M1 = edge[:-2, None], edge[1:-1, None], edge[2:, None]
     rising_MK = (frequency_K - lower_M1) / (centre_M1 - lower_M1)
     falling_MK = (upper_M1 - frequency_K) / (upper_M1 - centre_M1)
     triangle_MK = np.maximum(0, np.minimum(rising_MK, falling_MK))
     weight_MK: NDArray[np.float32] = (triangle_MK * 2 / (upper_M1 - lower_M1)).astype(np.float32)
     return weight_MK
-
-
-def _hz_to_mel(hz: float) -> float:
-    """Mels of a frequency above LINEAR_TO_HZ."""
-    return LINEAR_TO_HZ / LINEAR_HZ_PER_MEL + math.log(hz / LINEAR_TO_HZ) / LOG_STEP
 
 
 def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
