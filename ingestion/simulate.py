@@ -29,7 +29,7 @@ from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
 from ingestion.simulation.ground_truth import hide_facets
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import Ints, build_world
+from ingestion.simulation.world import Ints, build_world, rank_in_group
 from media import track_description
 
 MANIFEST = "world.json"
@@ -113,10 +113,8 @@ def _first_day(size: WorldSize) -> date:
 def _sequence_numbers(columns: Columns, users: SimulatedUsers) -> Ints:
     """Sequence number of each event [E], continuing each user's numbers of the previous days."""
     user_E = columns["user"]
-    starts = np.flatnonzero(np.r_[True, user_E[1:] != user_E[:-1]]) if len(user_E) else np.zeros(0, np.int64)
-    counts = np.diff(np.r_[starts, len(user_E)])
-    number_E = np.arange(len(user_E)) - np.repeat(starts, counts) + users.sequence_U[user_E]
-    users.sequence_U[user_E[starts]] += counts
+    number_E: Ints = users.sequence_U[user_E] + rank_in_group(user_E)
+    users.sequence_U += np.bincount(user_E, minlength=users.users)
     return number_E
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ingestion.simulation import facets
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import Floats, Ints, World
+from ingestion.simulation.world import Floats, Ints, World, rank_in_group
 
 # Product scenes, the `scene` of an event. In the library the user selects tracks, in the others the recommender does.
 PRODUCT_SCENES = ("library", "private_fm", "daily", "playlists", "mlog", "similar")
@@ -105,5 +105,4 @@ def draw_rows(random: np.random.Generator, cumulative_KE: Floats, row_N: Ints) -
 def expand_slots(songs_S: Ints) -> tuple[Ints, Ints]:
     """Session of each slot [N] and its number within the session, from 0 [N]."""
     session_N = np.repeat(np.arange(len(songs_S)), songs_S)
-    first_S = songs_S.cumsum() - songs_S
-    return session_N, np.arange(len(session_N)) - first_S[session_N]
+    return session_N, rank_in_group(session_N)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import facets
-from ingestion.simulation.world import Floats, Ints, World
+from ingestion.simulation.world import Floats, Ints, World, rank_in_group
 
 MAX_INTERESTS = 5
 HISTORY_LENGTH = 128
@@ -107,13 +107,9 @@ class SimulatedUsers:
 
     def record_plays(self, user_N: Ints, track_N: Ints) -> None:
         """Add plays, ordered by user and time, to the history."""
-        if not len(user_N):
-            return
-        starts = np.flatnonzero(np.r_[True, user_N[1:] != user_N[:-1]])
-        counts = np.diff(np.r_[starts, len(user_N)])
-        rank_N = np.arange(len(user_N)) - np.repeat(starts, counts)
-        self.play_history_UH[user_N, (self.plays_U[user_N] + rank_N) % HISTORY_LENGTH] = track_N
-        self.plays_U[user_N[starts]] += counts
+        slot_N = (self.plays_U[user_N] + rank_in_group(user_N)) % HISTORY_LENGTH
+        self.play_history_UH[user_N, slot_N] = track_N
+        self.plays_U += np.bincount(user_N, minlength=self.users)
 
     def record_rejections(self, user_N: Ints, track_N: Ints, artist_N: Ints) -> None:
         """Record disliked tracks and blocked artists [N], -1: none. They are never played again."""

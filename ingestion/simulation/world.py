@@ -89,7 +89,7 @@ def build_world(tracks: int, days: int, seed: int) -> World:
     )
     strays = random.random(tracks) < 0.1  # a track outside its artist's usual interest
     interest_V = np.where(strays, random.integers(0, K, tracks), interest_A[artist_V])
-    number_V = _rank_in_group(artist_V)
+    number_V = rank_in_group(artist_V)
     album_V = np.unique(artist_V * 10_000 + number_V // 8, return_inverse=True)[1].astype(np.int64)
     again = (number_V > 0) & (random.random(tracks) < 0.04)  # a recording released a second time
     recording_V = np.where(again, np.arange(tracks) - 1, np.arange(tracks))
@@ -204,7 +204,7 @@ def _vectors(
     }
 
 
-def _rank_in_group(group: Ints) -> Ints:
+def rank_in_group(group: Ints) -> Ints:
     """Position within each run of equal values of a sorted array."""
     starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
     return np.arange(len(group)) - np.repeat(starts, np.diff(np.r_[starts, len(group)]))
