@@ -22,16 +22,10 @@ from training.engine.trainer import FIT_RECORD_FILE
 from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.tuned import HEURISTICS
-from training.evaluation.held_out_models import HeldOutModels
 from training.recall.popularity import Popularity, PopularityConfig
 from training.recall.realtime.channel import Realtime
 from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
-from training.slate.candidate_lists import case_scenes
-from training.slate.candidate_table import CandidateTable
-from training.slate.fusion import ChannelWeights, Fusion
-from training.slate.reciprocal_rank import ReciprocalRank
-from training.slate.scene_settings import CANDIDATES_PER_CHANNEL, MIN_RANKED_DISCOVERY_SHARE
 
 
 @pytest.fixture(scope="module")
@@ -88,29 +82,6 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
             assert content(evaluated)["recall"][name]["recall_at_50"][part] == pytest.approx(
                 reference_metrics.interval(values, np.ones(len(values)))
             )
-
-
-def test_service_fuses_the_same(evaluated: tuple[Workspace, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fusing each request separately, as the service does, gives the evaluated list."""
-    here, _ = evaluated
-    use_without_registry(here.folder, monkeypatch)
-    held_out = HeldOutModels.open(here)
-    remembering = ChannelWeights(
-        ReciprocalRank({"favourites": 1.0, "popularity": 0.0}), ReciprocalRank({"favourites": 1.0}, 5.0)
-    )
-    chosen = Fusion.load(here.folder / "evaluation" / "fusion.json")
-    fusion = replace(chosen, shares={"": 0.3, "daily": 0.1}, scenes={"private_fm": remembering})
-    fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
-    cases = held_out.data.recall_cases("test")
-    candidates = held_out.recall(cases, "test")
-    history = held_out.read_user_history(cases, candidates)
-    expected = fusion.fuse(CandidateTable.merge(candidates, history), case_scenes(cases)).split()
-    for case in range(0, len(cases), 7):
-        users = held_out.offline.load_user_batch("recommender", [cases.user_ids[case]], cases.request_at_C[[case]])
-        found = {name: channel.recall(users, CANDIDATES_PER_CHANNEL) for name, channel in held_out.channels.items()}
-        fused = fusion.fuse(CandidateTable.merge(found, users.history_items), [cases.scenes[case]])
-        assert fused.item_C.tolist() == expected[case].item_C.tolist()
-        assert fused.score_C.tolist() == expected[case].score_C.tolist()
 
 
 def test_fits_are_runs_below_one_of_the_day(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,4 @@ def text_encoder_version() -> str:
     return _load_text_encoder().version
 
 
-@cache
-def _load_text_encoder() -> TextEncoder:
-    return TextEncoder()
+_load_text_encoder = cache(TextEncoder)
