@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Landing:
         landed_at: Time of the landing.
         latest: Events at or after this time are quarantined.
         suppressed_users: Users whose rows are dropped.
-        scratch: Folder for the rows until `finish`; None: they are kept in memory.
+        scratch: Folder for the rows until `finish`; None: that of the system.
         media_prefix: Function that returns the prefix of media paths, called for the first path; the default returns none.
         source_format: Reader of the source.
         source_at: Time at which the newest file of the source was written; None: `landed_at`.
@@ -226,7 +227,7 @@ class Landing:
         for (name,), part in parts.items():
             key = table, str(name)
             if key not in self._staged:
-                self._staged[key] = _StagedRows(self._scratch and self._scratch / "staged" / table / f"dt={name}")
+                self._staged[key] = _StagedRows(self._scratch)
             # The first row of an event is valid, and the last one of a track.
             keep: Literal["first", "last"] = "first" if time else "last"
             self._staged[key].add(part.unique(list(contract.KEYS[table]), keep=keep, maintain_order=True), part.height)
@@ -255,7 +256,7 @@ class Landing:
             is_new = f"event_id not in (select event_id from {_relation(files)})" if files else "true"  # noqa: S608
             new = connection.execute(
                 f"""
-                select {", ".join(columns)} from {given.register(connection)} where {is_new}
+                select {", ".join(columns)} from {given.relation} where {is_new}
                 qualify row_number() over (partition by event_id order by place) = 1
                 order by {", ".join(order)}, event_id
                 """  # noqa: S608 - table and column names are from the contract
@@ -288,7 +289,7 @@ class Landing:
                 landed += f" union all by name select * from {_relation(files)}"  # noqa: S608
             changed = connection.execute(
                 f"""
-                with given as (select * from {given.register(connection)}),
+                with given as (select * from {given.relation}),
                 latest as (
                     select * from given qualify row_number() over (partition by {key} order by place desc) = 1
                 ),
@@ -353,45 +354,30 @@ class Landing:
 
 
 class _StagedRows:
-    """Rows of a partition or a catalog table that a landing has read, on disk or, without a folder, in memory.
+    """Rows of a partition or a catalog table that a landing has read, on disk as long as this object lives.
 
     Attributes:
         rows: Number of rows, including earlier rows of a key.
+        relation: SQL relation of the rows; the column `place` numbers them in the order of the source.
+        database_options: Options of the DuckDB connection that compares the rows.
 
     Args:
-        folder: Folder for the rows and for what does not fit into the memory of the comparison.
+        scratch: Folder for the rows and for what does not fit into the memory of the comparison; None: that of the system.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.rows = 0
-        self._folder = folder
-        self._chunks: list[pl.DataFrame] = []
-        self._places = 0
-        if folder:
-            folder.mkdir(parents=True)
+    def __init__(self, scratch: Path | None) -> None:
+        self.rows = self._places = 0
+        self._folder = tempfile.TemporaryDirectory(prefix="staged-", dir=scratch)
+        self.relation = f"read_parquet('{self._folder.name}/*.parquet')"
+        spill = f"{self._folder.name}/spill"
+        self.database_options = {"memory_limit": COMPARISON_MEMORY, "threads": "2", "temp_directory": spill}
 
     def add(self, chunk: pl.DataFrame, rows: int) -> None:
         """Add a chunk with one row per key that stands for `rows` rows of the source."""
         placed = chunk.with_row_index("place", self._places).with_columns(pl.col("place").cast(pl.Int64))
-        if self._folder:
-            placed.write_parquet(self._folder / f"{self._places}.parquet")
-        else:
-            self._chunks.append(placed)
+        placed.write_parquet(Path(self._folder.name) / f"{self._places}.parquet")
         self._places += chunk.height
         self.rows += rows
-
-    @property
-    def database_options(self) -> dict[str, str]:
-        """Options of the DuckDB connection that compares the rows."""
-        spill = {"temp_directory": str(self._folder / "spill")} if self._folder else {}
-        return {"memory_limit": COMPARISON_MEMORY, "threads": "2", **spill}
-
-    def register(self, connection: duckdb.DuckDBPyConnection) -> str:
-        """Name of a relation with the rows; the column `place` numbers them in the order of the source."""
-        if self._folder:
-            return f"read_parquet('{self._folder}/*.parquet')"
-        connection.register("chunks", pl.concat(self._chunks).to_arrow())
-        return "chunks"
 
 
 def last_positions(tables: Path) -> dict[str, Position]:

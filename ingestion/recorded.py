@@ -53,7 +53,9 @@ def land_recorded(
     now, tables, landed = now or datetime.now(UTC), tables or home, []
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
-        new_landing = partial(Landing, tables, "day", now, now + CLOCK_SKEW, suppressed)
+        scratch = home / "landing" / ".scratch"
+        scratch.mkdir()
+        new_landing = partial(Landing, tables, "day", now, now + CLOCK_SKEW, suppressed, scratch)
         new_landing().finish()  # the tables of a home without logs
         landed_before = last_positions(tables)
         after = landed_before.get(events.id)
