@@ -45,23 +45,13 @@ def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     is_reversal_BL = _reversal_mask().take(batch.columns["behaviour"], mode="clip")
     if not is_reversal_BL.any():
         return batch
-    code = load_behaviours().encoder
-    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
-    is_kept_BL = ~is_reversal_BL
-    for row in np.flatnonzero(is_reversal_BL.any(axis=1)):
-        _mark_reversed(batch, int(row), code_of, is_kept_BL)
+    is_kept_BL = np.logical_not(is_reversal_BL)
+    row_E, place_E = np.nonzero(batch.mask_BL & np.any(is_reversal_BL, axis=1, keepdims=True))
+    item_BL = batch.columns.get("track_id", np.zeros(is_reversal_BL.shape, dtype=np.int64))
+    behaviour_E = batch.columns["behaviour"][row_E, place_E]
+    _, is_reversed_E = find_reversed(item_BL[row_E, place_E], behaviour_E, row_E, np.ones(len(row_E), dtype=bool))
+    is_kept_BL[row_E, place_E] &= ~is_reversed_E
     return batch.where(is_kept_BL)
-
-
-def _mark_reversed(batch: SequenceBatch, row: int, code_of: dict[int, int], is_kept_BL: NDArray[np.bool_]) -> None:
-    behaviour_L, item_L = batch.columns["behaviour"][row], batch.columns.get("track_id")
-    if item_L is None:
-        return
-    for place in np.flatnonzero(~is_kept_BL[row]):
-        item = item_L[row, place]
-        if item >= FIRST_CODE:
-            earlier_L = (behaviour_L[:place] == code_of[int(behaviour_L[place])]) & (item_L[row, :place] == item)
-            is_kept_BL[row, :place] &= ~earlier_L
 
 
 def find_reversed(
@@ -70,7 +60,7 @@ def find_reversed(
     user_E: NDArray[np.integer],
     is_past_E: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which events of an event table are no reversals, and which ones the user takes back later.
+    """Which events are no reversals, and which ones the user takes back later; unknown tracks cannot be told apart.
 
     Args:
         item_E: Track codes of E events, sorted by user and time.
@@ -82,7 +72,7 @@ def find_reversed(
     code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
     is_reversal_E = np.isin(behaviour_E, list(code_of))
     is_reversed_E = np.zeros(len(item_E), dtype=bool)
-    for event in np.flatnonzero(is_reversal_E & is_past_E).tolist():
+    for event in np.flatnonzero(is_reversal_E & is_past_E & (item_E >= FIRST_CODE)).tolist():
         earlier = slice(int(np.searchsorted(user_E, user_E[event])), event)
         is_same_E = (behaviour_E[earlier] == code_of[int(behaviour_E[event])]) & (item_E[earlier] == item_E[event])
         is_reversed_E[earlier] |= is_same_E

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from sequences.reversals import reversed_behaviours
 from sequences.sequence_batch import FIRST_CODE
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import detail_fields
 from serving.response_schemas import LibraryItem, LibraryResponse, Track
-from training.data.exclusions import EXCLUSIONS_VIEW
+from training.data.exclusions import EXCLUSIONS_VIEW, canonical_marks, marks_of_view
 
 LIBRARY_VIEW = "library"
 LISTS = {"like": "liked", "collect": "collected", "dislike": "disliked", "block": "blocked"}
@@ -35,15 +35,11 @@ def _in_force(
 ) -> list[tuple[str, str, int]]:
     """(target type, target id, time) of an action that was not taken back since, the newest first."""
     view = rows.get(EXCLUSIONS_VIEW if action in ("dislike", "block") else LIBRARY_VIEW) or {}
-    names = ("behaviour", "target_type", "target_id", "ended_at")
-    targets: dict[tuple[str, str], int] = {}
-    for behaviour, kind, named, at in zip(*(view.get(name, ()) for name in names), strict=True):
-        target = release.vocabulary.canonical_id(named) if kind == "track" else named
-        if behaviour == action or reversed_behaviours().get(behaviour) == action:
-            targets.pop((kind, target), None)
-        if behaviour == action:
-            targets[kind, target] = int(at)
-    return [(kind, target, at) for (kind, target), at in reversed(targets.items())]
+    marks = canonical_marks(marks_of_view(view), release.vocabulary.canonical_id)
+    in_force = [
+        (kind, target, at) for (name, kind, target), (at, is_active) in marks.items() if is_active and name == action
+    ]
+    return sorted(in_force, key=itemgetter(2), reverse=True)
 
 
 def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryItem:

@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from event_store.behaviours import NAME_SEPARATOR
+from sequences.reversals import reversed_behaviours
 
 EXCLUSIONS_VIEW = "exclusions"
 HIDING = ("dislike", "block")
 """Behaviors after which a target is not recommended."""
 EXCLUDES_FROM_PROFILE = ("exclude", "reset")
 """Behaviors after which events on the tracks of a target do not count for the taste profile."""
-REVERSED_BY = {"undislike": "dislike", "unblock": "block", "unexclude": "exclude", "unreset": "reset"}
-"""Behavior that takes an exclusion back → that exclusion."""
-EXCLUDING = tuple(REVERSED_BY.values())
 
 Target = tuple[str, str]
 """(target type, target id)."""
 Marks = dict[tuple[str, str, str], tuple[int, bool]]
-"""(exclusion, target type, target id) → (time of its newest event in µs UTC, whether it is in force)."""
+"""(behavior, target type, target id) → (time of its newest event or reversal in µs UTC, whether it is in force)."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +57,19 @@ class Exclusions:
         )
 
 
-def is_exclusion(behaviour: str) -> bool:
-    """Whether the behavior excludes a target, or takes an exclusion back."""
-    return behaviour in EXCLUDING or behaviour in REVERSED_BY
-
-
 def marks_of(events: Iterable[tuple[str, str, str, int]]) -> Marks:
     """The marks after (behaviour, target type, target id, time in µs) events, oldest first; others are ignored."""
+    reversed_by = reversed_behaviours()
+    reversible = frozenset(reversed_by.values())
     marks: Marks = {}
     for behaviour, kind, target, at_us in events:
-        if is_exclusion(behaviour):
-            marks[REVERSED_BY.get(behaviour, behaviour), kind, target] = at_us, behaviour not in REVERSED_BY
+        if behaviour in reversible or behaviour in reversed_by:
+            marks[reversed_by.get(behaviour, behaviour), kind, target] = at_us, behaviour in reversible
     return marks
 
 
 def marks_of_view(rows: Mapping[str, Sequence[Any]]) -> Marks:
-    """The marks of a user's rows of the view `exclusions`, oldest first."""
+    """The marks of a user's rows of the views `exclusions` or `library`, oldest first."""
     return marks_of(_events_of_view(rows))
 
 

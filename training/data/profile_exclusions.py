@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from sequences.reversals import reversed_behaviours
 from sequences.sequence_batch import SequenceBatch
 from training.data.catalog import Catalog
-from training.data.exclusions import EXCLUDES_FROM_PROFILE, REVERSED_BY, Exclusions, Target, marks_of
+from training.data.exclusions import EXCLUDES_FROM_PROFILE, Exclusions, Target, marks_of
 from training.data.vocabulary import Vocabulary
 
 INTEREST_SEPARATOR = " · "
@@ -172,7 +173,7 @@ class ProfileExclusions:
         """From the mart `events`; the targets are loaded if a user left any out."""
         behaviours = [
             *EXCLUDES_FROM_PROFILE,
-            *(name for name, of in REVERSED_BY.items() if of in EXCLUDES_FROM_PROFILE),
+            *(name for name, of in reversed_behaviours().items() if of in EXCLUDES_FROM_PROFILE),
         ]
         rows = events.filter(pl.col("behaviour").is_in(behaviours))
         time = pl.col("ended_at").cast(pl.Datetime("us")).cast(pl.Int64)

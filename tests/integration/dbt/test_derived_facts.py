@@ -1,4 +1,4 @@
-"""Sessions and requests of the marts equal those that models derive from sequences, on random logs."""
+"""Behaviors, sessions and reversals of the marts equal those that requests and models derive, on random logs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from sequences.behaviours import load_behaviours
-from sequences.sequence_batch import SequenceBatch
+from sequences.behaviours import load_behaviours, played_ratio
+from sequences.reversals import drop_reversed
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import is_in_current_session, sessionize
 from tests.support.landing_zone import built, event, write, write_empty_tables
 
@@ -66,6 +67,44 @@ def test_sessions_of_marts_and_sequences_are_equal(tmp_path: Path) -> None:
             assert current[0, previous] == is_same
             is_longer.append(not is_same and occurred_at[place] - ended_at[previous] < 40 * 60_000_000)
     assert sum(is_longer) > 50, "pauses of 30 to 40 minutes"
+
+
+def test_behaviors_and_likes_of_marts_and_requests_are_equal(tmp_path: Path) -> None:
+    random = Random(9)
+    durations = {"1": 180_000, "2": 31_000, "3": None}
+    log = [
+        event(f"e{number}", f"u{random.randrange(40)}", action, random.choice("123"), number, sequence_number=number)
+        | {"played_ms": random.choice([0, 29_999, 30_000, 162_000, 200_000]) if action == "play" else None}
+        for number, action in enumerate(random.choices(["play", "like", "unlike", "dislike", "undislike"], k=800))
+    ]
+    write_empty_tables(tmp_path)
+    tracks = [
+        {"track_id": track, "title": track, "artist_ids": ["a"], "duration_ms": ms} for track, ms in durations.items()
+    ]
+    write(tmp_path, "tracks", "2026-06-01", "a", tracks)
+    write(tmp_path, "listening_events", "2026-06-01", "a", log)
+    built(tmp_path)
+
+    events = duckdb.sql(f"""
+        select user_id, track_id, behaviour, action, played_ms, events.played_ratio, tracks.duration_ms
+        from '{tmp_path}/marts/events.parquet' as events join '{tmp_path}/marts/tracks.parquet' as tracks using (track_id)
+        order by user_id, event_number
+    """).fetchall()
+    assert len(events) == len(log)
+    code, liked = load_behaviours().encoder, set()
+    rows_of_user: dict[str, list[tuple[int, int]]] = {}
+    for user, track, behaviour, action, played_ms, ratio, duration_ms in events:
+        assert behaviour == load_behaviours().behaviour_of(action, played_ms, duration_ms)
+        assert ratio == (None if (exact := played_ratio(played_ms, duration_ms)) is None else float(np.float32(exact)))
+        rows_of_user.setdefault(user, []).append((code[behaviour], FIRST_CODE + int(track)))
+    for user, rows in rows_of_user.items():
+        behaviour_L, track_L = np.array(rows).T
+        batch = SequenceBatch({"behaviour": behaviour_L[None], "track_id": track_L[None]}, np.array([len(rows)]))
+        left = drop_reversed(batch).columns
+        is_like_L = left["behaviour"][0] == code["like"]
+        liked |= {(user, str(track - FIRST_CODE)) for track in left["track_id"][0][is_like_L].tolist()}
+    assert {behaviour for _, _, behaviour, *_ in events} >= {"skip", "play", "full_play"}
+    assert liked == set(duckdb.sql(f"select user_id, target_id from '{tmp_path}/marts/likes.parquet'").fetchall())
 
 
 def test_the_future_changes_no_earlier_row(tmp_path: Path) -> None:
