@@ -7,6 +7,7 @@ from ingestion.readers import (
     music_folder,
     own_events,
     streaming_history,
+    thirty_music,
     yambda,
 )
 from ingestion.readers.parsing.reader import Reader
@@ -21,4 +22,5 @@ READERS: dict[str, Reader] = {
     "mapped_csv": mapped_csv.READERS["mapped_csv"],
     "music_folder": music_folder.READER,
     "yambda": yambda.READER,
+    "thirty_music": thirty_music.READER,
 }
