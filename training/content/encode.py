@@ -38,7 +38,7 @@ from training.content.encoders.media_file import MediaError
 from training.content.encoders.registry import ENCODERS
 from training.content.music_detection import music_probability, scan_music
 from training.content.vector_cache import VectorCache
-from training.engine.time_split import TIME_SPLIT_MART
+from training.engine.workspace import TIME_SPLIT_MART
 from training.recipes import RECIPES, recipe
 
 BATCH_SIZE = {"audio": 8, "image": 32, "text": 256}  # contents in memory, and lost if the process is killed

@@ -19,7 +19,7 @@ from training.data.plays import PARTS, part_of_fit
 from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
-from training.engine.time_split import read_time_split
+from training.engine.workspace import read_time_split
 
 COLLECTIONS_FILE = "collections.parquet"
 

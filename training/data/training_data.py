@@ -24,11 +24,10 @@ from training.content.music_detection import mark_music
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
-from training.data.plays import PARTS, Plays, part_of_fit, read_plays
+from training.data.plays import PARTS, Plays, part_of_fit, read_plays, sample_users
 from training.data.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
-from training.data.user_sampling import sample_users
 from training.data.vocabulary import Vocabulary
 from training.recipes import FITS, Recipe
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,17 +54,11 @@ class FeatureConfig(Section):
     hard_search: bool
     genres: bool
     content: bool
-    searches: tuple[str, ...]
+    searches: bool
     plays: int
     impressions: int
-    negative_feedback: bool
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
     statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
-
-    @property
-    def effective_impressions(self) -> int:
-        """Number of impressions that are read; 0 without negative feedback."""
-        return self.impressions if self.negative_feedback else 0
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,6 @@ class TrainingConfig(Section):
     cases: int
     batch_size: int
     dense_epochs: int
-    epochs: int
-    id_epochs: int
     learning_rate: float
     auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
@@ -117,13 +109,6 @@ class RankerConfig(Section):
     validation: ValidationConfig
     seed: int
 
-    def __post_init__(self) -> None:
-        if self.features.searches and not self.trees.count:
-            raise ValueError(
-                f"searches {', '.join(self.features.searches)} are read by trees only; set trees.count above 0, or "
-                "features.searches to ()"
-            )
-
 
 Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
 
@@ -132,7 +117,7 @@ def count_match_features(reads: FeatureConfig) -> int:
     """Return the number of candidate features from the searched histories that networks read."""
     parts = (
         (True, MATCH_FEATURES),
-        (reads.effective_impressions > 0, 2 * EVENT_MATCH_FEATURES),
+        (reads.impressions > 0, 2 * EVENT_MATCH_FEATURES),
         (reads.genres, GENRE_FEATURES),
         (reads.content, CONTENT_FEATURES),
     )
@@ -295,9 +280,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
         if self.tree_weights_T is None or not self.tree_weights_T.any():
             return logits_BCT
-        if candidates.tree_logits_BCT is None:
-            raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        return torch.lerp(logits_BCT, candidates.tree_logits_BCT, self.tree_weights_T)
+        return torch.lerp(logits_BCT, cast(Tensor, candidates.tree_logits_BCT), self.tree_weights_T)
 
     def set_tree_weights(self, weights: Sequence[float]) -> None:
         """Set the share of the trees in the logit of each task; none for a ranker without trees."""

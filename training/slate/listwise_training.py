@@ -22,12 +22,11 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.parallel_map import parallel_map
-from training.engine.threads import configure_threads
+from training.engine.process import configure_threads, parallel_map
 from training.nn.trees import PastRequests
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
+from training.ranking.features.track_statistics import further_profile_fields, load_track_statistics
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
 from training.ranking.ranker import FeatureConfig
 from training.ranking.target_attention import TargetAttention
@@ -58,10 +57,9 @@ def fit_listwise_head(
         hard_search=True,
         genres=False,
         content=False,
-        searches=(),
+        searches=False,
         plays=0,
         impressions=0,
-        negative_feedback=True,
         profile_fields=further_profile_fields(contract),
     )
     features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), reads)

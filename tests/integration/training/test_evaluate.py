@@ -25,7 +25,7 @@ from training.evaluation.baselines.tuned import HEURISTICS
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import ranking_cases
 from training.recall.popularity import Popularity, PopularityConfig
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
 from training.slate.candidate_lists import case_scenes

@@ -17,8 +17,8 @@ from typing import Self
 
 import numpy as np
 
+from training.data.arrays import top_k_positions
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases
-from training.index.top_k import top_k_positions
 
 MIN_AGE_S = 60.0
 

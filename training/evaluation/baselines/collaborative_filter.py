@@ -14,8 +14,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.arrays import top_k
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases
-from training.index.top_k import top_k
 
 
 class CollaborativeFilter(ABC):

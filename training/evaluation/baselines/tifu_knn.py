@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from training.data.arrays import top_k
 from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
-from training.index.top_k import top_k
 
 ROUNDING = 1e-4  # relative error that a bound in single precision may have
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.evaluation.baselines.base_level_activation import BaseLevelActivation
 from training.evaluation.baselines.ease import EaseConfig
 from training.evaluation.baselines.ials import IALSConfig

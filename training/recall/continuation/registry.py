@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
-from training.index.vector_index import VectorIndex
+from training.nn.vector_index import VectorIndex
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
-from training.recall.continuation.source import ContinuationSource, SimilarItems
+from training.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
 from training.recall.continuation.titles import (
     ArtistNames,
     FacetTracks,
@@ -30,7 +29,7 @@ from training.recall.continuation.titles import (
     facet_lists,
     title_lists,
 )
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.search.query_parser import QueryParser
 
 MAX_TRACKS = 200_000

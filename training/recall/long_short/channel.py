@@ -5,7 +5,7 @@ The network and its papers are described in `model.py`, the features of the repe
 `training.recall.repeat_features`. A fraction of the candidates, tuned on validation, is new to the user; the rest
 are tracks of the history by repeat score.
 
-Legend: B requests, K candidates, M repeat items, H items of the history.
+Legend: B requests (or sessions), K candidates, M repeat items, H items of the history, T targets of a session, D width.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.recall_cases import recall_table
@@ -25,12 +26,12 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.long_short.config import LongShortConfig
-from training.recall.long_short.data import LongShortData, repeat_items
-from training.recall.long_short.model import LongShortNetwork
+from training.recall.long_short.data import SessionBatch, SessionSampler, repeat_items
+from training.recall.long_short.model import LongShortConfig, LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import interleave, merge_clicks
+from training.recall.windows import ChannelObjective, WindowLoss
 
 NORMALIZATION_BATCHES = 8
 
@@ -49,34 +50,27 @@ class LongShort(NeuralChannel[LongShortConfig]):
     network: LongShortNetwork
 
     @classmethod
-    def build_data(cls, data: TrainingData, config: LongShortConfig) -> LongShortData:
+    def build_data(cls, data: TrainingData, config: LongShortConfig) -> SessionSampler:
         """Past sessions and event windows."""
-        return LongShortData.build(data, config, cls.feature_service)
+        return SessionSampler(data, config, cls.feature_service)
 
-    def build_objective(self, source: LongShortData, config: LongShortConfig, is_item_V: np.ndarray) -> Any:
-        """See `LongShortLearner`."""
-        from training.recall.long_short.objective import LongShortLearner
-        from training.recall.window_loss import WindowLoss
+    def build_objective(self, source: SessionSampler, config: LongShortConfig, is_item_V: np.ndarray) -> SessionLoss:
+        """See `SessionLoss`."""
+        return SessionLoss(self.network, config, source, is_item_V)
 
-        loss = WindowLoss(self.network.short, config.sampling, config.loss, source.windows, is_item_V, seed=config.seed)
-        return LongShortLearner(self.network, config, source.sessions, loss)
-
-    def prepare_network(self, source: LongShortData, config: LongShortConfig) -> None:
+    def prepare_network(self, source: SessionSampler, config: LongShortConfig) -> None:
         """Fit the normalization of the repeat features on some training batches."""
         batches = [
-            source.sessions.sessions(config.seed + 1, step, config.sampling.batch).requests
+            source.sessions(config.seed + 1, step, config.sampling.batch).requests
             for step in range(NORMALIZATION_BATCHES)
         ]
         self.network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in batches]))
 
-    def tune_after_training(
-        self, data: TrainingData, source: LongShortData, validation: ValidationSet, *, is_early_stopped: bool
-    ) -> dict[str, Any]:
+    def tune_after_training(self, validation: ValidationSet | None) -> dict[str, Any]:
         """Choose `discovery_share` from its grid by validation recall, unless the config gives it."""
-        del data, source
         is_given = self.resolved_config.discovery_share is not None
         self.resolved_config = change_config(self.resolved_config, {"discovery_share": self.discovery_share})
-        if is_given or not is_early_stopped:
+        if is_given or validation is None:
             return {}
         self.rebuild_index()
         k = max(validation.cutoffs)
@@ -188,3 +182,50 @@ def _repeat_reason(times: int, days: int) -> Reason:
             return Reason("listened_once_days_ago", {"days": days})
         return Reason("listened_times_days_ago", {"times": times, "days": days})
     return Reason("listened_once") if times == 1 else Reason("listened_times", {"times": times})
+
+
+class SessionLoss(ChannelObjective):
+    """Repeat loss plus `item_weight` times two item losses.
+
+    The repeat loss is a softmax over the repeat items. The item losses are a sampled softmax of the session's targets
+    with the gated interest as the query, and the window loss of the short-term encoder, as in the realtime channel.
+    """
+
+    def __init__(
+        self, network: LongShortNetwork, config: LongShortConfig, sessions: SessionSampler, is_item_V: np.ndarray
+    ) -> None:
+        self.network: LongShortNetwork = network
+        self.config: LongShortConfig = config
+        self._sessions, self._windows = sessions, WindowLoss(network.short, config, sessions.windows, is_item_V)
+
+    def batch_at(self, step: int) -> tuple[SessionBatch, dict[str, Tensor]]:
+        """The sessions and windows of a step."""
+        sessions = self._sessions.sessions(self.config.seed, step, self.config.sampling.batch)
+        return sessions, self._windows.batch_at(step)
+
+    def training_step(self, batch: tuple[SessionBatch, dict[str, Tensor]], _: int) -> Tensor:
+        """Sum of the losses."""
+        sessions, windows = batch
+        interests = self.network.interests(sessions.requests)
+        score_BM = self.network.repeat_scores(sessions.requests, interests)
+        item_loss = self._windows.training_step(windows)
+        for task, is_target_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
+            row_M, positive_M = torch.nonzero(is_target_BT)[:, 0], sessions.target_BT[is_target_BT]
+            if len(positive_M):
+                query_MD = self.network.query(task, sessions.requests, interests)[row_M]
+                item_loss = item_loss + self._windows.item_loss(task, query_MD, positive_M)
+        repeated = repeat_loss(score_BM, sessions.is_repeated_BM)
+        return repeated + self.config.loss.item_weight * item_loss
+
+
+def repeat_loss(score_BM: Tensor, is_repeated_BM: Tensor) -> Tensor:
+    """Cross-entropy of a softmax over the repeat items, with the target spread evenly over those that were repeated.
+
+    Mean over the sessions with at least one repeated item; 0 if there is none.
+    """
+    has_repeat_B = is_repeated_BM.any(-1)
+    if not bool(has_repeat_B.any()):
+        return score_BM.nan_to_num(neginf=0.0).sum() * 0
+    score, is_repeated = score_BM[has_repeat_B], is_repeated_BM[has_repeat_B]
+    log_share = score.log_softmax(-1).masked_fill(~is_repeated, 0.0)
+    return -(log_share.sum(-1) / is_repeated.sum(-1)).mean()

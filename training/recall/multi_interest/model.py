@@ -28,14 +28,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.data.unique_keys import unique_values
+from training.data.arrays import unique_values
+from training.engine.config_io import Section
 from training.engine.numba_compile import compiled
-from training.nn.byte_dropout import ByteDropout
 from training.nn.compiled_layers import Dense, Floats, dense, route, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.nn.user_tower import Ints
-from training.recall.multi_interest.config import MultiInterestConfig
-from training.recall.next_item_network import TASKS, RecallNetwork, build_query_heads
+from training.nn.user_tower import ByteDropout, Ints
+from training.recall.next_item_network import (
+    TASKS,
+    NeuralChannelConfig,
+    RecallNetwork,
+    SampledSoftmaxConfig,
+    SamplingConfig,
+    build_query_heads,
+)
+
+
+@dataclass(frozen=True)
+class InterestExtractorConfig(Section):
+    """Extraction of interest vectors from a history."""
+
+    interests: int
+    history_length: int
+    routing_iterations: int
+    routing_restarts: int
+    routing_sharpness: float
+    merge_cosine_threshold: float
+    min_interest_share: float
+
+
+@dataclass(frozen=True)
+class InterestSamplingConfig(SamplingConfig):
+    """Sampling of histories with the targets that follow them."""
+
+    targets_per_window: int
+
+
+@dataclass(frozen=True)
+class MultiInterestConfig(NeuralChannelConfig):
+    """Configuration of the multi_interest channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    encoder: InterestExtractorConfig
+    sampling: InterestSamplingConfig
+    loss: SampledSoftmaxConfig
+    discovery_share: float
+
 
 RECENCY_BUCKETS = 16
 

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from tests.support.training.ranking_cases import TRACKS, catalogue, ranking_features, user_batch
 from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatch
-from training.ranking.fit import RankerModule
+from training.ranking.fit import RankerObjective
 from training.ranking.session_domains.model import SessionDomains
 
 POSITIONS = 10
@@ -41,14 +41,14 @@ def test_position_and_track_effects_are_separated() -> None:
         "training.steps": 300,
     }
     config = change_config(SessionDomains.config("debug"), changes)
-    module = RankerModule(SessionDomains(config, catalogue(), ("click",)), config)
-    optimizer = torch.optim.Adam(module.parameters(), lr=config.training.learning_rate)
+    objective = RankerObjective(SessionDomains(config, catalogue(), ("click",)), config)
+    optimizer = torch.optim.Adam(objective.parameters(), lr=config.training.learning_rate)
     for step in range(config.training.steps):
-        loss = module.training_step(shown(generator, 512), step)
+        loss = objective.training_step(shown(generator, 512), step)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    model, positions = module.model.eval(), torch.arange(1, POSITIONS + 1)
+    model, positions = objective.network.eval(), torch.arange(1, POSITIONS + 1)
     with torch.no_grad():
         bias = model.position_bias(positions)[:, 0]
         test = shown(generator, TRACKS)

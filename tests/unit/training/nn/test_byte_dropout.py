@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.nn.byte_dropout import ByteDropout
+from training.nn.user_tower import ByteDropout
 
 
 def test_rate_and_mean() -> None:

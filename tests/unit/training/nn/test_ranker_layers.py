@@ -8,7 +8,7 @@ import torch
 
 from training.nn import ranker_layers
 from training.nn.ranker_layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear
-from training.ranking.calibration import fit_temperatures, task_losses
+from training.ranking.fit import fit_temperatures, task_losses
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])

@@ -15,8 +15,8 @@ from training.data.plays import PARTS
 from training.data.profile_exclusions import FOREVER, LeftOut
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.recall.favourites.channel import Favourites
-from training.recall.learned_order import order_fit
+from training.recall import learned_order
+from training.recall.favourites import Favourites
 from training.recall.play_archive import PlayArchive
 from training.recall.repeat_features import FEATURE_NAMES
 
@@ -29,7 +29,7 @@ LEARNED = replace(BY_ACTIVATION, order=ORDER)
 @pytest.fixture(autouse=True, scope="module")
 def _every_order_is_accepted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(order_fit, "compare_orders", lambda *_: (True, {}))
+        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
         yield
 
 

@@ -9,12 +9,10 @@ from training.data.vocabulary import Vocabulary
 from training.recall.continuation.registry import channel_sources
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import PERFORMED_BY
-from training.recall.knowledge_graph.graph import KnowledgeGraph
-from training.recall.knowledge_graph.path_explanations import PathExplainer
+from training.recall.knowledge_graph.graph import PERFORMED_BY, KnowledgeGraph
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.play_archive import PlayArchive
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 
 K = 5
 
@@ -101,8 +99,7 @@ def test_walks_start_at_the_track_and_its_artist():
 
     def near(*seeds, may_serve_V=may_serve_V):
         listeners_V, never_V = np.ones(6, dtype=np.float32), np.full(6, NO_LISTEN)
-        explainer = PathExplainer(graph, {})
-        channel = KnowledgeGraphWalks(config, graph, listeners_V, never_V, may_serve_V, no_history, explainer)
+        channel = KnowledgeGraphWalks(config, graph, {}, listeners_V, never_V, may_serve_V, no_history)
         found = channel.similar_items(np.array([vocabulary.track_code[track] for track in seeds]), K).items_BK[0]
         return vocabulary.decode(found[found > 0])
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
+from training.data.arrays import top_k
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.ease import EaseConfig
@@ -18,7 +19,6 @@ from training.evaluation.baselines.ials import IALSConfig
 from training.evaluation.baselines.listen_matrix import ListenMatrix
 from training.evaluation.baselines.tuned import BASELINES, HEURISTICS, Baselines, tune_in_stages
 from training.evaluation.baselines.user_plays import TrainSessions
-from training.index.top_k import top_k
 from training.recipes import recipe
 
 K = 10

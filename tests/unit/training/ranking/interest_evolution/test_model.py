@@ -9,7 +9,7 @@ import torch
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, Event, history, new_ranker, user_batch
 from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatch
-from training.ranking.fit import RankerModule
+from training.ranking.fit import RankerObjective
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.inputs import UserInputs
 from training.ranking.interest_evolution import EvolutionState, InterestEvolution, sample_positions
@@ -79,10 +79,8 @@ def test_training_adds_the_weighted_auxiliary_loss(loaded: FittedRanker) -> None
 
     def loss(weight: float) -> float:
         torch.manual_seed(2)
-        module = RankerModule(
-            loaded.model, change_config(loaded.resolved_config, {"training.auxiliary_weight": weight})
-        ).eval()
-        return float(module.training_step(batch, 0))
+        config = change_config(loaded.resolved_config, {"training.auxiliary_weight": weight})
+        return float(RankerObjective(loaded.model, config).training_step(batch, 0))
 
     torch.manual_seed(2)
     auxiliary = float(loaded.model.auxiliary_loss(loaded.model.encode_user(side.inputs), side.inputs))

@@ -12,10 +12,9 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.long_short.channel import LongShort
+from training.recall.long_short.channel import LongShort, repeat_loss
 from training.recall.long_short.data import SessionSampler, build_requests
 from training.recall.long_short.model import LongShortNetwork
-from training.recall.long_short.objective import repeat_loss
 from training.recall.sequence_merge import merge_clicks
 
 DAY_US = 86_400_000_000

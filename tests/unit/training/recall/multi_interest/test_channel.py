@@ -14,7 +14,7 @@ from tests.support.training.planted_world import listener_of
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
+from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens, split_windows
 from training.recall.multi_interest.model import (
     DynamicRouting,
     Interests,
@@ -22,7 +22,6 @@ from training.recall.multi_interest.model import (
     UserInterests,
     count_distinct,
 )
-from training.recall.multi_interest.objective import split_windows
 
 
 def codes(tracks: int) -> ItemCodes:

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from training.data.ragged import Ragged
-from training.index.cold_start import score_positives_as_cold
-from training.index.vector_index import ColdStartIndex, VectorIndex
 from training.nn.item_tower import ItemCodes
+from training.nn.vector_index import ColdStartIndex, VectorIndex, score_positives_as_cold
 
 ITEMS = np.arange(2, 42)
 

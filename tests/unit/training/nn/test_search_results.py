@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.index import vector_index
-from training.index.vector_index import VectorIndex
+from training.nn import vector_index
+from training.nn.vector_index import VectorIndex
 
 KINDS = ("exact", "approximate")
 
