@@ -42,7 +42,7 @@ PRODUCTS = frozenset(
 )
 """Operators of torch that are matrix products."""
 KERNELS: tuple[tuple[type[Any], str], ...] = (
-    (VectorIndex, "search_best"),
+    (VectorIndex, "search"),
     (BoostedTrees, "predict_logits"),
     (Trees, "predict"),
 )

@@ -94,10 +94,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
         outcomes_of_behaviours(behaviours.load_behaviours().encoder),
         {"daily": 2},
         statistics,
-        reads.hard_search,
-        reads.plays,
-        reads.searches,
-        reads.impressions,
+        reads,
         make_track_genres(TRACKS) if reads.genres else None,
         make_content_rows(TRACKS) if reads.content else None,
     )

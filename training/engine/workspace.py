@@ -26,7 +26,7 @@ from sequences.behaviours import load_behaviours
 from storage import object_store
 from storage.errors import StorageError
 from storage.files import atomic_write, read_json
-from training.recipes import FITS, recipe
+from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
@@ -102,13 +102,7 @@ class Workspace:
         return replace(self, folder=self.folder.with_name(f"{self.folder.name}-seed{seed}"), seed=seed)
 
     def fit_folder(self, fit: str) -> Path:
-        """Folder of all outputs of a fit.
-
-        Raises:
-            ValueError: `fit` is not one of FITS.
-        """
-        if fit not in FITS:
-            raise ValueError(f"fit={fit!r} is unknown; choose one of {', '.join(FITS)}")
+        """Folder of all outputs of a fit, one of FITS."""
         return self.folder / fit
 
     def vocabulary_folder(self, fit: str) -> Path:

@@ -31,8 +31,6 @@ class ByteDropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"dropout rate {rate} is outside [0, 1)")
         self.rate, self._dropped = rate, min(round(rate * MASK_LEVELS), MASK_LEVELS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,7 +60,7 @@ def bucketize_gap(microseconds: Tensor) -> Tensor:
 
 
 class UserTower(nn.Module):
-    """States [B, L, D] of sequences padded right.
+    """States of sequences padded right.
 
     A state depends on its own and earlier events only, so every position can be trained.
     """
@@ -78,23 +76,18 @@ class UserTower(nn.Module):
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        """States of all positions [B, L, D].
+    def forward(
+        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
+    ) -> Tensor:
+        """States at M positions [M, D]; the last feed-forward layer computes only these.
 
         Args:
             item_BLD: Item vectors.
             behaviour_BL: Behavior codes of a SequenceBatch.
             gap_BL: `bucketize_gap` of the time since the previous event.
+            row_M: Rows of the positions.
+            position_M: Their places in the sequence.
         """
-        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
-        for block in self.blocks:
-            token_BLD = block(token_BLD)
-        return self.norm(token_BLD)  # type: ignore[no-any-return]
-
-    def forward_at(
-        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
-    ) -> Tensor:
-        """States of `forward` at M positions [M, D]; cheaper, since the last feed-forward layer computes only these."""
         token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
@@ -152,7 +145,7 @@ class UserTowerProgram:
         self.norm_D, self.bias_D = to_array(tower.norm.weight), to_array(tower.norm.bias)
 
     def last_state(self, item_LD: Floats, behaviour_L: Ints, gap_L: Ints) -> Floats:
-        """State [1, D] after the last of at least one event; gaps in µs. See `UserTower.forward_at`."""
+        """State [1, D] after the last of at least one event; gaps in µs. See `UserTower`."""
         behaviour_L = np.minimum(behaviour_L, MAX_BEHAVIOURS - 1)
         token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[GAP_BOUNDS.searchsorted(gap_L)]
         token_LD += self.position_LD[: len(token_LD)]

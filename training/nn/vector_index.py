@@ -73,21 +73,17 @@ class VectorIndex:
         """Number of distinct vectors, G."""
         return len(self.offset_G1) - 1
 
-    def search(self, query_BD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
-        """The `k` best items of one query per row.
+    def search(self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
+        """The `k` best items of each row of Q queries; the score of an item is the best by any of them.
 
         Args:
-            query_BD: Queries.
+            query_BQD: Queries.
             k: Number of results.
             exclude_BX: Items to exclude from each row.
 
         Returns:
             Items int64 [B, K] and scores float32 [B, K], best first, ties by smaller item, padded with 0 and -inf.
         """
-        return self.search_best(query_BD[:, None], k, exclude_BX)
-
-    def search_best(self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
-        """`search` with Q queries per row, where the score of an item is the best by any of them; nothing if Q is 0."""
         B, Q, D = query_BQD.shape
         items_BK, scores_BK = np.zeros((B, k), dtype=np.int64), np.full((B, k), -np.inf, dtype=np.float32)
         exclude_BX = np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX
@@ -113,19 +109,13 @@ class ColdStartIndex:
     cold: VectorIndex
 
     def search(
-        self, query_BD: Floats, k: int, exclude_BX: Ints | None = None, cold_item_threshold: float = np.inf
+        self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None, cold_item_threshold: float = np.inf
     ) -> tuple[Ints, Floats]:
-        """`search_best` of one query per row."""
-        return self.search_best(query_BD[:, None], k, exclude_BX, cold_item_threshold)
-
-    def search_best(
-        self, query_BQD: Floats, k: int, exclude_BX: Ints | None, cold_item_threshold: float
-    ) -> tuple[Ints, Floats]:
-        """`VectorIndex.search_best`, with cold items that score `cold_item_threshold` or more (infinity: none)."""
-        items, scores = self.warm.search_best(query_BQD, k, exclude_BX)
+        """`VectorIndex.search`, with cold items that score `cold_item_threshold` or more (infinity: none)."""
+        items, scores = self.warm.search(query_BQD, k, exclude_BX)
         if not len(self.cold) or cold_item_threshold == np.inf:
             return items, scores
-        cold_items, cold_scores = self.cold.search_best(query_BQD, k, exclude_BX)
+        cold_items, cold_scores = self.cold.search(query_BQD, k, exclude_BX)
         cold_scores[cold_scores < cold_item_threshold] = -np.inf
         items, scores = np.concatenate([items, cold_items], axis=1), np.concatenate([scores, cold_scores], axis=1)
         row_B1, best_BK = np.arange(len(items))[:, None], np.lexsort((items, -scores), axis=1)[:, :k]

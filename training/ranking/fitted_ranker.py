@@ -119,7 +119,7 @@ class FittedRanker:
 
     def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:
         """Return the ranker with the head; a ranker without hard search cannot use it and is returned unchanged."""
-        return replace(self, listwise_head=head) if self.features.hard_search else self
+        return replace(self, listwise_head=head) if self.features.reads.hard_search else self
 
     def save(self, folder: Path) -> None:
         """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text).

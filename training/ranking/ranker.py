@@ -60,6 +60,22 @@ class FeatureConfig(Section):
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
     statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
 
+    @property
+    def user_feature_count(self) -> int:
+        """Number of user features without those of further searches, which only trees read."""
+        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
+
+    @property
+    def match_feature_count(self) -> int:
+        """Number of candidate features from the searched histories that networks read."""
+        parts = (
+            (True, MATCH_FEATURES),
+            (self.impressions > 0, 2 * EVENT_MATCH_FEATURES),
+            (self.genres, GENRE_FEATURES),
+            (self.content, CONTENT_FEATURES),
+        )
+        return sum(columns for is_read, columns in parts if is_read and self.hard_search)
+
 
 @dataclass(frozen=True)
 class TreeConfig(Section):
@@ -113,17 +129,6 @@ class RankerConfig(Section):
 Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
 
 
-def count_match_features(reads: FeatureConfig) -> int:
-    """Return the number of candidate features from the searched histories that networks read."""
-    parts = (
-        (True, MATCH_FEATURES),
-        (reads.impressions > 0, 2 * EVENT_MATCH_FEATURES),
-        (reads.genres, GENRE_FEATURES),
-        (reads.content, CONTENT_FEATURES),
-    )
-    return sum(columns for is_read, columns in parts if is_read and reads.hard_search)
-
-
 @dataclass(frozen=True)
 class UserState:
     """Result of `encode_user`: embedded events and mask, user part of the first layer, encoded user features."""
@@ -157,8 +162,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # The columns of the further searches come after these; only trees read them.
-        self.user_feature_count = USER_FEATURES + len(LONG_WINDOWS) * reads.hard_search + len(reads.profile_fields)
-        self.match_feature_count = count_match_features(reads)
+        self.user_feature_count, self.match_feature_count = reads.user_feature_count, reads.match_feature_count
         self.context = PiecewiseLinear(self.user_feature_count, network.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES + len(reads.statistics_fields), network.pieces)
         self.matches = PiecewiseLinear(self.match_feature_count, network.pieces)

@@ -138,7 +138,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
         if has_query_B.any():
             items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0).numpy(), k
+                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0)[:, None].numpy(), k
             )
         popular_K = self.collection_index.popular_K[:k]
         items_BK[~has_query_B, : len(popular_K)] = popular_K

@@ -151,7 +151,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         if len(rows):
             excluded = {"next": None, "new": users.history_items_BH[rows]}
             next_RK, new_RK = (
-                self.index.search_best(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                self.index.search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
                 if part > 0
                 else items_BK[rows, :0]
                 for task, part in zip(TASKS, (1 - share, share), strict=True)
@@ -311,7 +311,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
         vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
-        return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, items[None, :]), k)
+        return Candidates.pad_or_truncate(*self.index.search(vector_1D[:, None], k, items[None, :]), k)
 
     @torch.no_grad()
     def items_between(self, first: int, last: int, points: int, k: int) -> ItemsBetween:
@@ -330,7 +330,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         ends = np.array([first, last], dtype=np.int64)
         found = np.zeros(0, dtype=np.int64)
         if points:
-            found_PK, _ = self.index.search(point_PD.astype(np.float32), k, np.tile(ends, (points, 1)))
+            found_PK, _ = self.index.search(point_PD[:, None].astype(np.float32), k, np.tile(ends, (points, 1)))
             found = np.setdiff1d(found_PK, [0, first, last])
         items_N = np.concatenate([ends[:1], found, ends[1:]])
         vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)

@@ -196,9 +196,9 @@ class NextItemNetwork(RecallNetwork):
     def states_at(
         self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
     ) -> Tensor:
-        """States [M, D] after some of the events; gaps in µs. See `UserTower.forward_at`."""
+        """States [M, D] after some of the events; gaps in µs. See `UserTower`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users.forward_at(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)
+        return self.users(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
 
     def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""

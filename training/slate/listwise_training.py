@@ -85,7 +85,7 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     is_in_part = plays.part_P[begins] == PARTS.index(part)
     begins, ends = begins[is_in_part], ends[is_in_part]
     if not len(begins):
-        return data.recall_cases_from_rows(begins)
+        return data.recall_cases_from_rows(begins, data.catalog_V)
     first, count = np.unique(plays.user_P[begins], return_index=True, return_counts=True)[1:]
     sampled = np.ceil(count * min(1.0, max_sessions / len(begins))).astype(np.int64)
     position = np.arange(len(begins)) - np.repeat(first, count)
@@ -94,7 +94,7 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     random = np.random.default_rng(seed)
     is_mid_session, fraction = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
     mid_session = begins + (fraction * (ends - begins)).astype(np.int64)
-    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins))
+    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins), data.catalog_V)
 
 
 def _build_requests(
@@ -121,7 +121,7 @@ def _build_requests(
         )
         side = features.prepare_users(users)
         candidates = features.prepare_candidates(side, items_CK[rows])
-        return build_listwise_features(side.inputs, candidates, features.user_feature_count)[items_CK[rows] > 0]
+        return build_listwise_features(side.inputs, candidates, features.reads.user_feature_count)[items_CK[rows] > 0]
 
     parts = list(parallel_map(build_batch, range(0, len(cases), CASE_BATCH_SIZE), f"features {part}"))
     count_C = (items_CK > 0).sum(1)

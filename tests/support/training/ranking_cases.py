@@ -22,6 +22,7 @@ from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VI
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from training.ranking.features.user_features import BEHAVIOURS
 from training.ranking.fitted_ranker import RANKERS, FittedRanker
+from training.ranking.ranker import FeatureConfig
 
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
@@ -106,8 +107,8 @@ def ranking_features(
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
     parts = KINDS if kinds else None, CONTENT if content else None
-    switches = (hard_search, plays, searches, impressions, *parts)
-    return RankingFeatures(ARTIST_OF_TRACK, OUTCOME_V, {"daily": 2}, statistics, *switches)
+    reads = FeatureConfig(hard_search, kinds, content, searches, plays, impressions)
+    return RankingFeatures(ARTIST_OF_TRACK, OUTCOME_V, {"daily": 2}, statistics, reads, *parts)
 
 
 def catalogue() -> ItemFrequencies:

@@ -44,8 +44,6 @@ from training.ranking.features.track_statistics import (
 from training.ranking.features.user_features import (
     DAY_US,
     HOUR_US,
-    LONG_WINDOWS,
-    USER_FEATURES,
     compute_user_features,
     encode_sequence,
     long_history_listen_rates,
@@ -96,13 +94,9 @@ class RankingFeatures:
         outcome_V: Outcome of each behavior code, see `outcomes_of_behaviours`.
         scene_code: Codes of scenes, from 2 (0 none, 1 unknown).
         statistics: Popularity statistics of tracks.
-        hard_search: Match candidates in the long histories; without it there are no match features and no long windows.
-        plays: Newest plays that are a sequence of their own, with sessions; 0: none.
-        searches: Further searches in the plays, which only trees read.
-        impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
+        reads: What the ranker reads. Without hard search there are no match features and no long windows.
         genres: Genres of each track, for the genre features of candidates; None: no such features.
         content: Content of each track, for its similarity to plays; None: no such features.
-        profile_fields: Further user features, `view__field` (see `track_statistics.py`).
         trees: Boosted trees over all dense features, whose logits are an input.
     """
 
@@ -110,13 +104,9 @@ class RankingFeatures:
     outcome_V: Array
     scene_code: Mapping[str, int]
     statistics: TrackStatistics
-    hard_search: bool
-    plays: int = 0
-    searches: bool = False
-    impressions: int = 0
+    reads: FeatureConfig
     genres: TrackGenres | None = None
     content: ContentRows | None = None
-    profile_fields: tuple[str, ...] = ()
     trees: BoostedTrees | None = None
 
     @classmethod
@@ -130,7 +120,7 @@ class RankingFeatures:
     ) -> RankingFeatures:
         """Return the features that a ranker of this config reads, with the codes of a vocabulary.
 
-        `genres` are required if `reads.genres` is set, and `content` if `reads.content` is.
+        `genres` are given if `reads.genres` is set, and `content` if `reads.content` is.
         """
         encoders = vocabulary.encoders()
         return cls(
@@ -138,32 +128,23 @@ class RankingFeatures:
             outcomes_of_behaviours(encoders["behaviour"]),
             encoders["scene"],
             statistics,
-            hard_search=reads.hard_search,
-            plays=reads.plays,
-            searches=reads.searches,
-            impressions=reads.impressions,
-            genres=genres if reads.genres else None,
-            content=content if reads.content else None,
-            profile_fields=reads.profile_fields,
+            reads,
+            genres,
+            content,
         )
 
     @property
     def views(self) -> tuple[str, ...]:
         """Sequence views that are read."""
-        impressions = (UNCLICKED_IMPRESSIONS,) if self.impressions else ()
-        if self.hard_search:
+        impressions = (UNCLICKED_IMPRESSIONS,) if self.reads.impressions else ()
+        if self.reads.hard_search:
             return VIEWS + impressions
-        return (VIEWS[:2] if self.plays else VIEWS[:1]) + impressions
-
-    @property
-    def user_feature_count(self) -> int:
-        """Number of user features without those of further searches, which only trees read."""
-        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
+        return (VIEWS[:2] if self.reads.plays else VIEWS[:1]) + impressions
 
     @property
     def sequence_views(self) -> dict[str, int | None]:
         """Views that become event sequences, with the number of newest events that are needed (None: all)."""
-        optional = {PLAYED_HISTORY: self.plays, UNCLICKED_IMPRESSIONS: self.impressions}
+        optional = {PLAYED_HISTORY: self.reads.plays, UNCLICKED_IMPRESSIONS: self.reads.impressions}
         return {RECENT_EVENTS: None} | {view: length for view, length in optional.items() if length}
 
     def prepare_users(self, users: UserBatch, context_BU: Array | None = None) -> PreparedUsers:
@@ -179,7 +160,7 @@ class RankingFeatures:
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
-            histories = self._build_histories(users) if self.hard_search else None
+            histories = self._build_histories(users) if self.reads.hard_search else None
             context_BU = self._user_features(users, mask_BL, histories)
         listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behaviour"]) > 0)
         inputs = UserInputs(
@@ -206,8 +187,8 @@ class RankingFeatures:
             plays = histories.plays
             parts.append(long_history_listen_rates(plays.outcomes.outcome_BL, plays.plays.length_B))
         zeros_B = np.zeros(len(users), np.float32)
-        parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.profile_fields]
-        if histories is not None and self.searches:
+        parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.reads.profile_fields]
+        if histories is not None and self.reads.searches:
             parts += search_users(histories.plays)
         return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
@@ -241,16 +222,16 @@ class RankingFeatures:
         """
         recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
         found: list[EventInputs | None] = [None] * 3
-        if self.plays:
+        if self.reads.plays:
             plays, behaviour_BL = users.views[PLAYED_HISTORY], recent.columns["behaviour"]
             known_BL, session_BL = _known_before(plays, request_at_B), session_numbers(plays)
-            found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.plays, session_BL))
+            found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.reads.plays, session_BL))
             known_BL = mask_BL & (self.outcome_V.take(behaviour_BL) == 0)
             found[1] = EventInputs(*self._event_codes(recent, known_BL, request_at_B))
-        if self.impressions:
+        if self.reads.impressions:
             impressions = users.views[UNCLICKED_IMPRESSIONS]
             known_BL = _known_before(impressions, request_at_B)
-            found[2] = EventInputs(*self._event_codes(impressions, known_BL, request_at_B, self.impressions))
+            found[2] = EventInputs(*self._event_codes(impressions, known_BL, request_at_B, self.reads.impressions))
         return found
 
     def _event_codes(
@@ -278,7 +259,7 @@ class RankingFeatures:
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_in_current_session(batch, mask_BL.sum(1), request_at_B)
         negatives = users.views[RECENT_NEGATIVES]
-        impressions = users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None
+        impressions = users.views[UNCLICKED_IMPRESSIONS] if self.reads.impressions else None
         plays, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return SearchHistories(
             PlayHistory(plays, outcomes, request_at_B),
@@ -304,7 +285,7 @@ class RankingFeatures:
             parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
         if histories.content_similarity is not None:
             parts.append(histories.content_similarity.compute_candidate_features(items_BC))
-        if self.searches:
+        if self.reads.searches:
             parts += search_candidates(history, matches)
         return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 

@@ -111,7 +111,7 @@ class ContentNeighbors:
         mean_1W = self._content(items_S).sum(0, keepdim=True)
         if not mean_1W.any():
             return Candidates.empty(k)
-        found = self._index.search(functional.normalize(mean_1W, dim=1).numpy(), k, items_S[None])
+        found = self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])
         return Candidates.pad_or_truncate(*found, k)
 
     def _content(self, items: np.ndarray) -> torch.Tensor:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,6 @@ import torch
 from torch import Tensor
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
@@ -76,9 +74,7 @@ class LongShort(NeuralChannel[LongShortConfig]):
         k = max(validation.cutoffs)
         found = [self._candidate_lists(users, k) for users in validation.batches]
         tables = {
-            share: recall_table(
-                np.concatenate([lists.merge(share, k) for lists in found]), validation.cases, validation.cutoffs
-            )
+            share: validation.recall_table([_merge(lists, share, k) for lists in found])
             for share in self.resolved_config.discovery_share_grid
         }
         best = max(tables, key=lambda share: (round(validation.objective(tables[share]), 6), -share))
@@ -94,9 +90,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
-        return Candidates.from_ranking(self._candidate_lists(users, k).merge(self.discovery_share, k))
+        return Candidates.from_ranking(_merge(self._candidate_lists(users, k), self.discovery_share, k))
 
-    def _candidate_lists(self, users: UserBatch, k: int) -> _CandidateLists:
+    def _candidate_lists(self, users: UserBatch, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Repeated and new tracks before they are merged, each best first, 0 = none."""
         repeat_BK, new_BK = np.zeros((len(users), k), dtype=np.int64), np.zeros((len(users), 0), dtype=np.int64)
         queries = []
         for row, (query_1D, item_M, score_M) in enumerate(self._scores(users)):
@@ -105,10 +102,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
             queries.append(query_1D)
         if self.resolved_config.discovery_share != 0 and queries:  # no search is needed if no new tracks are returned
             threshold = self.cold_item_threshold("new")
-            new_BK, _ = self.index.search(np.concatenate(queries), k, users.history_items_BH, threshold)
+            new_BK, _ = self.index.search(np.stack(queries), k, users.history_items_BH, threshold)
             length_B = merge_clicks(users, self.resolved_config.encoder.history_length).length_B
             new_BK *= ((length_B > 0) | (repeat_BK > 0).any(1))[:, None]
-        return _CandidateLists(repeat_BK, new_BK)
+        return repeat_BK, new_BK
 
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query [B, 1, D] of the task `new` for every request."""
@@ -154,17 +151,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
         }
 
 
-@dataclass(frozen=True)
-class _CandidateLists:
-    """Repeated and new tracks before they are merged, each best first, 0 = none."""
-
-    repeat_BK: np.ndarray
-    new_BK: np.ndarray
-
-    def merge(self, share: float, k: int) -> np.ndarray:
-        """`k` items of both lists, `share` of them new; with share 0, new tracks do not fill up the list either."""
-        new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
-        return interleave(self.repeat_BK, new_BK, share, k)
+def _merge(lists: tuple[np.ndarray, np.ndarray], share: float, k: int) -> np.ndarray:
+    """`k` items of both lists, `share` of them new; with share 0, new tracks do not fill up the list either."""
+    repeat_BK, new_BK = lists
+    return interleave(repeat_BK, new_BK if share > 0 else new_BK[:, :0], share, k)
 
 
 def _reason_of_track(track: Reason | str, listens: int) -> Reason:

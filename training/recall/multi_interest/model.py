@@ -100,20 +100,13 @@ class UserInterests(NamedTuple):
     vector_KD: Floats
     interest_L: Ints
 
-    @classmethod
-    def merge_similar(
-        cls, vector_KD: Floats, share_KL: Floats, merge_cosine_threshold: float, min_interest_share: float
-    ) -> UserInterests:
-        """The interests after merging those whose cosine exceeds the threshold into their weighted mean.
-
-        Interests that hold less than `min_interest_share` of the listens are left out; their listens go to others.
-        """
-        return cls(*_merge_similar(vector_KD, share_KL, merge_cosine_threshold, min_interest_share))
-
 
 @compiled
-def _merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_share: float) -> tuple[Floats, Ints]:
-    """See `UserInterests.merge_similar`."""
+def merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_share: float) -> tuple[Floats, Ints]:
+    """The interests after merging those whose cosine exceeds a threshold into their weighted mean; see `UserInterests`.
+
+    Interests that hold less than `min_share` of the listens are left out; their listens go to others.
+    """
     K, L = share_KL.shape
     length_K = np.sqrt(np.square(vector_KD).sum(1))
     # Label propagation: each interest takes the smallest label of its neighbors; K rounds cover the longest chain.
@@ -234,9 +227,8 @@ class MultiInterestProgram:
         logit_SKL = (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L))
         iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
         vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
-        return UserInterests.merge_similar(
-            vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
-        )
+        merged = merge_similar(vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share)
+        return UserInterests(*merged)
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -43,9 +45,8 @@ def features() -> RankingFeatures:
     """Return features without artists and statistics: only ids are informative."""
     made = ranking_features()
     unknown_artists = np.ones(TRACKS, dtype=np.int64)
-    return RankingFeatures(
-        unknown_artists, OUTCOME_V, {}, made.statistics.newest_per_track(), hard_search=False, plays=GROUPS
-    )
+    reads = replace(made.reads, hard_search=False, plays=GROUPS)
+    return RankingFeatures(unknown_artists, OUTCOME_V, {}, made.statistics.newest_per_track(), reads)
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:

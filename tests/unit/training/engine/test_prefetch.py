@@ -94,7 +94,8 @@ def test_stopping_early_ends_the_thread() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batches: Numbered, processes: int) -> None:
-    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", replace(batches.features, plays=6))
+    features = replace(batches.features, reads=replace(batches.features.reads, plays=6))
+    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", features)
     caching, rows = build(), np.arange(3, 40)[::-1]
     caching.precompute_dense_features(processes)
     cached, computed, dense_only = caching[rows], build()[rows], caching.dense_only_batch(rows)

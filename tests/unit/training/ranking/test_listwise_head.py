@@ -53,7 +53,7 @@ def head_of_ranker_features() -> LambdaMARTHead:
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(40)], length=64))
     items = np.tile(np.arange(2, TRACKS), (40, 1))
     made = features.prepare_candidates(side, items)
-    rows = build_listwise_features(side.inputs, made, features.user_feature_count)
+    rows = build_listwise_features(side.inputs, made, features.reads.user_feature_count)
     listened = made.matches_BCM[..., 0].numpy() > 1
     learned = PastRequests(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
     return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)
@@ -104,7 +104,9 @@ def test_further_searches_do_not_change_the_features_of_the_head() -> None:
     for features in (plain, more):
         side = features.prepare_users(users)
         rows.append(
-            build_listwise_features(side.inputs, features.prepare_candidates(side, items), plain.user_feature_count)
+            build_listwise_features(
+                side.inputs, features.prepare_candidates(side, items), plain.reads.user_feature_count
+            )
         )
     assert np.array_equal(*rows)
 
