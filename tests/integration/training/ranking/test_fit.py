@@ -7,7 +7,6 @@ import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +24,7 @@ from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import load_track_statistics
-from training.ranking.fit import DENSE_BATCH_SIZE, RankerObjective, fit_ranker
+from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
 from training.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
 from training.recipes import recipe
 
@@ -213,29 +212,6 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     if trees:
         assert max(trees.counts) < config.trees.count, "trees of random plays fit noise"
         assert final.features.trees.counts == trees.counts
-
-
-def test_the_final_fit_follows_the_learning_rates_up_to_the_best_step(
-    marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rates, original = [], RankerObjective.configure_optimizers
-
-    def record(objective: RankerObjective) -> Any:
-        optimizer, cycle = original(objective)
-        optimizer.register_step_pre_hook(lambda *_: rates.append(optimizer.param_groups[0]["lr"]))
-        return optimizer, cycle
-
-    monkeypatch.setattr(RankerObjective, "configure_optimizers", record)
-    changes = {"training.batch_size": 16, "training.learning_rate": 1.0, "validation.every": 2}
-    config = change_config(RANKERS["sum_pooling"].config("debug"), changes)
-    ranker = fit_ranker("sum_pooling", open_data(marts), config, tmp_path / "a")
-    planned, best = ranker.resolved_config.training.steps, ranker.measures["steps"]
-    held_out = rates[:best]
-    assert 0 < best < planned, "so high a learning rate makes later steps worse"
-    rates.clear()
-    final = fit_ranker("sum_pooling", open_data(marts, "final"), ranker.resolved_config, tmp_path / "b")
-    assert rates == held_out and final.measures["steps"] == best
-    assert final.resolved_config == ranker.resolved_config
 
 
 def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,52 +101,6 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
     assert checked > 20
 
 
-def test_features_of_the_tracks_played_near_a_candidate(data: TrainingData, channel: KnowledgeGraphWalks) -> None:
-    """Sums and shares of the weights of its co-occurrence edges, against plain Python."""
-    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
-    walk, artist_of = channel.walk_graph.edges, data.vocabulary.artist_of_track_V
-    near = 2 * channel.graph.relations.index(HEARD_NEAR)
-    full_play = behaviours.load_behaviours().encoder["full_play"]
-    weight_of = {
-        (source, int(walk.target_M[edge])): float(walk.weight_M[edge])
-        for source in range(channel.graph.first_artist)
-        for edge in range(walk.offset_N1[source], walk.offset_N1[source + 1])
-        if walk.code_M[edge] == near
-    }
-    found = 0
-    for row, (items, features) in enumerate(channel.candidate_features(users)):
-        history, now = users.views["played_history"], int(users.request_at_B[row])
-        length = int(history.length_B[row])
-        track, ended, code = (history.columns[name][row, :length] for name in ("track_id", "ended_at", "behaviour"))
-        listens = [(one, at) for one, at, value in zip(track.tolist(), ended, code, strict=True) if value == full_play]
-        new = [one for place, one in enumerate(track.tolist()) if code[place] == full_play and one not in track[:place]]
-        played = {*track.tolist(), *channel.archive.tracks_before(users.user_ids[row], now).tolist()}
-        activation: dict[int, float] = {}
-        for one, at in listens:
-            activation[one] = activation.get(one, 0.0) + max((now - at) / 1e6, 60.0) ** -0.5
-        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
-        for place, item in enumerate(items.tolist()):
-            edges = [(target, weight) for (source, target), weight in weight_of.items() if source == item]
-            total = sum(weight for _, weight in edges) or 1.0
-            recent = {one for one, _ in listens[-50:]}
-            active = sum(weight * activation.get(one, 0.0) for one, weight in edges) / total
-            nearness = sum(weight_of.get((one, item), 0) / (1 + age / 10) for age, one in enumerate(new[::-1][:20]))
-            expected = {
-                "near_recent_discoveries": np.log(nearness + 1e-6),
-                "known_neighbor_share": sum(weight for one, weight in edges if one in played) / total,
-                "listened_neighbor_share": sum(weight for one, weight in edges if one in activation) / total,
-                "recent_neighbor_share": sum(weight for one, weight in edges if one in recent) / total,
-                "neighbor_activation": np.log(active + 1e-6),
-                "neighbor_share_of_artist": sum(weight for one, weight in edges if artist_of[one] == artist_of[item])
-                / total,
-                "neighbors": np.log1p(len(edges)),
-            }
-            for name, value in expected.items():
-                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-6), name
-            found += 0 < expected["known_neighbor_share"] < 1 and nearness > 0
-    assert found
-
-
 def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> None:
     generator = np.random.default_rng(0)
     requests, count = 200, 30

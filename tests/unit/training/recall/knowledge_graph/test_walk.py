@@ -14,7 +14,7 @@ from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.walk import WalkConfig, WalkGraph, top_k_ascending
+from training.recall.knowledge_graph.walk import WalkConfig, WalkGraph
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
 TRIPLES = [
@@ -181,22 +181,6 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
     )
     sentence = render_reason(PathExplainer(curated, {}).explain(path), "en")
     assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
-
-
-def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
-    walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
-    arrived = arrived_V(walks, np.array([node(graph, "artist:a0")]), np.ones(1))
-    tracks = sorted((node(graph, "track:t0"), node(graph, "track:t1")), key=lambda track: listeners_V[track])
-    assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
-
-
-def test_top_k_ascending_equals_sorting() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        activation = random.integers(0, 5, 30).astype(float)
-        for count in (1, 7, 100):
-            expected = sorted(np.argsort(-activation, kind="stable")[:count].tolist())
-            assert top_k_ascending(activation, count).tolist() == expected
 
 
 def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:

@@ -55,21 +55,6 @@ def test_an_untrained_network_ranks_an_old_favourite_high() -> None:
     assert requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist().index(2) < 30
 
 
-def test_gate_mixes_the_two_interests() -> None:
-    torch.manual_seed(1)
-    requests = build_requests(
-        favourite_of_a_year_ago(), LongShort.config("small"), np.maximum(np.arange(310) // 2 + 1, 0)
-    )
-    network = LongShortNetwork(change_config(LongShort.config("small"), {"items.width": 16}), codes(310)).eval()
-    with torch.no_grad():
-        found = network.interests(requests)
-        network.gate.weight.zero_()
-        network.gate.bias.fill_(100.0)
-        torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
-        network.gate.bias.fill_(-100.0)
-        torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
-
-
 def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
     config = change_config(LongShort.config("small"), {"items.width": 16})
