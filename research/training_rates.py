@@ -83,10 +83,9 @@ def measure(name: str, steps: int) -> tuple[float, float]:
 
 
 def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.realtime.channel import Realtime
-    from training.recall.realtime.model import RealtimeNetwork
-    from training.recall.realtime.objective import RealtimeLearner
-    from training.recall.window_loss import WindowLoss
+    from training.recall.next_item_network import NextItemNetwork
+    from training.recall.realtime import Realtime
+    from training.recall.windows import WindowLoss
 
     changes = {
         "items.width": WIDTH,
@@ -100,13 +99,13 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
         "optimizer.steps": WARM_UP_STEPS + steps,
     }
     config = change_config(Realtime.config("small"), changes)
-    network = RealtimeNetwork(config, _codes())
+    network = NextItemNetwork(config, _codes()).train()
 
     class Softmax(WindowLoss):
         """Loss of precomputed windows."""
 
         def __init__(self) -> None:
-            self.network, self.sampling, self.loss, self.tasks = network, config.sampling, config.loss, ("next",)
+            self.network, self.config, self.tasks = network, config, ("next",)
             self.item_loss = _item_loss(network, config)
 
     items = _sample_items()
@@ -118,13 +117,12 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
         | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none}
         for n in range(len(items))
     ]
-    return RealtimeLearner(network.train(), config.optimizer, Softmax()), batches, CHANNEL_BATCH
+    return Softmax(), batches, CHANNEL_BATCH
 
 
 def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.multi_interest.channel import MultiInterest
+    from training.recall.multi_interest.channel import InterestLoss, MultiInterest
     from training.recall.multi_interest.model import MultiInterestNetwork
-    from training.recall.multi_interest.objective import MultiInterestLearner
 
     changes = {
         "items.width": WIDTH,
@@ -137,12 +135,11 @@ def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
     config = change_config(MultiInterest.config("small"), changes)
     network = MultiInterestNetwork(config, _codes())
 
-    class Learner(MultiInterestLearner):
+    class Learner(InterestLoss):
         """Module that trains on precomputed windows."""
 
         def __init__(self) -> None:
-            super(MultiInterestLearner, self).__init__()
-            self.network, self.settings = network, config
+            self.network, self.config = network, config
             self._loss = _item_loss(network, config)
 
     batches = []
@@ -175,15 +172,13 @@ def _codes() -> ItemCodes:
 
 def _item_loss(network: Any, config: Any) -> SampledSoftmaxLoss:
     is_item_V = np.arange(TRACKS + FIRST_CODE) >= FIRST_CODE
-    return SampledSoftmaxLoss(
-        network, _share_V(), is_item_V, config.loss.in_batch_negatives, config.loss.uniform_negatives
-    )
+    return SampledSoftmaxLoss(network, _share_V(), is_item_V, config.loss)
 
 
 def _ranker(name: str, steps: int) -> tuple[Any, list[Any], int]:
     from research.serving import synthetic_rankers
     from training.ranking.case_batches import CaseBatch
-    from training.ranking.fit import RankerModule
+    from training.ranking.fit import RankerObjective
 
     changes = {"training.steps": WARM_UP_STEPS + steps, "training.batch_size": CASE_BATCH}
     ranker = synthetic_rankers.make_ranker(name, changes)
@@ -196,7 +191,7 @@ def _ranker(name: str, steps: int) -> tuple[Any, list[Any], int]:
         label_B = torch.from_numpy((random.random(CASE_BATCH) < 0.7).astype(np.float32))
         labels_BT = label_B[:, None].repeat(1, len(ranker.tasks))
         batches.append(CaseBatch(side.inputs, candidates, labels_BT, torch.zeros(CASE_BATCH, dtype=torch.int64)))
-    return RankerModule(ranker.model.train(), ranker.resolved_config), batches, CASE_BATCH
+    return RankerObjective(ranker.model.train(), ranker.resolved_config), batches, CASE_BATCH
 
 
 if __name__ == "__main__":

@@ -28,15 +28,14 @@ from config import settings
 from storage.files import atomic_write
 from training.data.training_data import TrainingData
 from training.engine.mlflow_tracking import track_run
-from training.engine.process_memory import peak_mb
-from training.engine.threads import configure_threads
-from training.engine.time_split import read_time_split
+from training.engine.process import configure_threads, peak_mb
 from training.engine.workspace import (
     INPUTS_FILE,
     MissingInput,
     Workspace,
     is_unchanged,
     mark_done,
+    read_time_split,
     write_json,
 )
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES

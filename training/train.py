@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from training.data.training_data import TrainingData
 from training.engine.config_io import config_from_dict, with_seed
 from training.engine.mlflow_tracking import HEADLINES, flatten, track_run
-from training.engine.process_memory import peak_mb
+from training.engine.process import peak_mb
 from training.engine.workspace import (
     INPUTS_FILE,
     MEASURES_FILE,
@@ -146,7 +146,7 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
         from training.recall.registry import CHANNELS, COLLECTIONS
 
         return list(CHANNELS if kind == "channels" else COLLECTIONS)
-    from training.ranking.registry import RANKERS
+    from training.ranking.fitted_ranker import RANKERS
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in excluded]
@@ -168,7 +168,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
         return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
     if kind == "collection":
-        from training.recall.realtime.channel import Realtime
+        from training.recall.realtime import Realtime
         from training.recall.registry import COLLECTIONS
 
         def fit_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
@@ -192,7 +192,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
         return read_section(recipe_name, LISTWISE_HEAD, LambdaMARTConfig), fit_head
     from training.ranking.fit import fit_ranker
-    from training.ranking.registry import RANKERS
+    from training.ranking.fitted_ranker import RANKERS
 
     def fit_named_ranker(data: TrainingData, config: Any, folder: Path) -> FittedModel:
         return fit_ranker(name, data, config, folder)

@@ -20,8 +20,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from research.result import Result, result_with_limit
-from training.index.vector_index import VectorIndex
 from training.nn.trees import Trees
+from training.nn.vector_index import VectorIndex
 from training.ranking.boosted_trees import BoostedTrees
 
 MAX_OVER_FLOOR = 1.5
@@ -42,7 +42,7 @@ PRODUCTS = frozenset(
 )
 """Operators of torch that are matrix products."""
 KERNELS: tuple[tuple[type[Any], str], ...] = (
-    (VectorIndex, "search_best"),
+    (VectorIndex, "search"),
     (BoostedTrees, "predict_logits"),
     (Trees, "predict"),
 )

@@ -28,12 +28,10 @@ from training.engine.config_io import change_config
 from training.nn.item_tower import RARE_ROW, ItemCodes
 from training.nn.trees import PastRequests
 from training.recall.channel import RecallChannel
-from training.recall.favourites.channel import Favourites
+from training.recall.favourites import Favourites
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
-from training.recall.knowledge_graph.graph import KnowledgeGraph
-from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
+from training.recall.learned_order import CandidateOrder
 from training.recall.long_short.channel import LongShort
 from training.recall.long_short.model import LongShortNetwork
 from training.recall.multi_interest.channel import MultiInterest
@@ -42,8 +40,7 @@ from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import NextItemNetwork
 from training.recall.play_archive import PlayArchive
 from training.recall.popularity import ItemLanguages, Popularity
-from training.recall.realtime.channel import Realtime
-from training.recall.realtime.model import RealtimeNetwork
+from training.recall.realtime import Realtime
 
 TRACKS_PER_ARTIST = 10
 FACET_VALUES, FACETS_PER_TRACK = 80, 3
@@ -77,8 +74,10 @@ class SyntheticWorld:
         """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: self._learn_order(Favourites(Favourites.config("small"), self.vocabulary)),
-            "realtime": lambda: self._neural_channel(Realtime, RealtimeNetwork),
+            "favourites": lambda: self._learn_order(
+                Favourites(Favourites.config("small"), self.vocabulary, PlayArchive.empty())
+            ),
+            "realtime": lambda: self._neural_channel(Realtime, NextItemNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
             "knowledge_graph": lambda: self._learn_order(self._knowledge_graph_channel()),
@@ -177,8 +176,7 @@ class SyntheticWorld:
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
         user_items = PlayArchive.empty()
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
-        explainer = PathExplainer(graph, {})
-        return KnowledgeGraphWalks(config, graph, listeners_V, first_listen_at_V, may_serve_V, user_items, explainer)
+        return KnowledgeGraphWalks(config, graph, {}, listeners_V, first_listen_at_V, may_serve_V, user_items)
 
     def _learn_order(self, channel: Favourites | KnowledgeGraphWalks) -> RecallChannel:
         """Give the channel an order of the recipe's size, fitted on random labels."""
@@ -186,7 +184,7 @@ class SyntheticWorld:
         count_Q = np.array([len(one) for one in features], dtype=np.int64)
         is_target_R = self.random.random(count_Q.sum()) < 0.1
         examples = PastRequests(np.concatenate(features), is_target_R, count_Q)
-        channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, seed=0, threads=1)
+        channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, channel.objective, seed=0)
         return channel
 
     def _graph(self) -> KnowledgeGraph:

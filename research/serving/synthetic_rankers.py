@@ -31,10 +31,9 @@ from training.ranking.features.ranking_features import (
     RankingFeatures,
 )
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from training.ranking.features.user_features import BehaviourCodes
-from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.features.user_features import outcomes_of_behaviours
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.ranking.ranker import TreeConfig
-from training.ranking.registry import RANKERS
 
 TRACKS, ARTISTS = 20_000, 2_000
 PLAYED_LENGTH, NEGATIVE_LENGTH, IMPRESSION_LENGTH = 2_000, 50, 50
@@ -92,14 +91,10 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     )
     features = RankingFeatures(
         artist_of_track_V,
-        BehaviourCodes.from_encoder(behaviours.load_behaviours().encoder),
+        outcomes_of_behaviours(behaviours.load_behaviours().encoder),
         {"daily": 2},
         statistics,
-        reads.hard_search,
-        reads.plays,
-        reads.negative_feedback,
-        reads.searches,
-        reads.effective_impressions,
+        reads,
         make_track_genres(TRACKS) if reads.genres else None,
         make_content_rows(TRACKS) if reads.content else None,
     )

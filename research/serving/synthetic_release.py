@@ -24,8 +24,7 @@ from training.engine.workspace import FORMAT, write_json
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.recall.registry import CHANNELS
 from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer

@@ -36,7 +36,7 @@ from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.slate.scene_settings import HEAD_LENGTH
 
 LENGTH = 20

@@ -18,7 +18,7 @@ from serving.behavior.listeners import Listener
 from training.content import FACETS
 from training.data.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
 from training.recall.long_short.channel import KEEPS_LISTENING
-from training.recall.realtime.channel import JUST_NOW_US
+from training.recall.realtime import JUST_NOW_US
 from training.recall.reason import Reason, ReasonParameter, name_phrase
 
 SHARED = {

@@ -18,7 +18,7 @@ from serving.pipeline.stages.select import find_unspaced
 from serving.pipeline.user_state import filter_context
 from serving.releases.served_release import ServedRelease
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.recall.reason import Reason, track_phrase
 from training.slate.candidate_table import CandidateTable
 from training.slate.filters import FilterContext, apply_filters

@@ -26,8 +26,8 @@ from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY, Reca
 from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
+from training.data.arrays import is_among
 from training.data.profile_exclusions import NO_ITEMS
-from training.data.unique_keys import is_among
 from training.slate.candidate_table import CandidateTable
 from training.slate.feedback import reactions_of
 from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE

@@ -260,7 +260,7 @@ def add_channel(copy: Extended) -> None:
 
 def add_ranker(copy: Extended) -> None:
     copy.write("training/ranking/plain_sum.py", RANKER)
-    registry = "training/ranking/registry.py"
+    registry = "training/ranking/fitted_ranker.py"
     copy.insert(
         registry,
         "from training.ranking.ranker import Ranker",

@@ -38,7 +38,7 @@ from training.content.encoders.image import ImageEncoder
 from training.content.encoders.text import TextEncoder
 from training.content.music_detection import music_probability, scan_music
 from training.content.vector_cache import VectorCache
-from training.engine.time_split import TIME_SPLIT_MART
+from training.engine.workspace import TIME_SPLIT_MART
 from training.recipes import RECIPES, recipe
 
 ENCODERS: Mapping[str, Callable[[], Encoder[Any, Any]]] = {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -22,13 +22,7 @@ from storage.content_tables import table_file
 from storage.files import open_draft
 from training.content.music_detection import scan_music
 from training.content.text_ngrams import embed_ngrams, normalize_rows
-from training.engine.time_split import read_time_split
-
-ContentUse = Literal["off", "described", "all"]
-"""Tracks whose content a model uses: none (`off`), those with texts or vectors besides names (`described`), or `all`.
-
-Names are part of the content in both cases.
-"""
+from training.engine.workspace import read_time_split
 
 WIDTH, MIN_BLOCK_WIDTH = 64, 24
 """Columns of a row, shared equally by the blocks that have content, but at least 24 for each.
@@ -93,36 +87,6 @@ class TrackContent:
         described = [block_NW.any(axis=1) for block_NW in blocks[1:]]
         block_W = np.repeat(np.arange(len(BLOCKS)), [block_NW.shape[1] for block_NW in blocks])
         return cls(np.concatenate(blocks, axis=1).astype(np.float16), np.any(described, axis=0), block_W)
-
-    def has_content(self, use: ContentUse) -> NDArray[np.bool_]:
-        """Which tracks have content that `use` includes, bool [V].
-
-        Raises:
-            ValueError: `use` is unknown.
-        """
-        if use == "all":
-            has_any_V: NDArray[np.bool_] = np.any(self.row_VW, axis=1)
-            return has_any_V
-        if use == "described":
-            return self.has_descriptive_content_V
-        if use != "off":
-            raise ValueError(f"content={use!r} is unknown; choose off, described or all")
-        return np.zeros(len(self.row_VW), dtype=bool)
-
-    def without_blocks(self, names: Sequence[str]) -> TrackContent:
-        """This content without these BLOCKS.
-
-        Raises:
-            ValueError: There is no such block.
-        """
-        if unknown := set(names) - set(BLOCKS):
-            raise ValueError(f"content blocks {sorted(unknown)} are unknown; choose from {', '.join(BLOCKS)}")
-        if not names:
-            return self
-        is_kept_W = ~np.isin(self.block_W, [BLOCKS.index(name) for name in names])
-        is_descriptive_W = is_kept_W & (self.block_W != BLOCKS.index("names"))
-        is_described_V: NDArray[np.bool_] = np.any(self.row_VW[:, is_descriptive_W], axis=1)
-        return TrackContent(self.row_VW[:, is_kept_W], is_described_V, self.block_W[is_kept_W])
 
     def prepend_empty_rows(self, rows: int) -> TrackContent:
         """This content with `rows` empty rows in front."""

@@ -108,10 +108,6 @@ class Catalog:
         """Size of the vocabulary, V."""
         return len(self.is_served_V)
 
-    def artists_of(self, item: int) -> np.ndarray:
-        """Codes of an item's artists, main artist first."""
-        return self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]
-
     @cached_property
     def _artist_ids(self) -> list[str]:
         return list(self.artist_code)  # codes count from 0 in this order

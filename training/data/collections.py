@@ -19,7 +19,7 @@ from training.data.plays import PARTS, part_of_fit
 from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
-from training.engine.time_split import read_time_split
+from training.engine.workspace import read_time_split
 
 COLLECTIONS_FILE = "collections.parquet"
 
@@ -102,12 +102,7 @@ def build_collection_cases(data: TrainingData, collections: Collections, part: s
     Clicking, liking, collecting, sharing and downloading a collection opens it, and so does playing a track from it;
     such events within one session gap are one opening. The request is made before the first of them, so that it
     contains no event of the opening itself.
-
-    Raises:
-        ValueError: there is no such part.
     """
-    if part not in PARTS:
-        raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
     rows = _collection_opens(data, collections).filter(pl.col("part") == part)
     number_C, is_new_C = rows["number"].to_numpy(), rows["is_first"].to_numpy()
     masks = dict(zip(CASE_KINDS, (np.ones(len(rows), dtype=bool), ~is_new_C, is_new_C, is_new_C), strict=True))

@@ -24,11 +24,10 @@ from training.content.music_detection import mark_music
 from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
 from training.data.catalog import Catalog
 from training.data.feature_services import ServiceContract
-from training.data.plays import PARTS, Plays, part_of_fit, read_plays
+from training.data.plays import PARTS, Plays, part_of_fit, read_plays, sample_users
 from training.data.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
-from training.data.user_sampling import sample_users
 from training.data.vocabulary import Vocabulary
 from training.recipes import FITS, Recipe
 
@@ -56,7 +55,6 @@ class TrainingData:
             ids. None: trees are fitted.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
             plays of all others are ignored.
-        reads_audio_facets: Whether facets that the catalog lacks are those from audio (`training.content.audio_facets`).
 
     Raises:
         FileNotFoundError: a mart is missing.
@@ -70,7 +68,6 @@ class TrainingData:
     cache_folder: Path | None = None
     held_out_model: Path | None = None
     max_plays: int = field(default_factory=lambda: settings.load_settings().training_plays)
-    reads_audio_facets: bool = True
     vocabulary: Vocabulary = field(init=False)
     plays: Plays = field(init=False)
     catalog_V: np.ndarray = field(init=False)
@@ -88,7 +85,7 @@ class TrainingData:
         tracks = pl.scan_parquet(self.marts / "tracks.parquet").drop(CONTENT_COLUMNS, strict=False).collect()
         train_plays = plays.filter(pl.col("part") == "train").select("track_id", "is_listened")
         tracks = mark_music(tracks, self.marts, train_plays)
-        self._track_rows = fill_facets(tracks, self.marts) if self.reads_audio_facets else tracks
+        self._track_rows = fill_facets(tracks, self.marts)
         self.vocabulary = Vocabulary.build(
             self._track_rows, train_plays.select("track_id"), _collection_ids(self.marts), _aliases(self.marts)
         )
@@ -199,27 +196,20 @@ class TrainingData:
         `train`, from which models learn, only those of plays of that part.
         `repeat`: targets that the user had played before the session, for any duration. `discovery`: all other targets.
         `reachable`: discoveries in the catalog; in `validation`, those in `validation_catalog_V`.
-
-        Raises:
-            ValueError: there is no such part.
         """
-        if part not in PARTS:
-            raise ValueError(f"part={part!r} is unknown; choose one of {', '.join(PARTS)}")
         begins = np.unique(self.plays.session_start_P)
         reachable_V = self.validation_catalog_V if part == "validation" else self.catalog_V
         return self.recall_cases_from_rows(begins[self.plays.part_P[begins] == PARTS.index(part)], reachable_V)
 
-    def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray | None = None) -> RecallCases:
+    def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray) -> RecallCases:
         """Cases that start at the given plays and end with their session; a session of `train` ends with that part.
 
         The request time is that of the play. Cases without a listen are left out.
 
         Args:
             rows: Rows of `plays`, ascending, at most one per session.
-            reachable_V: Which discoveries count as reachable; None: those in the catalog.
+            reachable_V: Which discoveries count as reachable.
         """
-        if reachable_V is None:
-            reachable_V = self.catalog_V
         plays = self.plays
         case_of_start = np.full(len(plays), -1, dtype=np.int64)
         case_of_start[plays.session_start_P[rows]] = np.arange(len(rows))

@@ -14,8 +14,8 @@ import numpy as np
 from sequences import behaviours, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
+from training.data.arrays import is_among, unique_values
 from training.data.ragged import Ragged
-from training.data.unique_keys import is_among, unique_values
 
 HISTORY_VIEW = "played_history"  # all plays of a user, including skips
 RECENT_VIEW = "recent_events"

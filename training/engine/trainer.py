@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from storage.files import open_draft
 from training.engine.mlflow_tracking import log_step
-from training.engine.threads import configure_threads
+from training.engine.process import configure_threads
 from training.engine.workspace import write_json
 
 LAST_CHECKPOINT_FILE, BEST_WEIGHTS_FILE, FIT_RECORD_FILE = "last.ckpt", "best.safetensors", "fit.json"
@@ -35,8 +35,10 @@ MAX_GRAD_NORM = 1.0
 BATCHES_AHEAD = 3
 
 
-class Objective(nn.Module, ABC):
+class Objective(ABC):
     """A network with its loss and its optimizer."""
+
+    network: nn.Module
 
     @abstractmethod
     def training_step(self, batch: Any, step: int, /) -> Tensor:
@@ -79,7 +81,7 @@ class _Progress:
 
 
 def fit(
-    module: Objective,
+    objective: Objective,
     batch_at: Callable[[int], Any],
     schedule: Schedule,
     folder: Path,
@@ -87,10 +89,10 @@ def fit(
     *,
     mixed_precision: bool = False,
 ) -> FitRecord:
-    """Train `module` in place and load the weights of its best validation into it.
+    """Train a network in place and load the weights of its best validation into it.
 
     Args:
-        module: The model with its loss and optimizer.
+        objective: The network with its loss and optimizer.
         batch_at: Batch of a step, from 0. It must use its own random generator: the global one belongs to the step.
         schedule: Length of the fit and its intervals.
         folder: Checkpoints and results. A fit that finished there is not repeated; its weights are loaded.
@@ -99,13 +101,15 @@ def fit(
     """
     configure_threads()
     folder.mkdir(parents=True, exist_ok=True)
+    network = objective.network
     best, last = folder / BEST_WEIGHTS_FILE, folder / LAST_CHECKPOINT_FILE
     if (folder / FIT_RECORD_FILE).exists():
-        module.load_state_dict(load_file(best))
+        network.load_state_dict(load_file(best))
         return FitRecord(**json.loads((folder / FIT_RECORD_FILE).read_text()))
     device = torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-    optimizer, rate = module.to(device).configure_optimizers()
-    parts: dict[str, Any] = {"module": module, "optimizer": optimizer, "rate": rate}
+    network.to(device)
+    optimizer, rate = objective.configure_optimizers()
+    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "rate": rate}
     at = _Progress()
     if last.exists():
         saved = torch.load(last, map_location=device, weights_only=False)
@@ -121,30 +125,30 @@ def fit(
         ) as bar,
     ):
         while at.step < schedule.steps and at.checks_without_improvement < max(schedule.patience, 1):
-            batch = _to_device(next(batches), device)
+            batch = to_device(next(batches), device)
             _seed_torch(schedule.seed * 1_000_003 + at.step)
             with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
-                loss = module.training_step(batch, at.step)
+                loss = objective.training_step(batch, at.step)
             optimizer.zero_grad()
             loss.backward()
-            clip_gradients(module.parameters())
+            clip_gradients(network.parameters())
             optimizer.step()
             rate.step()
             at.step += 1
             at.losses.append(float(loss.detach()))
             bar.update()
             if validate and schedule.validate_every and at.step % schedule.validate_every == 0:
-                _validate(module, validate, at, best)
+                _validate(network, validate, at, best)
             if at.step % schedule.checkpoint_every == 0:
                 record.seconds = time.monotonic() - began
                 with open_draft(last) as draft:
                     torch.save({"progress": at} | {name: part.state_dict() for name, part in parts.items()}, draft)
     if validate and at.step not in {row["step"] for row in record.history}:
-        _validate(module, validate, at, best)
+        _validate(network, validate, at, best)
     if record.value is None:
-        _save_best_weights(module, at, best)
+        _save_best_weights(network, at, best)
     record.seconds = time.monotonic() - began
-    module.cpu().load_state_dict(load_file(best))
+    network.cpu().load_state_dict(load_file(best))
     write_json(folder / FIT_RECORD_FILE, asdict(record))
     last.unlink(missing_ok=True)
     return record
@@ -155,11 +159,11 @@ def has_bfloat16() -> bool:
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _validate(module: nn.Module, validate: Callable[[], float], at: _Progress, best: Path) -> None:
-    module.eval()
+def _validate(network: nn.Module, validate: Callable[[], float], at: _Progress, best: Path) -> None:
+    network.eval()
     with torch.no_grad():
         value = validate()
-    module.train()
+    network.train()
     loss = sum(at.losses) / max(len(at.losses), 1)
     at.losses = []
     at.record.history.append({"step": at.step, "value": value, "loss": loss})
@@ -168,12 +172,12 @@ def _validate(module: nn.Module, validate: Callable[[], float], at: _Progress, b
     at.checks_without_improvement += 1
     if at.record.value is None or value > at.record.value:
         at.record.value, at.checks_without_improvement = value, 0
-        _save_best_weights(module, at, best)
+        _save_best_weights(network, at, best)
 
 
-def _save_best_weights(module: nn.Module, at: _Progress, best: Path) -> None:
+def _save_best_weights(network: nn.Module, at: _Progress, best: Path) -> None:
     at.record.steps = at.step
-    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in module.state_dict().items()}
+    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
     with open_draft(best) as draft:
         save_file(weights, draft)
 
@@ -202,10 +206,15 @@ def _seed_torch(seed: int) -> None:
         torch.default_generator.manual_seed(seed)
 
 
-def _to_device(batch: Any, device: torch.device) -> Any:
+def to_device(batch: Any, device: torch.device) -> Any:
+    """A batch of tensors, tuples, dictionaries and dataclasses of them, and other values, on a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, tuple):
+        return tuple(to_device(part, device) for part in batch)
     if isinstance(batch, dict):
-        return {name: _to_device(part, device) for name, part in batch.items()}
-    return tuple(_to_device(part, device) for part in batch) if isinstance(batch, tuple) else batch.to(device)
+        return {name: to_device(part, device) for name, part in batch.items()}
+    return replace(batch, **to_device(vars(batch), device)) if is_dataclass(batch) else batch  # type: ignore[type-var]
 
 
 def prefetch(batch_at: Callable[[int], Any], steps: range) -> Generator[Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow.parquet as pq
 
 from config import settings
@@ -25,8 +26,7 @@ from sequences.behaviours import load_behaviours
 from storage import object_store
 from storage.errors import StorageError
 from storage.files import atomic_write, read_json
-from training.engine.time_split import TIME_SPLIT_MART
-from training.recipes import FITS, recipe
+from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
@@ -102,13 +102,7 @@ class Workspace:
         return replace(self, folder=self.folder.with_name(f"{self.folder.name}-seed{seed}"), seed=seed)
 
     def fit_folder(self, fit: str) -> Path:
-        """Folder of all outputs of a fit.
-
-        Raises:
-            ValueError: `fit` is not one of FITS.
-        """
-        if fit not in FITS:
-            raise ValueError(f"fit={fit!r} is unknown; choose one of {', '.join(FITS)}")
+        """Folder of all outputs of a fit, one of FITS."""
         return self.folder / fit
 
     def vocabulary_folder(self, fit: str) -> Path:
@@ -155,7 +149,7 @@ class Workspace:
     @cached_property
     def data_version(self) -> str:
         """Hash of everything that a fit reads: the rows of the marts, the behaviors and thresholds that Python reads from dbt,
-        and the limit of plays in memory, if there are more (`training.data.user_sampling`).
+        and the limit of plays in memory, if there are more (`training.data.plays`).
 
         The vocabulary depends on it: a model of another version has other codes for the same tracks.
         """
@@ -280,3 +274,12 @@ def mark_done(output: Path, inputs: dict[str, Any]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
     atomic_write(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", is_contended=True)
+
+
+TIME_SPLIT_MART = "time_split"
+
+
+def read_time_split(marts: Path) -> dict[str, Any]:
+    """The row of the mart `time_split`: split, and with a global split validation_from and test_from; empty without the mart."""
+    path = marts / f"{TIME_SPLIT_MART}.parquet"
+    return pl.read_parquet(path).row(0, named=True) if path.exists() else {}

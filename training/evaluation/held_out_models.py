@@ -19,14 +19,13 @@ from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
-from training.ranking.features.schema_fields import load_track_statistics
-from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.features.track_statistics import load_track_statistics
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.ranking.listwise_head import LambdaMARTHead
-from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.collection_recall import CollectionRecall

@@ -21,11 +21,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
+from training.data.arrays import is_among
 from training.data.catalog import Catalog
 from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
-from training.data.unique_keys import is_among
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
 from training.evaluation.serving_filter import ServingFilter

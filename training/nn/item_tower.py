@@ -22,7 +22,7 @@ Legend: W content width, D width, M blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Self
 
 import numpy as np
@@ -33,7 +33,6 @@ from torch.nn import functional
 
 from sequences.sequence_batch import FIRST_CODE
 from training.content import FACETS
-from training.content.track_content import ContentUse
 from training.data.training_data import TrainingData
 
 RARE_ROW = 1
@@ -75,40 +74,28 @@ class ItemCodes(nn.Module):
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
-    def of(
-        cls,
-        data: TrainingData,
-        count_V: np.ndarray,
-        min_plays: int,
-        content: ContentUse = "off",
-        excluded_content: Sequence[str] = (),
-        *,
-        reads_artists: bool = True,
-    ) -> ItemCodes:
-        """Codes of the vocabulary's tracks.
+    def of(cls, data: TrainingData, count_V: np.ndarray, min_plays: int) -> ItemCodes:
+        """Codes of the vocabulary's tracks. Content is that of tracks with texts or vectors besides their names.
 
         Args:
             data: Training data.
             count_V: Number of events of each track in the training data.
             min_plays: Smallest count of a track or artist with its own embedding.
-            content: Tracks whose content is used; the same as `off` if no track has such content.
-            excluded_content: Blocks of the content that are not used.
-            reads_artists: Whether tracks have the embedding of their artist.
         """
         vocabulary = data.vocabulary
         artist_V = vocabulary.artist_of_track_V
         count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artist_count)
         artist_row_A = _embedding_rows(count_A, min_plays)
-        if not reads_artists or not (artist_V >= FIRST_CODE).any():
+        if not (artist_V >= FIRST_CODE).any():
             # If all artists are unknown, a shared vector would only make all tracks more similar.
             artist_row_A[:] = 0
         arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]
-        used = data.content.without_blocks(excluded_content) if content != "off" else None
-        if used is not None and (is_used_V := used.has_content(content)).any():
+        content, is_used_V = data.content, data.content.has_descriptive_content_V
+        if is_used_V.any():
             content_V = np.where(is_used_V, is_used_V.cumsum(), 0)
-            content_RW = np.pad(used.row_VW[is_used_V], ((1, 0), (0, 0)))
+            content_RW = np.pad(content.row_VW[is_used_V], ((1, 0), (0, 0)))
             is_cold_V = (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)
-            arrays += [content_V.astype(np.int64), content_RW, is_cold_V, used.block_W]
+            arrays += [content_V.astype(np.int64), content_RW, is_cold_V, content.block_W]
         return cls(*(torch.from_numpy(array) for array in arrays))
 
     @classmethod

@@ -39,31 +39,17 @@ class SparseAdamW(torch.optim.AdamW):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all parameters once.
-
-        Raises:
-            ValueError: a parameter with a sparse gradient has weight decay, which would have to change every row.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self, closure: Any = None) -> Any:
+        """Update all parameters once. Parameters with sparse gradients must not have weight decay, which changes every row."""
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is not None and table.grad.is_sparse:
                     self._update_rows(table, group)
                     table.grad = None
-        super().step()
-        return loss
+        return super().step(closure)
 
     def _update_rows(self, table_VD: Tensor, group: dict[str, Any]) -> None:
         state, second = self.state[table_VD], group["betas"][1]
-        if group["weight_decay"]:
-            raise ValueError(
-                f"weight_decay={group['weight_decay']} of a table with sparse gradients; "
-                "put it into a group without weight decay"
-            )
         if not state:
             state["step"] = torch.zeros(())
             state["exp_avg_sq"] = torch.zeros_like(table_VD)

@@ -10,7 +10,7 @@ Legend: M positives, N negatives, V vocabulary, D width.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,38 +84,23 @@ class _LogSumExp(torch.autograd.Function):
         return weight_M1 * (exp_MN @ item_ND), exp_MN.T @ (weight_M1 * query_MD), None
 
 
-class TwoTowerModel(Protocol):
-    """A network with items and queries in one vector space."""
-
-    def vectors(self, items: Tensor) -> Tensor:
-        """Item vectors [..., D] as they are compared with queries."""
-        ...
-
-    def scale(self, task: str) -> Tensor:
-        """Factor of the inner products of a task."""
-        ...
-
-
 class SampledSoftmaxLoss:
     """Sampled softmax loss of queries against their target items.
 
     In-batch negatives are drawn from the targets of the same task.
 
     Args:
-        network: Network that makes the item vectors.
+        network: Network that makes the item vectors (`vectors(items)`, `scale(task)`; see `RecallNetwork`).
         share_V: Share of each item among the targets.
         is_item_V: Items of the catalog, from which uniform negatives are drawn.
-        in_batch: Number of in-batch negatives.
-        uniform: Number of uniform negatives.
+        config: Numbers of negatives (`SampledSoftmaxConfig`).
     """
 
-    def __init__(
-        self, network: TwoTowerModel, share_V: np.ndarray, is_item_V: np.ndarray, in_batch: int, uniform: int
-    ) -> None:
-        self.network, self.in_batch, self.uniform = network, in_batch, uniform
+    def __init__(self, network: Any, share_V: np.ndarray, is_item_V: np.ndarray, config: Any) -> None:
+        self.network, self.in_batch, self.uniform = network, config.in_batch_negatives, config.uniform_negatives
         self._catalog = torch.from_numpy(np.flatnonzero(is_item_V))
         share = torch.from_numpy(share_V.astype(np.float32))
-        self._logq_V = logq_correction(share, torch.from_numpy(is_item_V), in_batch, uniform)
+        self._logq_V = logq_correction(share, torch.from_numpy(is_item_V), self.in_batch, self.uniform)
 
     def __call__(self, task: str, query_MD: Tensor, positive_M: Tensor) -> Tensor:
         """Scalar loss.

@@ -7,7 +7,7 @@ cases, B cases of a batch, T tasks, U user features, F candidate features, M mat
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sequences.reversals import drop_reversed
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.ranking.cases import RankingCases
 from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.features.user_features import DAY_US
@@ -31,49 +31,6 @@ Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class CaseFeatures:
-    """Dense features of all cases, computed once: later passes and the trees read them here.
-
-    They are most of the cost of a batch and the same in every pass.
-
-    Args:
-        features_RN: One row per case: user features, candidate features, match features. Four bytes per value: 300 MB
-            for 400,000 cases of 180 features.
-        widths: Numbers of columns of the three kinds.
-    """
-
-    features_RN: Floats
-    widths: tuple[int, ...]
-
-    @classmethod
-    def collect(cls, cases: int, parts: Iterable[tuple[Floats, ...]]) -> CaseFeatures:
-        """Return the features of `cases` cases from consecutive parts, each with one array per kind.
-
-        Raises:
-            ValueError: The parts have another number of rows.
-        """
-        features_RN, widths, begin = np.zeros((0, 0), np.float32), (0, 0, 0), 0
-        for part in parts:
-            if not begin:
-                widths = tuple(features.shape[1] for features in part)
-                features_RN = np.empty((cases, sum(widths)), np.float32)
-            end = begin + len(part[0])
-            np.concatenate(part, axis=1, out=features_RN[begin:end])
-            begin = end
-        if begin != cases:
-            raise ValueError(f"features of {begin} cases were computed, {cases} were expected; pass each case once")
-        return cls(features_RN, widths)
-
-    def take(self, rows: NDArray[np.int64]) -> list[Floats]:
-        """Return the features of some cases, one array per kind."""
-        return np.split(self.features_RN[rows], np.cumsum(self.widths)[:-1], axis=1)
-
-    def __len__(self) -> int:
-        """Return R."""
-        return len(self.features_RN)
-
-
-@dataclass(frozen=True)
 class CaseBatch:
     """B cases with one candidate each; `position_B` is a slice of `RankingCases.position_R`."""
 
@@ -82,18 +39,13 @@ class CaseBatch:
     labels_BT: Tensor
     position_B: Tensor
 
-    def to(self, device: torch.device) -> CaseBatch:
-        """Return a copy on a device."""
-        return CaseBatch(
-            self.users.to(device), self.candidates.to(device), self.labels_BT.to(device), self.position_B.to(device)
-        )
-
 
 class CaseBatches:
     """Batches of cases: `batches[[3, 1, 4]]` by row number, `training_batch(i, …)` as batch i of a shuffled run.
 
     The profiles of all cases are read from Feast once (point-in-time, a few values per case); sequences are read with
-    each batch. After `precompute_dense_features`, batches read the short sequences only, or none (`dense_only_batch`).
+    each batch. Dense features are most of the cost of a batch and the same in every pass: after `precompute_dense_features`,
+    batches read the short sequences only, or none (`dense_only_batch`).
 
     Raises:
         LookupError: The feature service lacks a sequence view that the features read.
@@ -112,7 +64,9 @@ class CaseBatches:
                 f"feature service {service!r} lacks {sorted(missing)}; add them in feature_repo/services.py and run "
                 "`feast -c feature_repo apply`"
             )
-        self.dense_features: CaseFeatures | None = None
+        # One row per case: user features, candidate features, match features; 300 MB for 400,000 cases of 180 features.
+        self.dense_RN: Floats | None = None
+        self._widths: tuple[int, ...] = ()
         self._order: tuple[tuple[int, int], NDArray[np.int64]] = ((-1, -1), np.zeros(0, dtype=np.int64))
         self._profile = load_profiles(offline, service, self.user_ids_R, cases.request_at_R)
 
@@ -127,8 +81,7 @@ class CaseBatches:
         rows, chosen = self.cases.newest_rows_per_user(cases), copy.copy(self)
         chosen.cases, chosen.user_ids_R = self.cases.take(rows), self.user_ids_R[rows]
         chosen._profile = {name: values_R[rows] for name, values_R in self._profile.items()}
-        if self.dense_features is not None:
-            chosen.dense_features = replace(self.dense_features, features_RN=self.dense_features.features_RN[rows])
+        chosen.dense_RN = None if self.dense_RN is None else self.dense_RN[rows]
         chosen._order = ((-1, -1), np.zeros(0, dtype=np.int64))
         return chosen
 
@@ -164,7 +117,7 @@ class CaseBatches:
         index = np.asarray(rows, dtype=np.int64)
         items_B1 = self.cases.item_R[index][:, None]
         labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        if self.dense_features is None:
+        if self.dense_RN is None:
             pieces = (
                 slice(start, start + FEATURE_BATCH_SIZE) for start in range(0, max(len(index), 1), FEATURE_BATCH_SIZE)
             )
@@ -180,8 +133,7 @@ class CaseBatches:
         All are read if some are removed afterward; the features keep the newest of the others.
         """
         views, left_out = self.features.sequence_views, self._exclusions.of_users(self.user_ids_R[index].tolist())
-        is_filtered = not self.features.negative_feedback or any(len(one) for one in left_out)
-        return dict.fromkeys(views) if is_filtered else views
+        return dict.fromkeys(views) if any(len(one) for one in left_out) else views
 
     def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
         side = self.features.prepare_users(self.user_batch(index))
@@ -191,9 +143,13 @@ class CaseBatches:
         """Compute the dense features of all cases in worker processes."""
         starts = range(0, len(self), FEATURE_BATCH_SIZE)
         pieces = [range(start, min(start + FEATURE_BATCH_SIZE, len(self))) for start in starts]
-        self.dense_features = CaseFeatures.collect(
-            len(self), parallel_map(self._compute_dense_features, pieces, "dense features", processes)
-        )
+        found = parallel_map(self._compute_dense_features, pieces, "dense features", processes)
+        for piece, part in zip(pieces, found, strict=True):
+            if not piece.start:
+                self._widths = tuple(features.shape[1] for features in part)
+                rows_RN = np.empty((len(self), sum(self._widths)), np.float32)
+            np.concatenate(part, axis=1, out=rows_RN[piece.start : piece.stop])
+        self.dense_RN = rows_RN
 
     def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
         batch = self[rows]
@@ -216,8 +172,8 @@ class CaseBatches:
     def _precomputed_inputs(
         self, users: UserBatch, items_B1: NDArray[np.int64], index: NDArray[np.int64]
     ) -> tuple[UserInputs, CandidateInputs]:
-        assert self.dense_features is not None  # noqa: S101  # both callers require it
-        context_BU, own_BF, match_BM = self.dense_features.take(index)
+        assert self.dense_RN is not None  # noqa: S101  # both callers require it
+        context_BU, own_BF, match_BM = np.split(self.dense_RN[index], np.cumsum(self._widths)[:-1], axis=1)
         track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.track_artist_codes(items_B1))
         dense = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
         return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *dense)
@@ -227,15 +183,8 @@ class CaseBatches:
         for start in range(0, len(self), batch_size):
             yield self[range(start, min(start + batch_size, len(self)))]
 
-    def training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """Return training batch `step`; each epoch visits all cases in an order that depends on seed and epoch only."""
-        return self[self._rows(step, batch_size, seed)]
-
-    def dense_training_batch(self, step: int, batch_size: int, seed: int) -> CaseBatch:
-        """Return training batch `step` of dense features alone, in the same order (see `dense_only_batch`)."""
-        return self.dense_only_batch(self._rows(step, batch_size, seed))
-
-    def _rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+    def training_rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
+        """Return the rows of training batch `step`; each epoch visits all in an order that depends on seed and epoch only."""
         per_epoch = -(-len(self) // batch_size)
         epoch, number = divmod(step, per_epoch)
         if self._order[0] != (seed, epoch):

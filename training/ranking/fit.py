@@ -1,7 +1,10 @@
 """Fits one ranker: the same cases, features and budget for all of them.
 
+Temperature scaling calibrates the probabilities: one temperature per task, fitted on validation, divides its logits (Guo et al.
+2017, "On Calibration of Modern Neural Networks", 1706.04599). The order of candidates does not change.
+
 Does not depend on which ranker it fits, nor on recall. Shape letters: B batch, T tasks, N validation cases, R rows,
-V tracks, A artists.
+V tracks, A artists, G grid points.
 """
 
 from __future__ import annotations
@@ -11,11 +14,11 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -23,20 +26,17 @@ from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.engine import trainer
-from training.engine.threads import configure_threads
+from training.engine.process import configure_threads
 from training.ranking.boosted_trees import BoostedTrees
-from training.ranking.calibration import fit_blend_weight, fit_temperatures, task_losses
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.content_similarity import ContentRows
 from training.ranking.features.genre_search import TrackGenres
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
-from training.ranking.features.track_statistics import COUNTS
-from training.ranking.fitted_ranker import FittedRanker, load_trees
-from training.ranking.ranker import Ranker, RankerConfig, TrainingConfig
-from training.ranking.registry import RANKERS
+from training.ranking.features.track_statistics import COUNTS, further_profile_fields, load_track_statistics
+from training.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
+from training.ranking.ranker import Ranker, RankerConfig
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000
@@ -78,7 +78,9 @@ def fit_ranker(
     batches, trees = _prepare_training(train_cases, offline, config, service, features)
     training = config.training
     training = replace(training, planned_cases=training.planned_cases or len(batches))
-    dense_steps, epoch_steps, id_steps = _plan_steps(training)
+    # A `final` fit has more cases than the `held_out` fit, but each of its phases has the same number of steps.
+    dense_steps = training.dense_epochs * -(-training.planned_cases // DENSE_BATCH_SIZE)
+    epoch_steps = -(-training.planned_cases // training.batch_size)
     training = replace(training, steps=training.steps or dense_steps + epoch_steps)
     config = replace(config, training=training)
 
@@ -86,27 +88,35 @@ def fit_ranker(
     model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
     sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
     model.fit_quantiles(sample.users, sample.candidates)
-    module = RankerModule(model, config, range(dense_steps, dense_steps + id_steps))
-    held_out = _read_held_out(validation_cases, offline, service, features, training.batch_size)
+    objective = RankerObjective(model, config, dense_steps)
+    chosen = CaseBatches(validation_cases.evenly_spread(VALIDATION_CASES), offline, service, features)
+    held_out = list(chosen.iterate_in_order(training.batch_size))
     if trees is not None and held_out:
         trees, held_out = _keep_best_trees(trees, held_out)
         config = replace(config, trees=replace(config.trees, counts=trees.counts))
 
     def batch_at(step: int) -> CaseBatch:
         if step < dense_steps:
-            return batches.dense_training_batch(step, DENSE_BATCH_SIZE, config.seed)
-        return batches.training_batch(step - dense_steps, training.batch_size, config.seed)
+            return batches.dense_only_batch(batches.training_rows(step, DENSE_BATCH_SIZE, config.seed))
+        return batches[batches.training_rows(step - dense_steps, training.batch_size, config.seed)]
 
     def validate() -> float:
-        return -float(task_losses(*predict_logits(model, held_out)) @ module.loss_weights_T)
+        return -float(task_losses(*predict_logits(model, held_out)) @ objective.loss_weights_T)
 
     stop = config.validation.early_stopping_step
     schedule = trainer.Schedule(stop or training.steps, config.validation.every, seed=config.seed)
     is_validated = stop is None and len(validation_cases) > 0
-    record = trainer.fit(module, batch_at, schedule, folder, validate if is_validated else None)
+    record = trainer.fit(objective, batch_at, schedule, folder, validate if is_validated else None)
     resolved = replace(config, validation=replace(config.validation, early_stopping_step=record.steps))
     resolved = _blend_and_calibrate(model, trees, resolved, held_out)
-    return FittedRanker(model, replace(features, trees=trees), resolved, _measures(record, batches, cases))
+    measures = {
+        "cases": len(batches),
+        "seconds": record.seconds,
+        "steps": record.steps,
+        "validation": record.history,
+        "missing_tasks": missing_tasks(cases),
+    }
+    return FittedRanker(model, replace(features, trees=trees), resolved, measures)
 
 
 def _prepare_training(
@@ -117,28 +127,17 @@ def _prepare_training(
     grows_trees = config.trees.count > 0 and data.held_out_model is None
     read_cases = max(network_cases, config.trees.cases) if grows_trees else network_cases
     batches = CaseBatches(cases.newest_per_user(read_cases), offline, service, features)
-    _compute_dense_features(batches, config, threads)
+    if config.training.dense_epochs or config.trees.count:
+        # Forking is safe on Linux only.
+        batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
+    trees = None
     if data.held_out_model is not None:
         trees = load_trees(data.held_out_model, cases.tasks)
-    else:
-        trees = _fit_trees(batches.newest_per_user(config.trees.cases), config, threads)
+    elif config.trees.count:
+        of_trees = batches.newest_per_user(config.trees.cases)
+        assert of_trees.dense_RN is not None  # noqa: S101  # computed above
+        trees = BoostedTrees.fit(of_trees.dense_RN, of_trees.cases.labels_RT, config.trees, config.seed, threads)
     return batches.newest_per_user(network_cases), trees
-
-
-def _fit_trees(batches: CaseBatches, config: RankerConfig, threads: int) -> BoostedTrees | None:
-    """Fit the trees on the dense features of all cases; None without trees."""
-    if not config.trees.count or batches.dense_features is None:
-        return None
-    rows_RN, labels_RT = batches.dense_features.features_RN, batches.cases.labels_RT
-    return BoostedTrees.fit(rows_RN, labels_RT, config.trees, config.seed, threads)
-
-
-def _read_held_out(
-    cases: RankingCases, offline: OfflineFeatures, service: str, features: RankingFeatures, batch_size: int
-) -> list[CaseBatch]:
-    """Return batches of at most VALIDATION_CASES evenly spaced cases."""
-    chosen = cases.evenly_spread(VALIDATION_CASES)
-    return list(CaseBatches(chosen, offline, service, features).iterate_in_order(batch_size))
 
 
 def _keep_best_trees(trees: BoostedTrees, held_out: list[CaseBatch]) -> tuple[BoostedTrees, list[CaseBatch]]:
@@ -174,35 +173,6 @@ def _blend_and_calibrate(
     return config
 
 
-def _compute_dense_features(batches: CaseBatches, config: RankerConfig, threads: int) -> None:
-    """Compute the features of all cases ahead, if the trees or several epochs use them."""
-    training = config.training
-    if training.dense_epochs or config.trees.count or training.epochs > 1:
-        # Forking is safe on Linux only.
-        batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
-
-
-def _measures(record: trainer.FitRecord, batches: CaseBatches, cases: RankingCases) -> dict[str, Any]:
-    """What the fit reports."""
-    return {
-        "cases": len(batches),
-        "seconds": record.seconds,
-        "steps": record.steps,
-        "validation": record.history,
-        "missing_tasks": missing_tasks(cases),
-    }
-
-
-def _plan_steps(training: TrainingConfig) -> tuple[int, int, int]:
-    """Return the steps over dense features, those over all inputs, and the first of these that update ids.
-
-    A `final` fit has more cases than the `held_out` fit, but each of its phases has the same number of steps.
-    """
-    steps_per_epoch = -(-training.planned_cases // training.batch_size)
-    dense_steps = training.dense_epochs * -(-training.planned_cases // DENSE_BATCH_SIZE)
-    return dense_steps, training.epochs * steps_per_epoch, training.id_epochs * steps_per_epoch
-
-
 def resolve_inputs(
     name: str, data: TrainingData, config: RankerConfig, cases: RankingCases, contract: ServiceContract
 ) -> tuple[RankerConfig, RankingFeatures]:
@@ -227,34 +197,31 @@ def resolve_inputs(
     return config, RankingFeatures.from_vocabulary(data.vocabulary, statistics, reads, genres, content)
 
 
-class RankerModule(trainer.Objective):
+class RankerObjective(trainer.Objective):
     """Trains a ranker: task losses plus auxiliary loss, AdamW, one-cycle learning rate.
 
-    The embeddings of ids are trained in the steps `id_steps` (None: in all).
+    The embeddings of ids are trained from the step `first_id_step` on.
     """
 
-    loss_weights_T: Tensor
-
-    def __init__(self, model: Ranker[RankerConfig], config: RankerConfig, id_steps: range | None = None) -> None:
-        super().__init__()
-        self.model, self.config, self.id_steps = model, config, id_steps
-        self.register_buffer(
-            "loss_weights_T", torch.tensor([LOSS_WEIGHTS[task] for task in model.tasks]), persistent=False
-        )
+    def __init__(self, network: Ranker[RankerConfig], config: RankerConfig, first_id_step: int = 0) -> None:
+        self.network: Ranker[RankerConfig] = network
+        self.config, self.first_id_step = config, first_id_step
+        self.loss_weights_T = torch.tensor([LOSS_WEIGHTS[task] for task in network.tasks])
 
     def training_step(self, batch: CaseBatch, step: int) -> Tensor:
         """Return the loss of one batch; ids that are not trained get no gradient, so the optimizer skips them."""
-        self.model.embedding.set_ids_trainable(self.id_steps is None or step in self.id_steps)
-        state = self.model.encode_user(batch.users)
-        logits_BT = self.model(state, batch.candidates)[:, 0] + self.model.position_bias(batch.position_B)
-        auxiliary = self.config.training.auxiliary_weight * self.model.auxiliary_loss(state, batch.users)
-        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T + auxiliary
+        network = self.network
+        network.embedding.set_ids_trainable(step >= self.first_id_step)
+        state = network.encode_user(batch.users)
+        logits_BT = network(state, batch.candidates)[:, 0] + network.position_bias(batch.position_B)
+        auxiliary = self.config.training.auxiliary_weight * network.auxiliary_loss(state, batch.users)
+        return task_losses(logits_BT, batch.labels_BT) @ self.loss_weights_T.to(logits_BT.device) + auxiliary
 
     def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         """Return AdamW with a one-cycle schedule over the planned steps."""
         training = self.config.training
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=training.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+            self.network.parameters(), lr=training.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
         )
         cycle = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, training.learning_rate, total_steps=max(training.steps, 2), pct_start=0.1
@@ -266,7 +233,7 @@ class RankerModule(trainer.Objective):
 def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
     """Return the logits of the cases' tracks [N, T] and their labels [N, T]."""
     device = next(model.parameters()).device
-    on_device = (batch.to(device) for batch in batches)
+    on_device = (trainer.to_device(batch, device) for batch in batches)
     pairs = [(model(model.encode_user(batch.users), batch.candidates)[:, 0], batch.labels_BT) for batch in on_device]
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
@@ -296,3 +263,31 @@ def _evenly_spaced_rows(rows: int, count: int) -> np.ndarray:
     return (
         np.unique(np.linspace(0, rows - 1, min(rows, count)).astype(np.int64)) if rows else np.zeros(0, dtype=np.int64)
     )
+
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 4.0
+
+
+def task_losses(logits_NT: Tensor, labels_NT: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy of each task [T] over its labeled cases (label not NaN); 0 without any."""
+    known_NT = ~labels_NT.isnan()
+    loss_NT = F.binary_cross_entropy_with_logits(logits_NT, labels_NT.nan_to_num(0.0), reduction="none")
+    return (loss_NT * known_NT).sum(0) / known_NT.sum(0).clamp(min=1)
+
+
+def fit_blend_weight(logit_N: Tensor, other_N: Tensor, label_N: Tensor) -> float:
+    """Return the weight of `other_N`, a multiple of 0.05, that minimizes the log loss; labels may be NaN."""
+    weights = torch.linspace(0, 1, 21)
+    losses = [task_losses(torch.lerp(logit_N, other_N, weight)[:, None], label_N[:, None])[0] for weight in weights]
+    return round(float(weights[int(torch.stack(losses).argmin())]), 2)
+
+
+def fit_temperatures(logits_NT: Tensor, labels_NT: Tensor) -> tuple[float, ...]:
+    """Return each task's temperature with the least log loss, within 0.25..4; 1 for a task without two classes."""
+    grid = torch.logspace(
+        torch.log10(torch.tensor(MIN_TEMPERATURE)), torch.log10(torch.tensor(MAX_TEMPERATURE)), 161
+    ).tolist()
+    losses_GT = torch.stack([task_losses(logits_NT / temperature, labels_NT) for temperature in grid])
+    best_T = losses_GT.argmin(0)
+    has_both_T = (labels_NT == 0).any(0) & (labels_NT == 1).any(0)
+    return tuple(grid[best] if both else 1.0 for best, both in zip(best_T.tolist(), has_both_T.tolist(), strict=True))

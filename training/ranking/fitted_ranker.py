@@ -1,7 +1,6 @@
-"""A fitted ranker with everything it needs to score: weights, features, temperatures. Releases hold it; serving calls
-it.
+"""Rankers by name, and a fitted ranker with everything it needs to score: weights, features, temperatures.
 
-Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
+Releases hold it; serving calls it. Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
 """
 
 from __future__ import annotations
@@ -26,10 +25,17 @@ from training.ranking.features.content_similarity import CONTENT_FILE, ContentRo
 from training.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
 from training.ranking.features.ranking_features import PreparedUsers, RankingFeatures
 from training.ranking.features.track_statistics import TrackStatistics
+from training.ranking.interest_evolution import InterestEvolution
 from training.ranking.listwise_head import LambdaMARTHead
 from training.ranking.ranker import Ranker, RankerConfig
-from training.ranking.registry import RANKERS
+from training.ranking.session_domains.model import SessionDomains
+from training.ranking.target_attention import SumPooling, TargetAttention
 from training.ranking.task_weights import LISTWISE_HEAD
+
+RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
+    ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
+}
+
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
@@ -84,9 +90,6 @@ class FittedRanker:
         Args:
             users: B requests.
             items_BC: Vocabulary indices of the candidates; the result of padding (0) is undefined.
-
-        Raises:
-            ValueError: `items_BC` does not have one row per request.
         """
         return self.score_encoded(self.encode_user(users), items_BC)
 
@@ -102,8 +105,6 @@ class FittedRanker:
     def score_encoded(self, users: EncodedUsers, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """See `score`."""
         inputs = users.side.inputs
-        if items_BC.ndim != 2 or len(items_BC) != len(inputs):
-            raise ValueError(f"items have shape {items_BC.shape} for {len(inputs)} requests; give one row per request")
         candidates = self.features.prepare_candidates(users.side, items_BC)
         if self.program is None:
             logits_BCT = self.model(users.state, candidates).numpy()
@@ -118,7 +119,7 @@ class FittedRanker:
 
     def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:
         """Return the ranker with the head; a ranker without hard search cannot use it and is returned unchanged."""
-        return replace(self, listwise_head=head) if self.features.hard_search else self
+        return replace(self, listwise_head=head) if self.features.reads.hard_search else self
 
     def save(self, folder: Path) -> None:
         """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text).

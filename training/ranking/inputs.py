@@ -34,10 +34,6 @@ class EventInputs:
         """True where there is an event."""
         return self.behaviour_BL > 0
 
-    def to(self, device: torch.device) -> EventInputs:
-        """Return a copy on a device."""
-        return EventInputs(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
-
 
 @dataclass(frozen=True)
 class UserInputs:
@@ -66,12 +62,6 @@ class UserInputs:
         """Return B."""
         return len(self.hour_B)
 
-    def to(self, device: torch.device) -> UserInputs:
-        """Return a copy on a device."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
-        return UserInputs(**moved)
-
 
 @dataclass(frozen=True)
 class CandidateInputs:
@@ -86,12 +76,6 @@ class CandidateInputs:
     features_BCF: Tensor
     matches_BCM: Tensor
     tree_logits_BCT: Tensor | None = None
-
-    def to(self, device: torch.device) -> CandidateInputs:
-        """Return a copy on a device."""
-        parts = {field.name: getattr(self, field.name) for field in fields(self)}
-        moved: dict[str, Any] = {name: part if part is None else part.to(device) for name, part in parts.items()}
-        return CandidateInputs(**moved)
 
 
 def concatenate_inputs(parts: Sequence[Any]) -> Any:

@@ -127,11 +127,9 @@ def build_listwise_features(users: UserInputs, candidates: CandidateInputs, user
     Every ranker with hard search computes these; features that only some rankers have come after them and are left out.
 
     Raises:
-        ValueError: The inputs were made without hard search, or without some of the user features.
+        ValueError: The inputs were made without some of the user features.
     """
     own_BCF, match_BCM = candidates.features_BCF.numpy(), candidates.matches_BCM.numpy()
-    if match_BCM.shape[-1] < MATCH_FEATURES:
-        raise ValueError(f"the head {LISTWISE_HEAD} reads match features; use it with a ranker with hard_search")
     if not 0 < user_features <= users.context_BU.shape[1]:
         raise ValueError(
             f"the head {LISTWISE_HEAD} reads {user_features} user features, the ranker has {users.context_BU.shape[1]}; "

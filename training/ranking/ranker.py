@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -54,17 +54,27 @@ class FeatureConfig(Section):
     hard_search: bool
     genres: bool
     content: bool
-    searches: tuple[str, ...]
+    searches: bool
     plays: int
     impressions: int
-    negative_feedback: bool
     profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
     statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
 
     @property
-    def effective_impressions(self) -> int:
-        """Number of impressions that are read; 0 without negative feedback."""
-        return self.impressions if self.negative_feedback else 0
+    def user_feature_count(self) -> int:
+        """Number of user features without those of further searches, which only trees read."""
+        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
+
+    @property
+    def match_feature_count(self) -> int:
+        """Number of candidate features from the searched histories that networks read."""
+        parts = (
+            (True, MATCH_FEATURES),
+            (self.impressions > 0, 2 * EVENT_MATCH_FEATURES),
+            (self.genres, GENRE_FEATURES),
+            (self.content, CONTENT_FEATURES),
+        )
+        return sum(columns for is_read, columns in parts if is_read and self.hard_search)
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,6 @@ class TrainingConfig(Section):
     cases: int
     batch_size: int
     dense_epochs: int
-    epochs: int
-    id_epochs: int
     learning_rate: float
     auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
@@ -117,26 +125,8 @@ class RankerConfig(Section):
     validation: ValidationConfig
     seed: int
 
-    def __post_init__(self) -> None:
-        if self.features.searches and not self.trees.count:
-            raise ValueError(
-                f"searches {', '.join(self.features.searches)} are read by trees only; set trees.count above 0, or "
-                "features.searches to ()"
-            )
-
 
 Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
-
-
-def count_match_features(reads: FeatureConfig) -> int:
-    """Return the number of candidate features from the searched histories that networks read."""
-    parts = (
-        (True, MATCH_FEATURES),
-        (reads.effective_impressions > 0, 2 * EVENT_MATCH_FEATURES),
-        (reads.genres, GENRE_FEATURES),
-        (reads.content, CONTENT_FEATURES),
-    )
-    return sum(columns for is_read, columns in parts if is_read and reads.hard_search)
 
 
 @dataclass(frozen=True)
@@ -172,8 +162,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # The columns of the further searches come after these; only trees read them.
-        self.user_feature_count = USER_FEATURES + len(LONG_WINDOWS) * reads.hard_search + len(reads.profile_fields)
-        self.match_feature_count = count_match_features(reads)
+        self.user_feature_count, self.match_feature_count = reads.user_feature_count, reads.match_feature_count
         self.context = PiecewiseLinear(self.user_feature_count, network.pieces)
         self.features = PiecewiseLinear(CANDIDATE_FEATURES + len(reads.statistics_fields), network.pieces)
         self.matches = PiecewiseLinear(self.match_feature_count, network.pieces)
@@ -295,9 +284,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
         if self.tree_weights_T is None or not self.tree_weights_T.any():
             return logits_BCT
-        if candidates.tree_logits_BCT is None:
-            raise ValueError(f"{self.name} was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        return torch.lerp(logits_BCT, candidates.tree_logits_BCT, self.tree_weights_T)
+        return torch.lerp(logits_BCT, cast(Tensor, candidates.tree_logits_BCT), self.tree_weights_T)
 
     def set_tree_weights(self, weights: Sequence[float]) -> None:
         """Set the share of the trees in the logit of each task; none for a ranker without trees."""

@@ -6,7 +6,7 @@ Legend: B requests, K candidates. Independent of fusion and HTTP.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
@@ -99,6 +99,9 @@ class CandidateSource(ABC, Generic[Config]):
     nothing.
     """
 
+    measures: Mapping[str, Any] = {}
+    """Results of the fit for reports: steps, tuned values, validation recall; JSON-serializable."""
+
     @classmethod
     def config(cls, recipe: str) -> Config:
         """The config of a recipe: `debug`, `small` or `full`."""
@@ -112,10 +115,6 @@ class CandidateSource(ABC, Generic[Config]):
     @abstractmethod
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """Why each of `items` was retrieved for the single request `user`, in order."""
-
-    def measures(self) -> dict[str, Any]:
-        """Results of the fit for reports: steps, tuned values, validation recall; JSON-serializable."""
-        return {}
 
 
 class RecallChannel(CandidateSource[Config]):

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -31,9 +31,9 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
-from training.index.vector_index import VectorIndex
+from training.nn.vector_index import VectorIndex
 from training.recall.channel import Candidates, CandidateSource
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.recall.reason import Reason
 
 ITEMS_PER_CHUNK = 65_536
@@ -80,7 +80,6 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         self._number_of_code = np.zeros(len(code) + FIRST_CODE, dtype=np.int64)
         for name, number in collections.number_by_id.items():
             self._number_of_code[code[name]] = number
-        self._measures: dict[str, Any] = {}
         self.rebuild_index()
 
     def rebuild_index(self) -> None:
@@ -123,16 +122,12 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
                 key=lambda trial: round(sum(tables[trial][f"recall_at_{k}/all"] for k in config.eval_cutoffs), 9),
             )
             fitted.rebuild_index()
-        fitted._measures = {
+        fitted.measures = {
             "containers": len(collections) - FIRST_CODE,
             "openings": {"train": len(opened), "validation": len(cases)},
             "validation": tables.get(fitted.resolved_config, {}),
         }
         return fitted
-
-    def measures(self) -> dict[str, Any]:
-        """Numbers of collections and openings, and validation recall."""
-        return self._measures
 
     @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Candidates:
@@ -143,7 +138,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
         if has_query_B.any():
             items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0).numpy(), k
+                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0)[:, None].numpy(), k
             )
         popular_K = self.collection_index.popular_K[:k]
         items_BK[~has_query_B, : len(popular_K)] = popular_K

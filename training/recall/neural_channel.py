@@ -11,52 +11,40 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from training.data.recall_cases import RecallCases, recall_table, validation_objective
+from training.data.recall_cases import RecallCases, iterate_chunks, recall_table, validation_objective
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch, load_user_batches
 from training.data.vocabulary import Vocabulary
+from training.engine import trainer
 from training.engine.config_io import change_config, config_from_dict
+from training.engine.process import configure_threads
 from training.engine.workspace import write_json
-from training.index.cold_start import compute_cold_item_thresholds
-from training.index.sphere import interpolate_on_sphere
-from training.index.vector_index import ColdStartIndex, VectorIndex
 from training.nn.compiled_layers import unit_rows
 from training.nn.item_tower import ItemCodes
+from training.nn.vector_index import ColdStartIndex, VectorIndex, interpolate_on_sphere, score_positives_as_cold
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.neural_config import NeuralChannelConfig
-from training.recall.next_item_network import TASKS
+from training.recall.next_item_network import TASKS, NeuralChannelConfig
 from training.recall.sequence_merge import interleave
+from training.recall.windows import ChannelObjective, WindowSampler
 
 if TYPE_CHECKING:
-    from training.engine.trainer import FitRecord, Objective
+    from training.recall.long_short.data import SessionSampler
 
 ITEMS_PER_CHUNK = 65_536
 CATALOG_FILE = "catalogue.npy"
+CASE_KIND_BY_TASK = {"next": "targets", "new": "discovery"}
+"""Kind of targets that each task should find."""
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
 
 
-class TrainingSource(Protocol):
-    """Training examples of a channel."""
-
-    @property
-    def count_V(self) -> np.ndarray:
-        """Number of training events per track."""
-
-    def __len__(self) -> int:
-        """Number of training examples; 0 if there is nothing to train on."""
-
-    def steps(self, passes: float, batch: int) -> int:
-        """Steps that read `passes` times as many examples as there are."""
-
-
-def limit_steps(config: NeuralConfig, source: TrainingSource) -> NeuralConfig:
+def limit_steps(config: NeuralConfig, source: WindowSampler | SessionSampler) -> NeuralConfig:
     """The config with a shorter schedule, validated as often, if all of its steps would pass over a small log too many times."""
     optimizer = config.optimizer
     if optimizer.max_passes is None:
@@ -84,16 +72,15 @@ class ItemsBetween(Candidates):
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Validation cases with their requests. `batches` is empty if nothing is chosen on validation."""
+    """Validation cases with their requests."""
 
     cases: RecallCases
     batches: Sequence[UserBatch]
     cutoffs: tuple[int, int]
 
-    def recall_table(self, channel: RecallChannel[Any]) -> dict[str, float]:
-        """Recall at the cutoffs by part (see `recall_table`) of the channel's current candidates."""
-        candidates = [channel.recall(users, max(self.cutoffs)).items_BK for users in self.batches]
-        return recall_table(np.concatenate(candidates), self.cases, self.cutoffs)
+    def recall_table(self, lists: Sequence[np.ndarray]) -> dict[str, float]:
+        """Recall at the cutoffs by part (see `recall_table`) of the items of each batch, best first."""
+        return recall_table(np.concatenate(lists), self.cases, self.cutoffs)
 
     def objective(self, table: dict[str, float]) -> float:
         """The value that early stopping and tuning maximize."""
@@ -130,17 +117,16 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         self.catalog, self.vocabulary, self.metadata = catalog, vocabulary, metadata or {}
         self.is_loaded = False
         """Whether the weights are final, so that results of the network may be cached per request."""
-        self._measures: dict[str, Any] = {}
         self.rebuild_index()
 
     @classmethod
     @abstractmethod
-    def build_data(cls, data: TrainingData, config: NeuralConfig) -> TrainingSource:
+    def build_data(cls, data: TrainingData, config: NeuralConfig) -> WindowSampler | SessionSampler:
         """The training examples."""
 
     @abstractmethod
-    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> Objective:
-        """The training module of `network`; its `batch_at(step)` returns the batch of a step."""
+    def build_objective(self, source: Any, config: NeuralConfig, is_item_V: np.ndarray) -> ChannelObjective:
+        """The loss that `network` is trained with."""
 
     @abstractmethod
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -165,7 +151,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         if len(rows):
             excluded = {"next": None, "new": users.history_items_BH[rows]}
             next_RK, new_RK = (
-                self.index.search_best(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                self.index.search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
                 if part > 0
                 else items_BK[rows, :0]
                 for task, part in zip(TASKS, (1 - share, share), strict=True)
@@ -182,114 +168,99 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     def prepare_network(self, source: Any, config: NeuralConfig) -> None:
         """Initialize statistics of the network from training examples, before training."""
 
-    def tune_after_training(
-        self, data: TrainingData, source: Any, validation: ValidationSet, *, is_early_stopped: bool
-    ) -> dict[str, Any]:
+    def tune_after_training(self, validation: ValidationSet | None) -> dict[str, Any]:
         """Choose the remaining hyperparameters with the final weights; set `resolved_config`.
 
         Returns:
-            Entries for `measures()`.
+            Entries for `measures`. `validation` is None if the fit chooses nothing.
         """
-        del data, source, validation, is_early_stopped
+        del validation
         return {}
 
     @classmethod
     def fit(cls, data: TrainingData, config: NeuralConfig, folder: Path) -> Self:
-        """Train, stop early by validation recall (or at the given step), then tune thresholds, blending and index."""
-        # Imported here because serving loads channels without needing the training code.
-        from training.engine.threads import configure_threads
-
+        """Train, stop early by validation recall (or at the given step), then tune thresholds and shares."""
         configure_threads()
         torch.manual_seed(config.seed)
         source = cls.build_data(data, config)
         config = limit_steps(config, source)
-        items = config.items
-        codes = ItemCodes.of(
-            data,
-            source.count_V,
-            items.min_plays,
-            items.content,
-            items.excluded_content,
-            reads_artists=items.reads_artists,
-        )
-        network = cls.network_class(config, codes)
+        network = cls.network_class(config, ItemCodes.of(data, source.count_V, config.items.min_plays))
         channel = cls(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, cls.build_metadata(data))
         if not len(source) or not data.catalog_V.any():
             return channel
         channel.prepare_network(source, config)
-        early_stopping = config.validation
-        cases = data.recall_cases("validation").sample(
-            early_stopping.cases_per_user, config.seed, early_stopping.max_cases
+        stopping = config.validation
+        cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
+        is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
+        needs_thresholds = (
+            channel.item_codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
         )
-        is_early_stopped = early_stopping.early_stopping_step is None and len(cases) > 0
-        is_validated = is_early_stopped or channel.needs_cold_item_thresholds(cases)
-        batches = load_user_batches(data, cases, cls.feature_service) if is_validated else []
-        validation = ValidationSet(cases, batches, early_stopping.eval_cutoffs)
-        record, table = channel._train(data, source, config, validation if is_early_stopped else None, folder)
+        batches = load_user_batches(data, cases, cls.feature_service) if is_early_stopped or needs_thresholds else []
+        validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
+        record, table = channel._train(source, config, data.catalog_V, validation, folder)
         channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
-        channel.fit_cold_item_thresholds(cases, batches)
-        channel._measures = asdict(record) | {"validation": table}
-        channel._measures |= channel.tune_after_training(data, source, validation, is_early_stopped=is_early_stopped)
+        if needs_thresholds:
+            thresholds = channel._compute_cold_item_thresholds(cases, batches)
+            channel.resolved_config = change_config(channel.resolved_config, {"index.cold_item_thresholds": thresholds})
+        channel.measures = asdict(record) | {"validation": table} | channel.tune_after_training(validation)
         channel.rebuild_index()
-        channel._measures["index"] = {"vectors": len(channel.index.warm), "cold_vectors": len(channel.index.cold)}
         return channel
 
     def _train(
-        self, data: TrainingData, source: Any, config: NeuralConfig, validation: ValidationSet | None, folder: Path
-    ) -> tuple[FitRecord, dict[str, float]]:
+        self,
+        source: Any,
+        config: NeuralConfig,
+        is_item_V: np.ndarray,
+        validation: ValidationSet | None,
+        folder: Path,
+    ) -> tuple[trainer.FitRecord, dict[str, float]]:
         """Train the network, which keeps the weights of the best step.
 
         Args:
-            data: Training data.
             source: Training examples.
             config: Config with the number of steps; `network` has the initial weights.
+            is_item_V: Tracks that may be candidates.
             validation: Requests for early stopping; None: all steps, or those of `early_stopping_step`.
             folder: Folder of checkpoints.
 
         Returns:
             Record of the fit, and the validation metrics of the best step; empty without validation.
         """
-        from training.engine import trainer
+        tables: dict[float | None, dict[str, float]] = {}
 
-        table_by_value: dict[float, dict[str, float]] = {}
+        def measure() -> dict[str, float]:
+            assert validation is not None  # noqa: S101  # only called if there is one
+            self.rebuild_index()
+            k = max(validation.cutoffs)
+            return validation.recall_table([self.recall(users, k).items_BK for users in validation.batches])
 
         def validate() -> float:
-            assert validation is not None  # noqa: S101  # only called if there is one
-            table = self._recall_table(validation)
-            value = validation.objective(table)
-            table_by_value.setdefault(value, table)
+            table = measure()
+            value = validation_objective(table, stopping.eval_cutoffs)
+            tables.setdefault(value, table)
             return value
 
-        stopping = config.validation
+        stopping, steps = config.validation, config.optimizer.steps
         schedule = trainer.Schedule(
-            stopping.early_stopping_step or config.optimizer.steps,
-            min(stopping.validate_every, config.optimizer.steps) if validation is not None else 0,
+            stopping.early_stopping_step or steps,
+            min(stopping.validate_every, steps),
             stopping.patience,
             seed=config.seed,
         )
         self.network.train()
-        objective: Any = self.build_objective(source, config, data.catalog_V)
+        objective = self.build_objective(source, config, is_item_V)
         record = trainer.fit(
             objective,
             objective.batch_at,
             schedule,
             folder,
-            validate if validation is not None else None,
+            None if validation is None else validate,
             mixed_precision=True,
         )
         self.network.eval()
-        if validation is None or record.value is None:
+        if record.value is None:
             return record, {}
-        # A process that was killed may have validated the best step.
-        return record, table_by_value.get(record.value) or self._recall_table(validation)
-
-    def _recall_table(self, validation: ValidationSet) -> dict[str, float]:
-        self.rebuild_index()
-        return validation.recall_table(self)
-
-    def measures(self) -> dict[str, Any]:
-        """Steps, seconds, validation recall and properties of the index; tuning results of the channel."""
-        return self._measures
+        return record, tables.get(record.value) or measure()  # a killed process may have validated the best step
 
     @property
     def item_codes(self) -> ItemCodes:
@@ -311,19 +282,23 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         exact_up_to = self.resolved_config.index.exact_up_to
         self.index = ColdStartIndex(self._build_index(warm, exact_up_to), self._build_index(cold, None))
 
-    def needs_cold_item_thresholds(self, cases: RecallCases) -> bool:
-        """Whether there are cold items without thresholds, and validation cases to compute thresholds from."""
-        thresholds = self.resolved_config.index.cold_item_thresholds
-        return self.item_codes.is_cold_V is not None and thresholds is None and len(cases) > 0
+    def _compute_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> dict[str, float]:
+        """Threshold of each task: a quantile of the scores of its positives, taken as cold items; none without positives.
 
-    def fit_cold_item_thresholds(self, cases: RecallCases, batches: Sequence[UserBatch]) -> None:
-        """Compute `resolved_config.index.cold_item_thresholds` if missing; `batches` are the requests of `cases`."""
-        if self.needs_cold_item_thresholds(cases):
-            quantile = self.resolved_config.index.cold_item_quantile
-            thresholds = compute_cold_item_thresholds(
-                cases, batches, self.encode_queries, self.vectors, self.item_codes, quantile
-            )
-            self.resolved_config = change_config(self.resolved_config, {"index.cold_item_thresholds": thresholds})
+        Args:
+            cases: Validation cases.
+            batches: Their requests, from `load_user_batches`.
+        """
+        scores: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
+        for rows, users in zip(iterate_chunks(len(cases)), batches, strict=True):
+            has_query, by_task = self.encode_queries(users)
+            chunk = cases.take(rows[has_query])
+            for task, query_BQD in by_task.items():
+                targets = chunk.items[CASE_KIND_BY_TASK[task]]
+                scores[task].append(score_positives_as_cold(query_BQD, targets, self.vectors, self.item_codes))
+        joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
+        quantile = self.resolved_config.index.cold_item_quantile
+        return {task: float(np.quantile(values, quantile)) for task, values in joined.items() if len(values)}
 
     def cold_item_threshold(self, task: str) -> float:
         """Minimum score of a cold item for the task; infinity if no cold item may be returned."""
@@ -336,7 +311,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
         vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
-        return Candidates.pad_or_truncate(*self.index.search(vector_1D, k, items[None, :]), k)
+        return Candidates.pad_or_truncate(*self.index.search(vector_1D[:, None], k, items[None, :]), k)
 
     @torch.no_grad()
     def items_between(self, first: int, last: int, points: int, k: int) -> ItemsBetween:
@@ -355,7 +330,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         ends = np.array([first, last], dtype=np.int64)
         found = np.zeros(0, dtype=np.int64)
         if points:
-            found_PK, _ = self.index.search(point_PD.astype(np.float32), k, np.tile(ends, (points, 1)))
+            found_PK, _ = self.index.search(point_PD[:, None].astype(np.float32), k, np.tile(ends, (points, 1)))
             found = np.setdiff1d(found_PK, [0, first, last])
         items_N = np.concatenate([ends[:1], found, ends[1:]])
         vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)

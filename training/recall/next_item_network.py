@@ -1,12 +1,17 @@
-"""Two-tower network over event sequences: item tower, user tower and one query head per task.
+"""Configs of the neural channels, and the two-tower network over event sequences: item tower, user tower, query heads.
 
-The realtime channel is this network; the long_short channel uses it as its short-term encoder. Legend: B users, L
-events, M positions, D width.
+The realtime channel is this network; the long_short channel uses it as its short-term encoder.
+`training/recipes/small.yaml` says what the fields of configs mean. Those with a default are filled in by a fit (early
+stopping step, cold-item thresholds). The resolved config holds their values, so that a fit on all data repeats the choices
+without validating again.
+
+Legend: B users, L events, M positions, D width.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -14,14 +19,121 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.nn.byte_dropout import ByteDropout
+from training.engine.config_io import Section
 from training.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, Ints, UserTower, UserTowerProgram, bucketize_gap
-from training.recall.neural_config import ItemTowerConfig, SequenceEncoderConfig
+from training.nn.user_tower import (
+    GAP_BOUNDS,
+    GAP_BUCKETS,
+    ByteDropout,
+    Ints,
+    UserTower,
+    UserTowerProgram,
+    bucketize_gap,
+)
+
+
+@dataclass(frozen=True)
+class ItemTowerConfig(Section):
+    """Item embeddings: own vector, artist, facets and content of a track; see `ItemTower`."""
+
+    width: int
+    min_plays: int
+    item_dropout: float
+    id_dropout: float
+    modality_dropout: float
+
+
+@dataclass(frozen=True)
+class SequenceEncoderConfig(Section):
+    """User tower over the most recent events (SASRec-style causal self-attention)."""
+
+    history_length: int
+    layers: int
+    heads: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Section):
+    """Sampling of training examples."""
+
+    batch: int
+    user_sampling_exponent: float
+    horizon: int
+
+
+@dataclass(frozen=True)
+class WindowSamplingConfig(SamplingConfig):
+    """Sampling of event windows in which every position may have a target; see `WindowSampler`."""
+
+    positions_per_batch: int
+
+
+@dataclass(frozen=True)
+class SampledSoftmaxConfig(Section):
+    """Sampled softmax with logQ correction; see `SampledSoftmaxLoss`."""
+
+    temperature: float
+    in_batch_negatives: int
+    uniform_negatives: int
+    discovery_weight: float
+
+
+@dataclass(frozen=True)
+class OptimizerConfig(Section):
+    """AdamW with linear warm-up and linear decay; see `build_optimizer`."""
+
+    learning_rate: float
+    weight_decay: float
+    warmup: int
+    steps: int
+    max_passes: float | None = None
+
+
+@dataclass(frozen=True)
+class EarlyStoppingConfig(Section):
+    """Validation during training. Training stops when the validation objective stops improving."""
+
+    validate_every: int
+    patience: int
+    cases_per_user: int
+    eval_cutoffs: tuple[int, int]
+    early_stopping_step: int | None = None  # train exactly this many steps; None: chosen on validation
+
+
+@dataclass(frozen=True)
+class VectorIndexConfig(Section):
+    """Nearest-neighbor search over item vectors, and the score threshold of cold items; see `ColdStartIndex`."""
+
+    exact_up_to: int | None
+    cold_item_quantile: float
+    cold_item_thresholds: dict[str, float] | None = None  # minimum score by task; None: computed on validation
+
+
+@dataclass(frozen=True)
+class NeuralChannelConfig(Section):
+    """Fields that every neural channel has. Channels add their encoder, sampling and loss."""
+
+    items: ItemTowerConfig
+    optimizer: OptimizerConfig
+    validation: EarlyStoppingConfig
+    index: VectorIndexConfig
+    sampling: SamplingConfig
+    seed: int
+
 
 TASKS = ("next", "new")
 """Tasks of a query: `next` retrieves any track that will be listened to, `new` tracks not listened to before."""
+
+
+@dataclass(frozen=True)
+class NextItemConfig(NeuralChannelConfig):
+    """Configuration of a channel with a `NextItemNetwork`."""
+
+    encoder: SequenceEncoderConfig
+    sampling: WindowSamplingConfig
+    loss: SampledSoftmaxConfig
 
 
 class RecallNetwork(nn.Module, ABC):
@@ -51,25 +163,13 @@ class RecallNetwork(nn.Module, ABC):
 
 
 class NextItemNetwork(RecallNetwork):
-    """A state after each event, and for each task a query computed from the state and the time until the request.
-
-    Args:
-        items: Config of the item tower.
-        encoder: Config of the user tower.
-        temperature: Initial temperature of the cosine logits of both tasks.
-        codes: Input codes of the item tower.
-    """
+    """A state after each event, and for each task a query computed from the state and the time until the request."""
 
     item_codes_prefix = "items.codes."
 
-    def __init__(
-        self,
-        items: ItemTowerConfig,
-        encoder: SequenceEncoderConfig,
-        temperature: float,
-        codes: ItemCodes,
-    ) -> None:
+    def __init__(self, config: NextItemConfig, codes: ItemCodes) -> None:
         super().__init__()
+        items, encoder = config.items, config.encoder
         self.items = ItemTower(codes, items.width, items.id_dropout, items.modality_dropout, sparse_gradients=True)
         self.users = UserTower(
             items.width,
@@ -82,7 +182,7 @@ class NextItemNetwork(RecallNetwork):
         self.query_gap = nn.Embedding(GAP_BUCKETS, items.width)
         nn.init.normal_(self.query_gap.weight, std=0.02)
         self.queries = build_query_heads(items.width)
-        self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(1 / temperature))))
+        self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(1 / config.loss.temperature))))
 
     @property
     def item_codes(self) -> ItemCodes:
@@ -96,9 +196,9 @@ class NextItemNetwork(RecallNetwork):
     def states_at(
         self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
     ) -> Tensor:
-        """States [M, D] after some of the events; gaps in µs. See `UserTower.forward_at`."""
+        """States [M, D] after some of the events; gaps in µs. See `UserTower`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users.forward_at(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)
+        return self.users(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
 
     def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""

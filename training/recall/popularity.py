@@ -18,13 +18,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import polars as pl
 
+from training.data.arrays import top_k_positions
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
-from training.index.top_k import top_k_positions
 from training.recall.channel import Candidates, RecallChannel
 from training.recall.reason import Reason
 

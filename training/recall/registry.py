@@ -10,12 +10,12 @@ from training.data.vocabulary import Vocabulary
 from training.engine.workspace import Workspace
 from training.recall.channel import RecallChannel
 from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
-from training.recall.favourites.channel import Favourites
+from training.recall.favourites import Favourites
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.long_short.channel import LongShort
 from training.recall.multi_interest.channel import MultiInterest
 from training.recall.popularity import Popularity
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 
 CHANNELS: dict[str, type[RecallChannel]] = {
     channel.name: channel

@@ -160,152 +160,6 @@ class PlaySums(NamedTuple):
     is_first_N: Array  # whether each play is the first one of its track
 
 
-class PlayColumns(NamedTuple):
-    """Plays of one user, oldest first."""
-
-    of_N: Array  # index of each play's track, below T
-    ended_at_N: Array  # µs UTC
-    log_age_N: Array  # logarithm of the age in seconds at the request
-    is_listened_N: Array
-    is_full_play_N: Array
-    session_N: Array  # number of each play's session, ascending
-
-
-class SumOptions(NamedTuple):
-    """The request, and what the sums depend on besides the plays."""
-
-    hour: float  # of the request, UTC
-    skip: float  # weight of a skip in activations, relative to a listen
-    recent_plays: int  # number of the newest plays whose usual successors and predecessors are looked up
-    session_start_plays: int  # number of plays at the start of a session that count for `activation_at_start`
-
-
-def sum_plays(plays: PlayColumns, tracks: int, first_D: Array, kernel_L: Array, options: SumOptions) -> PlaySums:
-    """See PlaySums.
-
-    Args:
-        plays: The plays of the user.
-        tracks: T.
-        first_D: Number of the first play within each of COUNT_DAYS.
-        kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play of one of the newest tracks.
-        options: See SumOptions.
-    """
-    next_N, before_N = cooccurrence_weights(plays.of_N, tracks, options.recent_plays, kernel_L)
-    return PlaySums(*_sum_plays(plays, tracks, first_D, next_N, before_N, options))
-
-
-@compiled
-def cooccurrence_weights(of_N: Array, count: int, recent: int, kernel_L: Array) -> tuple[Array, Array]:
-    """Weight of each play as a successor of an earlier play of one of the newest tracks, and as a predecessor.
-
-    Args:
-        of_N: Index of each play's track, oldest play first.
-        count: Number of tracks.
-        recent: Number of newest plays, which are no earlier plays themselves.
-        kernel_L: Weight of a play 1, 2, … L positions after (or before) an earlier play.
-    """
-    N, recent = len(of_N), min(len(of_N), recent)
-    recency_T = np.zeros(count)
-    for place in range(recent):
-        recency_T[of_N[N - 1 - place]] += 1 / (1 + 0.1 * place)
-    next_N, before_N = np.zeros(N), np.zeros(N)
-    for play in range(N - recent):
-        recency = recency_T[of_N[play]]
-        if recency > 0:
-            for distance in range(1, len(kernel_L) + 1):
-                if play + distance < N:
-                    next_N[play + distance] += recency * kernel_L[distance - 1]
-                if play >= distance:
-                    before_N[play - distance] += recency * kernel_L[distance - 1]
-    return next_N, before_N
-
-
-@compiled
-def _sum_plays(
-    plays: PlayColumns, tracks: int, first_D: Array, next_N: Array, before_N: Array, options: SumOptions
-) -> tuple[Array, Array, Array, Array, Array, Array]:
-    of_N, ended_at_N, log_age_N, is_listened_N, is_full_play_N, number_N = plays
-    hour, skip, _, session_start_plays = options
-    N, D = len(of_N), len(first_D)
-    sums_TS = np.zeros((tracks, len(SUMS)))
-    last_T3, first_T = np.full((tracks, 3), -1), np.full(tracks, -1)
-    session_N, is_new_N, is_first_N = np.zeros(N, np.int64), np.zeros(N, np.bool_), np.zeros(N, np.bool_)
-    session_start = 0
-    for play in range(N):
-        begins_session = play == 0 or number_N[play] != number_N[play - 1]
-        session_start = play if begins_session else session_start
-        session_N[play] = 0 if play == 0 else session_N[play - 1] + begins_session
-        track = of_N[play]
-        previous = last_T3[track, 0]
-        is_first_N[play] = previous < 0
-        is_new_N[play] = previous < 0 or session_N[play] != session_N[previous]
-        first_T[track] = play if previous < 0 else first_T[track]
-        last_T3[track, 2], last_T3[track, 1], last_T3[track, 0] = last_T3[track, 1], previous, play
-
-        is_listened = 1.0 if is_listened_N[play] else 0.0
-        weight = 1.0 if is_listened_N[play] else skip
-        # The activations of all DECAYS, in their order, from two exponentials.
-        to_3, to_5 = np.exp(-0.3 * log_age_N[play]), np.exp(-0.5 * log_age_N[play])
-        hours_apart = abs(ended_at_N[play] / 1e6 % DAY_S / HOUR_S - hour)
-        at_hour = np.exp(-(min(hours_apart, 24 - hours_apart) ** 2) / 8)
-        sums_S = sums_TS[track]
-        sums_S[0] += weight * to_3
-        sums_S[1] += weight * to_5
-        sums_S[2] += weight * to_3 * to_5
-        sums_S[3] += weight * to_5 * to_5
-        sums_S[4] += weight * to_3 * to_5 * to_5
-        for number in range(D):
-            sums_S[LISTENS_1D + number] += is_listened * (play >= first_D[number])
-        sums_S[PLAYS] += 1
-        sums_S[PLAYS_28D] += play >= first_D[MONTH]
-        sums_S[LISTENS] += is_listened
-        sums_S[FULL_PLAYS] += is_full_play_N[play]
-        sums_S[ACTIVATION_AT_HOUR] += at_hour * weight * to_5
-        sums_S[LISTENS_AT_HOUR] += at_hour * is_listened
-        if play - session_start < session_start_plays:
-            sums_S[ACTIVATION_AT_START] += weight * to_3 * to_5
-        if previous >= 0:
-            log_gap = np.log(max((ended_at_N[play] - ended_at_N[previous]) / 1e6, MIN_AGE_S))
-            sums_S[GAPS] += 1
-            sums_S[LOG_GAP] += log_gap
-            sums_S[SQUARED_LOG_GAP] += log_gap * log_gap
-        sums_S[DAYS] += previous < 0 or ended_at_N[play] // DAY_US != ended_at_N[previous] // DAY_US
-        sums_S[SESSIONS] += is_new_N[play]
-        sums_S[COMES_NEXT] += next_N[play] * is_listened
-        sums_S[CAME_BEFORE] += before_N[play] * is_listened
-        sums_S[NEAR_BY_RECENCY] += (next_N[play] + before_N[play]) * is_listened * to_5
-    for play in range(1, N):
-        if session_N[play] == session_N[play - 1]:
-            track, before = of_N[play], of_N[play - 1]
-            sums_TS[track, NEIGHBORS] += sums_TS[before, ACTIVATION_1]
-            sums_TS[before, NEIGHBORS] += sums_TS[track, ACTIVATION_1]
-    return sums_TS, last_T3, first_T, session_N, is_new_N, is_first_N
-
-
-@compiled
-def session_similarity(of_L: Array, session_L: Array, is_new_L: Array, tracks: int, newest: int) -> Array:
-    """Summed cosine similarity of each track's sessions to the tracks of the `newest` newest ones (excluded).
-
-    Args:
-        of_L: Index of each listen's track.
-        session_L: Number of each listen's session, ascending.
-        is_new_L: Whether each is the first listen of its track in its session.
-        tracks: Number of tracks.
-        newest: Number of sessions.
-    """
-    first, similarity_T, in_newest_T = session_L[-1] + 1 - newest, np.zeros(tracks), np.zeros(tracks, np.bool_)
-    size_S, shared_S = np.zeros((2, session_L[-1] + 1))
-    in_newest_T[of_L[session_L >= first]] = True
-    for place, track in enumerate(of_L):
-        size_S[session_L[place]] += is_new_L[place]
-        shared_S[session_L[place]] += is_new_L[place] and in_newest_T[track]
-    length_S = np.sqrt(size_S * in_newest_T.sum())
-    for place, track in enumerate(of_L):
-        if is_new_L[place] and session_L[place] < first:
-            similarity_T[track] += shared_S[session_L[place]] / length_S[session_L[place]]
-    return similarity_T
-
-
 class PlayTable(NamedTuple):
     """Plays of one user before a request, oldest first, by track."""
 
@@ -342,6 +196,119 @@ class PlayTable(NamedTuple):
         return found[(-activation_T[found]).argsort(kind="stable")[:k]], activation_T
 
 
+@compiled
+def _cooccurrence_weights(of_N: Array, count: int) -> tuple[Array, Array]:
+    """Weight of each play as a successor of an earlier play of one of the newest tracks, and as a predecessor."""
+    N, kernel_L = len(of_N), COOCCURRENCE_KERNEL
+    recent = min(N, RECENT_LISTENS)  # these are no earlier plays themselves
+    recency_T = np.zeros(count)
+    for place in range(recent):
+        recency_T[of_N[N - 1 - place]] += 1 / (1 + 0.1 * place)
+    next_N, before_N = np.zeros(N), np.zeros(N)
+    for play in range(N - recent):
+        recency = recency_T[of_N[play]]
+        if recency > 0:
+            for distance in range(1, len(kernel_L) + 1):
+                if play + distance < N:
+                    next_N[play + distance] += recency * kernel_L[distance - 1]
+                if play >= distance:
+                    before_N[play - distance] += recency * kernel_L[distance - 1]
+    return next_N, before_N
+
+
+@compiled
+def _sum_plays(table: PlayTable, first_D: Array, next_N: Array, before_N: Array, hour: float, skip: float) -> PlaySums:
+    """See PlaySums.
+
+    Args:
+        table: The plays of the user.
+        first_D: Number of the first play within each of COUNT_DAYS.
+        next_N: See `_cooccurrence_weights`.
+        before_N: See there.
+        hour: Hour of the request, UTC.
+        skip: Weight of a skip in activations, relative to a listen.
+    """
+    of_N, ended_at_N, log_age_N, outcome_N, number_N = table[1:6]
+    N, D, tracks = len(of_N), len(first_D), len(table.item_T)
+    sums_TS = np.zeros((tracks, len(SUMS)))
+    last_T3, first_T = np.full((tracks, 3), -1), np.full(tracks, -1)
+    session_N, is_new_N, is_first_N = np.zeros(N, np.int64), np.zeros(N, np.bool_), np.zeros(N, np.bool_)
+    session_start = 0
+    for play in range(N):
+        begins_session = play == 0 or number_N[play] != number_N[play - 1]
+        session_start = play if begins_session else session_start
+        session_N[play] = 0 if play == 0 else session_N[play - 1] + begins_session
+        track = of_N[play]
+        previous = last_T3[track, 0]
+        is_first_N[play] = previous < 0
+        is_new_N[play] = previous < 0 or session_N[play] != session_N[previous]
+        first_T[track] = play if previous < 0 else first_T[track]
+        last_T3[track, 2], last_T3[track, 1], last_T3[track, 0] = last_T3[track, 1], previous, play
+
+        is_listened = 1.0 if outcome_N[play] >= LISTENED else 0.0
+        weight = 1.0 if outcome_N[play] >= LISTENED else skip
+        # The activations of all DECAYS, in their order, from two exponentials.
+        to_3, to_5 = np.exp(-0.3 * log_age_N[play]), np.exp(-0.5 * log_age_N[play])
+        hours_apart = abs(ended_at_N[play] / 1e6 % DAY_S / HOUR_S - hour)
+        at_hour = np.exp(-(min(hours_apart, 24 - hours_apart) ** 2) / 8)
+        sums_S = sums_TS[track]
+        sums_S[0] += weight * to_3
+        sums_S[1] += weight * to_5
+        sums_S[2] += weight * to_3 * to_5
+        sums_S[3] += weight * to_5 * to_5
+        sums_S[4] += weight * to_3 * to_5 * to_5
+        for number in range(D):
+            sums_S[LISTENS_1D + number] += is_listened * (play >= first_D[number])
+        sums_S[PLAYS] += 1
+        sums_S[PLAYS_28D] += play >= first_D[MONTH]
+        sums_S[LISTENS] += is_listened
+        sums_S[FULL_PLAYS] += outcome_N[play] == FULL_PLAY
+        sums_S[ACTIVATION_AT_HOUR] += at_hour * weight * to_5
+        sums_S[LISTENS_AT_HOUR] += at_hour * is_listened
+        if play - session_start < SESSION_START_PLAYS:
+            sums_S[ACTIVATION_AT_START] += weight * to_3 * to_5
+        if previous >= 0:
+            log_gap = np.log(max((ended_at_N[play] - ended_at_N[previous]) / 1e6, MIN_AGE_S))
+            sums_S[GAPS] += 1
+            sums_S[LOG_GAP] += log_gap
+            sums_S[SQUARED_LOG_GAP] += log_gap * log_gap
+        sums_S[DAYS] += previous < 0 or ended_at_N[play] // DAY_US != ended_at_N[previous] // DAY_US
+        sums_S[SESSIONS] += is_new_N[play]
+        sums_S[COMES_NEXT] += next_N[play] * is_listened
+        sums_S[CAME_BEFORE] += before_N[play] * is_listened
+        sums_S[NEAR_BY_RECENCY] += (next_N[play] + before_N[play]) * is_listened * to_5
+    for play in range(1, N):
+        if session_N[play] == session_N[play - 1]:
+            track, before = of_N[play], of_N[play - 1]
+            sums_TS[track, NEIGHBORS] += sums_TS[before, ACTIVATION_1]
+            sums_TS[before, NEIGHBORS] += sums_TS[track, ACTIVATION_1]
+    return PlaySums(sums_TS, last_T3, first_T, session_N, is_new_N, is_first_N)
+
+
+@compiled
+def session_similarity(of_L: Array, session_L: Array, is_new_L: Array, tracks: int, newest: int) -> Array:
+    """Summed cosine similarity of each track's sessions to the tracks of the `newest` newest ones (excluded).
+
+    Args:
+        of_L: Index of each listen's track.
+        session_L: Number of each listen's session, ascending.
+        is_new_L: Whether each is the first listen of its track in its session.
+        tracks: Number of tracks.
+        newest: Number of sessions.
+    """
+    first, similarity_T, in_newest_T = session_L[-1] + 1 - newest, np.zeros(tracks), np.zeros(tracks, np.bool_)
+    size_S, shared_S = np.zeros((2, session_L[-1] + 1))
+    in_newest_T[of_L[session_L >= first]] = True
+    for place, track in enumerate(of_L):
+        size_S[session_L[place]] += is_new_L[place]
+        shared_S[session_L[place]] += is_new_L[place] and in_newest_T[track]
+    length_S = np.sqrt(size_S * in_newest_T.sum())
+    for place, track in enumerate(of_L):
+        if is_new_L[place] and session_L[place] < first:
+            similarity_T[track] += shared_S[session_L[place]] / length_S[session_L[place]]
+    return similarity_T
+
+
 def candidate_features(
     table: PlayTable, candidate_C: Array, activation_T: Array, artist_of_track_V: Array, skip: float
 ) -> Array:
@@ -354,28 +321,24 @@ def candidate_features(
         artist_of_track_V: Artist code of each track of the vocabulary.
         skip: Weight of a skip relative to a listen.
     """
-    is_listened_N, is_full_play_N = table.outcome_N >= LISTENED, table.outcome_N == FULL_PLAY
-    plays = PlayColumns(table.of_N, table.ended_at_N, table.log_age_N, is_listened_N, is_full_play_N, table.session_N)
     first_D, tracks = (-table.log_age_N).searchsorted(-LOG_COUNT_AGES), len(table.item_T)
     hour = table.request_at / 1e6 % DAY_S / HOUR_S
-    options = SumOptions(hour, skip, RECENT_LISTENS, SESSION_START_PLAYS)
-    sums = sum_plays(plays, tracks, first_D, COOCCURRENCE_KERNEL, options)
+    sums = _sum_plays(table, first_D, *_cooccurrence_weights(table.of_N, tracks), hour, skip)
     similar_T1, similar_T4 = (
-        session_similarity(plays.of_N, sums.session_N, sums.is_new_N, tracks, count) for count in SIMILAR_SESSIONS
+        session_similarity(table.of_N, sums.session_N, sums.is_new_N, tracks, count) for count in SIMILAR_SESSIONS
     )
     feature_CF = np.empty((len(candidate_C), len(FEATURE_NAMES)), dtype=np.float32)
     of_candidates = candidate_C, np.log(activation_T[candidate_C] + FLOOR), artist_of_track_V[table.item_T]
-    _fill_features(plays, sums, similar_T1, similar_T4, table.outcome_N, *of_candidates, first_D, hour, feature_CF)
+    _fill_features(table, sums, similar_T1, similar_T4, *of_candidates, first_D, hour, feature_CF)
     return feature_CF
 
 
 @compiled
 def _fill_features(
-    plays: PlayColumns,
+    table: PlayTable,
     sums: PlaySums,
     similar_T1: Array,
     similar_T4: Array,
-    outcome_N: Array,
     candidate_C: Array,
     log_activation_C: Array,
     artist_T: Array,
@@ -384,8 +347,8 @@ def _fill_features(
     feature_CF: Array,
 ) -> None:
     """Write the features."""
-    N, artist_A = len(plays.of_N), np.unique(artist_T)
-    A, of_T, log_age_N = len(artist_A), np.searchsorted(artist_A, artist_T), plays.log_age_N
+    N, artist_A = len(table.of_N), np.unique(artist_T)
+    A, of_T, log_age_N = len(artist_A), np.searchsorted(artist_A, artist_T), table.log_age_N
     sum_AS, last_A, tracks_A, lately_A = np.zeros((A, len(SUMS))), np.zeros(A, np.int64), np.zeros(A), np.zeros(A)
     for t, artist in enumerate(of_T):
         sum_AS[artist] += sums.sums_TS[t]
@@ -393,9 +356,9 @@ def _fill_features(
         lately_A[artist] += sums.last_T3[t, 0] >= first_D[WEEK]
     share_A2, distinct_2 = np.zeros((A, 2)), np.zeros(2)
     for place in range(2):
-        for track in plays.of_N[-SHARE_PLAYS[place] :]:
+        for track in table.of_N[-SHARE_PLAYS[place] :]:
             share_A2[of_T[track], place] += 1 / SHARE_PLAYS[place]
-        distinct_2[place] = len(np.unique(plays.of_N[-REQUEST_PLAYS[place] :])) / REQUEST_PLAYS[place]
+        distinct_2[place] = len(np.unique(table.of_N[-REQUEST_PLAYS[place] :])) / REQUEST_PLAYS[place]
     request = (
         log_age_N[-1],
         np.log1p(N - first_D[0]),
@@ -407,7 +370,7 @@ def _fill_features(
         distinct_2[1],
         sums.is_first_N[-REQUEST_PLAYS[0] :].mean(),
         sums.is_first_N[-REQUEST_PLAYS[1] :].mean(),
-        1 - plays.is_listened_N[-50:].mean(),
+        1 - (table.outcome_N[-50:] >= LISTENED).mean(),
         np.log1p(N / (sums.session_N[-1] + 1)),
         np.sin(hour / 24 * 2 * np.pi),
         np.cos(hour / 24 * 2 * np.pi),
@@ -456,7 +419,7 @@ def _fill_features(
             np.log(sums_S[ACTIVATION_AT_START] + FLOOR),
         )
         company = (
-            float(outcome_N[last]),
+            float(table.outcome_N[last]),
             next_log,
             np.log(sums_S[CAME_BEFORE] + LOG_SMOOTHING),
             next_log - np.log1p(listens),

@@ -30,7 +30,7 @@ from training.engine.workspace import (
     is_unchanged,
 )
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS
 from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
 from training.release.integrity import checksum_listing

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.files import atomic_write, read_json
-from training.data.user_sampling import hash_bucket
+from training.data.plays import hash_bucket
 
 TRAFFIC_SPLIT_FILE = "shares.json"
 DAMAGED_SUFFIX = ".damaged"

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from sequences.reversals import drop_reversed
+from training.data.arrays import unique_values
 from training.data.ragged import Ragged, concatenate_ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.data.unique_keys import unique_values
 from training.data.user_batch import OfflineFeatures
 from training.data.user_history import USER_HISTORY_VIEWS, unique_history_items
-from training.engine.parallel_map import parallel_map
+from training.engine.process import parallel_map
 from training.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
 from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 

@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.arrays import first_occurrence_mask, unique_inverse
 from training.data.ragged import Ragged
-from training.data.unique_keys import first_occurrence_mask, unique_inverse
 from training.recall.channel import REPEAT_CHANNELS, Candidates
 
 Bools = NDArray[np.bool_]

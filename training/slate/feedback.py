@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from sequences import behaviours, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from training.content import FACETS
+from training.data.arrays import is_among
 from training.data.catalog import Catalog
 from training.data.ragged import concatenate_ranges
-from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour
 

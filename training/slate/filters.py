@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from training.data.arrays import first_occurrence_mask, is_among
 from training.data.catalog import Catalog
 from training.data.exclusions import Exclusions
 from training.data.ragged import concatenate_ranges
-from training.data.unique_keys import first_occurrence_mask, is_among
 
 
 @dataclass(frozen=True)

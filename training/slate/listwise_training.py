@@ -22,12 +22,11 @@ from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
-from training.engine.parallel_map import parallel_map
-from training.engine.threads import configure_threads
+from training.engine.process import configure_threads, parallel_map
 from training.nn.trees import PastRequests
 from training.ranking.case_batches import load_profiles
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.schema_fields import further_profile_fields, load_track_statistics
+from training.ranking.features.track_statistics import further_profile_fields, load_track_statistics
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
 from training.ranking.ranker import FeatureConfig
 from training.ranking.target_attention import TargetAttention
@@ -58,10 +57,9 @@ def fit_listwise_head(
         hard_search=True,
         genres=False,
         content=False,
-        searches=(),
+        searches=False,
         plays=0,
         impressions=0,
-        negative_feedback=True,
         profile_fields=further_profile_fields(contract),
     )
     features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), reads)
@@ -87,7 +85,7 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     is_in_part = plays.part_P[begins] == PARTS.index(part)
     begins, ends = begins[is_in_part], ends[is_in_part]
     if not len(begins):
-        return data.recall_cases_from_rows(begins)
+        return data.recall_cases_from_rows(begins, data.catalog_V)
     first, count = np.unique(plays.user_P[begins], return_index=True, return_counts=True)[1:]
     sampled = np.ceil(count * min(1.0, max_sessions / len(begins))).astype(np.int64)
     position = np.arange(len(begins)) - np.repeat(first, count)
@@ -96,7 +94,7 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     random = np.random.default_rng(seed)
     is_mid_session, fraction = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))
     mid_session = begins + (fraction * (ends - begins)).astype(np.int64)
-    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins))
+    return data.recall_cases_from_rows(np.where(is_mid_session, mid_session, begins), data.catalog_V)
 
 
 def _build_requests(
@@ -123,7 +121,7 @@ def _build_requests(
         )
         side = features.prepare_users(users)
         candidates = features.prepare_candidates(side, items_CK[rows])
-        return build_listwise_features(side.inputs, candidates, features.user_feature_count)[items_CK[rows] > 0]
+        return build_listwise_features(side.inputs, candidates, features.reads.user_feature_count)[items_CK[rows] > 0]
 
     parts = list(parallel_map(build_batch, range(0, len(cases), CASE_BATCH_SIZE), f"features {part}"))
     count_C = (items_CK > 0).sum(1)

@@ -17,9 +17,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.arrays import is_among
 from training.data.catalog import Catalog
 from training.data.profile_exclusions import NO_ITEMS
-from training.data.unique_keys import is_among
 from training.slate.candidate_table import CandidateTable
 from training.slate.mmr_selection import select_slots
 from training.slate.scene_settings import ArtistCap, Scene

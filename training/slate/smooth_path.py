@@ -22,7 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.index.sphere import angles, interpolate_on_sphere
+from training.nn.vector_index import angles, interpolate_on_sphere
 
 STEP_POWER = 4
 DEVIATION_WEIGHT = 0.1

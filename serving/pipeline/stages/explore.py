@@ -15,9 +15,9 @@ from dataclasses import replace
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
+from training.data.arrays import is_among
 from training.data.catalog import Catalog
 from training.data.profile_exclusions import NO_ITEMS
-from training.data.unique_keys import is_among
 from training.slate.candidate_table import CandidateTable
 
 

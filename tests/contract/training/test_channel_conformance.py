@@ -13,8 +13,8 @@ from tests.support.training.tiny_world import SERVICES, described, random_plays,
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
+from training.recall import learned_order
 from training.recall.channel import REPEAT_CHANNELS, RecallChannel
-from training.recall.learned_order import order_fit
 from training.recall.reason import Reason
 from training.recall.registry import CHANNELS
 from training.recipes import recipe
@@ -33,21 +33,18 @@ def data(described_data: TrainingData) -> TrainingData:
 
 
 LEARNED_ORDER = "knowledge_graph with learned order"
-VARIANTS = [f"{name} without content" for name in WITH_CONTENT]
 
 
-@pytest.fixture(scope="module", params=[*CHANNELS, *VARIANTS, LEARNED_ORDER])
+@pytest.fixture(scope="module", params=[*CHANNELS, LEARNED_ORDER])
 def channel(request: pytest.FixtureRequest, data: TrainingData, tmp_path_factory: pytest.TempPathFactory):
     """A fitted channel of each kind and variant."""
     name = request.param.split()[0]
     config = CHANNELS[name].config("debug")
-    if request.param.endswith("without content"):
-        config = change_config(config, {"items.content": "off"})
     if request.param == LEARNED_ORDER:
         config = change_config(config, {"order.train_fraction": 0.4})
     with pytest.MonkeyPatch.context() as patch:
         if request.param == LEARNED_ORDER:
-            patch.setattr(order_fit, "compare_orders", lambda *_: (True, {}))
+            patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
         fitted = CHANNELS[name].fit(data, config, tmp_path_factory.mktemp(name))
     assert request.param != LEARNED_ORDER or fitted.order is not None
     return fitted
@@ -61,11 +58,10 @@ def requests(channel: RecallChannel, data: TrainingData) -> UserBatch:
     return users_at(data, channel.feature_service, users, [NEVER, NEVER, middle, middle, 0, NEVER])
 
 
-def test_content_gives_cold_item_thresholds_unless_it_is_off(channel: RecallChannel, data: TrainingData) -> None:
+def test_content_gives_cold_item_thresholds(channel: RecallChannel, data: TrainingData) -> None:
     assert (~np.isin(np.flatnonzero(data.catalog_V), data.plays.track_P)).any(), "some tracks are unplayed"
     if channel.name in WITH_CONTENT:
-        boundaries = channel.resolved_config.index.cold_item_thresholds
-        assert boundaries is None if channel.resolved_config.items.content == "off" else "new" in boundaries
+        assert "new" in channel.resolved_config.index.cold_item_thresholds
 
 
 def test_channels_of_repeats_propose_played_tracks_only(channel: RecallChannel, requests: UserBatch) -> None:

@@ -15,8 +15,7 @@ from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 
 
 @pytest.fixture(params=sorted(RANKERS))
@@ -149,9 +148,6 @@ def test_trees_of_each_task_are_blended_into_its_logit() -> None:
         for task, weight in enumerate((0.5, 0.25)):
             expected = (1 - weight) * network[..., task] + weight * made.tree_logits_BCT[..., task]
             np.testing.assert_allclose(blended[..., task], expected, atol=1e-5)
-        ranker.model.set_tree_weights([0.5, 0.0])
-        with pytest.raises(ValueError, match="fitted with trees"):
-            ranker.model(state, replace(made, tree_logits_BCT=None))
 
 
 def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from config.tool_environment import tool_environment
 from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events, write_profiles
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS
 from training.recall.registry import CHANNELS
 
 

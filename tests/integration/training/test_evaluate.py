@@ -23,7 +23,7 @@ from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, MissingInput, 
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.tuned import HEURISTICS
 from training.recall.popularity import Popularity, PopularityConfig
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
 

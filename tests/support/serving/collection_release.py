@@ -18,7 +18,7 @@ from training.recall.collection_recall import Mlogs, Playlists
 from training.recall.continuation.registry import TitleData
 from training.recall.continuation.titles import TextVectors
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.release.bundle import continuation_sources
 from training.search.query_parser import QueryParser
 

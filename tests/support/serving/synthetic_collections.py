@@ -13,7 +13,7 @@ from training.data.collections import Collections
 from training.data.ragged import Ragged
 from training.data.vocabulary import Vocabulary
 from training.engine.workspace import write_json
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.recall.registry import COLLECTIONS
 from training.release import integrity
 from training.release.pointer import MANIFEST

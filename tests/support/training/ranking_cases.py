@@ -20,15 +20,16 @@ from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
 from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from training.ranking.features.user_features import BehaviourCodes
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.registry import RANKERS
+from training.ranking.features.user_features import BEHAVIOURS
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
+from training.ranking.ranker import FeatureConfig
 
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
 TRACKS, ARTISTS = 40, 12
 LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
-CODES = BehaviourCodes(listened=(2, 3), skipped=(4,), negative=(4,))
+OUTCOME_V = np.zeros(BEHAVIOURS, np.float32)
+OUTCOME_V[[2, 3]], OUTCOME_V[4] = 1, -1
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
 
 KINDS = TrackGenres(
@@ -96,8 +97,7 @@ def history(count: int, seed: int) -> list[Event]:
 def ranking_features(
     hard_search: bool = True,
     plays: int = 0,
-    negatives: bool = True,
-    searches: tuple[str, ...] = (),
+    searches: bool = False,
     impressions: int = 0,
     kinds: bool = False,
     content: bool = False,
@@ -107,8 +107,8 @@ def ranking_features(
     counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
     statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
     parts = KINDS if kinds else None, CONTENT if content else None
-    switches = (hard_search, plays, negatives, searches, impressions, *parts)
-    return RankingFeatures(ARTIST_OF_TRACK, CODES, {"daily": 2}, statistics, *switches)
+    reads = FeatureConfig(hard_search, kinds, content, searches, plays, impressions)
+    return RankingFeatures(ARTIST_OF_TRACK, OUTCOME_V, {"daily": 2}, statistics, reads, *parts)
 
 
 def catalogue() -> ItemFrequencies:
@@ -132,11 +132,9 @@ def assert_equal_matches(
 
 
 @cache
-def grown_trees(
-    hard_search: bool, negatives: bool, searches: tuple[str, ...], impressions: int, kinds: bool, content: bool
-) -> BoostedTrees:
+def grown_trees(hard_search: bool, searches: bool, impressions: int, kinds: bool, content: bool) -> BoostedTrees:
     """Return trees fitted on random labels over the dense features of some users."""
-    features = ranking_features(hard_search, 0, negatives, searches, impressions, kinds, content)
+    features = ranking_features(hard_search, 0, searches, impressions, kinds, content)
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
     made = features.prepare_candidates(side, items)
@@ -157,7 +155,7 @@ def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = Non
         for parameter in model.parameters():
             parameter.mul_(2)
     reads = config.features
-    switches = (reads.negative_feedback, reads.searches, reads.effective_impressions, reads.genres, reads.content)
+    switches = (reads.searches, reads.impressions, reads.genres, reads.content)
     features = ranking_features(reads.hard_search, reads.plays, *switches)
     if config.trees.count:
         model.set_tree_weights([0.5, 0.25])

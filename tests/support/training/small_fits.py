@@ -19,8 +19,8 @@ RECALL = {
     "items.id_dropout": 0.0,
 }
 CHANGES: dict[str, dict[str, Any]] = {
-    "realtime": {"items.content": "off", "encoder.dropout": 0.0, "sampling.positions_per_batch": 40},
-    "long_short": {"items.content": "off", "encoder.dropout": 0.0},
+    "realtime": {"encoder.dropout": 0.0, "sampling.positions_per_batch": 40},
+    "long_short": {"encoder.dropout": 0.0},
     "multi_interest": {},
 }
 

@@ -11,8 +11,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from training import recipes
+from training.ranking.fitted_ranker import RANKERS
 from training.ranking.listwise_head import LambdaMARTConfig
-from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recall.registry import CHANNELS, COLLECTIONS
 from training.recipes import FOLDER, RECIPES, Recipe, read_section

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.linalg import inv
 from scipy.sparse import csr_array, csr_matrix, diags_array
 
+from training.data.arrays import top_k
 from training.evaluation.baselines.user_plays import Ints, ListenMatrix, TrainSessions, UserCases, raise_counts
-from training.index.top_k import top_k
 
 SEED = 0
 TRACK_BATCH_SIZE = 16_384

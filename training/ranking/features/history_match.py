@@ -8,8 +8,8 @@ attended to.
 Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. Compiled, because a
 request takes hundreds of sums over few occurrences, which cost little more than their calls.
 
-Networks read the first joins, `encode_plays` and `encode_events`. Boosted trees read those of `SEARCHES`, too: to add one,
-write its two functions and a line of the table. A join reuses the occurrences that were found once.
+Networks read the first joins, `encode_plays` and `encode_events`. Boosted trees read those of `search_users` and
+`search_candidates`, too. A join reuses the occurrences that were found once.
 
 The same code offline and online. Each row is computed from its own candidate alone, and from plays that ended before the
 request. Shape letters: B requests, C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, V
@@ -18,7 +18,6 @@ vocabulary, N newest plays, W windows or half-lives, H half-lives, X contexts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -460,28 +459,11 @@ def _sum_same_context(
     return sum_BCW2
 
 
-class Search(NamedTuple):
-    """A further join: features of requests [B, K], and of candidates [B, C, K]."""
-
-    user_features: Callable[[PlayHistory], Array]
-    candidate_features: Callable[[PlayHistory, Matches], Array]
+def search_users(history: PlayHistory) -> list[Array]:
+    """Return the features of requests [B, K] by the joins that only trees read."""
+    return [streak_of_outcomes(history), fading_listen_rates(history), familiarity_listen_rates(history)]
 
 
-SEARCHES: dict[str, Search] = {
-    "lately": Search(streak_of_outcomes, match_lately),
-    "fading": Search(fading_listen_rates, match_fading),
-    "situations": Search(familiarity_listen_rates, match_situations),
-}
-"""Joins that only trees read, by name, in the order of their columns."""
-
-
-def select_searches(names: Iterable[str]) -> tuple[Search, ...]:
-    """Return the searches of the given names, in the order of the table.
-
-    Raises:
-        ValueError: There is no such search.
-    """
-    selected = set(names)
-    if unknown := selected - set(SEARCHES):
-        raise ValueError(f"searches {sorted(unknown)} are unknown; choose from {', '.join(SEARCHES)}")
-    return tuple(search for name, search in SEARCHES.items() if name in selected)
+def search_candidates(history: PlayHistory, matches: Matches) -> list[Array]:
+    """Return the features of candidates [B, C, K] by the joins that only trees read."""
+    return [match_lately(history, matches), match_fading(history, matches), match_situations(history, matches)]

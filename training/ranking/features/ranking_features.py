@@ -31,25 +31,23 @@ from training.ranking.features.history_match import (
     encode_events,
     encode_plays,
     find_occurrences,
-    select_searches,
+    search_candidates,
+    search_users,
 )
-from training.ranking.features.schema_fields import signed_log2
 from training.ranking.features.track_statistics import (
     CANDIDATE_FEATURES,
     COUNTS,
     TrackStatistics,
     encode_track_statistics,
+    signed_log2,
 )
 from training.ranking.features.user_features import (
-    BEHAVIOURS,
     DAY_US,
     HOUR_US,
-    LONG_WINDOWS,
-    USER_FEATURES,
-    BehaviourCodes,
     compute_user_features,
     encode_sequence,
     long_history_listen_rates,
+    outcomes_of_behaviours,
 )
 from training.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from training.ranking.ranker import FeatureConfig
@@ -93,32 +91,22 @@ class RankingFeatures:
 
     Args:
         artist_of_track_V: Artist index of each track.
-        behaviours: Behavior codes in the sequences.
+        outcome_V: Outcome of each behavior code, see `outcomes_of_behaviours`.
         scene_code: Codes of scenes, from 2 (0 none, 1 unknown).
         statistics: Popularity statistics of tracks.
-        hard_search: Match candidates in the long histories; without it there are no match features and no long windows.
-        plays: Newest plays that are a sequence of their own, with sessions; 0: none.
-        negative_feedback: False removes skips and rejections from these sequences and from the searched histories.
-        searches: Further searches in the plays, names of `history_match.SEARCHES`.
-        impressions: Newest unclicked impressions that are a sequence and a searched history; 0: none.
+        reads: What the ranker reads. Without hard search there are no match features and no long windows.
         genres: Genres of each track, for the genre features of candidates; None: no such features.
         content: Content of each track, for its similarity to plays; None: no such features.
-        profile_fields: Further user features, `view__field` (see `schema_fields.py`).
         trees: Boosted trees over all dense features, whose logits are an input.
     """
 
     artist_of_track_V: Array
-    behaviours: BehaviourCodes
+    outcome_V: Array
     scene_code: Mapping[str, int]
     statistics: TrackStatistics
-    hard_search: bool
-    plays: int = 0
-    negative_feedback: bool = True
-    searches: tuple[str, ...] = ()
-    impressions: int = 0
+    reads: FeatureConfig
     genres: TrackGenres | None = None
     content: ContentRows | None = None
-    profile_fields: tuple[str, ...] = ()
     trees: BoostedTrees | None = None
 
     @classmethod
@@ -132,41 +120,31 @@ class RankingFeatures:
     ) -> RankingFeatures:
         """Return the features that a ranker of this config reads, with the codes of a vocabulary.
 
-        `genres` are required if `reads.genres` is set, and `content` if `reads.content` is.
+        `genres` are given if `reads.genres` is set, and `content` if `reads.content` is.
         """
         encoders = vocabulary.encoders()
         return cls(
             vocabulary.artist_of_track_V,
-            BehaviourCodes.from_encoder(encoders["behaviour"]),
+            outcomes_of_behaviours(encoders["behaviour"]),
             encoders["scene"],
             statistics,
-            hard_search=reads.hard_search,
-            plays=reads.plays,
-            negative_feedback=reads.negative_feedback,
-            searches=reads.searches,
-            impressions=reads.effective_impressions,
-            genres=genres if reads.genres else None,
-            content=content if reads.content else None,
-            profile_fields=reads.profile_fields,
+            reads,
+            genres,
+            content,
         )
 
     @property
     def views(self) -> tuple[str, ...]:
         """Sequence views that are read."""
-        impressions = (UNCLICKED_IMPRESSIONS,) if self.impressions else ()
-        if self.hard_search:
+        impressions = (UNCLICKED_IMPRESSIONS,) if self.reads.impressions else ()
+        if self.reads.hard_search:
             return VIEWS + impressions
-        return (VIEWS[:2] if self.plays else VIEWS[:1]) + impressions
-
-    @property
-    def user_feature_count(self) -> int:
-        """Number of user features without those of further searches, which only trees read."""
-        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
+        return (VIEWS[:2] if self.reads.plays else VIEWS[:1]) + impressions
 
     @property
     def sequence_views(self) -> dict[str, int | None]:
         """Views that become event sequences, with the number of newest events that are needed (None: all)."""
-        optional = {PLAYED_HISTORY: self.plays, UNCLICKED_IMPRESSIONS: self.impressions}
+        optional = {PLAYED_HISTORY: self.reads.plays, UNCLICKED_IMPRESSIONS: self.reads.impressions}
         return {RECENT_EVENTS: None} | {view: length for view, length in optional.items() if length}
 
     def prepare_users(self, users: UserBatch, context_BU: Array | None = None) -> PreparedUsers:
@@ -175,22 +153,16 @@ class RankingFeatures:
         Args:
             users: B requests.
             context_BU: Precomputed user features; then nothing is searched, and only `sequence_views` are read.
-
-        Raises:
-            KeyError: The batch lacks a sequence view that is read.
         """
-        for view in self.views if context_BU is None else self.sequence_views:
-            if view not in users.views:
-                raise KeyError(f"the user batch has no view {view!r}; add it to the ranker's feature service")
         request_at_B, recent = users.request_at_B, users.views[RECENT_EVENTS]
         mask_BL = _known_before(recent, request_at_B)
         track_BL, artist_BL, behaviour_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
-            histories = self._build_histories(users) if self.hard_search else None
+            histories = self._build_histories(users) if self.reads.hard_search else None
             context_BU = self._user_features(users, mask_BL, histories)
-        listened_BL = mask_BL & (self.behaviours.outcome(recent.columns["behaviour"]) > 0)
+        listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behaviour"]) > 0)
         inputs = UserInputs(
             track_BL,
             artist_BL,
@@ -210,14 +182,14 @@ class RankingFeatures:
     def _user_features(self, users: UserBatch, mask_BL: Array, histories: SearchHistories | None) -> Array:
         """Return [B, U]: recent events and profile, long windows, further profile fields, further searches."""
         recent = users.views[RECENT_EVENTS]
-        parts = [compute_user_features(self.behaviours, recent, mask_BL, users.request_at_B, users.profile)]
+        parts = [compute_user_features(self.outcome_V, recent, mask_BL, users.request_at_B, users.profile)]
         if histories is not None:
             plays = histories.plays
             parts.append(long_history_listen_rates(plays.outcomes.outcome_BL, plays.plays.length_B))
         zeros_B = np.zeros(len(users), np.float32)
-        parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.profile_fields]
-        if histories is not None:
-            parts += [search.user_features(histories.plays) for search in select_searches(self.searches)]
+        parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.reads.profile_fields]
+        if histories is not None and self.reads.searches:
+            parts += search_users(histories.plays)
         return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
@@ -250,16 +222,16 @@ class RankingFeatures:
         """
         recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
         found: list[EventInputs | None] = [None] * 3
-        if self.plays:
-            plays, behaviour_BL = self._filter_feedback(users.views[PLAYED_HISTORY]), recent.columns["behaviour"]
+        if self.reads.plays:
+            plays, behaviour_BL = users.views[PLAYED_HISTORY], recent.columns["behaviour"]
             known_BL, session_BL = _known_before(plays, request_at_B), session_numbers(plays)
-            found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.plays, session_BL))
-            known_BL = mask_BL & ~self._is_dropped_V[behaviour_BL] & (self.behaviours.outcome(behaviour_BL) == 0)
+            found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.reads.plays, session_BL))
+            known_BL = mask_BL & (self.outcome_V.take(behaviour_BL) == 0)
             found[1] = EventInputs(*self._event_codes(recent, known_BL, request_at_B))
-        if self.impressions:
+        if self.reads.impressions:
             impressions = users.views[UNCLICKED_IMPRESSIONS]
             known_BL = _known_before(impressions, request_at_B)
-            found[2] = EventInputs(*self._event_codes(impressions, known_BL, request_at_B, self.impressions))
+            found[2] = EventInputs(*self._event_codes(impressions, known_BL, request_at_B, self.reads.impressions))
         return found
 
     def _event_codes(
@@ -279,26 +251,15 @@ class RankingFeatures:
         code_XBL = encode_sequence(*events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
         return torch.from_numpy(code_XBL).unbind()
 
-    def _filter_feedback(self, batch: SequenceBatch) -> SequenceBatch:
-        """Return the batch, without negative behaviors if the ranker does not read them."""
-        return batch if self.negative_feedback else batch.where(~self._is_dropped_V[batch.columns["behaviour"]])
-
-    @cached_property
-    def _is_dropped_V(self) -> Array:
-        """Whether each behavior is a negative one that the ranker does not read."""
-        is_dropped_V = np.zeros(BEHAVIOURS, dtype=bool)
-        is_dropped_V[list(self.behaviours.negative)] = not self.negative_feedback
-        return is_dropped_V
-
     def _build_histories(self, users: UserBatch) -> SearchHistories:
-        batch, request_at_B = self._filter_feedback(users.views[PLAYED_HISTORY]), users.request_at_B
+        batch, request_at_B = users.views[PLAYED_HISTORY], users.request_at_B
         mask_BL = _known_before(batch, request_at_B)
         behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
-        outcome_BL = self.behaviours.outcome(behaviour_BL)
+        outcome_BL = self.outcome_V.take(behaviour_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_in_current_session(batch, mask_BL.sum(1), request_at_B)
-        negatives = self._filter_feedback(users.views[RECENT_NEGATIVES])
-        impressions = users.views[UNCLICKED_IMPRESSIONS] if self.impressions else None
+        negatives = users.views[RECENT_NEGATIVES]
+        impressions = users.views[UNCLICKED_IMPRESSIONS] if self.reads.impressions else None
         plays, outcomes = self._history(batch, mask_BL), Outcomes(outcome_BL, ratio_BL, in_session_BL)
         return SearchHistories(
             PlayHistory(plays, outcomes, request_at_B),
@@ -324,7 +285,8 @@ class RankingFeatures:
             parts.append(histories.genre_tallies.compute_candidate_features(items_BC))
         if histories.content_similarity is not None:
             parts.append(histories.content_similarity.compute_candidate_features(items_BC))
-        parts += [search.candidate_features(history, matches) for search in select_searches(self.searches)]
+        if self.reads.searches:
+            parts += search_candidates(history, matches)
         return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:

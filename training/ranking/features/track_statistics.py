@@ -2,6 +2,11 @@
 
 Offline there is one row per track and day with activity; a release holds the newest row of each track. The lookup is
 the same code. Does not depend on users. Shape letters: B requests, C candidates, R rows, S statistics.
+
+Rankers read further columns without code of their own: each numeric user feature of their feature service (a mart column and a
+Feast `Field`) that `user_features.py` does not encode by name, and each numeric column of the mart `track_statistics` that is
+not encoded here, after the others, in the order of the schema, as signed log2. The fit stores their names in the config
+(`features.profile_fields`, `features.statistics_fields`), so a fitted ranker keeps its inputs when the schema grows.
 """
 
 from __future__ import annotations
@@ -13,6 +18,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from training.data.feature_services import ServiceContract
+from training.data.training_data import TrainingData
+from training.ranking.features.user_features import PROFILE, PROFILE_VIEW
 
 COUNTS = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
 """Columns that `encode_track_statistics` reads; they come first in `TrackStatistics.names`."""
@@ -101,3 +110,33 @@ def encode_track_statistics(counts_BCS: Array, age_BC: Array, feature_BCF: Array
     feature_BCF[..., 1] = smoothed_rate(listens, skips, strength=5)
     feature_BCF[..., 2] = smoothed_rate(full_plays, plays - full_plays, 0.5, 5)
     feature_BCF[..., 3:5], feature_BCF[..., 5] = np.log2(1 + counts_BCS[..., 4:6]), np.log2(2 + age_BC)
+
+
+EXCLUDED_STATISTICS = ("likes_total",)
+"""Columns of the mart that rankers do not read: likes are a task that they predict."""
+
+
+def signed_log2(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Return sign(x) · log2(1 + |x|), float32: compresses counts, and keeps the sign of other numbers."""
+    compressed: NDArray[np.float32] = (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
+    return compressed
+
+
+def further_profile_fields(contract: ServiceContract) -> tuple[str, ...]:
+    """Return the user features of a service that `compute_user_features` does not encode, as `view__field`."""
+    encoded = {f"{PROFILE_VIEW}__{name}" for name in PROFILE}
+    names = (feature.replace(":", "__") for feature in contract.features)
+    return tuple(name for name in names if name not in encoded)
+
+
+def further_statistics_fields(schema: pl.Schema) -> tuple[str, ...]:
+    """Return the numeric columns of the mart `track_statistics` that `encode_track_statistics` does not encode."""
+    excluded = {*COUNTS, *EXCLUDED_STATISTICS}
+    return tuple(name for name, dtype in schema.items() if dtype.is_numeric() and name not in excluded)
+
+
+def load_track_statistics(data: TrainingData) -> TrackStatistics:
+    """Return the mart by vocabulary index, with all columns that rankers read."""
+    rows = pl.read_parquet(data.marts / "track_statistics.parquet")
+    further = further_statistics_fields(rows.schema)
+    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()), further)

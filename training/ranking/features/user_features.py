@@ -7,14 +7,11 @@ it counts as padding. Does not depend on candidates. Shape letters: B requests, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences.behaviours import load_behaviours
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 from training.engine.numba_compile import compiled
@@ -30,36 +27,17 @@ GAP_PLACES = (0, 1, 2, 5, 10, 20)
 """Events, counted from the newest, whose age is a feature."""
 PROFILE_VIEW = "user_profile"
 PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
-"""Fields of PROFILE_VIEW that `compute_user_features` encodes; for further ones see `schema_fields.py`."""
+"""Fields of PROFILE_VIEW that `compute_user_features` encodes; for further ones see `track_statistics.py`."""
 PROFILE_FIELDS = tuple(f"{PROFILE_VIEW}__{name}" for name in PROFILE)
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
-class BehaviourCodes:
-    """Codes in the sequences of listened plays, of skipped plays, and of all negative behaviors."""
-
-    listened: tuple[int, ...]
-    skipped: tuple[int, ...]
-    negative: tuple[int, ...] = ()
-
-    @classmethod
-    def from_encoder(cls, code_of: Mapping[str, int]) -> BehaviourCodes:
-        """Return the codes of the vocabulary's behavior encoder."""
-        negative = tuple(code_of[name] for name in load_behaviours().with_polarity("negative"))
-        return cls((code_of["full_play"], code_of["play"]), (code_of["skip"],), negative)
-
-    def outcome(self, behaviour_BL: Array) -> Array:
-        """Return 1 for a listen, -1 for a skip, 0 for anything else; float32."""
-        outcome_BL: Array = self._outcome_by_code.take(behaviour_BL)
-        return outcome_BL
-
-    @cached_property
-    def _outcome_by_code(self) -> Array:
-        outcome_by_code = np.zeros(BEHAVIOURS, np.float32)
-        outcome_by_code[list(self.listened)], outcome_by_code[list(self.skipped)] = 1, -1
-        return outcome_by_code
+def outcomes_of_behaviours(code_of: Mapping[str, int]) -> Array:
+    """Return the outcome of each behavior code: 1 for a listen, -1 for a skip, 0 for anything else; float32."""
+    outcome_V = np.zeros(BEHAVIOURS, np.float32)
+    outcome_V[[code_of["full_play"], code_of["play"]]], outcome_V[code_of["skip"]] = 1, -1
+    return outcome_V
 
 
 @compiled
@@ -115,14 +93,14 @@ def encode_sequence(
 
 
 def compute_user_features(
-    codes: BehaviourCodes, events: SequenceBatch, mask_BL: Array, request_at_B: Array, profile: Mapping[str, Array]
+    outcome_V: Array, events: SequenceBatch, mask_BL: Array, request_at_B: Array, profile: Mapping[str, Array]
 ) -> Array:
     """Return user features [B, U], float32: last outcomes singly and in windows, pace, current session, profile totals.
 
     An outcome is 1 for a listen, -1 for a skip, 0 where there is no play.
 
     Args:
-        codes: Behavior codes.
+        outcome_V: See `outcomes_of_behaviours`.
         events: behaviour, occurred_at and ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
         mask_BL: True where there is an event.
         request_at_B: Time of each request, µs UTC.
@@ -130,7 +108,7 @@ def compute_user_features(
     """
     length_B, columns = mask_BL.sum(1), events.columns
     in_session_BL = is_in_current_session(events, length_B, request_at_B) if mask_BL.shape[1] else mask_BL
-    outcome_BL, times = codes.outcome(columns["behaviour"]), (columns["ended_at"], request_at_B)
+    outcome_BL, times = outcome_V.take(columns["behaviour"]), (columns["ended_at"], request_at_B)
     feature_BU = np.zeros((len(mask_BL), USER_FEATURES), dtype=np.float32)
     _encode_recent(outcome_BL, columns["played_ratio"], *times, length_B, in_session_BL, feature_BU)
     for place, name in enumerate(PROFILE_FIELDS, USER_FEATURES - len(PROFILE)):

@@ -56,7 +56,6 @@ class BehaviourGroupConfig(Section):
 
     length: int
     sessions: int
-    denoise_impressions: bool
 
 
 @dataclass(frozen=True)
@@ -110,33 +109,23 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         self.groups: tuple[BehaviourGroup, ...] = tuple(
             group
             for group in list_behaviour_groups(own.length)
-            if (reads.negative_feedback or not group.is_negative)
-            and (reads.impressions or group.sequence != "unclicked_impressions")
+            if reads.impressions or group.sequence != "unclicked_impressions"
         )
-        has_sessions = own.sessions > 0
         names = [group.name for group in self.groups]
         self.denoising_groups = tuple(
             tuple(names.index(name) for name in feedback)
             for feedback in DENOISING_GROUPS
-            if own.denoise_impressions and UNCLICKED_IMPRESSION in names and set(feedback) <= set(names)
+            if UNCLICKED_IMPRESSION in names
         )
-        interests = len(self.groups) + has_sessions + len(self.denoising_groups)
+        interests = len(self.groups) + 1 + len(self.denoising_groups)
         super().__init__(config, catalogue, tasks, interests=interests)
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
-        self.sessions = SessionPooling(width, own.sessions, heads, dropout) if has_sessions else None
+        self.sessions = SessionPooling(width, own.sessions, heads, dropout)
 
     def encode_user(self, users: UserInputs) -> SessionState:
-        """Return what depends on the request alone.
-
-        Raises:
-            ValueError: The inputs were made without sessions, or without impressions.
-        """
+        """Return what depends on the request alone."""
         inputs = {name: getattr(users, name) for name in ("plays", *(group.sequence for group in self.groups))}
-        if missing := [name for name, events in inputs.items() if events is None]:
-            raise ValueError(
-                f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
-            )
         embedded = {name: self.embedding.embed_sequence(events) for name, events in inputs.items()}
         sequences, impressions = [], None
         for number, group in enumerate(self.groups):
@@ -145,9 +134,8 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             event_BND = event_BLD.gather(1, index_BN[..., None].expand(-1, -1, event_BLD.shape[-1]))
             sequences.append(self._encode_sequence(number, event_BND, mask_BN))
             impressions = (event_BND, mask_BN) if group.name == UNCLICKED_IMPRESSION else impressions
-        if self.sessions is not None:
-            session_BSD, mask_BS = self.sessions(embedded["plays"], inputs["plays"].session_BL)
-            sequences.append(self._encode_sequence(len(self.groups), session_BSD, mask_BS))
+        session_BSD, mask_BS = self.sessions(embedded["plays"], inputs["plays"].session_BL)
+        sequences.append(self._encode_sequence(len(self.groups), session_BSD, mask_BS))
         if impressions is not None:
             sequences += [
                 self._encode_sequence(len(sequences) + number, *impressions)

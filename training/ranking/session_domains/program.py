@@ -65,7 +65,7 @@ class SessionDomainsProgram:
         tables = model.embedding.behaviour, model.embedding.ratio, model.embedding.gap
         self.behaviour_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
         self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
-        self.sessions = None if model.sessions is None else _merge_sessions(model.sessions)
+        self.sessions = _merge_sessions(model.sessions)
         # The first layer, in parts.
         times, width = (model.hour, model.weekday, model.scene), model.context.width
         user_HX, *time_HX = model.from_user.weight.split([width, *(table.embedding_dim for table in times)], dim=1)
@@ -93,16 +93,8 @@ class SessionDomainsProgram:
         self.tree_weights_T = None if trees is None or not trees.any() else to_array(trees)
 
     def encode_user(self, users: UserInputs, row: int) -> EncodedUser:
-        """The user of one row of the inputs.
-
-        Raises:
-            ValueError: The inputs were made without sessions, or without impressions.
-        """
+        """The user of one row of the inputs."""
         sequences = {name: getattr(users, name) for name in self.sequences}
-        if missing := [name for name, events in sequences.items() if events is None]:
-            raise ValueError(
-                f"session_domains needs {', '.join(missing)}; make its inputs with RankingFeatures(plays=…, impressions=…)"
-            )
         codes = {name: [part.numpy()[row] for part in vars(events).values()] for name, events in sequences.items()}
         embedded = {name: self._embed(*codes_XL[:5]) for name, codes_XL in codes.items()}
         found, impressions = [], np.zeros((0, self.item_DH.shape[0]), dtype=np.float32)
@@ -111,8 +103,7 @@ class SessionDomainsProgram:
             newest_N = position_X[::-1][: group.length]
             found.append(embedded[group.sequence][newest_N])
             impressions = found[-1] if group.name == UNCLICKED_IMPRESSION else impressions
-        if self.sessions is not None:
-            found.append(self._pool_sessions(embedded["plays"], codes["plays"][5]))
+        found.append(self._pool_sessions(embedded["plays"], codes["plays"][5]))
         found += [impressions] * len(self.denoising_groups)
         read = [
             dense(normalize(event_ND), decoder.keys_values) if len(event_ND) else event_ND
@@ -148,9 +139,8 @@ class SessionDomainsProgram:
             logits_CT = logits_CT + dense_CX[:, H:] + user.wide_T
         if self.tree_weights_T is None:
             return logits_CT
-        if candidates.tree_logits_BCT is None:
-            raise ValueError("session_domains was fitted with trees; make its candidates with RankingFeatures(trees=…)")
-        blended_CT: Floats = logits_CT + self.tree_weights_T * (candidates.tree_logits_BCT.numpy()[row] - logits_CT)
+        tree_logits_CT = cast(torch.Tensor, candidates.tree_logits_BCT).numpy()[row]
+        blended_CT: Floats = logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
         return blended_CT
 
     def _identify(self, track: Ints, artist: Ints) -> Floats:
@@ -168,7 +158,6 @@ class SessionDomainsProgram:
 
     def _pool_sessions(self, play_LD: Floats, session_L: Ints) -> Floats:
         """Sessions with plays [S, D], the newest first; see `SessionPooling`."""
-        assert self.sessions is not None  # noqa: S101  # narrows the type
         recency_SD, block = self.sessions
         is_member_SL = session_L == np.arange(1, len(recency_SD) + 1)[:, None]
         count_S = is_member_SL.sum(1)

@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from training.data.collections import Collections
 from training.data.vocabulary import Vocabulary
-from training.index.vector_index import VectorIndex
+from training.nn.vector_index import VectorIndex
 from training.recall.channel import Candidates, RecallChannel
-from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
-from training.recall.continuation.source import ContinuationSource, SimilarItems
+from training.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
 from training.recall.continuation.titles import (
     ArtistNames,
     FacetTracks,
@@ -30,7 +29,7 @@ from training.recall.continuation.titles import (
     facet_lists,
     title_lists,
 )
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 from training.search.query_parser import QueryParser
 
 MAX_TRACKS = 200_000
@@ -112,7 +111,7 @@ class ContentNeighbors:
         mean_1W = self._content(items_S).sum(0, keepdim=True)
         if not mean_1W.any():
             return Candidates.empty(k)
-        found = self._index.search(functional.normalize(mean_1W, dim=1).numpy(), k, items_S[None])
+        found = self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])
         return Candidates.pad_or_truncate(*found, k)
 
     def _content(self, items: np.ndarray) -> torch.Tensor:

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.engine.numba_compile import compiled
-from training.recall.knowledge_graph.config import HEARD_NEAR
-from training.recall.knowledge_graph.walk import NO_CODE, Edges, WalkGraph
+from training.recall.knowledge_graph.graph import HEARD_NEAR
+from training.recall.knowledge_graph.walk import Edges, WalkGraph
 
 Array = NDArray[Any]
 
@@ -124,24 +124,21 @@ class CandidateFeatures:
         tracks_A = np.bincount(artist_of_track_V, listeners_V > 0, artists)
         of_tracks = artist_of_track_V, listeners_V.astype(np.float64), first_listen_at_V
         self._tracks = Tracks(*of_tracks, listeners_A, tracks_A, first_listen_at_A)
-        relations = walk_graph.graph.relations
-        code = 2 * relations.index(HEARD_NEAR) if HEARD_NEAR in relations else NO_CODE
-        is_near_M = walk_graph.relation_code_M == code
+        offset_N1, *columns = walk_graph.edges
+        is_near_M = walk_graph.edges.code_M == walk_graph.code(HEARD_NEAR)
         kept_M1 = np.concatenate([[0], np.cumsum(is_near_M)])
-        target_M, weight_M = walk_graph.target_M[is_near_M], walk_graph.weight_M[is_near_M]
-        self._edges = Edges(kept_M1[walk_graph.offset_N1], target_M, weight_M, walk_graph.relation_code_M[is_near_M])
+        self._edges = Edges(kept_M1[offset_N1], *(column_M[is_near_M] for column_M in columns))
 
     def compute(self, history: RequestHistory, item_C: Array, score_C: Array) -> Array:
         """Features [C, F] of candidates, float32, in the order of FEATURE_NAMES.
 
         Args:
             history: What the request knows.
-            item_C: Distinct candidates, best first.
+            item_C: Distinct candidates, at least one, best first.
             score_C: Their activations, descending and positive.
         """
         feature_CF = np.zeros((len(item_C), len(FEATURE_NAMES)), dtype=np.float32)
-        if len(item_C):
-            _fill_features(history, self._tracks, self._edges, item_C, score_C, feature_CF)
+        _fill_features(history, self._tracks, self._edges, item_C, score_C, feature_CF)
         return feature_CF
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -23,23 +23,26 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from sequences.sequence_batch import SequenceBatch
+from training.data.arrays import is_among, top_k_positions
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.data.unique_keys import is_among
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
-from training.engine.config_io import config_from_dict
+from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
-from training.index.top_k import top_k_positions
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.knowledge_graph.candidate_features import NO_LISTEN, CandidateFeatures, RequestHistory
-from training.recall.knowledge_graph.config import HEARD_NEAR, KnowledgeGraphConfig
-from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges, read_triples
-from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.walk import WalkGraph
-from training.recall.learned_order.candidate_order import FILE as ORDER_FILE
-from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall.channel import Candidates
+from training.recall.knowledge_graph import order_training
+from training.recall.knowledge_graph.candidate_features import (
+    FEATURE_NAMES,
+    NO_LISTEN,
+    CandidateFeatures,
+    RequestHistory,
+)
+from training.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph, build_cooccurrence_edges, read_triples
+from training.recall.knowledge_graph.path_explanations import PathExplainer, read_titles
+from training.recall.knowledge_graph.walk import WalkConfig, WalkGraph
+from training.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, Ranked
 from training.recall.play_archive import PlayArchive
 from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 
@@ -48,7 +51,21 @@ MIN_AGE_S = 60.0
 TRACK_ARRAYS = ("listeners_V", "first_listen_at_V", "is_servable_V")
 
 
-class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
+@dataclass(frozen=True)
+class KnowledgeGraphConfig(Section):
+    """Configuration of the knowledge_graph channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    walk: WalkConfig
+    order: OrderConfig
+    cooccurrence_neighbors: int
+    cooccurrence_window: int
+    max_history_per_user: int
+    comparison_cases_per_user: int
+    max_comparison_cases: int
+    seed: int
+
+
+class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
     """Tracks of the catalog with the highest activation that are new to the user.
 
     Empty for a user without a listened track in the graph.
@@ -57,24 +74,26 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
     name: ClassVar[str] = "knowledge_graph"
     config_class = KnowledgeGraphConfig
     feature_service: ClassVar[str] = "knowledge_graph"
+    feature_names = FEATURE_NAMES
+    # Over about as many positions as a list of 200 has discoveries.
+    objective: ClassVar[dict[str, Any]] = {"lambdarank_truncation_level": 60}
 
     def __init__(
         self,
         config: KnowledgeGraphConfig,
         graph: KnowledgeGraph,
+        titles: dict[str, str],
         listeners_V: np.ndarray,
         first_listen_at_V: np.ndarray,
         is_servable_V: np.ndarray,
         archive: PlayArchive,
-        path_explainer: PathExplainer,
         order: CandidateOrder | None = None,
     ) -> None:
         self.resolved_config = config
-        self.graph, self.is_servable_V = graph, is_servable_V
-        self.listeners_V, self.first_listen_at_V = listeners_V, first_listen_at_V
-        self.archive, self.path_explainer, self.order = archive, path_explainer, order
+        self.graph, self.path_explainer = graph, PathExplainer(graph, titles)
+        self.listeners_V, self.first_listen_at_V, self.is_servable_V = listeners_V, first_listen_at_V, is_servable_V
+        self.archive, self.order = archive, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
-        self._measures: dict[str, Any] = {}
 
     @classmethod
     def fit(cls, data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
@@ -87,27 +106,21 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         """
         del folder
         graph = KnowledgeGraph.build(read_triples(data.marts), data.vocabulary)
-        titles = PathExplainer.of(graph, data.marts).titles
-        # Imported here because serving loads channels without needing the training code.
-        from training.recall.knowledge_graph.order_training import end_train_earlier, fit_order
-
+        titles = read_titles(graph, data.marts)
         channel = cls._of_log(data, config, graph, titles, data.catalog_V)
-        relations = channel.graph.relations
         counts = np.bincount(channel.graph.relation_T).tolist()
-        measures: dict[str, Any] = {"relations": dict(zip(relations, counts, strict=False))}
+        channel.measures = {"relations": dict(zip(channel.graph.relations, counts, strict=False))}
         of_train = channel.archive
         channel.read_past_plays(data)  # as a request does: also what the user played since the end of `train`
-        if config.order.trees and data.held_out_model is not None:
-            channel.order = CandidateOrder.load(data.held_out_model)
-        elif config.order.trees:
-            earlier = end_train_earlier(data, config.order.train_fraction)
+
+        def fit_order() -> tuple[CandidateOrder | None, dict[str, Any]]:
+            earlier = order_training.end_train_earlier(data, config.order.train_fraction)
             past = cls._of_log(earlier, config, graph, titles, earlier.validation_catalog_V)
             past.read_past_plays(earlier)
-            channel.order, measures["order"] = fit_order(channel, past, earlier, data)
-            if channel.order is None:
-                channel.resolved_config = replace(config, order=replace(config.order, trees=0))
+            return order_training.fit_order(channel, past, earlier, data)
+
+        channel.set_order(data, fit_order)
         channel.archive = of_train
-        channel._measures = measures
         return channel
 
     @classmethod
@@ -120,69 +133,23 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         is_servable_V: np.ndarray,
     ) -> KnowledgeGraphWalks:
         """A channel without an order, with everything that comes from the `train` part of the log."""
-        if config.cooccurrence_neighbors:
-            graph = graph.with_edges(
-                HEARD_NEAR, *build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
-            )
+        edges = build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
         history = PlayArchive.of(data).first_plays().newest(config.max_history_per_user)
-        explainer = PathExplainer(graph, titles)
-        return cls(config, graph, _count_listeners(data), _first_listens(data), is_servable_V, history, explainer)
+        listens = _count_listeners(data), _first_listens(data)
+        return cls(config, graph.with_edges(HEARD_NEAR, *edges), titles, *listens, is_servable_V, history)
 
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts)."""
-        graph = self.graph.without_entities(texts)
-        explainer = PathExplainer(graph, self.path_explainer.titles)
-        return KnowledgeGraphWalks(
-            self.resolved_config,
-            graph,
-            self.listeners_V,
-            self.first_listen_at_V,
-            self.is_servable_V,
-            self.archive,
-            explainer,
-            self.order,
-        )
+        graph, titles = self.graph.without_entities(texts), self.path_explainer.titles
+        arrays = (getattr(self, name) for name in TRACK_ARRAYS)
+        return KnowledgeGraphWalks(self.resolved_config, graph, titles, *arrays, self.archive, self.order)
 
     def read_past_plays(self, data: TrainingData) -> None:
         """See `RecallChannel`."""
         self.archive = PlayArchive.of(data, PARTS).first_plays().newest(self.resolved_config.max_history_per_user)
 
-    def measures(self) -> dict[str, Any]:
-        """Triples by relation, and the examples and validation recall of the order."""
-        return self._measures
-
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` best new tracks: by the learned order if there is one, else by activation, ties by smaller item code.
-
-        Scores are those of the order.
-        """
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        for row, (item_K, score_K) in enumerate(self._ordered_walks(users, k)):
-            items_BK[row, : len(item_K)], scores_BK[row, : len(item_K)] = item_K, score_K
-        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
-
-    def _ordered_walks(self, users: UserBatch, k: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each request: the `k` best new tracks and their scores."""
-        pool = self.resolved_config.order.pool if self.order is not None else 0
-        for history, item_C, score_C in self._walks(users, max(k, pool)):
-            ordered = item_C, score_C
-            if self.order is not None:
-                ordered = self.order.reorder(item_C, self._features.compute(history, item_C[:pool], score_C[:pool]))
-            yield ordered[0][:k], ordered[1][:k]
-
-    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
-        for history, item_C, score_C in self._walks(users, self.resolved_config.order.pool):
-            yield item_C, self._features.compute(history, item_C, score_C)
-
-    @cached_property
-    def _features(self) -> CandidateFeatures:
-        artist_V = self.graph.vocabulary.artist_of_track_V
-        return CandidateFeatures(self.walk_graph, artist_V, self.listeners_V, self.first_listen_at_V)
-
-    def _walks(self, users: UserBatch, k: int) -> Iterator[tuple[RequestHistory, np.ndarray, np.ndarray]]:
-        """For each request: its history, the `k` most active tracks that are new to the user, and their activation."""
+    def rank(self, users: UserBatch, k: int) -> Iterator[Ranked]:
+        """See `OrderedChannel`."""
         history = users.views[HISTORY_VIEW]
         is_listened_BL = is_listened(history)
         for row, (user_id, count) in enumerate(zip(users.user_ids, history.length_B.tolist(), strict=True)):
@@ -191,7 +158,16 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
-            yield request, *self._top_k(*self._start_nodes(request), known, k)
+            yield *self._top_k(*self._start_nodes(request), known, k), request
+
+    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> np.ndarray:
+        """See `OrderedChannel`."""
+        return self._features.compute(source, item_C, score_C)
+
+    @cached_property
+    def _features(self) -> CandidateFeatures:
+        artist_V = self.graph.vocabulary.artist_of_track_V
+        return CandidateFeatures(self.walk_graph, artist_V, self.listeners_V, self.first_listen_at_V)
 
     def _start_nodes(self, request: RequestHistory) -> tuple[np.ndarray, np.ndarray]:
         """See `WalkGraph.start_nodes`."""
@@ -237,9 +213,7 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         )
         self.graph.save(folder)
         self.archive.save(folder)
-        (folder / ORDER_FILE).unlink(missing_ok=True)
-        if self.order is not None:
-            self.order.save(folder)
+        self.save_order(folder)
         np.savez_compressed(folder / "tracks.npz", **{name: getattr(self, name) for name in TRACK_ARRAYS})
 
     @classmethod
@@ -249,18 +223,9 @@ class KnowledgeGraphWalks(RecallChannel[KnowledgeGraphConfig]):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            listeners_V, first_listen_at_V, is_servable_V = (tracks[name] for name in TRACK_ARRAYS)
+            arrays = [tracks[name] for name in TRACK_ARRAYS]
         config = config_from_dict(KnowledgeGraphConfig, stored)
-        channel = cls(
-            config,
-            graph,
-            listeners_V,
-            first_listen_at_V,
-            is_servable_V,
-            PlayArchive.load(folder),
-            PathExplainer(graph, titles),
-            CandidateOrder.load(folder),
-        )
+        channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), CandidateOrder.load(folder))
         channel.walk_graph.prepare()
         return channel
 

@@ -26,8 +26,8 @@ from training.content.audio_facets import facet_triples
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.data.vocabulary import Vocabulary
-from training.recall.knowledge_graph.config import HEARD_NEAR
 
+PERFORMED_BY, HEARD_NEAR = "performed_by", "heard_near"
 ONE_WAY_RELATIONS = (HEARD_NEAR,)
 """Derived relations. Each node has its own list of neighbors with strengths, so edges are followed forward only."""
 
@@ -122,19 +122,6 @@ class KnowledgeGraph:
     def entity_node(self) -> dict[str, int]:
         """Text → node, for nodes that are neither tracks nor artists."""
         return {text: node for node, text in enumerate(self.entities, start=self.first_entity)}
-
-    def node(self, text: str) -> int:
-        """The node of a typed text.
-
-        Raises:
-            KeyError: The graph has no such node.
-        """
-        kind, _, name = text.partition(":")
-        if kind == "track" and name in self.vocabulary.track_code:
-            return self.vocabulary.track_code[name]
-        if kind == "artist" and name in self.vocabulary.artist_code:
-            return self.first_artist + self.vocabulary.artist_code[name]
-        return self.entity_node[text]
 
     @cached_property
     def one_way_relations(self) -> list[int]:
@@ -237,14 +224,11 @@ def build_cooccurrence_edges(
     plays = data.plays
     rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
     by_user = []
-    for start in range(0, len(rows), PLAYS_PER_CHUNK):
+    for start in range(0, max(len(rows), 1), PLAYS_PER_CHUNK):
         # Chunks overlap by `window` rows so that pairs across the boundary are found.
         piece = rows[start : start + PLAYS_PER_CHUNK + window]
         pairs = [_pairs_at_distance(data, piece, distance) for distance in range(1, window + 1)]
         by_user.append(pl.concat(pairs).unique())
-    if not by_user:
-        empty = np.zeros(0, dtype=np.int64)
-        return empty, empty, np.zeros(0, dtype=np.float32)
     counted = pl.concat(by_user).unique().group_by("a", "b").agg(users=pl.len().cast(pl.Float32))
     mirrored = pl.concat([counted, counted.select(a="b", b="a", users="users")])
     ranked = mirrored.sort("a", "users", "b", descending=[False, True, False])

@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES
-from training.recall.knowledge_graph.config import KnowledgeGraphConfig
-from training.recall.learned_order import order_fit
-from training.recall.learned_order.candidate_order import CandidateOrder
+from training.recall import learned_order
+from training.recall.learned_order import CandidateOrder
+
+if TYPE_CHECKING:
+    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
-
-
-class OrderedWalk(order_fit.OrderedChannel, Protocol):
-    """The part of the channel `knowledge_graph` that fitting its order uses."""
-
-    resolved_config: KnowledgeGraphConfig
-    is_servable_V: np.ndarray
 
 
 def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
@@ -58,29 +52,24 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
 
 
 def fit_order(
-    channel: OrderedWalk, past: OrderedWalk, past_data: TrainingData, data: TrainingData
+    channel: KnowledgeGraphWalks, past: KnowledgeGraphWalks, past_data: TrainingData, data: TrainingData
 ) -> tuple[CandidateOrder | None, dict[str, Any]]:
-    """The order, learned from requests of the `validation` part of `past_data`, and its measures.
+    """The order, learned from requests of the `validation` part of `past_data`, and its measures; see `learned_order`.
 
     Args:
         channel: The channel without an order.
         past: The same channel, built from the `train` part of `past_data`.
         past_data: See `end_train_earlier`.
-        data: The data of the fit.
-
-    Returns:
-        The order; None if there is no example, or if it is not significantly better than the walk's on the validation part of
-        `data`, if there is one.
+        data: The data of the fit, on whose validation part the orders are compared.
     """
     config = channel.resolved_config
     requests = sample_requests(past_data, config.order.requests_per_user, config.order.max_requests, config.seed)
-    order, measures = order_fit.fit_order(
-        past, requests, past_data, "reachable", FEATURE_NAMES, config.order, config.seed
-    )
-    if order is None:
-        return order, measures
-    cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
-    catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
-    is_better, measures["validation"] = order_fit.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
-    channel.is_servable_V = catalog_V
-    return (order if is_better else None), measures
+
+    def validate(order: CandidateOrder) -> tuple[bool, dict[str, Any]]:
+        cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
+        catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
+        compared = learned_order.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
+        channel.is_servable_V = catalog_V
+        return compared
+
+    return learned_order.fit_order(past, requests, past_data, "reachable", validate)

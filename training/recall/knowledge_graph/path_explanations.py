@@ -10,8 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from training.recall.knowledge_graph.config import HEARD_NEAR, PERFORMED_BY
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from training.recall.knowledge_graph.walk import Step
 from training.recall.reason import Reason, ReasonParameter, track_phrase
 
@@ -51,17 +50,6 @@ class PathExplainer:
 
     def __init__(self, graph: KnowledgeGraph, titles: dict[str, str]) -> None:
         self.graph, self.titles = graph, titles
-
-    @classmethod
-    def of(cls, graph: KnowledgeGraph, marts: Path) -> PathExplainer:
-        """An explainer with the titles of albums and playlists that the marts have."""
-        titles: dict[str, str] = {}
-        for kind, mart in MART_BY_TITLED_ENTITY.items():
-            path = marts / f"{mart}.parquet"
-            if path.exists():
-                rows = pl.read_parquet(path, columns=[f"{kind}_id", "title"]).drop_nulls().sort(f"{kind}_id")
-                titles |= {f"{kind}:{name}": title for name, title in rows.iter_rows()}
-        return cls(graph, {text: titles[text] for text in graph.entities if text in titles})
 
     def explain(self, path: Sequence[Step]) -> Reason:
         """The reason for a path of at least one step, from a node that the user listens to to a track."""
@@ -126,3 +114,14 @@ class PathExplainer:
 
 def _relation_text(relation: str) -> str:
     return relation.replace("_", " ")
+
+
+def read_titles(graph: KnowledgeGraph, marts: Path) -> dict[str, str]:
+    """The titles of the graph's albums and playlists that the marts have, by typed text."""
+    titles: dict[str, str] = {}
+    for kind, mart in MART_BY_TITLED_ENTITY.items():
+        path = marts / f"{mart}.parquet"
+        if path.exists():
+            rows = pl.read_parquet(path, columns=[f"{kind}_id", "title"]).drop_nulls().sort(f"{kind}_id")
+            titles |= {f"{kind}:{name}": title for name, title in rows.iter_rows()}
+    return {text: titles[text] for text in graph.entities if text in titles}

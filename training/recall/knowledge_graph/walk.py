@@ -20,11 +20,11 @@ from typing import NamedTuple
 import numpy as np
 
 from sequences.sequence_batch import FIRST_CODE
+from training.data.arrays import first_occurrence_mask
 from training.data.ragged import concatenate_ranges
-from training.data.unique_keys import first_occurrence_mask
+from training.engine.config_io import Section
 from training.engine.numba_compile import compiled
-from training.recall.knowledge_graph.config import PERFORMED_BY, WalkConfig
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import PERFORMED_BY, KnowledgeGraph
 
 NO_CODE = -1
 """Code of no edge."""
@@ -34,12 +34,34 @@ TINY = np.finfo(np.float64).tiny
 
 
 class Edges(NamedTuple):
-    """Weighted edges, sorted by source: those out of node n are from `offset_N1[n]` to `offset_N1[n + 1]`."""
+    """Weighted directed edges, sorted by source: those out of node n are from `offset_N1[n]` to `offset_N1[n + 1]`.
+
+    `code_M` is 2 · relation, + 1 for backward edges.
+    """
 
     offset_N1: np.ndarray
     target_M: np.ndarray
     weight_M: np.ndarray
     code_M: np.ndarray
+
+
+@dataclass(frozen=True)
+class WalkConfig(Section):
+    """Spreading activation from the user's tracks and artists."""
+
+    hops: int
+    fan_out: int
+    frontier: int
+    max_start_nodes: int
+    decay: float
+    popularity: float
+    damping: float
+    default_relation_weight: float
+    relation_weights: tuple[tuple[str, float], ...]
+
+    def weight(self, relation: str) -> float:
+        """The weight of one relation."""
+        return dict(self.relation_weights).get(relation, self.default_relation_weight)
 
 
 @dataclass(frozen=True)
@@ -54,14 +76,11 @@ class Step:
 
 @dataclass(frozen=True)
 class WalkGraph:
-    """Pruned and weighted directed edges, sorted by source; `relation_code_M` is 2 · relation, + 1 for backward edges."""
+    """The graph with its pruned and weighted edges."""
 
     graph: KnowledgeGraph
     config: WalkConfig
-    offset_N1: np.ndarray
-    target_M: np.ndarray
-    weight_M: np.ndarray
-    relation_code_M: np.ndarray
+    edges: Edges
 
     @classmethod
     def build(cls, graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> WalkGraph:
@@ -83,24 +102,24 @@ class WalkGraph:
         kept = (flow > 0) & _top_weight_mask(weight, edges.group_G, edges.group_M, config.fan_out)
         counts = np.bincount(edges.source_M[kept], minlength=len(graph))
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(graph, config, offset, edges.target_M[kept], flow[kept], edges.relation_code_M[kept])
+        return cls(graph, config, Edges(offset, edges.target_M[kept], flow[kept], edges.relation_code_M[kept]))
 
     def prepare(self) -> None:
         """Sort the edges by target in advance, so that the first `shortest_path` is not slower."""
         _ = self._reverse_edges
 
-    @property
-    def _edges(self) -> Edges:
-        return Edges(self.offset_N1, self.target_M, self.weight_M, self.relation_code_M)
+    def code(self, relation: str) -> int:
+        """The code of the forward edges of a relation, NO_CODE without any."""
+        relations = self.graph.relations
+        return 2 * relations.index(relation) if relation in relations else NO_CODE
 
     @cached_property
     def _to_performer(self) -> int:
-        relations = self.graph.relations
-        return 2 * relations.index(PERFORMED_BY) if PERFORMED_BY in relations else NO_CODE
+        return self.code(PERFORMED_BY)
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
-        return _sum_flows(track_S, activation_S, self._edges, self._to_performer, True)
+        return _sum_flows(track_S, activation_S, self.edges, self._to_performer, True)
 
     def start_nodes(self, track_L: np.ndarray, age_L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nodes at which the walks of a user start, and their activation.
@@ -110,7 +129,7 @@ class WalkGraph:
         before the limit is applied.
         """
         is_known_L = (track_L >= FIRST_CODE) & (track_L < self.graph.first_artist)
-        config, options = self.config, (self._edges, self._to_performer)
+        config, options = self.config, (self.edges, self._to_performer)
         return _start_nodes(track_L[is_known_L], age_L[is_known_L], *options, config.decay, config.max_start_nodes)
 
     def spread_activation(self, start_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +138,7 @@ class WalkGraph:
         After each hop only the `frontier` most active tracks, and as many other nodes, pass activation on.
         """
         limits = self.config.hops, self.config.frontier, self.graph.first_artist
-        return _spread(start_S, activation_S, self._edges, self._to_performer, *limits)
+        return _spread(start_S, activation_S, self.edges, self._to_performer, *limits)
 
     def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
         """The path with the fewest hops from a start node to `item`, of these the one that carries most activation.
@@ -136,11 +155,11 @@ class WalkGraph:
             node = np.array(sorted(carried), dtype=np.int64)
             value = np.array([carried[one] for one in node.tolist()])
             edge, place, source = self._edges_into(node)
-            on = self.relation_code_M[edge] != self._to_performer
+            on = self.edges.code_M[edge] != self._to_performer
             # The artist of a start node is a start node, so a path does not begin with that step.
             on |= [one not in starts for one in source.tolist()]  # ten times faster than `np.isin`
             edge, place, source = edge[on], place[on], source[on]
-            gives = self.weight_M[edge] * value[place]
+            gives = self.edges.weight_M[edge] * value[place]
             order = np.lexsort((node[place], -gives, source))
             best = order[first_occurrence_mask(source[order])]
             source = source[best]
@@ -150,7 +169,7 @@ class WalkGraph:
                 dict(
                     zip(
                         source.tolist(),
-                        zip(self.relation_code_M[edge[best]].tolist(), targets, strict=True),
+                        zip(self.edges.code_M[edge[best]].tolist(), targets, strict=True),
                         strict=True,
                     )
                 )
@@ -170,9 +189,9 @@ class WalkGraph:
 
     @cached_property
     def _reverse_edges(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        order = np.argsort(self.target_M, kind="stable")
-        counts = np.bincount(self.target_M, minlength=len(self.graph))
-        source = np.repeat(np.arange(len(self.graph)), np.diff(self.offset_N1))
+        order = np.argsort(self.edges.target_M, kind="stable")
+        counts = np.bincount(self.edges.target_M, minlength=len(self.graph))
+        source = np.repeat(np.arange(len(self.graph)), np.diff(self.edges.offset_N1))
         return np.concatenate([[0], np.cumsum(counts)]), order, source
 
     def _edges_into(self, node: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

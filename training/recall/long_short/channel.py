@@ -5,32 +5,31 @@ The network and its papers are described in `model.py`, the features of the repe
 `training.recall.repeat_features`. A fraction of the candidates, tuned on validation, is new to the user; the rest
 are tracks of the history by repeat score.
 
-Legend: B requests, K candidates, M repeat items, H items of the history.
+Legend: B requests (or sessions), K candidates, M repeat items, H items of the history, T targets of a session, D width.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sequences.sequence_batch import FIRST_CODE
-from training.data.recall_cases import recall_table
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, is_listened, kept_items
 from training.engine.config_io import change_config
 from training.recall.channel import Candidates
-from training.recall.long_short.config import LongShortConfig
-from training.recall.long_short.data import LongShortData, repeat_items
-from training.recall.long_short.model import LongShortNetwork
+from training.recall.long_short.data import SessionBatch, SessionSampler, repeat_items
+from training.recall.long_short.model import LongShortConfig, LongShortNetwork
 from training.recall.neural_channel import NeuralChannel, ValidationSet
 from training.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import interleave, merge_clicks
+from training.recall.windows import ChannelObjective, WindowLoss
 
 NORMALIZATION_BATCHES = 8
 
@@ -49,42 +48,33 @@ class LongShort(NeuralChannel[LongShortConfig]):
     network: LongShortNetwork
 
     @classmethod
-    def build_data(cls, data: TrainingData, config: LongShortConfig) -> LongShortData:
+    def build_data(cls, data: TrainingData, config: LongShortConfig) -> SessionSampler:
         """Past sessions and event windows."""
-        return LongShortData.build(data, config, cls.feature_service)
+        return SessionSampler(data, config, cls.feature_service)
 
-    def build_objective(self, source: LongShortData, config: LongShortConfig, is_item_V: np.ndarray) -> Any:
-        """See `LongShortLearner`."""
-        from training.recall.long_short.objective import LongShortLearner
-        from training.recall.window_loss import WindowLoss
+    def build_objective(self, source: SessionSampler, config: LongShortConfig, is_item_V: np.ndarray) -> SessionLoss:
+        """See `SessionLoss`."""
+        return SessionLoss(self.network, config, source, is_item_V)
 
-        loss = WindowLoss(self.network.short, config.sampling, config.loss, source.windows, is_item_V, seed=config.seed)
-        return LongShortLearner(self.network, config, source.sessions, loss)
-
-    def prepare_network(self, source: LongShortData, config: LongShortConfig) -> None:
+    def prepare_network(self, source: SessionSampler, config: LongShortConfig) -> None:
         """Fit the normalization of the repeat features on some training batches."""
         batches = [
-            source.sessions.sessions(config.seed + 1, step, config.sampling.batch).requests
+            source.sessions(config.seed + 1, step, config.sampling.batch).requests
             for step in range(NORMALIZATION_BATCHES)
         ]
         self.network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in batches]))
 
-    def tune_after_training(
-        self, data: TrainingData, source: LongShortData, validation: ValidationSet, *, is_early_stopped: bool
-    ) -> dict[str, Any]:
+    def tune_after_training(self, validation: ValidationSet | None) -> dict[str, Any]:
         """Choose `discovery_share` from its grid by validation recall, unless the config gives it."""
-        del data, source
         is_given = self.resolved_config.discovery_share is not None
         self.resolved_config = change_config(self.resolved_config, {"discovery_share": self.discovery_share})
-        if is_given or not is_early_stopped:
+        if is_given or validation is None:
             return {}
         self.rebuild_index()
         k = max(validation.cutoffs)
         found = [self._candidate_lists(users, k) for users in validation.batches]
         tables = {
-            share: recall_table(
-                np.concatenate([lists.merge(share, k) for lists in found]), validation.cases, validation.cutoffs
-            )
+            share: validation.recall_table([_merge(lists, share, k) for lists in found])
             for share in self.resolved_config.discovery_share_grid
         }
         best = max(tables, key=lambda share: (round(validation.objective(tables[share]), 6), -share))
@@ -100,9 +90,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
-        return Candidates.from_ranking(self._candidate_lists(users, k).merge(self.discovery_share, k))
+        return Candidates.from_ranking(_merge(self._candidate_lists(users, k), self.discovery_share, k))
 
-    def _candidate_lists(self, users: UserBatch, k: int) -> _CandidateLists:
+    def _candidate_lists(self, users: UserBatch, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Repeated and new tracks before they are merged, each best first, 0 = none."""
         repeat_BK, new_BK = np.zeros((len(users), k), dtype=np.int64), np.zeros((len(users), 0), dtype=np.int64)
         queries = []
         for row, (query_1D, item_M, score_M) in enumerate(self._scores(users)):
@@ -111,10 +102,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
             queries.append(query_1D)
         if self.resolved_config.discovery_share != 0 and queries:  # no search is needed if no new tracks are returned
             threshold = self.cold_item_threshold("new")
-            new_BK, _ = self.index.search(np.concatenate(queries), k, users.history_items_BH, threshold)
+            new_BK, _ = self.index.search(np.stack(queries), k, users.history_items_BH, threshold)
             length_B = merge_clicks(users, self.resolved_config.encoder.history_length).length_B
             new_BK *= ((length_B > 0) | (repeat_BK > 0).any(1))[:, None]
-        return _CandidateLists(repeat_BK, new_BK)
+        return repeat_BK, new_BK
 
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One query [B, 1, D] of the task `new` for every request."""
@@ -160,17 +151,10 @@ class LongShort(NeuralChannel[LongShortConfig]):
         }
 
 
-@dataclass(frozen=True)
-class _CandidateLists:
-    """Repeated and new tracks before they are merged, each best first, 0 = none."""
-
-    repeat_BK: np.ndarray
-    new_BK: np.ndarray
-
-    def merge(self, share: float, k: int) -> np.ndarray:
-        """`k` items of both lists, `share` of them new; with share 0, new tracks do not fill up the list either."""
-        new_BK = self.new_BK if share > 0 else self.new_BK[:, :0]
-        return interleave(self.repeat_BK, new_BK, share, k)
+def _merge(lists: tuple[np.ndarray, np.ndarray], share: float, k: int) -> np.ndarray:
+    """`k` items of both lists, `share` of them new; with share 0, new tracks do not fill up the list either."""
+    repeat_BK, new_BK = lists
+    return interleave(repeat_BK, new_BK if share > 0 else new_BK[:, :0], share, k)
 
 
 def _reason_of_track(track: Reason | str, listens: int) -> Reason:
@@ -188,3 +172,50 @@ def _repeat_reason(times: int, days: int) -> Reason:
             return Reason("listened_once_days_ago", {"days": days})
         return Reason("listened_times_days_ago", {"times": times, "days": days})
     return Reason("listened_once") if times == 1 else Reason("listened_times", {"times": times})
+
+
+class SessionLoss(ChannelObjective):
+    """Repeat loss plus `item_weight` times two item losses.
+
+    The repeat loss is a softmax over the repeat items. The item losses are a sampled softmax of the session's targets
+    with the gated interest as the query, and the window loss of the short-term encoder, as in the realtime channel.
+    """
+
+    def __init__(
+        self, network: LongShortNetwork, config: LongShortConfig, sessions: SessionSampler, is_item_V: np.ndarray
+    ) -> None:
+        self.network: LongShortNetwork = network
+        self.config: LongShortConfig = config
+        self._sessions, self._windows = sessions, WindowLoss(network.short, config, sessions.windows, is_item_V)
+
+    def batch_at(self, step: int) -> tuple[SessionBatch, dict[str, Tensor]]:
+        """The sessions and windows of a step."""
+        sessions = self._sessions.sessions(self.config.seed, step, self.config.sampling.batch)
+        return sessions, self._windows.batch_at(step)
+
+    def training_step(self, batch: tuple[SessionBatch, dict[str, Tensor]], _: int) -> Tensor:
+        """Sum of the losses."""
+        sessions, windows = batch
+        interests = self.network.interests(sessions.requests)
+        score_BM = self.network.repeat_scores(sessions.requests, interests)
+        item_loss = self._windows.training_step(windows)
+        for task, is_target_BT in (("next", sessions.target_BT > 0), ("new", sessions.is_new_BT)):
+            row_M, positive_M = torch.nonzero(is_target_BT)[:, 0], sessions.target_BT[is_target_BT]
+            if len(positive_M):
+                query_MD = self.network.query(task, sessions.requests, interests)[row_M]
+                item_loss = item_loss + self._windows.item_loss(task, query_MD, positive_M)
+        repeated = repeat_loss(score_BM, sessions.is_repeated_BM)
+        return repeated + self.config.loss.item_weight * item_loss
+
+
+def repeat_loss(score_BM: Tensor, is_repeated_BM: Tensor) -> Tensor:
+    """Cross-entropy of a softmax over the repeat items, with the target spread evenly over those that were repeated.
+
+    Mean over the sessions with at least one repeated item; 0 if there is none.
+    """
+    has_repeat_B = is_repeated_BM.any(-1)
+    if not bool(has_repeat_B.any()):
+        return score_BM.nan_to_num(neginf=0.0).sum() * 0
+    score, is_repeated = score_BM[has_repeat_B], is_repeated_BM[has_repeat_B]
+    log_share = score.log_softmax(-1).masked_fill(~is_repeated, 0.0)
+    return -(log_share.sum(-1) / is_repeated.sum(-1)).mean()

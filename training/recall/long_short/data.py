@@ -17,12 +17,11 @@ from torch.nn.utils.rnn import pad_sequence
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures, UserBatch
-from training.recall.long_short.config import LongShortConfig
-from training.recall.long_short.model import RequestBatch
+from training.recall.long_short.model import LongShortConfig, RequestBatch
 from training.recall.play_archive import plays_in_view
 from training.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
 from training.recall.sequence_merge import merge_clicks
-from training.recall.window_sampler import WindowSampler
+from training.recall.windows import WindowSampler
 
 DECAY, SKIP = 0.7, 0.3
 """Decay of the activation that repeat items are chosen by, and the weight of a skip relative to a listen."""
@@ -40,11 +39,6 @@ class SessionBatch:
     is_repeated_BM: Tensor
     target_BT: Tensor
     is_new_BT: Tensor
-
-    def to(self, device: torch.device) -> SessionBatch:
-        """The batch on a device."""
-        rest = (self.is_repeated_BM, self.target_BT, self.is_new_BT)
-        return SessionBatch(self.requests.to(device), *(tensor.to(device) for tensor in rest))
 
 
 def repeat_items(
@@ -78,7 +72,9 @@ def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V:
 
 
 class SessionSampler:
-    """Random batches of sessions of the `train` part. A batch depends on (seed, step) only.
+    """Random batches of sessions of the `train` part, and the `windows` of events beside them.
+
+    A batch depends on (seed, step) only.
 
     A user is drawn with probability proportional to sessions ** `user_sampling_exponent`, then one of the user's
     sessions uniformly: evaluation weights users equally, the log does not. Sessions with fewer than `min_history_plays`
@@ -86,7 +82,11 @@ class SessionSampler:
     """
 
     def __init__(self, data: TrainingData, config: LongShortConfig, service: str) -> None:
-        self.data, self.config, self.service = data, config, service
+        self.data, self.config, self.service, sampling = data, config, service, config.sampling
+        self.windows = WindowSampler(
+            data, config.encoder.history_length, sampling.horizon, sampling.user_sampling_exponent
+        )
+        self.count_V = self.windows.count_V
         cases = data.recall_cases("train")
         self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.sampling.min_history_plays))
         self.offline = OfflineFeatures(data)
@@ -97,6 +97,10 @@ class SessionSampler:
     def __len__(self) -> int:
         """C: number of sessions."""
         return len(self.cases)
+
+    def steps(self, passes: float, batch: int) -> int:
+        """Steps of `batch` sessions that read `passes` times as many sessions as there are."""
+        return math.ceil(passes * len(self) / batch)
 
     def sessions(self, seed: int, step: int, batch: int) -> SessionBatch:
         """The `batch` sessions of a step."""
@@ -119,36 +123,3 @@ class SessionSampler:
         return SessionBatch(
             requests, torch.from_numpy(is_repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT)
         )
-
-
-@dataclass(frozen=True)
-class LongShortData:
-    """Training examples of the channel: sessions for all losses, windows for the short-term encoder."""
-
-    sessions: SessionSampler
-    windows: WindowSampler
-
-    @classmethod
-    def build(cls, data: TrainingData, config: LongShortConfig, service: str) -> LongShortData:
-        """The samplers of one fit."""
-        sampling = config.sampling
-        windows = WindowSampler(
-            data,
-            config.encoder.history_length,
-            sampling.horizon,
-            sampling.user_sampling_exponent,
-        )
-        return cls(SessionSampler(data, config, service), windows)
-
-    @property
-    def count_V(self) -> np.ndarray:
-        """Number of training events per track."""
-        return self.windows.count_V
-
-    def __len__(self) -> int:
-        """Number of sessions."""
-        return len(self.sessions)
-
-    def steps(self, passes: float, batch: int) -> int:
-        """Steps of `batch` sessions that read `passes` times as many sessions as there are."""
-        return math.ceil(passes * len(self) / batch)

@@ -28,12 +28,53 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.engine.config_io import Section
 from training.nn.compiled_layers import Dense, Floats, attend, dense, feed_forward, gelu, normalize, to_array, unit_rows
 from training.nn.item_tower import ItemCodes
 from training.nn.user_tower import Ints
-from training.recall.long_short.config import LongShortConfig
-from training.recall.next_item_network import NextItemNetwork, NextItemProgram, RecallNetwork
+from training.recall.next_item_network import (
+    NextItemConfig,
+    NextItemNetwork,
+    NextItemProgram,
+    RecallNetwork,
+    SampledSoftmaxConfig,
+    WindowSamplingConfig,
+)
 from training.recall.repeat_features import ACTIVATIONS, DECAYS, FEATURE_NAMES
+
+
+@dataclass(frozen=True)
+class RepeatScorerConfig(Section):
+    """Long-term interest and the score of repeated tracks; see `LongShortNetwork`."""
+
+    hidden: int
+    max_repeat_items: int
+
+
+@dataclass(frozen=True)
+class SessionSamplingConfig(WindowSamplingConfig):
+    """Sampling of past sessions, and of as many event windows."""
+
+    min_history_plays: int
+    targets_per_session: int
+
+
+@dataclass(frozen=True)
+class LongShortLossConfig(SampledSoftmaxConfig):
+    """Repeat loss plus item losses."""
+
+    item_weight: float
+
+
+@dataclass(frozen=True)
+class LongShortConfig(NextItemConfig):
+    """Configuration of the long_short channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    repeats: RepeatScorerConfig
+    sampling: SessionSamplingConfig
+    loss: LongShortLossConfig
+    discovery_share_grid: tuple[float, ...]
+    discovery_share: float | None = None  # fraction of candidates that are new to the user; None: tuned on validation
 
 
 @dataclass(frozen=True)
@@ -52,10 +93,6 @@ class RequestBatch:
     query_gap_B: Tensor
     repeat_item_BM: Tensor
     feature_BMF: Tensor
-
-    def to(self, device: torch.device) -> RequestBatch:
-        """The batch on a device."""
-        return RequestBatch(*(tensor.to(device) for tensor in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -82,7 +119,7 @@ class LongShortNetwork(RecallNetwork):
     def __init__(self, config: LongShortConfig, codes: ItemCodes) -> None:
         super().__init__()
         D, F, hidden = config.items.width, len(FEATURE_NAMES), config.repeats.hidden
-        self.short = NextItemNetwork(config.items, config.encoder, config.loss.temperature, codes)
+        self.short = NextItemNetwork(config, codes)
         self.register_buffer("mean_F", torch.zeros(F))
         self.register_buffer("deviation_F", torch.ones(F))
         self.user = nn.Sequential(nn.Linear(2 * F, D), nn.GELU(), nn.Linear(D, D))

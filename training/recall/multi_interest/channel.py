@@ -6,7 +6,7 @@ every interest has a second query for tracks that are new to the user, which fil
 as in the realtime channel.
 
 Legend: B requests, L listens, K interests (and k candidates), H items of the history, D width, V vocabulary, F facet
-values, N tracks.
+values, N tracks; in training, B windows, L events, M targets.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from sequences.sequence_batch import FIRST_CODE
 from training.content import FACETS
@@ -23,13 +25,13 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.data.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
 from training.data.vocabulary import Vocabulary
+from training.nn.sampled_softmax import SampledSoftmaxLoss
 from training.recall.channel import Candidates
-from training.recall.multi_interest.config import MultiInterestConfig
-from training.recall.multi_interest.model import MultiInterestNetwork, UserInterests
+from training.recall.multi_interest.model import MultiInterestConfig, MultiInterestNetwork, UserInterests
 from training.recall.neural_channel import NeuralChannel
 from training.recall.next_item_network import TASKS
 from training.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
-from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
+from training.recall.windows import POSITIVE_BEHAVIOURS, ChannelObjective, WindowSampler
 
 MAX_NAME_WORDS = 3
 MIN_FACET_SHARE = 0.3
@@ -64,6 +66,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     config_class = MultiInterestConfig
     network_class = MultiInterestNetwork
     network: MultiInterestNetwork
+    similar_items = NeuralChannel.nearest_items
 
     def __init__(
         self,
@@ -89,11 +92,11 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         length = config.encoder.history_length + sampling.targets_per_window - 1
         return WindowSampler(data, length, sampling.horizon, sampling.user_sampling_exponent, has_listens_only=True)
 
-    def build_objective(self, source: WindowSampler, config: MultiInterestConfig, is_item_V: np.ndarray) -> Any:
-        """See `MultiInterestLearner`."""
-        from training.recall.multi_interest.objective import MultiInterestLearner
-
-        return MultiInterestLearner(self.network, config, source, is_item_V)
+    def build_objective(
+        self, source: WindowSampler, config: MultiInterestConfig, is_item_V: np.ndarray
+    ) -> InterestLoss:
+        """See `InterestLoss`."""
+        return InterestLoss(self.network, config, source, is_item_V)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
@@ -134,10 +137,6 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         found.sort(key=lambda items_and_count: -items_and_count[1])
         total = int(counts.sum())
         return [Interest(self.interest_names.name(items), count / total, items) for items, count in found]
-
-    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
-        """The items with the nearest vectors."""
-        return self.nearest_items(items, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """What each of `items` has in common with the interest that is closest to it."""
@@ -232,3 +231,57 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
     newest_BL = ended_BL.argsort(axis=1, kind="stable")[:, -length:]
     newest_items_BL: np.ndarray = item_BL[np.arange(len(item_BL))[:, None], newest_BL]
     return newest_items_BL
+
+
+class InterestLoss(ChannelObjective):
+    """Sampled softmax of each target with the interest of the history that matches it (label-aware attention).
+
+    The first events of a window are the history, later listens are targets.
+    """
+
+    def __init__(
+        self, network: MultiInterestNetwork, config: MultiInterestConfig, sampler: WindowSampler, is_item_V: np.ndarray
+    ) -> None:
+        self.network: MultiInterestNetwork = network
+        self.config: MultiInterestConfig = config
+        self._sampler = sampler
+        self._loss = SampledSoftmaxLoss(network, sampler.target_share_V, is_item_V, config.loss)
+
+    def batch_at(self, step: int) -> dict[str, Tensor]:
+        """The batch of a step; see `split_windows`."""
+        windows = self._sampler.windows(self.config.seed, step, self.config.sampling.batch)
+        split = split_windows(windows, self.config.sampling.targets_per_window)
+        return {name: torch.from_numpy(column) for name, column in split.items()}
+
+    def training_step(self, batch: dict[str, Tensor], _: int) -> Tensor:
+        """Weighted sum of the tasks' losses."""
+        interests = self.network.interests(batch["listened"])
+        loss = interests.vector_BKD.sum() * 0
+        for task, weight in zip(TASKS, (1.0, self.config.loss.discovery_weight), strict=True):
+            is_target_BL = (batch[task] > 0) & interests.is_active_BK.any(1, keepdim=True)
+            row_M, positive_M = torch.nonzero(is_target_BL)[:, 0], batch[task][is_target_BL]
+            if not len(positive_M):
+                continue
+            query_MD = self.network.label_aware_query(task, interests, row_M, positive_M)
+            loss = loss + weight * self._loss(task, query_MD, positive_M)
+        return loss
+
+
+def split_windows(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.ndarray]:
+    """Windows of listens split into history and targets.
+
+    Args:
+        windows: See `WindowSampler.windows`.
+        targets: Number of positions with targets. All but the last `targets` - 1 listens are the history, at least one.
+
+    Returns:
+        Columns [B, L], 0 = none: `listened`, the history; for each task its targets at the last listen of the history
+        and at those after it.
+    """
+    item_BL = windows["item_BL"]
+    place_L = np.arange(item_BL.shape[1])
+    history_length_B1 = np.maximum((item_BL > 0).sum(1, keepdims=True) - targets + 1, 1)
+    has_target_BL = place_L >= history_length_B1 - 1
+    return {
+        "listened": np.where(place_L < history_length_B1, item_BL, 0),
+    } | {task: np.where(has_target_BL, windows[f"{task}_BL"], 0) for task in TASKS}

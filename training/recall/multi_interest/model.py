@@ -28,14 +28,51 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.data.unique_keys import unique_values
+from training.data.arrays import unique_values
+from training.engine.config_io import Section
 from training.engine.numba_compile import compiled
-from training.nn.byte_dropout import ByteDropout
 from training.nn.compiled_layers import Dense, Floats, dense, route, to_array, unit_rows
 from training.nn.item_tower import ItemCodes, ItemTower
-from training.nn.user_tower import Ints
-from training.recall.multi_interest.config import MultiInterestConfig
-from training.recall.next_item_network import TASKS, RecallNetwork, build_query_heads
+from training.nn.user_tower import ByteDropout, Ints
+from training.recall.next_item_network import (
+    TASKS,
+    NeuralChannelConfig,
+    RecallNetwork,
+    SampledSoftmaxConfig,
+    SamplingConfig,
+    build_query_heads,
+)
+
+
+@dataclass(frozen=True)
+class InterestExtractorConfig(Section):
+    """Extraction of interest vectors from a history."""
+
+    interests: int
+    history_length: int
+    routing_iterations: int
+    routing_restarts: int
+    routing_sharpness: float
+    merge_cosine_threshold: float
+    min_interest_share: float
+
+
+@dataclass(frozen=True)
+class InterestSamplingConfig(SamplingConfig):
+    """Sampling of histories with the targets that follow them."""
+
+    targets_per_window: int
+
+
+@dataclass(frozen=True)
+class MultiInterestConfig(NeuralChannelConfig):
+    """Configuration of the multi_interest channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    encoder: InterestExtractorConfig
+    sampling: InterestSamplingConfig
+    loss: SampledSoftmaxConfig
+    discovery_share: float
+
 
 RECENCY_BUCKETS = 16
 
@@ -63,20 +100,13 @@ class UserInterests(NamedTuple):
     vector_KD: Floats
     interest_L: Ints
 
-    @classmethod
-    def merge_similar(
-        cls, vector_KD: Floats, share_KL: Floats, merge_cosine_threshold: float, min_interest_share: float
-    ) -> UserInterests:
-        """The interests after merging those whose cosine exceeds the threshold into their weighted mean.
-
-        Interests that hold less than `min_interest_share` of the listens are left out; their listens go to others.
-        """
-        return cls(*_merge_similar(vector_KD, share_KL, merge_cosine_threshold, min_interest_share))
-
 
 @compiled
-def _merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_share: float) -> tuple[Floats, Ints]:
-    """See `UserInterests.merge_similar`."""
+def merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_share: float) -> tuple[Floats, Ints]:
+    """The interests after merging those whose cosine exceeds a threshold into their weighted mean; see `UserInterests`.
+
+    Interests that hold less than `min_share` of the listens are left out; their listens go to others.
+    """
     K, L = share_KL.shape
     length_K = np.sqrt(np.square(vector_KD).sum(1))
     # Label propagation: each interest takes the smallest label of its neighbors; K rounds cover the longest chain.
@@ -197,9 +227,8 @@ class MultiInterestProgram:
         logit_SKL = (start_DJ.T @ mapped_LD.T).reshape(-1, K, len(item_L))
         iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
         vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
-        return UserInterests.merge_similar(
-            vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share
-        )
+        merged = merge_similar(vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share)
+        return UserInterests(*merged)
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""

@@ -35,7 +35,7 @@ import sys
 from pathlib import Path
 from training.content.encoders.audio_decoding import read_patches
 from training.content.encoders.encoder import MediaError
-from training.engine.process_memory import peak_bytes
+from training.engine.process import peak_bytes
 print(peak_bytes())
 try:
     read_patches(Path(sys.argv[1]), 20)

@@ -12,7 +12,7 @@ from config import settings
 COUNT_PAGE_FAULTS = """
 import resource, sys, torch
 if sys.argv[1] == "retained":
-    from training.engine.process_memory import retain_freed_memory
+    from training.engine.process import retain_freed_memory
     assert retain_freed_memory()
 def step():
     big = [torch.ones(1 << 20) for _ in range(4)]

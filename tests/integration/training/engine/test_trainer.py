@@ -22,17 +22,16 @@ class Line(trainer.Objective):
     """Learns y = 3x with dropout, so that steps depend on random numbers."""
 
     def __init__(self, pause: float = 0.0) -> None:
-        super().__init__()
         torch.manual_seed(0)
-        self.layer, self.pause = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Dropout(0.1)), pause
+        self.network, self.pause = torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Dropout(0.1)), pause
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         time.sleep(self.pause)
-        loss: torch.Tensor = (self.layer(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
+        loss: torch.Tensor = (self.network(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
         return loss
 
     def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
-        optimizer = torch.optim.Adam(self.parameters(), lr=0.05)
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=0.05)
         return optimizer, ConstantLR(optimizer, factor=1.0)
 
 
@@ -44,7 +43,7 @@ def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
     module = Line(pause)
 
     def validate() -> float:
-        return -float((module.state_dict()["layer.0.weight"] - 3).square().sum())
+        return -float((module.network.state_dict()["0.weight"] - 3).square().sum())
 
     schedule = trainer.Schedule(STEPS, validate_every=20, patience=10, checkpoint_every=10)
     return trainer.fit(module, batch_at, schedule, folder, validate)

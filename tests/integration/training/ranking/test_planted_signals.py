@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from tests.support.training.ranking_cases import CODES, LISTEN, MINUTE, NOW, SKIP, TRACKS, ranking_features, user_batch
+from tests.support.training.ranking_cases import (
+    LISTEN,
+    MINUTE,
+    NOW,
+    OUTCOME_V,
+    SKIP,
+    TRACKS,
+    ranking_features,
+    user_batch,
+)
 from training.engine.config_io import change_config
-from training.ranking.calibration import task_losses
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import RankingFeatures
+from training.ranking.fit import task_losses
+from training.ranking.fitted_ranker import RANKERS
 from training.ranking.inputs import CandidateInputs, UserInputs
-from training.ranking.registry import RANKERS
 
 GROUPS = 4
 CHANGES = {
@@ -34,9 +45,8 @@ def features() -> RankingFeatures:
     """Return features without artists and statistics: only ids are informative."""
     made = ranking_features()
     unknown_artists = np.ones(TRACKS, dtype=np.int64)
-    return RankingFeatures(
-        unknown_artists, CODES, {}, made.statistics.newest_per_track(), hard_search=False, plays=GROUPS
-    )
+    reads = replace(made.reads, hard_search=False, plays=GROUPS)
+    return RankingFeatures(unknown_artists, OUTCOME_V, {}, made.statistics.newest_per_track(), reads)
 
 
 def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:

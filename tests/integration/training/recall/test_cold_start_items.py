@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,9 @@ import pytest
 from ingestion.simulate import WorldSize
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.planted_world import PlantedWorld, described_world, listener_of
-from training.content.track_content import ContentUse
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 
 NEW_ARTISTS = 10
 FOUND = 60
@@ -36,7 +37,7 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
     return is_new_V
 
 
-def realtime(world: PlantedWorld, folder: Path, content: ContentUse = "described") -> Realtime:
+def realtime(world: PlantedWorld, folder: Path, has_content: bool = True) -> Realtime:
     """The recipe `small` with half the width and history length, 300 steps."""
     small = change_config(
         Realtime.config("small"),
@@ -55,10 +56,13 @@ def realtime(world: PlantedWorld, folder: Path, content: ContentUse = "described
             "validation.early_stopping_step": 300,
             "loss.in_batch_negatives": 256,
             "loss.uniform_negatives": 256,
-            "items.content": content,
         },
     )
-    return Realtime.fit(world.data, config, folder)
+    data = copy.copy(world.data)
+    if not has_content:
+        nothing_V = np.zeros(len(data.vocabulary), dtype=bool)
+        data.content = replace(data.content, has_descriptive_content_V=nothing_V)
+    return Realtime.fit(data, config, folder)
 
 
 @pytest.fixture(scope="module")
@@ -98,4 +102,4 @@ def test_new_artists_are_recalled_for_matching_users_and_only_with_content(
     right, wrong = reached(world, channel, is_new_V)
     assert right > 0.35
     assert wrong < 0.02
-    assert reached(world, realtime(world, tmp_path, content="off"), is_new_V)[0] < 0.05
+    assert reached(world, realtime(world, tmp_path, has_content=False), is_new_V)[0] < 0.05

@@ -18,7 +18,7 @@ from training.data.collections import Collections, build_collection_cases
 from training.data.training_data import TrainingData
 from training.engine.config_io import change_config
 from training.recall.collection_recall import OPENING_DECAY, Mlogs, Playlists
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)

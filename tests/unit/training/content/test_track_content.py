@@ -25,15 +25,13 @@ def comments_of(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=NO_COMMENTS.schema, orient="row")
 
 
-def test_names_are_content_only_with_use_all() -> None:
+def test_names_alone_do_not_describe_a_track() -> None:
     titles = ["Blue Train", "Blue Trane", None, ""]
     tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
     content = TrackContent.of(tracks, NO_COMMENTS)
     assert content.row_VW.dtype == np.float16
-    assert content.has_content("all").tolist() == [True, True, False, False]
-    assert not content.has_content("described").any()
-    with pytest.raises(ValueError, match="content='some' is unknown; choose off, described or all"):
-        content.has_content("some")
+    assert content.row_VW.any(axis=1).tolist() == [True, True, False, False]
+    assert not content.has_descriptive_content_V.any()
 
 
 def test_principal_components_equal_a_full_svd() -> None:
@@ -122,20 +120,6 @@ def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_pa
         text_VW = content.row_VW[:, content.block_W == BLOCKS.index("text")]
         assert set(data.vocabulary.decode(np.flatnonzero(text_VW.any(axis=1)))) == expected
         assert expected == set(data.vocabulary.decode(np.flatnonzero(content.has_descriptive_content_V)))
-
-
-def test_blocks_can_be_left_out() -> None:
-    """Two blocks: names of both tracks, audio of the second one."""
-    audio = BLOCKS.index("audio")
-    rows = np.array([[1, 0], [1, 2]], np.float16)
-    content = TrackContent(rows, np.array([False, True]), np.array([BLOCKS.index("names"), audio]))
-    without = content.without_blocks(["audio"])
-    assert without.row_VW.tolist() == [[1], [1]] and not without.has_descriptive_content_V.any()
-    alone = content.without_blocks(["names"])
-    assert alone.row_VW.tolist() == [[0], [2]] and alone.has_descriptive_content_V.tolist() == [False, True]
-    assert alone.block_W.tolist() == [audio]
-    with pytest.raises(ValueError, match=r"smell.*choose from names"):
-        content.without_blocks(["smell"])
 
 
 @pytest.mark.parametrize("number", [1e6, 1e25, -3e38])

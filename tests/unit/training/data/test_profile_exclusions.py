@@ -18,7 +18,7 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import OfflineFeatures
 from training.data.vocabulary import Vocabulary
 from training.ranking.cases import ranking_cases
-from training.recall.window_sampler import WindowSampler
+from training.recall.windows import WindowSampler
 from training.recipes import recipe
 
 TABLE = tracks(

@@ -40,7 +40,9 @@ def test_targets_to_learn_from_are_not_of_later_parts(tmp_path: Path) -> None:
     data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
     cases = data.recall_cases("train")
     assert data.vocabulary.decode(cases.items["targets"][0]) == ["t0", "t1"]
-    assert len(data.recall_cases_from_rows(np.array([8]))) == 0, "a request within the session, after the train part"
+    assert len(data.recall_cases_from_rows(np.array([8]), data.catalog_V)) == 0, (
+        "a request within the session, after the train part"
+    )
 
 
 def test_cases_equal_a_plain_python_oracle(data: TrainingData) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from training.data.arrays import unique_inverse, unique_values
 from training.data.ragged import concatenate_ranges
-from training.data.unique_keys import unique_inverse, unique_values
 
 
 @pytest.mark.parametrize("scale", [1, -1, 1 << 55])

@@ -10,8 +10,8 @@ import pytest
 
 from config import settings
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
+from training.data.plays import sample_users
 from training.data.training_data import TrainingData
-from training.data.user_sampling import sample_users
 from training.engine.workspace import Workspace
 from training.recipes import recipe
 

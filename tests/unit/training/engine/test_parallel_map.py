@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 import torch
 
-from training.engine.parallel_map import MIN_PIECES_TO_FORK, parallel_map
+from training.engine.process import MIN_PIECES_TO_FORK, parallel_map
 
 WEIGHT = torch.arange(12.0).reshape(3, 4)
 

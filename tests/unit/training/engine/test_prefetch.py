@@ -20,7 +20,7 @@ from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS
 from training.recipes import recipe
 
 BATCH = 16
@@ -52,7 +52,7 @@ def batches(data: TrainingData) -> Numbered:
 
 def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
     steps = -(-len(batches) // BATCH)
-    numbered: list[Any] = [batches.training_batch(step, BATCH, 3) for step in range(steps)]
+    numbered: list[Any] = [batches[batches.training_rows(step, BATCH, 3)] for step in range(steps)]
     rows = np.concatenate([rows for rows, _ in numbered])
     assert sorted(rows.tolist()) == list(range(len(batches)))
 
@@ -94,7 +94,8 @@ def test_stopping_early_ends_the_thread() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batches: Numbered, processes: int) -> None:
-    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", replace(batches.features, plays=6))
+    features = replace(batches.features, reads=replace(batches.features.reads, plays=6))
+    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", features)
     caching, rows = build(), np.arange(3, 40)[::-1]
     caching.precompute_dense_features(processes)
     cached, computed, dense_only = caching[rows], build()[rows], caching.dense_only_batch(rows)

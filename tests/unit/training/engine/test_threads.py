@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.settings import SettingError
-from training.engine.threads import configure_threads
+from training.engine.process import configure_threads
 
 
 @pytest.mark.parametrize("name", ["SEGUE_THREADS", "OMP_NUM_THREADS"])

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from sequences.behaviours import load_behaviours
@@ -25,18 +24,6 @@ def test_outputs_of_another_version_are_refused_with_the_remedy(tmp_path: Path, 
     (folder / output / INPUTS_FILE).write_text('{"hash": "0123"}')
     with pytest.raises(OutdatedFormat, match=rf"training workspace {folder} has format 1, .*python -m local\.migrate"):
         check_format(folder)
-
-
-@pytest.mark.usefixtures("here")
-def test_opening_a_workspace_of_another_version_fails(tmp_path: Path) -> None:
-    write_marts(tmp_path / "marts", random_plays())
-    pl.DataFrame({"split": ["user_time"]}).write_parquet(tmp_path / "marts" / "time_split.parquet")
-    folder = Workspace.open("2026-06-01", "debug").folder
-    folder.mkdir(parents=True)
-    (folder / INPUTS_FILE).write_text('{"hash": "0123"}')
-    with pytest.raises(OutdatedFormat, match="2026-06-01-debug"):
-        Workspace.open("2026-06-01", "debug")
-    assert Workspace.open("2026-06-02", "debug").as_of == "2026-06-02"
 
 
 @pytest.mark.parametrize("change", [{"session_gap_minutes": 45}, {"skip_below_ms": 10_000}, {"rows": ()}])

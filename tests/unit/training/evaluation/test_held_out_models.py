@@ -20,8 +20,7 @@ from training.ranking.cases import RankingCases, ranking_cases
 from training.ranking.event_embeddings import ItemFrequencies
 from training.ranking.features.ranking_features import VIEWS, RankingFeatures
 from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.recipes import recipe
 
 NAME = "target_attention"

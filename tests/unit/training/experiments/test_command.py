@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import Settings
 from tests.unit.training.experiments.exposure_mart import AT, row, write
-from training.data.user_sampling import hash_bucket
+from training.data.plays import hash_bucket
 from training.experiments.__main__ import main
 from training.release import traffic_split
 from training.release.traffic_split import TrafficSplit

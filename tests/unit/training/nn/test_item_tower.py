@@ -60,25 +60,3 @@ def test_cold_vectors_use_the_rare_rows() -> None:
     unknown = tower.track.weight[1] + tower.artist.weight[1]
     expected = unknown + tower.content(torch.tensor([[1.0, 0], [0, 1], [0, 0]]))
     torch.testing.assert_close(tower(torch.tensor([2, 3, 4]), as_cold=True), expected)
-
-
-def test_id_dropout_treats_items_as_cold_consistently_within_a_step() -> None:
-    torch.manual_seed(0)
-    tower = ItemTower(codes_with_content(), 4, id_dropout=0.4).train()
-    items = torch.tensor([[2, 4], [2, 3]])
-    own = tower.track.weight[2] + tower.artist.weight[2]
-    half = tower.track.weight[1] + tower.artist.weight[2]
-    none = tower.track.weight[1] + tower.artist.weight[1]
-    seen = {"own": 0, "half": 0, "none": 0}
-    for _ in range(600):
-        vectors = tower(items)
-        torch.testing.assert_close(vectors[0, 0], vectors[1, 0])
-        torch.testing.assert_close(vectors[0, 1], tower.track.weight[4] + tower.artist.weight[2])
-        ids = vectors[0, 0] - tower.content(torch.tensor([1.0, 0]))
-        (kind,) = [
-            name
-            for name, vector in (("own", own), ("half", half), ("none", none))
-            if torch.allclose(ids, vector, atol=1e-6)
-        ]
-        seen[kind] += 1
-    assert 300 < seen["own"] < 420 and 70 < seen["half"] < 170 and 70 < seen["none"] < 170

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from training.nn import ranker_layers
-from training.nn.ranker_layers import AttentionUnit, Dice, FrequencyCutEmbedding, Lookup, PiecewiseLinear
-from training.ranking.calibration import fit_temperatures, task_losses
+from training.nn.ranker_layers import AttentionUnit, Dice, Lookup, PiecewiseLinear
+from training.ranking.fit import fit_temperatures, task_losses
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 3)])
@@ -94,15 +94,6 @@ def test_lookup_gradient_equals_embedding(shape: tuple[int, ...]) -> None:
         layer(rows).backward(gradients)
     assert torch.equal(ours(rows), torchs(rows))
     torch.testing.assert_close(ours.weight.grad, torchs.weight.grad)
-
-
-def test_dropped_ids_become_unknown() -> None:
-    layer = FrequencyCutEmbedding(torch.tensor([0, 0, 9, 9, 1]), width=3, minimum=2, id_dropout=1.0)
-    assert len(layer.table.weight) == 4
-    unknown = layer.table.weight[1]
-    torch.testing.assert_close(layer(torch.tensor([2, 3])), torch.stack([unknown, unknown]))
-    assert layer(torch.tensor([0])).abs().sum() == 0
-    assert not torch.equal(layer.eval()(torch.tensor([2]))[0], unknown)
 
 
 def test_piecewise_encoding_follows_quantiles_and_saturates() -> None:

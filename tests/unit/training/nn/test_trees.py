@@ -90,13 +90,6 @@ def test_unusual_trees_have_the_scores_of_lightgbm(changes: dict[str, Any], is_c
     np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
 
 
-def test_a_booster_without_trees_scores_zero() -> None:
-    booster = random_trees(2)
-    empty = lightgbm.Booster(model_str=booster.model_to_string(num_iteration=1, start_iteration=5))
-    assert not Trees(empty).predict(*requests(1, 50)).any()
-    assert not Trees(empty).predict(*requests(1, 1)).any()
-
-
 @pytest.mark.parametrize("candidates", [1, 50])
 @pytest.mark.parametrize("width", [FEATURES - 1, FEATURES + 1])
 def test_candidates_of_another_width_are_rejected(width: int, candidates: int) -> None:

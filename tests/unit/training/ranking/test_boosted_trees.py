@@ -10,7 +10,7 @@ import scipy.special
 from sklearn.metrics import log_loss
 
 from training.ranking.boosted_trees import STAGE, BoostedTrees
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS
 
 COUNT = 105
 TREES = replace(RANKERS["sum_pooling"].config("small").trees, count=COUNT, learning_rate=0.2)

@@ -12,10 +12,8 @@ import torch
 
 from tests.support.training.ranking_cases import TRACKS, catalogue, history, ranking_features, user_batch
 from training.nn.trees import PastRequests
-from training.ranking.features.history_match import SEARCHES
-from training.ranking.fitted_ranker import FittedRanker
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
-from training.ranking.registry import RANKERS
 from training.ranking.task_weights import LISTWISE_HEAD
 from training.recipes import read_section
 
@@ -55,7 +53,7 @@ def head_of_ranker_features() -> LambdaMARTHead:
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(40)], length=64))
     items = np.tile(np.arange(2, TRACKS), (40, 1))
     made = features.prepare_candidates(side, items)
-    rows = build_listwise_features(side.inputs, made, features.user_feature_count)
+    rows = build_listwise_features(side.inputs, made, features.reads.user_feature_count)
     listened = made.matches_BCM[..., 0].numpy() > 1
     learned = PastRequests(rows.reshape(-1, rows.shape[-1]), listened.ravel(), np.full(40, items.shape[1]))
     return LambdaMARTHead.fit(learned, learned, CONFIG, threads=1)
@@ -100,20 +98,18 @@ def test_further_searches_do_not_change_the_features_of_the_head() -> None:
     users, items = user_batch([history(40, seed) for seed in range(3)], length=64), np.tile(np.arange(2, 12), (3, 1))
     plain, more = (
         ranking_features(),
-        ranking_features(searches=tuple(SEARCHES), impressions=4, kinds=True, content=True),
+        ranking_features(searches=True, impressions=4, kinds=True, content=True),
     )
     rows = []
     for features in (plain, more):
         side = features.prepare_users(users)
         rows.append(
-            build_listwise_features(side.inputs, features.prepare_candidates(side, items), plain.user_feature_count)
+            build_listwise_features(
+                side.inputs, features.prepare_candidates(side, items), plain.reads.user_feature_count
+            )
         )
     assert np.array_equal(*rows)
 
 
 def test_a_ranker_without_hard_search_ignores_the_head() -> None:
     assert ranker("sum_pooling").with_listwise_head(head_of_ranker_features()).listwise_head is None
-    features = ranking_features(hard_search=False)
-    side = features.prepare_users(user_batch([history(4, 0)]))
-    with pytest.raises(ValueError, match="hard_search"):
-        build_listwise_features(side.inputs, features.prepare_candidates(side, np.array([[2]])), 40)

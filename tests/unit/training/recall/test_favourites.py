@@ -15,11 +15,12 @@ from training.data.plays import PARTS
 from training.data.profile_exclusions import FOREVER, LeftOut
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
-from training.recall.favourites.channel import Favourites
-from training.recall.learned_order import order_fit
+from training.recall import learned_order
+from training.recall.favourites import Favourites
 from training.recall.play_archive import PlayArchive
 from training.recall.repeat_features import FEATURE_NAMES
 
+DAY_US = 86_400_000_000
 SMALL = Favourites.config("small")
 ORDER = replace(SMALL.order, trees=20, min_candidates_per_leaf=2, min_history_plays=5)
 BY_ACTIVATION = replace(SMALL, decay=0.6, skip=0.2, order=replace(SMALL.order, trees=0))
@@ -29,7 +30,7 @@ LEARNED = replace(BY_ACTIVATION, order=ORDER)
 @pytest.fixture(autouse=True, scope="module")
 def _every_order_is_accepted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(order_fit, "compare_orders", lambda *_: (True, {}))
+        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
         yield
 
 
@@ -79,6 +80,13 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favourites) ->
         age = np.maximum((now - plays.known_at_P[own]) / 1e6, 60)
         artists = data.vocabulary.artist_of_track_V[tracks].tolist()
         column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        recency = dict.fromkeys(tracks, 0.0)
+        for ago, track in enumerate(tracks[::-1][:10]):
+            recency[track] += 1 / (1 + 0.1 * ago)
+        signal = [recency[track] for track in tracks[:-10]] + [0.0] * 10
+        near = {distance: 1 / (4 + distance) for distance in range(1, 21)}
+        after = [sum(w * signal[n - d] for d, w in near.items() if n >= d) for n in range(len(tracks))]
+        ahead = [sum(w * signal[n + d] for d, w in near.items() if n + d < len(tracks)) for n in range(len(tracks))]
         for place, item in enumerate(items.tolist()):
             at = [number for number, track in enumerate(tracks) if track == item]
             of_artist = [number for number, artist in enumerate(artists) if artist == artists[at[0]]]
@@ -94,6 +102,10 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favourites) ->
                 "first_age": np.log(age[at[0]]),
                 "plays_since": np.log1p(len(tracks) - at[-1]),
                 "mean_log_gap": np.mean(gaps) if gaps else 20.0,
+                "days": np.log1p(len({int(plays.known_at_P[own][number]) // DAY_US for number in at})),
+                "sessions": np.log1p(len({int(plays.session_start_P[own][number]) for number in at})),
+                "comes_next": np.log(1e-3 + sum(after[number] for number in at if listened[number])),
+                "came_before": np.log(1e-3 + sum(ahead[number] for number in at if listened[number])),
                 "artist_plays": np.log1p(len(of_artist)),
                 "artist_plays_since": np.log1p(len(tracks) - of_artist[-1]),
                 "artist_tracks": np.log1p(len({tracks[number] for number in of_artist})),

@@ -21,9 +21,9 @@ def test_validation_of_the_best_step_is_measured_again_after_a_kill(
 ) -> None:
     config = change_config(CHANNELS[name].config("debug"), {"optimizer.steps": 4, "validation.validate_every": 2})
     channel = CHANNELS[name].fit(described_data, config, tmp_path)
-    assert channel.measures()["validation"]
+    assert channel.measures["validation"]
     again = CHANNELS[name].fit(described_data, config, tmp_path)  # killed after the training, before it was saved
-    assert again.measures()["validation"] == channel.measures()["validation"]
+    assert again.measures["validation"] == channel.measures["validation"]
 
 
 @pytest.mark.parametrize("name", NEURAL_CHANNELS)

@@ -57,13 +57,20 @@ def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
+def all_states(tower: UserTower, items: torch.Tensor, codes: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
+    """States of all positions [B, L, D]."""
+    B, L = codes.shape
+    states: torch.Tensor = tower(items, codes, gaps, torch.arange(B).repeat_interleave(L), torch.arange(L).repeat(B))
+    return states.view(B, L, -1)
+
+
 def test_states_do_not_depend_on_later_events() -> None:
     torch.manual_seed(0)
     tower = UserTower(8, 6, layers=2, heads=2, dropout=0.0).eval()
     items, codes = torch.randn(1, 6, 8), torch.full((1, 6), 3)
-    before = tower(items, codes, codes)
+    before = all_states(tower, items, codes, codes)
     items[0, 4:] = 9.0
-    after = tower(items, codes, codes)
+    after = all_states(tower, items, codes, codes)
     torch.testing.assert_close(before[0, :4], after[0, :4])
     assert not torch.allclose(before[0, 4:], after[0, 4:])
 
@@ -73,12 +80,9 @@ def test_last_state_equals_last_of_all_states() -> None:
     tower = UserTower(16, 9, layers=2, heads=2, dropout=0.1).eval()
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
-    expected = tower(items, codes, gaps)[torch.arange(4), length - 1]
+    expected = all_states(tower, items, codes, gaps)[torch.arange(4), length - 1]
     program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
     for row, count in enumerate(length.tolist()):
         events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]
         found = program.last_state(*(column[:count] for column in events))
         torch.testing.assert_close(torch.from_numpy(found[0]), expected[row], rtol=1e-5, atol=2e-6)
-    row_M, place_M = torch.tensor([2, 0, 0]), torch.tensor([1, 4, 0])
-    expected = tower(items, codes, gaps)[row_M, place_M]
-    torch.testing.assert_close(tower.forward_at(items, codes, gaps, row_M, place_M), expected)

@@ -1,20 +1,12 @@
 """Similar items, compared with slow oracles: all pairs of item vectors, and all walks of a small graph."""
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
-from training.data.vocabulary import Vocabulary
 from training.recall.continuation.registry import channel_sources
-from training.recall.knowledge_graph.candidate_features import NO_LISTEN
-from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import PERFORMED_BY
-from training.recall.knowledge_graph.graph import KnowledgeGraph
-from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.multi_interest.channel import MultiInterest
-from training.recall.play_archive import PlayArchive
-from training.recall.realtime.channel import Realtime
+from training.recall.realtime import Realtime
 
 K = 5
 
@@ -69,47 +61,3 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
     assert not source.continue_playlist(without, "", K).items_BK.any()
     assert "content" not in channel_sources({"realtime": channels[Realtime]})
-
-
-@pytest.mark.parametrize("kind", [Realtime, MultiInterest])
-def test_cold_items_are_not_similar_by_vector(kind, described_data, described_channels):
-    channel = described_channels[kind]
-    cold = set(np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V).tolist())
-    assert cold and channel.resolved_config.index.cold_item_thresholds
-    for item in channel.catalog.tolist():
-        found = channel.similar_items(np.array([item]), len(channel.catalog)).items_BK[0]
-        assert set(found[found > 0].tolist()) == set(channel.catalog.tolist()) - cold - {item}
-
-
-def test_walks_start_at_the_track_and_its_artist():
-    tracks = pl.DataFrame(
-        {
-            "track_id": ["t0", "t1", "t2", "t3"],
-            "artist_id": ["a", "a", "b", "b"],
-            "title": ["Song"] * 4,
-            "artist_names": [["A"], ["A"], ["B"], ["B"]],
-        }
-    )
-    vocabulary = Vocabulary.build(tracks, tracks.select("track_id"))
-    rows = [("track:t0", PERFORMED_BY, "artist:a"), ("track:t1", PERFORMED_BY, "artist:a")]
-    rows += [("track:t2", PERFORMED_BY, "artist:b"), ("track:t3", PERFORMED_BY, "artist:b")]
-    rows += [("track:t1", "on_album", "album:x"), ("track:t2", "on_album", "album:x")]
-    graph = KnowledgeGraph.build(pl.DataFrame(rows, schema=["head", "relation", "tail"], orient="row"), vocabulary)
-    no_history = PlayArchive.empty()
-    may_serve_V = np.array([False, False, True, True, True, True])
-    config = KnowledgeGraphWalks.config("small")
-
-    def near(*seeds, may_serve_V=may_serve_V):
-        listeners_V, never_V = np.ones(6, dtype=np.float32), np.full(6, NO_LISTEN)
-        explainer = PathExplainer(graph, {})
-        channel = KnowledgeGraphWalks(config, graph, listeners_V, never_V, may_serve_V, no_history, explainer)
-        found = channel.similar_items(np.array([vocabulary.track_code[track] for track in seeds]), K).items_BK[0]
-        return vocabulary.decode(found[found > 0])
-
-    # From t0 by its artist to t1, then by the album to t2, which ends the three hops.
-    assert near("t0") == ["t1", "t2"]
-    assert near("t0", may_serve_V=np.array([False, False, True, False, True, True])) == ["t2"]
-    # From t1 by its artist to t0, by the album to t2; t3 is a hop too far.
-    assert set(near("t1")) == {"t0", "t2"}
-    # From both ends of the graph, all tracks but the seeds.
-    assert set(near("t0", "t3")) == {"t1", "t2"}

@@ -9,7 +9,7 @@ import pytest
 
 from sequences import behaviours
 from training.data.training_data import TrainingData
-from training.recall.window_sampler import POSITIVE_BEHAVIOURS, WindowSampler
+from training.recall.windows import POSITIVE_BEHAVIOURS, WindowSampler
 
 
 def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> None:
@@ -20,13 +20,13 @@ def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> 
     reader = data.reader("recent_events")
     seen = 0
     for row in range(40):
-        length = int((windows.item_BL[row] > 0).sum())
-        user, last = place(reader, sampler, windows.item_BL[row, :length], windows.behaviour_BL[row, :length])
+        length = int((windows["item_BL"][row] > 0).sum())
+        user, last = place(reader, sampler, windows["item_BL"][row, :length], windows["behaviour_BL"][row, :length])
         for column in range(length):
             at = last - length + 1 + column
             after = range(at + 1, int(sampler.end_U[user]))
             listened = [int(sampler.item_E[one]) for one in after if sampler.behaviour_E[one] in positive]
-            assert windows.next_BL[row, column] == (listened[0] if listened else 0)
+            assert windows["next_BL"][row, column] == (listened[0] if listened else 0)
             seen += bool(listened)
     assert seen > 100
 
@@ -34,14 +34,14 @@ def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> 
 def test_windows_of_listens_have_the_events_that_may_be_targets(data: TrainingData) -> None:
     every = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
     listens = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5, has_listens_only=True)
-    np.testing.assert_array_equal(listens.item_E, every.item_E[every.listen_targets.position_M])
-    first_U = np.searchsorted(every.listen_targets.position_M, every.first_U)
+    np.testing.assert_array_equal(listens.item_E, every.item_E[every.target_N["next"]])
+    first_U = np.searchsorted(every.target_N["next"], every.first_U)
     np.testing.assert_array_equal(listens.first_U, first_U)
     np.testing.assert_array_equal(listens.count_V, every.count_V)
     assert len(listens) < len(every)
     windows = listens.windows(0, 0, 40)
-    is_inside_BL = windows.item_BL[:, 1:] > 0
-    np.testing.assert_array_equal(windows.next_BL[:, :-1][is_inside_BL], windows.item_BL[:, 1:][is_inside_BL])
+    is_inside_BL = windows["item_BL"][:, 1:] > 0
+    np.testing.assert_array_equal(windows["next_BL"][:, :-1][is_inside_BL], windows["item_BL"][:, 1:][is_inside_BL])
 
 
 def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarray) -> tuple[int, int]:
@@ -80,4 +80,4 @@ def test_the_last_user_may_have_no_events_left(behaviour: str, is_left_out: bool
     )
     sampler = WindowSampler(data, length=5, horizon=2, user_sampling_exponent=0.5)
     assert len(sampler) == 3 and sampler.gap_E.tolist() == [0, 0, 0]
-    assert set(sampler.windows(0, 0, 20).item_BL.ravel()) == {0, 2, 3, 4}
+    assert set(sampler.windows(0, 0, 20)["item_BL"].ravel()) == {0, 2, 3, 4}

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from training.data.user_sampling import hash_bucket
+from training.data.plays import hash_bucket
 from training.release import traffic_split
 from training.release.traffic_split import CanaryRelease, InvalidTrafficSplit, TrafficSplit
 

@@ -5,7 +5,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from training.index.sphere import angles, interpolate_on_sphere
+from training.nn.vector_index import angles, interpolate_on_sphere
 from training.slate.smooth_path import (
     ARTIST_GAP,
     ARTIST_PENALTY,

@@ -11,12 +11,12 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
+from training.data.arrays import top_k
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.collaborative import IALS, Ease
 from training.evaluation.baselines.tuned import BASELINES, HEURISTICS, Baselines, tune_in_stages
 from training.evaluation.baselines.user_plays import ListenMatrix, TrainSessions
-from training.index.top_k import top_k
 from training.recipes import recipe
 
 K = 10

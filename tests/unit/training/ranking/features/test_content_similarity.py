@@ -7,20 +7,16 @@ import pytest
 
 from tests.support.training.ranking_cases import (
     CONTENT,
-    MINUTE,
     NOW,
     SKIP,
     assert_equal_matches,
-    history,
     ranking_features,
-    user_batch,
 )
 from training.ranking.features.content_similarity import (
     CONTENT_FEATURES,
     KERNEL_WIDTH,
     SIMILAR_PLAYS,
 )
-from training.ranking.features.history_match import MATCH_FEATURES
 from training.ranking.features.user_features import HOUR_US
 
 ITEMS = np.array([0, 1, 2, 5, 7, 12, 35])
@@ -48,11 +44,3 @@ def mean(values: list[float]) -> float:
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_similarities_equal_direct_computation(count: int) -> None:
     assert_equal_matches(ranking_features(content=True), count, ITEMS, CONTENT_FEATURES, expected)
-
-
-def test_an_earlier_session_is_not_similar_to_this_one() -> None:
-    features = ranking_features(content=True)
-    old = [(track, behaviour, at - 100 * MINUTE) for track, behaviour, at in history(5, 3)]
-    side = features.prepare_users(user_batch([old], length=8))
-    found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
-    assert found[:, 4].abs().max() == 0 and found[:, 1].abs().max() > 0

@@ -9,13 +9,9 @@ import pytest
 
 from tests.support.training.ranking_cases import (
     KINDS,
-    MINUTE,
-    NOW,
     SKIP,
     assert_equal_matches,
-    history,
     ranking_features,
-    user_batch,
 )
 from training.data.ragged import Ragged
 from training.ranking.features.genre_search import (
@@ -26,7 +22,6 @@ from training.ranking.features.genre_search import (
     WINDOWS,
     TrackGenres,
 )
-from training.ranking.features.history_match import MATCH_FEATURES
 
 ITEMS = np.array([0, 1, 2, 7, 12, 35])
 
@@ -49,16 +44,6 @@ def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
 @pytest.mark.parametrize("count", [0, 1, 8, 70])
 def test_genre_features_equal_direct_counting(count: int) -> None:
     assert_equal_matches(ranking_features(kinds=True), count, ITEMS, GENRE_FEATURES, expected)
-
-
-def test_an_earlier_session_is_not_counted_in_this_one() -> None:
-    features = ranking_features(kinds=True)
-    old = [(track, behaviour, at - 100 * MINUTE) for track, behaviour, at in history(5, 3)]
-    side = features.prepare_users(user_batch([old], length=8))
-    found = features.prepare_candidates(side, ITEMS[None]).matches_BCM[0, :, MATCH_FEATURES:]
-    of_session, of_newest = found.reshape(len(ITEMS), WINDOWS, GENRE_TYPES, 2)[..., 0].unbind(1)
-    assert of_session.abs().max() == 0 and of_newest.max() > 0
-    assert NOW - old[-1][2] > 30 * MINUTE
 
 
 def test_genres_come_from_facets() -> None:

@@ -9,10 +9,10 @@ from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
-    CODES,
     LISTEN,
     MINUTE,
     NOW,
+    OUTCOME_V,
     SKIP,
     history,
     ranking_features,
@@ -121,7 +121,7 @@ def test_user_features_list_outcomes_newest_first() -> None:
     batch = user_batch(rows)
     view = batch.views["recent_events"]
     found = compute_user_features(
-        CODES, view, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
+        OUTCOME_V, view, view.mask_BL, batch.request_at_B, {"user_profile__plays_total": np.array([7, 0])}
     )
     assert found.shape == (2, USER_FEATURES)
     assert found[0, :4].tolist() == [-1, 1, 1, 0]
@@ -152,7 +152,7 @@ def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
         np.array([4, 4]),
     )
     request_at_B = np.array([NOW, NOW])
-    found = compute_user_features(CODES, view, view.mask_BL, request_at_B, {})
+    found = compute_user_features(OUTCOME_V, view, view.mask_BL, request_at_B, {})
     np.testing.assert_allclose(found[:, 2 * LAGS + 11], np.log2(1 + np.array([3, 2])))
     in_session_BL = is_in_current_session(view, view.length_B, request_at_B)
     assert in_session_BL.sum(1).tolist() == [3, 2]

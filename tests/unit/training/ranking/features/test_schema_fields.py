@@ -17,11 +17,9 @@ from training.engine.config_io import change_config
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
 from training.ranking.features.ranking_features import VIEWS
-from training.ranking.features.schema_fields import signed_log2
-from training.ranking.features.track_statistics import COUNTS
+from training.ranking.features.track_statistics import COUNTS, signed_log2
 from training.ranking.fit import fit_ranker
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.registry import RANKERS
+from training.ranking.fitted_ranker import RANKERS, FittedRanker
 from training.recipes import recipe
 
 SHORT_FIT = {"training.steps": 3, "training.dense_epochs": 0, "training.batch_size": 64, "validation.every": 0}
@@ -55,7 +53,7 @@ def fitted(name: str, marts: Path, folder: Path, features: tuple[str, ...]) -> t
     data = TrainingData(marts, "held_out", recipe("debug"), services=services)
     config = change_config(RANKERS[name].config("debug"), SHORT_FIT)
     if config.trees.count:
-        config = change_config(config, {"trees.count": 0, "features.searches": ()})
+        config = change_config(config, {"trees.count": 0, "features.searches": False})
     offline = ProfileByUser(data)
     return fit_ranker(name, data, config, folder, offline), offline
 

@@ -7,9 +7,6 @@ import pytest
 import torch
 
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, Event, history, new_ranker, user_batch
-from training.engine.config_io import change_config
-from training.ranking.case_batches import CaseBatch
-from training.ranking.fit import RankerModule
 from training.ranking.fitted_ranker import FittedRanker
 from training.ranking.inputs import UserInputs
 from training.ranking.interest_evolution import EvolutionState, InterestEvolution, sample_positions
@@ -70,21 +67,3 @@ def test_the_auxiliary_loss_equals_a_loop_over_users(loaded: FittedRanker) -> No
             logits = torch.stack([state_D @ vector[tracks[p]], -(state_D @ vector[other])])
             losses.append(-float(torch.nn.functional.logsigmoid(logits).sum().detach()))
     assert same and found == pytest.approx(np.mean(losses), rel=1e-4)
-
-
-def test_training_adds_the_weighted_auxiliary_loss(loaded: FittedRanker) -> None:
-    side = loaded.features.prepare_users(user_batch([history(12, seed) for seed in range(6)], 30))
-    candidates = loaded.features.prepare_candidates(side, np.arange(2, 8)[:, None])
-    batch = CaseBatch(side.inputs, candidates, torch.ones(6, 2), torch.zeros(6, dtype=torch.int64))
-
-    def loss(weight: float) -> float:
-        torch.manual_seed(2)
-        module = RankerModule(
-            loaded.model, change_config(loaded.resolved_config, {"training.auxiliary_weight": weight})
-        ).eval()
-        return float(module.training_step(batch, 0))
-
-    torch.manual_seed(2)
-    auxiliary = float(loaded.model.auxiliary_loss(loaded.model.encode_user(side.inputs), side.inputs))
-    assert auxiliary > 0.1
-    assert loss(0.7) - loss(0) == pytest.approx(0.7 * auxiliary, rel=1e-4)

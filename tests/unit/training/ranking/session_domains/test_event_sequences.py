@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -45,32 +43,6 @@ def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
     assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
     assert inputs.explicit_feedback.track_BL[0].tolist()[:2] == [5, 0]
     assert inputs.explicit_feedback.mask_BL.sum(1).tolist() == [1, 0]
-
-
-def test_without_negative_feedback_a_skip_changes_nothing() -> None:
-    features = ranking_features(plays=8, negatives=False)
-    listens = [(5, LISTEN, NOW - 9 * MINUTE), (6, LISTEN, NOW - 6 * MINUTE)]
-    with_skip = user_batch([[listens[0], (7, SKIP, NOW - 8 * MINUTE), listens[1]]])
-    items = np.array([[5, 6, 7, 8]])
-    found = [
-        (side, features.prepare_candidates(side, items))
-        for side in map(features.prepare_users, (user_batch([listens]), with_skip))
-    ]
-    (side, candidates), (other_side, other) = found
-    assert candidates.matches_BCM.shape[-1] == MATCH_FEATURES
-    assert torch.equal(candidates.matches_BCM, other.matches_BCM)
-    for part, other_part in (
-        (side.inputs.plays, other_side.inputs.plays),
-        (side.inputs.explicit_feedback, other_side.inputs.explicit_feedback),
-    ):
-        assert all(
-            torch.equal(one, another)
-            for one, another in zip(vars(part).values(), vars(other_part).values(), strict=True)
-        )
-    seeing = replace(features, negative_feedback=True)
-    assert not torch.equal(
-        seeing.prepare_candidates(seeing.prepare_users(with_skip), items).matches_BCM, other.matches_BCM
-    )
 
 
 def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:

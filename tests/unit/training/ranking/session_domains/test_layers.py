@@ -9,9 +9,6 @@ import torch
 
 from training.ranking.session_domains.layers import (
     Attention,
-    CandidateDecoder,
-    Encoder,
-    MultiGateExperts,
     SessionPooling,
 )
 
@@ -43,16 +40,6 @@ def test_attention_equals_a_loop() -> None:
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
 
 
-def test_padding_and_rows_without_events_give_zeros() -> None:
-    torch.manual_seed(0)
-    encoder, decoder = Encoder(D, HEADS, 0.0).eval(), CandidateDecoder(D, HEADS, 0.0).eval()
-    item, event = torch.randn(B, C, D), sequences(1)
-    with torch.no_grad():
-        encoded, interest = encoder(event, MASK), decoder(item, decoder.project_keys_values(event), MASK)
-    assert encoded[~MASK].abs().max() == 0
-    assert interest[1].abs().max() == 0 and interest[0].abs().max() > 0
-
-
 def test_sessions_are_means_of_their_plays_before_self_attention() -> None:
     torch.manual_seed(0)
     layer, seen = SessionPooling(D, 2, HEADS, 0.0).eval(), []
@@ -67,17 +54,3 @@ def test_sessions_are_means_of_their_plays_before_self_attention() -> None:
     torch.testing.assert_close(related[0, 1], play[0, 1:3].mean(0) + ago[1])  # the third session is too long ago
     torch.testing.assert_close(related[2, 0], play[2].mean(0) + ago[0])
     assert related[1].abs().max() == 0 and related[2, 1].abs().max() == 0
-
-
-def test_experts_are_mixed_by_one_gate_per_task() -> None:
-    torch.manual_seed(0)
-    hidden, tasks, experts = 6, 3, 4
-    layer, x = MultiGateExperts(D, hidden, tasks, experts, 0.5).eval(), torch.randn(B, D)
-    with torch.no_grad():
-        found = layer(x)
-        answers = torch.nn.functional.gelu(layer.experts(x))
-        for b in range(B):
-            for task in range(tasks):
-                gate = layer.gates(x)[b, task * experts : (task + 1) * experts].softmax(0)
-                mixed = sum(gate[e] * answers[b, e * hidden : (e + 1) * hidden] for e in range(experts))
-                torch.testing.assert_close(found[b, task], mixed @ layer.weight_TD[task] + layer.bias_T[task])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from training.data.ragged import Ragged
-from training.recall.continuation import playlist_neighbors
-from training.recall.continuation.playlist_neighbors import PlaylistNeighbors
+from training.recall.continuation import source as sources
+from training.recall.continuation.source import PlaylistNeighbors
 
 V, P = 30, 12
 
@@ -37,7 +37,7 @@ def test_scores_equal_those_of_dense_vectors(tracks):
 
 
 def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
-    monkeypatch.setattr(playlist_neighbors, "MAX_PLAYLISTS", 1)
+    monkeypatch.setattr(sources, "MAX_PLAYLISTS", 1)
     lists = [[2, 3, 4], [2, 5], [3, 6]]
     three = Ragged(np.concatenate(lists), np.cumsum([0, 3, 2, 2]))
     source = PlaylistNeighbors(three, np.ones(V, dtype=bool))

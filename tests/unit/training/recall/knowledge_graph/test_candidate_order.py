@@ -17,14 +17,13 @@ from tests.support.training.tiny_world import NEVER, SERVICES, START, random_pla
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.nn.trees import PastRequests
+from training.recall import learned_order
 from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import HEARD_NEAR
+from training.recall.knowledge_graph.graph import HEARD_NEAR
 from training.recall.knowledge_graph.order_training import end_train_earlier, sample_requests
-from training.recall.learned_order import order_fit
-from training.recall.learned_order.candidate_order import CandidateOrder, base_scores
-from training.recall.learned_order.order_fit import build_examples
+from training.recall.learned_order import CandidateOrder, base_scores, build_examples
 from training.recipes import recipe
 
 USERS = ["u0", "u1", "u2", "u3"]
@@ -39,7 +38,7 @@ CONFIG = replace(
 @pytest.fixture(autouse=True, scope="module")
 def _every_order_is_accepted() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(order_fit, "compare_orders", lambda *_: (True, {}))
+        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
         yield
 
 
@@ -102,59 +101,13 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
     assert checked > 20
 
 
-def test_features_of_the_tracks_played_near_a_candidate(data: TrainingData, channel: KnowledgeGraphWalks) -> None:
-    """Sums and shares of the weights of its co-occurrence edges, against plain Python."""
-    users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
-    walk, artist_of = channel.walk_graph, data.vocabulary.artist_of_track_V
-    near = 2 * channel.graph.relations.index(HEARD_NEAR)
-    full_play = behaviours.load_behaviours().encoder["full_play"]
-    weight_of = {
-        (source, int(walk.target_M[edge])): float(walk.weight_M[edge])
-        for source in range(channel.graph.first_artist)
-        for edge in range(walk.offset_N1[source], walk.offset_N1[source + 1])
-        if walk.relation_code_M[edge] == near
-    }
-    found = 0
-    for row, (items, features) in enumerate(channel.candidate_features(users)):
-        history, now = users.views["played_history"], int(users.request_at_B[row])
-        length = int(history.length_B[row])
-        track, ended, code = (history.columns[name][row, :length] for name in ("track_id", "ended_at", "behaviour"))
-        listens = [(one, at) for one, at, value in zip(track.tolist(), ended, code, strict=True) if value == full_play]
-        new = [one for place, one in enumerate(track.tolist()) if code[place] == full_play and one not in track[:place]]
-        played = {*track.tolist(), *channel.archive.tracks_before(users.user_ids[row], now).tolist()}
-        activation: dict[int, float] = {}
-        for one, at in listens:
-            activation[one] = activation.get(one, 0.0) + max((now - at) / 1e6, 60.0) ** -0.5
-        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
-        for place, item in enumerate(items.tolist()):
-            edges = [(target, weight) for (source, target), weight in weight_of.items() if source == item]
-            total = sum(weight for _, weight in edges) or 1.0
-            recent = {one for one, _ in listens[-50:]}
-            active = sum(weight * activation.get(one, 0.0) for one, weight in edges) / total
-            nearness = sum(weight_of.get((one, item), 0) / (1 + age / 10) for age, one in enumerate(new[::-1][:20]))
-            expected = {
-                "near_recent_discoveries": np.log(nearness + 1e-6),
-                "known_neighbor_share": sum(weight for one, weight in edges if one in played) / total,
-                "listened_neighbor_share": sum(weight for one, weight in edges if one in activation) / total,
-                "recent_neighbor_share": sum(weight for one, weight in edges if one in recent) / total,
-                "neighbor_activation": np.log(active + 1e-6),
-                "neighbor_share_of_artist": sum(weight for one, weight in edges if artist_of[one] == artist_of[item])
-                / total,
-                "neighbors": np.log1p(len(edges)),
-            }
-            for name, value in expected.items():
-                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-6), name
-            found += 0 < expected["known_neighbor_share"] < 1 and nearness > 0
-    assert found
-
-
 def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> None:
     generator = np.random.default_rng(0)
     requests, count = 200, 30
     features = generator.random((requests * count, len(FEATURE_NAMES)), dtype=np.float32)
     is_target = features[:, 3] > 0.9
     examples = PastRequests(features, is_target, np.full(requests, count))
-    order = CandidateOrder.fit(examples, replace(ORDER, min_candidates_per_leaf=20), 0, 1)
+    order = CandidateOrder.fit(examples, replace(ORDER, min_candidates_per_leaf=20), KnowledgeGraphWalks.objective, 0)
     assert order is not None
     items = np.arange(100, 140)
     ordered, scores = order.reorder(items, features[:count])
@@ -165,7 +118,7 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
-    assert CandidateOrder.fit(none, ORDER, 0, 1) is None
+    assert CandidateOrder.fit(none, ORDER, KnowledgeGraphWalks.objective, 0) is None
 
 
 def test_train_part_that_ends_earlier(data: TrainingData) -> None:
@@ -213,7 +166,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         past = KnowledgeGraphWalks.fit(earlier, replace(CONFIG, order=replace(ORDER, trees=0)), Path())
         past.is_servable_V = earlier.validation_catalog_V
         cases = sample_requests(earlier, 60, 1000, 0)
-        found.append(build_examples(past, cases, earlier, "reachable", FEATURE_NAMES))
+        found.append(build_examples(past, cases, earlier, "reachable"))
         edges = past.graph.head_T[past.graph.relation_T == past.graph.relations.index(HEARD_NEAR)]
         is_past = earlier.plays.part_P == 0
         assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())

@@ -21,11 +21,11 @@ from training.data.vocabulary import Vocabulary
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph.candidate_features import NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import (
+from training.recall.knowledge_graph.graph import (
     HEARD_NEAR,
+    KnowledgeGraph,
+    build_cooccurrence_edges,
 )
-from training.recall.knowledge_graph.graph import KnowledgeGraph, build_cooccurrence_edges
-from training.recall.knowledge_graph.path_explanations import PathExplainer
 from training.recall.play_archive import PlayArchive
 from training.recipes import recipe
 
@@ -73,7 +73,7 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
     config = KnowledgeGraphWalks.config("debug")
     nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
     never_V = np.full(len(vocabulary), NO_LISTEN)
-    return KnowledgeGraphWalks(config, graph, nothing_V, never_V, may_serve_V, no_history, PathExplainer(graph, {}))
+    return KnowledgeGraphWalks(config, graph, {}, nothing_V, never_V, may_serve_V, no_history)
 
 
 def listener_of(item: int) -> UserBatch:
@@ -106,7 +106,7 @@ def test_artists_with_a_common_soundtrack_are_reached_and_explained(
             apart = [(a, b) for a in songs[one] for b in songs[other] if not facets[a] & facets[b]]
             if not apart:
                 continue
-            listened, wanted = (channel.graph.node(f"track:{track}") for track in apart[0])
+            listened, wanted = (channel.graph.vocabulary.track_code[track] for track in apart[0])
             user = listener_of(listened)
             assert wanted in channel.recall(user, 800).items_BK[0]
             # Two artists may have sung together more than once: any such work is true.

@@ -12,10 +12,9 @@ import pytest
 from serving.messages.catalog import render_reason
 from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.config import HEARD_NEAR, WalkConfig
-from training.recall.knowledge_graph.graph import KnowledgeGraph
+from training.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
 from training.recall.knowledge_graph.path_explanations import PathExplainer
-from training.recall.knowledge_graph.walk import WalkGraph, top_k_ascending
+from training.recall.knowledge_graph.walk import WalkConfig, WalkGraph
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
 TRIPLES = [
@@ -48,12 +47,19 @@ def vocabulary() -> Vocabulary:
     return Vocabulary.build(pl.DataFrame(rows), pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
 
 
+def node(graph: KnowledgeGraph, text: str) -> int:
+    """The node of a typed text."""
+    kind, _, name = text.partition(":")
+    codes = {"track": graph.vocabulary.track_code, "artist": graph.vocabulary.artist_code}.get(kind)
+    return graph.entity_node[text] if codes is None else codes[name] + graph.first_artist * (kind == "artist")
+
+
 @pytest.fixture(scope="module")
 def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
     """The triples above and one co-occurrence edge."""
     table = pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row")
     built = KnowledgeGraph.build(table, vocabulary)
-    near = [built.node("track:t3")], [built.node("track:t4")], [3.0]
+    near = [node(built, "track:t3")], [node(built, "track:t4")], [3.0]
     return built.with_edges(HEARD_NEAR, *(np.array(one) for one in near))
 
 
@@ -125,7 +131,7 @@ def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np
 @pytest.mark.parametrize("damping", [0.5, 1.0])
 def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: int, damping: float) -> None:
     config = replace(WALK, hops=hops, damping=damping)
-    starts = {graph.node("track:t0"): 0.7, graph.node("track:t2"): 0.3, graph.node("artist:a0"): 0.6}
+    starts = {node(graph, "track:t0"): 0.7, node(graph, "track:t2"): 0.3, node(graph, "artist:a0"): 0.6}
     walks = WalkGraph.build(graph, listeners_V, config)
     arrived = arrived_V(walks, np.array(list(starts)), np.array(list(starts.values())))
     expected = np.zeros(graph.first_artist)
@@ -137,12 +143,12 @@ def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: i
 
 
 def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -> None:
-    starts = {graph.node("track:t0"): 0.7, graph.node("artist:a0"): 0.6}
+    starts = {node(graph, "track:t0"): 0.7, node(graph, "artist:a0"): 0.6}
     walks = WalkGraph.build(graph, listeners_V, WALK)
     paths = every_path(every_edge(graph, listeners_V, WALK), starts, 3)
     reached = 0
     for track in ARTIST_OF:
-        item = graph.node(f"track:{track}")
+        item = node(graph, f"track:{track}")
         found = walks.shortest_path(np.array(list(starts)), np.array(list(starts.values())), item)
         leading = [(len(nodes), -carried, nodes) for nodes, carried in paths if nodes[-1] == item]
         if not leading:
@@ -158,7 +164,7 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
     walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
 
     def explain(start: str, item: str) -> str:
-        reason = words.explain(walks.shortest_path(np.array([graph.node(start)]), np.ones(1), graph.node(item)))
+        reason = words.explain(walks.shortest_path(np.array([node(graph, start)]), np.ones(1), node(graph, item)))
         return render_reason(reason, "en")
 
     assert explain("artist:a0", "track:t1") == "because you listen to Band a0"
@@ -171,26 +177,10 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
         pl.concat([table, pl.DataFrame(TRIPLES, schema=table.columns, orient="row")]), graph.vocabulary
     )
     path = WalkGraph.build(curated, listeners_V, WALK).shortest_path(
-        np.array([curated.node("artist:a0")]), np.ones(1), curated.node("track:t4")
+        np.array([node(curated, "artist:a0")]), np.ones(1), node(curated, "track:t4")
     )
     sentence = render_reason(PathExplainer(curated, {}).explain(path), "en")
     assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
-
-
-def test_fan_out_keeps_the_heaviest_edges(graph, listeners_V) -> None:
-    walks = WalkGraph.build(graph, listeners_V, replace(WALK, fan_out=1, hops=1))
-    arrived = arrived_V(walks, np.array([graph.node("artist:a0")]), np.ones(1))
-    tracks = sorted((graph.node("track:t0"), graph.node("track:t1")), key=lambda track: listeners_V[track])
-    assert arrived[tracks[0]] == 0 < arrived[tracks[1]]
-
-
-def test_top_k_ascending_equals_sorting() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        activation = random.integers(0, 5, 30).astype(float)
-        for count in (1, 7, 100):
-            expected = sorted(np.argsort(-activation, kind="stable")[:count].tolist())
-            assert top_k_ascending(activation, count).tolist() == expected
 
 
 def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:

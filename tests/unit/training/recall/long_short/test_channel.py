@@ -12,10 +12,9 @@ from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.long_short.channel import LongShort
+from training.recall.long_short.channel import LongShort, repeat_loss
 from training.recall.long_short.data import SessionSampler, build_requests
 from training.recall.long_short.model import LongShortNetwork
-from training.recall.long_short.objective import repeat_loss
 from training.recall.sequence_merge import merge_clicks
 
 DAY_US = 86_400_000_000
@@ -54,21 +53,6 @@ def test_an_untrained_network_ranks_an_old_favourite_high() -> None:
     with torch.no_grad():
         scores = network.repeat_scores(requests, network.interests(requests))[0]
     assert requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist().index(2) < 30
-
-
-def test_gate_mixes_the_two_interests() -> None:
-    torch.manual_seed(1)
-    requests = build_requests(
-        favourite_of_a_year_ago(), LongShort.config("small"), np.maximum(np.arange(310) // 2 + 1, 0)
-    )
-    network = LongShortNetwork(change_config(LongShort.config("small"), {"items.width": 16}), codes(310)).eval()
-    with torch.no_grad():
-        found = network.interests(requests)
-        network.gate.weight.zero_()
-        network.gate.bias.fill_(100.0)
-        torch.testing.assert_close(network.interests(requests).gated_BD, found.short_BD)
-        network.gate.bias.fill_(-100.0)
-        torch.testing.assert_close(network.interests(requests).gated_BD, found.long_BD)
 
 
 def test_program_equals_the_network() -> None:

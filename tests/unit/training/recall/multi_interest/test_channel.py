@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import polars as pl
-import pytest
 import torch
 
 from sequences import behaviours
@@ -14,37 +13,18 @@ from tests.support.training.planted_world import listener_of
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import change_config
 from training.nn.item_tower import ItemCodes
-from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
+from training.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens, split_windows
 from training.recall.multi_interest.model import (
     DynamicRouting,
-    Interests,
     MultiInterestNetwork,
     UserInterests,
-    count_distinct,
+    merge_similar,
 )
-from training.recall.multi_interest.objective import split_windows
 
 
 def codes(tracks: int) -> ItemCodes:
     every = torch.arange(tracks)
     return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
-
-
-@pytest.mark.parametrize(
-    ("tracks", "expected"), [(0, 0), (1, 1), (2, 1), (3, 1), (4, 2), (7, 2), (8, 3), (15, 3), (16, 4), (40, 4)]
-)
-def test_number_of_interests_is_log2_of_distinct_tracks(tracks: int, expected: int) -> None:
-    """Independent of the number of plays of each track."""
-    network = MultiInterestNetwork(
-        change_config(MultiInterest.config("small"), {"items.width": 8, "encoder.interests": 4}), codes(50)
-    ).eval()
-    item_BL = torch.zeros((1, 90), dtype=torch.int64)
-    item_BL[0, : 2 * tracks] = torch.arange(2, tracks + 2).repeat(2)
-    assert count_distinct(item_BL).tolist() == [tracks]
-    with torch.no_grad():
-        found = network.interests(item_BL)
-    assert int(found.is_active_BK.sum()) == expected
-    assert torch.isfinite(found.vector_BKD).all()
 
 
 def test_routing_equals_the_algorithm_of_the_paper() -> None:
@@ -84,7 +64,7 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     vector = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], dtype=np.float32)
     # 12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
     share = np.eye(4, dtype=np.float32)[[0] * 5 + [1] * 4 + [2] * 2 + [3]].T
-    found = UserInterests.merge_similar(vector, share, merge_cosine_threshold=0.8, min_interest_share=0.1)
+    found = UserInterests(*merge_similar(vector, share, 0.8, 0.1))
     np.testing.assert_allclose(found.vector_KD, [(5 * vector[0] + 2 * vector[2]) / 7, vector[1]], rtol=1e-6)
     assert found.interest_L[:11].tolist() == [0] * 5 + [1] * 4 + [0] * 2
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
@@ -106,21 +86,6 @@ def test_program_equals_the_network() -> None:
         np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
         queries = network.program().query("new", found.vector_KD)
         np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_a_target_trains_the_closest_interest() -> None:
-    torch.manual_seed(0)
-    config = change_config(MultiInterest.config("small"), {"items.width": 8, "encoder.interests": 3})
-    network = MultiInterestNetwork(config, codes(50)).eval()
-    interests = Interests(torch.randn(2, 3, 8), torch.rand(2, 3, 4), torch.tensor([[True] * 3, [True, True, False]]))
-    row, positive = torch.tensor([0, 1, 1, 0]), torch.tensor([7, 8, 9, 10])
-    query = network.query("next", interests.vector_BKD)
-    with torch.no_grad():
-        hard = network.label_aware_query("next", interests, row, positive)
-        for m in range(4):
-            there = 3 - int(row[m])
-            score = query[row[m], :there] @ network.vectors(positive)[m]
-            torch.testing.assert_close(hard[m], query[row[m], score.argmax()])
 
 
 def test_windows_are_split_into_history_and_targets() -> None:

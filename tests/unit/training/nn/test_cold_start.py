@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from training.data.ragged import Ragged
-from training.index.cold_start import score_positives_as_cold
-from training.index.vector_index import ColdStartIndex, VectorIndex
 from training.nn.item_tower import ItemCodes
+from training.nn.vector_index import ColdStartIndex, VectorIndex, score_positives_as_cold
 
 ITEMS = np.arange(2, 42)
 
@@ -43,7 +42,7 @@ def test_cold_items_need_the_threshold(cold: int, threshold: float) -> None:
     index = build(vector_VD, codes)
     query_BD = torch.randn(6, 5).numpy()
     exclude_BX = np.array([[2, 39, 40]] * 6)
-    items_BK, score_BK = index.search(query_BD, 12, exclude_BX, threshold)
+    items_BK, score_BK = index.search(query_BD[:, None], 12, exclude_BX, threshold)
     for row in range(6):
         score_V = vector_VD.numpy() @ query_BD[row]
         is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
@@ -60,7 +59,7 @@ def test_the_best_of_several_queries_has_to_reach_the_threshold() -> None:
     query_BQD = torch.randn(1, 3, 5)
     cold, score_V = codes.is_cold_V.numpy(), (vector_VD @ query_BQD[0].T).amax(1).numpy()
     for threshold in (np.inf, -2.0, 0.3):
-        items_BK, _ = index.search_best(query_BQD.numpy(), 40, None, threshold)
+        items_BK, _ = index.search(query_BQD.numpy(), 40, None, threshold)
         assert set(items_BK[0].tolist()) - {0} == {i for i in ITEMS.tolist() if not cold[i] or score_V[i] >= threshold}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.index import vector_index
-from training.index.vector_index import VectorIndex
+from training.nn import vector_index
+from training.nn.vector_index import VectorIndex
 
 KINDS = ("exact", "approximate")
 
@@ -46,12 +46,12 @@ def test_results_equal_sorting(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
     exclude = np.random.default_rng(2).integers(90, 710, (6, 400))
     exclude[0] = 0
     index = build(kind, items, vectors, monkeypatch)
-    found, scores = index.search_best(queries.numpy(), 20, exclude)
+    found, scores = index.search(queries.numpy(), 20, exclude)
     for row in range(6):
         assert found[row].tolist() == top_by_sorting(items, vectors, queries[row], set(exclude[row].tolist()), 20)
         expected = (vectors[found[row] - 100] @ queries[row].T).amax(1)
         assert scores[row].tolist() == expected.tolist()
-    single = [index.search_best(queries[row, None].numpy(), 20, exclude[row, None])[0][0] for row in range(6)]
+    single = [index.search(queries[row, None].numpy(), 20, exclude[row, None])[0][0] for row in range(6)]
     assert np.array_equal(found, np.stack(single))
 
 
@@ -60,7 +60,7 @@ def test_empty_results_are_padding(kind: str, monkeypatch: pytest.MonkeyPatch) -
     items = np.arange(2, 52)
     index = build(kind, items, directions(50, 0), monkeypatch)
     for queries in (2, 0):
-        found, scores = index.search_best(integer_queries(1, queries, 0).numpy(), 5, items[None])
+        found, scores = index.search(integer_queries(1, queries, 0).numpy(), 5, items[None])
         assert not found.any()
         assert np.isneginf(scores).all()
 
@@ -73,7 +73,7 @@ def test_approximate_search_finds_nearly_all() -> None:
     items = np.arange(2, 20_002)
     exact, approximate = VectorIndex.of(items, vectors), VectorIndex.of(items, vectors, 10_000)
     query_BD = vectors[random.integers(20_000, size=30)].numpy()
-    expected, expected_scores = exact.search(query_BD, 100)
-    found, scores = approximate.search(query_BD, 100)
+    expected, expected_scores = exact.search(query_BD[:, None], 100)
+    found, scores = approximate.search(query_BD[:, None], 100)
     assert np.mean([np.isin(*row).mean() for row in zip(expected, found, strict=True)]) > 0.97
     np.testing.assert_allclose(scores[:, 0], expected_scores[:, 0], rtol=1e-3)

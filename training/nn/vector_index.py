@@ -1,4 +1,4 @@
-"""Maximum inner product search over item vectors by FAISS: the items with the largest inner products with a query.
+"""Maximum inner product search over item vectors by FAISS, and geometry of unit-length vectors.
 
 Items with equal vectors are one vector of the index: rare tracks share the vector of their artist, so on a log with a long tail
 this saves two thirds of the work. Many vectors are searched in inverted lists, few exhaustively.
@@ -6,12 +6,14 @@ this saves two thirds of the work. Many vectors are searched in inverted lists, 
 Cold items, which are known by their content only, are returned only if they score at least as high as items that users did
 listen to would score if they were known only by their content: see `ColdStartIndex`.
 
-Legend: N indexed items, G distinct vectors, B rows of Q queries, K results, X excluded items, F vectors found, D width.
+Legend: N indexed items, G distinct vectors, B rows of Q queries, K results, X excluded items, F vectors found, T targets, P points,
+D width.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +22,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.data.ragged import Ragged
 from training.engine.numba_compile import compiled
+from training.nn.item_tower import ItemCodes
 
 PROBED_SHARE = 1 / 16
 """Share of the inverted lists that a query reads: it finds 98 % of the 200 best of 50,000 clustered vectors."""
 
 Floats = NDArray[np.float32]
+Vectors = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 
@@ -68,21 +73,17 @@ class VectorIndex:
         """Number of distinct vectors, G."""
         return len(self.offset_G1) - 1
 
-    def search(self, query_BD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
-        """The `k` best items of one query per row.
+    def search(self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
+        """The `k` best items of each row of Q queries; the score of an item is the best by any of them.
 
         Args:
-            query_BD: Queries.
+            query_BQD: Queries.
             k: Number of results.
             exclude_BX: Items to exclude from each row.
 
         Returns:
             Items int64 [B, K] and scores float32 [B, K], best first, ties by smaller item, padded with 0 and -inf.
         """
-        return self.search_best(query_BD[:, None], k, exclude_BX)
-
-    def search_best(self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None) -> tuple[Ints, Floats]:
-        """`search` with Q queries per row, where the score of an item is the best by any of them; nothing if Q is 0."""
         B, Q, D = query_BQD.shape
         items_BK, scores_BK = np.zeros((B, k), dtype=np.int64), np.full((B, k), -np.inf, dtype=np.float32)
         exclude_BX = np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX
@@ -101,26 +102,20 @@ class ColdStartIndex:
 
     After Zhuo, Zhu, Yue, Zhao, "Learning Explicit User Interest Boundary for Recommendation" (WWW 2022), arXiv 2111.11026.
     Difference: there every user has a threshold that is learned with the model and applies to all items; here one number
-    per task, a quantile of the positives' scores (`training.index.cold_start`), applies to cold items only.
+    per task, a quantile of the positives' scores (`training.nn.vector_index`), applies to cold items only.
     """
 
     warm: VectorIndex
     cold: VectorIndex
 
     def search(
-        self, query_BD: Floats, k: int, exclude_BX: Ints | None = None, cold_item_threshold: float = np.inf
+        self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None, cold_item_threshold: float = np.inf
     ) -> tuple[Ints, Floats]:
-        """`search_best` of one query per row."""
-        return self.search_best(query_BD[:, None], k, exclude_BX, cold_item_threshold)
-
-    def search_best(
-        self, query_BQD: Floats, k: int, exclude_BX: Ints | None, cold_item_threshold: float
-    ) -> tuple[Ints, Floats]:
-        """`VectorIndex.search_best`, with cold items that score `cold_item_threshold` or more (infinity: none)."""
-        items, scores = self.warm.search_best(query_BQD, k, exclude_BX)
+        """`VectorIndex.search`, with cold items that score `cold_item_threshold` or more (infinity: none)."""
+        items, scores = self.warm.search(query_BQD, k, exclude_BX)
         if not len(self.cold) or cold_item_threshold == np.inf:
             return items, scores
-        cold_items, cold_scores = self.cold.search_best(query_BQD, k, exclude_BX)
+        cold_items, cold_scores = self.cold.search(query_BQD, k, exclude_BX)
         cold_scores[cold_scores < cold_item_threshold] = -np.inf
         items, scores = np.concatenate([items, cold_items], axis=1), np.concatenate([scores, cold_scores], axis=1)
         row_B1, best_BK = np.arange(len(items))[:, None], np.lexsort((items, -scores), axis=1)[:, :k]
@@ -154,3 +149,46 @@ def _take_items(
                 if taken < items_BK.shape[1] and not is_excluded:
                     items_BK[b, taken], scores_BK[b, taken] = item, scores_BF[b, place]
                     taken += 1
+
+
+@torch.no_grad()
+def score_positives_as_cold(
+    query_BQD: np.ndarray, targets: Ragged, vectors: Callable[[torch.Tensor, bool], torch.Tensor], codes: ItemCodes
+) -> np.ndarray:
+    """Score that each target with content would have as a cold item, by the best query of its request."""
+    assert codes.content_V is not None  # noqa: S101
+    has_content = codes.content_V.numpy()[targets.items] > 0
+    item_T = torch.from_numpy(targets.items[has_content])
+    query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
+    score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
+    best: np.ndarray = score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
+    return best
+
+
+MIN_SINE = 1e-6
+"""Arcs with a smaller sine have no unique direction: their ends are equal or opposite."""
+
+
+def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDArray[np.float64]:
+    """`points` unit-length vectors from `first_D` to `last_D` with equal angles between neighbors, both included, [P, D].
+
+    Spherical linear interpolation (Shoemake, "Animating Rotation with Quaternion Curves", SIGGRAPH 1985). Ends that are
+    equal or opposite are interpolated along the straight line between them.
+    """
+    first, last = first_D.astype(np.float64), last_D.astype(np.float64)
+    share_P1 = np.linspace(0, 1, points)[:, None]
+    angle = float(np.arccos(np.clip(first @ last, -1, 1)))
+    if np.sin(angle) < MIN_SINE:
+        point_PD = (1 - share_P1) * first + share_P1 * last
+        length_P1 = np.linalg.norm(point_PD, axis=1, keepdims=True)
+        return np.where(length_P1 > MIN_SINE, point_PD / np.maximum(length_P1, MIN_SINE), first)
+    weights = np.sin((1 - share_P1) * angle), np.sin(share_P1 * angle)
+    result: NDArray[np.float64] = (weights[0] * first + weights[1] * last) / np.sin(angle)
+    return result
+
+
+def angles(vector_ND: Vectors, other_MD: Vectors) -> NDArray[np.float64]:
+    """Angles between unit-length vectors in radians, [N, M]."""
+    cosine_NM = np.clip(vector_ND.astype(np.float64) @ other_MD.astype(np.float64).T, -1, 1)
+    result: NDArray[np.float64] = np.arccos(cosine_NM)
+    return result

@@ -2,7 +2,7 @@
 
 A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and two query heads retrieve tracks that
 will be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
-(`window_loss.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
+(`windows.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
 next play, because whole sessions are predicted; a second query retrieves tracks that are new to the user,
 which fill `discovery_share` of the candidates.
 
@@ -12,7 +12,8 @@ Legend: B requests, L events, K candidates, H items of the history, D width.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,16 +23,21 @@ from training.data.user_batch import UserBatch
 from training.data.user_history import KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour, is_listened
 from training.recall.channel import Candidates
 from training.recall.neural_channel import NeuralChannel
-from training.recall.next_item_network import TASKS
-from training.recall.realtime.config import RealtimeConfig
-from training.recall.realtime.model import RealtimeNetwork
+from training.recall.next_item_network import TASKS, NextItemConfig, NextItemNetwork
 from training.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from training.recall.sequence_merge import merge_clicks
-from training.recall.window_sampler import WindowSampler
+from training.recall.windows import WindowLoss, WindowSampler
 
 JUST_NOW_US = 3_600_000_000
 """An event that ended less than one hour before the request is explained with "just now"."""
 PLAYED_RECENTLY, PLAYED_JUST_NOW = Reason("played_recently"), Reason("played_just_now")
+
+
+@dataclass(frozen=True)
+class RealtimeConfig(NextItemConfig):
+    """Configuration of the realtime channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    discovery_share: float
 
 
 class Realtime(NeuralChannel[RealtimeConfig]):
@@ -40,29 +46,20 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     name: ClassVar[str] = "realtime"
     feature_service: ClassVar[str] = "realtime"
     config_class = RealtimeConfig
-    network_class = RealtimeNetwork
-    network: RealtimeNetwork
+    network_class = NextItemNetwork
+    network: NextItemNetwork
+    similar_items = NeuralChannel.nearest_items
 
     @classmethod
     def build_data(cls, data: TrainingData, config: RealtimeConfig) -> WindowSampler:
         """Windows of the event table."""
         sampling = config.sampling
-        return WindowSampler(
-            data,
-            config.encoder.history_length,
-            sampling.horizon,
-            sampling.user_sampling_exponent,
-        )
+        return WindowSampler(data, config.encoder.history_length, sampling.horizon, sampling.user_sampling_exponent)
 
-    def build_objective(self, source: WindowSampler, config: RealtimeConfig, is_item_V: np.ndarray) -> Any:
-        """See `RealtimeLearner`."""
-        from training.recall.realtime.objective import RealtimeLearner
-        from training.recall.window_loss import WindowLoss
-
+    def build_objective(self, source: WindowSampler, config: RealtimeConfig, is_item_V: np.ndarray) -> WindowLoss:
+        """See `WindowLoss`."""
         used = {"next": config.discovery_share < 1, "new": config.discovery_share > 0}
-        tasks = [task for task in TASKS if used[task]]
-        loss = WindowLoss(self.network, config.sampling, config.loss, source, is_item_V, seed=config.seed, tasks=tasks)
-        return RealtimeLearner(self.network, config.optimizer, loss)
+        return WindowLoss(self.network, config, source, is_item_V, [task for task in TASKS if used[task]])
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
@@ -79,10 +76,6 @@ class Realtime(NeuralChannel[RealtimeConfig]):
             for task, query_R1D in query.items():
                 query_R1D[number] = program.query(task, state_1D, now_us - int(ended_L[-1]))
         return rows, query
-
-    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
-        """The items with the nearest vectors."""
-        return self.nearest_items(items, k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The recent track that is most similar to each of `items`."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.index.sphere import angles, interpolate_on_sphere
+from training.nn.vector_index import angles, interpolate_on_sphere
 
 
 def test_points_are_evenly_spaced_between_the_ends():

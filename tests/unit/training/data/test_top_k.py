@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.index.top_k import top_k_positions
+from training.data.arrays import top_k_positions
 
 
 @pytest.mark.parametrize("k", [1, 7, 30, 100])

@@ -1,1 +1,0 @@
-"""The favourites channel: tracks that the user returns to."""

@@ -1,1 +1,0 @@
-"""Learned order of the candidates of a channel by boosted trees."""

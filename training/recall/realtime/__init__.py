@@ -1,1 +1,0 @@
-"""Recall channel that computes the user vector at request time."""
