@@ -215,16 +215,15 @@ def merge_lists(
 
 
 def row_lists(names: Sequence[str], values: Mapping[str, Value]) -> LazyLists:
-    """Feature ▸ list of a materialized row; of a scalar feature its single value; empty without a value."""
+    """Feature ▸ list of a materialized row, see `list_of`."""
+    return LazyLists(names, lambda name: list_of(values.get(name)))
 
-    def make(name: str) -> list[Any]:
-        field = values[name].WhichOneof("val") if name in values else None
-        if field is None:
-            return []
-        content = getattr(values[name], field)
-        return content.val[:] if field in LIST_FIELDS else [content]
 
-    return LazyLists(names, make)
+def list_of(value: Value | None) -> list[Any]:
+    """The list of a feature; of a scalar feature its single value; empty without a value."""
+    for field, content in () if value is None else value.ListFields():
+        return content.val[:] if field.name in LIST_FIELDS else [content]
+    return []
 
 
 def online_store_of(store: FeatureStore) -> SequenceStore:
