@@ -17,7 +17,6 @@ from event_store.opened import open_event_store, open_serving_state
 from event_store.private_sessions import EVERYONE
 from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
 from serving.events.erasure_requests import ErasureRequests
-from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore
@@ -27,8 +26,6 @@ from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIV
 from serving.observability.metrics import Metrics
 from serving.observability.monitors import describe_response, log_request, update_metrics
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipeline import NoExposures
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import (
     Request,
@@ -116,9 +113,7 @@ class Runtime:
             private_session=self._private_session,
             stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
-        exposures = ExposureLog(self._state) if is_service else NoExposures()
-        lists = DailyLists(self._state)
-        self._pipelines = Pipelines.build(self._hydrator, self._recall, lists, metrics, exposures)
+        self._pipelines = Pipelines(self._hydrator, self._recall, self._state, metrics)
         self._suppress(self._suppression.users)
         self._tasks = [
             PeriodicTask("suppression-list", 1.0, self._suppression.reload),

@@ -182,7 +182,7 @@ def _answer(
             "position": position,
             "target_type": item.target[0],
             "target_id": item.target[1],
-            "title": item.title,
+            "title": item.details["title"],
             "score": item.score,
             "channels": item.channels,
             "reason": render_reason(item.reason, options.language),

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, UserState
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import TrackDetails, detail_fields
+from serving.releases.track_details import detail_fields
 from training.recall.reason import Reason
 from training.slate.candidate_table import CandidateTable
 from training.slate.filters import FilterContext, apply_filters
@@ -29,39 +30,27 @@ DEGRADED_STATES = {
 RECALL_FAILED = "every recall channel failed or was late; the response has popular items only, or none"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackItem(TrackDetails):
-    """One recommended track."""
-
-    score: float
-    channels: list[str]  # channels that found the track, the one that ranked it highest first
-    reason: Reason | None  # None if no channel could give one
-    propensity: float = 1.0  # probability of an explored track, otherwise 1
-    is_exploration: bool = False
-    release: str = ""  # release that chose the track
-
-    @property
-    def target(self) -> tuple[str, str]:
-        """Target type and id, as in events."""
-        return "track", self.track_id
-
-
-@dataclass(frozen=True, kw_only=True)
-class CollectionItem:
-    """A recommended playlist or mlog, with its first playable tracks."""
+@dataclass(frozen=True)
+class ResponseItem:
+    """One item of a response: a track, or a playlist or an mlog with its first playable tracks."""
 
     target: tuple[str, str]  # target type and id, as in events
-    title: str
+    details: Mapping[str, Any]  # other fields of its model in `serving.response_schemas`; must not be changed
     score: float
-    channels: list[str]
-    reason: Reason | None
-    tracks: list[TrackDetails]
-    propensity: float = 1.0
-    is_exploration: bool = False
-    release: str = ""
+    channels: list[str]  # sources that found it, the one that ranked it highest first
+    reason: Reason | None  # None if no source could give one
+    propensity: float = 1.0  # probability of an explored track, otherwise 1
+    release: str = ""  # release that chose it
 
+    @property
+    def track_id(self) -> str:
+        """Id of a track."""
+        return self.target[1]
 
-ResponseItem = TrackItem | CollectionItem
+    @property
+    def is_exploration(self) -> bool:
+        """Whether it was chosen at random."""
+        return self.propensity < 1
 
 
 @dataclass
@@ -153,7 +142,7 @@ def build_items(
     found_by: Sequence[list[str]],
     reasons: Sequence[Reason | None],
     chosen_by: Mapping[int, str] | None = None,
-) -> list[TrackItem]:
+) -> list[ResponseItem]:
     """Add metadata and reasons to the chosen tracks.
 
     Args:
@@ -167,16 +156,17 @@ def build_items(
     columns = chosen.item_C.tolist(), score_C.tolist(), chosen.propensity_C.tolist()
     own, other = release.release_id, chosen_by or {}
     return [
-        TrackItem(
-            **detail_fields(release, item),
-            score=score,
-            channels=sources,
-            reason=true_reason(reason, item, release),
-            propensity=propensity,
-            is_exploration=propensity < 1,
-            release=other.get(item) or own if other else own,
+        ResponseItem(
+            ("track", details["track_id"]),
+            details,
+            score,
+            sources,
+            true_reason(reason, item, release),
+            propensity,
+            other.get(item) or own if other else own,
         )
         for item, score, propensity, sources, reason in zip(*columns, found_by, reasons, strict=True)
+        for details in (detail_fields(release, item),)
     ]
 
 

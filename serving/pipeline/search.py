@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoSearch
-from serving.pipeline.response import MOST_PLAYED, true_reason
-from serving.releases.track_details import TrackDetails, track_details
+from serving.pipeline.response import MOST_PLAYED, ResponseItem, true_reason
+from serving.releases.track_details import detail_fields
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
@@ -35,19 +35,11 @@ MAX_HISTORY = 200
 """Number of newest listens that a user's taste is derived from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchResult(TrackDetails):
-    """A playable track and why it matches."""
-
-    score: float
-    reason: Reason | None
-
-
 @dataclass(frozen=True)
 class SearchAnswer:
     """Tracks of a search, and parts of the query that they do not meet → why."""
 
-    results: list[SearchResult]
+    results: list[ResponseItem]
     unmet: dict[str, str] = field(default_factory=dict)
 
 
@@ -95,7 +87,7 @@ def _day(at_us: int) -> date:
     return datetime.fromtimestamp(at_us / 1e6, UTC).date()
 
 
-def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:
+def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[ResponseItem]:
     # Items are numbered by decreasing play count.
     items = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
     allowed = items[apply_filters(items, context)[0]].tolist()
@@ -110,8 +102,9 @@ def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[n
     return is_allowed
 
 
-def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> SearchResult:
-    return SearchResult(**vars(track_details(release, item)), score=score, reason=reason)
+def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> ResponseItem:
+    details = detail_fields(release, item)
+    return ResponseItem(("track", details["track_id"]), details, score, [], reason)
 
 
 def _reason(match: Match) -> Reason | None:

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from event_store.store import StoreUnavailable
 from sequences.sequence_batch import FIRST_CODE
-from serving.observability.metrics import Metrics
-from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListChanged, ListedTrack
-from serving.pipeline.pipeline import Answer, ExposureWriter, Pipeline
+from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTrack, read_lists, write_list
+from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
-from serving.pipeline.response import RecommendationResponse, Trace, TrackItem, build_items, collect_reasons
+from serving.pipeline.response import RecommendationResponse, Trace, build_items, collect_reasons
 from serving.pipeline.stages.explore import explore
-from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.rank import rank
-from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY, Recall
+from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY
 from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
@@ -50,17 +47,6 @@ class TrackAnswer(Answer):
 
 class TrackPipeline(Pipeline):
     """Recommends tracks to a user; lists of scenes with one list per day keep their tracks."""
-
-    def __init__(
-        self,
-        hydrator: Hydrator,
-        recall: Recall,
-        lists: DailyLists,
-        exposures: ExposureWriter,
-        metrics: Metrics,
-    ) -> None:
-        super().__init__(hydrator, recall, exposures, metrics)
-        self._lists = lists
 
     def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """See `Pipeline.recommend`."""
@@ -132,11 +118,10 @@ class TrackPipeline(Pipeline):
         return explored
 
     def _read_lists(self, request: Request, trace: Trace) -> DailyListHistory:
-        days = request.scene.repeat_cooldown_days
-        if not days:
+        if not request.scene.repeat_cooldown_days:
             return DailyListHistory()
         try:
-            return self._lists.read(request.user_id, request.at_us, request.discovery, days)
+            return read_lists(self._state, request)
         except StoreUnavailable:
             logger.exception("Could not read the stored daily lists of this user; generating a new list.")
             self._metrics.skipped.labels("daily_lists").inc()
@@ -161,8 +146,7 @@ class TrackPipeline(Pipeline):
         if not is_kept or len(answer.items) <= trace.listed:
             return
         try:
-            tracks = _extend_list(answer, request.limit)
-            self._lists.write(request.user_id, request.at_us, request.discovery, tracks, answer.lists)
+            write_list(self._state, request, _extend_list(answer, request.limit), answer.lists)
         except StoreUnavailable:
             logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
             self._metrics.skipped.labels("daily_lists").inc()
@@ -267,11 +251,11 @@ def _extend_list(answer: TrackAnswer, limit: int) -> list[ListedTrack]:
     """
     taken = set(answer.chosen.slot_C.tolist())
     free = (place for place in range(limit) if place not in taken)
-    rows: Any = zip(answer.items, answer.chosen.slot_C.tolist(), answer.chosen.is_discovery_C.tolist(), strict=True)
+    rows = zip(answer.items, answer.chosen.slot_C.tolist(), answer.chosen.is_discovery_C.tolist(), strict=True)
     return answer.lists.today + [
         ListedTrack(item.track_id, item.score, item.channels, next(free), item.propensity, item.release, is_new)
         for item, slot, is_new in rows
-        if slot < 0 and isinstance(item, TrackItem)
+        if slot < 0
     ]
 
 

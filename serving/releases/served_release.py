@@ -57,7 +57,7 @@ class ServedRelease:
 
     @cached_property
     def detail_fields(self) -> dict[int, dict[str, Any]]:
-        """Item → fields of its `TrackDetails`, of tracks that were shown."""
+        """Item → fields of its `Track`, of tracks that were shown."""
         return {}
 
     @cached_property
