@@ -345,7 +345,7 @@ class Runtime:
             request = replace(request, is_private=self._private_session(request.user_id) is not None)
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = replace(filter_context(request, release, user), wanted_sounds=None)  # a search finds all tracks
+            context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> EventReport:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -216,12 +216,12 @@ def merge_lists(
 
 def row_lists(names: Sequence[str], values: Mapping[str, Value]) -> LazyLists:
     """Feature ▸ list of a materialized row, see `list_of`."""
-    return LazyLists(names, lambda name: list_of(values.get(name)))
+    return LazyLists(names, partial(list_of, values))
 
 
-def list_of(value: Value | None) -> list[Any]:
+def list_of(values: Mapping[str, Value], name: str) -> list[Any]:
     """The list of a feature; of a scalar feature its single value; empty without a value."""
-    for field, content in () if value is None else value.ListFields():
+    for field, content in values[name].ListFields() if name in values else ():
         return content.val[:] if field.name in LIST_FIELDS else [content]
     return []
 

@@ -116,7 +116,7 @@ class OnlineReader:
             if view := self._views.get(name):
                 views[name] = merge_lists(view, values, events)
             else:
-                views[name] = {feature.name: list_of(values.get(feature.name)) for feature in registered.features}
+                views[name] = {feature.name: list_of(values, feature.name) for feature in registered.features}
         return views
 
     @property

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +52,19 @@ class ResponseItem:
         return self.propensity < 1
 
 
+class _Stage:
+    """Times a block. Not a generator, which takes three times as many calls."""
+
+    def __init__(self, name: str, stage_ms: dict[str, float]) -> None:
+        self._name, self._stage_ms = name, stage_ms
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._stage_ms[self._name] = round((time.perf_counter() - self._began) * 1000, 3)
+
+
 @dataclass
 class Trace(response_schemas.Trace):
     """Counts and times of one request, filled in by the stages, for debugging clients, the log and the metrics."""
@@ -62,14 +74,9 @@ class Trace(response_schemas.Trace):
         """Whether every source that was called is left out."""
         return bool(self.left_out) and not self.candidates
 
-    @contextmanager
-    def time_stage(self, stage: str) -> Iterator[None]:
-        """Record the duration of a stage, also of a failing one."""
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.stage_ms[stage] = round((time.perf_counter() - began) * 1000, 3)
+    def time_stage(self, stage: str) -> _Stage:
+        """Record the duration of a stage, also of a failing one: `with trace.time_stage("recall"):`."""
+        return _Stage(stage, self.stage_ms)
 
     def record_state(self, state_from: str) -> None:
         """Record the source of the user state."""

@@ -220,8 +220,10 @@ class _Call:
     def filter(self, table: CandidateTable, excluded: np.ndarray, is_listed: bool = False) -> CandidateTable:
         """The candidates that pass the filters and are not `excluded`; listed ones keep their places when skipped."""
         user = self.user
-        context = replace(
-            filter_context(self.request, self.release, user),
+        context = filter_context(
+            self.request,
+            self.release,
+            user,
             already_shown_items=excluded,
             left_out_items=user.left_out,
             skipped_unheard_items=user.skipped_unheard[:0] if is_listed else user.skipped_unheard,
