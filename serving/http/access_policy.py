@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from config.settings import HttpSettings, is_loopback, load_settings
 from serving.http.api_keys import ApiKeys
-from serving.http.asgi import App, HttpError, Message, Receive, Send, client_address, set_client
+from serving.http.asgi import App, HttpError, HttpMiddleware, Message, Receive, Send, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
@@ -84,23 +84,21 @@ def load_rate_limit() -> RateLimit | None:
     return RateLimit(per_s / here.workers) if per_s else None
 
 
-class AccessControl:
+class AccessControl(HttpMiddleware):
     """Responds with 401, 403 and 429. A client is identified by its key or its user; without valid credentials, by its address.
 
     Args:
         app: The wrapped application.
-        load_policy: Called when the server starts, so that nothing is read from the environment at import.
+        policy: Accepted credentials and limits.
         on_rejected: Called with the reason of each rejected request.
     """
 
-    def __init__(self, app: App, load_policy: Callable[[], AccessPolicy], on_rejected: Callable[[str], None]) -> None:
-        self._app, self._policy, self._on_rejected = app, load_policy(), on_rejected
+    def __init__(self, app: App, policy: AccessPolicy, on_rejected: Callable[[str], None]) -> None:
+        super().__init__(app)
+        self._policy, self._on_rejected = policy, on_rejected
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
         policy, address = self._policy, client_address(scope)
         if not policy.has_credentials and (foreign := _describe_foreign_request(scope, policy.allowed_origins)):
             raise self._refuse(foreign[0], 403, foreign[1])

@@ -22,7 +22,7 @@ class House:
     def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0, origins=(), tokens=None):
         self.away, self.came = [], []
         door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None, origins, tokens)
-        self.clients = AccessControl(self.app, lambda: door, self.away.append)
+        self.clients = AccessControl(self.app, door, self.away.append)
 
     async def app(self, scope, receive, send):
         self.came.append(scope.get("path"))
