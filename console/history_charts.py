@@ -9,7 +9,7 @@ from config.settings import Settings
 from console.charts import Chart
 from console.releases import Release
 from storage import object_store
-from storage.report_history import read_history
+from storage.daily_files import read_history
 
 DRIFT_METRICS = ("action_drift", "length_drift", "volume_ratio")
 

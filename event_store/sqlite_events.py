@@ -26,6 +26,8 @@ from event_store.private_sessions import (
 )
 from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
 from event_store.store import (
+    ID_PERIOD_US,
+    KEY_BYTES,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
@@ -35,8 +37,10 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    id_code,
+    kind_of,
+    to_text,
 )
-from event_store.stored_event import ID_PERIOD_US, KEY_BYTES, id_code, kind_of, to_text
 from storage.files import atomic_write
 
 EVENTS_FILE, KEY_FILE = "events.db", "event_ids.key"

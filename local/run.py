@@ -26,7 +26,7 @@ from local.environment import environment
 from local.home import HomeFormatError
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
 from storage import object_store
-from storage.disk_space import DiskSpaceError
+from storage.files import DiskSpaceError
 
 STATE_LABELS = {
     "running": "running",

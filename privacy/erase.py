@@ -31,11 +31,10 @@ from privacy import (
     releases,
 )
 from privacy.suppressed_users import find_suppressed_users
-from storage import object_store, suppression_list, unfinished_erasures
+from storage import object_store, suppression_list
 from storage.errors import StorageError
 from storage.file_lock import file_lock, held_locks
-from storage.suppression_list import SuppressionList, SuppressionListError
-from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE
+from storage.suppression_list import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
 from storage.user_data import PARQUET_FOLDERS, list_parquet_files
 
 ERASE_LOCK = "forget"
@@ -68,7 +67,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         )
     listed = suppression_list.read_suppression_list(here.suppression_list)
     # First, because a listed user whose erasure is not unfinished counts as erased.
-    unfinished_erasures.add_unfinished(here.home, user_ids)
+    suppression_list.add_unfinished(here.home, user_ids)
     _replace_list(listed.with_users(user_ids), here)
     print_progress("recommender …")
     counts: ErasedRows
@@ -96,7 +95,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         raise UnreadableFile("; ".join([*unreadable, *unfinished]))
     if unfinished:
         raise ErasureUnfinished("; ".join(unfinished))
-    unfinished_erasures.remove_unfinished(here.home, user_ids)
+    suppression_list.remove_unfinished(here.home, user_ids)
     return counts
 
 
@@ -158,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _erase_suppressed(here: settings.Settings) -> int:
     """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
-    unfinished = unfinished_erasures.read_unfinished(here.home)
+    unfinished = suppression_list.read_unfinished(here.home)
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
     recommender_files.suppress_users(suppressed, here)  # the list may be newer than restored stores
     users = {*find_suppressed_users(here), *suppressed.intersection(unfinished)}
@@ -206,7 +205,7 @@ def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
         print(f"error: not suppressed: {', '.join(sorted(missing))}; nothing was changed", file=sys.stderr)
         return 2
     _replace_list(suppressed.without_users(users), here)
-    unfinished_erasures.remove_unfinished(here.home, users)
+    suppression_list.remove_unfinished(here.home, users)
     print(f"{', '.join(users)}: no longer suppressed; land the log again to restore the data")
     return 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from serving.messages.catalog import Language, render_reason
+from serving.messages import Language, render_reason
 from serving.response_schemas import FoundTrack, Recommendation, SearchResults
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
-from serving.observability.metrics import Metrics
-from serving.observability.monitors import describe_response, log_request, update_metrics
+from serving.observability.metrics import Metrics, update_metrics
 from serving.observability.periodic_task import PeriodicTask
+from serving.observability.structured_log import describe_response, log_request
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import (
     Request,
@@ -320,9 +320,9 @@ class Runtime:
             SuppressionListError, OSError: The suppression list cannot be read or written.
         """
         read_request(user_id, next(iter(SCENES)), None, now_us())
-        is_new = self._erasures.suppress(user_id)
+        is_erasing = self._erasures.suppress(user_id)
         self._suppression.reload()
-        return self._erasures.start() if is_new else self._erasures.repeat(user_id)
+        return is_erasing
 
     def search(
         self,

@@ -22,7 +22,7 @@ from serving import supervisor
 from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.http import openapi
-from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, load_rate_limit
+from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
 from serving.http.admission import (
     MAX_CONCURRENT_REPORTS,
     MAX_WAITING_REPORTS,
@@ -30,7 +30,6 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
-from serving.http.api_keys import ApiKeys
 from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
@@ -47,7 +46,7 @@ from serving.http.user_tokens import (
     UserTokens,
     names_other_user,
 )
-from serving.messages.catalog import Language
+from serving.messages import Language
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import DEFAULT_SCENE

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection
+import hmac
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from config.settings import HttpSettings, is_loopback, load_settings
-from serving.http.api_keys import ApiKeys
 from serving.http.asgi import App, HttpError, HttpMiddleware, Message, Receive, Send, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
@@ -39,6 +39,43 @@ NOT_LOCAL_MESSAGE = (
 NOT_FOR_USERS_MESSAGE = (
     f"user tokens are accepted for {', '.join((*USER_PATHS, *USER_PREFIXES))} only; use an API key for other paths"
 )
+MIN_KEY_LENGTH = 16
+
+
+class ApiKeys:
+    """The accepted API keys. An empty set accepts no key. Only hashes are stored, so that no log or traceback can reveal a key.
+
+    Raises:
+        ValueError: A key is too short to be secret, or cannot be sent in a header; the message does not contain it.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        all_keys = list(keys)
+        for defect, wrong in (
+            (f"has less than {MIN_KEY_LENGTH} characters", [len(key) < MIN_KEY_LENGTH for key in all_keys]),
+            ("has characters outside printable ASCII", [not (key.isascii() and key.isprintable()) for key in all_keys]),
+        ):
+            if any(wrong):
+                places = ", ".join(str(place) for place, is_wrong in enumerate(wrong, start=1) if is_wrong)
+                raise ValueError(
+                    f"API key {places} of {len(all_keys)} {defect}; generate each with "
+                    "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+                )
+        self._digests = [_digest(key) for key in all_keys]
+
+    def __bool__(self) -> bool:
+        """Whether there are any keys."""
+        return bool(self._digests)
+
+    def identify_client(self, key: str) -> str | None:
+        """A client name derived from a valid key by hashing; None for a wrong key. Compares in constant time."""
+        digest = _digest(key)
+        found = [hmac.compare_digest(digest, one) for one in self._digests]
+        return digest.hex()[:12] if any(found) else None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from serving.http.asgi import App, HttpMiddleware, Message, Receive, Send
-from serving.messages.catalog import MESSAGES_FOLDER
+from serving.messages import MESSAGES_FOLDER
 from training.slate.scene_settings import SCENES
 
 FOLDER = Path(__file__).parents[1] / "page"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from event_store.contract import is_printable
 from serving.errors import RequestRejected
-from storage.printable_text import is_printable
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 

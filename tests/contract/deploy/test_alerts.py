@@ -12,8 +12,7 @@ from config import settings
 from console import live_metrics
 from serving import errors, service
 from serving.observability.degraded_parts import Degradation
-from serving.observability.metrics import Metrics
-from serving.observability.monitors import update_metrics
+from serving.observability.metrics import Metrics, update_metrics
 from tests.support.serving import promql
 from tests.support.serving.small_release import ListChannel, release, tracks
 

@@ -15,8 +15,7 @@ from ingestion.land import land
 from privacy import marts, online_store
 from privacy.erase import main
 from privacy.suppressed_users import find_suppressed_users
-from storage.suppression_list import SuppressionList
-from storage.unfinished_erasures import add_unfinished, read_unfinished
+from storage.suppression_list import SuppressionList, add_unfinished, read_unfinished
 from tests.support.log_sources import event, json_lines, play_log
 from tests.support.recorded import record, recorded_event
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import settings
-from serving.http.access_policy import DEFAULT_REQUESTS_PER_S, AccessControl, AccessPolicy, load_rate_limit
-from serving.http.api_keys import ApiKeys
+from serving.http.access_policy import DEFAULT_REQUESTS_PER_S, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
 from tests.support.serving.asgi_call import call, respond
 from web.rate_limit import BURST_S, RateLimit
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from serving.pipeline.request import read_path
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.recall import Recall

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from event_store.store import StoreUnavailable
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_similar
-from serving.pipeline.stages.rank import RANKER_FAILED
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
+from serving.pipeline.track_pipeline import RANKER_FAILED
 from serving.releases.warm_up import warm_up
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench

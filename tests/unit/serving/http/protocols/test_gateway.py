@@ -6,9 +6,8 @@ import json
 import pytest
 
 from serving.errors import NotReady
-from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys
 from serving.http.admission import Admission, RequestQueue
-from serving.http.api_keys import ApiKeys
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
 from tests.support.serving.asgi_call import call, respond
