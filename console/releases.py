@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from console.mlflow_runs import runs_url
-from console.reports import report_links
+from console.page_parts import report_links, runs_url
 from storage import object_store
 
 FOLDER = "models/segue"

@@ -97,7 +97,7 @@ SERVICES = (
     ),
     Service(
         name="mlflow",
-        module="local.wrappers.mlflow_server",
+        module="local.wrappers.mlflow_app",
         port=lambda settings: settings.mlflow_port,
         setting="SEGUE_MLFLOW_PORT",
         health_path="/health",

@@ -130,8 +130,8 @@ class Runtime:
             task.start()
 
     def _update_metrics(self) -> None:
-        skew = self._settings.reports / "skew.json"
-        update_metrics(self._metrics, skew, self._release_manager.current, self._degradation)
+        self._degradation.remove_expired()
+        update_metrics(self._metrics, self._settings.reports / "skew.json", self._release_manager.current)
 
     def _describe_worker(self) -> dict[str, Any]:
         release = self._release_manager.current

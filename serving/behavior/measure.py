@@ -42,8 +42,6 @@ MOST = 30  # largest radio, of which reactions may take some away
 MIN_STYLE_SHARE = 0.3  # of a style that skips and dislikes are about
 SKIPS, LIKES = 3, 5
 STREAM = 3  # tracks of a default radio
-MAX_STREAMS = 15
-USERS_PER_STREAM = 4  # one of them is tested with streams, which take as many requests as all other tests
 LATER_US = 20 * 3_600_000_000  # in the next session, on most days of the next day
 NO_DEADLINE_S = 600.0
 SEED = 0
@@ -92,10 +90,10 @@ class BehaviorTests:
 
     def _test_user(self, number: int) -> tuple[str, list[tuple[str, float]]]:
         listener = list(self._listeners.by_id.values())[number]
-        return listener.user_id, list(self._test(listener, number))
+        return listener.user_id, list(self._test(listener))
 
-    def _test(self, listener: Listener, number: int) -> Iterator[tuple[str, float]]:
-        """Outcomes of one user, who has this number."""
+    def _test(self, listener: Listener) -> Iterator[tuple[str, float]]:
+        """Outcomes of one user."""
         before = self._radio(listener, MOST)
         if not before:
             return
@@ -104,7 +102,7 @@ class BehaviorTests:
         styles = Counter(style for item in before[:LENGTH] for style in self._styles(item.track_id))
         style, count = max(styles.items(), key=lambda one: (one[1], one[0]), default=("", 0))
         if count >= MIN_STYLE_SHARE * LENGTH:
-            yield from self._test_rejections(listener, before, style, number % USERS_PER_STREAM == 0)
+            yield from self._test_rejections(listener, before, style)
         yield from self._test_new_style(listener, before)
         first = before[0]
         skipped = self._radio(listener.react("skip", [first.track_id]), STREAM)
@@ -121,7 +119,7 @@ class BehaviorTests:
             )
 
     def _test_rejections(
-        self, listener: Listener, before: Sequence[ResponseItem], style: str, has_streams: bool
+        self, listener: Listener, before: Sequence[ResponseItem], style: str
     ) -> Iterator[tuple[str, float]]:
         rejected = [item.track_id for item in before if style in self._styles(item.track_id)][:SKIPS]
         # Not of their artists: a radio has one track by an artist, so their share is 0 before and after.
@@ -133,22 +131,6 @@ class BehaviorTests:
             yield from self._test_reasons(reacted, after)
             if share:
                 yield f"style_after_{SKIPS}_{behaviour}s", self._share(after, is_counted, rejected) / share
-        if has_streams and share:
-            yield f"style_after_{SKIPS}_skips_in_streams", self._share_in_streams(listener, style) / share
-
-    def _share_in_streams(self, listener: Listener, style: str) -> float:
-        """Share of a style in radios of STREAM, played in full after SKIPS of its tracks were skipped in them."""
-        skips, shown = 0, list[ResponseItem]()
-        for _ in range(MAX_STREAMS):
-            for item in self._radio(listener, STREAM):
-                is_of_style = style in self._styles(item.track_id)
-                behaviour = "skip" if is_of_style and skips < SKIPS else "full_play"
-                shown += [item] if skips >= SKIPS else []
-                skips += behaviour == "skip"
-                listener = listener.react(behaviour, [item.track_id])
-            if len(shown) >= LENGTH:
-                break
-        return self._share(shown, self._with_style(style), [])
 
     def _test_new_style(self, listener: Listener, before: Sequence[ResponseItem]) -> Iterator[tuple[str, float]]:
         """Share of a style that the user has never played, after reactions to LIKES of its tracks."""
@@ -187,8 +169,6 @@ class BehaviorTests:
             listener.count((*LISTEN_BEHAVIOURS, *KEPT_BEHAVIOURS)),
         )
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
-        for item in radio[:STREAM]:
-            yield "private_fm_known_tracks_of_first_3", float(item.track_id in played)
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
             yield from self._test_reasons(listener, items)
             artists = [item.details["artist_ids"][0] if item.details["artist_ids"] else "" for item in items]

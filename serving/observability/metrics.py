@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 if TYPE_CHECKING:
-    from serving.observability.degraded_parts import Degradation
     from serving.releases.served_release import ServedRelease
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -128,16 +127,14 @@ def _child(metric: Any, *labels: str) -> Any:
     return metric.labels(*labels)
 
 
-def update_metrics(metrics: Metrics, skew: Path, release: ServedRelease | None, degradation: Degradation) -> None:
+def update_metrics(metrics: Metrics, skew: Path, release: ServedRelease | None) -> None:
     """Update the metrics that do not depend on requests; unknown values stay unchanged.
 
     Args:
         metrics: Metrics of the service.
         skew: Report of `python -m sequences.skew`; may not exist yet.
         release: The production release; None before the first.
-        degradation: Degraded parts, whose expired entries are removed.
     """
-    degradation.remove_expired()
     if release is not None and release.as_of:
         metrics.release_as_of.set(_seconds(release.as_of))
     try:

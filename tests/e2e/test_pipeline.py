@@ -19,7 +19,7 @@ import pytest
 
 from config import settings
 from config.bind_address import free_port
-from console.reports import REPORTS
+from console.page_parts import REPORTS
 from local import process, run, services
 from local.airflow_api import AirflowClient, AirflowError
 from storage.suppression_list import UNFINISHED_FILE

@@ -14,7 +14,7 @@ from config import settings
 from event_store import sqlite_database
 from event_store.opened import open_event_store, open_serving_state
 from privacy import erase, online_store, recommender_files
-from privacy.suppressed_users import find_suppressed_users
+from privacy.erase import find_suppressed_users
 from storage.suppression_list import (
     UNFINISHED_EXIT_CODE,
     UNFINISHED_FILE,
