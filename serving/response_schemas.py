@@ -375,10 +375,7 @@ class InvalidField(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    type: str = Field(
-        description="`about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the release was "
-        "built without a search, so the same request fails again"
-    )
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is")
     title: str = Field(description="Phrase of the status")
     status: int = Field(description="HTTP status")
     detail: str = Field(description="What is wrong, and the remedy")

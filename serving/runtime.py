@@ -6,14 +6,13 @@ Every worker is a whole recommender; what they share is in the stores of events 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
-from event_store.opened import open_event_store, open_serving_state
+from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.private_sessions import EVERYONE
 from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
 from serving.events.erasure_requests import ErasureRequests
@@ -62,11 +61,6 @@ SESSIONS_LOST = (
 NO_EVENTS = "the store of events fails; requests are answered without the newest events, and reports are rejected"
 
 logger = logging.getLogger(__name__)
-
-
-def now_us() -> int:
-    """Current time, µs since 1970, UTC."""
-    return time.time_ns() // 1000
 
 
 class Runtime:
@@ -336,7 +330,7 @@ class Runtime:
 
         Raises:
             RequestRejected: The user id or the territory is invalid.
-            NotReady: No release is in service yet; `NoSearch` if it was built without a search.
+            NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
         request = read_search(user_id, now_us(), *policy)

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from config import garbage_collector, settings
 from config.bind_address import check_bind_address
 from serving import supervisor
-from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
+from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
@@ -30,7 +30,7 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
-from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
+from serving.http.asgi import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
@@ -442,8 +442,6 @@ def _answer(user_id: str | None, compute: Callable[[], T]) -> T | Response:
         return _error(400, error)
     except (NoCollections, NoItemVectors, UnknownTrack) as error:
         return _error(404, error)
-    except NoSearch as error:
-        return _problem(503, str(error), type=NO_SEARCH_TYPE)
     except NotReady as error:
         return _error(503, error)
 

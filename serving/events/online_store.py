@@ -56,7 +56,8 @@ class OnlineStore:
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
         """
-        self._require_available()
+        if self._unavailable:
+            raise StoreUnavailable(f"the online store does not respond: {self._unavailable}")
         try:
             return self._reader.read(user_id, known)
         except Exception as error:
@@ -84,10 +85,6 @@ class OnlineStore:
         registered = ServiceContract.of(open_store(), SERVICE)
         self._reader.refresh()
         return registered
-
-    def _require_available(self) -> None:
-        if self._unavailable:
-            raise StoreUnavailable(f"the online store does not respond: {self._unavailable}")
 
     def _record_failure(self, error: Exception, user_id: str) -> None:
         self._failed_user = user_id

@@ -19,8 +19,6 @@ RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 CLOSE_CONNECTION = (b"connection", b"close")
 TITLES = {413: "Request Entity Too Large", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
 """Titles of problem documents, of which Python 3.13 has newer ones."""
-NO_SEARCH_TYPE = "urn:segue:problem:no-search"
-"""Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.errors import NoSearch
 from serving.pipeline.response import MOST_PLAYED, ResponseItem, true_reason
 from serving.releases.track_details import detail_fields
 from training.data.user_history import HISTORY_VIEW, is_listened
@@ -54,14 +53,9 @@ def search(
         release: The release.
         context: Catalog, user and time of the request.
         users: The user, whose taste decides between similarly good matches; None for a request without a user.
-
-    Raises:
-        NoSearch: The release was built without a search.
     """
     if not query.strip():
         return SearchAnswer(_most_played(limit, release, context))
-    if release.search is None:
-        raise NoSearch(f"release {release.release_id} has no search; release again: `python -m training.release`")
     affinity = _build_affinity(users, release.catalog) if users is not None else None
     parsed = release.search.parse(query, _day(context.at_us), 2 * limit)
     matches = release.search.rank(parsed, limit, lambda items: _is_allowed(items, context), affinity)
@@ -76,7 +70,7 @@ def search(
 
 def find_unmet_title(title: str, release: ServedRelease, at_us: int) -> dict[str, str]:
     """Words of the title of a playlist that were not understood, as `SearchAnswer.unmet`."""
-    return _describe_unknown(release.search.parse(title, _day(at_us)).unknown) if title and release.search else {}
+    return _describe_unknown(release.search.parse(title, _day(at_us)).unknown) if title else {}
 
 
 def _describe_unknown(texts: Sequence[str]) -> dict[str, str]:
