@@ -9,7 +9,7 @@ import json
 import keyword
 import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,34 @@ FOLDER = Path(__file__).parent
 DOCUMENT = FOLDER / "openapi.json"
 BUILT = FOLDER.parent / "build" / "clients"
 JSON_TYPE = "application/json"
-PYTHON_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
-TYPESCRIPT_TYPES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Language:
+    """How a language writes types."""
+
+    names: Mapping[str, str]
+    literal: Callable[[Sequence[Any]], str]
+    array: str
+    record: str
+    anything: str
+
+
+PYTHON = Language(
+    {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"},
+    lambda values: f"Literal[{', '.join(map(repr, values))}]",
+    "list[{}]",
+    "dict[str, {}]",
+    "object",
+)
+TYPESCRIPT = Language(
+    {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"},
+    lambda values: " | ".join(map(json.dumps, values)),
+    "Array<{}>",
+    "Record<string, {}>",
+    "unknown",
+)
 
 
 @dataclass(frozen=True)
@@ -63,41 +88,22 @@ class Method:
     response: str  # name of the schema; `text` or `bytes`
 
 
-def python_type(schema: Spec) -> str:
-    """The Python annotation of a schema."""
+def type_name(schema: Spec, language: Language) -> str:
+    """The type of a schema, as code."""
     if "$ref" in schema:
         return _reference(schema)
     if "anyOf" in schema:
-        return " | ".join(dict.fromkeys(python_type(one) for one in schema["anyOf"]))
+        return " | ".join(dict.fromkeys(type_name(one, language) for one in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
-        return f"Literal[{', '.join(repr(value) for value in schema.get('enum', [schema.get('const')]))}]"
-    if schema.get("type") == "array":
-        return f"list[{python_type(schema['items'])}]"
-    if schema.get("type") == "object":
-        return f"dict[str, {python_type(_value_schema(schema))}]"
-    return PYTHON_TYPES.get(schema.get("type", ""), "object")
-
-
-def _value_schema(schema: Spec) -> Spec:
-    """The schema of the values of an object with any names; without one, or with `true`, they may be anything."""
-    values = schema.get("additionalProperties")
-    return values if isinstance(values, dict) else {}
-
-
-def typescript_type(schema: Spec) -> str:
-    """The TypeScript type of a schema."""
-    if "$ref" in schema:
-        return _reference(schema)
-    if "anyOf" in schema:
-        return " | ".join(dict.fromkeys(typescript_type(one) for one in schema["anyOf"]))
-    if "enum" in schema or "const" in schema:
-        return " | ".join(json.dumps(value) for value in schema.get("enum", [schema.get("const")]))
-    if schema.get("type") == "array":
-        item = typescript_type(schema["items"])
-        return f"Array<{item}>" if "|" in item else f"{item}[]"
-    if schema.get("type") == "object":
-        return f"Record<string, {typescript_type(_value_schema(schema))}>"
-    return TYPESCRIPT_TYPES.get(schema.get("type", ""), "unknown")
+        return language.literal(schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type", "")
+    if kind == "array":
+        return language.array.format(type_name(schema["items"], language))
+    if kind == "object":
+        # The names are any; without a schema of the values, or with `true`, they may be anything.
+        values = schema.get("additionalProperties")
+        return language.record.format(type_name(values if isinstance(values, dict) else {}, language))
+    return language.names.get(kind, language.anything)
 
 
 def read_schemas(document: Spec) -> list[Schema]:
@@ -184,10 +190,10 @@ def _fields(schema: Spec) -> list[Field]:
 
 
 def _field(name: str, schema: Spec, is_required: bool) -> Field:
-    python, description = python_type(schema), " ".join(schema.get("description", "").split())
+    python, description = type_name(schema, PYTHON), " ".join(schema.get("description", "").split())
     python_name = f"{name}_" if keyword.iskeyword(name) else name
     is_nullable = "None" in python.split(" | ")
-    return Field(name, python_name, python, typescript_type(schema), is_required, is_nullable, description)
+    return Field(name, python_name, python, type_name(schema, TYPESCRIPT), is_required, is_nullable, description)
 
 
 def _response(content: Spec) -> str:

@@ -30,7 +30,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 ROOT = Path(__file__).resolve().parents[1]
 
 Engine = Literal["duckdb", "spark"]
-ENGINES: tuple[str, ...] = get_args(Engine)
 """Engines that build marts, validate tables and compute features: one process on one machine, or a cluster."""
 
 

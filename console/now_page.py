@@ -7,10 +7,8 @@ from typing import Any
 
 from config.settings import Settings
 from console.charts import sparkline
-from console.mlflow_runs import runs_url
+from console.page_parts import REPORTS, render, report_links, runs_url
 from console.releases import build_lineage, find_active, landed_source_names, list_releases
-from console.reports import REPORTS, report_links
-from console.templates import render
 
 Samples = Sequence[Mapping[str, Any]]
 

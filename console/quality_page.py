@@ -15,11 +15,9 @@ from typing import Any
 import polars as pl
 
 from config.settings import Settings
-from console.charts import Chart, sparkline
-from console.history_charts import drift_chart, skew_chart, skip_rate_chart
+from console.charts import Chart, drift_chart, skew_chart, skip_rate_chart, sparkline
+from console.page_parts import render, report_links
 from console.releases import read_json
-from console.reports import report_links
-from console.templates import render
 from storage import content_tables, object_store
 from training.content.music_detection import find_other_sounds, find_unheard
 

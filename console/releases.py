@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from console.mlflow_runs import runs_url
-from console.reports import report_links
+from console.page_parts import report_links, runs_url
 from storage import object_store
 
 FOLDER = "models/segue"
@@ -79,9 +78,12 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
     manifest = release.manifest
     lineage, gate, forced = (manifest.get(key) or {} for key in ("lineage", "gate", "forced"))
     has_evaluation, is_own = _compare_evaluation(manifest, settings)
+    landings = None
+    if "logs" in lineage:
+        landings = [{**row, "source": source_names.get(row["landing_id"], "")} for row in lineage["logs"]]
     model_links = report_links(settings, "evaluation") if has_evaluation and is_own else []
     return {
-        "landings": _landings(lineage["logs"], source_names) if "logs" in lineage else None,
+        "landings": landings,
         "as_of": manifest.get("as_of"),
         "marts_published_at": lineage.get("marts_published_at"),
         "inputs": manifest.get("inputs"),
@@ -131,10 +133,6 @@ def read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _landings(rows: list[dict[str, Any]], source_names: Mapping[str, str]) -> list[dict[str, Any]]:
-    return [{**row, "source": source_names.get(row["landing_id"], "")} for row in rows]
 
 
 def _feature_services(services: Mapping[str, str]) -> str:

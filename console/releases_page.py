@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.settings import Settings
-from console.history_charts import recall_chart
+from console.charts import recall_chart
+from console.page_parts import render
 from console.releases import Release, build_lineage, find_active, landed_source_names, list_releases, read_json
-from console.templates import render
 from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
 from training.evaluation.report.verdicts import difference_class

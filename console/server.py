@@ -42,13 +42,12 @@ from console.actions import (
     run_action,
 )
 from console.live_metrics import INTERVAL_S, MetricsSampler
-from console.mlflow_runs import runs_url
 from console.now_page import render_health, render_now_page
+from console.page_parts import render, runs_url
 from console.quality_page import render_quality_page, render_table_page
 from console.releases import Release, find_active, list_releases
 from console.releases_page import render_comparison_page, render_release, render_releases_page
 from console.service_status import find_degraded_parts, read_services
-from console.templates import render
 from serving.observability.periodic_task import PeriodicTask
 from web.basic_authentication import OperatorPassword
 

@@ -58,7 +58,7 @@ def render_page() -> str:
     for table, schema in tables.items():
         key = ", ".join(f"`{name}`" for name in keys[table])
         rows = [
-            f"| `{field.name}`{'' if field.nullable else ' *'} | {_type_name(field.type)} | {_description(field)} |"
+            f"| `{field.name}`{'' if field.nullable else ' *'} | {TYPE_NAMES[str(field.type)]} | {_description(field)} |"
             for field in schema
         ]
         parts += [f"\n## {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows]
@@ -72,10 +72,6 @@ def render_seed() -> str:
         for row in BEHAVIOURS
     ]
     return "\n".join(["behaviour_id,behaviour,action,polarity,is_explicit,description", *rows, ""])
-
-
-def _type_name(kind: pa.DataType) -> str:
-    return TYPE_NAMES[str(kind)]
 
 
 def _description(field: pa.Field) -> str:

@@ -1,18 +1,38 @@
 """The contract of an event: the columns of `listening_events` and their rules.
 
+Ids and texts consist of printable characters.
+
 The schema and the checks of landing, `POST /events` and its part of the OpenAPI document, the expectations of the landed
 and of the built events, and the page of the data contract are made from these tables.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 from event_store.behaviours import ACTIONS, BEHAVIOURS, EVENT_TARGET_TYPES, NAME_SEPARATOR
-from storage.printable_text import is_printable
+
+UNPRINTABLE = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
+"""Unicode categories: control, surrogate, unassigned and private characters, and separators of lines and paragraphs."""
+
+
+_UNPRINTABLE_RANGES = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+PRINTABLE_PATTERN = f"^[^{_UNPRINTABLE_RANGES}]*$"
+"""`is_printable` as a regular expression of Python and JavaScript, which accepts unassigned and private characters, too."""
+ID_PATTERN = rf"^[^\s{_UNPRINTABLE_RANGES}]([^{_UNPRINTABLE_RANGES}]*[^\s{_UNPRINTABLE_RANGES}])?$"
+"""The same for ids, which are not empty and neither begin nor end with white space."""
+
+
+def is_printable(text: str) -> bool:
+    """Whether the text has printable characters only, as `str.isprintable`, which however rejects the spaces of other scripts
+    and the joiners of emoji and Persian words.
+    """
+    return text.isprintable() or not any(unicodedata.category(character) in UNPRINTABLE for character in text)
+
 
 MAX_ID_BYTES = 256
 DAY_MS = 24 * 3600 * 1000

@@ -23,8 +23,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from event_store.store import ErasureUnfinished, Position, StoreUnavailable
-from event_store.stored_event import KEY_BYTES
+from event_store.store import KEY_BYTES, ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 
 TIMEOUT_S = 2.0

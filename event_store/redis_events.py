@@ -17,6 +17,7 @@ from typing import Any
 from event_store.private_sessions import END, MAX_SESSION_US, START, current_session, is_hidden, sessions_after
 from event_store.redis_database import RedisDatabase, script, user_key
 from event_store.store import (
+    ID_PERIOD_US,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
@@ -26,8 +27,10 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    id_code,
+    kind_of,
+    to_text,
 )
-from event_store.stored_event import ID_PERIOD_US, id_code, kind_of, to_text
 
 KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
 """Kinds of keys of users: lists of events that a view may show and of others, and the times of sessions."""

@@ -58,8 +58,7 @@ class SqliteDatabase:
     def id(self) -> str:
         """Id of the file: of its creation, or its last restore."""
         with self.reading() as database:
-            (found,) = database.execute("select value from facts where name = 'id'").fetchone()
-        return str(found)
+            return read_id(database)
 
     def prepare(self, database: sqlite3.Connection, is_new: bool) -> None:
         """Called in the first transaction, with the connection and whether the file is new."""
@@ -103,15 +102,11 @@ class SqliteDatabase:
                     database.execute("rollback")
                 raise
 
-    def seq_of(self, position: Position | None) -> int:
-        """The number from which this file has later rows; 0 if the position is of another one."""
-        return position.seq if position is not None and position.store == self.id else 0
-
     def read_rows(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """The next rows of a table in the order of commit with their numbers."""
         query = f"select seq, body from {table} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
-            rows = database.execute(query, (self.seq_of(after), limit)).fetchall()
+            rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
         return [(seq, json.loads(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
@@ -242,6 +237,17 @@ class SqliteDatabase:
                 f"{self.path} is on a file system of type {kind}, where processes do not see the locks of others and events "
                 "would be lost; set SEGUE_HOME to a folder on a local disk"
             )
+
+
+def seq_after(position: Position | None, store: str) -> int:
+    """The number from which a store has later rows; 0 if the position is of another one."""
+    return position.seq if position is not None and position.store == store else 0
+
+
+def read_id(database: sqlite3.Connection) -> str:
+    """Id of the file: of its creation, or its last restore."""
+    (found,) = database.execute("select value from facts where name = 'id'").fetchone()
+    return str(found)
 
 
 def _tables_of_users(database: sqlite3.Connection) -> list[str]:

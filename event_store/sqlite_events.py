@@ -24,8 +24,10 @@ from event_store.private_sessions import (
     is_hidden,
     sessions_after,
 )
-from event_store.sqlite_database import SqliteDatabase
+from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
 from event_store.store import (
+    ID_PERIOD_US,
+    KEY_BYTES,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
@@ -35,8 +37,10 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    id_code,
+    kind_of,
+    to_text,
 )
-from event_store.stored_event import ID_PERIOD_US, KEY_BYTES, id_code, kind_of, to_text
 from storage.files import atomic_write
 
 EVENTS_FILE, KEY_FILE = "events.db", "event_ids.key"
@@ -114,10 +118,9 @@ class SqliteEventStore(SqliteDatabase):
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
-        store = self.id
-        seq = after.seq if after is not None and after.store == store else 0
         with self.reading() as database:
-            rows = database.execute(OF_USER, (user_id, seq, MAX_EVENTS_OF_KIND)).fetchall()
+            store = read_id(database)
+            rows = database.execute(OF_USER, (user_id, seq_after(after, store), MAX_EVENTS_OF_KIND)).fetchall()
         last = max([seq for seq, _ in rows], default=0)
         return UserEvents(store, last, [json.loads(body) for _, body in rows])
 
@@ -136,7 +139,8 @@ class SqliteEventStore(SqliteDatabase):
         """See `EventStore.remove`."""
         with self.writing() as database:
             query = "delete from events where seq <= ? and received_at < ?"
-            return database.execute(query, (self.seq_of(through), self._now_us() - VISIBLE_FOR_US)).rowcount
+            last = seq_after(through, read_id(database))
+            return database.execute(query, (last, self._now_us() - VISIBLE_FOR_US)).rowcount
 
     def private_session(self, user_id: str) -> PrivateSession | None:
         """See `EventStore.private_session`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from event_store.sqlite_database import SqliteDatabase
+from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
 from event_store.store import DAY_US, Position, StoreUnavailable, Worker
 from storage.file_lock import file_lock
 
@@ -74,7 +74,7 @@ class SqliteServingState(SqliteDatabase):
     def remove_exposures(self, through: Position) -> None:
         """See `ServingState.remove_exposures`."""
         with self.writing() as database:
-            database.execute("delete from exposures where seq <= ?", (self.seq_of(through),))
+            database.execute("delete from exposures where seq <= ?", (seq_after(through, read_id(database)),))
 
     def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
         """See `ServingState.replace_list`."""

@@ -1,4 +1,5 @@
-"""What the stores of events and of the recommender's own data guarantee, wherever they keep them.
+"""What the stores of events and of the recommender's own data guarantee, wherever they keep them, and how an event is kept: its id
+as a keyed hash, its kind, and its columns as a text.
 
 `EventStore`: an event that `append` has returned is durable, is read by every process, and is in the store once. Events are
 numbered in the order of commit (`seq`); a store has an id that is new after its creation, a restore and a failover, because a
@@ -9,6 +10,8 @@ position of another store says nothing about this one.
 
 from __future__ import annotations
 
+import hmac
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,3 +185,24 @@ class ServingState(Store, Protocol):
 
     def agree(self, name: str, value: str) -> str:
         """The value that the first caller gave for a name."""
+
+
+KEY_BYTES = 32
+CODE_BYTES = 16
+ID_PERIOD_US = MAX_AGE_US + DAY_US
+"""Ids are deleted after one to two of these periods."""
+
+
+def id_code(key: bytes, event: Event) -> bytes:
+    """What is kept of the id of every event, also of private ones, without their users and times."""
+    return hmac.digest(key, event["event_id"].encode(), "sha256")[:CODE_BYTES]
+
+
+def kind_of(event: Event) -> str:
+    """Behavior and type of target; empty for an event without a behavior, which no view shows."""
+    return f"{event['behaviour']} {event['target_type']}" if event.get("behaviour") else ""
+
+
+def to_text(event: Event) -> str:
+    """The columns that have a value, as JSON."""
+    return json.dumps({name: value for name, value in event.items() if value is not None}, separators=(",", ":"))

@@ -19,8 +19,8 @@ from dags.task_failure import DISK_FULL_MB
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
-from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.file_lock import file_lock
+from storage.files import DiskSpaceError, check_disk_space
 
 
 def run(settings: Settings, parameters: RunParameters) -> None:

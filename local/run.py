@@ -17,8 +17,7 @@ import httpx
 
 from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_api_keys, load_jwt_settings, load_settings
-from console.mlflow_runs import runs_url
-from console.reports import REPORTS, report_links
+from console.page_parts import REPORTS, report_links, runs_url
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
@@ -26,7 +25,7 @@ from local.environment import environment
 from local.home import HomeFormatError
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
 from storage import object_store
-from storage.disk_space import DiskSpaceError
+from storage.files import DiskSpaceError
 
 STATE_LABELS = {
     "running": "running",

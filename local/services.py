@@ -26,8 +26,8 @@ from config.settings import ROOT, SettingError, Settings, load_settings
 from local import airflow_server, process
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
-from storage.disk_space import DiskSpaceError, check_disk_space
 from storage.file_lock import LockHeld, file_lock, lock_holder
+from storage.files import DiskSpaceError, check_disk_space
 
 STARTUP_TIMEOUT_S = 300
 SUPERVISOR = {"nodaemon": "true", "logfile": "NONE", "pidfile": "run/supervisor.pid", "nocleanup": "true"}
@@ -97,7 +97,7 @@ SERVICES = (
     ),
     Service(
         name="mlflow",
-        module="local.wrappers.mlflow_server",
+        module="local.wrappers.mlflow_app",
         port=lambda settings: settings.mlflow_port,
         setting="SEGUE_MLFLOW_PORT",
         health_path="/health",

@@ -1,7 +1,6 @@
 """Erasure of users from every store: `erase.py` is the entry point, every store has one file. No other package imports this one.
 
-Erasers of stores: `landing_zone`, `marts`, `recommender_files`, `online_store`. Erasers of file formats: `parquet`,
-`sqlite`.
+Erasers of stores: `tables`, `recommender_files`, `online_store`, `releases`. Eraser of a file format: `parquet`.
 """
 
 import sys

@@ -14,29 +14,39 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow.compute as pc
 
 from config import settings
 from config.command_line import report_errors
+from event_store.opened import open_event_store, open_serving_state
 from event_store.store import ErasureUnfinished, StoreUnavailable
 from ingestion.landing_zone import landing_lock
 from privacy import (
     ErasureError,
     UnreadableFile,
-    landing_zone,
-    marts,
+    online_store,
     parquet,
     print_progress,
     recommender_files,
     releases,
+    tables,
 )
-from privacy.suppressed_users import find_suppressed_users
-from storage import object_store, suppression_list, unfinished_erasures
+from storage import daily_files, object_store, suppression_list
 from storage.errors import StorageError
 from storage.file_lock import file_lock, held_locks
-from storage.suppression_list import SuppressionList, SuppressionListError
-from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE
-from storage.user_data import PARQUET_FOLDERS, list_parquet_files
+from storage.suppression_list import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
+from storage.user_data import (
+    PARQUET_FOLDERS,
+    RAW_COLUMN,
+    USER_COLUMN,
+    extract_user_ids,
+    list_parquet_files,
+    list_user_tables,
+)
 
 ERASE_LOCK = "forget"
 
@@ -59,8 +69,6 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         StoreUnavailable: A store of the recommender cannot be written.
         ErasureUnfinished: Everything else is done, but a process keeps reading bytes of the users in the log of a database.
     """
-    from privacy import online_store  # loads Feast, which takes seconds
-
     if object_store.is_versioned(here.tables):
         raise ErasureError(
             f"{here.tables} is in a bucket that keeps versions, so that overwritten data can be restored: suspend "
@@ -68,7 +76,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
         )
     listed = suppression_list.read_suppression_list(here.suppression_list)
     # First, because a listed user whose erasure is not unfinished counts as erased.
-    unfinished_erasures.add_unfinished(here.home, user_ids)
+    suppression_list.add_unfinished(here.home, user_ids)
     _replace_list(listed.with_users(user_ids), here)
     print_progress("recommender …")
     counts: ErasedRows
@@ -78,8 +86,8 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     counts |= online_store.erase_users(user_ids, here)
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     if are_builds_removed:
-        marts.remove_sequence_cache(here)
-        marts.mark_builds_clean(here)
+        tables.remove_sequence_cache(here)
+        tables.mark_builds_clean(here)
     counts["releases"] = releases.erase_users(user_ids, here)
     unreadable: list[str] = []
     for name in PARQUET_FOLDERS:
@@ -89,14 +97,14 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
             unreadable.append(str(error))
     if not are_builds_removed and any(counts.values()):
         # The tables no longer have the user, but the warehouse may have deleted rows in free pages.
-        with marts.build_lock(here):
-            marts.remove_build_files(here)
-        marts.remove_sequence_cache(here)
+        with tables.build_lock(here):
+            tables.remove_build_files(here)
+        tables.remove_sequence_cache(here)
     if unreadable:
         raise UnreadableFile("; ".join([*unreadable, *unfinished]))
     if unfinished:
         raise ErasureUnfinished("; ".join(unfinished))
-    unfinished_erasures.remove_unfinished(here.home, user_ids)
+    suppression_list.remove_unfinished(here.home, user_ids)
     return counts
 
 
@@ -112,15 +120,15 @@ def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: Eras
     It is kept if nothing of the users was found so far, for its next build takes long: requests to erase users without data
     must not stop the pipeline.
     """
-    with landing_lock(here.home), marts.build_lock(here):
-        was_interrupted = marts.mark_builds_stale(here)
-        counts["landed events"] = landing_zone.erase_landed_events(user_ids, here)
-        counts["quarantine"] = landing_zone.erase_quarantine(user_ids, here)
-        counts["marts"] = marts.erase_marts(user_ids, here)
-        if was_interrupted or any(counts.values()) or marts.has_built_rows(user_ids, here):
-            marts.remove_build_files(here)
+    with landing_lock(here.home), tables.build_lock(here):
+        was_interrupted = tables.mark_builds_stale(here)
+        counts["landed events"] = tables.erase_landed_events(user_ids, here)
+        counts["quarantine"] = tables.erase_quarantine(user_ids, here)
+        counts["marts"] = tables.erase_marts(user_ids, here)
+        if was_interrupted or any(counts.values()) or tables.has_built_rows(user_ids, here):
+            tables.remove_build_files(here)
             return True
-        marts.mark_builds_clean(here)
+        tables.mark_builds_clean(here)
         return False
 
 
@@ -158,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _erase_suppressed(here: settings.Settings) -> int:
     """Erase users of the suppression list; their ids are not printed, because the list does not contain them."""
-    unfinished = unfinished_erasures.read_unfinished(here.home)
+    unfinished = suppression_list.read_unfinished(here.home)
     suppressed = suppression_list.read_suppression_list(here.suppression_list)
     recommender_files.suppress_users(suppressed, here)  # the list may be newer than restored stores
     users = {*find_suppressed_users(here), *suppressed.intersection(unfinished)}
@@ -206,7 +214,7 @@ def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
         print(f"error: not suppressed: {', '.join(sorted(missing))}; nothing was changed", file=sys.stderr)
         return 2
     _replace_list(suppressed.without_users(users), here)
-    unfinished_erasures.remove_unfinished(here.home, users)
+    suppression_list.remove_unfinished(here.home, users)
     print(f"{', '.join(users)}: no longer suppressed; land the log again to restore the data")
     return 0
 
@@ -214,6 +222,52 @@ def _lift_suppression(users: Sequence[str], here: settings.Settings) -> int:
 def _format_counts(counts: ErasedRows) -> str:
     rows = [(store, f"{sum(users.values()):,}") for store, users in counts.items()]
     return "\n".join(f"  {store:<24} {number:>12}" for store, number in [("store", "rows erased"), *rows])
+
+
+def find_suppressed_users(here: settings.Settings) -> list[str]:
+    """Sorted ids of suppressed users in tables, logs and state of a home.
+
+    Raises:
+        SuppressionListError: The list is damaged.
+        StorageError: Object storage failed.
+        FileBusy, UnreadableFile, StoreUnavailable: A SQLite file is locked or damaged.
+    """
+    suppressed = suppression_list.read_suppression_list(here.suppression_list)
+    if not suppressed:
+        return []
+    found: set[str] = set()
+    for ids in _user_ids(here):
+        found |= suppressed.intersection(ids)
+    return sorted(found)
+
+
+def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
+    for _, path in list_user_tables(here):
+        yield from _ids_of_table(path)
+    for open_store in (open_event_store, open_serving_state):
+        with closing(open_store(here)) as store:
+            yield store.users()
+    for path in sorted(here.feature_log.rglob("dt=*/*.jsonl")):
+        rows = daily_files.read_rows(path)
+        yield {row[USER_COLUMN] for row in rows if isinstance(row.get(USER_COLUMN), str)}
+    try:
+        yield from tables.cached_users(here)
+    except (ValueError, OSError) as error:
+        print_progress(f"cached sequences are not searched: {error}")
+    yield online_store.sqlite_users(here)
+
+
+def _ids_of_table(path: Path) -> Iterator[set[str]]:
+    try:
+        for rows in parquet.read_user_columns(path):
+            if has_users := USER_COLUMN in rows.column_names:
+                yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
+            if RAW_COLUMN in rows.column_names:
+                # As in an erasure, only rows without a user id.
+                nameless = rows.filter(pc.is_null(rows[USER_COLUMN])) if has_users else rows
+                yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
+    except UnreadableFile:
+        print_progress(f"{path} is no readable Parquet file and is not searched")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from config import settings
 from config.tool_environment import tool_environment
 from storage import object_store
-from storage.report_history import append_to_history
+from storage.daily_files import append_to_history
 from web import create_environment
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ import sys
 from config import settings
 from config.bind_address import check_bind_address, check_port_is_free
 from config.tool_environment import tool_environment
-from serving.http.access_policy import load_rate_limit
-from serving.http.api_keys import ApiKeys
+from serving.http.access_policy import ApiKeys, load_rate_limit
 from serving.http.user_tokens import UserTokens
 
 SERVICE = "serving.service:Recommender"

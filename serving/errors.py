@@ -23,7 +23,3 @@ class NoCollections(LookupError):
 
 class NotReady(RuntimeError):
     """No release is in service yet, or its models did not respond in time."""
-
-
-class NoSearch(NotReady):
-    """The release was built without a search; the message names the remedy."""

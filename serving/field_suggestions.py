@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 SYNONYMS = (
     ("limit", "n", "k", "num", "count", "size", "top", "topk", "max", "amount", "length"),
@@ -42,11 +42,7 @@ def suggest(name: str, allowed: Collection[str]) -> str | None:
 def did_you_mean(name: str, allowed: Collection[str]) -> str:
     """ "; did you mean `...`?", or the allowed names if none is near."""
     found = suggest(name, allowed)
-    return f"; did you mean `{found}`?" if found else f"; allowed are {_list(allowed)}"
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return f"; did you mean `{found}`?" if found else f"; allowed are {', '.join(allowed)}"
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from serving.messages.catalog import Language
+from event_store.contract import ID_PATTERN, PRINTABLE_PATTERN
+from serving.messages import Language
 from serving.pipeline.request import (
     DEFAULT_SCENE,
     MAX_EXCLUDED,
@@ -18,7 +19,6 @@ from serving.pipeline.request import (
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
 )
-from storage.printable_text import ID_PATTERN, PRINTABLE_PATTERN
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 MAX_EVENTS = 1000

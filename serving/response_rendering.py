@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from serving.messages.catalog import Language, render_reason
+from serving.messages import Language, render_reason
 from serving.response_schemas import FoundTrack, Recommendation, SearchResults
 
 if TYPE_CHECKING:
-    from serving.pipeline.response import RecommendationResponse
+    from serving.pipeline.response import RecommendationResponse, ResponseItem
     from serving.pipeline.search import SearchAnswer
 
 
 def render_recommendation(response: RecommendationResponse, language: Language, has_trace: bool) -> Recommendation:
     """The HTTP form of a response: reasons as sentences, and the trace if requested."""
-    # vars() instead of asdict(): pydantic copies the nested values anyway.
     items = [
-        vars(item)
-        | {
-            "reason": render_reason(item.reason, language),
-            "release": None if item.release == response.release else item.release,
-        }
+        _fields(item, language) | {"release": None if item.release == response.release else item.release}
         for item in response.items
     ]
-    for fields in items:
-        if "target" in fields:  # of a playlist or an mlog
-            fields[f"{fields['target'][0]}_id"] = fields["target"][1]
     trace = response.trace if has_trace else None
     notes = {"degraded": response.trace.degraded, "unmet": response.trace.unmet}
     return Recommendation(**vars(response) | {"items": items, "trace": trace, **notes})
@@ -34,6 +26,11 @@ def render_recommendation(response: RecommendationResponse, language: Language, 
 def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
     """The HTTP form of search results, with reasons as sentences."""
     return SearchResults(
-        items=[FoundTrack(**vars(one) | {"reason": render_reason(one.reason, language)}) for one in answer.results],
+        items=[FoundTrack(**_fields(one, language)) for one in answer.results],
         unmet=answer.unmet,
     )
+
+
+def _fields(item: ResponseItem, language: Language) -> dict[str, Any]:
+    reason = render_reason(item.reason, language)
+    return {**item.details, "score": item.score, "channels": item.channels, "reason": reason}

@@ -10,8 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.releases.track_details import TrackDetails
-
 
 class Track(BaseModel):
     """A track of the release."""
@@ -187,10 +185,13 @@ class UserIds(BaseModel):
     user_ids: list[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProfileEvent(TrackDetails):
+class ProfileEvent(Track):
     """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
 
+    album_id: str | None = Field(default=None, description="Album; null if unknown")
+    album: str = Field(default="", description="Its title; empty if unknown")
+    audio_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
+    cover_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
     behaviour: str
     ended_at: int
     played_ratio: float
@@ -374,10 +375,7 @@ class InvalidField(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    type: str = Field(
-        description="`about:blank`: the status says what kind of problem it is; `urn:segue:problem:no-search`: the release was "
-        "built without a search, so the same request fails again"
-    )
+    type: str = Field(description="`about:blank`: the status says what kind of problem it is")
     title: str = Field(description="Phrase of the status")
     status: int = Field(description="HTTP status")
     detail: str = Field(description="What is wrong, and the remedy")

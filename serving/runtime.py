@@ -6,29 +6,25 @@ Every worker is a whole recommender; what they share is in the stores of events 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
-from event_store.opened import open_event_store, open_serving_state
+from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.private_sessions import EVERYONE
 from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
 from serving.events.erasure_requests import ErasureRequests
-from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
-from serving.observability.metrics import Metrics
-from serving.observability.monitors import describe_response, log_request, update_metrics
+from serving.observability.metrics import Metrics, update_metrics
 from serving.observability.periodic_task import PeriodicTask
-from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipeline import NoExposures
+from serving.observability.structured_log import describe_response, log_request
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import (
     Request,
@@ -65,11 +61,6 @@ SESSIONS_LOST = (
 NO_EVENTS = "the store of events fails; requests are answered without the newest events, and reports are rejected"
 
 logger = logging.getLogger(__name__)
-
-
-def now_us() -> int:
-    """Current time, µs since 1970, UTC."""
-    return time.time_ns() // 1000
 
 
 class Runtime:
@@ -116,9 +107,7 @@ class Runtime:
             private_session=self._private_session,
             stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
-        exposures = ExposureLog(self._state) if is_service else NoExposures()
-        lists = DailyLists(self._state)
-        self._pipelines = Pipelines.build(self._hydrator, self._recall, lists, metrics, exposures)
+        self._pipelines = Pipelines(self._hydrator, self._recall, self._state, metrics)
         self._suppress(self._suppression.users)
         self._tasks = [
             PeriodicTask("suppression-list", 1.0, self._suppression.reload),
@@ -135,8 +124,8 @@ class Runtime:
             task.start()
 
     def _update_metrics(self) -> None:
-        skew = self._settings.reports / "skew.json"
-        update_metrics(self._metrics, skew, self._release_manager.current, self._degradation)
+        self._degradation.remove_expired()
+        update_metrics(self._metrics, self._settings.reports / "skew.json", self._release_manager.current)
 
     def _describe_worker(self) -> dict[str, Any]:
         release = self._release_manager.current
@@ -325,9 +314,9 @@ class Runtime:
             SuppressionListError, OSError: The suppression list cannot be read or written.
         """
         read_request(user_id, next(iter(SCENES)), None, now_us())
-        is_new = self._erasures.suppress(user_id)
+        is_erasing = self._erasures.suppress(user_id)
         self._suppression.reload()
-        return self._erasures.start() if is_new else self._erasures.repeat(user_id)
+        return is_erasing
 
     def search(
         self,
@@ -341,7 +330,7 @@ class Runtime:
 
         Raises:
             RequestRejected: The user id or the territory is invalid.
-            NotReady: No release is in service yet; `NoSearch` if it was built without a search.
+            NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
         request = read_search(user_id, now_us(), *policy)
@@ -350,7 +339,7 @@ class Runtime:
             request = replace(request, is_private=self._private_session(request.user_id) is not None)
             release = self._release_manager.serving_release(request.user_id)
             user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = replace(filter_context(request, release, user), wanted_sounds=None)  # a search finds all tracks
+            context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
             return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> EventReport:

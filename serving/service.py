@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import bentoml
@@ -20,10 +19,10 @@ from starlette.types import ASGIApp
 from config import garbage_collector, settings
 from config.bind_address import check_bind_address
 from serving import supervisor
-from serving.errors import NoCollections, NoItemVectors, NoSearch, NotReady, RequestRejected, UnknownTrack
+from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.http import openapi
-from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, load_rate_limit
+from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
 from serving.http.admission import (
     MAX_CONCURRENT_REPORTS,
     MAX_WAITING_REPORTS,
@@ -31,8 +30,7 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
-from serving.http.api_keys import ApiKeys
-from serving.http.asgi import NO_SEARCH_TYPE, PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
+from serving.http.asgi import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
@@ -48,7 +46,7 @@ from serving.http.user_tokens import (
     UserTokens,
     names_other_user,
 )
-from serving.messages.catalog import Language
+from serving.messages import Language
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import DEFAULT_SCENE
@@ -83,14 +81,13 @@ from serving.supervisor import configure_uvicorn
 from storage.suppression_list import SuppressionListError
 
 if TYPE_CHECKING:
+    from serving.releases.track_lookup import TrackLookup
     from serving.runtime import Runtime
 
 T = TypeVar("T")
 
-USER_DATA_QUEUE = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
-"""An export reads all logs, so it must not take the slots of recommendations."""
 HERE = settings.load_settings()
-THREADS = HERE.concurrent_requests + HERE.share(MAX_CONCURRENT_REPORTS) + USER_DATA_QUEUE.max_concurrent
+THREADS = HERE.concurrent_requests + HERE.share(MAX_CONCURRENT_REPORTS) + 1  # of the user data queue
 TIMEOUT_S = 30
 ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or run `python -m privacy.erase USER`"
 
@@ -364,28 +361,12 @@ class Recommender:
         self._runtime.close()
 
 
-def _openapi_document() -> dict[str, Any]:
-    return openapi.build_openapi_document(Recommender.apis)  # type: ignore[attr-defined]
-
-
-def _status() -> dict[str, Any]:
-    return _current_runtime().status()
-
-
-def _find_media(kind: str, track_id: str) -> Path:
-    return _current_runtime().tracks.find_media(kind, track_id)
-
-
-def _find_artist_tracks(artist_id: str, most: int, user_id: str) -> list[str]:
-    return _current_runtime().tracks.artist_tracks(artist_id, most, user_id)
-
-
-def _find_tracks(names: Sequence[tuple[str, str]], user_id: str) -> list[str | None]:
-    return _current_runtime().tracks.find_by_names(names, user_id)
-
-
 def _current_runtime() -> Runtime:
     return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
+
+
+def _tracks() -> TrackLookup:
+    return _current_runtime().tracks
 
 
 @functools.cache
@@ -410,56 +391,45 @@ def _queues() -> list[RequestQueue]:
         HERE.share(MAX_WAITING_REQUESTS),
     )
     reports = RequestQueue(("/events",), HERE.share(MAX_CONCURRENT_REPORTS), HERE.share(MAX_WAITING_REPORTS))
-    return [recommendations, reports, USER_DATA_QUEUE]
+    # An export reads all logs, so it must not take the slots of recommendations.
+    user_data = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
+    return [recommendations, reports, user_data]
+
+
+def _access_policy() -> AccessPolicy:
+    tokens = settings.load_jwt_settings()
+    return AccessPolicy(
+        ApiKeys(settings.load_api_keys()),
+        load_rate_limit(),
+        settings.HttpSettings().allowed_origins,
+        UserTokens(tokens) if tokens else None,
+    )
 
 
 def _count_shed_request(path: str) -> None:
     _metrics().refused.labels(path).inc()
 
 
-def _access_policy() -> AccessPolicy:
-    tokens = settings.load_jwt_settings()
-    return AccessPolicy(
-        ApiKeys(settings.load_api_keys()), load_rate_limit(), _allowed_origins(), UserTokens(tokens) if tokens else None
-    )
-
-
-def _allowed_origins() -> tuple[str, ...]:
-    return settings.HttpSettings().allowed_origins
-
-
-def _client_requests() -> int:
-    return HERE.share(settings.HttpSettings().client_requests)
-
-
-def _load_body_limits() -> BodyLimits:
-    http = settings.HttpSettings()
-    return BodyLimits(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
-
-
 def _count_denied_request(reason: str) -> None:
     _metrics().turned_away.labels(reason).inc()
 
 
-def _add_middleware(recommender: Any) -> None:
-    # The first middleware is the outermost.
-    recommender.add_asgi_middleware(CrossOriginSharing, load_origins=_allowed_origins)
-    recommender.add_asgi_middleware(CatchAll)
-    recommender.add_asgi_middleware(AccessControl, load_policy=_access_policy, on_rejected=_count_denied_request)
-    recommender.add_asgi_middleware(ListeningPage)
-    recommender.add_asgi_middleware(MediaFiles, find=_find_media, on_rejected=_count_shed_request)
-    recommender.add_asgi_middleware(
-        Protocols, load_limits=_load_body_limits, find_artist_tracks=_find_artist_tracks, find_tracks=_find_tracks
+def _protect(app: Any) -> Any:
+    """The application inside the middlewares of the service; called when a worker starts, not at import."""
+    http = settings.HttpSettings()
+    bodies = BodyLimits(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
+    methods = Recommender.apis  # type: ignore[attr-defined]
+    app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
+    app = RequestGuard(
+        app, lambda: openapi.build_openapi_document(methods), bodies, lambda: _current_runtime().status()
     )
-    recommender.add_asgi_middleware(
-        RequestGuard, description=_openapi_document, load_limits=_load_body_limits, status=_status
-    )
-    recommender.add_asgi_middleware(
-        Admission, load_queues=_queues, load_client_requests=_client_requests, on_rejected=_count_shed_request
-    )
+    app = Protocols(app, bodies, _tracks)
+    app = MediaFiles(app, _tracks, _count_shed_request)
+    app = AccessControl(ListeningPage(app), _access_policy(), _count_denied_request)
+    return CrossOriginSharing(CatchAll(app), http.allowed_origins)
 
 
-_add_middleware(Recommender)
+Recommender.add_asgi_middleware(_protect)  # type: ignore[attr-defined]
 
 
 def _answer(user_id: str | None, compute: Callable[[], T]) -> T | Response:
@@ -472,8 +442,6 @@ def _answer(user_id: str | None, compute: Callable[[], T]) -> T | Response:
         return _error(400, error)
     except (NoCollections, NoItemVectors, UnknownTrack) as error:
         return _error(404, error)
-    except NoSearch as error:
-        return _problem(503, str(error), type=NO_SEARCH_TYPE)
     except NotReady as error:
         return _error(503, error)
 

@@ -1,12 +1,16 @@
-"""JSON Lines files that grow by whole lines; only a crash leaves an incomplete last one. Independent of the content of lines."""
+"""JSON Lines files: logs that grow by whole lines, where only a crash leaves an incomplete last one, and histories of reports with
+one line per day.
+"""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from storage.files import atomic_write
 
 TAIL_BYTES = 1 << 20
 
@@ -37,3 +41,26 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(row, dict):
                 yield row
+
+
+KEPT_DAYS = 400
+
+
+def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]) -> None:
+    """Add the values of a day, or replace those of an earlier run of the same day.
+
+    Args:
+        file: History of one report.
+        as_of: ISO date.
+        values: Name → value; None if it was not known.
+    """
+    rows = [row for row in read_history(file) if row["as_of"] != as_of]
+    rows.append({"as_of": as_of, **values})
+    rows.sort(key=lambda row: str(row["as_of"]))
+    atomic_write(file, "".join(json.dumps(row) + "\n" for row in rows[-KEPT_DAYS:]))
+
+
+def read_history(file: Path) -> list[dict[str, object]]:
+    """Rows of the history by date; lines that are not JSON objects with a date are left out."""
+    rows = read_rows(file) if file.exists() else ()
+    return [row for row in rows if isinstance(row.get("as_of"), str)]

@@ -34,7 +34,7 @@ from event_store.sqlite_state import SERVING_FILE
 from storage import daily_files
 from storage.file_lock import file_lock
 from storage.files import DRAFT_SUFFIX, hash_file, list_nested_files, read_json
-from storage.unfinished_erasures import UNFINISHED_FILE
+from storage.suppression_list import UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 2

@@ -24,10 +24,8 @@ from event_store.opened import open_event_store, open_serving_state
 from local.environment import environment
 from local.recovery.backup import BACKUP_FORMAT, MANIFEST_FILE, BackupFile, BackupManifest, create_like
 from storage import suppression_list
-from storage.disk_space import DiskSpaceError, check_disk_space
-from storage.files import hash_file
-from storage.suppression_list import SuppressionList, SuppressionListError
-from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
+from storage.files import DiskSpaceError, check_disk_space, hash_file
+from storage.suppression_list import UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
 
 STAGING_SUFFIX = ".restoring"
 LOST_AND_FOUND = "lost+found"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -215,16 +215,15 @@ def merge_lists(
 
 
 def row_lists(names: Sequence[str], values: Mapping[str, Value]) -> LazyLists:
-    """Feature ▸ list of a materialized row; of a scalar feature its single value; empty without a value."""
+    """Feature ▸ list of a materialized row, see `list_of`."""
+    return LazyLists(names, partial(list_of, values))
 
-    def make(name: str) -> list[Any]:
-        field = values[name].WhichOneof("val") if name in values else None
-        if field is None:
-            return []
-        content = getattr(values[name], field)
-        return content.val[:] if field in LIST_FIELDS else [content]
 
-    return LazyLists(names, make)
+def list_of(values: Mapping[str, Value], name: str) -> list[Any]:
+    """The list of a feature; of a scalar feature its single value; empty without a value."""
+    for field, content in values[name].ListFields() if name in values else ():
+        return content.val[:] if field.name in LIST_FIELDS else [content]
+    return []
 
 
 def online_store_of(store: FeatureStore) -> SequenceStore:

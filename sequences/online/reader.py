@@ -13,7 +13,7 @@ import feast
 
 from event_store.store import EventStore, StoreUnavailable, UserEvents
 from sequences.online.live_events import live_events
-from sequences.online.online_stores import ReadRow, merge_lists, online_store_of, row_lists, user_key
+from sequences.online.online_stores import ReadRow, list_of, merge_lists, online_store_of, user_key
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
@@ -110,11 +110,13 @@ class OnlineReader:
         return StoredUser(partial(self._merge, {}, found), applied=(found.store, found.last_seq))
 
     def _merge(self, rows: Mapping[str, ReadRow], found: UserEvents) -> StoredViews:
-        events, views = live_events(found), {}
+        events, views = live_events(found), dict[str, Mapping[str, Sequence[Any]]]()
         for name, registered in self._registered.items():
             values = rows[name][1] or {} if name in rows else {}
-            view, names = self._views.get(name), [feature.name for feature in registered.features]
-            views[name] = merge_lists(view, values, events) if view else row_lists(names, values)
+            if view := self._views.get(name):
+                views[name] = merge_lists(view, values, events)
+            else:
+                views[name] = {feature.name: list_of(values, feature.name) for feature in registered.features}
         return views
 
     @property

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,22 +21,79 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 
 from config.settings import Settings
 from serving.batch import BatchError
-from serving.batch.part_files import PartFolder
 from serving.errors import NO_RELEASE_MESSAGE
-from serving.messages.catalog import Language, render_reason
+from serving.messages import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
 from serving.pipeline.user_state import STATE_FROM_STORE
 from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
+from storage.files import atomic_write, open_draft, read_json
 from storage.suppression_list import read_suppression_list
 from training.data.user_batch import UserBatch
 from training.recall.neural_channel import ITEMS_PER_CHUNK, NeuralChannel
 from training.release import model_store
+
+DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
+
+
+class PartFolder:
+    """The folder of one run.
+
+    Args:
+        folder: The folder, which is created.
+        kinds: Names of the tables, which are folders inside.
+        description: What determines the content of the files; JSON.
+        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning. A finished
+            run is not continued: the next one writes every part anew.
+
+    Raises:
+        BatchError: The folder has other files.
+    """
+
+    def __init__(self, folder: Path, kinds: Sequence[str], description: Mapping[str, Any], at_us: int) -> None:
+        self._folder = folder
+        self._file = file = folder / DESCRIPTION_FILE
+        earlier = read_json(file)
+        if not file.exists() and folder.exists() and any(folder.iterdir()):
+            raise BatchError(f"{folder} has other files; give --out a new or empty folder")
+        is_equal = {**earlier, "at_us": None} == {**description, "at_us": None}
+        self.is_continued = is_equal and not (folder / SUCCESS_FILE).exists()
+        if self.is_continued:
+            self.at_us = int(earlier["at_us"])
+        else:
+            # `_SUCCESS` first, because readers rely on it. The description stays, because without it the folder would no longer
+            # count as one of an earlier run; it is empty, so that the rest of a finished run is not continued.
+            (folder / SUCCESS_FILE).unlink(missing_ok=True)
+            if file.exists():
+                _write(file, {})
+            for kind in kinds:
+                shutil.rmtree(folder / kind, ignore_errors=True)
+            self.at_us = at_us
+            _write(file, {**description, "at_us": at_us})
+
+    def path(self, kind: str, name: str | int) -> Path:
+        """File of a table: a numbered part of the table `kind`, or a file with a name."""
+        return self._folder / kind / (f"part-{name:05d}.parquet" if isinstance(name, int) else f"{name}.parquet")
+
+    def write(self, kind: str, name: str | int, table: pa.Table) -> None:
+        """Write a file; it is complete when it appears."""
+        with open_draft(self.path(kind, name)) as draft:
+            pq.write_table(table, draft, compression="zstd")
+
+    def finish(self) -> None:
+        """Write `_SUCCESS`, after which readers may rely on the folder."""
+        (self._folder / SUCCESS_FILE).touch()
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    atomic_write(file, json.dumps(content, indent=1) + "\n")
+
 
 VECTOR = pa.list_(pa.float32())
 NAME = pa.dictionary(pa.int32(), pa.string())
@@ -182,7 +240,7 @@ def _answer(
             "position": position,
             "target_type": item.target[0],
             "target_id": item.target[1],
-            "title": item.title,
+            "title": item.details["title"],
             "score": item.score,
             "channels": item.channels,
             "reason": render_reason(item.reason, options.language),

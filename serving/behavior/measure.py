@@ -27,10 +27,8 @@ from event_store.sqlite_state import SqliteServingState
 from serving.behavior.listeners import Listener, Listeners
 from serving.behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics
-from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipeline import NoExposures
 from serving.pipeline.request import read_request
-from serving.pipeline.response import TrackItem
+from serving.pipeline.response import ResponseItem
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
@@ -44,8 +42,6 @@ MOST = 30  # largest radio, of which reactions may take some away
 MIN_STYLE_SHARE = 0.3  # of a style that skips and dislikes are about
 SKIPS, LIKES = 3, 5
 STREAM = 3  # tracks of a default radio
-MAX_STREAMS = 15
-USERS_PER_STREAM = 4  # one of them is tested with streams, which take as many requests as all other tests
 LATER_US = 20 * 3_600_000_000  # in the next session, on most days of the next day
 NO_DEADLINE_S = 600.0
 SEED = 0
@@ -71,9 +67,9 @@ class BehaviorTests:
                 self._tracks_of_style[style].append(str(vocabulary.track_ids_V[item]))
 
     @cached_property
-    def _lists(self) -> DailyLists:
+    def _state(self) -> SqliteServingState:
         """Lists of no user; opened by each process for itself, because a connection does not survive a fork."""
-        return DailyLists(SqliteServingState(Path(self._folder.name), lambda: time.time_ns() // 1000))
+        return SqliteServingState(Path(self._folder.name), lambda: time.time_ns() // 1000)
 
     def run(self) -> dict[str, Any]:
         """By test its mean, the number of cases and of users; and the size of the world."""
@@ -94,10 +90,10 @@ class BehaviorTests:
 
     def _test_user(self, number: int) -> tuple[str, list[tuple[str, float]]]:
         listener = list(self._listeners.by_id.values())[number]
-        return listener.user_id, list(self._test(listener, number))
+        return listener.user_id, list(self._test(listener))
 
-    def _test(self, listener: Listener, number: int) -> Iterator[tuple[str, float]]:
-        """Outcomes of one user, who has this number."""
+    def _test(self, listener: Listener) -> Iterator[tuple[str, float]]:
+        """Outcomes of one user."""
         before = self._radio(listener, MOST)
         if not before:
             return
@@ -106,18 +102,24 @@ class BehaviorTests:
         styles = Counter(style for item in before[:LENGTH] for style in self._styles(item.track_id))
         style, count = max(styles.items(), key=lambda one: (one[1], one[0]), default=("", 0))
         if count >= MIN_STYLE_SHARE * LENGTH:
-            yield from self._test_rejections(listener, before, style, number % USERS_PER_STREAM == 0)
+            yield from self._test_rejections(listener, before, style)
         yield from self._test_new_style(listener, before)
         first = before[0]
         skipped = self._radio(listener.react("skip", [first.track_id]), STREAM)
-        if skipped and first.artist_ids:
-            yield "next_by_skipped_artist", float(skipped[0].artist_ids[:1] == first.artist_ids[:1])
-            artist = first.artist_ids[0]
+        if skipped and first.details["artist_ids"]:
+            yield (
+                "next_by_skipped_artist",
+                float(skipped[0].details["artist_ids"][:1] == first.details["artist_ids"][:1]),
+            )
+            artist = first.details["artist_ids"][0]
             blocked = self._radio(listener.react("block", [artist], "artist"), LENGTH)
-            yield "artist_after_block", sum(artist in item.artist_ids for item in blocked) / max(len(blocked), 1)
+            yield (
+                "artist_after_block",
+                sum(artist in item.details["artist_ids"] for item in blocked) / max(len(blocked), 1),
+            )
 
     def _test_rejections(
-        self, listener: Listener, before: Sequence[TrackItem], style: str, has_streams: bool
+        self, listener: Listener, before: Sequence[ResponseItem], style: str
     ) -> Iterator[tuple[str, float]]:
         rejected = [item.track_id for item in before if style in self._styles(item.track_id)][:SKIPS]
         # Not of their artists: a radio has one track by an artist, so their share is 0 before and after.
@@ -129,24 +131,8 @@ class BehaviorTests:
             yield from self._test_reasons(reacted, after)
             if share:
                 yield f"style_after_{SKIPS}_{behaviour}s", self._share(after, is_counted, rejected) / share
-        if has_streams and share:
-            yield f"style_after_{SKIPS}_skips_in_streams", self._share_in_streams(listener, style) / share
 
-    def _share_in_streams(self, listener: Listener, style: str) -> float:
-        """Share of a style in radios of STREAM, played in full after SKIPS of its tracks were skipped in them."""
-        skips, shown = 0, list[TrackItem]()
-        for _ in range(MAX_STREAMS):
-            for item in self._radio(listener, STREAM):
-                is_of_style = style in self._styles(item.track_id)
-                behaviour = "skip" if is_of_style and skips < SKIPS else "full_play"
-                shown += [item] if skips >= SKIPS else []
-                skips += behaviour == "skip"
-                listener = listener.react(behaviour, [item.track_id])
-            if len(shown) >= LENGTH:
-                break
-        return self._share(shown, self._with_style(style), [])
-
-    def _test_new_style(self, listener: Listener, before: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+    def _test_new_style(self, listener: Listener, before: Sequence[ResponseItem]) -> Iterator[tuple[str, float]]:
         """Share of a style that the user has never played, after reactions to LIKES of its tracks."""
         played = listener.count(("full_play", "play", "skip"))
         known = {style for track in played for style in self._styles(track)}
@@ -170,24 +156,22 @@ class BehaviorTests:
                 change = self._share(after, is_counted, tracks) - self._share(before, is_counted, tracks)
                 yield f"new_{name}_after_{reaction}", change
 
-    def _test_reasons(self, listener: Listener, items: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+    def _test_reasons(self, listener: Listener, items: Sequence[ResponseItem]) -> Iterator[tuple[str, float]]:
         """Whether each reason is false."""
         truth = ReasonTruth(self._facts, listener)
         for item in items:
             yield "false_reasons", float(not truth.is_true(item.track_id, item.reason))
 
-    def _test_lists(self, listener: Listener, radio: Sequence[TrackItem]) -> Iterator[tuple[str, float]]:
+    def _test_lists(self, listener: Listener, radio: Sequence[ResponseItem]) -> Iterator[tuple[str, float]]:
         """What a list of the day and a radio consist of."""
         played, heard = (
             listener.count(("full_play", "play", "skip")),
             listener.count((*LISTEN_BEHAVIOURS, *KEPT_BEHAVIOURS)),
         )
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
-        for item in radio[:STREAM]:
-            yield "private_fm_known_tracks_of_first_3", float(item.track_id in played)
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):
             yield from self._test_reasons(listener, items)
-            artists = [item.artist_ids[0] if item.artist_ids else "" for item in items]
+            artists = [item.details["artist_ids"][0] if item.details["artist_ids"] else "" for item in items]
             for left, right in pairwise(artists):
                 yield f"{scene}_neighbors_by_one_artist", float(bool(left) and left == right)
             yield (
@@ -200,18 +184,17 @@ class BehaviorTests:
                 yield f"{scene}_skipped_and_never_heard", float(played[item.track_id] > heard[item.track_id] == 0)
             yield f"{scene}_most_by_one_artist", float(max(Counter(artists).values(), default=0))
 
-    def _radio(self, listener: Listener, limit: int) -> Sequence[TrackItem]:
+    def _radio(self, listener: Listener, limit: int) -> Sequence[ResponseItem]:
         return self._list(listener, "private_fm", limit)
 
-    def _list(self, listener: Listener, scene: str, limit: int | None) -> Sequence[TrackItem]:
+    def _list(self, listener: Listener, scene: str, limit: int | None) -> Sequence[ResponseItem]:
         """A response to the listener, which is not recorded."""
         # A hydrator of its own, because it remembers dislikes and blocks of a user.
         hydrator = Hydrator(listener, self._metrics)
         recall = Recall(self._metrics, NO_DEADLINE_S)
-        pipeline = TrackPipeline(hydrator, recall, self._lists, NoExposures(), self._metrics)
+        pipeline = TrackPipeline(hydrator, recall, self._state, self._metrics)
         request = read_request(listener.user_id, scene, limit, listener.now_us, request_id="behavior")
-        items = pipeline.recommend(request, self._release, is_shown=False).items
-        return [item for item in items if isinstance(item, TrackItem)]
+        return pipeline.recommend(request, self._release, is_shown=False).items
 
     def _styles(self, track_id: str) -> Sequence[str]:
         row = self._facts.rows.get(track_id)
@@ -229,7 +212,7 @@ class BehaviorTests:
         return lambda track_id: not artists.isdisjoint(self._artists(track_id))
 
     @staticmethod
-    def _share(items: Sequence[TrackItem], is_counted: Callable[[str], bool], without: Sequence[str]) -> float:
+    def _share(items: Sequence[ResponseItem], is_counted: Callable[[str], bool], without: Sequence[str]) -> float:
         """Share of counted tracks among the first LENGTH that are neither in `without` nor explored."""
         tracks = [item.track_id for item in items if item.track_id not in without and not item.is_exploration][:LENGTH]
         return sum(map(is_counted, tracks)) / max(len(tracks), 1)

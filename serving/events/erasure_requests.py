@@ -1,8 +1,8 @@
 """Requests of users to erase their data: in force at once, then carried out by `python -m privacy.erase`.
 
 The user is added to the suppression list, after which nothing of them is read or written. A process of its own then erases
-what is stored, as the command of the operator does; it is repeated until it succeeds, also after a restart. Later requests
-of the user start no erasure. Independent of HTTP.
+what is stored, as the command of the operator does; it is repeated until it succeeds, also after a restart. Requests of a user whose
+data was erased start nothing. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from config import settings
 from config.settings import Settings
-from storage import suppression_list, unfinished_erasures
-from storage.file_lock import LockHeld, file_lock
-from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
+from storage import suppression_list
+from storage.file_lock import LockHeld, file_lock, lock_holder
+from storage.suppression_list import UNFINISHED_FILE, UNSIGNED_EXIT_CODE
 
 ERASE_COMMAND = "privacy.erase"
 BUSY_MESSAGE = "another erasure is running; send the request again in a minute"
-RETRY_PAUSES_S = (60.0, 600.0, 3600.0)
-"""Pauses after consecutive failures; the last one repeats."""
-SEARCH_PAUSE_S = 86_400.0
-"""Repeated requests start at most one search for data of erased users in this time, in case a copy of it was restored."""
+PAUSE_S = 600.0
+"""Time until a failed erasure is repeated."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,108 +36,66 @@ class ErasureBusy(RuntimeError):
 
 
 class ErasureRequests:
-    """Accepts requests; thread-safe. `work` carries them out, one erasure at a time, and again for requests that arrive meanwhile.
+    """Accepts requests; thread-safe. `work` carries out those that are not finished, of earlier processes, too.
 
     Args:
         here: Settings of the home.
         run: Erases all users of the suppression list whose data is found; returns the exit code.
-        pauses_s: Pauses after consecutive failures, seconds; the last one repeats.
-        search_pause_s: Time after a start or an erasure in which a repeated request starts no search, seconds.
     """
 
-    def __init__(
-        self,
-        here: Settings,
-        run: Callable[[Settings], int] | None = None,
-        pauses_s: Sequence[float] = RETRY_PAUSES_S,
-        search_pause_s: float = SEARCH_PAUSE_S,
-    ) -> None:
-        self._here, self._run, self._pauses_s = here, run, pauses_s
-        self._search_pause_s, self._searched_at = search_pause_s, time.monotonic()
-        self._lock = threading.Lock()
-        # An earlier process may not have finished.
-        self._is_requested = (here.home / unfinished_erasures.UNFINISHED_FILE).exists()
-        self._is_running, self._failures, self._earliest = False, 0, 0.0
+    def __init__(self, here: Settings, run: Callable[[Settings], int] | None = None) -> None:
+        self._here, self._run = here, run
+        self._lock, self._earliest = threading.Lock(), 0.0
+        self._is_installed = importlib.util.find_spec(ERASE_COMMAND.partition(".")[0]) is not None
 
     def suppress(self, user_id: str) -> bool:
-        """Add the user to the suppression list.
+        """Add the user to the suppression list unless they are in it.
 
         Returns:
-            Whether the request is new, so that `start` must follow; `repeat` follows a request of a suppressed user.
+            Whether their data is being erased; if not, it was erased after an earlier request, or the command is not installed here
+            and an operator must erase it.
 
         Raises:
             ErasureBusy: The command is changing the list.
             SuppressionListError, OSError: The list cannot be read or written.
         """
-        lock = self._here.home / "run" / "forget.lock"
         with self._lock, ExitStack() as locks:
             try:
-                locks.enter_context(file_lock(lock, timeout_s=0))
+                locks.enter_context(file_lock(self._erase_lock, timeout_s=0))
             except LockHeld as error:
                 raise ErasureBusy(BUSY_MESSAGE) from error
-            path: Path = self._here.suppression_list
-            users = suppression_list.read_suppression_list(path)
-            if user_id in users:
-                return False
-            # First, because a suppressed user whose erasure is not unfinished counts as erased.
-            unfinished_erasures.add_unfinished(self._here.home, [user_id])
-            users.with_users([user_id]).write(path)
-            return True
-
-    def start(self) -> bool:
-        """Let `work` erase what is stored of suppressed users at once; False if the command is not installed here."""
-        if importlib.util.find_spec(ERASE_COMMAND.partition(".")[0]) is None:
-            logger.warning("the package privacy is not installed: run `python -m privacy.erase --suppressed` elsewhere")
-            return False
-        self._is_requested, self._earliest = True, 0.0
-        return True
-
-    def repeat(self, user_id: str) -> bool:
-        """Continue the erasure of a suppressed user if it is unfinished; returns whether something is being erased.
-
-        After an erasure that has ended nothing is started, except a search for data that came back, once in a while.
-
-        Raises:
-            SuppressionListError: The list of unfinished erasures is damaged.
-        """
-        if user_id in unfinished_erasures.read_unfinished(self._here.home):
-            # Without ending the pause after a failure.
-            return self._is_requested or self._is_running or self.start()
-        if time.monotonic() - self._searched_at < self._search_pause_s:
-            return False
-        self._searched_at = time.monotonic()
-        return self.start()
+            users = suppression_list.read_suppression_list(self._here.suppression_list)
+            if user_id not in users:
+                # First, because a suppressed user whose erasure is not unfinished counts as erased.
+                suppression_list.add_unfinished(self._here.home, [user_id])
+                users.with_users([user_id]).write(self._here.suppression_list)
+                self._earliest = 0.0
+            return self._is_installed and user_id in suppression_list.read_unfinished(self._here.home)
 
     def work(self) -> None:
-        """Erase if it was requested, unless it failed a moment ago. Called every second, in a thread of its own."""
-        if not self._is_requested or time.monotonic() < self._earliest:
+        """Erase what is not finished, unless that failed a moment ago. Called every second, in a thread of its own."""
+        unfinished = self._here.home / UNFINISHED_FILE
+        if not self._is_installed or not unfinished.exists() or time.monotonic() < self._earliest:
             return
-        self._is_requested, self._is_running = False, True
-        has_succeeded = self._succeeds()
-        self._is_running = False
-        if has_succeeded:
-            self._failures, self._searched_at = 0, time.monotonic()
-            return
-        pause_s = self._pauses_s[min(self._failures, len(self._pauses_s) - 1)]
-        logger.error("the erasure is repeated in %.0f s", pause_s)
-        if not self._is_requested:  # by a user meanwhile, whose request is carried out at once
-            self._is_requested, self._earliest = True, time.monotonic() + pause_s
-        self._failures += 1
-
-    def _succeeds(self) -> bool:
         try:
-            # One of the workers erases at a time, also what the others were asked for meanwhile.
+            # One of the workers erases at a time, also what the others were asked for meanwhile; or an operator does.
             with file_lock(self._here.home / "run" / "erasing.lock"):
-                code = (self._run or _run_erasure)(self._here)
+                is_needed = unfinished.exists() and lock_holder(self._erase_lock) is None
+                code = (self._run or _run_erasure)(self._here) if is_needed else 0
         except OSError:
             logger.exception("the erasure could not be started")
-            return False
+            code = -1
         if code == UNSIGNED_EXIT_CODE:
             logger.error("users were erased from a release that must be signed again; see %s", _log_file(self._here))
-            return True
-        if code:
-            logger.error("erasing ended with %d; see %s", code, _log_file(self._here))
-        return code == 0
+        elif code:
+            logger.error(
+                "erasing ended with %d, and is repeated in %.0f s; see %s", code, PAUSE_S, _log_file(self._here)
+            )
+            self._earliest = time.monotonic() + PAUSE_S
+
+    @property
+    def _erase_lock(self) -> Path:
+        return self._here.home / "run" / "forget.lock"
 
 
 def _run_erasure(here: Settings) -> int:

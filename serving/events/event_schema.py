@@ -17,6 +17,7 @@ from pydantic import ConfigDict, Field, create_model
 from event_store.contract import (
     EVENT_COLUMNS,
     EVENT_RULES,
+    ID_PATTERN,
     MAX_ID_BYTES,
     Column,
     Rule,
@@ -25,7 +26,6 @@ from event_store.contract import (
     time_rules,
 )
 from serving.field_suggestions import suggest
-from storage.printable_text import ID_PATTERN
 
 COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import threading
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,8 @@ class FeatureLog:
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
         self._name = f"{FEATURE_LOG_PREFIX}-{now_us():017d}-{os.getpid()}.jsonl"
-        self._requests: queue.Queue[LoggedRequest | threading.Event | None] = queue.Queue(maxsize=MAX_QUEUED_REQUESTS)
-        self._thread = threading.Thread(target=self._write_forever, name="feature-log", daemon=True)
-        self._thread.start()
+        self._writer = ThreadPoolExecutor(1, "feature-log")
+        self._places = threading.Semaphore(MAX_QUEUED_REQUESTS)
 
     def is_sampled(self, request: Request) -> bool:
         """Whether the request is sampled; False once the log of this hour is full."""
@@ -81,40 +80,33 @@ class FeatureLog:
             profile=dict(profile),
             rows=rows,
         )
-        try:
-            self._requests.put_nowait(logged)
-        except queue.Full:
+        if self._places.acquire(blocking=False):
+            self._writer.submit(self._write, logged)
+        else:
             logger.debug("the feature log is full; request %s is not logged", request.request_id)
 
     def flush(self) -> None:
         """Wait until everything given before is written."""
-        written = threading.Event()
-        self._requests.put(written)
-        written.wait()
+        self._writer.submit(lambda: None).result()
 
     def close(self) -> None:
         """Write pending requests and close."""
-        self._requests.put(None)
-        self._thread.join()
-
-    def _write_forever(self) -> None:
-        while (request := self._requests.get()) is not None:
-            if isinstance(request, threading.Event):
-                request.set()
-                continue
-            try:
-                self._write(request)
-            except Exception:
-                logger.exception("request %s could not be written to the feature log", request.request_id)
+        self._writer.shutdown()
 
     def _write(self, request: LoggedRequest) -> None:
+        self._places.release()
+        try:
+            self._append(request.to_line())
+        except Exception:
+            logger.exception("request %s could not be written to the feature log", request.request_id)
+
+    def _append(self, line: bytes) -> None:
         now_us = self._now_us()
         hour = now_us // HOUR_US
         if hour != self._hour:
             self._hour, self._written = hour, 0
         if self._written >= self._max_bytes_per_hour:
             return
-        line = request.to_line()
         file = self._folder / f"dt={datetime.fromtimestamp(now_us / 1e6, tz=UTC):%Y-%m-%d}" / self._name
         file.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640), "ab") as log:

@@ -7,12 +7,9 @@ not queried until a check in the background succeeds, so that no further request
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
-import threading
 from collections.abc import Hashable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cached_property
 
 from event_store.store import EventStore
 from sequences.feast_store import open_store
@@ -20,9 +17,6 @@ from sequences.online.reader import OnlineReader, StoredUser
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.pipeline.stages.hydrate import StoreUnavailable
 from training.data.feature_services import ServiceContract
-
-if TYPE_CHECKING:
-    import feast
 
 SERVICE = "recommender"
 READ_TIMEOUT_S = 0.25
@@ -43,17 +37,16 @@ class OnlineStore:
 
     def __init__(self, degradation: Degradation, events: EventStore | None = None) -> None:
         self._degradation, self._events = degradation, events
-        self._open_lock = threading.Lock()
-        self._reader: OnlineReader | None = None
-        self._file: Path | None = None
-        self._inode = 0
-        self._unavailable = ""
-        self._failed_user = CHECKED_USER
+        self._unavailable, self._failed_user = "", CHECKED_USER
+
+    @cached_property
+    def _reader(self) -> OnlineReader:
+        return OnlineReader(open_store(redis_timeout_s=READ_TIMEOUT_S), self._events)
 
     def open(self) -> None:
         """Open the connection, so that the first request does not have to."""
         try:
-            self._get_reader()
+            _ = self._reader
         except Exception as error:
             logger.warning("the online store cannot be opened; run `feast apply` if it has not run yet: %s", error)
 
@@ -63,22 +56,22 @@ class OnlineStore:
         Raises:
             StoreUnavailable: The store did not respond a moment ago.
         """
-        self._require_available()
+        if self._unavailable:
+            raise StoreUnavailable(f"the online store does not respond: {self._unavailable}")
         try:
-            return self._get_reader().read(user_id, known)
+            return self._reader.read(user_id, known)
         except Exception as error:
             self._record_failure(error, user_id)
             raise
 
     def read_events(self, user_id: str) -> StoredUser:
         """The views of the user with recent events alone; also works while the store does not respond."""
-        return self._get_reader().read_events(user_id)
+        return self._reader.read_events(user_id)
 
     def check(self) -> None:
         """Read an unknown user, and the user whose read or write failed last; report the result."""
-        self._reopen_replaced_file()
         try:
-            reader = self._get_reader()
+            reader = self._reader
             for user_id in dict.fromkeys((CHECKED_USER, self._failed_user)):
                 reader.read(user_id)
         except Exception as error:
@@ -90,13 +83,8 @@ class OnlineStore:
     def contract(self) -> ServiceContract:
         """The features that the registry lets models see. Read once per release, which picks up a changed registry."""
         registered = ServiceContract.of(open_store(), SERVICE)
-        if self._reader is not None:
-            self._reader.refresh()
+        self._reader.refresh()
         return registered
-
-    def _require_available(self) -> None:
-        if self._unavailable:
-            raise StoreUnavailable(f"the online store does not respond: {self._unavailable}")
 
     def _record_failure(self, error: Exception, user_id: str) -> None:
         self._failed_user = user_id
@@ -112,25 +100,6 @@ class OnlineStore:
             why = "the online store cannot be read; run `feast apply` if it has not run yet"
         self._degradation.report(ONLINE_STORE, why, error)
 
-    def _get_reader(self) -> OnlineReader:
-        reader = self._reader
-        if reader is None:
-            with self._open_lock:
-                if self._reader is None:
-                    store = open_store(redis_timeout_s=READ_TIMEOUT_S)
-                    self._file = _sqlite_file(store)
-                    self._inode = _inode(self._file)
-                    self._reader = OnlineReader(store, self._events)
-                reader = self._reader
-        return reader
-
-    def _reopen_replaced_file(self) -> None:
-        """Open a SQLite file again that was deleted or replaced: the open connections read the deleted file."""
-        if self._file is not None and _inode(self._file) != self._inode:
-            logger.warning("%s was replaced; opening it again", self._file)
-            with self._open_lock:
-                self._reader = self._file = None
-
 
 def _is_connection_error(error: Exception) -> bool:
     """Whether the server of the store does not respond. Errors of Redis are recognized without importing its client."""
@@ -140,17 +109,3 @@ def _is_connection_error(error: Exception) -> bool:
 def _is_damage(error: Exception) -> bool:
     """Whether a SQLite file is damaged or lacks tables; not if another process locks it."""
     return isinstance(error, sqlite3.DatabaseError) and "locked" not in str(error)
-
-
-def _sqlite_file(store: feast.FeatureStore) -> Path | None:
-    online = store.config.online_store
-    return Path(online.path) if hasattr(online, "path") else None
-
-
-def _inode(file: Path | None) -> int:
-    if file is None:
-        return 0
-    try:
-        return os.stat(file).st_ino  # noqa: PTH116
-    except FileNotFoundError:
-        return 0

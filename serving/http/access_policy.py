@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection
+import hmac
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from config.settings import HttpSettings, is_loopback, load_settings
-from serving.http.api_keys import ApiKeys
-from serving.http.asgi import App, HttpError, Message, Receive, Send, client_address, set_client
+from serving.http.asgi import App, HttpError, HttpMiddleware, Message, Receive, Send, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
@@ -39,6 +39,43 @@ NOT_LOCAL_MESSAGE = (
 NOT_FOR_USERS_MESSAGE = (
     f"user tokens are accepted for {', '.join((*USER_PATHS, *USER_PREFIXES))} only; use an API key for other paths"
 )
+MIN_KEY_LENGTH = 16
+
+
+class ApiKeys:
+    """The accepted API keys. An empty set accepts no key. Only hashes are stored, so that no log or traceback can reveal a key.
+
+    Raises:
+        ValueError: A key is too short to be secret, or cannot be sent in a header; the message does not contain it.
+    """
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        all_keys = list(keys)
+        for defect, wrong in (
+            (f"has less than {MIN_KEY_LENGTH} characters", [len(key) < MIN_KEY_LENGTH for key in all_keys]),
+            ("has characters outside printable ASCII", [not (key.isascii() and key.isprintable()) for key in all_keys]),
+        ):
+            if any(wrong):
+                places = ", ".join(str(place) for place, is_wrong in enumerate(wrong, start=1) if is_wrong)
+                raise ValueError(
+                    f"API key {places} of {len(all_keys)} {defect}; generate each with "
+                    "python3 -c 'import secrets; print(secrets.token_urlsafe(24))'"
+                )
+        self._digests = [_digest(key) for key in all_keys]
+
+    def __bool__(self) -> bool:
+        """Whether there are any keys."""
+        return bool(self._digests)
+
+    def identify_client(self, key: str) -> str | None:
+        """A client name derived from a valid key by hashing; None for a wrong key. Compares in constant time."""
+        digest = _digest(key)
+        found = [hmac.compare_digest(digest, one) for one in self._digests]
+        return digest.hex()[:12] if any(found) else None
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
 @dataclass(frozen=True)
@@ -84,23 +121,21 @@ def load_rate_limit() -> RateLimit | None:
     return RateLimit(per_s / here.workers) if per_s else None
 
 
-class AccessControl:
+class AccessControl(HttpMiddleware):
     """Responds with 401, 403 and 429. A client is identified by its key or its user; without valid credentials, by its address.
 
     Args:
         app: The wrapped application.
-        load_policy: Called when the server starts, so that nothing is read from the environment at import.
+        policy: Accepted credentials and limits.
         on_rejected: Called with the reason of each rejected request.
     """
 
-    def __init__(self, app: App, load_policy: Callable[[], AccessPolicy], on_rejected: Callable[[str], None]) -> None:
-        self._app, self._policy, self._on_rejected = app, load_policy(), on_rejected
+    def __init__(self, app: App, policy: AccessPolicy, on_rejected: Callable[[str], None]) -> None:
+        super().__init__(app)
+        self._policy, self._on_rejected = policy, on_rejected
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
         policy, address = self._policy, client_address(scope)
         if not policy.has_credentials and (foreign := _describe_foreign_request(scope, policy.allowed_origins)):
             raise self._refuse(foreign[0], 403, foreign[1])

@@ -6,6 +6,7 @@ Errors are problem documents (RFC 9457).
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,13 +19,30 @@ RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 CLOSE_CONNECTION = (b"connection", b"close")
 TITLES = {413: "Request Entity Too Large", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
 """Titles of problem documents, of which Python 3.13 has newer ones."""
-NO_SEARCH_TYPE = "urn:segue:problem:no-search"
-"""Type of the 503 of a release without search, which unlike every other 503 does not pass."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class HttpMiddleware(ABC):
+    """ASGI middleware that handles HTTP requests, and passes other connections on.
+
+    Args:
+        app: The wrapped application.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        await (self.handle if scope["type"] == "http" else self._app)(scope, receive, send)
+
+    @abstractmethod
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one HTTP request."""
 
 
 class HttpError(Exception):

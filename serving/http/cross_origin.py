@@ -6,7 +6,7 @@ A browser sends requests of any page to this machine (cross-site request forgery
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from starlette.middleware.cors import CORSMiddleware
@@ -25,13 +25,13 @@ class CrossOriginSharing(CORSMiddleware):
 
     Args:
         app: The wrapped application.
-        load_origins: Called when the server starts, so that nothing is read from the environment at import.
+        origins: Origins whose pages may call the service.
     """
 
-    def __init__(self, app: App, load_origins: Callable[[], Collection[str]]) -> None:
+    def __init__(self, app: App, origins: Sequence[str]) -> None:
         super().__init__(
             app,
-            allow_origins=load_origins(),
+            allow_origins=origins,
             allow_methods=("GET", "POST"),
             allow_headers=("Authorization", "Content-Type"),
             expose_headers=("Retry-After",),

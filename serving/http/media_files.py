@@ -1,7 +1,6 @@
 """Previews and covers of tracks below `/media/`: ASGI middleware.
 
-Answers GET and HEAD with ETag, and one byte range, which players send to seek. `find` returns the file of
-a track; independent of releases.
+Answers GET and HEAD with ETag, and one byte range, which players send to seek. Independent of releases.
 """
 
 from __future__ import annotations
@@ -12,14 +11,28 @@ import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
 from starlette.responses import FileResponse, Response
 
 from serving.errors import UnknownTrack
-from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, App, HttpError, Message, Receive, Send, header_values
+from serving.http.asgi import (
+    RETRY_AFTER,
+    RETRY_AFTER_S,
+    App,
+    HttpError,
+    HttpMiddleware,
+    Message,
+    Receive,
+    Send,
+    header_values,
+)
 from serving.releases.track_details import COVER, PREVIEW
+
+if TYPE_CHECKING:
+    from serving.releases.track_lookup import TrackLookup
 
 PREFIX = "/media/"
 PATH = re.compile(rf"{PREFIX}({PREVIEW}|{COVER})/(.+)", re.DOTALL)
@@ -57,25 +70,24 @@ SINGLE_RANGE = re.compile(rb"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})")
 logger = logging.getLogger(__name__)
 
 
-class MediaFiles:
+class MediaFiles(HttpMiddleware):
     """Serves media and passes every other request on.
 
     Args:
         app: The wrapped application.
-        find: The file of a kind (PREVIEW or COVER) for a track id. Raises `UnknownTrack` or `NotReady`. Called in a
-            thread.
+        tracks: Returns what finds files; called in a thread.
         on_rejected: Called with the path of each request that is rejected because too many wait.
     """
 
-    def __init__(self, app: App, find: Callable[[str, str], Path], on_rejected: Callable[[str], None]) -> None:
-        self._app, self._find, self._on_rejected = app, find, on_rejected
+    def __init__(self, app: App, tracks: Callable[[], TrackLookup], on_rejected: Callable[[str], None]) -> None:
+        super().__init__(app)
+        self._tracks, self._on_rejected = tracks, on_rejected
         self._limiter: CapacityLimiter | None = None  # made in the event loop
         self._in_progress = 0
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        match = PATH.fullmatch(scope["path"]) if is_read else None
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
+        match = PATH.fullmatch(scope["path"]) if scope["method"] in ("GET", "HEAD") else None
         if match is None:
             await self._app(scope, receive, send)
             return
@@ -109,7 +121,7 @@ class MediaFiles:
             FileNotFoundError: The track has no file of this kind; the message does not name the file.
             NotReady: No release is in service.
         """
-        file = self._find(kind, track_id)
+        file = self._tracks().find_media(kind, track_id)
         media_type = MEDIA_TYPES[kind].get(file.suffix.lower())
         status = None if media_type is None else _status_of(file)
         if status is None:

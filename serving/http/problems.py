@@ -25,6 +25,7 @@ from serving.http.asgi import (
     RETRY_AFTER,
     App,
     HttpError,
+    HttpMiddleware,
     Message,
     Receive,
     Send,
@@ -42,7 +43,7 @@ BENTOML_MODEL = "IODescriptor"
 logger = logging.getLogger(__name__)
 
 
-class ProblemDetails:
+class ProblemDetails(HttpMiddleware):
     """Replaces the bodies of error responses.
 
     Args:
@@ -54,13 +55,11 @@ class ProblemDetails:
     def __init__(
         self, app: App, methods: Callable[[], Mapping[str, str]], fields: Callable[[], Mapping[str, Sequence[str]]]
     ) -> None:
-        self._app, self._methods, self._fields = app, methods, fields
+        super().__init__(app)
+        self._methods, self._fields = methods, fields
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
         if not _are_text(scope["headers"]):
             await send_error(send, 400, "a header is not valid UTF-8", CLOSE_CONNECTION)
             return
@@ -176,19 +175,16 @@ def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
     return str(error.get("msg", "is not valid"))
 
 
-class CatchAll:
+class CatchAll(HttpMiddleware):
     """Responds to errors that are raised by the middlewares inside, and with 500 to an exception that nobody expects.
 
     Such an exception is logged with its traceback, and the connection is closed. BentoML's timeout middleware, which is outside,
     waits for the first message of a response: without this class it would wait its 30 s, and nobody would see the traceback.
     """
 
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        is_started = scope["type"] != "http"
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
+        is_started = False
 
         async def forward(message: Message) -> None:
             nonlocal is_started

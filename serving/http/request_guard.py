@@ -16,6 +16,7 @@ from serving.http.asgi import (
     JSON_MEDIA_TYPE,
     App,
     HttpError,
+    HttpMiddleware,
     Message,
     Receive,
     Send,
@@ -49,7 +50,7 @@ PAGE = b"""<!DOCTYPE html>
 """
 
 
-class RequestGuard:
+class RequestGuard(HttpMiddleware):
     """Responds with 400, 408, 413 and 415; passes other requests on after reading the body, as plain JSON.
 
     BentoML chooses the deserializer by the content type, and one of them is pickle. So a request passes on with the content
@@ -58,7 +59,7 @@ class RequestGuard:
     Args:
         app: The wrapped application.
         description: Returns the OpenAPI document; called for its first request only.
-        load_limits: Called when the server starts, so that nothing is read from the environment at import.
+        limits: Limits of bodies.
         status: Returns the content of `/status`.
     """
 
@@ -66,10 +67,11 @@ class RequestGuard:
         self,
         app: App,
         description: Callable[[], dict[str, Any]],
-        load_limits: Callable[[], BodyLimits],
+        limits: BodyLimits,
         status: Callable[[], dict[str, Any]],
     ) -> None:
-        self._app, self._bodies = app, BodyReader(load_limits())
+        super().__init__(app)
+        self._bodies = BodyReader(limits)
         # The document has no limit of requests and takes tens of milliseconds of the event loop.
         encode_description = functools.cache(lambda: json.dumps(description()).encode())
         self._documents: dict[str, Callable[[], bytes]] = {
@@ -78,11 +80,8 @@ class RequestGuard:
             "/status": lambda: json.dumps(status()).encode(),
         }
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
         if scope["method"] in ("GET", "HEAD") and scope["path"] in self._documents:
             media_type = b"text/html; charset=utf-8" if scope["path"] == PAGE_PATH else JSON_MEDIA_TYPE
             content = b"" if scope["method"] == "HEAD" else self._documents[scope["path"]]()

@@ -17,19 +17,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from serving.http.asgi import App, Message, Receive, Send
-from serving.messages.catalog import MESSAGES_FOLDER
+from serving.http.asgi import App, HttpMiddleware, Message, Receive, Send
+from serving.messages import MESSAGES_FOLDER
 from training.slate.scene_settings import SCENES
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = "/page"
 
 
-class ListeningPage:
+class ListeningPage(HttpMiddleware):
     """Serves the page and passes every other request on."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
+        super().__init__(app)
         index = (FOLDER / "index.html").read_text()
         headers = {
             "Content-Security-Policy": _content_security_policy(index),
@@ -49,9 +49,9 @@ class ListeningPage:
         ]
         self._page = Starlette(routes=routes)
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
+        is_read = scope["method"] in ("GET", "HEAD")
         if is_read and (scope["path"] == "/" or scope["path"].startswith(f"{FILES}/")):
             await self._page(dict(scope), receive, send)
         else:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from config.settings import JwtSettings, SettingError
-from storage.printable_text import is_printable
+from event_store.contract import is_printable
 
 USER_PATHS = (
     "/recommend",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from serving.inspection.library import describe_track
-from serving.messages.catalog import Language, render_parameter, render_reason
+from serving.messages import Language, render_parameter, render_reason
 from serving.pipeline.response import true_reason
 from serving.response_schemas import ChannelExplanation, ExplanationResponse, GraphNode
 from training.recall.reason import Reason

@@ -20,7 +20,7 @@ from serving.inspection.library import describe_library
 from serving.inspection.stored_data import collect_stored_data, export_of
 from serving.inspection.taste_profile import describe_taste
 from serving.inspection.user_profile import describe_user
-from serving.messages.catalog import Language
+from serving.messages import Language
 from serving.pipeline.pipeline import encode_tracks
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
 from serving.response_schemas import (

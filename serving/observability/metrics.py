@@ -1,13 +1,23 @@
-"""Prometheus metrics of the service: one object per process."""
+"""Prometheus metrics of the service: one object per process, and periodic updates of those that do not depend on requests."""
 
 from __future__ import annotations
 
+import json
+import logging
+from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
+if TYPE_CHECKING:
+    from serving.releases.served_release import ServedRelease
+
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+logger = logging.getLogger(__name__)
 
 
 class Metrics:
@@ -115,3 +125,30 @@ class Metrics:
 
 def _child(metric: Any, *labels: str) -> Any:
     return metric.labels(*labels)
+
+
+def update_metrics(metrics: Metrics, skew: Path, release: ServedRelease | None) -> None:
+    """Update the metrics that do not depend on requests; unknown values stay unchanged.
+
+    Args:
+        metrics: Metrics of the service.
+        skew: Report of `python -m sequences.skew`; may not exist yet.
+        release: The production release; None before the first.
+    """
+    if release is not None and release.as_of:
+        metrics.release_as_of.set(_seconds(release.as_of))
+    try:
+        report = json.loads(skew.read_text(encoding="utf-8"))
+        rate, as_of = float(report["skew_rate"]), _seconds(report["as_of"])
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        logger.warning("%s cannot be read: %s", skew, error)
+        return
+    metrics.skew.set(rate)
+    metrics.skew_as_of.set(as_of)
+
+
+def _seconds(day: str) -> float:
+    """Midnight of a day, seconds since 1970."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()

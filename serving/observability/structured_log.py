@@ -1,4 +1,5 @@
-"""Structured log: one JSON object per line, with the id of the current request.
+"""Structured log: one JSON object per line, with the id of the current request. The line of a request has its scene, outcome, A/B
+test arm, release, stages, number of items and milliseconds.
 
 `extra={"fields": {...}}` adds fields to the line. Independent of requests except their id. The lines of BentoML and uvicorn
 stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request, and
@@ -14,9 +15,15 @@ import re
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from serving.pipeline.request import Request
+    from serving.pipeline.response import RecommendationResponse
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that this thread handles; empty without one."""
@@ -26,7 +33,11 @@ SERVER_LOGGERS = ("bentoml", "uvicorn.error")
 MAX_HEAD, MAX_TAIL = 400, 200
 """Kept characters at the beginning and at the end of a line of the server: the access log repeats headers and paths."""
 TRACEBACK_INTERVAL_S = 60.0
+MAX_SCENE_LENGTH = 64  # of the name that a request gave
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+logger = logging.getLogger(__name__)
 
 
 class JsonLineFormatter(logging.Formatter):
@@ -97,3 +108,24 @@ def configure_logging(stream: TextIO | None = None) -> logging.Handler:
             server_handler.addFilter(RareTracebacks())
             server_handler.addFilter(CleanMessages())
     return handler
+
+
+@contextmanager
+def log_request(request_id: str, scene: str) -> Iterator[dict[str, Any]]:
+    """Log one line at the end, with the fields that the block adds; all lines within the block have the request's id."""
+    token, began = REQUEST_ID.set(request_id), time.perf_counter()
+    line: dict[str, Any] = {"outcome": "answered", "scene": scene[:MAX_SCENE_LENGTH]}
+    try:
+        yield line
+    except Exception as error:
+        line |= {"outcome": type(error).__name__, "error": str(error)}
+        raise
+    finally:
+        line["ms"] = round((time.perf_counter() - began) * 1000, 3)
+        logger.info("request", extra={"fields": line})
+        REQUEST_ID.reset(token)
+
+
+def describe_response(request: Request, response: RecommendationResponse) -> dict[str, Any]:
+    """Fields of an answered request."""
+    return {"arm": request.arm, request.scene.item_type: len(response.items), **vars(response.trace)}

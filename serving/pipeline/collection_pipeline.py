@@ -14,10 +14,10 @@ from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
-from serving.pipeline.response import CollectionItem, Trace, collect_reasons
+from serving.pipeline.response import ResponseItem, Trace, collect_reasons
 from serving.pipeline.user_state import UserState, filter_context
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import track_details
+from serving.releases.track_details import detail_fields
 from training.data.collections import CollectionIndex
 from training.recall.channel import Candidates
 from training.recall.reason import Reason
@@ -97,13 +97,13 @@ class CollectionPipeline(Pipeline):
 
 def _item(
     selected: _SelectedCollection, index: CollectionIndex, release: ServedRelease, reason: Reason | None
-) -> CollectionItem:
+) -> ResponseItem:
     collections = index.collections
-    return CollectionItem(
-        target=(collections.kind, str(collections.ids_N[selected.number])),
-        title=str(collections.titles_N[selected.number]),
-        score=round(selected.score, 6),
-        channels=[index.name] if selected.is_recalled else [],
-        reason=reason,
-        tracks=[track_details(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
-    )
+    collection_id = str(collections.ids_N[selected.number])
+    details = {
+        f"{collections.kind}_id": collection_id,
+        "title": str(collections.titles_N[selected.number]),
+        "tracks": [detail_fields(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
+    }
+    channels = [index.name] if selected.is_recalled else []
+    return ResponseItem((collections.kind, collection_id), details, round(selected.score, 6), channels, reason)

@@ -1,7 +1,7 @@
 """Daily lists shown to users: today's list is stable, and tracks of recent lists are excluded from it.
 
-The workers share them. A machine failure may lose the latest lists, which are then generated again. Independent of models or
-HTTP.
+The workers share them. A machine failure may lose the latest lists, which are then generated again. Days are UTC. Each value of
+`discovery`, to two decimals, has its own list. Independent of models or HTTP.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from event_store.store import DAY_US, ServingState
+from serving.pipeline.request import Request
 
 logger = logging.getLogger(__name__)
 
@@ -42,58 +43,36 @@ class DailyListHistory:
     stored: str | None = None  # today's list as it is stored
 
 
-class DailyLists:
-    """Reads and writes daily lists.
+def read_lists(state: ServingState, request: Request) -> DailyListHistory:
+    """The list of the day of a request, and the tracks of all lists of the days before it that its scene excludes, without
+    damaged lists.
 
-    Days are UTC. Each value of `discovery`, to two decimals, has its own list.
-
-    Args:
-        state: What the workers share.
+    Raises:
+        StoreUnavailable: The lists cannot be read.
     """
-
-    def __init__(self, state: ServingState) -> None:
-        self._state = state
-
-    def read(self, user_id: str, at_us: int, discovery: float | None, days: int) -> DailyListHistory:
-        """The list of the day of `at_us`, and the tracks of all lists of the `days` before it, without damaged lists.
-
-        Raises:
-            StoreUnavailable: The lists cannot be read.
-        """
-        today, key = at_us // DAY_US, _discovery_key(discovery)
-        lists, stored = [], None
-        for day, name, text in self._state.read_lists(user_id, today - days):
-            try:
-                lists.append((day, name, _decode_tracks(text)))
-            except (ValueError, TypeError):
-                logger.exception("the daily list of a user of day %s cannot be decoded; it is left out", day)
-            stored = text if (day, name) == (today, key) else stored
-        return DailyListHistory(
-            today=next((tracks for day, name, tracks in lists if (day, name) == (today, key)), []),
-            recent_track_ids=frozenset(track.track_id for day, _, tracks in lists if day < today for track in tracks),
-            stored=stored,
-        )
-
-    def write(
-        self, user_id: str, at_us: int, discovery: float | None, tracks: Sequence[ListedTrack], before: DailyListHistory
-    ) -> None:
-        """Replace the list of the day of `at_us`.
-
-        Raises:
-            ListChanged: Another request has replaced it since `before` was read.
-            StoreUnavailable: The list cannot be written.
-        """
-        key, text = _discovery_key(discovery), _encode_tracks(tracks)
-        if not self._state.replace_list(user_id, at_us // DAY_US, key, before.stored, text):
-            raise ListChanged
+    today, key = request.at_us // DAY_US, _discovery_key(request.discovery)
+    found: dict[tuple[int, str], list[ListedTrack]] = {}
+    stored = None
+    for day, name, text in state.read_lists(request.user_id, today - request.scene.repeat_cooldown_days):
+        try:
+            found[day, name] = [ListedTrack(**row) for row in json.loads(text)]
+        except (ValueError, TypeError):
+            logger.exception("the daily list of a user of day %s cannot be decoded; it is left out", day)
+        stored = text if (day, name) == (today, key) else stored
+    recent = frozenset(track.track_id for (day, _), tracks in found.items() if day < today for track in tracks)
+    return DailyListHistory(found.get((today, key), []), recent, stored)
 
 
-def _encode_tracks(tracks: Sequence[ListedTrack]) -> str:
-    return json.dumps([vars(track) for track in tracks], separators=(",", ":"))
+def write_list(state: ServingState, request: Request, tracks: Sequence[ListedTrack], before: DailyListHistory) -> None:
+    """Replace the list of the day of a request.
 
-
-def _decode_tracks(text: str) -> list[ListedTrack]:
-    return [ListedTrack(**row) for row in json.loads(text)]
+    Raises:
+        ListChanged: Another request has replaced it since `before` was read.
+        StoreUnavailable: The list cannot be written.
+    """
+    key, text = _discovery_key(request.discovery), json.dumps([vars(track) for track in tracks], separators=(",", ":"))
+    if not state.replace_list(request.user_id, request.at_us // DAY_US, key, before.stored, text):
+        raise ListChanged
 
 
 def _discovery_key(discovery: float | None) -> str:

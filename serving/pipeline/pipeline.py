@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
+from event_store.store import ServingState
 from serving.errors import UnknownTrack
-from serving.events.exposure_log import Exposure, hash_features
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, ResponseItem, Trace
@@ -20,25 +21,12 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import UserState
 from serving.releases.served_release import ServedRelease
+from training.data.user_batch import UserBatch
 
 MAX_NAMED_TRACKS = 10
 EXPOSURES_FAILED = "the exposure record was not written"
 
 logger = logging.getLogger(__name__)
-
-
-class ExposureWriter(Protocol):
-    """Log of what was shown."""
-
-    def write(self, exposure: Exposure) -> None:
-        """Append one record."""
-
-
-class NoExposures:
-    """The exposure log of a process that must not write."""
-
-    def write(self, exposure: Exposure) -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +41,16 @@ class Pipeline(ABC):
     """Stages that answer one kind of request from one release, which it holds from start to end. Independent of HTTP.
 
     Thread-safe: the state of a request is local to its call.
+
+    Args:
+        hydrator: Reads users.
+        recall: Finds candidates.
+        state: Keeps exposures and daily lists; of a process that shows nothing, it is only read.
+        metrics: Metrics of the service.
     """
 
-    def __init__(self, hydrator: Hydrator, recall: Recall, exposures: ExposureWriter, metrics: Metrics) -> None:
-        self._hydrator, self._recall, self._exposures, self._metrics = hydrator, recall, exposures, metrics
+    def __init__(self, hydrator: Hydrator, recall: Recall, state: ServingState, metrics: Metrics) -> None:
+        self._hydrator, self._recall, self._state, self._metrics = hydrator, recall, state, metrics
 
     @abstractmethod
     def answer(self, request: Request, release: ServedRelease, trace: Trace) -> Answer:
@@ -89,13 +83,13 @@ class Pipeline(ABC):
     def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
         """Count exposures, and write the exposure record of a user. A response without it is better than no response."""
         self._metrics.child(self._metrics.exposures, request.scene.name, release.release_id).inc(len(answer.items))
-        if not request.user_id:
+        if not request.user_id or not answer.items:
             return
         users = answer.user.users
         features_hash = users.get_or_compute(hash_features, lambda: hash_features(users))
         try:
             shown_by = response_release(answer.items, release)
-            self._exposures.write(Exposure(request, shown_by, features_hash, answer.items))
+            self._state.add_exposure(request.user_id, exposure_record(request, shown_by, features_hash, answer.items))
         except OSError:
             logger.exception("could not write the exposure record of %s", request.request_id)
             self._metrics.skipped.labels("exposures").inc()
@@ -113,6 +107,49 @@ class Pipeline(ABC):
         recalled = self._recall.recall_for_users(release, user.users, k, missing) if missing else RecallResult({}, {})
         user.found.update(recalled.candidates)
         return RecallResult({name: user.found[name] for name in sources if name in user.found}, recalled.left_out)
+
+
+def exposure_record(
+    request: Request, release: str, features_hash: str, items: Sequence[ResponseItem]
+) -> dict[str, Any]:
+    """The record of a response as it was shown, which ingestion lands as impressions and as a row of the table of exposures.
+
+    `shown_at` is in µs UTC, positions are from 0; items of another release name it.
+    """
+    return {
+        "request_id": request.request_id,
+        "user_id": request.user_id,
+        "scene": request.scene.name,
+        "shown_at": request.at_us,
+        "release": release,
+        "arm": request.arm or release,
+        "features_hash": features_hash,
+        "items": [
+            {
+                "target_type": item.target[0],
+                "target_id": item.target[1],
+                "position": position,
+                "channels": item.channels,
+                "propensity": item.propensity,
+                "is_exploration": item.is_exploration,
+            }
+            | ({"release": item.release} if item.release not in ("", release) else {})
+            for position, item in enumerate(items)
+        ],
+    }
+
+
+def hash_features(users: UserBatch) -> str:
+    """Hash of the model inputs of one request (B = 1), independent of padding; 32 hex digits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, batch in sorted(users.views.items()):
+        length = int(batch.length_B[0])
+        for attribute, column_BL in sorted(batch.columns.items()):
+            digest.update(f"{name}:{attribute}:{length}:".encode())
+            digest.update(np.ascontiguousarray(column_BL[0, :length]).tobytes())
+    for name, value_B in sorted(users.profile.items()):
+        digest.update(f"{name}:".encode() + value_B.tobytes())
+    return digest.hexdigest()
 
 
 def response_release(items: Sequence[ResponseItem], release: ServedRelease) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from event_store.store import ServingState
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.daily_lists import DailyLists
-from serving.pipeline.pipeline import ExposureWriter, Pipeline
+from serving.pipeline.pipeline import Pipeline
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.seed_pipeline import SeedPipeline
@@ -19,40 +17,18 @@ from serving.releases.served_release import ServedRelease
 from training.slate.scene_settings import PATH, TRACKS
 
 
-@dataclass(frozen=True)
 class Pipelines:
-    """One pipeline for each kind of request."""
+    """One pipeline for each kind of request, all over these stages and this state, see `Pipeline`."""
 
-    tracks: TrackPipeline
-    seeds: SeedPipeline
-    path: PathPipeline
-    collections: CollectionPipeline
-
-    @classmethod
-    def build(
-        cls,
-        hydrator: Hydrator,
-        recall: Recall,
-        lists: DailyLists,
-        metrics: Metrics,
-        exposures: ExposureWriter,
-    ) -> Pipelines:
-        """The pipelines over these stages, which write to this exposure log."""
-        stages = hydrator, recall, exposures, metrics
-        return cls(
-            TrackPipeline(hydrator, recall, lists, exposures, metrics),
-            SeedPipeline(*stages),
-            PathPipeline(*stages),
-            CollectionPipeline(*stages),
-        )
+    def __init__(self, hydrator: Hydrator, recall: Recall, state: ServingState, metrics: Metrics) -> None:
+        stages = hydrator, recall, state, metrics
+        self._tracks, self._collections = TrackPipeline(*stages), CollectionPipeline(*stages)
+        self._seeds, self._path = SeedPipeline(*stages), PathPipeline(*stages)
 
     def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """See `Pipeline.recommend` of the request's pipeline."""
-        return self._of(request).recommend(request, release, is_shown)
-
-    def _of(self, request: Request) -> Pipeline:
-        if request.scene.name == PATH.name:
-            return self.path
         if request.is_about_tracks:
-            return self.seeds
-        return self.tracks if request.scene.item_type == TRACKS else self.collections
+            pipeline: Pipeline = self._path if request.scene.name == PATH.name else self._seeds
+        else:
+            pipeline = self._tracks if request.scene.item_type == TRACKS else self._collections
+        return pipeline.recommend(request, release, is_shown)

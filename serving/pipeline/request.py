@@ -1,15 +1,18 @@
-"""A validated request for recommendations. The only module that validates request parameters."""
+"""A validated request for recommendations.
+
+The schema of the HTTP API (`serving.request_schemas`) limits the numbers of tracks, the length of a title and of a path, and the
+form of a territory; everything else is validated here, because other programs make requests, too.
+"""
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from event_store.contract import is_printable
 from serving.errors import RequestRejected
-from storage.printable_text import is_printable
 from storage.suppression_list import SuppressionList
 from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
@@ -19,7 +22,6 @@ MAX_TITLE_LENGTH = 200
 MIN_PATH_LENGTH = 2
 DEFAULT_SCENE = "daily"
 REPEAT_DISCOVERY_THRESHOLD = 0.5
-COUNTRY = re.compile("[A-Za-z]{2}")
 
 
 @dataclass(frozen=True)
@@ -70,14 +72,14 @@ def read_request(
     With `seeds` or a `title` it is a request to continue a playlist, which needs no user.
 
     Raises:
-        RequestRejected: Unknown scene, limit or discovery out of range, invalid ids, title or territory, or a parameter
-            that does not apply to a playlist.
+        RequestRejected: Unknown scene, limit or discovery out of range, invalid ids or title, or a parameter that does not apply
+            to a playlist.
     """
-    excluded = _distinct_ids("exclude", exclude, MAX_EXCLUDED)
+    excluded = _distinct_ids("exclude", exclude)
     common = user_id, limit, now_us, request_id, territory, is_explicit_wanted
     if seeds or title.strip():
         _check_playlist(scene, discovery, title.strip())
-        tracks = _distinct_ids("seeds", seeds, MAX_SEEDS)
+        tracks = _distinct_ids("seeds", seeds)
         return _request(CONTINUATION, *common, seeds=tracks, title=title.strip(), excluded=excluded)
     if user_id is None:
         raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
@@ -98,8 +100,6 @@ def _check_playlist(scene: str, discovery: float | None, title: str) -> None:
         raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
     if discovery is not None:
         raise RequestRejected("discovery is not defined for a playlist; omit discovery, or seeds and title")
-    if len(title) > MAX_TITLE_LENGTH:
-        raise RequestRejected(f"title has {len(title)} characters; give at most {MAX_TITLE_LENGTH}")
     if not is_printable(title):
         raise RequestRejected("title has an unprintable character; remove it")
 
@@ -117,14 +117,12 @@ def read_path(
     """Validate a request for a path from track `first` to track `last`, with or without a user.
 
     Raises:
-        RequestRejected: Length out of range, equal ends, invalid id or territory.
+        RequestRejected: Equal ends or an invalid id.
     """
     _check_id("from", first)
     _check_id("to", last)
     if first == last:
         raise RequestRejected(f"from and to are both {first!r}; give two tracks")
-    if length is not None and not MIN_PATH_LENGTH <= length <= PATH.max_limit:
-        raise RequestRejected(f"length {length} is not between {MIN_PATH_LENGTH} and {PATH.max_limit}")
     return _request(PATH, user_id, length, now_us, request_id, territory, is_explicit_wanted, seeds=(first, last))
 
 
@@ -140,7 +138,7 @@ def read_similar(
     """Validate a request for tracks similar to `track_id`, with or without a user.
 
     Raises:
-        RequestRejected: Limit out of range, invalid id or territory.
+        RequestRejected: Limit out of range, invalid id.
     """
     _check_id("track_id", track_id)
     return _request(SIMILAR, user_id, limit, now_us, request_id, territory, is_explicit_wanted, track_id=track_id)
@@ -150,7 +148,7 @@ def read_search(user_id: str | None, now_us: int, territory: str = "", is_explic
     """Validate a search request, with or without a user; it has the scene and limit of `similar`, which do not matter.
 
     Raises:
-        RequestRejected: Invalid id or territory.
+        RequestRejected: Invalid id.
     """
     return _request(SIMILAR, user_id, None, now_us, None, territory, is_explicit_wanted)
 
@@ -181,10 +179,6 @@ def _request(
         raise RequestRejected(
             f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}"
         )
-    if territory and not COUNTRY.fullmatch(territory):
-        raise RequestRejected(
-            f"territory {territory[:16]!r} is not a country code; use ISO 3166-1 alpha-2, e.g. DE or US"
-        )
     return Request(
         request_id or new_request_id(),
         user_id or "",
@@ -197,9 +191,7 @@ def _request(
     )
 
 
-def _distinct_ids(name: str, ids: Sequence[str], most: int) -> tuple[str, ...]:
-    if len(ids) > most:
-        raise RequestRejected(f"{name} has {len(ids)} tracks; give at most {most}")
+def _distinct_ids(name: str, ids: Sequence[str]) -> tuple[str, ...]:
     for track_id in ids:
         _check_id(f"{name}: track id {track_id[:64]!r}", track_id)
     return tuple(dict.fromkeys(ids))

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
-from serving.errors import NoSearch
-from serving.pipeline.response import MOST_PLAYED, true_reason
-from serving.releases.track_details import TrackDetails, track_details
+from serving.pipeline.response import MOST_PLAYED, ResponseItem, true_reason
+from serving.releases.track_details import detail_fields
 from training.data.user_history import HISTORY_VIEW, is_listened
 from training.recall.reason import Reason
 from training.slate.filters import FilterContext, apply_filters
@@ -35,19 +34,11 @@ MAX_HISTORY = 200
 """Number of newest listens that a user's taste is derived from."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SearchResult(TrackDetails):
-    """A playable track and why it matches."""
-
-    score: float
-    reason: Reason | None
-
-
 @dataclass(frozen=True)
 class SearchAnswer:
     """Tracks of a search, and parts of the query that they do not meet → why."""
 
-    results: list[SearchResult]
+    results: list[ResponseItem]
     unmet: dict[str, str] = field(default_factory=dict)
 
 
@@ -62,14 +53,9 @@ def search(
         release: The release.
         context: Catalog, user and time of the request.
         users: The user, whose taste decides between similarly good matches; None for a request without a user.
-
-    Raises:
-        NoSearch: The release was built without a search.
     """
     if not query.strip():
         return SearchAnswer(_most_played(limit, release, context))
-    if release.search is None:
-        raise NoSearch(f"release {release.release_id} has no search; release again: `python -m training.release`")
     affinity = _build_affinity(users, release.catalog) if users is not None else None
     parsed = release.search.parse(query, _day(context.at_us), 2 * limit)
     matches = release.search.rank(parsed, limit, lambda items: _is_allowed(items, context), affinity)
@@ -84,7 +70,7 @@ def search(
 
 def find_unmet_title(title: str, release: ServedRelease, at_us: int) -> dict[str, str]:
     """Words of the title of a playlist that were not understood, as `SearchAnswer.unmet`."""
-    return _describe_unknown(release.search.parse(title, _day(at_us)).unknown) if title and release.search else {}
+    return _describe_unknown(release.search.parse(title, _day(at_us)).unknown) if title else {}
 
 
 def _describe_unknown(texts: Sequence[str]) -> dict[str, str]:
@@ -95,7 +81,7 @@ def _day(at_us: int) -> date:
     return datetime.fromtimestamp(at_us / 1e6, UTC).date()
 
 
-def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[SearchResult]:
+def _most_played(limit: int, release: ServedRelease, context: FilterContext) -> list[ResponseItem]:
     # Items are numbered by decreasing play count.
     items = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + MAX_SCANNED_TRACKS))
     allowed = items[apply_filters(items, context)[0]].tolist()
@@ -110,8 +96,9 @@ def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[n
     return is_allowed
 
 
-def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> SearchResult:
-    return SearchResult(**vars(track_details(release, item)), score=score, reason=reason)
+def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> ResponseItem:
+    details = detail_fields(release, item)
+    return ResponseItem(("track", details["track_id"]), details, score, [], reason)
 
 
 def _reason(match: Match) -> Reason | None:

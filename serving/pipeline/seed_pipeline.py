@@ -6,8 +6,6 @@ called; the user's blocks and dislikes hold.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from serving.pipeline.pipeline import Answer, Pipeline, encode_tracks
@@ -41,9 +39,7 @@ class SeedPipeline(Pipeline):
             user = self.load_user(request, release, trace)
             code = release.vocabulary.track_code
             excluded = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
-            shown = replace(
-                filter_context(request, release, user), already_shown_items=np.concatenate([seeds, excluded])
-            )
+            gone = np.concatenate([seeds, excluded])
         with trace.time_stage("recall"):
             k = request.scene.candidates_per_channel
             recalled = self._recall.recall_continuation(release, seeds, request.title, k)
@@ -54,6 +50,7 @@ class SeedPipeline(Pipeline):
             fused = release.continuation.fuse(recalled.candidates, seed_list, sources)
             trace.fused = len(fused)
         with trace.time_stage("filter"):
+            shown = filter_context(request, release, user, already_shown_items=gone)
             fused = fused.take(trace.filter(fused.item_C, shown)[: request.scene.max_ranked_candidates])
             trace.ranked = len(fused)
         with trace.time_stage("select"):
@@ -61,7 +58,8 @@ class SeedPipeline(Pipeline):
             def popular() -> CandidateTable:
                 self.recall(user, release, k, [POPULARITY] if POPULARITY in release.channels else [])
                 found = popular_tracks(fused, user, release)
-                context = replace(shown, already_shown_items=np.concatenate([seeds, excluded, fused.item_C]))
+                others = np.concatenate([gone, fused.item_C])
+                context = filter_context(request, release, user, already_shown_items=others)
                 return found.take(trace.filter(found.item_C, context))
 
             # Without a history, all candidates are discoveries.

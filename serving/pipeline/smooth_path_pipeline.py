@@ -6,8 +6,6 @@ those that pass the filters. Independent of HTTP.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected
@@ -51,7 +49,7 @@ class PathPipeline(Pipeline):
         with trace.time_stage("hydrate"):
             ends = encode_tracks(request.seeds, release, "use the id of another track")
             user = self.load_user(request, release, trace)
-            context = replace(filter_context(request, release, user), wanted_sounds=ends)
+            context = filter_context(request, release, user, wanted_sounds=ends)
             _check_ends(ends, request, context)
         with trace.time_stage("recall"):
             first, last = (int(item) for item in ends)

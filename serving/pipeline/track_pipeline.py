@@ -8,29 +8,27 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from event_store.store import StoreUnavailable
 from sequences.sequence_batch import FIRST_CODE
 from serving.observability.metrics import Metrics
-from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListChanged, ListedTrack
-from serving.pipeline.pipeline import Answer, ExposureWriter, Pipeline
+from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTrack, read_lists, write_list
+from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
-from serving.pipeline.response import RecommendationResponse, Trace, TrackItem, build_items, collect_reasons
+from serving.pipeline.response import RecommendationResponse, Trace, build_items, collect_reasons
 from serving.pipeline.stages.explore import explore
-from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.rank import rank
-from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY, Recall
+from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY
 from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
 from training.data.arrays import is_among
 from training.data.profile_exclusions import NO_ITEMS
+from training.slate.blend import cut
 from training.slate.candidate_table import CandidateTable
-from training.slate.feedback import reactions_of
-from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
+from training.slate.feedback import reactions_of, score_changes
+from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
 from training.slate.slots import Slots
 
 VOTES_FOR_HALF = 10
@@ -50,17 +48,6 @@ class TrackAnswer(Answer):
 
 class TrackPipeline(Pipeline):
     """Recommends tracks to a user; lists of scenes with one list per day keep their tracks."""
-
-    def __init__(
-        self,
-        hydrator: Hydrator,
-        recall: Recall,
-        lists: DailyLists,
-        exposures: ExposureWriter,
-        metrics: Metrics,
-    ) -> None:
-        super().__init__(hydrator, recall, exposures, metrics)
-        self._lists = lists
 
     def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
         """See `Pipeline.recommend`."""
@@ -132,11 +119,10 @@ class TrackPipeline(Pipeline):
         return explored
 
     def _read_lists(self, request: Request, trace: Trace) -> DailyListHistory:
-        days = request.scene.repeat_cooldown_days
-        if not days:
+        if not request.scene.repeat_cooldown_days:
             return DailyListHistory()
         try:
-            return self._lists.read(request.user_id, request.at_us, request.discovery, days)
+            return read_lists(self._state, request)
         except StoreUnavailable:
             logger.exception("Could not read the stored daily lists of this user; generating a new list.")
             self._metrics.skipped.labels("daily_lists").inc()
@@ -161,8 +147,7 @@ class TrackPipeline(Pipeline):
         if not is_kept or len(answer.items) <= trace.listed:
             return
         try:
-            tracks = _extend_list(answer, request.limit)
-            self._lists.write(request.user_id, request.at_us, request.discovery, tracks, answer.lists)
+            write_list(self._state, request, _extend_list(answer, request.limit), answer.lists)
         except StoreUnavailable:
             logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
             self._metrics.skipped.labels("daily_lists").inc()
@@ -236,8 +221,10 @@ class _Call:
     def filter(self, table: CandidateTable, excluded: np.ndarray, is_listed: bool = False) -> CandidateTable:
         """The candidates that pass the filters and are not `excluded`; listed ones keep their places when skipped."""
         user = self.user
-        context = replace(
-            filter_context(self.request, self.release, user),
+        context = filter_context(
+            self.request,
+            self.release,
+            user,
             already_shown_items=excluded,
             left_out_items=user.left_out,
             skipped_unheard_items=user.skipped_unheard[:0] if is_listed else user.skipped_unheard,
@@ -267,11 +254,11 @@ def _extend_list(answer: TrackAnswer, limit: int) -> list[ListedTrack]:
     """
     taken = set(answer.chosen.slot_C.tolist())
     free = (place for place in range(limit) if place not in taken)
-    rows: Any = zip(answer.items, answer.chosen.slot_C.tolist(), answer.chosen.is_discovery_C.tolist(), strict=True)
+    rows = zip(answer.items, answer.chosen.slot_C.tolist(), answer.chosen.is_discovery_C.tolist(), strict=True)
     return answer.lists.today + [
         ListedTrack(item.track_id, item.score, item.channels, next(free), item.propensity, item.release, is_new)
         for item, slot, is_new in rows
-        if slot < 0 and isinstance(item, TrackItem)
+        if slot < 0
     ]
 
 
@@ -285,3 +272,44 @@ def _discovery_share(request: Request, release: ServedRelease, user: UserState) 
     share = float(release.discovery_share(request.scene.name))
     votes = reactions_of(user.users).votes_for_new()
     return share + (1 - share) * votes / (votes + VOTES_FOR_HALF)
+
+
+logger = logging.getLogger(__name__)
+
+RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
+
+
+def rank(
+    release: ServedRelease,
+    scene: Scene,
+    user: UserState,
+    fused: CandidateTable,
+    metrics: Metrics,
+    degraded: dict[str, str],
+) -> tuple[CandidateTable, CandidateTable]:
+    """The best candidates of the scene by the release's blend, and the others in fused order, with scores of 0.
+
+    The user's reactions raise and lower candidates before the cut and in the scores. With weights of 0 the ranker is not
+    called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`. The last result of
+    the scene is kept in the state.
+    """
+    known = user.ranked.get(scene.name)
+    if known is not None and known[0].has_order_of(fused):
+        return known[1]
+    blend, catalog, is_complete = release.blend, release.catalog, True
+    reactions = reactions_of(user.users)
+    change_C = score_changes(reactions, blend.feedback, catalog, fused.item_C, scene.excludes_session_plays)
+    is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates)
+    ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
+    if release.ranker is not None and blend.uses_ranker and len(ranked):
+        try:
+            probabilities = release.ranker.score(user.in_scene(scene.name), ranked.item_C[None, :])
+            task_score_C = blend.heads.score(probabilities, scene.name)[0]
+        except Exception:
+            logger.exception("The ranker failed; keeping the fused order.")
+            metrics.skipped.labels("ranker").inc()
+            degraded["ranker"], is_complete = RANKER_FAILED, False
+    result = blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
+    if is_complete:
+        user.ranked[scene.name] = fused, result
+    return result

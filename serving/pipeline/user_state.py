@@ -100,8 +100,8 @@ class UserState:
         return items_listened_twice(self.users.views)
 
 
-def filter_context(request: Request, release: ServedRelease, user: UserState | None) -> FilterContext:
-    """The inputs of the filters of every request; `user` is None for one without a user."""
+def filter_context(request: Request, release: ServedRelease, user: UserState | None, **others: Any) -> FilterContext:
+    """The inputs of the filters of every request, and `others`; `user` is None for one without a user."""
     return FilterContext(
         release.catalog,
         user.exclusions if user else Exclusions(),
@@ -109,7 +109,7 @@ def filter_context(request: Request, release: ServedRelease, user: UserState | N
         request.at_us,
         territory=request.territory,
         is_explicit_wanted=request.is_explicit_wanted,
-        wanted_sounds=user.listened_twice if user else NO_ITEMS,
+        **{"wanted_sounds": user.listened_twice if user else NO_ITEMS} | others,
     )
 
 

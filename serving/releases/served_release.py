@@ -40,13 +40,13 @@ class ServedRelease:
     vocabulary: Vocabulary
     catalog: Catalog
     contract: ServiceContract  # features that the models may see
+    search: TrackSearch
     as_of: str = ""  # last day of the training data, YYYY-MM-DD; empty if unknown
     is_own_catalog: bool = False  # one user has played every track
     collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`
     collection_indexes: Mapping[str, CollectionIndex] = field(
         default_factory=dict
     )  # `playlists`, `mlogs` → collections
-    search: TrackSearch | None = None  # None if the release was built without it
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source
 
@@ -57,7 +57,7 @@ class ServedRelease:
 
     @cached_property
     def detail_fields(self) -> dict[int, dict[str, Any]]:
-        """Item → fields of its `TrackDetails`, of tracks that were shown."""
+        """Item → fields of its `Track`, of tracks that were shown."""
         return {}
 
     @cached_property
@@ -108,7 +108,9 @@ def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     """Load the release in `folder`, which this process has written or verified; see `load_release`."""
     import torch  # imported late: the service answers /livez before it needs a release
 
+    from training.content.encoders.text import encode_texts, text_encoder_version
     from training.release.bundle import SEARCH, Release
+    from training.search.track_search import TrackSearch
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
@@ -126,20 +128,7 @@ def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
         is_own_catalog=bool(release.manifest.get("is_own_catalog", False)),
         collection_channels=release.collection_recallers,
         collection_indexes=release.collection_indexes,
-        search=_load_search(folder / SEARCH),
+        search=TrackSearch.load(folder / SEARCH, encode_texts, text_encoder_version()),
         continuation=release.continuation,
         continuation_sources=release.continuation_sources,
     )
-
-
-def _load_search(folder: Path) -> TrackSearch | None:
-    """The search of a release; None for a release of an earlier version, which has none."""
-    if not folder.exists():
-        logger.warning(
-            "no search in %s: requests to /search fail; release again: `python -m training.release`", folder.parent
-        )
-        return None
-    from training.content.encoders.text import encode_texts, text_encoder_version
-    from training.search.track_search import TrackSearch
-
-    return TrackSearch.load(folder, encode_texts, text_encoder_version())

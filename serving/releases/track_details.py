@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,29 +20,8 @@ MAX_KEPT_DETAILS = 20_000
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrackDetails:
-    """A track of a release."""
-
-    track_id: str
-    title: str
-    artists: list[str]
-    artist_ids: list[str] = field(default_factory=list)
-    album_id: str | None = None  # None if unknown
-    album: str = ""  # title; empty if unknown
-    duration_ms: int = 0  # 0 if unknown
-    facets: list[str] = field(default_factory=list)  # languages, styles, scenes, emotions and themes
-    audio_url: str | None = None  # None if unknown
-    cover_url: str | None = None
-
-
-def track_details(release: ServedRelease, item: int) -> TrackDetails:
-    """The details of an item."""
-    return TrackDetails(**detail_fields(release, item))
-
-
 def detail_fields(release: ServedRelease, item: int) -> dict[str, Any]:
-    """The fields of an item's `TrackDetails`; those of tracks that were shown are kept, and must not be changed."""
+    """The fields of an item's `Track`; those of tracks that were shown are kept, and must not be changed."""
     fields = release.detail_fields.get(item)
     if fields is None:
         if len(release.detail_fields) >= MAX_KEPT_DETAILS:

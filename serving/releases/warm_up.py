@@ -65,8 +65,6 @@ def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recal
 
 
 def _check_search(release: ServedRelease, now_us: int) -> None:
-    if release.search is None:
-        return
     try:
         release.search.search(SYNTHETIC_QUERY, 1, datetime.fromtimestamp(now_us / 1e6, UTC).date())
     except Exception as error:

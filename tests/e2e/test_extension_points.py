@@ -355,7 +355,7 @@ def test_the_channel_and_the_scene_answer_requests(answer):
 @pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])
 def test_the_text_is_shown_in_each_language(extended, language, text):
     program = (
-        "from serving.messages.catalog import render_reason; from training.recall.reason import Reason;"
+        "from serving.messages import render_reason; from training.recall.reason import Reason;"
         f"print(render_reason(Reason('in_code_order', {{'position': 1}}), {language!r}))"
     )
     assert extended.run("-c", program).strip() == text

@@ -19,10 +19,10 @@ import pytest
 
 from config import settings
 from config.bind_address import free_port
-from console.reports import REPORTS
+from console.page_parts import REPORTS
 from local import process, run, services
 from local.airflow_api import AirflowClient, AirflowError
-from storage.unfinished_erasures import UNFINISHED_FILE
+from storage.suppression_list import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 

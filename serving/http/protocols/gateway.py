@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
@@ -15,6 +16,7 @@ from serving.http.asgi import (
     JSON_MEDIA_TYPE,
     App,
     HttpError,
+    HttpMiddleware,
     Message,
     Receive,
     Send,
@@ -31,40 +33,35 @@ from serving.http.protocols.credentials import (
     read_parameters,
 )
 from serving.http.protocols.internal_call import InternalApi
-from serving.http.protocols.listenbrainz import FindTracks
-from serving.http.protocols.opensubsonic import FindArtistTracks, OpenSubsonic
+from serving.http.protocols.opensubsonic import OpenSubsonic
 from serving.http.request_body import BodyLimits, BodyReader
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
+
+if TYPE_CHECKING:
+    from serving.releases.track_lookup import TrackLookup
 
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
 FORM = b"application/x-www-form-urlencoded"
 
 
-class Protocols:
+class Protocols(HttpMiddleware):
     """Answers requests of the other protocols and passes every other request on.
 
     Args:
         app: The wrapped application.
-        load_limits: Called when the server starts; the limits of bodies.
-        find_artist_tracks: See `OpenSubsonic`.
-        find_tracks: See `FindTracks`; called in a thread.
+        limits: Limits of bodies.
+        tracks: Returns what finds tracks of artists, and tracks by their names.
     """
 
-    def __init__(
-        self,
-        app: App,
-        load_limits: Callable[[], BodyLimits],
-        find_artist_tracks: FindArtistTracks,
-        find_tracks: FindTracks,
-    ) -> None:
-        self._app, self._bodies, self._find_tracks = app, BodyReader(load_limits()), find_tracks
+    def __init__(self, app: App, limits: BodyLimits, tracks: Callable[[], TrackLookup]) -> None:
+        super().__init__(app)
+        self._bodies, self._tracks, self._subsonic = BodyReader(limits), tracks, OpenSubsonic(tracks)
         self._lookups: CapacityLimiter | None = None  # made in the event loop
-        self._subsonic = OpenSubsonic(find_artist_tracks)
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        path = scope["path"] if scope["type"] == "http" else ""
+    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
+        """See `HttpMiddleware.handle`."""
+        path = scope["path"]
         method = path.removeprefix(SUBSONIC_PREFIX).removesuffix(".view")
         is_subsonic = path.startswith(SUBSONIC_PREFIX) and method in self._subsonic.methods
         is_export = path in EXPORTED_PATHS and scope["method"] == "POST" and _may_name_format(scope)
@@ -102,7 +99,9 @@ class Protocols:
                 charge_client(scope, len(listens) - 1)
                 names = listenbrainz.names_of(listens)
                 self._lookups = self._lookups or CapacityLimiter(1)
-                tracks = await anyio.to_thread.run_sync(self._find_tracks, names, user_id, limiter=self._lookups)
+                tracks = await anyio.to_thread.run_sync(
+                    self._tracks().find_by_names, names, user_id, limiter=self._lookups
+                )
             answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, listens, tracks)
         except listenbrainz.InvalidListens as error:
             raise HttpError(400, str(error)) from error

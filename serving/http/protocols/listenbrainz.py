@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from serving.http.protocols.internal_call import InternalApi
@@ -25,8 +25,6 @@ FULL_LISTEN_MS = 240_000
 MAX_LISTENED_AT_S = 2**40
 
 Listen = dict[str, Any]
-FindTracks = Callable[[Sequence[tuple[str, str]], str], Sequence[str | None]]
-"""Titles and artists, user id → ids of the tracks in the user's release; None for an unknown one. Raises `NotReady`."""
 
 
 class InvalidListens(ValueError):

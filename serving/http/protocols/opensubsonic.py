@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from serving.http.asgi import HttpError
 from serving.http.protocols.internal_call import InternalApi
+
+if TYPE_CHECKING:
+    from serving.releases.track_lookup import TrackLookup
 
 VERSION, SERVER_VERSION = "1.16.1", "segue"
 NAMESPACE = "http://subsonic.org/restapi"
@@ -28,8 +31,6 @@ FIRST_YEAR, LAST_YEAR = 1800, 2099
 
 Answer = dict[str, Any]
 Method = Callable[[InternalApi, str, Mapping[str, str]], Awaitable[Answer]]
-FindArtistTracks = Callable[[str, int, str], Sequence[str]]
-"""Artist id, largest number, user id → ids of the artist's most played tracks; empty if the user's release has none."""
 
 
 class SubsonicError(Exception):
@@ -44,11 +45,11 @@ class OpenSubsonic:
     """Answers the methods.
 
     Args:
-        find_artist_tracks: See `FindArtistTracks`.
+        tracks: Returns what finds the tracks of artists.
     """
 
-    def __init__(self, find_artist_tracks: FindArtistTracks) -> None:
-        self._find_artist_tracks = find_artist_tracks
+    def __init__(self, tracks: Callable[[], TrackLookup]) -> None:
+        self._tracks = tracks
         self.methods: dict[str, Method] = {
             "ping": self._ping,
             "getOpenSubsonicExtensions": self._extensions,
@@ -83,7 +84,7 @@ class OpenSubsonic:
             raise SubsonicError(MISSING_PARAMETER, "Required parameter id is missing: the id of an artist or a song")
         user = {"user_id": user_id} if user_id else {}
         limit = _number(given, "count", 50, MAX_SIMILAR)
-        if seeds := list(self._find_artist_tracks(given["id"], SEEDS_PER_ARTIST, user_id)):
+        if seeds := self._tracks().artist_tracks(given["id"], SEEDS_PER_ARTIST, user_id):
             found = await api.post("/recommend", {"seeds": seeds, "limit": limit, **user})
         else:
             found = await api.post("/similar", {"track_id": given["id"], "limit": limit, **user})

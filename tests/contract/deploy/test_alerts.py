@@ -11,9 +11,7 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from console import live_metrics
 from serving import errors, service
-from serving.observability.degraded_parts import Degradation
-from serving.observability.metrics import Metrics
-from serving.observability.monitors import update_metrics
+from serving.observability.metrics import Metrics, update_metrics
 from tests.support.serving import promql
 from tests.support.serving.small_release import ListChannel, release, tracks
 
@@ -55,7 +53,7 @@ def test_monitor_updates_metrics_without_requests(tmp_path):
     registry = CollectorRegistry()
     of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
     metrics = Metrics(registry)
-    watched = metrics, tmp_path / "skew.json", of, Degradation(metrics)
+    watched = metrics, tmp_path / "skew.json", of
     update_metrics(*watched)
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800
     assert registry.get_sample_value("segue_skew_as_of_seconds") == 0

@@ -14,7 +14,7 @@ from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.http.route_labels import PATHS, TEMPLATES
 from serving.observability import structured_log
-from storage.unfinished_erasures import UNFINISHED_FILE
+from storage.suppression_list import UNFINISHED_FILE
 from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, release, tracks

@@ -84,7 +84,7 @@ def test_an_api_key_erases_no_user_even_if_its_file_changes_after_the_start(
         with pytest.raises(AttributeError, match="_runtime"):
             call_as("me", "/erase", user_id="me", confirm="me")
 
-    control = AccessControl(erase, service._access_policy, pytest.fail)
+    control = AccessControl(erase, service._access_policy(), pytest.fail)
     scope = {"type": "http", "method": "POST", "path": "/erase", "query_string": b"", "client": ("10.0.0.1", 5)}
     scope |= {"server": ("127.0.0.1", 3000), "headers": [(b"authorization", f"Bearer {key}".encode())]}
     for change in (lambda: None, lambda: file.write_text(""), file.unlink):

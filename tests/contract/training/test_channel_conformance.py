@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from sequences.sequence_batch import SequenceBatch
-from serving.messages.catalog import LANGUAGES, render_reason
+from serving.messages import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.data.user_batch import UserBatch

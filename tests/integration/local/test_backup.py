@@ -27,8 +27,13 @@ from local.recovery import backup as backup_module
 from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
-from storage.suppression_list import SuppressionList, read_suppression_list
-from storage.unfinished_erasures import UNFINISHED_FILE, UNSIGNED_EXIT_CODE, add_unfinished
+from storage.suppression_list import (
+    UNFINISHED_FILE,
+    UNSIGNED_EXIT_CODE,
+    SuppressionList,
+    add_unfinished,
+    read_suppression_list,
+)
 from tests.support.log_sources import landed
 from tests.support.recorded import record, recorded_event, shown
 from tests.support.waiting import wait_until

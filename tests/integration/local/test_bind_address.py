@@ -12,7 +12,7 @@ from config import settings
 OPT_IN = "SEGUE_ALLOW_REMOTE"
 
 
-@pytest.mark.parametrize("module", ["serving", "console.server", "local.wrappers.mlflow_server"])
+@pytest.mark.parametrize("module", ["serving", "console.server", "local.wrappers.mlflow_app"])
 def test_command_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path, module: str) -> None:
     variables = {"SEGUE_HOME": str(tmp_path), "SEGUE_HOST": "0.0.0.0"}
     for name, value in variables.items():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from mlflow import MlflowClient
 
 from config.settings import Settings
-from local.retention.mlflow_runs import find_old_runs, remove_runs
+from local.retention import find_old_runs, remove_runs
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 

@@ -12,11 +12,9 @@ import pytest
 
 from config import settings
 from ingestion.land import land
-from privacy import marts, online_store
-from privacy.erase import main
-from privacy.suppressed_users import find_suppressed_users
-from storage.suppression_list import SuppressionList
-from storage.unfinished_erasures import add_unfinished, read_unfinished
+from privacy import online_store, tables
+from privacy.erase import find_suppressed_users, main
+from storage.suppression_list import SuppressionList, add_unfinished, read_unfinished
 from tests.support.log_sources import event, json_lines, play_log
 from tests.support.recorded import record, recorded_event
 
@@ -97,7 +95,8 @@ def test_data_of_the_user_anywhere_removes_all_build_files(home: Path, source: s
 
 
 @pytest.mark.parametrize(
-    ("module", "step"), [(marts, "remove_build_files"), (online_store, "erase_users"), (marts, "remove_sequence_cache")]
+    ("module", "step"),
+    [(tables, "remove_build_files"), (online_store, "erase_users"), (tables, "remove_sequence_cache")],
 )
 def test_an_interrupted_erasure_removes_the_build_files_later(
     home: Path, monkeypatch: pytest.MonkeyPatch, module: object, step: str

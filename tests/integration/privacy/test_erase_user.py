@@ -18,8 +18,7 @@ from ingestion import contract
 from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
-from privacy.erase import main
-from privacy.suppressed_users import find_suppressed_users
+from privacy.erase import find_suppressed_users, main
 from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
 from storage.suppression_list import SuppressionList

@@ -14,9 +14,14 @@ from config import settings
 from event_store import sqlite_database
 from event_store.opened import open_event_store, open_serving_state
 from privacy import erase, online_store, recommender_files
-from privacy.suppressed_users import find_suppressed_users
-from storage.suppression_list import SuppressionList, content_digest
-from storage.unfinished_erasures import UNFINISHED_EXIT_CODE, UNFINISHED_FILE, add_unfinished
+from privacy.erase import find_suppressed_users
+from storage.suppression_list import (
+    UNFINISHED_EXIT_CODE,
+    UNFINISHED_FILE,
+    SuppressionList,
+    add_unfinished,
+    content_digest,
+)
 from tests.support.recorded import record, recorded_event, shown
 
 pytestmark = pytest.mark.usefixtures("here")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from config import settings
 from privacy import erase
-from storage.unfinished_erasures import UNSIGNED_EXIT_CODE
+from storage.suppression_list import UNSIGNED_EXIT_CODE
 from training.release import integrity
 from training.release.integrity import UntrustedRelease
 

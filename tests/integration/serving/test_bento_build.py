@@ -29,8 +29,8 @@ import serving.service, serving.releases.served_release, training.release.bundle
 import training.search.track_search
 from training.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi
-from serving.messages import catalog
-Lexicon(known_phrases()), openapi.load_examples(), [catalog.load_messages(language) for language in catalog.LANGUAGES]
+from serving import messages
+Lexicon(known_phrases()), openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]
 ours = ("config", "event_store", "sequences", "serving", "training")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """

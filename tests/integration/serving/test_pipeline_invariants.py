@@ -199,7 +199,7 @@ def test_no_response_contains_excluded_collections(
 
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
-        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
+        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
         served = replace(
             of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index}
         )
@@ -215,7 +215,7 @@ def test_no_response_contains_excluded_collections(
         assert len(set(shown)) == len(shown) == min(limit, len(allowed))
         assert {kind for kind, _ in shown} <= {kind} and {name for _, name in shown} <= set(allowed)
         for item in answer.items:
-            mine = {track.track_id for track in item.tracks}
+            mine = {track["track_id"] for track in item.details["tracks"]}
             assert mine and mine <= {str(of.vocabulary.track_ids_V[one]) for one in playable[item.target[1]]}
     bench.store.is_away = False
 

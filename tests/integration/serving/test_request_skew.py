@@ -27,12 +27,10 @@ from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.skew import __main__, compare, feature_log
 from sequences.skew.feature_log import LoggedRequest
-from serving.events.exposure_log import ExposureLog
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
-from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
@@ -114,7 +112,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
     features = FeatureLog(home / "requests", 1.0, lambda: clock[0], max_bytes_per_hour=1 << 30)
     recall = Recall(metrics, deadline_s=60)
     hydrate = Hydrator(online, metrics, features)
-    path = TrackPipeline(hydrate, recall, DailyLists(state), ExposureLog(state), metrics)
+    path = TrackPipeline(hydrate, recall, state, metrics)
     reporter = EventIngestor(store, ReleasedTracks(served), metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))

@@ -6,7 +6,6 @@ from prometheus_client import CollectorRegistry
 
 from event_store.sqlite_state import SqliteServingState
 from serving.observability.metrics import Metrics
-from serving.pipeline.daily_lists import DailyLists
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
@@ -22,15 +21,19 @@ def ids(answer):
     return [item.track_id for item in answer.items]
 
 
-class Shown:
-    """Exposure writer that keeps records in memory."""
+class RecordedState(SqliteServingState):
+    """Keeps the records of shown responses in memory."""
 
-    def __init__(self):
-        self.rows, self.exposures = [], []
+    def __init__(self, folder, exposures):
+        super().__init__(folder, lambda: time.time_ns() // 1000)
+        self.exposures = exposures
 
-    def write(self, exposure):
-        self.rows.append((exposure.request.request_id, [item.target[1] for item in exposure.items]))
-        self.exposures.append(exposure)
+    @property
+    def rows(self):
+        return [(one["request_id"], [item["target_id"] for item in one["items"]]) for one in self.exposures]
+
+    def add_exposure(self, user_id, record):
+        self.exposures.append(record)
 
 
 class Bench:
@@ -38,17 +41,17 @@ class Bench:
 
     def __init__(self, folder, deadline_s=60.0):
         self.folder, self.deadline_s = folder, deadline_s
-        self.store, self.shown, self.now = MemoryStore(), Shown(), NOW
+        self.store, self.exposures, self.now = MemoryStore(), [], NOW
         self.start()
 
     def start(self):
         """Restart: only the disk and the store keep their state."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
-        self.lists = DailyLists(SqliteServingState(self.folder / "serving", lambda: time.time_ns() // 1000))
+        self.state = RecordedState(self.folder / "serving", self.exposures)
         recall = Recall(self.metrics, self.deadline_s)
         self.hydrate = Hydrator(self.store, self.metrics)
-        self.path = Pipelines.build(self.hydrate, recall, self.lists, self.metrics, self.shown)
+        self.path = Pipelines(self.hydrate, recall, self.state, self.metrics)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
         return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)

@@ -1,6 +1,6 @@
 """Values over time: history files of reports, and charts of the console."""
 
-from storage.report_history import append_to_history, read_history
+from storage.daily_files import append_to_history, read_history
 
 
 def test_a_repeated_day_replaces_its_values_and_days_are_in_order(tmp_path):

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from config import settings
-from local.wrappers import mlflow_app, mlflow_server
+from local.wrappers import mlflow_app
 from local.wrappers.mlflow_app import PasswordRequired
 from web.basic_authentication import CHALLENGE, GUESSES, OperatorPassword
 from web.rate_limit import RateLimit
@@ -84,9 +84,9 @@ def test_mlflow_requires_the_password_except_for_health_checks() -> None:
 
 def test_mlflow_is_started_with_the_app_of_the_project_if_there_is_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     here = settings.load_settings()
-    assert "--app-name" not in mlflow_server.command(here)
+    assert "--app-name" not in mlflow_app.command(here)
     monkeypatch.setenv("SEGUE_OPERATOR_PASSWORD", PASSWORD)
-    name = mlflow_server.command(here)[-1]
+    name = mlflow_app.command(here)[-1]
     apps = tomllib.loads((settings.ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["mlflow.app"]
     module, _, function = apps[name].partition(":")
     assert getattr(importlib.import_module(module), function) is mlflow_app.create_app

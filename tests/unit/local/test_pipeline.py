@@ -12,7 +12,7 @@ import pytest
 
 from local import land, pipeline, run, run_parameters, services
 from local.run_parameters import RunParameters, StepError, parse_run_parameters
-from storage.disk_space import DiskSpaceError, check_disk_space
+from storage.files import DiskSpaceError, check_disk_space
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import pytest
 
 from config.settings import FOREVER, Lifetimes, SettingError, Settings
 from dags.task_catalog import TASKS
-from local.retention import __main__ as command
-from local.retention.removals import Removal, find_removals
+from local import retention as command
+from local.retention import Removal, find_removals
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from config import settings
-from privacy.marts import erase_marts
+from privacy.tables import erase_marts
 from storage.file_lock import file_lock
 
 LEFTOVERS = (
     "warehouse.spill/duckdb_temp_storage-0.tmp",
     "quality.spill/duckdb_temp_storage-0.tmp",
-    "marts/.spill/duckdb_temp_storage-0.tmp",
     "marts/.plays.parquet.writing",
     "marts/tmp_plays.parquet",
-    "marts/changes/plays/tmp_1-2.parquet",
 )
 
 

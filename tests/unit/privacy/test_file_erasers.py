@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from privacy import recommender_files, sqlite
-from privacy.sqlite import FileBusy
+from privacy import recommender_files
+from privacy.online_store import FileBusy, erase_rows
 
 USER = "ann-é"
 
@@ -51,12 +51,12 @@ def test_rows_are_erased_from_file_and_wal_while_another_connection_is_open(tmp_
     path = tmp_path / "lists.sqlite"
     connection = filled(path)
     assert USER.encode() in bytes_of(path) and b"gone:" in bytes_of(path)
-    assert sqlite.erase(path, "user_id", {USER: USER, "unknown_user": "unknown_user"}) == {USER: 2}
+    assert erase_rows(path, "user_id", {USER: USER, "unknown_user": "unknown_user"}) == {USER: 2}
     assert USER.encode() not in bytes_of(path) and b"gone:" not in bytes_of(path)
     assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob"]
     assert connection.execute("select * from others").fetchall() == [("kept",)]
     connection.execute("insert into lists values ('eve', 'y')")
-    assert sqlite.erase(path, "user_id", {USER: USER}) == {}
+    assert erase_rows(path, "user_id", {USER: USER}) == {}
     assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob", "eve"]
 
 
@@ -65,18 +65,18 @@ def test_locked_file_is_named_in_the_error(tmp_path: Path) -> None:
     connection = filled(path)
     connection.execute("begin immediate")
     with pytest.raises(FileBusy, match=r"lists.sqlite is in use.*run this again"):
-        sqlite.erase(path, "user_id", {USER: USER}, wait_s=0.1)
+        erase_rows(path, "user_id", {USER: USER}, wait_s=0.1)
     connection.execute("commit")
     reader = sqlite3.connect(path, isolation_level=None)
     reader.execute("begin")
     reader.execute("select * from lists").fetchone()
     with pytest.raises(FileBusy, match=r"lists.sqlite.*run this again"):
-        sqlite.erase(path, "user_id", {USER: USER}, wait_s=0.1)
+        erase_rows(path, "user_id", {USER: USER}, wait_s=0.1)
     reader.execute("commit")
-    sqlite.erase(path, "user_id", {USER: USER})
+    erase_rows(path, "user_id", {USER: USER})
     assert USER.encode() not in bytes_of(path)
 
 
 def test_missing_file_is_not_created(tmp_path: Path) -> None:
-    assert sqlite.erase(tmp_path / "none.sqlite", "user_id", {USER: USER}) == {}
+    assert erase_rows(tmp_path / "none.sqlite", "user_id", {USER: USER}) == {}
     assert list(tmp_path.iterdir()) == []

@@ -141,7 +141,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts)."""
         graph, titles = self.graph.without_entities(texts), self.path_explainer.titles
-        arrays = (getattr(self, name) for name in TRACK_ARRAYS)
+        arrays = self.listeners_V, self.first_listen_at_V, self.is_servable_V
         return KnowledgeGraphWalks(self.resolved_config, graph, titles, *arrays, self.archive, self.order)
 
     def read_past_plays(self, data: TrainingData) -> None:
@@ -223,7 +223,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            arrays = [tracks[name] for name in TRACK_ARRAYS]
+            arrays = tracks["listeners_V"], tracks["first_listen_at_V"], tracks["is_servable_V"]
         config = config_from_dict(KnowledgeGraphConfig, stored)
         channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), CandidateOrder.load(folder))
         channel.walk_graph.prepare()

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 import torch
 
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, collection_marts, of
 from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collections import Collections, build_collection_cases

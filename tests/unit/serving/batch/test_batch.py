@@ -14,8 +14,7 @@ from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError
 from serving.batch import export as batch
-from serving.batch.export import BatchOptions
-from serving.batch.part_files import DESCRIPTION_FILE
+from serving.batch.export import DESCRIPTION_FILE, BatchOptions
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList

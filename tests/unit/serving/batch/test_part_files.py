@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 
-from serving.batch.part_files import SUCCESS_FILE, PartFolder
+from serving.batch.export import SUCCESS_FILE, PartFolder
 
 DESCRIPTION = {"scene": "daily", "limit": 4, "releases": ["r1"]}
 

@@ -112,14 +112,3 @@ def test_damaged_file_is_reported(store, parts, tmp_path):
         (tmp_path / f"online.db{suffix}").unlink(missing_ok=True)
     store.check()
     assert "sequences.online.materialize" in parts.parts["online_store"].why
-
-
-def test_replaced_file_is_opened_again(store, tmp_path):
-    store.open()
-    reader = store._reader
-    for file in tmp_path.glob("online.db*"):
-        file.unlink()
-    (tmp_path / "registry.db").unlink()
-    sqlite_store(tmp_path, SEQUENCE_VIEWS)
-    store.check()
-    assert event_ids(store) == [] and store._reader is not reader

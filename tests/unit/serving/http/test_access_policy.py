@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import settings
-from serving.http.access_policy import DEFAULT_REQUESTS_PER_S, AccessControl, AccessPolicy, load_rate_limit
-from serving.http.api_keys import ApiKeys
+from serving.http.access_policy import DEFAULT_REQUESTS_PER_S, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
 from tests.support.serving.asgi_call import call, respond
 from web.rate_limit import BURST_S, RateLimit
 
@@ -22,7 +21,7 @@ class House:
     def __init__(self, keys=(), per_s=0, now_s=lambda: 0.0, origins=(), tokens=None):
         self.away, self.came = [], []
         door = AccessPolicy(ApiKeys(keys), RateLimit(per_s, clock_s=now_s) if per_s else None, origins, tokens)
-        self.clients = AccessControl(self.app, lambda: door, self.away.append)
+        self.clients = AccessControl(self.app, door, self.away.append)
 
     async def app(self, scope, receive, send):
         self.came.append(scope.get("path"))

@@ -23,7 +23,7 @@ class House:
         self.refused, self.begun, self.go = [], [], {}
         queues = [RequestQueue(("/recommend", "/similar"), 2, 1), RequestQueue(("/events",), 1, 0)]
         queues.append(RequestQueue(("/export", "/erase"), 1, 1, max_per_client=1))
-        self.admission = Admission(self.app, lambda: queues, lambda: client_requests, self.refused.append)
+        self.admission = Admission(self.app, queues, client_requests, self.refused.append)
 
     async def app(self, scope, receive, send):
         self.begun.append(scope["name"])
@@ -102,7 +102,7 @@ async def test_a_queue_may_have_a_limit_per_client():
 async def test_queued_requests_run_in_order_of_arrival():
     house = House()
     queues = [RequestQueue(("/recommend",), 1, 9)]
-    house.admission = Admission(house.app, lambda: queues, lambda: 100, house.refused.append)
+    house.admission = Admission(house.app, queues, 100, house.refused.append)
     names = list("abcde")
     inside = [house.ask(name) for name in names]
     for name in names:

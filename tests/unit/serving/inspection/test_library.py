@@ -2,7 +2,7 @@
 
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from serving.pipeline.stages.recall import RecallResult
 from serving.pipeline.user_state import UserState
 from tests.support.serving.small_release import ListChannel, release, tracks

@@ -12,7 +12,7 @@ import pytest
 
 from config import settings
 from ingestion.simulation import facets
-from serving.messages.catalog import LANGUAGES, Language, load_messages, render_reason
+from serving.messages import LANGUAGES, Language, load_messages, render_reason
 from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from training.recall.reason import Reason
 from training.recall.registry import CHANNELS

@@ -22,7 +22,7 @@ from training.recall.reason import Reason
 
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
     of_release = release(
         catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source}
     )
@@ -34,14 +34,14 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     bench.store.users["u"] = excluded(("track", "t2"), ("artist", "a3"))
     answer = ask(bench, source, "playlists")
     first, second = answer.items
-    assert (first.target, first.title, first.channels) == (("playlist", "p3"), "p3", ["playlists"])
+    assert (first.target, first.details["title"], first.channels) == (("playlist", "p3"), "p3", ["playlists"])
     assert first.reason == Reason("fits_title", {"title": "p3"})
     # Of p3 track t2 is blocked and t6 and t7 are by a3; p4 has only t7 and is excluded, although it is opened often.
-    assert [track.track_id for track in first.tracks] == ["t3", "t4", "t5"]
-    assert second.target == ("playlist", "p2") and [track.title for track in second.tracks] == ["Song 0", "Song 1"]
+    assert [track["track_id"] for track in first.details["tracks"]] == ["t3", "t4", "t5"]
+    assert second.target == ("playlist", "p2")
+    assert [track["title"] for track in second.details["tracks"]] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
-    (shown,) = bench.shown.exposures
-    record = shown.to_record()
+    (record,) = bench.state.exposures
     assert [(one["target_type"], one["target_id"], one["position"]) for one in record["items"]] == [
         ("playlist", "p3", 0),
         ("playlist", "p2", 1),
@@ -52,11 +52,11 @@ def test_playlist_has_reason_and_playable_tracks(bench):
 @pytest.mark.parametrize(("kind", "scene"), [("playlist", "playlists"), ("mlog", "mlog")])
 def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
     source = ListSource(kind, [[2], [3]], [2, 3])
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.shown, bench.metrics)
+    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
     erased = SuppressionList().with_users(["u"])
     request = anonymize_erased_user(read_request("u", scene, 10, NOW), erased)
     assert len(path.recommend(request, release(tracks(8), [], collection_channels={source.name: source})).items) == 2
-    assert bench.shown.exposures == []
+    assert bench.state.exposures == []
 
 
 def test_most_opened_is_returned_when_the_source_fails(bench):

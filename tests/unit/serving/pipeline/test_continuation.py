@@ -3,7 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
@@ -79,10 +79,10 @@ def test_several_seeds_are_the_reason_together(bench):
 
 def test_exposures_are_recorded_with_a_user_only(bench):
     ask(bench, served())
-    assert bench.shown.rows == []
+    assert bench.state.rows == []
     answer = ask(bench, served(), user_id="u")
-    assert bench.shown.rows == [(answer.request_id, ids(answer))]
-    assert bench.shown.exposures[0].request.scene.name == "continuation"
+    assert bench.state.rows == [(answer.request_id, ids(answer))]
+    assert bench.state.exposures[0]["scene"] == "continuation"
 
 
 def test_artists_are_capped_and_kept_apart(bench):

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from event_store.sqlite_state import SERVING_FILE, SqliteServingState
-from serving.pipeline.daily_lists import DailyListHistory, DailyLists, ListedTrack
+from serving.pipeline.daily_lists import DailyListHistory, ListedTrack, read_lists, write_list
+from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 
@@ -15,6 +16,10 @@ COUNT = 30
 
 def listed(*track_ids):
     return [ListedTrack(track, 0.5, ["popularity"], place) for place, track in enumerate(track_ids)]
+
+
+def asked(day, discovery=None):
+    return read_request("u", "daily", None, day * DAY, discovery)
 
 
 def popular(*numbers, release_id="r1", **columns):
@@ -60,7 +65,7 @@ def test_listed_tracks_keep_their_release(bench):
     assert (first.release, grown.release) == ("r1", "r2")
     assert [(item.release, item.track_id) for item in grown.items] == [("r1", "t0"), ("r1", "t1"), ("r2", "t29")]
     assert bench.answer(LATER, limit=2).release == "r1"
-    assert [exposure.release for exposure in bench.shown.exposures] == ["r1", "r2", "r1"]
+    assert [record["release"] for record in bench.state.exposures] == ["r1", "r2", "r1"]
 
 
 def test_tracks_of_seven_days_are_excluded(bench):
@@ -142,34 +147,34 @@ def test_streams_have_no_daily_list(bench):
 
 
 def test_old_days_are_deleted_and_shares_have_two_decimals(bench):
-    lists = bench.lists
     for day in range(10):
-        lists.write("u", day * DAY, 0.25, listed(f"t{day}"), DailyListHistory())
-    lists.write("u", 9 * DAY, None, listed("x"), DailyListHistory())
-    found = lists.read("u", 9 * DAY, 0.251, 100)
+        write_list(bench.state, asked(day, 0.25), listed(f"t{day}"), DailyListHistory())
+    write_list(bench.state, asked(9), listed("x"), DailyListHistory())
+    request = asked(9, 0.251)
+    found = read_lists(bench.state, replace(request, scene=replace(request.scene, repeat_cooldown_days=100)))
     assert found.today == listed("t9")
     assert found.recent_track_ids == {f"t{day}" for day in range(1, 9)}
-    assert lists.read("u", 9 * DAY, None, 0).today == listed("x")
+    assert read_lists(bench.state, asked(9)).today == listed("x")
 
 
 def test_a_list_that_another_worker_replaced_is_continued(bench):
-    first, write = bench.ask(EARLY, limit=3), bench.lists.write
+    first, replace_list = bench.ask(EARLY, limit=3), bench.state.replace_list
     bench.now += DAY
 
-    def write_after_another(*arguments):
-        bench.lists.write = write
+    def replace_after_another(*arguments):
+        bench.state.replace_list = replace_list
         others.extend(bench.ask(EARLY, limit=2))
-        write(*arguments)
+        return replace_list(*arguments)
 
     others = []
-    bench.lists.write = write_after_another
+    bench.state.replace_list = replace_after_another
     assert bench.ask(EARLY, limit=3)[:2] == others and not {*others} & {*first}
-    assert len(bench.shown.rows) == 3, "the response that was given up is not recorded as shown"
+    assert len(bench.state.rows) == 3, "the response that was given up is not recorded as shown"
 
 
-def change_row(lists, change):
+def change_row(state, change):
     """Apply `change` to the decoded tracks of the only stored list."""
-    with lists._state.writing() as database:
+    with state.writing() as database:
         ((text,),) = database.execute("select body from daily_lists").fetchall()
         database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
 
@@ -186,14 +191,14 @@ def change_row(lists, change):
 )
 def test_a_damaged_list_is_made_anew(bench, change):
     bench.ask(EARLY, limit=3)
-    change_row(bench.lists, change)
+    change_row(bench.state, change)
     again = bench.ask(LATER, limit=3)
     assert again == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
 
 
 def test_damaged_file_is_replaced(tmp_path, caplog):
     (tmp_path / SERVING_FILE).write_bytes(b"no database" * 1000)
-    lists = DailyLists(SqliteServingState(tmp_path, lambda: 0))
+    state = SqliteServingState(tmp_path, lambda: 0)
     assert "replacing the damaged" in caplog.text
-    lists.write("u", 0, None, listed("t1"), DailyListHistory())
-    assert lists.read("u", 0, None, 7).today == listed("t1")
+    write_list(state, asked(0), listed("t1"), DailyListHistory())
+    assert read_lists(state, asked(0)).today == listed("t1")

@@ -1,9 +1,7 @@
 """Track search of the service: filters, reasons, the user's taste."""
 
 import numpy as np
-import pytest
 
-from serving.errors import NoSearch
 from serving.pipeline.search import search
 from serving.response_rendering import render_search
 from tests.support.serving.release_search import with_search
@@ -14,9 +12,9 @@ from training.slate.filters import Exclusions, FilterContext
 NOW = 1_800_000_000_000_000
 
 
-def answer(query, limit=10, exclusions=Exclusions(), listened=(), has_search=True, **columns):  # noqa: B008
+def answer(query, limit=10, exclusions=Exclusions(), listened=(), **columns):  # noqa: B008
     table = tracks(6, **columns)
-    served = with_search(release(table, []), table) if has_search else release(table, [])
+    served = with_search(release(table, []), table)
     context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
     users = None
     if listened:
@@ -38,17 +36,11 @@ def found(query, **options):
 def test_empty_query_returns_the_most_played_tracks():
     assert found("") == [f"t{n}" for n in range(6)]
     assert found("  ", limit=2) == ["t0", "t1"]
-    assert found("", has_search=False, limit=1) == ["t0"]
 
 
 def test_no_reason_says_most_played_of_a_track_without_listens():
     reasons = [one.reason for one in results("", listens_total=[1, 0, *[None] * 4])]
     assert [reason is None for reason in reasons] == [False, True, *[False] * 4]
-
-
-def test_a_release_without_search_rejects_queries():
-    with pytest.raises(NoSearch, match="release again"):
-        found("song", has_search=False)
 
 
 def test_unplayable_tracks_are_not_found():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from serving.pipeline.request import read_path
 from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.recall import Recall
@@ -31,7 +31,7 @@ class Quarter(ListChannel):
 
 @pytest.fixture
 def bench(bench):
-    bench.path = PathPipeline(bench.hydrate, Recall(bench.metrics, 60), bench.shown, bench.metrics)
+    bench.path = PathPipeline(bench.hydrate, Recall(bench.metrics, 60), bench.state, bench.metrics)
     return bench
 
 
@@ -72,9 +72,9 @@ def test_blocked_tracks_of_the_user_are_left_out_and_exposures_recorded(bench):
     bench.store.users["u"] = excluded(("track", "t4"), ("artist", "a2"))
     answer = path(bench, served(), user_id="u")
     assert not {"t4", "t2"} & set(ids(answer)) and len(answer.items) == 5
-    assert bench.shown.rows == [(answer.request_id, ids(answer))]
+    assert bench.state.rows == [(answer.request_id, ids(answer))]
     path(bench, served())
-    assert len(bench.shown.rows) == 1
+    assert len(bench.state.rows) == 1
 
 
 def test_ends_that_may_not_be_played_are_rejected(bench):

@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 from event_store.store import StoreUnavailable
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_similar
-from serving.pipeline.stages.rank import RANKER_FAILED
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
+from serving.pipeline.track_pipeline import RANKER_FAILED
 from serving.releases.warm_up import warm_up
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
@@ -39,8 +39,8 @@ def test_channels_are_fused_by_rank_and_named(bench):
     assert answer.items[0].channels == ["popularity"]
     assert answer.items[1].channels == ["realtime", "popularity"]
     assert answer.items[1].reason == Reason("fits_title", {"title": "realtime"})
-    assert (answer.items[1].title, answer.items[1].artists) == ("Song 7", ["Artist 3"])
-    assert bench.shown.rows == [(answer.request_id, ["t0", "t7", "t5", "t6"])]
+    assert (answer.items[1].details["title"], answer.items[1].details["artists"]) == ("Song 7", ["Artist 3"])
+    assert bench.state.rows == [(answer.request_id, ["t0", "t7", "t5", "t6"])]
 
 
 def test_unknown_user_gets_popularity_with_zero_weight(bench):
@@ -215,7 +215,7 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
     assert render_recommendation(bench.answer(of), "en", False).model_dump().get("degraded") is None
     bench.store.is_away = True
     failing = mock.Mock(side_effect=StoreUnavailable("disk full"))
-    bench.lists.read = bench.lists.write = failing
+    bench.state.read_lists = bench.state.replace_list = failing
     for user, lack in (("u", "from an earlier request"), ("v", "like an unknown one")):
         sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
         assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]

@@ -167,7 +167,7 @@ def test_daily_list_has_at_most_four_known_and_three_new_tracks_of_an_artist(ben
     heard = played(8)
     bench.store.users["u"] = history(*heard, "t050")
     answer = bench.answer(of, limit=30, discovery=0.5)
-    artists = Counter((item.artist_ids[0], item.track_id in heard) for item in answer.items)
+    artists = Counter((item.details["artist_ids"][0], item.track_id in heard) for item in answer.items)
     assert len(answer.items) == 30
     assert artists["a0", True] == MAX_TRACKS_PER_ARTIST == 4
     assert artists["a0", False] == artists["a1", False] == MAX_NEW_TRACKS_PER_ARTIST == 3
@@ -179,14 +179,16 @@ def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench)
     heard = played(8)
     bench.store.users["u"] = history(*heard, "t050")
     morning = bench.answer(of, limit=20, discovery=0.5)
-    new = [item.track_id for item in morning.items if item.artist_ids[0] == "a0" and item.track_id not in heard]
+    new = [
+        item.track_id for item in morning.items if item.details["artist_ids"][0] == "a0" and item.track_id not in heard
+    ]
     assert len(new) == MAX_NEW_TRACKS_PER_ARTIST
     bench.store.users["u"] = history(*heard, "t050", *new)
     noon = bench.answer(of, limit=20, discovery=0.5)
     assert [item.track_id for item in noon.items] == [item.track_id for item in morning.items]
     assert noon.trace.unmet == morning.trace.unmet and "max_per_artist" not in noon.trace.unmet
     extended = bench.answer(of, limit=30, discovery=0.5)
-    of_artist = Counter(item.artist_ids[0] for item in extended.items)["a0"]
+    of_artist = Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
     assert of_artist == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
 
 
@@ -194,7 +196,7 @@ def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(
     of = numbered_release([f"a{n % 3}" for n in range(30)])
     bench.store.users["u"] = history("t000")
     answer = bench.answer(of, limit=18)
-    artists = Counter(item.artist_ids[0] for item in answer.items)
+    artists = Counter(item.details["artist_ids"][0] for item in answer.items)
     assert set(artists.values()) == {6}
     assert answer.trace.unmet == {
         "max_per_artist": "up to 6 new tracks by one artist instead of 3; there are not enough artists"

@@ -126,7 +126,7 @@ def test_unread_words_and_content(lexicon):
 
 
 def test_every_value_that_listeners_read_has_phrases():
-    from serving.messages.catalog import load_messages
+    from serving.messages import load_messages
 
     assert {value for _, value in (phrase.value for phrase in known_phrases())} == set(load_messages("en")["facets"])
 

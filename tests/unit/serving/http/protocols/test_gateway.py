@@ -6,9 +6,8 @@ import json
 import pytest
 
 from serving.errors import NotReady
-from serving.http.access_policy import AccessControl, AccessPolicy
+from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys
 from serving.http.admission import Admission, RequestQueue
-from serving.http.api_keys import ApiKeys
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
 from tests.support.serving.asgi_call import call, respond
@@ -32,18 +31,16 @@ class Service:
     def __init__(self, queues=(), rate_limit=None, is_ready=True):
         self.calls, self.reads, self.headers = [], 0, {}
         limits = BodyLimits(max_bytes=20_000, timeout_s=60, max_incomplete=9)
-        admission = Admission(self.api, lambda: list(queues), lambda: 9, lambda path: None)
-        tracks_of = {("a", "u"): ["t1"]}
+        admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
-
-        def find_artist_tracks(artist, most, user):
-            return tracks_of.get((artist, user), [])
-
-        gateway = Protocols(admission, lambda: limits, find_artist_tracks, self.find_tracks)
+        gateway = Protocols(admission, limits, lambda: self)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
-        self.app = AccessControl(gateway, lambda: policy, lambda reason: None)
+        self.app = AccessControl(gateway, policy, lambda reason: None)
 
-    def find_tracks(self, names, user):
+    def artist_tracks(self, artist, most, user):
+        return ["t1"] if (artist, user) == ("a", "u") else []
+
+    def find_by_names(self, names, user):
         if not self.is_ready:
             raise NotReady("no release is in service yet")
         self.lookups.append((len(names), user))

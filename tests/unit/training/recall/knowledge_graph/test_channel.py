@@ -12,7 +12,7 @@ import pytest
 from ingestion.simulate import WorldSize, simulate
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from serving.messages.catalog import render_reason
+from serving.messages import render_reason
 from training.data.vocabulary import Vocabulary
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from serving.events.exposure_log import hash_features
+from serving.pipeline.pipeline import hash_features
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, history, release, tracks
@@ -16,13 +16,14 @@ def test_pipeline_records_release_features_and_channels(tmp_path):
     bench = Bench(tmp_path)
     bench.store.users["u"] = history("t0", "t1")
     answer = bench.answer(release(tracks(8), [POPULARITY]), limit=2)
-    (record,) = bench.shown.exposures
-    assert (record.request.request_id, record.release) == (answer.request_id, "r1")
-    assert [(one.track_id, one.channels, one.propensity, one.is_exploration) for one in record.items] == [
-        (one.track_id, ["popularity"], 1.0, False) for one in answer.items
+    (record,) = bench.state.exposures
+    assert (record["request_id"], record["user_id"], record["release"]) == (answer.request_id, "u", "r1")
+    shown = {"channels": ["popularity"], "propensity": 1.0, "is_exploration": False, "target_type": "track"}
+    assert record["items"] == [
+        {"target_id": one.track_id, "position": place, **shown} for place, one in enumerate(answer.items)
     ]
-    users = bench.hydrate.load_user_state(record.request, release(tracks(8), [POPULARITY])).users
-    assert record.features_hash == hash_features(users)
+    users = bench.hydrate.load_user_state(read_request("u", "daily", 2, NOW), release(tracks(8), [POPULARITY])).users
+    assert record["features_hash"] == hash_features(users)
 
 
 def test_feature_hash_ignores_padding(tmp_path):

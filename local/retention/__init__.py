@@ -1,1 +1,0 @@
-"""Removal of what is older than its lifetime (`config/settings.py`)."""
