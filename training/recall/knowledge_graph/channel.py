@@ -141,8 +141,8 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts)."""
         graph, titles = self.graph.without_entities(texts), self.path_explainer.titles
-        arrays = (getattr(self, name) for name in TRACK_ARRAYS)
-        return KnowledgeGraphWalks(self.resolved_config, graph, titles, *arrays, archive=self.archive, order=self.order)
+        arrays = self.listeners_V, self.first_listen_at_V, self.is_servable_V
+        return KnowledgeGraphWalks(self.resolved_config, graph, titles, *arrays, self.archive, self.order)
 
     def read_past_plays(self, data: TrainingData) -> None:
         """See `RecallChannel`."""
@@ -223,10 +223,11 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         titles = stored.pop("titles")
         graph = KnowledgeGraph.load(folder, vocabulary)
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
-            arrays = [tracks[name] for name in TRACK_ARRAYS]
+            listeners_V, first_listen_at_V, is_servable_V = (tracks[name] for name in TRACK_ARRAYS)
         config = config_from_dict(KnowledgeGraphConfig, stored)
         archive, order = PlayArchive.load(folder), CandidateOrder.load(folder)
-        channel = cls(config, graph, titles, *arrays, archive=archive, order=order)
+        arrays = listeners_V, first_listen_at_V, is_servable_V
+        channel = cls(config, graph, titles, *arrays, archive, order)
         channel.walk_graph.prepare()
         return channel
 
