@@ -14,7 +14,7 @@ Legend: B requests, K candidates, S start nodes, L listens, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from training.data.user_history import HISTORY_VIEW, is_listened
 from training.data.vocabulary import Vocabulary
 from training.engine.config_io import Section, config_from_dict
 from training.engine.workspace import write_json
+from training.recall import learned_order
 from training.recall.channel import Candidates
 from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import (
@@ -117,11 +118,27 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
             earlier = order_training.end_train_earlier(data, config.order.train_fraction)
             past = cls._of_log(earlier, config, graph, titles, earlier.validation_catalog_V)
             past.read_past_plays(earlier)
-            return order_training.fit_order(channel, past, earlier, data)
+            sizes = config.order.requests_per_user, config.order.max_requests, config.seed
+            requests = order_training.sample_requests(earlier, *sizes)
+            return learned_order.fit_order(past, requests, earlier, "reachable", channel._compare_order(data))
 
         channel.set_order(data, fit_order)
         channel.archive = of_train
         return channel
+
+    def _compare_order(self, data: TrainingData) -> Callable[[CandidateOrder], tuple[bool, dict[str, Any]]]:
+        """Compares an order with that of the walk, on the validation part of the data of the fit."""
+        config = self.resolved_config
+
+        def compare(order: CandidateOrder) -> tuple[bool, dict[str, Any]]:
+            sizes = config.comparison_cases_per_user, config.max_comparison_cases, config.seed
+            cases = order_training.sample_requests(data, *sizes)
+            catalog_V, self.is_servable_V = self.is_servable_V, self.is_servable_V & data.validation_catalog_V
+            compared = learned_order.compare_orders(self, order, cases, data, "reachable", order_training.CUTOFFS)
+            self.is_servable_V = catalog_V
+            return compared
+
+        return compare
 
     @classmethod
     def _of_log(

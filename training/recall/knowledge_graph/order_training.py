@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.recall import learned_order
-from training.recall.learned_order import CandidateOrder
-
-if TYPE_CHECKING:
-    from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
@@ -49,27 +43,3 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
     earlier.__dict__.pop("validation_catalog_V", None)  # cached, and depends on the parts
     earlier.plays = replace(plays, part_P=part_P, is_listened_P=plays.is_listened_P & is_train_P)
     return earlier
-
-
-def fit_order(
-    channel: KnowledgeGraphWalks, past: KnowledgeGraphWalks, past_data: TrainingData, data: TrainingData
-) -> tuple[CandidateOrder | None, dict[str, Any]]:
-    """The order, learned from requests of the `validation` part of `past_data`, and its measures; see `learned_order`.
-
-    Args:
-        channel: The channel without an order.
-        past: The same channel, built from the `train` part of `past_data`.
-        past_data: See `end_train_earlier`.
-        data: The data of the fit, on whose validation part the orders are compared.
-    """
-    config = channel.resolved_config
-    requests = sample_requests(past_data, config.order.requests_per_user, config.order.max_requests, config.seed)
-
-    def validate(order: CandidateOrder) -> tuple[bool, dict[str, Any]]:
-        cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
-        catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
-        compared = learned_order.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
-        channel.is_servable_V = catalog_V
-        return compared
-
-    return learned_order.fit_order(past, requests, past_data, "reachable", validate)

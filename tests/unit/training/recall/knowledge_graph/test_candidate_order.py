@@ -18,7 +18,6 @@ from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.nn.trees import PastRequests
 from training.recall import learned_order
-from training.recall.knowledge_graph import order_training
 from training.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from training.recall.knowledge_graph.graph import HEARD_NEAR
@@ -195,12 +194,16 @@ def test_requests_of_the_fit_know_what_was_played_before_them(tmp_path: Path, mo
             before = np.unique(plays.track_P[of_user & (plays.known_at_P < now)])
             known.append(np.array_equal(np.sort(channel.archive.tracks_before(user_id, now)), before))
 
-    def fit_order(channel: Any, past: Any, earlier: TrainingData, *_: Any, **__: Any) -> tuple[None, dict[str, Any]]:
+    def fit_order(past: Any, _: Any, earlier: TrainingData, kind: str, validate: Any) -> tuple[None, dict[str, Any]]:
         see(past, earlier)
-        see(channel, data)
-        return None, {}
+        return None, validate(None)[1]
 
-    monkeypatch.setattr(order_training, "fit_order", fit_order)
+    def compare_orders(channel: Any, *_: Any) -> tuple[bool, dict[str, Any]]:
+        see(channel, data)
+        return False, {}
+
+    monkeypatch.setattr(learned_order, "fit_order", fit_order)
+    monkeypatch.setattr(learned_order, "compare_orders", compare_orders)
     fitted = KnowledgeGraphWalks.fit(data, CONFIG, Path())
     assert known and all(known)
     assert fitted.archive.known_at_P.max() <= data.plays.known_at_P[data.plays.part_P == 0].max()
