@@ -1,31 +1,22 @@
-"""Interface of the engines that read tables for validation: DuckDB with pandas on one machine, or Spark.
+"""Validation engine for one machine: DuckDB computes metrics over all rows, pandas holds the validated rows.
 
-Queries are written once; an engine supplies the few expressions in which the two SQL dialects differ.
+Queries are written once; an engine supplies the few expressions in which the dialects of DuckDB and Spark differ.
 `quality.validate.create_engine` creates the one that the settings choose.
-
-Validation engine for one machine: DuckDB computes metrics over all rows, pandas holds the validated rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import pandas as pd
 
 from config import settings
 from storage import object_store
 
-if TYPE_CHECKING:
-    from quality.spark_engine import SparkEngine
-
 MAX_ROWS = 200_000
 """Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
-
-
-Engine: TypeAlias = "DuckDBEngine | SparkEngine"
-"""Reads tables for validation. Call `close` after the last table."""
 
 
 class DuckDBEngine:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from quality.engine import MAX_ROWS
+from quality.engine import MAX_ROWS, DuckDBEngine
 
 
 class SparkEngine:
@@ -59,3 +59,7 @@ class SparkEngine:
         """See `DuckDBEngine`. Stops the session only if this engine created it."""
         if self._owns_session:
             self._session.stop()
+
+
+Engine: TypeAlias = DuckDBEngine | SparkEngine
+"""Reads tables for validation. Call `close` after the last table."""

@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
 from quality import suites, table_metrics, tables
-from quality.engine import Engine
 from quality.suites import Suite
 from quality.tables import Table
 from storage import content_tables, object_store
+
+if TYPE_CHECKING:
+    from quality.spark_engine import Engine
 
 ROWS = "the table"
 

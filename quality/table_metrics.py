@@ -13,12 +13,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from quality.engine import Engine
 from quality.tables import Table
+
+if TYPE_CHECKING:
+    from quality.spark_engine import Engine
 
 MIN_USERS = 100
 """Minimum number of users for the share of excluded users to be limited."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from quality.engine import Engine
 from storage import object_store
+
+if TYPE_CHECKING:
+    from quality.spark_engine import Engine
 
 RECENT_DAYS = 28
 """Days of a mart that are validated: those that late events change, and more than the week that drift compares."""

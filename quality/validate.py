@@ -25,7 +25,7 @@ from storage.daily_files import append_to_history
 from web import create_environment
 
 if TYPE_CHECKING:
-    from quality.engine import Engine
+    from quality.spark_engine import Engine
     from quality.suite_runner import SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
