@@ -216,7 +216,7 @@ def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
         rows = [row for row in users if (row["user_id"], row["task"]) == ("u3", task)]
         assert [row["query"] for row in rows] == list(range(query_BQD.shape[1]))
         excluded = np.zeros((len(rows), 1), dtype=np.int64)
-        for row, found, expected in zip(rows, *channel.index.search(query_BQD[0], 5, excluded), strict=True):
+        for row, found, expected in zip(rows, *channel.index.search(query_BQD[0][:, None], 5, excluded), strict=True):
             assert (row["release"], row["model_version"]) == ("r1", "")  # a release made by hand has no manifest
             ids = home.release.vocabulary.decode(found)
             scores = [float(np.dot(row["vector"], tracks[track])) for track in ids]

@@ -91,7 +91,6 @@ def test_models_and_diversity_read_them(tmp_path: Path, fit: str) -> None:
     items = data.vocabulary.encode(["t1", "t2", "t3"])
     assert values == ["rock"] and [lists[item].tolist() for item in items] == [[0], [0], []]
     assert data.facets["languages"][0] == before.facets["languages"][0]
-    assert TrainingData(marts, fit, recipe("debug"), reads_audio_facets=False).facets["styles"][0] == []
     items = data.vocabulary.encode(["t1", "t2", "t4"])
     assert Catalog.build(data.track_rows, data.vocabulary).facets.similarity(items)[0, 1] > 0.4
     assert "style:rock" in KnowledgeGraph.build(read_triples(marts), data.vocabulary).entities
