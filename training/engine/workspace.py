@@ -30,7 +30,7 @@ from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
-FORMAT = 7
+FORMAT = 8
 """Version of the files of a training workspace and of a release; files of another version are not read."""
 CACHE_FOLDER, HASHES_FILE = "kept", "hashes.json"
 CODE_FOLDERS = ("sequences", "training")
