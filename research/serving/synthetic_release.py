@@ -30,6 +30,7 @@ from training.release import bundle, integrity
 from training.release.pointer import MANIFEST, Pointer
 from training.search.write_search import write_search
 from training.slate.blend import Blend
+from training.slate.continuation_weights import Continuation
 from training.slate.fusion import Fusion
 from training.slate.reciprocal_rank import ReciprocalRank
 
@@ -58,6 +59,7 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
     weights = ReciprocalRank(dict.fromkeys(channels, 1.0))
     Fusion(weights, weights, {"": 0.3}).save(folder / bundle.FUSION)
     Blend(0.3).save(folder / bundle.BLEND)
+    Continuation().save(folder / bundle.CONTINUATION)
     world.vocabulary.save(folder / "vocabulary")
     catalog = _make_catalog(world)
     catalog.write_parquet(folder / bundle.CATALOG)

@@ -304,8 +304,8 @@ def add_scene(copy: Extended) -> None:
 def add_log_format(copy: Extended) -> None:
     copy.write("ingestion/readers/pipe_plays.py", READER)
     registry = "ingestion/readers/__init__.py"
-    copy.insert(registry, "    play_log,\n", "    pipe_plays,\n")
-    copy.insert(registry, '    "play_log": play_log.READER', '    "pipe_plays": pipe_plays.READER,\n')
+    copy.insert(registry, "    streaming_history,\n", "    pipe_plays,\n")
+    copy.insert(registry, '    "streaming_history": streaming_history.READER', '    "pipe_plays": pipe_plays.READER,\n')
 
 
 def add_expectation(copy: Extended) -> None:

@@ -117,13 +117,8 @@ def test_validation_and_names_of_landed_files_are_equal(at: dict[str, settings.S
     metrics, sources = [], []
     for here in at.values():
         engine = DuckDBEngine(here.tables)
-        landed = find_landed_events(engine, here.landing, AS_OF)
-        metrics.append(
-            (
-                table_metrics.hours_before(engine, landed.table.source, AS_OF),
-                table_metrics.count_days(engine, landed.week.source),
-            )
-        )
+        landed, is_month = find_landed_events(engine, here.landing, AS_OF)
+        metrics.append((table_metrics.hours_before(engine, landed.source, AS_OF), is_month))
         engine.close()
         sources.append((list_landed_sources(here), landed_source_names(here)))
     assert metrics[0] == metrics[1] and sources[0] == sources[1]

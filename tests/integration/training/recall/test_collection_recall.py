@@ -70,8 +70,6 @@ def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
         ("u1", "p1", False, NOON + 2 * minute - just_before),
     ]
     assert [row[:2] for row in describe_cases(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
-    with pytest.raises(ValueError, match="part='later' is unknown"):
-        build_collection_cases(data, Collections.of(data, "mlog"), "later")
 
 
 @pytest.mark.parametrize("split", ["user_time", "global_time"])
