@@ -118,7 +118,7 @@ def drift_chart(settings: Settings) -> Chart:
     rows = read_history(settings.reports / "history" / "marts.jsonl")
     return Chart(
         "Drift",
-        "newest day of landed events against the week before it: distance of the distributions of actions and of session "
+        "newest day of the mart `events` against the week before it: distance of the distributions of actions and of play "
         "lengths (0 is equal), and ratio of the number of events (1 is equal).",
         "",
         [name.replace("_", " ") for name in DRIFT_METRICS],

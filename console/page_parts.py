@@ -1,4 +1,4 @@
-"""What pages of the console share: their templates, with those of reports behind them, and links to reports and to MLflow's runs."""
+"""Shared parts of the console's pages: templates of the console and of reports, and links to reports and MLflow's runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REPORTS = {
 
 
 def report_links(settings: Settings, *names: str) -> list[dict[str, str]]:
-    """Links to those of the reports that exist."""
+    """Links to the reports that exist."""
     found = (REPORTS[name] for name in names)
     return [{"url": f"/{file}", "text": text} for file, text in found if (settings.home / file).exists()]
 

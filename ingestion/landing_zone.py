@@ -86,7 +86,7 @@ class Landing:
         landed_at: Time of the landing.
         latest: Events at or after this time are quarantined.
         suppressed_users: Users whose rows are dropped.
-        scratch: Folder for the rows until `finish`; None: that of the system.
+        scratch: Folder for the rows until `finish`; None: a temporary folder of the system.
         media_prefix: Function that returns the prefix of media paths, called for the first path; the default returns none.
         source_format: Reader of the source.
         source_at: Time at which the newest file of the source was written; None: `landed_at`.
@@ -362,7 +362,7 @@ class _StagedRows:
         database_options: Options of the DuckDB connection that compares the rows.
 
     Args:
-        scratch: Folder for the rows and for what does not fit into the memory of the comparison; None: that of the system.
+        scratch: Folder for the rows and for what does not fit into the memory of the comparison; None: a temporary folder of the system.
     """
 
     def __init__(self, scratch: Path | None) -> None:

@@ -80,7 +80,7 @@ def _changed_at(path: Path) -> datetime:
 
 
 def _released_at(folder: Path) -> datetime:
-    """Time of the release; an incomplete one has that of its folder."""
+    """Time of the release; of an incomplete one, the time of its folder."""
     text = read_json(folder / "manifest.json").get("released_at")
     return datetime.fromisoformat(text) if text else _changed_at(folder)
 
@@ -105,7 +105,7 @@ def _empty_partition(_: Settings, files: Sequence[Path]) -> Collection[Path]:
 
 
 def _needed_workspaces(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
-    """Those of needed releases, and the newest of each recipe."""
+    """Folders of the workspaces that the needed releases come from, and the newest of each recipe."""
     manifests = [read_json(folder / "manifest.json") for folder in needed_releases(here).values()]
     newest = {folder.name[11:]: folder for folder in folders}
     of_releases = {here.training / f"{manifest.get('as_of')}-{manifest.get('recipe')}" for manifest in manifests}
@@ -113,7 +113,7 @@ def _needed_workspaces(here: Settings, folders: Sequence[Path]) -> Collection[Pa
 
 
 def _needed_releases(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
-    """Those of `needed_releases`, the newest, and BentoML's link to it."""
+    """Folders of `needed_releases` and of the newest release, and BentoML's link to it."""
     released = [folder for folder in folders if folder.is_dir()]
     newest = max(released, key=_released_at, default=None)
     return {*needed_releases(here).values(), *(folder for folder in folders if not folder.is_dir() or folder == newest)}

@@ -38,7 +38,7 @@ class DuckDBEngine:
         return "read_parquet([{}], union_by_name = true)".format(", ".join(f"'{path}'" for path in paths))
 
     def select_rows(self, source: str, columns: set[str], condition: str) -> str:
-        """SQL relation of the rows of a relation that fulfil a condition, with at least those of `columns` that it has.
+        """SQL relation of the rows of a relation that meet a condition, with at least the `columns` that exist.
 
         It is a temporary table, because several queries read it.
         """
@@ -62,7 +62,7 @@ class DuckDBEngine:
     ) -> pd.DataFrame:
         """Data frame with at most `MAX_ROWS` rows, those with the largest values of column `newest`.
 
-        It has those of `columns` that the relation has, and each table metric as a constant column `table_<name>`.
+        It has the `columns` that exist in the relation, and each table metric as a constant column `table_<name>`.
         """
         present = [row[0] for row in self._connection.execute(f"describe select * from {source}").fetchall()]  # noqa: S608
         # Without a required column, read the first one, so that the number of rows is right.

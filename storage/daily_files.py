@@ -47,7 +47,7 @@ KEPT_DAYS = 400
 
 
 def append_to_history(file: Path, as_of: str, values: Mapping[str, float | None]) -> None:
-    """Add the values of a day, or replace those of an earlier run of the same day.
+    """Add the values of a day; they replace the values that an earlier run wrote for it.
 
     Args:
         file: History of one report.

@@ -2,7 +2,7 @@
 
 Channels and catalog are those of `synthetic_channels`; the ranker is `session_domains` with random weights and the
 recipe's sizes; each user has 400 events, three in four of them listened to. The search is of the made-up titles.
-Responses are meaningless, but cost as much as those of a real release of these sizes.
+Responses are meaningless, but cost as much as with a real release of these sizes.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class PartFolder:
         folder: The folder, which is created.
         kinds: Names of the tables, which are folders inside.
         description: What determines the content of the files; JSON.
-        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps that of its beginning. A finished
+        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps its first time. A finished
             run is not continued: the next one writes every part anew.
 
     Raises:

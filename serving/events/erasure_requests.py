@@ -78,7 +78,7 @@ class ErasureRequests:
         if not self._is_installed or not unfinished.exists() or time.monotonic() < self._earliest:
             return
         try:
-            # One of the workers erases at a time, also what the others were asked for meanwhile; or an operator does.
+            # One worker, or an operator, erases at a time, and includes the requests that other workers received meanwhile.
             with file_lock(self._here.home / "run" / "erasing.lock"):
                 is_needed = unfinished.exists() and lock_holder(self._erase_lock) is None
                 code = (self._run or _run_erasure)(self._here) if is_needed else 0

@@ -91,7 +91,7 @@ class Favourites(OrderedChannel[FavouritesConfig]):
 
     @classmethod
     def fit(cls, data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
-        """Fit the order, or copy that of `data.held_out_model`."""
+        """Fit the order, or copy the order of `data.held_out_model`."""
         del folder
         channel = cls(config, data.vocabulary, PlayArchive.of(data, PARTS))
         channel.set_order(data, partial(_fit_order, channel, data, config))

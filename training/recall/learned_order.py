@@ -153,7 +153,7 @@ class OrderedChannel(RecallChannel[Config]):
             yield item_C, self.features(source, item_C, score_C) if has_any else np.zeros((0, 0), dtype=np.float32)
 
     def set_order(self, data: TrainingData, fit: Callable[[], tuple[CandidateOrder | None, dict[str, Any]]]) -> None:
-        """Set the order that `fit` gives with its measures, or that of `data.held_out_model`, if the config has trees.
+        """If the config has trees, set the order that `fit` returns, with its measures, or the order of `data.held_out_model`.
 
         Without an accepted order the resolved config has no trees.
         """

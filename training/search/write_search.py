@@ -1,4 +1,4 @@
-"""Writes the search of a release: the full-text index of its tracks, the embeddings of phrases, and those of texts.
+"""Writes the search of a release: the full-text index of its tracks, and the embeddings of phrases and texts.
 
 A document of the index is a track: the terms of its title, artists, album and lyrics, its facet values, and its day of
 release. Tracks are in order of popularity, which decides between equally good matches.

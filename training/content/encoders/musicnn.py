@@ -60,7 +60,7 @@ LOG_STEP = math.log(6.4) / 27  # 27 mels from 1 kHz to 6.4 kHz
 class MusicNN:
     """The network with its weights. It is not a `torch.nn.Module`, because it is never trained.
 
-    Normalization 0 is that of the input, 1 to 8 follow the convolutions, 9 the pooling over time, and 10 the dense layer.
+    Normalization 0 is applied to the input, 1 to 8 follow the convolutions, 9 the pooling over time, and 10 the dense layer.
     Convolutions 0 and 1 have filters of 7 frames by 38 or 67 mel bands (timbre), 2 to 4 of 32 to 128 frames of one band
     (rhythm), and 5 to 7 of 7 frames of all features.
     """

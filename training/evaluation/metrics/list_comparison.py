@@ -32,7 +32,7 @@ Subsets = Mapping[str, NDArray[np.bool_]]
 
 
 def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
-    """Fraction of the first OVERLAP_AT items of one list that are also among those of the other, by pair of lists."""
+    """Share of the first OVERLAP_AT items that two lists have in common, by pair of lists."""
     first = {name: items_CK[:, :OVERLAP_AT] for name, items_CK in lists.items()}
     items = {
         name: Ragged.of(items_CK[items_CK > 0], np.nonzero(items_CK)[0], len(items_CK))

@@ -8,8 +8,8 @@ attended to.
 Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. Compiled, because a
 request takes hundreds of sums over few occurrences, which cost little more than their calls.
 
-Networks read the first joins, `encode_plays` and `encode_events`. Boosted trees read those of `search_users` and
-`search_candidates`, too. A join reuses the occurrences that were found once.
+Networks read the first joins, `encode_plays` and `encode_events`. Boosted trees also read the joins of
+`search_users` and `search_candidates`. A join reuses the occurrences that were found once.
 
 The same code offline and online. Each row is computed from its own candidate alone, and from plays that ended before the
 request. Shape letters: B requests, C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, V

@@ -70,7 +70,7 @@ MAX_PLAYLISTS = 5_000
 
 
 class PlaylistNeighbors:
-    """Tracks of the catalog by the cosine of their playlists with those of the seeds.
+    """Tracks of the catalog by the cosine of their playlists with the playlists of the seeds.
 
     Args:
         tracks: Items of each playlist, distinct.

@@ -127,7 +127,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         return channel
 
     def _compare_order(self, data: TrainingData) -> Callable[[CandidateOrder], tuple[bool, dict[str, Any]]]:
-        """Compares an order with that of the walk, on the validation part of the data of the fit."""
+        """Return what compares an order with the order by the walk, on the validation part of the data of the fit."""
         config = self.resolved_config
 
         def compare(order: CandidateOrder) -> tuple[bool, dict[str, Any]]:
