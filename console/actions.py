@@ -1,4 +1,4 @@
-"""Actions of the operator on releases: the commands of `python -m training.release`, each recorded in a log."""
+"""Actions of the operator on releases: the commands of `python -m releases`, each recorded in a log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Action:
 
     title: str
     effect: str
-    arguments: Callable[[Mapping[str, str]], list[str]]  # form values → arguments of `python -m training.release`
+    arguments: Callable[[Mapping[str, str]], list[str]]  # form values → arguments of `python -m releases`
 
 
 FIELDS = {
@@ -143,7 +143,7 @@ def _run(arguments: list[str], client: str, settings: Settings) -> Outcome:
     _record(settings, client, arguments, None)  # before: an action must not take effect without a record
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "training.release", *arguments],
+            [sys.executable, "-m", "releases", *arguments],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -29,7 +29,7 @@ def report_links(settings: Settings, *names: str) -> list[dict[str, str]]:
     return [{"url": f"/{file}", "text": text} for file, text in found if (settings.home / file).exists()]
 
 
-EXPERIMENT = "segue"  # as `training.engine.mlflow_tracking` names it
+EXPERIMENT = "segue"  # as `training.mlflow_tracking` names it
 
 
 def runs_url(settings: Settings) -> str:

@@ -18,8 +18,8 @@ from config.settings import Settings
 from console.charts import Chart, drift_chart, skew_chart, skip_rate_chart, sparkline
 from console.page_parts import render, report_links
 from console.releases import read_json
+from content.music_detection import find_other_sounds, find_unheard
 from storage import content_tables, object_store
-from training.content.music_detection import find_other_sounds, find_unheard
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click

@@ -34,7 +34,7 @@ PARAMS = {
         type=["null", "array"],
         items={"type": "string", "pattern": "^[a-z_]+$"},
         title="Channels",
-        description="Recall channels to train, one per line. Empty: every channel of training/recall/registry.py.",
+        description="Recall channels to train, one per line. Empty: every channel of recommender/recall/registry.py.",
     ),
     "logs": Param(
         os.environ.get("SEGUE_LOGS"),

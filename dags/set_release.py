@@ -1,6 +1,6 @@
 """### Put a release into service, or take it out
 
-Runs `python -m training.release` with the given Params; the recommender follows within a second.
+Runs `python -m releases` with the given Params; the recommender follows within a second.
 
 | action | release | share | effect |
 |---|---|---|---|

@@ -14,7 +14,7 @@ PIPELINE_DAGS = ("ingest_listening_logs", "build_features", "train_models", "rel
 
 RECIPES = ("debug", "small", "full")
 ENCODERS = ("audio", "image", "text")
-"""Encoders that `python -m training.content.encode` runs."""
+"""Encoders that `python -m training.encode_content` runs."""
 
 BATCH_SCENES = ("daily", "private_fm", "playlists", "mlog")
 """Scenes of the recommender, whose lists `python -m serving.batch` writes."""
@@ -104,7 +104,7 @@ def _list_task(kind: str) -> Task:
     return Task(
         f"list_{kind}s",
         f"Lists the requested {kind}s; the next task is mapped over them.",
-        "`channels` contains an unknown name. Use names of the table in `training/recall/registry.py`."
+        "`channels` contains an unknown name. Use names of the table in `recommender/recall/registry.py`."
         if kind == "channel"
         else "The log ends with the reason; no other work is repeated.",
         XCOM_PAGE,
@@ -193,7 +193,7 @@ _TASKS = (
         "The log ends with the reason. Files that cannot be encoded do not fail the task; they are listed in "
         "`SEGUE_HOME/content`. If media folders were moved, land them again. A rerun continues where this one ended.",
         "reports/data_docs/content/outcome.html",
-        'python -m training.content.encode --encoder "$NAME" --recipe "$RECIPE"',
+        'python -m training.encode_content --encoder "$NAME" --recipe "$RECIPE"',
         short="vectors of audio, covers and texts",
     ),
     Task(
@@ -201,7 +201,7 @@ _TASKS = (
         "Turns audio files, covers and texts of tracks that the last run has left into vectors, which the next run publishes.",
         "The log ends with the reason. Nothing else depends on this task: the next run continues where it ended.",
         "reports/data_docs/content/outcome.html",
-        'nice -n 19 python -m training.content.encode --encoder "$NAME" --cache-only',
+        'nice -n 19 python -m training.encode_content --encoder "$NAME" --cache-only',
     ),
     _validation_task("content", "the vectors of tracks", "expectations on the vectors, data docs"),
     Task(
@@ -261,7 +261,7 @@ _TASKS = (
         "Users are not assigned in the configured proportions: do not trust a comparison of these releases, and check the "
         "active release and the canaries with `set_release`. No other task depends on this one.",
         "reports/experiment.html",
-        "python -m training.experiments compare",
+        "python -m experiments compare",
     ),
     Task(
         "measure_behavior",
@@ -270,7 +270,7 @@ _TASKS = (
         "The log ends with the reason. If the evaluation belongs to other models, trigger `ingest_listening_logs`; unchanged "
         "work is not repeated.",
         "reports/evaluation.html",
-        'python -m serving.behavior --as-of "$AS_OF" --recipe "$RECIPE"',
+        'python -m served_behavior --as-of "$AS_OF" --recipe "$RECIPE"',
         short="responses to skips, likes and plays",
     ),
     Task(
@@ -297,7 +297,7 @@ _TASKS = (
         "Changes the active release and the canaries, and prints them.",
         "Nothing was changed. The log names the invalid value; action `list` prints the stored releases.",
         "releases",
-        'python -m training.release "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
+        'python -m releases "$ACTION" ${RELEASE:+"$RELEASE"} ${SHARE:+--share "$SHARE"}',
         "Then trigger this DAG again.",
     ),
     Task(

@@ -1,7 +1,7 @@
 """### Train recall channels and rankers, and evaluate them
 
-One mapped task per recall channel, kind of collection (playlists, mlogs) and ranker, from the tables in `training/recall` and
-`training/ranking`, without the rankers that the recipe excludes. Collections and heads run after the channels: collections use
+One mapped task per recall channel, kind of collection (playlists, mlogs) and ranker, from the tables in `recommender/recall` and
+`recommender/ranking`, without the rankers that the recipe excludes. Collections and heads run after the channels: collections use
 the vectors of a channel, heads learn from the channels' candidates.
 Models are fitted on the train part and tuned on validation; `evaluate` scores the test part once and writes the report.
 `report_experiment` compares the releases that were shown to users.

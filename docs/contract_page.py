@@ -31,7 +31,7 @@ contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. T
   known. A model sees an event from `ended_at` on.
 - Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
   [readers](../ingestion/readers/README.md)).
-- `track_content` and `track_facets` are not landed: `python -m training.content.encode` writes them next to the marts,
+- `track_content` and `track_facets` are not landed: `python -m training.encode_content` writes them next to the marts,
   the first in one file per encoder ([content](content.md)).
 """
 TYPE_NAMES = {

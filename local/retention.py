@@ -24,11 +24,11 @@ from config.tool_environment import tool_environment
 from ingestion.landing_zone import EMPTY_PARTITION, landing_lock
 from local.process_lock import ALL_TASKS
 from local.recovery.backup import LOCK_NAMES
+from releases.pointer import STORE_FOLDER, Pointer, release_lock
 from storage import object_store
 from storage.file_lock import file_lock, held_locks
 from storage.files import read_json
-from training.engine.workspace import CACHE_FOLDER
-from training.release.pointer import STORE_FOLDER, Pointer, release_lock
+from training.workspace import CACHE_FOLDER
 
 KEPT_ROLLBACKS = 3
 """Number of earlier releases that `rollback` can return to, one after the other."""

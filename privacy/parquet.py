@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from privacy import UnreadableFile
+from releases.integrity import CHECKSUM_FILE
 from storage import object_store
 from storage.files import atomic_write, hash_file, open_draft, sync
 from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
-from training.release.integrity import CHECKSUM_FILE
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from config import settings
 from privacy import ErasureError, UnreadableFile, parquet, print_progress
-from training.release import integrity
-from training.release.integrity import DamagedRelease
-from training.release.pointer import STORE_FOLDER
+from releases import integrity
+from releases.integrity import DamagedRelease
+from releases.pointer import STORE_FOLDER
 
 
 def erase_users(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
@@ -40,7 +40,7 @@ def unsigned_releases(here: settings.Settings) -> list[str]:
         if listed.exists() and listed.stat().st_mtime_ns > signature.stat().st_mtime_ns:
             changed.append(signature.parent.name)
     for name in changed:
-        print_progress(f"release {name} was changed; sign it again: python -m training.release sign {name}")
+        print_progress(f"release {name} was changed; sign it again: python -m releases sign {name}")
     return changed
 
 

@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
                 write_profile(home, options.as_of)
         if not results:
             if options.suite is None:
-                raise TableError(f"stage {options.stage} has no table; run `python -m training.content.encode` first")
+                raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
             raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
     except (TableError, SuiteError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import settings
+from releases.format import MissingInput
 from research import seeds, session_replay
-from training.engine.workspace import MissingInput, Workspace
 from training.recipes import RECIPES
+from training.workspace import Workspace
 
 ABLATIONS: dict[str, Callable[[Workspace, Path], str]] = {
     seeds.NAME: seeds.report,

@@ -115,10 +115,10 @@ def compute_responses(home: settings.Settings) -> dict[str, Any]:
 
 def list_requests(runtime: Any, marts: Path) -> Iterator[tuple[str, Callable[[str], Any]]]:
     """The requests, each with a function from its id to the body of the response."""
+    from recommender.slate.scene_settings import SCENES
     from serving.pipeline.request import read_path, read_request, read_similar
     from serving.response_rendering import render_recommendation, render_search
     from training.evaluation.search_quality import QUERY_FILES, read_queries
-    from training.slate.scene_settings import SCENES
 
     def body(read: Callable[..., Any], id: str) -> dict[str, Any]:
         return render_recommendation(runtime.compute(read(now_us=NOW_US, request_id=id)), "en", False).model_dump(

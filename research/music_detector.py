@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
-from training.content.encoders.audio import AudioEncoder
-from training.content.encoders.audio_decoding import FORMATS
-from training.content.encoders.encoder import MediaError
-from training.content.music_detection import MIN_MUSIC_PROBABILITY, WEIGHTS, detection_features
+from content.encoders.audio import AudioEncoder
+from content.encoders.audio_decoding import FORMATS
+from content.encoders.encoder import MediaError
+from content.music_detection import MIN_MUSIC_PROBABILITY, WEIGHTS, detection_features
 
 MAX_FILES, MAX_PATCHES = 60, 6  # of a source, of a file
 REGULARIZATION = 0.1  # inverse strength, of weights over standardized features

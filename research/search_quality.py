@@ -14,8 +14,8 @@ from typing import Any
 
 import polars as pl
 
+from training.data.search_tracks import add_album_titles
 from training.evaluation.search_quality import QUERY_FILES, evaluate, read_queries
-from training.search.write_search import add_album_titles
 
 
 def main() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from training.engine.workspace import Workspace, write_json
+from storage.files import write_json
 from training.evaluate import JSON_FILE, evaluate
 from training.train import train_all
+from training.workspace import Workspace
 
 NAME = "seeds"
 SEEDS = 3

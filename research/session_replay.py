@@ -15,21 +15,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.catalog.ragged import Ragged
+from recommender.slate.blend import Blend, blend_scores, fused_scores
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.fusion import Fusion
+from recommender.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
+from releases.format import MissingInput
 from training.data.plays import PARTS
-from training.data.ragged import Ragged
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import TrainingData
-from training.engine.workspace import MissingInput, Workspace
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.metrics.ranking_metrics import auc_per_group
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import predict_tasks
-from training.slate.blend import Blend, blend_scores, fused_scores
-from training.slate.candidate_table import CandidateTable
-from training.slate.fusion import Fusion
-from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
+from training.workspace import Workspace
 
 NAME = "session_replay"
 SCENE = "private_fm"

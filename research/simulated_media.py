@@ -24,7 +24,7 @@ from media.cover import encode_jpeg, render_cover
 from media.preview import encode_wav, render_preview
 from media.style_table import mood
 from media.track_description import TrackDescription
-from training.content.encode import ENCODERS
+from training.encode_content import ENCODERS
 
 TRACKS_PER_ARTIST = 5
 WORLD_TRACKS = 8_000

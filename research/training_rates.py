@@ -8,7 +8,7 @@
 
 Channels: sequences of 64 tracks out of 50,000, width 64, batches of 64, dropout 0.1, tracks by their ids alone. Rankers: width 32,
 batches of 256. Each try has its own process on two threads, and the better of two counts; steps are those of every fit
-(`training.engine.trainer`).
+(`training.trainer`).
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ import numpy as np
 import torch
 
 from config import settings
+from config.dataclass_io import change_config
+from recommender.nn.item_tower import ItemCodes
 from research.result import Result
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE
-from training.engine.config_io import change_config
-from training.nn.item_tower import ItemCodes
-from training.nn.sampled_softmax import SampledSoftmaxLoss
+from training.recall.sampled_softmax import SampledSoftmaxLoss
+from training.recipes import config_of
 
 RANKERS = ("target_attention", "interest_evolution", "session_domains")
 UNITS = {"self_attention": "sequences", "multi_interest": "targets"} | dict.fromkeys(RANKERS, "cases")
@@ -62,7 +63,7 @@ def run(name: str, steps: int) -> list[Result]:
 
 def measure(name: str, steps: int) -> tuple[float, float]:
     """Examples per second in this process, elapsed and by processor time."""
-    from training.engine import trainer
+    from training import trainer
 
     torch.manual_seed(0)
     prepare = {"self_attention": _self_attention, "multi_interest": _multi_interest}.get(name)
@@ -83,8 +84,8 @@ def measure(name: str, steps: int) -> tuple[float, float]:
 
 
 def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.next_item_network import NextItemNetwork
-    from training.recall.realtime import Realtime
+    from recommender.recall.next_item_network import NextItemNetwork
+    from recommender.recall.realtime import Realtime
     from training.recall.windows import WindowLoss
 
     changes = {
@@ -98,7 +99,7 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
         "discovery_share": 0.0,
         "optimizer.steps": WARM_UP_STEPS + steps,
     }
-    config = change_config(Realtime.config("small"), changes)
+    config = change_config(config_of(Realtime, "small"), changes)
     network = NextItemNetwork(config, _codes()).train()
 
     class Softmax(WindowLoss):
@@ -121,8 +122,9 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
 
 
 def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
-    from training.recall.multi_interest.channel import InterestLoss, MultiInterest
-    from training.recall.multi_interest.model import MultiInterestNetwork
+    from recommender.recall.multi_interest.channel import MultiInterest
+    from recommender.recall.multi_interest.model import MultiInterestNetwork
+    from training.recall.multi_interest import InterestLoss
 
     changes = {
         "items.width": WIDTH,
@@ -132,7 +134,7 @@ def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
         "sampling.targets_per_window": TARGETS,
         "optimizer.steps": WARM_UP_STEPS + steps,
     }
-    config = change_config(MultiInterest.config("small"), changes)
+    config = change_config(config_of(MultiInterest, "small"), changes)
     network = MultiInterestNetwork(config, _codes())
 
     class Learner(InterestLoss):

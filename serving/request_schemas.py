@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from event_store.contract import ID_PATTERN, PRINTABLE_PATTERN
+from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.messages import Language
 from serving.pipeline.request import (
     DEFAULT_SCENE,
@@ -19,7 +20,6 @@ from serving.pipeline.request import (
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
 )
-from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 MAX_EVENTS = 1000
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 200

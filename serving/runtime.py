@@ -15,6 +15,7 @@ from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.private_sessions import EVERYONE
 from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
+from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
@@ -47,10 +48,9 @@ from serving.releases.warm_up import warm_up
 from serving.response_schemas import EventReport
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
-from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 
 if TYPE_CHECKING:
-    from training.data.user_batch import UserBatch
+    from recommender.user.user_batch import UserBatch
 
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""

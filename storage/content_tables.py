@@ -1,6 +1,6 @@
 """The tables `track_content` (vectors of audio, covers and texts, one file per encoder) and `track_facets`.
 
-`python -m training.content.encode` publishes `track_content_<encoder>.parquet` and `track_facets.parquet` next to the
+`python -m training.encode_content` publishes `track_content_<encoder>.parquet` and `track_facets.parquet` next to the
 marts, so that models, cache keys, releases and backups treat them like marts. All rows of a file of vectors are of one
 version of the encoder.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 ENCODER_NAMES = ("audio", "image", "text")
-"""Encoders of `training.content.encode`, in the same order."""
+"""Encoders of `training.encode_content`, in the same order."""
 
 
 def _column(name: str, data_type: pa.DataType, description: str, required: bool = True) -> pa.Field:

@@ -116,3 +116,8 @@ def check_disk_space(home: Path, min_free_mb: int = MIN_FREE_MB) -> None:
             f"the disk of SEGUE_HOME={home} has {free_mb} MB left where {min_free_mb} are needed; free some, or choose a "
             "folder on another disk: SEGUE_HOME=PATH"
         )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON atomically."""
+    atomic_write(path, json.dumps(value, indent=2, sort_keys=True, default=str) + "\n", is_contended=True)

@@ -1,0 +1,1 @@
+"""Fits, tunes and evaluates the models of `recommender`."""

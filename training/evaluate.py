@@ -25,19 +25,11 @@ from typing import Any
 import numpy as np
 
 from config import settings
-from storage.files import atomic_write
+from recommender.ranking.task_weights import DEFAULT_TASK
+from releases.format import MissingInput
+from storage.files import atomic_write, write_json
+from storage.time_split import read_time_split
 from training.data.training_data import TrainingData
-from training.engine.mlflow_tracking import track_run
-from training.engine.process import configure_threads, peak_mb
-from training.engine.workspace import (
-    INPUTS_FILE,
-    MissingInput,
-    Workspace,
-    is_unchanged,
-    mark_done,
-    read_time_split,
-    write_json,
-)
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
@@ -51,9 +43,11 @@ from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
-from training.ranking.task_weights import DEFAULT_TASK
+from training.mlflow_tracking import track_run
+from training.process import configure_threads, peak_mb
 from training.recipes import RECIPES, recipe
 from training.train import train
+from training.workspace import INPUTS_FILE, Workspace, is_unchanged, mark_done
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 

@@ -12,10 +12,11 @@ import sys
 
 import polars as pl
 
+from releases.format import MissingInput
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import TrainingData
-from training.engine.workspace import MissingInput, Workspace, is_unchanged, mark_done
 from training.recipes import RECIPES, recipe
+from training.workspace import Workspace, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:

@@ -22,25 +22,19 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from config.dataclass_io import config_from_dict, with_seed
+from recommender.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
+from releases.format import MissingInput
+from storage.files import write_json
 from training.data.training_data import TrainingData
-from training.engine.config_io import config_from_dict, with_seed
-from training.engine.mlflow_tracking import HEADLINES, flatten, track_run
-from training.engine.process import peak_mb
-from training.engine.workspace import (
-    INPUTS_FILE,
-    MEASURES_FILE,
-    RESOLVED_CONFIG_FILE,
-    MissingInput,
-    Workspace,
-    is_unchanged,
-    mark_done,
-    write_json,
-)
-from training.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
-from training.recipes import FITS, RECIPES, read_section, recipe
+from training.mlflow_tracking import HEADLINES, flatten, track_run
+from training.process import peak_mb
+from training.recipes import FITS, RECIPES, config_of, read_section, recipe
+from training.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace, is_unchanged, mark_done
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -143,10 +137,10 @@ def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
     if kind == "heads":
         return [LISTWISE_HEAD]
     if kind in ("channels", "collections"):
-        from training.recall.registry import CHANNELS, COLLECTIONS
+        from recommender.recall.registry import CHANNELS, COLLECTIONS
 
         return list(CHANNELS if kind == "channels" else COLLECTIONS)
-    from training.ranking.fitted_ranker import RANKERS
+    from recommender.ranking.fitted_ranker import RANKERS
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
     return [name for name in RANKERS if name not in excluded]
@@ -164,40 +158,39 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     if name not in model_names(f"{kind}s"):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(model_names(f'{kind}s'))}")
     if kind == "channel":
-        from training.recall.registry import CHANNELS
+        from recommender.recall.registry import CHANNELS
+        from training.recall.registry import fit_channel
 
-        return CHANNELS[name].config(recipe_name), CHANNELS[name].fit
+        return config_of(CHANNELS[name], recipe_name), partial(fit_channel, CHANNELS[name])
     if kind == "collection":
-        from training.recall.realtime import Realtime
-        from training.recall.registry import COLLECTIONS
+        from recommender.recall.realtime import Realtime
+        from recommender.recall.registry import COLLECTIONS
+        from training.recall.collections import fit_collection
 
-        def fit_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
+        def fit_named_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
             del folder  # takes seconds, no checkpoints
             realtime = Realtime.load(workspace.model_folder("channel", fit, Realtime.name), data.vocabulary)
-            return COLLECTIONS[name].fit(data, config, realtime)
+            return fit_collection(COLLECTIONS[name], data, config, realtime)
 
-        return COLLECTIONS[name].config(recipe_name), fit_collection
+        return config_of(COLLECTIONS[name], recipe_name), fit_named_collection
     if kind == "head":
-        from training.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead
+        from recommender.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> FittedModel:
             del folder  # trees are grown in one go, no checkpoints
             if fit != "held_out":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
+            from training.ranking.listwise_training import fit_listwise_head
             from training.recall.registry import load_fitted_channels
-            from training.slate.listwise_training import fit_listwise_head
 
             return fit_listwise_head(data, config, load_fitted_channels(workspace, fit, data))
 
         return read_section(recipe_name, LISTWISE_HEAD, LambdaMARTConfig), fit_head
+    from recommender.ranking.fitted_ranker import RANKERS
     from training.ranking.fit import fit_ranker
-    from training.ranking.fitted_ranker import RANKERS
 
-    def fit_named_ranker(data: TrainingData, config: Any, folder: Path) -> FittedModel:
-        return fit_ranker(name, data, config, folder)
-
-    return RANKERS[name].config(recipe_name), fit_named_ranker
+    return config_of(RANKERS[name], recipe_name), partial(fit_ranker, name)
 
 
 def _upstream(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, str]:

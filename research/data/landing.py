@@ -25,7 +25,7 @@ import polars as pl
 from config import settings
 from ingestion.land import land
 from research.result import Result, compare_rates, result_with_limit
-from training.engine.process import peak_bytes
+from training.process import peak_bytes
 
 MIB, LIMIT_MIB = 1 << 20, 1536
 START_S, SECONDS = 1_230_768_000, 59 * 86_400

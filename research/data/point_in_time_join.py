@@ -35,7 +35,7 @@ from feast.value_type import ValueType
 
 from research.result import Result, result_with_limit
 from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
-from training.engine.process import peak_bytes
+from training.process import peak_bytes
 
 TRACKS, LENGTH = 5_000, 50
 EVENTS_PER_USER = 100

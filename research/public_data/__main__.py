@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from research.public_data import knowledge_graph, leaderboard
-from training.engine.workspace import write_json
+from storage.files import write_json
 
 PROTOCOLS: dict[str, ModuleType] = {
     "knowledge_graph": knowledge_graph,

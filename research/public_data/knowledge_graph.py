@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from research.public_data import format_mean_std, summarize_seeds
 from research.public_data.light_gcn import LabeledPairs, LightGCN, LightGCNConfig, fit_light_gcn
-from training.engine.process import configure_threads
+from training.process import configure_threads
 
 PUBLISHED = {
     "kgcn": {"RippleNet": (0.780, 0.702), "KGCN": (0.796, 0.721)},

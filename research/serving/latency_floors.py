@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from recommender.nn.trees import Trees
+from recommender.nn.vector_index import VectorIndex
+from recommender.ranking.boosted_trees import BoostedTrees
 from research.result import Result, result_with_limit
-from training.nn.trees import Trees
-from training.nn.vector_index import VectorIndex
-from training.ranking.boosted_trees import BoostedTrees
 
 MAX_OVER_FLOOR = 1.5
 ROUNDS = 5

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.user.user_batch import UserBatch
 from research.result import Result, result_with_limit
 from research.serving import latency_floors, recall_latency, synthetic_rankers
-from training.data.user_batch import UserBatch
-from training.ranking.fitted_ranker import FittedRanker
 
 CANDIDATES, EVENTS = 300, 200
 USERS = 10

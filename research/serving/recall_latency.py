@@ -24,12 +24,12 @@ import faiss
 import torch
 from threadpoolctl import threadpool_limits
 
+from recommender.recall.channel import RecallChannel
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from recommender.user.user_batch import UserBatch
 from research.result import Result, result_with_limit
 from research.serving import latency_floors
 from research.serving.synthetic_channels import SyntheticWorld
-from training.data.user_batch import UserBatch
-from training.recall.channel import RecallChannel
-from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 USERS, ROUNDS = 20, 3
 

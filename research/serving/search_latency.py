@@ -39,8 +39,8 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
     """Return a benchmark whose argument is the number of tracks."""
 
     def measure(tracks: int) -> list[Result]:
-        from training.content.encoders.text import encode_texts, text_encoder_version
-        from training.search.write_search import write_search
+        from content.encoders.text import encode_texts, text_encoder_version
+        from recommender.search.write_search import write_search
 
         with tempfile.TemporaryDirectory(prefix="segue-search-bench-") as folder:
             write_search(make_tracks(tracks), Path(folder) / "search", encode_texts, text_encoder_version())
@@ -61,7 +61,7 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
 
 def make_tracks(count: int) -> pl.DataFrame:
     """Return a catalog with the columns of `build_index`."""
-    from training.search.lexicon import known_phrases
+    from recommender.search.lexicon import known_phrases
 
     random = np.random.default_rng(0)
     values: dict[str, list[str]] = {}
@@ -113,9 +113,9 @@ def _measure(folder: Path) -> dict[str, float]:
     import torch
     from threadpoolctl import threadpool_limits
 
-    from training.content.encoders.text import encode_texts, text_encoder_version
+    from content.encoders.text import encode_texts, text_encoder_version
+    from recommender.search.track_search import TrackSearch
     from training.evaluation.search_quality import read_queries
-    from training.search.track_search import TrackSearch
 
     torch.set_num_threads(1)
     before = psutil.Process().memory_info().rss

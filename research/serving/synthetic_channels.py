@@ -19,28 +19,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from config.dataclass_io import change_config
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.nn.item_tower import RARE_ROW, ItemCodes
+from recommender.nn.trees import PastRequests
+from recommender.recall.channel import RecallChannel
+from recommender.recall.favourites import Favourites
+from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
+from recommender.recall.long_short.channel import LongShort
+from recommender.recall.long_short.model import LongShortNetwork
+from recommender.recall.multi_interest.channel import MultiInterest
+from recommender.recall.multi_interest.model import MultiInterestNetwork
+from recommender.recall.neural_channel import NeuralChannel
+from recommender.recall.next_item_network import NextItemNetwork
+from recommender.recall.play_archive import PlayArchive
+from recommender.recall.popularity import ItemLanguages, Popularity
+from recommender.recall.realtime import Realtime
+from recommender.user.user_batch import UserBatch
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
-from training.data.user_batch import UserBatch
-from training.data.vocabulary import Vocabulary
-from training.engine.config_io import change_config
-from training.nn.item_tower import RARE_ROW, ItemCodes
-from training.nn.trees import PastRequests
-from training.recall.channel import RecallChannel
-from training.recall.favourites import Favourites
-from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
-from training.recall.learned_order import CandidateOrder
-from training.recall.long_short.channel import LongShort
-from training.recall.long_short.model import LongShortNetwork
-from training.recall.multi_interest.channel import MultiInterest
-from training.recall.multi_interest.model import MultiInterestNetwork
-from training.recall.neural_channel import NeuralChannel
-from training.recall.next_item_network import NextItemNetwork
-from training.recall.play_archive import PlayArchive
-from training.recall.popularity import ItemLanguages, Popularity
-from training.recall.realtime import Realtime
+from training.recall.learned_order import fit_trees
+from training.recipes import config_of
 
 TRACKS_PER_ARTIST = 10
 FACET_VALUES, FACETS_PER_TRACK = 80, 3
@@ -75,7 +76,7 @@ class SyntheticWorld:
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
             "favourites": lambda: self._learn_order(
-                Favourites(Favourites.config("small"), self.vocabulary, PlayArchive.empty())
+                Favourites(config_of(Favourites, "small"), self.vocabulary, PlayArchive.empty())
             ),
             "realtime": lambda: self._neural_channel(Realtime, NextItemNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
@@ -137,7 +138,7 @@ class SyntheticWorld:
     def _neural_channel(
         self, kind: Any, network: Any, metadata: dict[str, Any] | None = None, **changes: Any
     ) -> RecallChannel:
-        config = change_config(kind.config(self.recipe), changes)
+        config = change_config(config_of(kind, self.recipe), changes)
         made = network(config, self.codes)
         self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
         channel: NeuralChannel[Any] = kind(config, made, self.catalog_items, self.vocabulary, metadata)
@@ -157,11 +158,11 @@ class SyntheticWorld:
         return {"facet_values": [f"style {number}" for number in range(FACET_VALUES)]}
 
     def _popularity(self) -> Popularity:
-        item_N = self.catalog_items[: Popularity.config("small").max_tracks]
+        item_N = self.catalog_items[: config_of(Popularity, "small").max_tracks]
         names = [f"language {number}" for number in range(8)]
         is_in_NA = self.random.random((len(item_N), len(names))) < 0.2
         return Popularity(
-            Popularity.config("small"),
+            config_of(Popularity, "small"),
             item_N,
             1e4 / (1.0 + np.arange(len(item_N))),
             ItemLanguages(item_N, names, is_in_NA),
@@ -170,7 +171,7 @@ class SyntheticWorld:
         )
 
     def _knowledge_graph_channel(self) -> KnowledgeGraphWalks:
-        config = KnowledgeGraphWalks.config(self.recipe)
+        config = config_of(KnowledgeGraphWalks, self.recipe)
         graph = self._graph()
         listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
@@ -184,7 +185,7 @@ class SyntheticWorld:
         count_Q = np.array([len(one) for one in features], dtype=np.int64)
         is_target_R = self.random.random(count_Q.sum()) < 0.1
         examples = PastRequests(np.concatenate(features), is_target_R, count_Q)
-        channel.order = CandidateOrder.fit(examples, channel.resolved_config.order, channel.objective, seed=0)
+        channel.order = fit_trees(examples, channel.resolved_config.order, channel.objective, seed=0)
         return channel
 
     def _graph(self) -> KnowledgeGraph:

@@ -14,26 +14,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sequences import behaviours
-from sequences.sequence_batch import SequenceBatch
-from training.content.track_content import MIN_BLOCK_WIDTH, TrackContent
-from training.data.user_batch import UserBatch
-from training.engine.config_io import change_config
-from training.ranking.boosted_trees import BoostedTrees
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.content_similarity import ContentRows
-from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
-from training.ranking.features.ranking_features import (
+from config.dataclass_io import change_config
+from content.track_content import MIN_BLOCK_WIDTH, TrackContent
+from recommender.ranking.boosted_trees import BoostedTrees
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.content_similarity import ContentRows
+from recommender.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
+from recommender.ranking.features.ranking_features import (
     PLAYED_HISTORY,
     RECENT_EVENTS,
     RECENT_NEGATIVES,
     UNCLICKED_IMPRESSIONS,
     RankingFeatures,
 )
-from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from training.ranking.features.user_features import outcomes_of_behaviours
-from training.ranking.fitted_ranker import RANKERS, FittedRanker
-from training.ranking.ranker import TreeConfig
+from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from recommender.ranking.features.user_features import outcomes_of_behaviours
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.ranker import TreeConfig
+from recommender.user.user_batch import UserBatch
+from sequences import behaviours
+from sequences.sequence_batch import SequenceBatch
+from training.recipes import config_of
 
 TRACKS, ARTISTS = 20_000, 2_000
 PLAYED_LENGTH, NEGATIVE_LENGTH, IMPRESSION_LENGTH = 2_000, 50, 50
@@ -82,7 +83,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     """Return a ranker of recipe `small` with random weights, in which every track has its own embedding."""
     torch.manual_seed(0)
     base = {"network.width": WIDTH, "network.minimum_count": 1}
-    config = change_config(RANKERS[name].config("small"), base | dict(changes or {}))
+    config = change_config(config_of(RANKERS[name], "small"), base | dict(changes or {}))
     reads = config.features
     catalogue = ItemFrequencies(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
     artist_of_track_V = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])

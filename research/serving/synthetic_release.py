@@ -16,23 +16,25 @@ import numpy as np
 import polars as pl
 import torch
 
+from content.encoders.text import encode_texts, text_encoder_version
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.ranking_features import RankingFeatures
+from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.recall.registry import CHANNELS
+from recommender.search.write_search import write_search
+from recommender.slate.blend import Blend
+from recommender.slate.continuation_weights import Continuation
+from recommender.slate.fusion import Fusion
+from recommender.slate.reciprocal_rank import ReciprocalRank
+from releases import bundle, integrity
+from releases.format import FORMAT
+from releases.pointer import MANIFEST, Pointer
 from research.serving.synthetic_channels import SyntheticWorld
 from research.serving.synthetic_rankers import fit_random_trees, make_content_rows, make_track_genres
 from sequences.sequence_batch import FIRST_CODE
-from training.content.encoders.text import encode_texts, text_encoder_version
-from training.engine.workspace import FORMAT, write_json
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.fitted_ranker import RANKERS, FittedRanker
-from training.recall.registry import CHANNELS
-from training.release import bundle, integrity
-from training.release.pointer import MANIFEST, Pointer
-from training.search.write_search import write_search
-from training.slate.blend import Blend
-from training.slate.continuation_weights import Continuation
-from training.slate.fusion import Fusion
-from training.slate.reciprocal_rank import ReciprocalRank
+from storage.files import write_json
+from training.recipes import config_of
 
 RANKER = "session_domains"
 TASKS = ("not_skipped", "full_play")
@@ -73,7 +75,7 @@ def make_release(folder: Path, tracks: int, recipe: str, name: str, mark: str = 
 
 def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     torch.manual_seed(0)
-    config = RANKERS[RANKER].config(recipe)
+    config = config_of(RANKERS[RANKER], recipe)
     items = len(world.vocabulary)
     # Only frequently played tracks have their own embedding.
     count_V = torch.from_numpy(np.where(np.arange(items) < items * EMBEDDED_TRACK_SHARE, 100, 0))

@@ -102,7 +102,7 @@ def kill_workers(place: Place, kills: int) -> None:
             time.sleep(0.1)
         chance.choice(live).kill()
         if number % KILLS_PER_RELEASE == 0:
-            command = [sys.executable, "-m", "training.release", "activate", releases[number // KILLS_PER_RELEASE % 2]]
+            command = [sys.executable, "-m", "releases", "activate", releases[number // KILLS_PER_RELEASE % 2]]
             change = subprocess.Popen(command, cwd=settings.ROOT, env=place.variables, stdout=subprocess.DEVNULL)
             print(f"{number} kills", flush=True)
         time.sleep(chance.uniform(0, 2 * PAUSE_S))

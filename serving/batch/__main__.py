@@ -17,10 +17,10 @@ from config import settings
 from config.command_line import report_errors
 from config.settings import SettingError
 from config.tool_environment import tool_environment
+from recommender.slate.scene_settings import SCENES
 from serving.__main__ import KERNEL_THREADS
 from serving.batch import BatchError
 from serving.errors import NoCollections, RequestRejected
-from training.slate.scene_settings import SCENES
 
 
 @report_errors(

@@ -25,6 +25,9 @@ import pyarrow.parquet as pq
 import torch
 
 from config.settings import Settings
+from recommender.recall.neural_channel import ITEMS_PER_CHUNK, NeuralChannel
+from recommender.user.user_batch import UserBatch
+from releases import model_store
 from serving.batch import BatchError
 from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages import Language, render_reason
@@ -35,9 +38,6 @@ from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
 from storage.files import atomic_write, open_draft, read_json
 from storage.suppression_list import read_suppression_list
-from training.data.user_batch import UserBatch
-from training.recall.neural_channel import ITEMS_PER_CHUNK, NeuralChannel
-from training.release import model_store
 
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
 

@@ -13,10 +13,10 @@ from functools import cached_property
 
 from event_store.store import EventStore
 from sequences.feast_store import open_store
+from sequences.feature_services import ServiceContract
 from sequences.online.reader import OnlineReader, StoredUser
 from serving.observability.degraded_parts import ONLINE_STORE, Degradation
 from serving.pipeline.stages.hydrate import StoreUnavailable
-from training.data.feature_services import ServiceContract
 
 SERVICE = "recommender"
 READ_TIMEOUT_S = 0.25

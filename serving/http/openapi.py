@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from recommender.slate.scene_settings import SCENES
 from serving.events.event_schema import ReportedEvent
 from serving.http import media_files
 from serving.http.asgi import problem
@@ -52,7 +53,6 @@ from serving.response_schemas import (
     UserIds,
     UserProfileResponse,
 )
-from training.slate.scene_settings import SCENES
 
 Spec = dict[str, Any]
 

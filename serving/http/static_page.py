@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from recommender.slate.scene_settings import SCENES
 from serving.http.asgi import App, HttpMiddleware, Message, Receive, Send
 from serving.messages import MESSAGES_FOLDER
-from training.slate.scene_settings import SCENES
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = "/page"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from recommender.user.exclusions import EXCLUSIONS_VIEW, canonical_marks, marks_of_view
 from sequences.sequence_batch import FIRST_CODE
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import detail_fields
 from serving.response_schemas import LibraryItem, LibraryResponse, Track
-from training.data.exclusions import EXCLUSIONS_VIEW, canonical_marks, marks_of_view
 
 LIBRARY_VIEW = "library"
 LISTS = {"like": "liked", "collect": "collected", "dislike": "disliked", "block": "blocked"}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from event_store.store import PrivateSession
+from recommender.user.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
+from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE
 from serving.inspection.library import collection_title, describe_track
 from serving.response_schemas import LeftOutTarget, PrivateSessionResponse, TasteInterest, TasteResponse, Track
-from training.data.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
-from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
     from serving.pipeline.stages.recall import Recall

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from event_store.store import PrivateSession
+from recommender.slate.scene_settings import SCENES
 from sequences.online import online_stores
 from serving.errors import NotReady
 from serving.inspection.explain import explain
@@ -31,7 +32,6 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from storage.file_lock import LockHeld, file_lock
-from training.slate.scene_settings import SCENES
 
 if TYPE_CHECKING:
     from sequences.online.reader import StoredViews

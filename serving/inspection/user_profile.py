@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences import behaviours
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
 from serving.releases.track_details import detail_fields
 from serving.response_schemas import InterestSummary, ProfileEvent, UserProfileResponse
-from training.data.user_history import HISTORY_VIEW, is_listened
 
 if TYPE_CHECKING:
     from serving.pipeline.stages.recall import Recall

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.catalog.collections import CollectionIndex
+from recommender.recall.channel import Candidates
+from recommender.recall.reason import Reason
+from recommender.slate.filters import apply_filters
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline
@@ -18,10 +22,6 @@ from serving.pipeline.response import ResponseItem, Trace, collect_reasons
 from serving.pipeline.user_state import UserState, filter_context
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import detail_fields
-from training.data.collections import CollectionIndex
-from training.recall.channel import Candidates
-from training.recall.reason import Reason
-from training.slate.filters import apply_filters
 
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")

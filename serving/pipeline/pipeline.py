@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from event_store.store import ServingState
+from recommender.user.user_batch import UserBatch
 from serving.errors import UnknownTrack
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request
@@ -21,7 +22,6 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import UserState
 from serving.releases.served_release import ServedRelease
-from training.data.user_batch import UserBatch
 
 MAX_NAMED_TRACKS = 10
 EXPOSURES_FAILED = "the exposure record was not written"

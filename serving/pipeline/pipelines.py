@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from event_store.store import ServingState
+from recommender.slate.scene_settings import PATH, TRACKS
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.pipeline import Pipeline
@@ -14,7 +15,6 @@ from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
-from training.slate.scene_settings import PATH, TRACKS
 
 
 class Pipelines:

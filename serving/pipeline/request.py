@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from event_store.contract import is_printable
+from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 from serving.errors import RequestRejected
 from storage.suppression_list import SuppressionList
-from training.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 
 MAX_ID_BYTES = 256
 MAX_SEEDS, MAX_EXCLUDED = 100, 1000

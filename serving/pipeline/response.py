@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from recommender.recall.reason import Reason
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.filters import FilterContext, apply_filters
 from serving import response_schemas
 from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, UserState
 from serving.releases.served_release import ServedRelease
 from serving.releases.track_details import detail_fields
-from training.recall.reason import Reason
-from training.slate.candidate_table import CandidateTable
-from training.slate.filters import FilterContext, apply_filters
 
 MOST_PLAYED = Reason("most_played")
 DEGRADED_STATES = {

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.recall.reason import Reason
+from recommender.slate.filters import FilterContext, apply_filters
+from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.response import MOST_PLAYED, ResponseItem, true_reason
 from serving.releases.track_details import detail_fields
-from training.data.user_history import HISTORY_VIEW, is_listened
-from training.recall.reason import Reason
-from training.slate.filters import FilterContext, apply_filters
 
 if TYPE_CHECKING:
+    from recommender.catalog.catalog import Catalog
+    from recommender.search.track_search import Match
+    from recommender.user.user_batch import UserBatch
     from serving.releases.served_release import ServedRelease
-    from training.data.catalog import Catalog
-    from training.data.user_batch import UserBatch
-    from training.search.track_search import Match
 
 NAME_REASONS = {
     "title": Reason("title_matches"),
@@ -48,7 +48,7 @@ def search(
     """At most `limit` tracks that pass the filters, best first; for an empty query the most played ones.
 
     Args:
-        query: In words of any kind, see `training.search`.
+        query: In words of any kind, see `recommender.search`.
         limit: Number of tracks.
         release: The release.
         context: Catalog, user and time of the request.

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from recommender.catalog.ragged import Ragged
+from recommender.recall.continuation.source import TITLE_SOURCES
+from recommender.recall.reason import Reason, track_phrase
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.slots import Slots
 from serving.pipeline.pipeline import Answer, Pipeline, encode_tracks
 from serving.pipeline.request import Request
 from serving.pipeline.response import MOST_PLAYED, Trace, build_items
@@ -17,11 +22,6 @@ from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.track_pipeline import popular_tracks
 from serving.pipeline.user_state import filter_context
 from serving.releases.served_release import ServedRelease
-from training.data.ragged import Ragged
-from training.recall.continuation.source import TITLE_SOURCES
-from training.recall.reason import Reason, track_phrase
-from training.slate.candidate_table import CandidateTable
-from training.slate.slots import Slots
 
 
 class SeedPipeline(Pipeline):

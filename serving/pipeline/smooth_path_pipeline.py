@@ -1,6 +1,6 @@
 """Pipeline of requests for a path between two tracks: hydrate ▸ recall ▸ filter ▸ select ▸ side effects.
 
-The candidates are the items near the arc between the vectors of both tracks; `training.slate.smooth_path` chooses among
+The candidates are the items near the arc between the vectors of both tracks; `recommender.slate.smooth_path` chooses among
 those that pass the filters. Independent of HTTP.
 """
 
@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from recommender.recall.multi_interest.channel import MultiInterest
+from recommender.recall.realtime import Realtime
+from recommender.recall.reason import Reason, track_phrase
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.filters import FilterContext, apply_filters
+from recommender.slate.smooth_path import find_smooth_path
 from serving.errors import NoItemVectors, NotReady, RequestRejected
 from serving.pipeline.pipeline import Answer, Pipeline, encode_tracks
 from serving.pipeline.request import Request
@@ -15,12 +21,6 @@ from serving.pipeline.response import Trace, build_items
 from serving.pipeline.stages.select import find_unspaced
 from serving.pipeline.user_state import filter_context
 from serving.releases.served_release import ServedRelease
-from training.recall.multi_interest.channel import MultiInterest
-from training.recall.realtime import Realtime
-from training.recall.reason import Reason, track_phrase
-from training.slate.candidate_table import CandidateTable
-from training.slate.filters import FilterContext, apply_filters
-from training.slate.smooth_path import find_smooth_path
 
 VECTOR_CHANNELS = (Realtime.name, MultiInterest.name)
 """Channels with item vectors, the preferred one first."""

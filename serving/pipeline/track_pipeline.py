@@ -1,6 +1,6 @@
 """Pipeline of recommended tracks: hydrate ▸ recall ▸ fuse ▸ filter ▸ rank ▸ select ▸ explore ▸ explain.
 
-Each stage has its own module in `stages`; fusion, filters, blend and slots are the functions of `training.slate` that the
+Each stage has its own module in `stages`; fusion, filters, blend and slots are the functions of `recommender.slate` that the
 evaluation uses. A candidate is a row of one table from recall to the response.
 """
 
@@ -12,6 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from event_store.store import StoreUnavailable
+from recommender.catalog.arrays import is_among
+from recommender.slate.blend import cut
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.feedback import reactions_of, score_changes
+from recommender.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
+from recommender.slate.slots import Slots
+from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTrack, read_lists, write_list
@@ -23,13 +30,6 @@ from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY
 from serving.pipeline.stages.select import fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
-from training.data.arrays import is_among
-from training.data.profile_exclusions import NO_ITEMS
-from training.slate.blend import cut
-from training.slate.candidate_table import CandidateTable
-from training.slate.feedback import reactions_of, score_changes
-from training.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
-from training.slate.slots import Slots
 
 VOTES_FOR_HALF = 10
 """Liked new tracks that move the share of new tracks half of the way to 1."""

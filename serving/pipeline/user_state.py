@@ -17,21 +17,21 @@ from typing import Any
 
 import numpy as np
 
-from serving.pipeline.request import Request
-from serving.releases.served_release import ServedRelease
-from training.data.exclusions import Exclusions, Marks
-from training.data.profile_exclusions import NO_ITEMS
-from training.data.user_batch import UserBatch
-from training.data.user_history import (
+from recommender.recall.channel import Candidates
+from recommender.recall.reason import Reason
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.filters import FilterContext
+from recommender.user.exclusions import Exclusions, Marks
+from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.user_batch import UserBatch
+from recommender.user.user_history import (
     current_session_items,
     items_listened_twice,
     skipped_unheard_items,
     unplayed_items_of_new_user,
 )
-from training.recall.channel import Candidates
-from training.recall.reason import Reason
-from training.slate.candidate_table import CandidateTable
-from training.slate.filters import FilterContext
+from serving.pipeline.request import Request
+from serving.releases.served_release import ServedRelease
 
 STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "nothing"
 """Sources of the state of a user."""

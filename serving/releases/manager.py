@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from config import garbage_collector
+from releases import traffic_split
+from releases.pointer import release_folder
+from releases.traffic_split import PRODUCTION, TrafficSplit
 from serving.errors import NO_RELEASE_MESSAGE, NotReady
 from serving.observability.degraded_parts import RELEASE, Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
-from training.release import traffic_split
-from training.release.pointer import release_folder
-from training.release.traffic_split import PRODUCTION, TrafficSplit
 
 logger = logging.getLogger(__name__)
 

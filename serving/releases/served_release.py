@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.data.catalog import Catalog
-from training.data.collections import CollectionIndex
-from training.data.feature_services import ServiceContract
-from training.data.profile_exclusions import NO_ITEMS, TargetTracks
-from training.data.vocabulary import Vocabulary
-from training.release import integrity
-from training.slate.blend import Blend
-from training.slate.continuation_weights import Continuation
-from training.slate.fusion import Fusion
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.collections import CollectionIndex
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.slate.blend import Blend
+from recommender.slate.continuation_weights import Continuation
+from recommender.slate.fusion import Fusion
+from recommender.user.profile_exclusions import NO_ITEMS, TargetTracks
+from releases import integrity
+from sequences.feature_services import ServiceContract
 
 if TYPE_CHECKING:
-    from training.search.track_search import TrackSearch
+    from recommender.search.track_search import TrackSearch
 
 logger = logging.getLogger(__name__)
 
@@ -108,9 +108,9 @@ def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     """Load the release in `folder`, which this process has written or verified; see `load_release`."""
     import torch  # imported late: the service answers /livez before it needs a release
 
-    from training.content.encoders.text import encode_texts, text_encoder_version
-    from training.release.bundle import SEARCH, Release
-    from training.search.track_search import TrackSearch
+    from content.encoders.text import encode_texts, text_encoder_version
+    from recommender.search.track_search import TrackSearch
+    from releases.bundle import SEARCH, Release
 
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries

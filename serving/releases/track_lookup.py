@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 from array import array
 from collections.abc import Iterator
 
+from recommender.catalog.catalog import Catalog
 from sequences.sequence_batch import FIRST_CODE
-from training.data.catalog import Catalog
 
 
 class TrackLookup:

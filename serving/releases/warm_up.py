@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.filters import FilterContext, apply_filters
+from recommender.slate.scene_settings import SCENES, Scene
+from recommender.slate.slots import Slots
+from recommender.user.exclusions import Exclusions
+from recommender.user.user_batch import UserBatch, user_batch_from_online
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
-from training.data.exclusions import Exclusions
-from training.data.user_batch import UserBatch, user_batch_from_online
-from training.slate.candidate_table import CandidateTable
-from training.slate.filters import FilterContext, apply_filters
-from training.slate.scene_settings import SCENES, Scene
-from training.slate.slots import Slots
 
 SYNTHETIC_TRACK_US = 200_000_000
 SYNTHETIC_HISTORY_LENGTH = 20

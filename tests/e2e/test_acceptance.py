@@ -185,7 +185,7 @@ def test_the_served_ranker_is_significantly_better_than_trees_alone(real):
 
 @needs_full_size
 def test_behavior_of_200_users_of_the_simulated_world(simulated):
-    simulated.python("serving.behavior", "--recipe", RECIPE, "--users", "200")
+    simulated.python("served_behavior", "--recipe", RECIPE, "--users", "200")
     tests = simulated.evaluation()["behavior"]["tests"]
     assert not {name: test for name, test in tests.items() if test.get("is_missed")}
 

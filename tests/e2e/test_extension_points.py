@@ -34,11 +34,11 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
-from training.data.vocabulary import Vocabulary
-from training.engine.workspace import write_json
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.reason import Reason
+from recommender.user.user_batch import UserBatch
+from recommender.catalog.vocabulary import Vocabulary
+from training.workspace import write_json
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.reason import Reason
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from training.ranking.ranker import UserState
-from training.ranking.target_attention import SumPooling
+from recommender.ranking.ranker import UserState
+from recommender.ranking.target_attention import SumPooling
 
 
 class PlainSum(SumPooling):
@@ -244,10 +244,12 @@ def write_log(path: Path, users: int = 24, days: int = 12, tracks: int = 60) -> 
 
 
 def add_channel(copy: Extended) -> None:
-    copy.write("training/recall/code_order.py", CHANNEL)
-    registry = "training/recall/registry.py"
+    copy.write("recommender/recall/code_order.py", CHANNEL)
+    registry = "recommender/recall/registry.py"
     copy.insert(
-        registry, "from training.recall.collection_recall import", "from training.recall.code_order import CodeOrder\n"
+        registry,
+        "from recommender.recall.collection_recall import",
+        "from recommender.recall.code_order import CodeOrder\n",
     )
     copy.insert(registry, "Popularity, Realtime, LongShort", "CodeOrder, ")
     for language, text in (("en", "number {position} of your tracks"), ("zh", "你的第 {position} 首歌")):
@@ -259,12 +261,12 @@ def add_channel(copy: Extended) -> None:
 
 
 def add_ranker(copy: Extended) -> None:
-    copy.write("training/ranking/plain_sum.py", RANKER)
-    registry = "training/ranking/fitted_ranker.py"
+    copy.write("recommender/ranking/plain_sum.py", RANKER)
+    registry = "recommender/ranking/fitted_ranker.py"
     copy.insert(
         registry,
-        "from training.ranking.ranker import Ranker",
-        "from training.ranking.plain_sum import PlainSum\n",
+        "from recommender.ranking.ranker import Ranker",
+        "from recommender.ranking.plain_sum import PlainSum\n",
     )
     copy.insert(registry, "SumPooling, TargetAttention, InterestEvolution", "PlainSum, ")
     recipe = copy.tree / "training" / "recipes" / "debug.yaml"
@@ -295,7 +297,7 @@ def add_features(copy: Extended) -> None:
 
 def add_scene(copy: Extended) -> None:
     copy.insert(
-        "training/slate/scene_settings.py",
+        "recommender/slate/scene_settings.py",
         'Scene(name="playlists"',
         'Scene(name="workout", limit=4, max_limit=20),\n        ',
     )
@@ -355,7 +357,7 @@ def test_the_channel_and_the_scene_answer_requests(answer):
 @pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])
 def test_the_text_is_shown_in_each_language(extended, language, text):
     program = (
-        "from serving.messages import render_reason; from training.recall.reason import Reason;"
+        "from serving.messages import render_reason; from recommender.recall.reason import Reason;"
         f"print(render_reason(Reason('in_code_order', {{'position': 1}}), {language!r}))"
     )
     assert extended.run("-c", program).strip() == text

@@ -17,10 +17,10 @@ import pytest
 from numpy.typing import NDArray
 
 from config import settings
+from content.encoders.audio import MAX_PATCHES, AudioEncoder
+from content.music_detection import MIN_MUSIC_PROBABILITY, music_probability
 from tests.support.acceptance_plugin import report
 from tests.support.tiers import acceptance_only
-from training.content.encoders.audio import MAX_PATCHES, AudioEncoder
-from training.content.music_detection import MIN_MUSIC_PROBABILITY, music_probability
 
 GAMES = Path(os.environ.get("SEGUE_ACCEPTANCE_MUSIC") or "/usr/share/games")
 CLIPS = settings.ROOT.parent / "shared" / "data" / "audio"

@@ -34,7 +34,7 @@ QUICK = (
     """curl -s localhost:3000/recommend -H 'content-type: application/json' -d '{"seeds": ["t1", "t2"], "title": "Quiet night", "limit": 5}'""",  # noqa: E501
     """curl -s localhost:3000/path -H 'content-type: application/json' -d '{"from": "t1", "to": "t2", "length": 5}'""",
     """curl -s localhost:3000/events -H 'content-type: application/json' -d '{"events": [{"user_id": "u1", "action": "like", "target_type": "track", "target_id": "t1"}]}'""",  # noqa: E501
-    "python -m local.environment python -m training.release list",
+    "python -m local.environment python -m releases list",
     "make serve",
 )
 
@@ -52,7 +52,7 @@ ELSEWHERE = {
     "make prune DRY_RUN=1": "unit/local/test_retention.py",
     "make restore": "integration/local/test_backup.py",
     "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
-    "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m training.release sign ID": "integration/training/release/test_release.py",  # noqa: E501
+    "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m releases sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/test_landing_zone.py",
     "make run": "e2e/test_pipeline.py",
@@ -65,23 +65,23 @@ ELSEWHERE = {
     "make run LOGS=PATH": "e2e/test_acceptance.py",
     "make run LOGS=my_data.zip": "e2e/test_acceptance.py",
     "SEGUE_HOME=var/mine make run LOGS=my_data.zip": "e2e/test_acceptance.py",
-    ".venv/bin/pytest tests/contract/training/test_channel_conformance.py": "contract/training/test_channel_conformance.py",
+    ".venv/bin/pytest tests/contract/recommender/test_channel_conformance.py": "contract/recommender/test_channel_conformance.py",
     "make bench ONLY=land_memory_play_log": "unit/research/test_landing.py",
     "python -m local.environment python -m sequences.online.materialize --as-of 2026-06-30 --force": (
         "integration/sequences/online/test_materialize.py"
     ),
-    "python -m local.environment python -m training.release canary ID --share 0.1": "integration/training/release/test_release.py",
-    'python -m local.environment python -m training.release canary ID --share 0.1 --experiment "more discoveries"': "integration/training/release/test_release.py",  # noqa: E501
-    "python -m local.environment python -m training.release end": "integration/training/release/test_release.py",
-    "python -m local.environment python -m training.release activate ID": "integration/training/release/test_release.py",
-    "python -m local.environment python -m training.release rollback": "integration/training/release/test_release.py",
+    "python -m local.environment python -m releases canary ID --share 0.1": "integration/training/release/test_release.py",
+    'python -m local.environment python -m releases canary ID --share 0.1 --experiment "more discoveries"': "integration/training/release/test_release.py",  # noqa: E501
+    "python -m local.environment python -m releases end": "integration/training/release/test_release.py",
+    "python -m local.environment python -m releases activate ID": "integration/training/release/test_release.py",
+    "python -m local.environment python -m releases rollback": "integration/training/release/test_release.py",
     'SEGUE_HOME=var/mine python -m local.environment python -m training.release --force --reason "my own listening"': "integration/training/release/test_release.py",  # noqa: E501
     "SEGUE_HOME=var/mine make serve": "e2e/test_pipeline.py",
     "python -m training.release": "integration/training/release/test_release.py",
-    "python -m training.release canary ID --share .1": "integration/training/release/test_release.py",
-    "python -m training.release activate ID": "integration/training/release/test_release.py",
-    "python -m training.release list": "integration/training/release/test_release.py",
-    "python -m training.experiments compare": "unit/training/experiments/test_command.py",
+    "python -m releases canary ID --share .1": "integration/training/release/test_release.py",
+    "python -m releases activate ID": "integration/training/release/test_release.py",
+    "python -m releases list": "integration/training/release/test_release.py",
+    "python -m experiments compare": "unit/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
     "python -m serving.batch --scene daily --out FOLDER": "unit/serving/batch/test_batch.py",
     "python -m sequences.skew": "integration/serving/test_request_skew.py",

@@ -39,7 +39,7 @@ RETURNING_USERS = 120
 PUBLISH_SCRIPT = """
 import sys
 from pathlib import Path
-from training.release import model_store
+from releases import model_store
 for folder in map(Path, sys.argv[1:]):
     model_store.publish(folder, folder.name, {})
 """
@@ -67,7 +67,7 @@ def prepare_service(
             extend_release(home / name)
         variables = environment(settings.load_settings())
         run_to_end([sys.executable, "-c", PUBLISH_SCRIPT, str(home / RELEASE_A), str(home / RELEASE_B)], variables)
-        run_to_end([sys.executable, "-m", "training.release", "activate", RELEASE_A], variables)
+        run_to_end([sys.executable, "-m", "releases", "activate", RELEASE_A], variables)
         return synthetic_release.write_users(home / "marts", users, tracks)
 
     return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
@@ -91,7 +91,7 @@ def measure_changes(place: Place) -> LoadObservations:
         clients = [pool.submit(client) for _ in range(CLIENTS)]
         try:
             for change in CHANGES:
-                run_to_end([sys.executable, "-m", "training.release", *change], place.variables)
+                run_to_end([sys.executable, "-m", "releases", *change], place.variables)
                 wait_until(lambda change=change: _is_applied(place, change), f"{change} in /status", 120.0)
                 time.sleep(1.5)  # requests under this release, until the one before is unloaded
             time.sleep(max(0.0, began + SECONDS - time.monotonic()))

@@ -10,15 +10,15 @@ integers are int32.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
+from recommender.catalog.vocabulary import Vocabulary
+from releases.traffic_split import hash_bucket
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
-from training.data.vocabulary import Vocabulary
 
 PARTS = ("train", "validation", "test")
 
@@ -117,10 +117,3 @@ def sample_users(plays: pl.LazyFrame, max_plays: int) -> pl.Series | None:
     ordered = counts.with_columns(bucket=bucket).sort("bucket", "user_id")
     fits = (pl.col("plays").cum_sum() <= max_plays) | (pl.int_range(pl.len()) == 0)
     return ordered.filter(fits)["user_id"].sort()
-
-
-def hash_bucket(user_id: str, salt: str) -> float:
-    """Bucket of a user in [0, 1): uniform over users, constant for one salt, independent between salts."""
-    key = hashlib.sha256(salt.encode()).digest()
-    number = int.from_bytes(hashlib.blake2b(user_id.encode(), digest_size=8, key=key).digest())
-    return (number >> 11) / (1 << 53)  # 53 bits, the precision of a float; more could round up to 1

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.ragged import Ragged
+from recommender.catalog.ragged import Ragged
 
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CASES_PER_CHUNK = 256

@@ -16,19 +16,19 @@ import numpy as np
 import polars as pl
 
 from config import settings
+from content import FACETS
+from content.audio_facets import fill_facets
+from content.music_detection import mark_music
+from content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.ragged import Ragged
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.user.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
+from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
-from training.content import FACETS
-from training.content.audio_facets import fill_facets
-from training.content.music_detection import mark_music
-from training.content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
-from training.data.catalog import Catalog
-from training.data.feature_services import ServiceContract
 from training.data.plays import PARTS, Plays, part_of_fit, read_plays, sample_users
-from training.data.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
-from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
-from training.data.vocabulary import Vocabulary
 from training.recipes import FITS, Recipe
 
 if TYPE_CHECKING:

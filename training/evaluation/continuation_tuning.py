@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from content.encoders.text import encode_texts
+from recommender.catalog.collections import Collections
+from recommender.catalog.ragged import Ragged
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.collection_recall import Playlists
+from recommender.recall.continuation.registry import TitleData, all_sources, channel_sources
+from recommender.recall.continuation.source import ContinuationSource
+from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, ArtistNames, TextVectors, title_lists
+from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from recommender.search.query_parser import QueryParser
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.continuation_weights import CUTOFFS, Continuation, _no_history, range_key
+from recommender.slate.reciprocal_rank import ReciprocalRank
 from sequences.sequence_batch import FIRST_CODE
-from training.content.encoders.text import encode_texts
-from training.data.collections import Collections
-from training.data.ragged import Ragged
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.collection_recall import Playlists
-from training.recall.continuation.registry import TitleData, all_sources, channel_sources
-from training.recall.continuation.source import ContinuationSource
-from training.recall.continuation.titles import MAX_PLAYLIST_TITLES, ArtistNames, TextVectors, title_lists
-from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.search.query_parser import QueryParser
-from training.slate.continuation_weights import Continuation, PlaylistCases, range_key
+from training.evaluation.reciprocal_rank_tuning import fit_weights
 
 PARTS = {"test": (0,), "validation": (1,), "train": (2, 3, 4)}
 """Part → hashes of the ids of its playlists, modulo 5."""
@@ -107,7 +111,7 @@ def fit_continuation(
         cases = playlist_cases(playlists, validation if least else titled, tried, has_title=not least)
         if len(cases) >= MIN_CASES:
             found = _useful(cases.recall(sources, TUNING_CANDIDATES))
-            weights[range_key(least)] = Continuation.fit_range(found, cases)
+            weights[range_key(least)] = fit_range(found, cases)
     return Continuation(weights)
 
 
@@ -117,7 +121,7 @@ def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallC
     for least, tried in TUNED_SEEDS.items():
         cases = session_cases(sessions, max(tried)) if least else None
         if cases is not None and len(cases) >= MIN_CASES:
-            weights[range_key(least)] = Continuation.fit_range(_useful(cases.recall(sources, TUNING_CANDIDATES)), cases)
+            weights[range_key(least)] = fit_range(_useful(cases.recall(sources, TUNING_CANDIDATES)), cases)
     return Continuation(weights)
 
 
@@ -148,3 +152,38 @@ def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:
 def _ragged(lists: list[np.ndarray]) -> Ragged:
     offset = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
     return Ragged(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offset)
+
+
+def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
+    """The weights with the highest recall of the targets."""
+    if not len(cases) or not candidates:
+        return ReciprocalRank()
+    table = CandidateTable.merge(candidates, _no_history(len(cases)))
+    return fit_weights(table, cases.targets, np.arange(len(cases)), CUTOFFS)
+
+
+@dataclass(frozen=True)
+class PlaylistCases:
+    """C playlists to continue."""
+
+    seeds: Ragged  # in the order of the playlist
+    titles: Sequence[str]  # empty: not given
+    targets: Ragged  # the tracks to find
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.titles)
+
+    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Candidates]:
+        """The `k` best candidates of each source for every case, [C, K]."""
+        found = {
+            name: [source.continue_playlist(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
+            for name, source in sources.items()
+        }
+        return {
+            name: Candidates(
+                np.concatenate([np.zeros((0, k), dtype=np.int64), *(one.items_BK for one in rows)]),
+                np.concatenate([np.zeros((0, k), dtype=np.float32), *(one.scores_BK for one in rows)]),
+            )
+            for name, rows in found.items()
+        }

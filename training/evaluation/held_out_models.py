@@ -15,23 +15,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.ragged import Ragged
+from recommender.catalog.ragged import Ragged
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.listwise_head import LambdaMARTHead
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.collection_recall import CollectionRecall
+from recommender.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall
+from releases.format import MissingInput
+from training.data.candidate_lists import load_case_history, recall_candidates
+from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases
+from training.data.statistics import load_track_statistics
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine.process import parallel_map
-from training.engine.workspace import INPUTS_FILE, MissingInput, Workspace
+from training.process import parallel_map
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases
-from training.ranking.features.track_statistics import load_track_statistics
-from training.ranking.fitted_ranker import RANKERS, FittedRanker
-from training.ranking.listwise_head import LambdaMARTHead
-from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.collection_recall import CollectionRecall
-from training.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall, load_fitted_channels
+from training.recall.registry import load_fitted_channels
 from training.recipes import recipe
-from training.slate.candidate_lists import load_case_history, recall_candidates
+from training.workspace import INPUTS_FILE, Workspace
 
 RANKING_BATCH_SIZE = 512
 TREES_ALONE = "trees_alone"

@@ -12,11 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.ragged import Ragged
+from recommender.catalog.ragged import Ragged
+from recommender.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
+from recommender.recall.channel import Candidates
+from recommender.recall.popularity import Popularity
+from recommender.slate.blend import Blend
+from recommender.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import HEURISTICS, Baselines
+from training.evaluation.fusion_tuning import MIN_SCENE_CASES, fit_fusion
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
@@ -29,12 +36,6 @@ from training.evaluation.slate_evaluation import (
     slate_objective,
 )
 from training.ranking.cases import ranking_cases
-from training.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
-from training.recall.channel import Candidates
-from training.recall.popularity import Popularity
-from training.slate.blend import Blend
-from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, MIN_SCENE_CASES, Fusion
-from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 VALIDATION_RANKING_CASES = 50_000
 MIN_GAUC_GAIN = 0.001
@@ -74,7 +75,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     candidates = select_channels(candidates, len(held_out.data.user_ids_U))
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
-    fusion, shares = Fusion.fit(candidates, history, cases, _recall_best_heuristic(baselines, cases))
+    fusion, shares = fit_fusion(candidates, history, cases, _recall_best_heuristic(baselines, cases))
     rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
     sample = {name: lists.take(rows) for name, lists in candidates.items()}
     slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)

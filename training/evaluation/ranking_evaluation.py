@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.ranking.task_weights import DEFAULT_TASK, TaskWeights
 from training.evaluation.held_out_models import TREES_ALONE, HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.result import Result
 from training.ranking.cases import RankingCases, ranking_cases
-from training.ranking.task_weights import DEFAULT_TASK, TaskWeights
 
 RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 """task → metric → estimate, and the probabilities [R, T]."""

@@ -16,11 +16,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.recall.channel import Candidates
+from recommender.recall.collection_recall import CollectionRecall
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.feedback import NO_FEEDBACK
+from recommender.slate.fusion import ANY_SCENE
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from sequences.sequence_batch import FIRST_CODE
-from training.data.collections import build_collection_cases
+from training.data.candidate_lists import case_scenes
+from training.data.collection_cases import build_collection_cases
+from training.data.offline_features import load_user_batches
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.data.user_batch import load_user_batches
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import list_comparison, recall_metrics
@@ -38,14 +46,6 @@ from training.evaluation.slate_evaluation import (
     sample_rows,
 )
 from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
-from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall.channel import Candidates
-from training.recall.collection_recall import CollectionRecall
-from training.slate.candidate_lists import case_scenes
-from training.slate.candidate_table import CandidateTable
-from training.slate.feedback import NO_FEEDBACK
-from training.slate.fusion import ANY_SCENE
-from training.slate.scene_settings import CANDIDATES_PER_CHANNEL
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20

@@ -28,12 +28,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from training.content.encoders.text import encode_texts, text_encoder_version
+from content.encoders.text import encode_texts, text_encoder_version
+from recommender.search.text_normalization import normalize
+from recommender.search.track_search import TrackSearch
+from recommender.search.write_search import write_search
+from training.data.search_tracks import collect_tracks
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
-from training.search.text_normalization import normalize
-from training.search.track_search import TrackSearch
-from training.search.write_search import collect_tracks, write_search
 
 FOLDER = Path(__file__).parent / "search"
 QUERY_FILES = ("queries", "facet_queries", "language_queries", "development_queries")

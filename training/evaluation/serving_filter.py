@@ -1,6 +1,6 @@
 """What the filters and the reactions of past requests read.
 
-Uses the filters of the service (`training/slate/filters.py`) with the dislikes and blocks of the user before the
+Uses the filters of the service (`recommender/slate/filters.py`) with the dislikes and blocks of the user before the
 request, and with what the user has left out of the taste profile by the end of the log.
 """
 
@@ -12,17 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from recommender.catalog.catalog import Catalog
+from recommender.slate.feedback import READ_FROM, Reactions
+from recommender.slate.filters import FilterContext
+from recommender.user.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
+from recommender.user.profile_exclusions import NOTHING, LeftOut
+from recommender.user.user_history import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
 from sequences.reversals import drop_reversed
 from sequences.views import SEQUENCE_VIEWS
-from training.data.catalog import Catalog
-from training.data.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
-from training.data.profile_exclusions import NOTHING, LeftOut
+from training.data.candidate_lists import CASE_BATCH_SIZE
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
-from training.data.user_history import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
-from training.slate.candidate_lists import CASE_BATCH_SIZE
-from training.slate.feedback import READ_FROM, Reactions
-from training.slate.filters import FilterContext
 
 
 @dataclass(frozen=True)

@@ -20,27 +20,27 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.catalog.arrays import is_among
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.ragged import Ragged
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.task_weights import TaskWeights
+from recommender.recall.channel import Candidates
+from recommender.slate import blend
+from recommender.slate.blend import Blend
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.feedback import FeedbackWeights, Reactions
+from recommender.slate.filters import FilterContext, apply_filters
+from recommender.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave
+from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
+from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
-from training.data.arrays import is_among
-from training.data.catalog import Catalog
-from training.data.ragged import Ragged
+from training.data.candidate_lists import case_scenes
 from training.data.recall_cases import RecallCases
-from training.engine.process import parallel_map
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
 from training.evaluation.serving_filter import ServingFilter
-from training.ranking.fitted_ranker import FittedRanker
-from training.ranking.task_weights import TaskWeights
-from training.recall.channel import Candidates
-from training.slate import blend
-from training.slate.blend import Blend
-from training.slate.candidate_lists import case_scenes
-from training.slate.candidate_table import CandidateTable
-from training.slate.feedback import FeedbackWeights, Reactions
-from training.slate.filters import FilterContext, apply_filters
-from training.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave
-from training.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
-from training.slate.slots import Slots
+from training.process import parallel_map
 
 LENGTH = 30  # tracks of a slate
 METRICS = ("recall_at_30", "ndcg_at_10")
@@ -140,7 +140,7 @@ class Slate:
 
     requests: Requests
     tables: Sequence[CandidateTable]  # candidates of each request, in fused order
-    evidence: Sequence[NDArray[np.floating]]  # [K, F] of each user's reactions, see `training.slate.feedback`
+    evidence: Sequence[NDArray[np.floating]]  # [K, F] of each user's reactions, see `recommender.slate.feedback`
     ranker_CK: NDArray[np.floating]  # combined scores of the ranker's heads
     task_probabilities: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)  # head → [C, K]
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, TaskWeights, WeightByTask, combine_log_odds
+from recommender.slate.scene_settings import LIST_TASK_IMPORTANCE, SCENES
 from training.evaluation.metrics.ranking_metrics import auc_per_group
-from training.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, TaskWeights, WeightByTask, combine_log_odds
-from training.slate.scene_settings import LIST_TASK_IMPORTANCE, SCENES
 
 TASK_IMPORTANCE: Mapping[str, Mapping[str, float]] = {
     ANY_SCENE: LIST_TASK_IMPORTANCE,

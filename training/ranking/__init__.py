@@ -1,1 +1,1 @@
-"""Ranking: one module or folder per ranker; `registry` is the table of rankers."""
+"""Fits of rankers and of the listwise head."""

@@ -16,13 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recommender.ranking.features.ranking_features import RankingFeatures
+from recommender.ranking.features.user_features import DAY_US
+from recommender.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
+from recommender.user.user_batch import UserBatch
 from sequences.reversals import drop_reversed
-from training.data.user_batch import OfflineFeatures, UserBatch
-from training.engine.process import parallel_map
+from training.data.offline_features import OfflineFeatures
+from training.process import parallel_map
 from training.ranking.cases import RankingCases
-from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.user_features import DAY_US
-from training.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
 
 FEATURE_BATCH_SIZE = 64
 """Cases whose features are computed together; intermediate arrays of this size fit in the CPU cache."""

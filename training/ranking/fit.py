@@ -22,21 +22,22 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from training.data.feature_services import ServiceContract
+from recommender.ranking.boosted_trees import BoostedTrees
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.content_similarity import ContentRows
+from recommender.ranking.features.genre_search import TrackGenres
+from recommender.ranking.features.ranking_features import RankingFeatures
+from recommender.ranking.features.track_statistics import COUNTS, further_profile_fields
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
+from recommender.ranking.ranker import Ranker, RankerConfig
+from sequences.feature_services import ServiceContract
+from training import trainer
+from training.data.offline_features import OfflineFeatures
+from training.data.statistics import load_track_statistics
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine import trainer
-from training.engine.process import configure_threads
-from training.ranking.boosted_trees import BoostedTrees
+from training.process import configure_threads
 from training.ranking.case_batches import CaseBatch, CaseBatches
 from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.content_similarity import ContentRows
-from training.ranking.features.genre_search import TrackGenres
-from training.ranking.features.ranking_features import RankingFeatures
-from training.ranking.features.track_statistics import COUNTS, further_profile_fields, load_track_statistics
-from training.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
-from training.ranking.ranker import Ranker, RankerConfig
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000

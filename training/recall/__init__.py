@@ -1,1 +1,1 @@
-"""Recall (candidate generation): one module or folder per channel; `registry` is the table of channels."""
+"""Fits of recall channels: a module per channel, of the same name as in recommender.recall."""

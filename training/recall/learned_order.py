@@ -1,176 +1,22 @@
-"""Learned order of a channel's candidates: boosted trees on top of the order by activation.
-
-The score of a candidate is `-log(1 + rank) + trees`, with trees that were fitted as a correction of the rank, by
-LambdaMART (Burges 2010, MSR-TR-2010-82). Without trees, or where they have nothing to say, the order by activation
-remains. The trees learn from past requests, and are kept if they are significantly better on validation.
-
-Legend: B requests, Q past requests, R candidates of all of them, C and K candidates of one request, F features, U users.
-"""
+"""Fit of a learned order: trees on past requests, kept if they are significantly better on validation."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from recommender.nn.trees import PastRequests, Trees, dataset
+from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, base_scores
+from training.data.offline_features import OfflineFeatures, load_user_batches
 from training.data.recall_cases import RecallCases, is_significant_gain, iterate_chunks, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, UserBatch, load_user_batches
-from training.engine.config_io import Section
-from training.engine.process import configure_threads
-from training.nn.trees import PastRequests, Trees, dataset
-from training.recall.channel import Candidates, Config, RecallChannel
+from training.process import configure_threads
 
-FILE = "order.txt"
 LIGHTGBM_PARAMETERS: dict[str, Any] = {"objective": "lambdarank", "feature_fraction": 0.5, "force_col_wise": True}
-
-Floats = NDArray[np.float32]
-Ranked = tuple[np.ndarray, np.ndarray, Any]
-"""Candidates of one request by activation, their scores, and what `OrderedChannel.features` computes their features of."""
-
-
-@dataclass(frozen=True)
-class OrderConfig(Section):
-    """Learned order of a channel's most active candidates."""
-
-    trees: int
-    leaves: int
-    learning_rate: float
-    min_candidates_per_leaf: int
-    pool: int
-    train_fraction: float
-    requests_per_user: int
-    max_requests: int
-
-
-@dataclass(frozen=True)
-class CandidateOrder:
-    """Fitted trees."""
-
-    trees: Trees
-
-    @classmethod
-    def fit(
-        cls, examples: PastRequests, config: OrderConfig, objective: dict[str, Any], seed: int
-    ) -> CandidateOrder | None:
-        """Fit the trees; None if no candidate is a target, or all of them.
-
-        Args:
-            examples: Candidates of past requests in the order by activation.
-            config: Number and size of the trees.
-            objective: Parameters of LightGBM's ranking objective.
-            seed: Of the trees.
-        """
-        if not examples.has_both_classes:
-            return None
-        parameters = {
-            **LIGHTGBM_PARAMETERS,
-            **objective,
-            "learning_rate": config.learning_rate,
-            "num_leaves": config.leaves,
-            "min_data_in_leaf": config.min_candidates_per_leaf,
-        }
-        rows = {
-            "group": examples.count_Q,
-            "init_score": np.concatenate([base_scores(int(count)) for count in examples.count_Q]),
-            "feature_name": list(examples.feature_names) or "auto",
-        }
-        threads = configure_threads()
-        data = dataset(examples.features_RN, examples.is_target_R, parameters, seed, threads, **rows)
-        return cls(Trees.fit(data, config.trees, "learned order"))
-
-    def reorder(self, item_K: NDArray[np.int64], features_CF: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
-
-        Args:
-            item_K: Items by activation.
-            features_CF: Features of the first C of them. Further items follow in their order.
-        """
-        C = len(features_CF)
-        base_K = base_scores(len(item_K))
-        score_K = base_K.copy()
-        if C:
-            score_K[:C] += self.trees.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
-            score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
-        order_K = np.argsort(-score_K, kind="stable")
-        return item_K[order_K], score_K[order_K]
-
-    @classmethod
-    def load(cls, folder: Path) -> CandidateOrder | None:
-        """The order of the channel that was saved into a folder; None if it has none."""
-        trees = Trees.load(folder / FILE)
-        return None if trees is None else cls(trees)
-
-
-def base_scores(count: int) -> NDArray[np.float64]:
-    """Scores of the order by activation, best first."""
-    return -np.log1p(np.arange(count))
-
-
-class OrderedChannel(RecallChannel[Config]):
-    """A channel that ranks candidates by activation, and may have a learned order of the best of them.
-
-    Its config has the sections `order` (an OrderConfig) and `seed`.
-    """
-
-    feature_names: ClassVar[tuple[str, ...]]
-    objective: ClassVar[dict[str, Any]]
-    """Parameters of LightGBM's ranking objective."""
-    order: CandidateOrder | None
-    resolved_config: Any
-
-    @abstractmethod
-    def rank(self, users: UserBatch, k: int) -> Iterator[Ranked]:
-        """The `k` most active candidates of each request, ties by smaller item code."""
-
-    @abstractmethod
-    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> Floats:
-        """Features [C, F] of the first candidates of a request, at least one; `source` is the third part of `rank`."""
-
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` best candidates: by the learned order if there is one, whose scores they have, else by activation."""
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        pool = 0 if self.order is None else self.resolved_config.order.pool
-        for row, (item_C, score_C, source) in enumerate(self.rank(users, max(k, pool))):
-            ranked = item_C, score_C
-            if self.order is not None and len(item_C):
-                ranked = self.order.reorder(item_C, self.features(source, item_C[:pool], score_C[:pool]))
-            count = min(k, len(item_C))
-            items_BK[row, :count], scores_BK[row, :count] = ranked[0][:k], ranked[1][:k]
-        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
-
-    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, Floats]]:
-        """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
-        for item_C, score_C, source in self.rank(users, self.resolved_config.order.pool):
-            has_any = len(item_C) > 0
-            yield item_C, self.features(source, item_C, score_C) if has_any else np.zeros((0, 0), dtype=np.float32)
-
-    def set_order(self, data: TrainingData, fit: Callable[[], tuple[CandidateOrder | None, dict[str, Any]]]) -> None:
-        """If the config has trees, set the order that `fit` returns, with its measures, or the order of `data.held_out_model`.
-
-        Without an accepted order the resolved config has no trees.
-        """
-        config = self.resolved_config
-        if config.order.trees and data.held_out_model is not None:
-            self.order = CandidateOrder.load(data.held_out_model)
-        elif config.order.trees:
-            self.order, measures = fit()
-            self.measures = {**self.measures, "order": measures}
-            if self.order is None:
-                self.resolved_config = replace(config, order=replace(config.order, trees=0))
-
-    def save_order(self, folder: Path) -> None:
-        """Write the trees as a text file, if there are any; see `CandidateOrder.load`."""
-        (folder / FILE).unlink(missing_ok=True)
-        if self.order is not None:
-            self.order.trees.save(folder / FILE)
 
 
 def build_examples(channel: OrderedChannel[Any], cases: RecallCases, data: TrainingData, kind: str) -> PastRequests:
@@ -219,7 +65,7 @@ def fit_order(
         The order; None if no request has a target among its candidates, or if it is not better.
     """
     examples, config = build_examples(channel, requests, data, kind), channel.resolved_config
-    order = CandidateOrder.fit(examples, config.order, channel.objective, config.seed)
+    order = fit_trees(examples, config.order, channel.objective, config.seed)
     measures: dict[str, Any] = {
         "requests": len(requests),
         "requests_with_target": len(examples.count_Q),
@@ -264,3 +110,50 @@ def compare_orders(
     gain_U = np.asarray(sum(recall["learned"][k] - recall["activation"][k] for k in cutoffs))
     table = {f"recall_at_{k}/{name}": float(recall[name][k].mean()) for k in cutoffs for name in orders}
     return is_significant_gain(gain_U), {"cases": len(cases), **table}
+
+
+def fit_trees(
+    examples: PastRequests, config: OrderConfig, objective: dict[str, Any], seed: int
+) -> CandidateOrder | None:
+    """Fit the trees; None if no candidate is a target, or all of them.
+
+    Args:
+        examples: Candidates of past requests in the order by activation.
+        config: Number and size of the trees.
+        objective: Parameters of LightGBM's ranking objective.
+        seed: Of the trees.
+    """
+    if not examples.has_both_classes:
+        return None
+    parameters = {
+        **LIGHTGBM_PARAMETERS,
+        **objective,
+        "learning_rate": config.learning_rate,
+        "num_leaves": config.leaves,
+        "min_data_in_leaf": config.min_candidates_per_leaf,
+    }
+    rows = {
+        "group": examples.count_Q,
+        "init_score": np.concatenate([base_scores(int(count)) for count in examples.count_Q]),
+        "feature_name": list(examples.feature_names) or "auto",
+    }
+    threads = configure_threads()
+    data = dataset(examples.features_RN, examples.is_target_R, parameters, seed, threads, **rows)
+    return CandidateOrder(Trees.fit(data, config.trees, "learned order"))
+
+
+def set_order(
+    channel: OrderedChannel[Any], data: TrainingData, fit: Callable[[], tuple[CandidateOrder | None, dict[str, Any]]]
+) -> None:
+    """If the config has trees, set the order that `fit` returns, with its measures, or the order of `data.held_out_model`.
+
+    Without an accepted order the resolved config has no trees.
+    """
+    config = channel.resolved_config
+    if config.order.trees and data.held_out_model is not None:
+        channel.order = CandidateOrder.load(data.held_out_model)
+    elif config.order.trees:
+        channel.order, measures = fit()
+        channel.measures = {**channel.measures, "order": measures}
+        if channel.order is None:
+            channel.resolved_config = replace(config, order=replace(config.order, trees=0))

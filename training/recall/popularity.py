@@ -1,183 +1,44 @@
-"""The popularity channel: the most played tracks, with exponential time decay. It also serves users without a history.
-
-Each user counts once per track and day, so that one user's repeats do not make a hit; a day's weight decays with a
-half-life. Tracks in the languages of the user's recent tracks rank higher.
-
-Legend: B requests, V vocabulary, N stored catalog items, K candidates, L events, A languages.
-"""
+"""Fit of the popularity channel: counts of listens."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
 
 import numpy as np
-import polars as pl
 
-from training.data.arrays import top_k_positions
+from recommender.recall.popularity import DAY_US, ItemLanguages, Popularity, PopularityConfig
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
-from training.data.vocabulary import Vocabulary
-from training.engine.config_io import Section, config_from_dict
-from training.engine.workspace import write_json
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.reason import Reason
-
-DAY_US = 86_400_000_000
-COUNT_ARRAYS = ("people_N", "times_N")
-"""Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
-ONLY_LISTENER_FILE = "only_listener.parquet"
-"""Id of the user of all listens, if they are of one user; a Parquet file, so that erasure finds it."""
 
 
-@dataclass(frozen=True)
-class PopularityConfig(Section):
-    """Configuration of the popularity channel; `training/recipes/small.yaml` says what its fields mean."""
-
-    half_life_days: float
-    max_tracks: int
-    boost: float
-
-
-class Popularity(RecallChannel[PopularityConfig]):
-    """The most played tracks of the catalog, reordered by language where it is known."""
-
-    name: ClassVar[str] = "popularity"
-    config_class = PopularityConfig
-    feature_service: ClassVar[str] = "popularity"
-
-    def __init__(
-        self,
-        config: PopularityConfig,
-        item_N: np.ndarray,
-        weight_N: np.ndarray,
-        languages: ItemLanguages,
-        people_N: np.ndarray,
-        times_N: np.ndarray,
-        only_listener: str | None = None,
-    ) -> None:
-        self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
-        self.people_N, self.times_N, self.only_listener = people_N, times_N, only_listener
-
-    @classmethod
-    def fit(cls, data: TrainingData, config: PopularityConfig, folder: Path) -> Popularity:
-        """Count the `train` plays. Ages are relative to the newest of them."""
-        del folder
-        plays = data.plays
-        rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
-        day = plays.known_at_P[rows] // DAY_US
-        # One integer per (track, user, day): sorting integers is many times faster than sorting rows.
-        users, first = np.int64(len(data.user_ids_U)), day.min(initial=day.max(initial=0))
-        days = day.max(initial=0) - first + 1
-        key = np.unique((plays.track_P[rows] * users + plays.user_P[rows]) * days + day - first)
-        track, age = key // (users * days), days - 1 - key % days
-        weight = 0.5 ** (age / config.half_life_days)
-        weight_V = np.bincount(track, weights=weight, minlength=len(data.vocabulary))
-        # Tracks with old plays only still come before tracks without plays, which are in vocabulary order.
-        order = np.lexsort((np.arange(len(weight_V)), -weight_V))
-        item_N = order[data.catalog_V[order]][: config.max_tracks]
-        people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
-        times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
-        listeners = np.unique(plays.user_P[rows])
-        only_listener = str(data.user_ids_U[listeners[0]]) if len(listeners) == 1 else None
-        counts = people_V[item_N], times_V[item_N]
-        return cls(config, item_N, weight_V[item_N], ItemLanguages.of(data, item_N), *counts, only_listener)
-
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` most popular items; equal for users with the same languages."""
-        matching_BN = self.languages.match_scores(users)
-        score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
-        place_BK = np.stack([top_k_positions(score_N, k) for score_N in score_BN])
-        scores_BK = score_BN[np.arange(len(score_BN))[:, None], place_BK].astype(np.float32)
-        return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
-
-    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """The number of users who listened to each track; if it is one, the number of listens, because it may be this
-        user. It is if all listens are of this user.
-        """
-        is_own = self.only_listener is not None and user.user_ids == [self.only_listener]
-        return [_listen_count_reason(*self._counts.get(item, (0, 0)), is_own) for item in items]
-
-    @cached_property
-    def _counts(self) -> dict[int, tuple[int, int]]:
-        counts = zip(self.people_N.tolist(), self.times_N.tolist(), strict=True)
-        return dict(zip(self.item_N.tolist(), counts, strict=True))
-
-    def save(self, folder: Path) -> None:
-        """Write config and names of languages as JSON, counts and languages of items as arrays."""
-        values = {"languages": self.languages.names}
-        write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
-        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
-        np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.is_in_NA)
-        (folder / ONLY_LISTENER_FILE).unlink(missing_ok=True)
-        if self.only_listener is not None:
-            pl.DataFrame({"user_id": [self.only_listener]}).write_parquet(folder / ONLY_LISTENER_FILE)
-
-    @classmethod
-    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
-        """The channel that `save` wrote."""
-        del vocabulary
-        stored = json.loads((folder / "popularity.json").read_text())
-        names = stored.pop("values")["languages"]
-        with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
-            languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
-            counts = {name: arrays[name] for name in COUNT_ARRAYS}
-            config, item_N, weight_N = config_from_dict(PopularityConfig, stored), arrays["item_N"], arrays["weight_N"]
-        file = folder / ONLY_LISTENER_FILE
-        listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []
-        return cls(config, item_N, weight_N, languages, **counts, only_listener=next(iter(listeners), None))
+def fit(data: TrainingData, config: PopularityConfig, folder: Path) -> Popularity:
+    """Count the `train` plays. Ages are relative to the newest of them."""
+    del folder
+    plays = data.plays
+    rows = np.flatnonzero((plays.part_P == PARTS.index("train")) & plays.is_listened_P)
+    day = plays.known_at_P[rows] // DAY_US
+    # One integer per (track, user, day): sorting integers is many times faster than sorting rows.
+    users, first = np.int64(len(data.user_ids_U)), day.min(initial=day.max(initial=0))
+    days = day.max(initial=0) - first + 1
+    key = np.unique((plays.track_P[rows] * users + plays.user_P[rows]) * days + day - first)
+    track, age = key // (users * days), days - 1 - key % days
+    weight = 0.5 ** (age / config.half_life_days)
+    weight_V = np.bincount(track, weights=weight, minlength=len(data.vocabulary))
+    # Tracks with old plays only still come before tracks without plays, which are in vocabulary order.
+    order = np.lexsort((np.arange(len(weight_V)), -weight_V))
+    item_N = order[data.catalog_V[order]][: config.max_tracks]
+    people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
+    times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
+    listeners = np.unique(plays.user_P[rows])
+    only_listener = str(data.user_ids_U[listeners[0]]) if len(listeners) == 1 else None
+    counts = people_V[item_N], times_V[item_N]
+    return Popularity(config, item_N, weight_V[item_N], _item_languages(data, item_N), *counts, only_listener)
 
 
-def _listen_count_reason(people: int, times: int, is_own: bool) -> Reason:
-    if people > 1:
-        return Reason("listened_by_people", {"people": people})
-    if is_own and times:
-        return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
-    if times > 1:
-        return Reason("listened_times_overall", {"times": times})
-    return Reason("listened_once_overall") if times else Reason("most_played")
-
-
-@dataclass(frozen=True)
-class ItemLanguages:
-    """Languages of the stored items: `names` [A], and which items are in which, bool [N, A]."""
-
-    item_N: np.ndarray
-    names: list[str]
-    is_in_NA: np.ndarray
-
-    @classmethod
-    def of(cls, data: TrainingData, item_N: np.ndarray) -> ItemLanguages:
-        """The languages of these items in the catalog."""
-        names, lists = data.facets["languages"]
-        is_in_NA = np.zeros((len(item_N), len(names)), dtype=bool)
-        for row, item in enumerate(item_N.tolist()):
-            is_in_NA[row, lists[item]] = True
-        return cls(item_N, names, is_in_NA)
-
-    @cached_property
-    def _share_NA(self) -> np.ndarray:
-        return self.is_in_NA.astype(float)
-
-    @cached_property
-    def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort(self.item_N)
-        return order, self.item_N[order]
-
-    def match_scores(self, users: UserBatch) -> np.ndarray:
-        """Match of items with requests, [B, N] in 0..1: the fraction of the user's recent events in the languages of
-        the item, clipped to 1.
-        """
-        match_BN, share_NA = np.zeros((len(users), len(self.item_N))), self._share_NA
-        if "recent_events" in users.views and share_NA.shape[1]:
-            recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
-            row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
-            is_stored_BL = self.item_N[row_BL] == recent
-            count_BA = (share_NA[row_BL] * is_stored_BL[:, :, None]).sum(1)
-            match_BN = count_BA / np.maximum(count_BA.sum(1, keepdims=True), 1) @ share_NA.T
-        return np.minimum(match_BN, 1)
+def _item_languages(data: TrainingData, item_N: np.ndarray) -> ItemLanguages:
+    """The languages of these items in the catalog."""
+    names, lists = data.facets["languages"]
+    is_in_NA = np.zeros((len(item_N), len(names)), dtype=bool)
+    for row, item in enumerate(item_N.tolist()):
+        is_in_NA[row, lists[item]] = True
+    return ItemLanguages(item_N, names, is_in_NA)

@@ -1,50 +1,39 @@
-"""The registry of recall channels and collections; all other code iterates over it."""
+"""Fits of channels by name: `training.recall.<name>` has the function `fit`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
+from recommender.recall.channel import RecallChannel
+from recommender.recall.registry import CHANNELS, load_channels
+from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.data.vocabulary import Vocabulary
-from training.engine.workspace import Workspace
-from training.recall.channel import RecallChannel
-from training.recall.collection_recall import CollectionRecall, Mlogs, Playlists
-from training.recall.favourites import Favourites
-from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recall.long_short.channel import LongShort
-from training.recall.multi_interest.channel import MultiInterest
-from training.recall.popularity import Popularity
-from training.recall.realtime import Realtime
+from training.recall.past_plays import archive_plays
+from training.workspace import Workspace
 
-CHANNELS: dict[str, type[RecallChannel]] = {
-    channel.name: channel
-    for channel in (Popularity, Realtime, LongShort, MultiInterest, KnowledgeGraphWalks, Favourites)
-}
-
-COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
-"""Recall of playlists and mlogs. Fitted after the channel `realtime`, whose item vectors they use."""
+Channel = TypeVar("Channel", bound=RecallChannel)
 
 
-def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[str, RecallChannel]:
-    """The channels that were saved into these folders, by name."""
-    return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
+def fit_channel(kind: type[Channel], data: TrainingData, config: Any, folder: Path) -> Channel:
+    """Train on the `train` part of `data`; tune on its `validation` part if it has one.
+
+    Args:
+        kind: The channel, fitted by the module of its name.
+        data: Training data of one fit.
+        config: Config of a recipe, or a resolved config.
+        folder: Folder for checkpoints. A fit that was killed and is started again with the same arguments resumes
+            from there and gives the same result.
+    """
+    return cast(Channel, import_module(f"training.recall.{kind.name}").fit(data, config, folder))
 
 
 def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
-    """The channels of a fit on the present marts, which read what they store of past plays from `data`."""
+    """The channels of a fit on the present marts, with the past plays of `data`."""
     fitted = workspace.list_fitted("channel", fit, CHANNELS)
     channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
+    plays = archive_plays(data, PARTS)
     for channel in channels.values():
-        channel.read_past_plays(data)
+        channel.store_past_plays(plays)
     return channels
-
-
-def load_collection_recall(
-    folders: Mapping[str, Path], channels: Mapping[str, RecallChannel]
-) -> dict[str, CollectionRecall]:
-    """The collection recall that was saved into these folders, by name; empty without the channel `realtime`."""
-    realtime = channels.get(Realtime.name)
-    if not isinstance(realtime, Realtime):
-        return {}
-    return {name: COLLECTIONS[name].load(folder, realtime) for name, folder in folders.items()}

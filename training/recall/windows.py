@@ -20,17 +20,16 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from recommender.recall.next_item_network import TASKS, NeuralChannelConfig, NextItemConfig, NextItemNetwork
+from recommender.recall.sequence_merge import POSITIVE_BEHAVIOURS
 from sequences import behaviours
 from sequences.reversals import find_reversed
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.engine.trainer import Objective
-from training.nn.optimizer import build_optimizer
-from training.nn.sampled_softmax import SampledSoftmaxLoss
-from training.recall.next_item_network import TASKS, NeuralChannelConfig, NextItemConfig, NextItemNetwork
-
-POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "download")
+from training.recall.optimizer import build_optimizer
+from training.recall.sampled_softmax import SampledSoftmaxLoss
+from training.trainer import Objective
 
 
 class WindowSampler:

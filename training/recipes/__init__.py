@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from training.engine.config_io import Section, config_from_dict
+from config.dataclass_io import Section, config_from_dict
 
 FITS = ("held_out", "refit", "final")
 """What a fit learns from: `held_out` from train, `refit` from train and validation, `final` from everything."""
@@ -74,3 +74,8 @@ def read_section(name: str, section: str, config_class: type[Config]) -> Config:
 def _read(name: str) -> Mapping[str, Any]:
     content: Mapping[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return content
+
+
+def config_of(model: type[Any], recipe_name: str) -> Any:
+    """The config of a model (`name`, `config_class`) in a recipe; raises as `read_section`."""
+    return read_section(recipe_name, model.name, model.config_class)

@@ -21,7 +21,7 @@ no valid comparison exists, and only rule 1 decides, which the manifest states.
 Fewer than MIN_USERS users (for example one person with a personal export) do not allow conclusions about
 other users: requests are resampled instead, and both rules also hold if the paired difference is not significant.
 
-Behavior is measured on the served path (`serving.behavior`), after the final fits, and is the section `behavior` of an
+Behavior is measured on the served path (`served_behavior`), after the final fits, and is the section `behavior` of an
 evaluation. A release is rejected if a test is beyond its floor *and* beyond the value of the active release; a first release
 never is. Tests with too few cases are reported only.
 Legend: U users.
@@ -39,13 +39,14 @@ import numpy as np
 import polars as pl
 
 from config.settings import SettingError, TrainingSettings
-from storage.files import atomic_write
+from releases.format import MissingInput
+from storage.files import atomic_write, write_json
 from training.data.recall_cases import MIN_USERS
-from training.engine.workspace import MissingInput, Workspace, write_json
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.report.page import render_page
+from training.workspace import Workspace
 
 METRIC = "recall_at_30"
 NON_INFERIORITY_MARGIN = 0.01  # relative
@@ -251,7 +252,7 @@ def judge_behavior(
         production: Section of the active release; None if there is none, or it was not measured.
     """
     if behavior is None:
-        return True, ("passes: behavior was not measured; run `python -m serving.behavior` before the release",)
+        return True, ("passes: behavior was not measured; run `python -m served_behavior` before the release",)
     is_large = behavior["users_of_log"] >= MIN_BEHAVIOR_USERS and behavior["artists"] >= MIN_ARTISTS
     reasons, is_passed = [], True
     for name, floor in read_floors().items():

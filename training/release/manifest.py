@@ -17,25 +17,17 @@ from typing import Any
 import polars as pl
 
 from config import settings
+from content.encoders.text import text_encoder_version
+from recommender.ranking.fitted_ranker import RANKERS
+from recommender.recall.registry import CHANNELS
+from recommender.search import SEARCH_FORMAT
+from recommender.slate.blend import Blend
+from releases.format import FORMAT, MissingInput
+from releases.integrity import checksum_listing
 from storage import content_tables
-from training.content.encoders.text import text_encoder_version
-from training.engine.workspace import (
-    FORMAT,
-    INPUTS_FILE,
-    LANDINGS_MART,
-    RESOLVED_CONFIG_FILE,
-    MissingInput,
-    Workspace,
-    code_hash,
-    is_unchanged,
-)
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
-from training.ranking.fitted_ranker import RANKERS
-from training.recall.registry import CHANNELS
 from training.release.gate import Verdict
-from training.release.integrity import checksum_listing
-from training.search import SEARCH_FORMAT
-from training.slate.blend import Blend
+from training.workspace import INPUTS_FILE, LANDINGS_MART, RESOLVED_CONFIG_FILE, Workspace, code_hash, is_unchanged
 
 ID_LENGTH = 12  # hex digits
 

@@ -12,17 +12,18 @@ from pathlib import Path
 
 import polars as pl
 
+from releases import bundle, model_store
+from releases.deployment import activate_new, canary, check_share, open_pointer
+from releases.pointer import MANIFEST, Pointer
 from storage.files import atomic_write
-from training.engine.workspace import Workspace
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
 from training.evaluation.report.verdicts import Gate
-from training.release import bundle, model_store
-from training.release.deployment import activate_new, canary, check_share, open_pointer
 from training.release.gate import SECTION, Verdict, judge, judge_behavior, read_behavior
 from training.release.manifest import build, release_id, release_inputs
-from training.release.pointer import MANIFEST, Pointer
+from training.release.write import write
+from training.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
         return Outcome("refused", identity, verdict.reasons)
     manifest = build(workspace, inputs, verdict, active.active, reason)
     with tempfile.TemporaryDirectory(prefix="segue-release-") as folder:
-        bundle.write(workspace, manifest, Path(folder))
+        write(workspace, manifest, Path(folder))
         path = model_store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
     lines = verdict.reasons
     if share is None:

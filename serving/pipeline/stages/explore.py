@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.catalog.arrays import is_among
+from recommender.catalog.catalog import Catalog
+from recommender.slate.candidate_table import CandidateTable
+from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
-from training.data.arrays import is_among
-from training.data.catalog import Catalog
-from training.data.profile_exclusions import NO_ITEMS
-from training.slate.candidate_table import CandidateTable
 
 
 def explore(

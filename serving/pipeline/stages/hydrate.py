@@ -12,13 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sequences.online.reader import StoredUser, StoredViews
-from serving.events.feature_log import FeatureLog
-from serving.observability.metrics import Metrics
-from serving.pipeline.request import Request
-from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE, StateCache, UserState
-from serving.releases.served_release import ServedRelease
-from training.data.exclusions import (
+from recommender.user.exclusions import (
     EXCLUSIONS_VIEW,
     Exclusions,
     Marks,
@@ -26,9 +20,15 @@ from training.data.exclusions import (
     marks_of_view,
     merge_marks,
 )
-from training.data.feature_services import ServiceContract
-from training.data.profile_exclusions import FOREVER, NO_ITEMS
-from training.data.user_batch import UserBatch, user_batch_from_online
+from recommender.user.profile_exclusions import FOREVER, NO_ITEMS
+from recommender.user.user_batch import UserBatch, user_batch_from_online
+from sequences.feature_services import ServiceContract
+from sequences.online.reader import StoredUser, StoredViews
+from serving.events.feature_log import FeatureLog
+from serving.observability.metrics import Metrics
+from serving.pipeline.request import Request
+from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE, StateCache, UserState
+from serving.releases.served_release import ServedRelease
 
 NO_USER = StoredUser(dict)
 

@@ -13,14 +13,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.continuation.source import ContinuationSource
+from recommender.recall.multi_interest.channel import Interest, MultiInterest
+from recommender.recall.neural_channel import ItemsBetween
+from recommender.recall.reason import Reason
+from recommender.user.user_batch import UserBatch
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
-from training.data.user_batch import UserBatch
-from training.recall.channel import Candidates, CandidateSource
-from training.recall.continuation.source import ContinuationSource
-from training.recall.multi_interest.channel import Interest, MultiInterest
-from training.recall.neural_channel import ItemsBetween
-from training.recall.reason import Reason
 
 POPULARITY = "popularity"
 """Channel for unknown users, which also fills lists."""

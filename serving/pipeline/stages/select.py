@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from recommender.catalog.catalog import Catalog
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.request import Request
-from training.data.catalog import Catalog
-from training.slate.candidate_table import CandidateTable
-from training.slate.slots import Slots
 
 MAX_SHARE_ERROR = 0.05
 """Largest difference from the requested share of new tracks that is not named in the response; one track never is."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from recommender.slate.scene_settings import SCENES, SIMILAR
 from serving.errors import RequestRejected
 from serving.events.event_schema import EventRejected, read_event
 from serving.http import media_files, openapi
@@ -29,7 +30,6 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from serving.service import Recommender
-from training.slate.scene_settings import SCENES, SIMILAR
 
 NOW = 1_800_000_000_000_000
 PATHS = {

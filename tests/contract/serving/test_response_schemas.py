@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import pytest
 
+from recommender.recall.reason import Reason
 from serving.pipeline.response import RecommendationResponse, ResponseItem, Trace
 from serving.response_rendering import render_recommendation
-from training.recall.reason import Reason
 
 REASON = Reason("listened_before")
 TRACK = {

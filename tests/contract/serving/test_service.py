@@ -10,6 +10,9 @@ from prometheus_client import REGISTRY
 
 from config import settings
 from event_store.opened import open_event_store, open_serving_state
+from recommender.recall.channel import Candidates
+from recommender.recall.continuation.source import SimilarItems
+from recommender.recall.neural_channel import ItemsBetween
 from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.http.route_labels import PATHS, TEMPLATES
@@ -18,9 +21,6 @@ from storage.suppression_list import UNFINISHED_FILE
 from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.recall.channel import Candidates
-from training.recall.continuation.source import SimilarItems
-from training.recall.neural_channel import ItemsBetween
 
 
 class Realtime(ListChannel):

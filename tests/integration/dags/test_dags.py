@@ -16,9 +16,9 @@ import pytest
 
 from config import settings
 from dags.task_catalog import BATCH_SCENES
+from recommender.slate.scene_settings import SCENES
 from tests.support import console_home
 from tests.support.pipeline_commands import run_to_end
-from training.slate.scene_settings import SCENES
 
 DAGS = Path(__file__).parents[3] / "dags"
 PIPELINE_DAGS = ["ingest_listening_logs", "build_features", "train_models", "release_models"]
@@ -220,7 +220,7 @@ def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, par
     fake.chmod(0o755)
     called = json.loads(run_to_end(["bash", "-c", command], {"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables))
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
-    assert called[3:] == ["python", "-m", "training.release", *words]
+    assert called[3:] == ["python", "-m", "releases", *words]
 
 
 @pytest.mark.parametrize("release", ["--help", "-h", "r2; rm -r x", ""])

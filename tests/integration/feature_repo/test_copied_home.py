@@ -16,11 +16,11 @@ import pytest
 from config import settings
 from event_store.opened import open_event_store
 from sequences.feast_store import open_store
+from sequences.feature_services import ServiceContract
 from sequences.online.reader import OnlineReader
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import event_rows, write_events, write_profiles
 from tests.support.sequences.reported_events import reported_event
-from training.data.feature_services import ServiceContract
 
 CLICK = reported_event("e1", "u1", 5, action="click")
 PLAYS = [{"event_id": f"{user}0", "user_id": user, "second": 10, "sequence_number": 0} for user in ("a", "b")]

@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from local.recovery.backup import backup
 from local.recovery.restore import restore
+from releases.pointer import Pointer
 from research.serving import synthetic_release
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime, now_us
 from tests.support.recommender_service import prepared
-from training.release.pointer import Pointer
 
 USERS, TRACKS = 12, 400
 REQUESTED_USERS = [f"u{number:06d}" for number in range(2, 8)]

@@ -12,11 +12,11 @@ import polars as pl
 
 from ingestion import simulate
 from ingestion.land import land
+from releases import integrity, model_store
+from releases.pointer import Pointer
 from research.serving.synthetic_release import make_release
 from tests.support.landing_zone import built
 from tests.support.log_sources import json_lines
-from training.release import integrity, model_store
-from training.release.pointer import Pointer
 
 LAST_DAY = date(2026, 6, 30)
 AS_OF = date(2026, 7, 1)

@@ -17,6 +17,7 @@ import redis
 
 from config import settings
 from ingestion.land import land
+from releases import integrity, model_store
 from tests.integration.privacy import erasure_home
 from tests.support import valkey
 from tests.support.landing_zone import built
@@ -24,7 +25,6 @@ from tests.support.recommender_service import Place, ask, prepared, started
 from tests.support.waiting import wait_until
 from training.data.training_data import TrainingData
 from training.recipes import recipe
-from training.release import integrity, model_store
 
 EVENT = {"target_type": "track", "target_id": "t1", "action": "like"}
 

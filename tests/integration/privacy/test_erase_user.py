@@ -209,7 +209,7 @@ def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first
 
 
 def _listing(folder: Path) -> str:
-    from training.release.integrity import checksum_listing
+    from releases.integrity import checksum_listing
 
     return checksum_listing(folder)
 

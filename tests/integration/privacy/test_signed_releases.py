@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from config import settings
 from privacy import erase
+from releases import integrity
+from releases.integrity import UntrustedRelease
 from storage.suppression_list import UNSIGNED_EXIT_CODE
-from training.release import integrity
-from training.release.integrity import UntrustedRelease
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def test_a_change_that_the_erasure_did_not_make_is_not_signed(
     assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
     assert signed.users() == ["bob"]
     output = capsys.readouterr()
-    assert "it was changed before" in output.err and "python -m training.release sign r1" in output.err
+    assert "it was changed before" in output.err and "python -m releases sign r1" in output.err
     assert "ann: erased, 1 rows" in output.out
     assert erase.main(["unknown", "--anyway"]) == UNSIGNED_EXIT_CODE
     with pytest.raises(UntrustedRelease):
@@ -76,7 +76,7 @@ def test_without_the_key_the_release_is_named(
 ) -> None:
     monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", "")
     assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
-    assert "python -m training.release sign r1" in capsys.readouterr().err
+    assert "python -m releases sign r1" in capsys.readouterr().err
     with pytest.raises(UntrustedRelease):
         integrity.verify(signed.release, str(signed.public))
 

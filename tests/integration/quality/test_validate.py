@@ -215,7 +215,7 @@ def write_content(home: Path, name: str, **columns: object) -> None:
 
 def test_encoded_content_is_validated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", AS_OF, "--stage", "content"]) == 2
-    assert "run `python -m training.content.encode` first" in capsys.readouterr().err
+    assert "run `python -m training.encode_content` first" in capsys.readouterr().err
     write_content(home, "audio")
     pq.write_table(SCHEMA.empty_table(), home / "marts" / "track_content_image.parquet")
     assert main(["--as-of", AS_OF, "--stage", "content"]) == 0

@@ -25,9 +25,9 @@ START_S = 120
 IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.service, serving.releases.served_release, training.release.bundle, sequences.online.reader
-import training.search.track_search
-from training.search.lexicon import Lexicon, known_phrases
+import serving.service, serving.releases.served_release, releases.bundle, sequences.online.reader
+import recommender.search.track_search
+from recommender.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi
 from serving import messages
 Lexicon(known_phrases()), openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]

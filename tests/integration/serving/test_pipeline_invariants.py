@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recommender.recall.continuation.source import SimilarItems
+from recommender.slate.blend import Blend
+from recommender.slate.scene_settings import SCENES
 from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.request import read_request, read_similar
 from serving.pipeline.stages.recall import Recall
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
-from training.recall.continuation.source import SimilarItems
-from training.slate.blend import Blend
-from training.slate.scene_settings import SCENES
 
 COUNT = 12
 TRACKS, ARTISTS = [f"t{n}" for n in range(COUNT)], ["a", "b", "c"]

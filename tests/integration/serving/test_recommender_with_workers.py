@@ -12,12 +12,12 @@ import psutil
 import pytest
 
 from config.settings import is_loopback
+from recommender.slate.scene_settings import SCENES
 from tests.support import recommender_service, release_swap
 from tests.support.progress import sized
 from tests.support.release_swap import RELEASE_A, RELEASE_B
 from tests.support.serving.synthetic_collections import add_collections
 from tests.support.waiting import wait_until
-from training.slate.scene_settings import SCENES
 
 pytestmark = [pytest.mark.timeout(1800)]
 USERS, WORKERS = 12, 2

@@ -12,20 +12,21 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.recall.popularity import Popularity, PopularityConfig
+from recommender.recall.realtime import Realtime
+from releases.format import MissingInput
 from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import recipes
 from training import train as train_module
 from training.data.training_data import TrainingData
-from training.engine.mlflow_tracking import HEADLINES
-from training.engine.trainer import FIT_RECORD_FILE
-from training.engine.workspace import INPUTS_FILE, MEASURES_FILE, MissingInput, Workspace
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.baselines.tuned import HEURISTICS
-from training.recall.popularity import Popularity, PopularityConfig
-from training.recall.realtime import Realtime
+from training.mlflow_tracking import HEADLINES
 from training.recipes import read_section, recipe
 from training.release.manifest import release_inputs
+from training.trainer import FIT_RECORD_FILE
+from training.workspace import INPUTS_FILE, MEASURES_FILE, Workspace
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from releases.format import MissingInput
 from tests.support.training.fitted_workspace import workspace
 from training.data.plays import PARTS
-from training.engine.workspace import MissingInput
 from training.evaluate import evaluate
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.model_selection import choose

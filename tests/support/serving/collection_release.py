@@ -8,19 +8,22 @@ from pathlib import Path
 
 import polars as pl
 
+from content.encoders.text import encode_texts
+from recommender.recall.collection_recall import Mlogs, Playlists
+from recommender.recall.continuation.registry import TitleData
+from recommender.recall.continuation.titles import TextVectors
+from recommender.recall.multi_interest.channel import MultiInterest
+from recommender.recall.realtime import Realtime
+from recommender.search.query_parser import QueryParser
+from releases.bundle import continuation_sources
+from sequences.feature_services import ServiceContract
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import collection_marts, of
-from training.content.encoders.text import encode_texts
-from training.data.collections import Collections
-from training.data.feature_services import ServiceContract
-from training.recall.collection_recall import Mlogs, Playlists
-from training.recall.continuation.registry import TitleData
-from training.recall.continuation.titles import TextVectors
-from training.recall.multi_interest.channel import MultiInterest
-from training.recall.realtime import Realtime
-from training.release.bundle import continuation_sources
-from training.search.query_parser import QueryParser
+from training.data.collection_cases import read_collections
+from training.recall.collections import fit_collection
+from training.recall.registry import fit_channel
+from training.recipes import config_of
 
 CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 
@@ -28,11 +31,11 @@ CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", 
 def opened_release(folder: Path) -> ServedRelease:
     """Fit the models into `folder`; takes a few seconds."""
     data = of(collection_marts(folder, []), "final")
-    realtime = Realtime.fit(data, Realtime.config("debug"), folder / "realtime")
-    interests = MultiInterest.fit(data, MultiInterest.config("debug"), folder / "multi_interest")
+    realtime = fit_channel(Realtime, data, config_of(Realtime, "debug"), folder / "realtime")
+    interests = fit_channel(MultiInterest, data, config_of(MultiInterest, "debug"), folder / "multi_interest")
     table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
     channels = [realtime, interests, ListChannel("popularity", range(2, 10))]
-    playlists = Collections.of(data, "playlist")
+    playlists = read_collections(data, "playlist")
     sources = continuation_sources(
         {channel.name: channel for channel in channels[:2]},
         data.vocabulary,
@@ -50,6 +53,8 @@ def opened_release(folder: Path) -> ServedRelease:
         channels,
         continuation_sources=sources,
         vocabulary=data.vocabulary,
-        collection_channels={kind.name: kind.fit(data, kind.config("debug"), realtime) for kind in (Playlists, Mlogs)},
+        collection_channels={
+            kind.name: fit_collection(kind, data, config_of(kind, "debug"), realtime) for kind in (Playlists, Mlogs)
+        },
         contract=CONTRACT,
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.collections import CollectionIndex, Collections
-from training.data.ragged import Ragged
-from training.recall.channel import Candidates, CandidateSource
-from training.recall.reason import Reason
+from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.catalog.ragged import Ragged
+from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.reason import Reason
 
 
 class ListSource(CandidateSource):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recommender.search.track_search import TrackSearch
+from recommender.search.write_search import write_search
 from serving.releases.served_release import ServedRelease
-from training.search.track_search import TrackSearch
-from training.search.write_search import write_search
 
 VERSION = "made by hand"
 

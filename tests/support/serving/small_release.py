@@ -8,18 +8,18 @@ import numpy as np
 import polars as pl
 from prometheus_client import CollectorRegistry
 
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.continuation.source import SimilarItems
+from recommender.recall.reason import Reason
+from recommender.slate.blend import Blend
+from recommender.slate.fusion import Fusion
+from sequences.feature_services import ServiceContract
 from sequences.online.reader import StoredUser
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
-from training.data.catalog import Catalog
-from training.data.feature_services import ServiceContract
-from training.data.vocabulary import Vocabulary
-from training.recall.channel import Candidates, RecallChannel
-from training.recall.continuation.source import SimilarItems
-from training.recall.reason import Reason
-from training.slate.blend import Blend
-from training.slate.fusion import Fusion
 
 CONTRACT = ServiceContract(("recent_events", "played_history", "exclusions"), ("user_profile:plays_total",))
 

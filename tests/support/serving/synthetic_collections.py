@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.catalog.collections import Collections
+from recommender.catalog.ragged import Ragged
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.realtime import Realtime
+from recommender.recall.registry import COLLECTIONS
+from releases import integrity
+from releases.pointer import MANIFEST
 from sequences.sequence_batch import FIRST_CODE
-from training.data.collections import Collections
-from training.data.ragged import Ragged
-from training.data.vocabulary import Vocabulary
-from training.engine.workspace import write_json
-from training.recall.realtime import Realtime
-from training.recall.registry import COLLECTIONS
-from training.release import integrity
-from training.release.pointer import MANIFEST
+from storage.files import write_json
+from training.recipes import config_of
 
 
 def add_collections(folder: Path, count: int, tracks: int) -> None:
@@ -33,7 +34,7 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
         collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
         found = recaller(
-            replace(recaller.config("small"), opened_weight=0.2, popular_weight=0.1),
+            replace(config_of(recaller, "small"), opened_weight=0.2, popular_weight=0.1),
             collections,
             np.arange(count + FIRST_CODE),
             realtime,

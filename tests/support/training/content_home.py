@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 
 from config.settings import Settings, load_settings
+from content.encoders.encoder import Embeddings, Encoder, MediaError
 from storage.media_paths import register_root
-from training.content import encode as encode_module
-from training.content.encoders.encoder import Embeddings, Encoder, MediaError
+from training import encode_content as encode_module
 
 DIMENSION = 4
 

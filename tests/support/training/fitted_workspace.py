@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.recall.registry import COLLECTIONS
+from sequences.feature_services import ServiceContract
 from tests.support.training.evaluation_marts import Play, write
-from training.data.feature_services import ServiceContract
 from training.data.training_data import TrainingData
-from training.engine.workspace import Workspace
-from training.recall.registry import COLLECTIONS
 from training.recipes import recipe
 from training.train import train
+from training.workspace import Workspace
 
 TRACKS, USERS, SESSIONS = 60, 24, 20
 ARTISTS = {f"{track:03}": f"a{track % 9}" for track in range(TRACKS)}
@@ -67,7 +67,7 @@ def use_without_registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Use a home whose features are read by the dense reader only, without a Feast registry."""
     monkeypatch.setenv("SEGUE_HOME", str(home))
     monkeypatch.setattr(ServiceContract, "of", classmethod(lambda cls, store, service: cls(VIEWS)))
-    monkeypatch.setattr("training.data.user_batch.OfflineFeatures.store", None)
+    monkeypatch.setattr("training.data.offline_features.OfflineFeatures.store", None)
 
 
 def workspace(

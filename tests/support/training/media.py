@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 if TYPE_CHECKING:
-    from training.content.encoders.encoder import Encoder
+    from content.encoders.encoder import Encoder
 
 AUDIO_CODECS = {
     ".wav": "pcm_s16le",

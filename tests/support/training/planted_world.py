@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from content import FACETS
 from ingestion.simulate import WorldSize, simulate
+from recommender.user.user_batch import UserBatch
 from sequences import behaviours
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import SERVICES, write_marts
-from training.content import FACETS
 from training.data.training_data import TrainingData
-from training.data.user_batch import UserBatch
 from training.recipes import recipe
 
 NOW = 1_800_000_000_000_000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.recall.channel import Candidates
+from recommender.recall.channel import Candidates
 
 
 class PlaylistSource:

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from config.dataclass_io import change_config
+from recommender.ranking.boosted_trees import BoostedTrees
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.content_similarity import ContentRows
+from recommender.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
+from recommender.ranking.features.history_match import MATCH_FEATURES
+from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
+from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
+from recommender.ranking.features.user_features import BEHAVIOURS
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.ranker import FeatureConfig
+from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
-from training.data.user_batch import UserBatch
-from training.engine.config_io import change_config
-from training.ranking.boosted_trees import BoostedTrees
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.content_similarity import ContentRows
-from training.ranking.features.genre_search import EMOTIONS, STYLES, TrackGenres
-from training.ranking.features.history_match import MATCH_FEATURES
-from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from training.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from training.ranking.features.user_features import BEHAVIOURS
-from training.ranking.fitted_ranker import RANKERS, FittedRanker
-from training.ranking.ranker import FeatureConfig
+from training.recipes import config_of
 
 NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
@@ -141,7 +142,7 @@ def grown_trees(hard_search: bool, searches: bool, impressions: int, kinds: bool
     context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
     numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
     labels = np.random.default_rng(0).integers(0, 2, (len(numbers), 2)).astype(np.float32)
-    trees = BoostedTrees.fit(numbers, labels, replace(RANKERS["sum_pooling"].config("small").trees, count=20), 0, 1)
+    trees = BoostedTrees.fit(numbers, labels, replace(config_of(RANKERS["sum_pooling"], "small").trees, count=20), 0, 1)
     assert trees is not None
     return trees
 
@@ -149,7 +150,7 @@ def grown_trees(hard_search: bool, searches: bool, impressions: int, kinds: bool
 def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:
     """Return a ranker with large random weights; `changes` to the `debug` config by path."""
     torch.manual_seed(seed)
-    config = change_config(RANKERS[name].config("debug"), changes or {})
+    config = change_config(config_of(RANKERS[name], "debug"), changes or {})
     model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
     with torch.no_grad():
         for parameter in model.parameters():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.ragged import Ragged
+from recommender.catalog.ragged import Ragged
 from training.data.recall_cases import RecallCases
 
 

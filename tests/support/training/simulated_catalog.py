@@ -30,7 +30,7 @@ def read_catalog() -> SimulatedCatalog:
 
 
 def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
-    """The tracks with the columns of `training.search.write_search`, in the order of the simulation."""
+    """The tracks with the columns of `recommender.search.write_search`, in the order of the simulation."""
     world = build_world(size.tracks, size.days, size.seed)
     tables = {
         name: pl.from_arrow(table) for name, table in catalog_rows.build_tables(world, size.start, size.seed).items()

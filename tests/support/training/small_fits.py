@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from config.dataclass_io import change_config
+from recommender.recall.registry import CHANNELS
 from tests.support.training.tiny_world import SERVICES
 from training.data.training_data import TrainingData
-from training.engine.config_io import change_config
-from training.recall.registry import CHANNELS
-from training.recipes import recipe
+from training.recall.registry import fit_channel
+from training.recipes import config_of, recipe
 
 RECALL = {
     "sampling.batch": 15,
@@ -28,6 +29,6 @@ CHANGES: dict[str, dict[str, Any]] = {
 def fit(name: str, marts: Path, out: Path) -> None:
     """Fit one channel into `out/name`."""
     data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
-    config = CHANNELS[name].config("debug")
+    config = config_of(CHANNELS[name], "debug")
     changed = RECALL if hasattr(config, "items") else {}
-    CHANNELS[name].fit(data, change_config(config, changed | CHANGES[name]), out / name)
+    fit_channel(CHANNELS[name], data, change_config(config, changed | CHANGES[name]), out / name)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from training.data.feature_services import ServiceContract
+from recommender.ranking.features.track_statistics import COUNTS
+from recommender.recall.registry import CHANNELS
+from recommender.user.user_batch import UserBatch
+from sequences.feature_services import ServiceContract
+from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures, UserBatch
-from training.ranking.features.track_statistics import COUNTS
-from training.recall.registry import CHANNELS
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40

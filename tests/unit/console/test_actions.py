@@ -53,7 +53,7 @@ def test_other_values_are_rejected_with_the_remedy(here, name, values, message):
 
 def test_an_action_is_recorded_before_and_after_it_runs(here, monkeypatch):
     def run(command, **_):
-        assert command[1:] == ["-m", "training.release", "rollback"]
+        assert command[1:] == ["-m", "releases", "rollback"]
         assert len(read_actions(here)) == 1
         return subprocess.CompletedProcess(command, 0, "rolled back: first is active for all users\n", "")
 

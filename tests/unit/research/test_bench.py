@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recommender.recall.registry import CHANNELS
 from research import training_rates
 from research.serving import ranking_latency, recall_latency
-from training.recall.registry import CHANNELS
 
 
 def test_recall_of_a_request_by_channel(monkeypatch: pytest.MonkeyPatch) -> None:

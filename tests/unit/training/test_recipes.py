@@ -10,12 +10,12 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.listwise_head import LambdaMARTConfig
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.recall.registry import CHANNELS, COLLECTIONS
 from training import recipes
-from training.ranking.fitted_ranker import RANKERS
-from training.ranking.listwise_head import LambdaMARTConfig
-from training.ranking.task_weights import LISTWISE_HEAD
-from training.recall.registry import CHANNELS, COLLECTIONS
-from training.recipes import FOLDER, RECIPES, Recipe, read_section
+from training.recipes import FOLDER, RECIPES, Recipe, config_of, read_section
 from training.train import MODEL_TABLES, main, model_names
 
 MODELS = {**CHANNELS, **COLLECTIONS, **RANKERS}
@@ -67,6 +67,6 @@ def test_missing_unknown_and_mistyped_fields_are_named_with_their_file(
         del optimizer[field]
     monkeypatch.setattr(recipes, "_read", lambda _: {"realtime": {**sections["realtime"], "optimizer": optimizer}})
     with pytest.raises(ValueError, match=rf"(?s)small\.yaml, section realtime.*optimizer\.{field}"):
-        CHANNELS["realtime"].config("small")
+        config_of(CHANNELS["realtime"], "small")
     with pytest.raises(ValueError, match=r"small\.yaml has no section popularity"):
-        CHANNELS["popularity"].config("small")
+        config_of(CHANNELS["popularity"], "small")

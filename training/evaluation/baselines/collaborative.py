@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.linalg import inv
 from scipy.sparse import csr_array, csr_matrix, diags_array
 
-from training.data.arrays import top_k
+from recommender.catalog.arrays import top_k
 from training.evaluation.baselines.user_plays import Ints, ListenMatrix, TrainSessions, UserCases, raise_counts
 
 SEED = 0

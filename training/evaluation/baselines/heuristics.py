@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from training.data.arrays import top_k, top_k_positions
+from recommender.catalog.arrays import top_k, top_k_positions
 from training.evaluation.baselines.user_plays import Floats, Ints, TrainSessions, UserCases
 
 MIN_AGE_S = 60.0

@@ -17,10 +17,10 @@ import numpy as np
 
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
-from training.engine.process import parallel_map
 from training.evaluation.baselines.collaborative import IALS, Ease, ItemKNN
 from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKnnConfig
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
+from training.process import parallel_map
 
 VALIDATION_CASES_PER_USER = 10
 

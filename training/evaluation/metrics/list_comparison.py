@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.catalog.ragged import Ragged, concatenate_ranges
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
-from training.data.ragged import Ragged, concatenate_ranges
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import recall_metrics

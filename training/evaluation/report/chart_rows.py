@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.slate.fusion import ANY_SCENE
+from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
 from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
-from training.ranking.task_weights import LISTWISE_HEAD
-from training.slate.fusion import ANY_SCENE
-from training.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from web import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")

@@ -13,20 +13,20 @@ import polars as pl
 import pytest
 import torch
 
+from config.dataclass_io import change_config
+from recommender.ranking.boosted_trees import BoostedTrees
+from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
+from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
+from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
-from training.data.feature_services import ServiceContract
-from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
+from training.data.offline_features import OfflineFeatures
+from training.data.statistics import load_track_statistics
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine.config_io import change_config
-from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import missing_tasks, ranking_cases
-from training.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from training.ranking.features.track_statistics import load_track_statistics
 from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
-from training.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
-from training.recipes import recipe
+from training.recipes import config_of, recipe
 
 SHORT_FIT = {
     "training.dense_epochs": 1,
@@ -158,7 +158,7 @@ def test_unclicked_impressions_are_read_if_the_log_has_any(
     marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = change_config(
-        RANKERS["session_domains"].config("debug"),
+        config_of(RANKERS["session_domains"], "debug"),
         {"training.steps": 2, "training.dense_epochs": 0, "trees.count": 0, "features.searches": False},
     )
     folder = with_impressions(marts, tmp_path)
@@ -185,7 +185,7 @@ def test_unclicked_impressions_are_read_if_the_log_has_any(
 def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     name: str, marts: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = change_config(RANKERS[name].config("debug"), SHORT_FIT)
+    config = change_config(config_of(RANKERS[name], "debug"), SHORT_FIT)
     data = open_data(marts)
     with caplog.at_level(logging.WARNING):
         ranker = fit_ranker(name, data, config, tmp_path / "a")
@@ -216,7 +216,7 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
 
 def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the log has more tasks by now: these have no trees."""
-    config = change_config(RANKERS["session_domains"].config("debug"), {**SHORT_FIT, "training.steps": 2})
+    config = change_config(config_of(RANKERS["session_domains"], "debug"), {**SHORT_FIT, "training.steps": 2})
     ranker = fit_ranker("session_domains", open_data(marts), config, tmp_path / "fit")
     ranker.save(tmp_path / "saved")
     monkeypatch.setattr(BoostedTrees, "fit", None)
@@ -236,7 +236,7 @@ def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, m
 def test_dense_epochs_do_not_train_ids_and_histories(marts: Path, tmp_path: Path) -> None:
     """After them the logits depend on the dense features only; the pass over all inputs changes that."""
     config = change_config(
-        RANKERS["session_domains"].config("debug"),
+        config_of(RANKERS["session_domains"], "debug"),
         {"training.dense_epochs": 2, "validation.every": 0, "training.batch_size": 64},
     )
     data = open_data(marts, "final")
@@ -270,7 +270,7 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, is_left_o
         data.vocabulary,
         load_track_statistics(data),
         replace(
-            RANKERS["sum_pooling"].config("debug").features,
+            config_of(RANKERS["sum_pooling"], "debug").features,
             hard_search=True,
             plays=10,
         ),

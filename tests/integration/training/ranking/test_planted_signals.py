@@ -9,6 +9,11 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from config.dataclass_io import change_config
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.ranking_features import RankingFeatures
+from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.inputs import CandidateInputs, UserInputs
 from tests.support.training.ranking_cases import (
     LISTEN,
     MINUTE,
@@ -19,12 +24,8 @@ from tests.support.training.ranking_cases import (
     ranking_features,
     user_batch,
 )
-from training.engine.config_io import change_config
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.ranking_features import RankingFeatures
 from training.ranking.fit import task_losses
-from training.ranking.fitted_ranker import RANKERS
-from training.ranking.inputs import CandidateInputs, UserInputs
+from training.recipes import config_of
 
 GROUPS = 4
 CHANGES = {
@@ -79,7 +80,7 @@ def learned_auc(name: str, signal: str, steps: int) -> float:
     """Return the AUC on new users after some training steps."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
-    config = change_config(RANKERS[name].config("debug"), CHANGES)
+    config = change_config(config_of(RANKERS[name], "debug"), CHANGES)
     model = RANKERS[name](
         config, ItemFrequencies(torch.full((TRACKS,), 9), torch.zeros(2, dtype=torch.int64)), ("listened",)
     )

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from config.dataclass_io import change_config
 from ingestion.simulate import WorldSize
+from recommender.recall.realtime import Realtime
+from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.planted_world import PlantedWorld, described_world, listener_of
-from training.data.user_batch import UserBatch
-from training.engine.config_io import change_config
-from training.recall.realtime import Realtime
+from training.recall.registry import fit_channel
+from training.recipes import config_of
 
 NEW_ARTISTS = 10
 FOUND = 60
@@ -40,7 +42,7 @@ def is_new_V(world: PlantedWorld) -> np.ndarray:
 def realtime(world: PlantedWorld, folder: Path, has_content: bool = True) -> Realtime:
     """The recipe `small` with half the width and history length, 300 steps."""
     small = change_config(
-        Realtime.config("small"),
+        config_of(Realtime, "small"),
         {
             "items.width": 32,
             "encoder.history_length": 32,
@@ -62,7 +64,7 @@ def realtime(world: PlantedWorld, folder: Path, has_content: bool = True) -> Rea
     if not has_content:
         nothing_V = np.zeros(len(data.vocabulary), dtype=bool)
         data.content = replace(data.content, has_descriptive_content_V=nothing_V)
-    return Realtime.fit(data, config, folder)
+    return fit_channel(Realtime, data, config, folder)
 
 
 @pytest.fixture(scope="module")

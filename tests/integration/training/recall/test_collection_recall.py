@@ -11,14 +11,18 @@ import polars as pl
 import pytest
 import torch
 
+from config.dataclass_io import change_config
+from recommender.catalog.collections import Collections
+from recommender.recall.collection_recall import OPENING_DECAY, Mlogs, Playlists
+from recommender.recall.realtime import Realtime
 from serving.messages import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, collection_marts, of
 from tests.support.training.tiny_world import random_plays, users_at
-from training.data.collections import Collections, build_collection_cases
+from training.data.collection_cases import build_collection_cases, read_collections
 from training.data.training_data import TrainingData
-from training.engine.config_io import change_config
-from training.recall.collection_recall import OPENING_DECAY, Mlogs, Playlists
-from training.recall.realtime import Realtime
+from training.recall.collections import fit_collection
+from training.recall.registry import fit_channel
+from training.recipes import config_of
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
@@ -41,7 +45,7 @@ def describe_cases(data: TrainingData, collections: Collections, part: str) -> l
 
 def test_collections_hold_catalog_tracks(tmp_path: Path) -> None:
     data = of(collection_marts(tmp_path / "marts", []))
-    found = Collections.of(data, "playlist")
+    found = read_collections(data, "playlist")
     code = data.vocabulary.track_code
     for name, number in found.number_by_id.items():
         known = [code[track] for track in PLAYLISTS[name] if track in code and data.catalog_V[code[track]]]
@@ -64,12 +68,12 @@ def test_opening_is_a_click_or_play_until_a_session_gap(tmp_path: Path) -> None:
         ("u1", "click", "playlist:p1", NOON + 2 * minute, ""),
     ]
     data = of(collection_marts(tmp_path / "marts", opened), "final")
-    assert describe_cases(data, Collections.of(data, "playlist"), "train") == [
+    assert describe_cases(data, read_collections(data, "playlist"), "train") == [
         ("u0", "p1", False, NOON + minute - just_before),
         ("u0", "p1", True, NOON + 80 * minute - just_before),
         ("u1", "p1", False, NOON + 2 * minute - just_before),
     ]
-    assert [row[:2] for row in describe_cases(data, Collections.of(data, "mlog"), "train")] == [("u0", "p1")]
+    assert [row[:2] for row in describe_cases(data, read_collections(data, "mlog"), "train")] == [("u0", "p1")]
 
 
 @pytest.mark.parametrize("split", ["user_time", "global_time"])
@@ -87,7 +91,7 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
         for n, at in enumerate([validation, validation + moment, test, test + moment])
     ]
     data = of(collection_marts(tmp_path / "again", opened, split))
-    collections = Collections.of(data, "playlist")
+    collections = read_collections(data, "playlist")
     parts = {
         part: [row[1] for row in describe_cases(data, collections, part)] for part in ("train", "validation", "test")
     }
@@ -102,13 +106,13 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingData, Realt
     opened = [("u1", "click", "playlist:p3", NOON - timedelta(days=18, hours=-2 * n), "") for n in range(3)]
     opened += [("u2", "click", "playlist:p4", NOON - timedelta(days=18), ""), ("u0", "click", "playlist:p5", after, "")]
     data = of(collection_marts(folder / "marts", opened))
-    return data, Realtime.fit(data, Realtime.config("debug"), folder / "realtime")
+    return data, fit_channel(Realtime, data, config_of(Realtime, "debug"), folder / "realtime")
 
 
 def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingData, Realtime]) -> None:
     data, realtime = small
-    config = replace(Playlists.config("small"), opened_weight=0.3, popular_weight=0.2)
-    recaller = Playlists.fit(data, config, realtime)
+    config = replace(config_of(Playlists, "small"), opened_weight=0.3, popular_weight=0.2)
+    recaller = fit_collection(Playlists, data, config, realtime)
     assert recaller.resolved_config == config
     users = users_at(data, "realtime", ["u0", "u1", "u2"], [NEVER] * 3)
     found = recaller.recall(users, 20)
@@ -144,7 +148,7 @@ def test_recall_does_not_depend_on_batch_and_survives_saving(
 ) -> None:
     data, realtime = small
     for kind in (Playlists, Mlogs):
-        recaller = kind.fit(data, kind.config("debug"), realtime)
+        recaller = fit_collection(kind, data, config_of(kind, "debug"), realtime)
         users = users_at(data, "realtime", ["u0", "unknown_user", "u1", "u3"], [NEVER] * 4)
         together = recaller.recall(users, 40)
         recaller.save(tmp_path / kind.name)
@@ -159,10 +163,10 @@ def test_recall_does_not_depend_on_batch_and_survives_saving(
 
 
 def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path) -> None:
-    realtime = Realtime.fit(
-        data, change_config(Realtime.config("debug"), {"validation.early_stopping_step": 1}), tmp_path
+    realtime = fit_channel(
+        Realtime, data, change_config(config_of(Realtime, "debug"), {"validation.early_stopping_step": 1}), tmp_path
     )
-    recaller = Mlogs.fit(data, Mlogs.config("debug"), realtime)
+    recaller = fit_collection(Mlogs, data, config_of(Mlogs, "debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)
     assert found.items_BK.tolist() == [[0] * 5] * 2
     assert "target_id" not in data.vocabulary.encoders(), "no codes without collections"

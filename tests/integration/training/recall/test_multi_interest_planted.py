@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from config.dataclass_io import change_config
+from recommender.recall.multi_interest.channel import MultiInterest
+from recommender.user.user_batch import UserBatch
+from recommender.user.user_history import concat_history_items
 from tests.support.training.planted_world import PlantedWorld
-from training.data.user_batch import UserBatch
-from training.data.user_history import concat_history_items
-from training.engine.config_io import change_config
-from training.recall.multi_interest.channel import MultiInterest
+from training.recall.registry import fit_channel
+from training.recipes import config_of
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
 SEEDS = 10
@@ -24,7 +26,7 @@ def world(planted: PlantedWorld) -> PlantedWorld:
 def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
     """The recipe `small` with half the width and history length, 300 steps."""
     config = change_config(
-        MultiInterest.config("small"),
+        config_of(MultiInterest, "small"),
         {
             "items.width": 32,
             "encoder.history_length": 128,
@@ -36,7 +38,7 @@ def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> Mu
         },
     )
     config = change_config(config, {"loss.in_batch_negatives": 256, "loss.uniform_negatives": 256})
-    return MultiInterest.fit(world.data, config, tmp_path_factory.mktemp("multi_interest"))
+    return fit_channel(MultiInterest, world.data, config, tmp_path_factory.mktemp("multi_interest"))
 
 
 @pytest.fixture(scope="module")

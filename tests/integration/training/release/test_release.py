@@ -16,24 +16,27 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from config.settings import load_settings
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.recall.registry import CHANNELS
+from recommender.slate.continuation_weights import Continuation
+from releases import model_store, traffic_split
+from releases.__main__ import ACTIONS
+from releases.__main__ import main as act
+from releases.bundle import Release
+from releases.deployment import open_pointer, traffic_split_file
+from releases.format import MissingInput, OutdatedFormat
+from sequences.feature_services import ServiceContract
 from serving.releases.served_release import load_release
 from tests.support.training.fitted_workspace import workspace
-from training.data.feature_services import ServiceContract
+from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine.workspace import INPUTS_FILE, MissingInput, OutdatedFormat, Workspace, mark_done
 from training.evaluate import evaluate
-from training.ranking.fitted_ranker import FittedRanker
-from training.recall.registry import CHANNELS
 from training.recipes import recipe
-from training.release import model_store, traffic_split
 from training.release.__main__ import main
-from training.release.bundle import Release
-from training.release.deployment import open_pointer, traffic_split_file
 from training.release.gate import METRIC
 from training.release.manifest import release_inputs
 from training.release.publish import release
-from training.slate.continuation_weights import Continuation
+from training.workspace import INPUTS_FILE, Workspace, mark_done
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +82,11 @@ def active_path() -> Path:
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["release", "--recipe", "debug", *arguments])
-    return main()
+    is_action = arguments[:1] != () and arguments[0] in ACTIONS
+    monkeypatch.setattr(
+        sys, "argv", ["releases", *arguments] if is_action else ["release", "--recipe", "debug", *arguments]
+    )
+    return act() if is_action else main()
 
 
 def test_killed_before_the_pointer_is_written(released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +96,7 @@ def test_killed_before_the_pointer_is_written(released_workspace: Workspace, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.release.pointer.Pointer.activate", killed)
+        patch.setattr("releases.pointer.Pointer.activate", killed)
         with pytest.raises(KeyboardInterrupt):
             release(released_workspace)
     assert open_pointer().active is None

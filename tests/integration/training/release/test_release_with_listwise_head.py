@@ -9,20 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
+from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
+from recommender.slate.blend import Blend
+from releases import bundle
+from releases.bundle import Release
 from tests.support.training.fitted_workspace import workspace
+from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine.workspace import INPUTS_FILE, Workspace
 from training.evaluate import evaluate
-from training.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
-from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from training.recipes import recipe
-from training.release import bundle
-from training.release.bundle import Release
 from training.release.gate import Verdict
 from training.release.manifest import build, release_inputs
-from training.slate.blend import Blend
 from training.train import train
+from training.workspace import INPUTS_FILE, Workspace
 
 
 @pytest.fixture(scope="module")

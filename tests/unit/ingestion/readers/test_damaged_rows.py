@@ -100,7 +100,7 @@ def test_an_export_of_many_tiny_values_needs_little_memory(tmp_path: Path) -> No
     command = f"""
 from pathlib import Path
 from ingestion.land import SourceError, land
-from training.engine.process import peak_bytes
+from training.process import peak_bytes
 before = peak_bytes()
 try:
     land(Path({str(path)!r}), Path({str(tmp_path / "home")!r}))
@@ -255,7 +255,7 @@ from ingestion.readers import own_events
 from ingestion.readers.parsing import parquet_rows
 from ingestion.readers.parsing.reader import ReadContext
 from ingestion.source_files import list_members
-from training.engine.process import peak_bytes
+from training.process import peak_bytes
 path = Path({str(file)!r})
 parquet_rows.BATCH_BYTES >>= 3
 before = peak_bytes()

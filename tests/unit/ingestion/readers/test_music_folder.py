@@ -233,7 +233,7 @@ def test_a_decompression_bomb_needs_little_memory(tmp_path: Path, extension: str
     command = f"""
 from pathlib import Path
 from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
-from training.engine.process import peak_bytes
+from training.process import peak_bytes
 path = Path({str(path)!r})
 before = peak_bytes()
 try:

@@ -9,9 +9,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from recommender.slate.scene_settings import SCENES, Scene
 from serving.http.static_page import FOLDER, ListeningPage
 from serving.messages import LANGUAGES, load_messages
-from training.slate.scene_settings import SCENES, Scene
 
 MODULES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.suffix in (".js", ".mjs"))
 

@@ -1,13 +1,13 @@
 """The library of a user: actions in force, the newest first, with names."""
 
+from recommender.recall.reason import Reason
+from recommender.user.exclusions import Exclusions
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
 from serving.messages import render_reason
 from serving.pipeline.stages.recall import RecallResult
 from serving.pipeline.user_state import UserState
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.data.exclusions import Exclusions
-from training.recall.reason import Reason
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 

@@ -3,13 +3,13 @@
 from prometheus_client import CollectorRegistry
 
 from event_store.store import PrivateSession
+from recommender.recall.multi_interest.channel import Interest
 from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from serving.pipeline.stages.recall import UserInterests
 from tests.support.serving.small_release import MemoryStore, history, release, tracks
-from training.recall.multi_interest.channel import Interest
 
 TABLE = tracks(
     8,

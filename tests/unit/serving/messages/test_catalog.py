@@ -12,11 +12,11 @@ import pytest
 
 from config import settings
 from ingestion.simulation import facets
+from recommender.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
+from recommender.recall.reason import Reason
+from recommender.recall.registry import CHANNELS
+from recommender.slate.scene_settings import SCENES
 from serving.messages import LANGUAGES, Language, load_messages, render_reason
-from training.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
-from training.recall.reason import Reason
-from training.recall.registry import CHANNELS
-from training.slate.scene_settings import SCENES
 
 PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")
 
@@ -36,7 +36,7 @@ def placeholders(text: str) -> set[str]:
 
 def produced_codes() -> set[str]:
     """Codes of every `Reason("...")` in the sources, and those that the music graph looks up by relation."""
-    files = [file for folder in ("training", "serving") for file in (settings.ROOT / folder).rglob("*.py")]
+    files = [file for folder in ("recommender", "serving") for file in (settings.ROOT / folder).rglob("*.py")]
     codes = {code for file in files for code in re.findall(r'\bReason\(\s*"(\w+)"', file.read_text(encoding="utf-8"))}
     return codes | {*SHARED_TARGET_CODES.values(), *STEP_CODES.values()}
 

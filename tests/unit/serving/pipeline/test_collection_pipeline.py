@@ -5,6 +5,7 @@ answer, over HTTP on a release of small fitted models.
 import pytest
 from prometheus_client import CollectorRegistry
 
+from recommender.recall.reason import Reason
 from serving.errors import NoCollections
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
@@ -18,7 +19,6 @@ from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import excluded, release, tracks
 from tests.support.training.collection_world import PLAYLISTS
-from training.recall.reason import Reason
 
 
 def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):

@@ -3,15 +3,15 @@
 from dataclasses import replace
 from itertools import pairwise
 
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.slate.blend import Blend
+from recommender.slate.continuation_weights import Continuation
+from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.messages import render_reason
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from tests.support.training.playlist_source import PlaylistSource
-from training.data.vocabulary import Vocabulary
-from training.slate.blend import Blend
-from training.slate.continuation_weights import Continuation
-from training.slate.reciprocal_rank import ReciprocalRank
 
 POPULARITY = ListChannel("popularity", range(2, 10))
 

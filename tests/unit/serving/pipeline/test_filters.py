@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from tests.support.serving.small_release import tracks
-from training.data.catalog import Catalog
-from training.data.vocabulary import Vocabulary
-from training.slate.filters import Exclusions, FilterContext, apply_filters
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 COUNTRIES = st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from recommender.slate.filters import Exclusions, FilterContext
+from recommender.user.user_batch import user_batch_from_online
 from serving.pipeline.search import search
 from serving.response_rendering import render_search
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
-from training.data.user_batch import user_batch_from_online
-from training.slate.filters import Exclusions, FilterContext
 
 NOW = 1_800_000_000_000_000
 

@@ -1,10 +1,10 @@
 """Similar tracks: channels, filters and rejected requests."""
 
+from recommender.slate.continuation_weights import Continuation
+from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.pipeline.request import read_similar
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.slate.continuation_weights import Continuation
-from training.slate.reciprocal_rank import ReciprocalRank
 
 VECTORS = ListChannel("realtime", [2], near={5: [7, 8, 9], 4: []})
 GRAPH = ListChannel("knowledge_graph", [2], near={5: [9, 2, 3]})

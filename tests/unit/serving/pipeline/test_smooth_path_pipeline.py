@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from recommender.recall.channel import Candidates
+from recommender.recall.neural_channel import ItemsBetween
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.messages import render_reason
 from serving.pipeline.request import read_path
@@ -10,8 +12,6 @@ from serving.pipeline.smooth_path_pipeline import PathPipeline
 from serving.pipeline.stages.recall import Recall
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import ListChannel, excluded, release, tracks
-from training.recall.channel import Candidates
-from training.recall.neural_channel import ItemsBetween
 
 COUNT = 9
 

@@ -1,10 +1,10 @@
 """Each id of a track works wherever a client names the track."""
 
+from recommender.catalog.vocabulary import Vocabulary
 from serving.inspection.library import describe_library
 from serving.pipeline.request import read_similar
 from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
-from training.data.vocabulary import Vocabulary
 
 TABLE = tracks(8)
 VOCABULARY = Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"})

@@ -9,6 +9,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from event_store.store import StoreUnavailable
+from recommender.ranking.task_weights import TaskWeights
+from recommender.recall.reason import Reason
+from recommender.slate.blend import Blend
+from recommender.slate.fusion import Fusion
+from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_similar
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
@@ -17,11 +22,6 @@ from serving.releases.warm_up import warm_up
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
-from training.ranking.task_weights import TaskWeights
-from training.recall.reason import Reason
-from training.slate.blend import Blend
-from training.slate.fusion import Fusion
-from training.slate.reciprocal_rank import ReciprocalRank
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60)
 

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.slate.blend import Blend
+from recommender.slate.fusion import Fusion
+from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
-from training.data.vocabulary import Vocabulary
-from training.slate.blend import Blend
-from training.slate.fusion import Fusion
-from training.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 
 COUNT, KNOWN = 200, 100
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -8,13 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import garbage_collector
+from releases import traffic_split
+from releases.traffic_split import CanaryRelease, TrafficSplit
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import load_release
 from tests.support.serving.small_release import CONTRACT, ListChannel, release, tracks
-from training.release import traffic_split
-from training.release.traffic_split import CanaryRelease, TrafficSplit
 
 USERS = [f"u{number}" for number in range(300)]
 

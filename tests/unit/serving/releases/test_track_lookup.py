@@ -6,14 +6,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from releases import traffic_split
+from releases.traffic_split import CanaryRelease, TrafficSplit
 from serving.errors import NotReady
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
 from serving.releases.manager import ReleaseManager
 from serving.releases.track_lookup import TrackLookup
 from tests.support.serving.small_release import ListChannel, release, tracks
-from training.release import traffic_split
-from training.release.traffic_split import CanaryRelease, TrafficSplit
 
 COUNTS = {"production": 4, "canary": 3}
 """Release → number of its tracks; the canary lacks the last track of artist a1."""

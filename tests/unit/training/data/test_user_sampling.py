@@ -12,8 +12,8 @@ from config import settings
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
 from training.data.plays import sample_users
 from training.data.training_data import TrainingData
-from training.engine.workspace import Workspace
 from training.recipes import recipe
+from training.workspace import Workspace
 
 COUNTS = {f"u{number}": 3 + number % 7 for number in range(60)}
 PLAYS = pl.LazyFrame({"user_id": [user for user, count in COUNTS.items() for _ in range(count)]})

@@ -6,10 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.catalog.collections import Collections
+from recommender.catalog.ragged import Ragged
+from recommender.recall.channel import Candidates
+from recommender.recall.continuation.registry import all_sources
+from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
-from training.data.collections import Collections
-from training.data.ragged import Ragged
+from training.data.collection_cases import read_collections
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation import continuation_tuning
@@ -20,10 +24,8 @@ from training.evaluation.continuation_tuning import (
     read_titles,
     split_playlists,
 )
-from training.recall.channel import Candidates
-from training.recall.continuation.registry import all_sources
-from training.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from training.recipes import recipe
+from training.recall.registry import fit_channel
+from training.recipes import config_of, recipe
 
 COUNT = 150
 
@@ -60,14 +62,14 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def playlists(world):
-    return Collections.of(world, "playlist")
+    return read_collections(world, "playlist")
 
 
 def test_parts_are_disjoint_and_independent_of_other_playlists(playlists):
     parts = split_playlists(playlists)
     assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(FIRST_CODE, len(playlists)))
     assert all(len(numbers) > 10 for numbers in parts.values())
-    fewer = Collections._from_rows("playlist", [(str(playlists.ids_N[n]), "", [2]) for n in parts["test"].tolist()])
+    fewer = Collections.from_rows("playlist", [(str(playlists.ids_N[n]), "", [2]) for n in parts["test"].tolist()])
     assert len(split_playlists(fewer)["test"]) == len(fewer) - FIRST_CODE
 
 
@@ -82,7 +84,7 @@ def test_cases_have_the_first_tracks_as_seeds(playlists):
 
 
 def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playlists):
-    channel = KnowledgeGraphWalks.fit(world, KnowledgeGraphWalks.config("debug"), tmp_path)
+    channel = fit_channel(KnowledgeGraphWalks, world, config_of(KnowledgeGraphWalks, "debug"), tmp_path)
     names = [f"playlist:{name}" for name in playlists.ids_N[FIRST_CODE:]]
     reduced = channel.without_entities([*names, "playlist:unknown"])
     hidden = {channel.graph.entity_node[name] for name in names}

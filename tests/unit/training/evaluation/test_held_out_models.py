@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 import torch
 
+from config.dataclass_io import change_config
+from recommender.ranking.boosted_trees import BoostedTrees
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.ranking_features import VIEWS, RankingFeatures
+from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import random_plays, write_marts
-from training.data.feature_services import ServiceContract
+from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
-from training.data.user_batch import OfflineFeatures
-from training.engine.config_io import change_config
 from training.evaluation.held_out_models import HeldOutModels
-from training.ranking.boosted_trees import BoostedTrees
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import RankingCases, ranking_cases
-from training.ranking.event_embeddings import ItemFrequencies
-from training.ranking.features.ranking_features import VIEWS, RankingFeatures
-from training.ranking.features.track_statistics import COUNTS, TrackStatistics
-from training.ranking.fitted_ranker import RANKERS, FittedRanker
-from training.recipes import recipe
+from training.recipes import config_of, recipe
 
 NAME = "target_attention"
-TREES = replace(RANKERS["sum_pooling"].config("small").trees, count=10)
+TREES = replace(config_of(RANKERS["sum_pooling"], "small").trees, count=10)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def random_ranker(data: TrainingData, cases: RankingCases, trees_seed: int) -> F
     """Return a ranker with random weights and random trees."""
     torch.manual_seed(0)
     changes = {"features.content": False, "features.genres": False, "trees.count": 10}
-    config, vocabulary = change_config(RANKERS[NAME].config("debug"), changes), data.vocabulary
+    config, vocabulary = change_config(config_of(RANKERS[NAME], "debug"), changes), data.vocabulary
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
     features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features)
     counts = ItemFrequencies(torch.full((len(vocabulary),), 100), torch.full((vocabulary.artist_count,), 100))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.ragged import Ragged
+from recommender.catalog.ragged import Ragged
+from recommender.recall.channel import Candidates
 from training.evaluation.model_selection import filter_known_items, select_channels
-from training.recall.channel import Candidates
 
 
 def test_fusion_is_fitted_on_known_or_played_items() -> None:

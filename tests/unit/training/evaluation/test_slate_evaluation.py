@@ -11,24 +11,24 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.catalog.catalog import Catalog, TrackFacets
+from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
+from recommender.recall.channel import Candidates
+from recommender.slate import blend
+from recommender.slate.blend import Blend
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.feedback import EVIDENCE
+from recommender.slate.filters import Exclusions, FilterContext, apply_filters
+from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
+from recommender.slate.scene_settings import MAX_TRACKS_PER_ARTIST, SCENES
+from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
-from training.data.catalog import Catalog, TrackFacets
-from training.data.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from training.data.training_data import TrainingData
 from training.evaluation import model_selection, slate_evaluation
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import Requests, Slate
-from training.ranking.task_weights import LISTWISE_HEAD, TaskWeights
-from training.recall.channel import Candidates
 from training.recipes import recipe
-from training.slate import blend
-from training.slate.blend import Blend
-from training.slate.candidate_table import CandidateTable
-from training.slate.feedback import EVIDENCE
-from training.slate.filters import Exclusions, FilterContext, apply_filters
-from training.slate.fusion import SCORE_HALF_LIFE, Fusion
-from training.slate.scene_settings import MAX_TRACKS_PER_ARTIST, SCENES
 
 HOUR = 3_600_000_000
 START = int((FIRST - FIRST.__class__(1970, 1, 1)).total_seconds()) * 1_000_000

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from config.dataclass_io import change_config
+from recommender.recall.neural_channel import NeuralChannel
+from recommender.recall.registry import CHANNELS
 from training.data.training_data import TrainingData
-from training.engine.config_io import change_config
-from training.recall.neural_channel import NeuralChannel, limit_steps
-from training.recall.registry import CHANNELS
+from training.recall.neural import limit_steps
+from training.recall.registry import fit_channel
+from training.recipes import config_of
 
 NEURAL_CHANNELS = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 
@@ -19,17 +23,18 @@ NEURAL_CHANNELS = [name for name, channel in CHANNELS.items() if issubclass(chan
 def test_validation_of_the_best_step_is_measured_again_after_a_kill(
     described_data: TrainingData, tmp_path: Path, name: str
 ) -> None:
-    config = change_config(CHANNELS[name].config("debug"), {"optimizer.steps": 4, "validation.validate_every": 2})
-    channel = CHANNELS[name].fit(described_data, config, tmp_path)
+    config = change_config(config_of(CHANNELS[name], "debug"), {"optimizer.steps": 4, "validation.validate_every": 2})
+    channel = fit_channel(CHANNELS[name], described_data, config, tmp_path)
     assert channel.measures["validation"]
-    again = CHANNELS[name].fit(described_data, config, tmp_path)  # killed after the training, before it was saved
+    # Killed after the training, before it was saved.
+    again = fit_channel(CHANNELS[name], described_data, config, tmp_path)
     assert again.measures["validation"] == channel.measures["validation"]
 
 
 @pytest.mark.parametrize("name", NEURAL_CHANNELS)
 def test_a_small_log_is_passed_over_at_most_max_passes_times(described_data: TrainingData, name: str) -> None:
-    channel, config = CHANNELS[name], CHANNELS[name].config("small")
-    source = channel.build_data(described_data, config)
+    config = config_of(CHANNELS[name], "small")
+    source = import_module(f"training.recall.{name}").fit.examples(described_data, config)
     limited = limit_steps(config, source)
     assert limited.optimizer.steps == source.steps(20, config.sampling.batch) < config.optimizer.steps
     assert limited.validation.validate_every <= limited.optimizer.steps // 2 + 1, "validated as often as a long fit"

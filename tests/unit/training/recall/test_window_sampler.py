@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from recommender.recall.sequence_merge import POSITIVE_BEHAVIOURS
 from sequences import behaviours
 from training.data.training_data import TrainingData
-from training.recall.windows import POSITIVE_BEHAVIOURS, WindowSampler
+from training.recall.windows import WindowSampler
 
 
 def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from training.engine.workspace import MissingInput
+from releases.format import MissingInput
 from training.release.gate import METRIC, judge
 
 

@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
+from recommender.search.release_period import MARKS, read_periods
 from serving.http.protocols.opensubsonic import GENERIC, OpenSubsonic
-from training.search.release_period import MARKS, read_periods
 
 FIRST, LAST = 1800, 2099
 

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.catalog.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.channel import Candidates
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.scene_settings import SCENES
 from serving.pipeline.stages.explore import explore
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from tests.support.training.recall_cases import ragged
-from training.data.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
-from training.data.vocabulary import Vocabulary
-from training.recall.channel import Candidates
-from training.slate.candidate_table import CandidateTable
-from training.slate.scene_settings import SCENES
 
 COUNT, DRAWS = 9, 4000
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.slate.blend import Blend
 from serving.pipeline.request import read_request
 from serving.pipeline.user_state import STATE_AGE_US, StateCache
 from tests.support.serving.pipeline_harness import DAY, NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
-from training.slate.blend import Blend
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 

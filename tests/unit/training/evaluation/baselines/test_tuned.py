@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recommender.catalog.arrays import top_k
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
-from training.data.arrays import top_k
 from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.collaborative import IALS, Ease

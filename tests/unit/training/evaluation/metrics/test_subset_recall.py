@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from recommender.catalog.ragged import Ragged
 from tests.support.training.recall_cases import Case, recall_cases
-from training.data.ragged import Ragged
 from training.evaluation.metrics import list_comparison
 
 

@@ -1,0 +1,152 @@
+"""Compare the arms of an experiment: `python -m experiments compare [--experiment NAME] [--scene S] [--baseline ARM]`.
+
+Writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without an
+experiment: of the releases of the last four weeks), their differences, and the check for a sample-ratio mismatch.
+
+Exit code 0: done, or there are no exposures yet. 1: sample-ratio mismatch. 2: an earlier task has not
+run, or invalid arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from config import settings
+from experiments.arm_exposures import load_latest_plan, newest_exposure_at
+from experiments.compare import METRICS, NoExposures, compare, comparison_period
+from releases.format import MissingInput
+from releases.traffic_split import TRAFFIC_SPLIT_FILE
+from storage import object_store
+from storage.errors import StorageError
+from storage.files import write_json
+from training.evaluation.report import charts
+from training.evaluation.report.charts import Bar, format_interval
+from training.evaluation.report.verdicts import difference_class
+from web import create_environment
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+Content = dict[str, Any]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    comparison = actions.add_parser("compare", help="compare the arms of an experiment")
+    comparison.add_argument("--experiment", help="default: the newest; if there is none, compare releases")
+    comparison.add_argument("--scene", help="default: all scenes")
+    comparison.add_argument("--baseline", help="arm to compare the others with; default: production")
+    try:
+        return _compare(parser.parse_args(arguments))
+    except NoExposures as error:
+        print(f"{error}; no report was written")
+        return 0
+    except (MissingInput, StorageError, LookupError, ValueError) as error:
+        print(f"error: {error.args[0]}", file=sys.stderr)
+        return 2
+
+
+def render_page(content: Content) -> str:
+    """The report of an experiment as one HTML file without external resources.
+
+    Args:
+        content: `experiment.json` as a dictionary.
+    """
+    environment = create_environment(TEMPLATES, charts.TEMPLATES)
+    environment.filters |= {
+        "difference_class": difference_class,
+        "signed_interval": lambda interval: format_interval(interval, signed=True),
+        "verdict": _verdict,
+    }
+    return environment.get_template("experiment.html").render(
+        content=content,
+        heading=_heading(content),
+        warnings=_warnings(content),
+        has_failed=content["sample_ratio"] is not None and content["sample_ratio"]["holds"] is False,
+        metrics=METRICS,
+        interval_chart=charts.interval_chart,
+        arm_bars={
+            f"{name}: {metric.description}": [
+                Bar(arm, row["metrics"][name], "baseline" if arm == content["baseline"] else "channel")
+                for arm, row in content["arms"].items()
+            ]
+            for name, metric in METRICS.items()
+        },
+    )
+
+
+def report_lines(content: Content) -> list[str]:
+    """The report of an experiment as a few lines of text."""
+    lines = [_heading(content), *_warnings(content)]
+    for name, arm in content["arms"].items():
+        lines.append(f"{name}: {arm['users']:,} users, {arm['exposures']:,} exposures")
+        lines += [f"  {metric}: {format_interval(interval)}" for metric, interval in arm["metrics"].items()]
+    for name, differences in content["differences"].items():
+        lines.append(f"{name}:")
+        lines += [
+            f"  {metric}: {format_interval(difference, signed=True)}, {_verdict(difference)}"
+            for metric, difference in differences.items()
+        ]
+    return lines
+
+
+def _compare(options: argparse.Namespace) -> int:
+    here = settings.load_settings()
+    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
+    marts = object_store.fetch_marts(here)
+    latest = newest_exposure_at(marts)
+    if latest is None:
+        raise NoExposures("there are no exposures yet")
+    content = compare(marts, comparison_period(plan, latest, options.scene), plan, options.baseline)
+    write_json(here.reports / "experiment.json", content)
+    (here.reports / "experiment.html").write_text(render_page(content))
+    print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
+    ratio = content["sample_ratio"]
+    return 1 if ratio is not None and ratio["holds"] is False else 0
+
+
+def _heading(content: Content) -> str:
+    name, scene = content["experiment"], content["scene"]
+    title = f"Experiment {name}" if name else "Releases one after the other"
+    return f"{title}, {content['since']} to {content['until']} UTC{f', scene {scene}' if scene else ''}"
+
+
+def _warnings(content: Content) -> list[str]:
+    """The outcome of the sample-ratio check, then everything that limits the comparison."""
+    warnings = []
+    if content["sample_ratio"]:
+        warnings.append(content["sample_ratio"]["says"])
+    else:
+        warnings.append(
+            "no experiment: users were not assigned at random, and every difference includes effects of time"
+        )
+    if content["experiment"] and content["shared_users"]:
+        warnings.append(
+            f"{content['shared_users']:,} users were exposed to more than one arm, which indicates an error"
+        )
+    pending, exposures = (sum(arm[name] for arm in content["arms"].values()) for name in ("unsettled", "exposures"))
+    if pending:
+        warnings.append(
+            f"the outcome window of {pending:,} of {exposures:,} exposures is still open; metrics may change"
+        )
+    return warnings
+
+
+def _verdict(difference: Sequence[float | None]) -> str:
+    _, low, high = difference
+    if low is None or high is None:
+        return "too few users"
+    return "more" if low > 0 else "less" if high < 0 else "not significant"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Planned arms and shares of an experiment, and counts of exposures and outcomes per arm and user.
+
+The plan is read from `shares.json`, the counts from the mart `exposures`. Changing the shares moves users between arms, so a
+comparison covers a period with constant shares.
+
+Legend: U units. A unit is a user or, with more than MAX_UNITS users, a group of users.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from releases.format import MissingInput
+from releases.traffic_split import PRODUCTION
+from storage.files import read_json
+
+COUNTS = ("exposures", "plays", "full_plays", "skips", "likes")
+MAX_UNITS = 20_000
+"""A bootstrap takes 8 kB per unit. Groups of users are independent of each other just as users are."""
+QUERY = """
+select
+    arm,
+    user_id,
+    count(distinct request_id) as requests,
+    count(*) as exposures,
+    count(*) filter (is_played) as plays,
+    count(*) filter (is_full_play) as full_plays,
+    count(*) filter (is_skip) as skips,
+    count(*) filter (is_liked) as likes,
+    count(*) filter (not is_settled) as unsettled,
+    list_sort(list_distinct(list(release))) as releases
+from read_parquet($file)
+where
+    shown_at >= $since
+    and shown_at < $until
+    and ($scene is null or scene = $scene)
+    and ($experiment is null or starts_with(arm, $experiment || '/'))
+group by arm, user_id
+order by user_id, arm
+"""
+
+
+@dataclass(frozen=True)
+class ExperimentPlan:
+    """Constant traffic shares of an experiment over one period."""
+
+    experiment: str
+    shares: dict[str, float]  # arm → share of the users, above 0, summing to 1
+    since: datetime  # naive UTC
+    until: datetime | None  # naive UTC, exclusive; None: still active
+
+
+class UnknownExperiment(LookupError):
+    """The experiment does not exist; the message lists the existing ones."""
+
+
+def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPlan | None:
+    """Latest shares of an experiment.
+
+    Args:
+        file: `shares.json`; it need not exist.
+        experiment: Name; None for the newest.
+
+    Returns:
+        None if there was no experiment yet and none is named.
+
+    Raises:
+        UnknownExperiment: The named experiment is not in the file.
+    """
+    content = read_json(file)
+    active = [content | {"until": None}] if content.get("beside") else []
+    periods = [*content.get("history", []), *active]
+    matching = [period for period in periods if experiment in (None, period["experiment"])]
+    if experiment is not None and not matching:
+        known = ", ".join(sorted({period["experiment"] for period in periods})) or "none"
+        raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; known experiments: {known}")
+    return _parse_plan(matching[-1]) if matching else None
+
+
+def _parse_plan(period: dict[str, Any]) -> ExperimentPlan:
+    name = period["experiment"]
+    shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["beside"]}
+    rest = round(1 - sum(shares.values()), 9)
+    if rest > 0:
+        shares[f"{name}/{PRODUCTION}"] = rest
+    until = period["until"]
+    return ExperimentPlan(name, shares, _utc(period["since"]), None if until is None else _utc(until))
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Half-open interval [since, until) of exposures, naive UTC."""
+
+    since: datetime
+    until: datetime
+    scene: str | None = None  # None: all scenes
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Exposures of one arm."""
+
+    users: int
+    requests: int
+    unsettled: int  # exposures whose outcome window is still open
+    releases: list[str]
+    counts_U: dict[str, NDArray[np.float64]]  # name of COUNTS → count per unit
+
+
+@dataclass(frozen=True)
+class ArmExposures:
+    """Arms by name; all `counts_U` have the same units."""
+
+    arms: dict[str, Arm]
+    shared_users: int  # users with exposures in more than one arm
+
+
+def newest_exposure_at(marts: Path) -> datetime | None:
+    """Time of the newest exposure, naive UTC; None if there is none.
+
+    Raises:
+        MissingInput: The mart `exposures` does not exist.
+    """
+    (newest,) = duckdb.execute("select max(shown_at) from read_parquet(?)", [str(exposures_mart(marts))]).fetchall()[0]
+    return newest if newest is None else datetime.fromisoformat(str(newest))
+
+
+def load_arm_exposures(
+    marts: Path, period: Period, experiment: str | None = None, max_units: int = MAX_UNITS
+) -> ArmExposures:
+    """Exposures in the period, of the arms of `experiment` or of all arms.
+
+    Raises:
+        MissingInput: The mart `exposures` does not exist.
+    """
+    values = {"file": str(exposures_mart(marts)), "experiment": experiment, "scene": period.scene}
+    result = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
+    columns = [name for name, *_ in result.description or []]
+    rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    user_index = {user: index for index, user in enumerate(sorted({row["user_id"] for row in rows}))}
+    rows_by_arm: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        rows_by_arm.setdefault(row["arm"], []).append(row)
+    units = min(len(user_index), max_units)
+    arms = {name: _arm(arm_rows, user_index, units) for name, arm_rows in sorted(rows_by_arm.items())}
+    arms_of_user = Counter(row["user_id"] for row in rows)
+    return ArmExposures(arms, sum(count > 1 for count in arms_of_user.values()))
+
+
+def exposures_mart(marts: Path) -> Path:
+    """File of the mart `exposures`.
+
+    Raises:
+        MissingInput: It does not exist.
+    """
+    path = marts / "exposures.parquet"
+    if not path.exists():
+        raise MissingInput(f"no mart {path}; run `dbt build --project-dir dbt` first, or set SEGUE_HOME")
+    return path
+
+
+def _arm(rows: Sequence[dict[str, Any]], user_index: dict[str, int], units: int) -> Arm:
+    unit = np.array([user_index[row["user_id"]] % units for row in rows])
+    return Arm(
+        users=len(rows),
+        requests=sum(row["requests"] for row in rows),
+        unsettled=sum(row["unsettled"] for row in rows),
+        releases=sorted({release for row in rows for release in row["releases"]}),
+        counts_U={name: np.bincount(unit, [row[name] for row in rows], units).astype(np.float64) for name in COUNTS},
+    )

@@ -1,0 +1,1 @@
+"""The tracks, artists and collections that models and requests refer to by number."""

@@ -1,0 +1,70 @@
+"""Embeddings of history events and of candidates, shared by all rankers.
+
+An event is the sum of five embeddings: track, artist, behavior, age and played ratio. A candidate is the sum of the
+first two, from the same tables, so a dot product can detect the same track.
+
+Shape letters: B requests, C candidates, L events, D width, V tracks, A artists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from recommender.nn.ranker_layers import FrequencyCutEmbedding, Lookup
+from recommender.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
+from recommender.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+
+BEHAVIOUR_CODES = 32
+
+
+@dataclass(frozen=True)
+class ItemFrequencies:
+    """Number of training cases of each track and artist, which decides whether it has its own embedding."""
+
+    track_counts_V: Tensor
+    artist_counts_A: Tensor
+
+
+class EventEmbedding(nn.Module):
+    """Embeds events and candidates in one space."""
+
+    def __init__(self, catalogue: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
+        super().__init__()
+        self.width = width
+        self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
+        self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
+        self.behaviour = Lookup(BEHAVIOUR_CODES, width, padding_idx=0)
+        self.gap = Lookup(GAP_BUCKETS, width, padding_idx=0)
+        self.ratio = Lookup(RATIO_BUCKETS, width, padding_idx=0)
+        for table in (self.behaviour, self.gap, self.ratio):
+            nn.init.normal_(table.weight, std=0.05)
+            table._fill_padding_idx_with_zero()
+
+    def set_ids_trainable(self, is_trainable: bool) -> None:
+        """Enable or disable gradients of the track and artist embeddings."""
+        self.track.requires_grad_(is_trainable)
+        self.artist.requires_grad_(is_trainable)
+
+    def embed_events(self, users: UserInputs) -> Tensor:
+        """Return the recent events [B, L, D]; zeros at padding."""
+        identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
+        return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
+
+    def embed_sequence(self, events: EventInputs) -> Tensor:
+        """Return a further sequence of events [B, L, D]; zeros at padding."""
+        identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
+        return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
+
+    def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
+        """Return the candidates [B, C, D]."""
+        return self.embed_tracks(candidates.track_BC, candidates.artist_BC)
+
+    def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
+        """Return [..., D] of tracks and their artists [...]."""
+        return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
+
+    def _event(self, identity_BLD: Tensor, behaviour_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        outcome_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
+        return identity_BLD + outcome_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]

@@ -1,0 +1,181 @@
+"""Rankers by name, and a fitted ranker with everything it needs to score: weights, features, temperatures.
+
+Releases hold it; serving calls it. Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from config.dataclass_io import config_from_dict
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.ranking.boosted_trees import TREES_FILE, BoostedTrees
+from recommender.ranking.event_embeddings import ItemFrequencies
+from recommender.ranking.features.content_similarity import CONTENT_FILE, ContentRows
+from recommender.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
+from recommender.ranking.features.ranking_features import PreparedUsers, RankingFeatures
+from recommender.ranking.features.track_statistics import TrackStatistics
+from recommender.ranking.interest_evolution import InterestEvolution
+from recommender.ranking.listwise_head import LambdaMARTHead
+from recommender.ranking.ranker import Ranker, RankerConfig
+from recommender.ranking.session_domains.model import SessionDomains
+from recommender.ranking.target_attention import SumPooling, TargetAttention
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.user.user_batch import UserBatch
+
+RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
+    ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
+}
+
+
+MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class EncodedUsers:
+    """Users as a ranker reads them: features, and the state of its network or of its program."""
+
+    side: PreparedUsers
+    state: Any
+
+
+@dataclass
+class FittedRanker:
+    """A fitted ranker.
+
+    Args:
+        model: Network with trained weights.
+        features: Computes its inputs.
+        resolved_config: Config with the values that the fit chose (steps, temperatures); input of the `final` fit.
+        measures: Measurements of the fit: seconds, steps, validation values, tasks without labels.
+        listwise_head: Head fitted on whole requests, if any; it is stored separately from rankers.
+    """
+
+    model: Ranker[RankerConfig]
+    features: RankingFeatures
+    resolved_config: RankerConfig
+    measures: dict[str, Any]
+    listwise_head: LambdaMARTHead | None = None
+
+    def __post_init__(self) -> None:
+        self.program = self.model.eval().program()
+
+    @property
+    def name(self) -> str:
+        """Key of `RANKERS`."""
+        return self.model.name
+
+    @property
+    def feature_service(self) -> str:
+        """Name of the feature service that it reads."""
+        return self.model.feature_service
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Tasks whose probability it predicts."""
+        return self.model.tasks
+
+    def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """Return the calibrated probability [B, C] of each task, and of LISTWISE_HEAD if there is that head.
+
+        Args:
+            users: B requests.
+            items_BC: Vocabulary indices of the candidates; the result of padding (0) is undefined.
+        """
+        return self.score_encoded(self.encode_user(users), items_BC)
+
+    @torch.inference_mode()
+    def encode_user(self, users: UserBatch) -> EncodedUsers:
+        """Return what does not depend on candidates, the same for all calls of `score_encoded`."""
+        side = self.features.prepare_users(users)
+        if self.program is None:
+            return EncodedUsers(side, self.model.encode_user(side.inputs))
+        return EncodedUsers(side, [self.program.encode_user(side.inputs, row) for row in range(len(users))])
+
+    @torch.inference_mode()
+    def score_encoded(self, users: EncodedUsers, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        """See `score`."""
+        inputs = users.side.inputs
+        candidates = self.features.prepare_candidates(users.side, items_BC)
+        if self.program is None:
+            logits_BCT = self.model(users.state, candidates).numpy()
+        else:
+            logits_BCT = np.stack([self.program.logits(user, candidates, row) for row, user in enumerate(users.state)])
+        temperatures_T = np.array(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks), np.float32)
+        probability_BCT = 1 / (1 + np.exp(-logits_BCT / temperatures_T))
+        probability = {task: probability_BCT[..., t] for t, task in enumerate(self.tasks)}
+        if self.listwise_head is not None:
+            probability[LISTWISE_HEAD] = self.listwise_head.probability(inputs, candidates)
+        return probability
+
+    def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:
+        """Return the ranker with the head; a ranker without hard search cannot use it and is returned unchanged."""
+        return replace(self, listwise_head=head) if self.features.reads.hard_search else self
+
+    def save(self, folder: Path) -> None:
+        """Write weights and content (safetensors), config (JSON), track statistics and genres (Parquet), trees (text).
+
+        Trees, genres and content of another fit in the folder are removed.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (*folder.glob(TREES_FILE.format(task="*")), folder / TRACK_GENRES_FILE, folder / CONTENT_FILE):
+            file.unlink(missing_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
+        self.features.statistics.newest_per_track().save(folder)
+        for part in (self.features.trees, self.features.genres, self.features.content):
+            if part is not None:
+                part.save(folder)
+        parts = {
+            "name": self.name,
+            "tasks": self.tasks,
+            "config": asdict(self.resolved_config),
+            "measures": self.measures,
+        }
+        (folder / MANIFEST).write_text(json.dumps(parts, indent=2, sort_keys=True) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> FittedRanker:
+        """Read a saved ranker for the vocabulary that it was trained with.
+
+        Raises:
+            FileNotFoundError: `folder` has no ranker.
+            ValueError: The vocabulary is a different one.
+        """
+        if not (folder / MANIFEST).exists():
+            raise FileNotFoundError(f"no {MANIFEST} in {folder}; run `python -m training.train ranker NAME` first")
+        parts = json.loads((folder / MANIFEST).read_text())
+        weights = load_file(folder / WEIGHTS)
+        rows = {name: weights[f"embedding.{name}.row_of_V"] for name in ("track", "artist")}
+        if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artist_count:
+            raise ValueError(
+                f"the ranker in {folder} has {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
+                "load the vocabulary of the same release"
+            )
+        # An id has its own embedding if its row is not a reserved one (0, 1); loading the weights restores the rows.
+        catalogue = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
+        config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
+        model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
+        model.load_state_dict(weights)
+        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
+        parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
+        features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features, *parts_of_tracks)
+        return cls(model, replace(features, trees=trees), config, parts["measures"])
+
+
+def load_trees(folder: Path, tasks: Sequence[str]) -> BoostedTrees | None:
+    """Return the trees of the ranker in `folder` for these tasks; a task that it was not fitted for has none."""
+    fitted_tasks = json.loads((folder / MANIFEST).read_text())["tasks"]
+    trees = BoostedTrees.load(folder, len(fitted_tasks))
+    if trees is None:
+        return None
+    by_task = dict(zip(fitted_tasks, trees.tasks, strict=True))
+    return BoostedTrees(tuple(by_task.get(task) for task in tasks))

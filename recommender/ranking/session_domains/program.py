@@ -1,0 +1,197 @@
+"""The session-domains ranker for one request, compiled.
+
+Users are encoded once, candidates in one call per sequence. Weights are merged where layers follow each other without a
+nonlinearity between them. Results equal `SessionDomains` up to rounding.
+
+Shape letters: C candidates, L events, N events of a sequence, S sessions, D width, H hidden, T tasks, I interests, X rows of
+a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from recommender.nn.compiled_layers import (
+    Block,
+    Decoder,
+    Dense,
+    Floats,
+    activate_dice,
+    add_interest,
+    dense,
+    mix_experts,
+    normalize,
+    to_array,
+    transformer_block,
+)
+from recommender.nn.piecewise_table import PiecewiseTable
+from recommender.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
+from recommender.nn.user_tower import Ints
+from recommender.ranking.event_embeddings import BEHAVIOUR_CODES
+from recommender.ranking.inputs import CandidateInputs, UserInputs
+from recommender.ranking.ranker import SCENE_CODES
+from recommender.ranking.session_domains.layers import (
+    ATTENTION_HEADS,
+    UNCLICKED_IMPRESSION,
+    CandidateDecoder,
+    MultiGateExperts,
+    SessionPooling,
+)
+
+
+@dataclass(frozen=True)
+class EncodedUser:
+    """One user: outputs of the first layer and of the wide skip connection, and the keys and values of each sequence."""
+
+    hidden_H: Floats
+    wide_T: Floats
+    read: list[Floats]  # [N, 2 · D] of each decoder; empty without events
+
+
+class SessionDomainsProgram:
+    """A trained `SessionDomains` for one request, compiled. Sequences without events have no interest."""
+
+    def __init__(self, model: Any) -> None:
+        D = model.embedding.width
+        self.groups, self.denoising_groups = model.groups, model.denoising_groups
+        self.sequences = {"plays", *(group.sequence for group in self.groups)}
+        self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
+        tables = model.embedding.behaviour, model.embedding.ratio, model.embedding.gap
+        self.behaviour_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
+        self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
+        self.sessions = _merge_sessions(model.sessions)
+        # The first layer, in parts.
+        times, width = (model.hour, model.weekday, model.scene), model.context.width
+        user_HX, *time_HX = model.from_user.weight.split([width, *(table.embedding_dim for table in times)], dim=1)
+        wide_TY = torch.zeros(0, width + model.features.width + model.matches.width)
+        if model.wide_skip_connection is not None:
+            wide_TY = model.wide_skip_connection.weight
+        self.context = PiecewiseTable.of([model.context], torch.cat([user_HX, wide_TY[:, :width]]))
+        self.time_XH = [to_array(table.weight @ part_HX.T) for table, part_HX in zip(times, time_HX, strict=True)]
+        self.bias_H = to_array(model.from_user.bias + model.from_candidate.bias)
+        own_HX, parts_HX, match_HX = model.split_candidate_weight()
+        dense_XY = torch.cat([torch.cat([own_HX, match_HX], dim=1), wide_TY[:, width:]])
+        self.dense = PiecewiseTable.of([model.features, model.matches], dense_XY)
+        item_DH, *parts_DH = to_array(parts_HX.T).reshape(-1, D, len(self.bias_H))
+        self.item_DH, interests = item_DH, len(model.decoders)
+        pairs = zip(parts_DH[:interests], parts_DH[interests:], strict=True)
+        self.decoders = [
+            _merge_decoder(cast(CandidateDecoder, decoder), np.concatenate(pair))
+            for decoder, pair in zip(model.decoders, pairs, strict=True)
+        ]
+        dice = cast(Dice, model.activation[0])
+        self.dice = *(to_array(one) for one in dice.normalization()), to_array(dice.alpha)
+        head = cast(MultiGateExperts, model.head)
+        self.head = Dense.of(head.experts), Dense.of(head.gates), to_array(head.weight_TD.T), to_array(head.bias_T)
+        trees = model.tree_weights_T
+        self.tree_weights_T = None if trees is None or not trees.any() else to_array(trees)
+
+    def encode_user(self, users: UserInputs, row: int) -> EncodedUser:
+        """The user of one row of the inputs."""
+        sequences = {name: getattr(users, name) for name in self.sequences}
+        codes = {name: [part.numpy()[row] for part in vars(events).values()] for name, events in sequences.items()}
+        embedded = {name: self._embed(*codes_XL[:5]) for name, codes_XL in codes.items()}
+        found, impressions = [], np.zeros((0, self.item_DH.shape[0]), dtype=np.float32)
+        for group in self.groups:
+            (position_X,) = group.has_code[codes[group.sequence][2]].nonzero()
+            newest_N = position_X[::-1][: group.length]
+            found.append(embedded[group.sequence][newest_N])
+            impressions = found[-1] if group.name == UNCLICKED_IMPRESSION else impressions
+        found.append(self._pool_sessions(embedded["plays"], codes["plays"][5]))
+        found += [impressions] * len(self.denoising_groups)
+        read = [
+            dense(normalize(event_ND), decoder.keys_values) if len(event_ND) else event_ND
+            for event_ND, decoder in zip(found, self.decoders, strict=True)
+        ]
+        H = len(self.bias_H)
+        context_X = self.context(users.context_BU.numpy()[row : row + 1, : self.user_features])[0]
+        hour_XH, weekday_XH, scene_XH = self.time_XH
+        hour, weekday, scene = (int(codes_B[row]) for codes_B in (users.hour_B, users.weekday_B, users.scene_B))
+        hidden_H = context_X[:H] + self.bias_H + hour_XH[hour] + weekday_XH[weekday]
+        return EncodedUser(hidden_H + scene_XH[min(scene, SCENE_CODES - 1)], context_X[H:], read)
+
+    def logits(self, user: EncodedUser, candidates: CandidateInputs, row: int) -> Floats:
+        """Logits [C, T] of the candidates of one row."""
+        features_CF, matches_CM = candidates.features_BCF.numpy()[row], candidates.matches_BCM.numpy()[row]
+        dense_CX = self.dense(np.concatenate([features_CF, matches_CM[:, : self.match_features]], axis=1))
+        item_CD = self._identify(candidates.track_BC.numpy()[row], candidates.artist_BC.numpy()[row])
+        H = len(self.bias_H)
+        hidden_CH = dense_CX[:, :H] + user.hidden_H + item_CD @ self.item_DH
+        normal_CD, first_denoised = normalize(item_CD), len(user.read) - len(self.denoising_groups)
+        interests: dict[int, Floats] = {}
+        for number, (read_N2D, decoder) in enumerate(zip(user.read, self.decoders, strict=True)):
+            query_CD = normal_CD
+            if number >= first_denoised:
+                groups = self.denoising_groups[number - first_denoised]
+                feedback = [interests[group] for group in groups if group in interests]
+                query_CD = normalize(sum(feedback, start=item_CD)) if feedback else query_CD[:0]
+            if len(read_N2D) and len(query_CD):
+                interests[number] = add_interest(hidden_CH, item_CD, query_CD, read_N2D, decoder, ATTENTION_HEADS)
+        activate_dice(hidden_CH, *self.dice)
+        logits_CT = mix_experts(hidden_CH, *self.head)
+        if dense_CX.shape[1] > H:
+            logits_CT = logits_CT + dense_CX[:, H:] + user.wide_T
+        if self.tree_weights_T is None:
+            return logits_CT
+        tree_logits_CT = cast(torch.Tensor, candidates.tree_logits_BCT).numpy()[row]
+        blended_CT: Floats = logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
+        return blended_CT
+
+    def _identify(self, track: Ints, artist: Ints) -> Floats:
+        """Sums [..., D] of the embeddings of tracks and their artists."""
+        (row_of_V, track_XD), (row_of_A, artist_XD) = self.identity
+        known = np.where(track < len(row_of_V), track, UNKNOWN)
+        identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
+        return identity
+
+    def _embed(self, track_L: Ints, artist_L: Ints, behaviour_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
+        """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
+        outcome_LD = self.behaviour_XD[np.minimum(behaviour_L, BEHAVIOUR_CODES - 1)] + self.ratio_XD[ratio_L]
+        event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
+        return event_LD
+
+    def _pool_sessions(self, play_LD: Floats, session_L: Ints) -> Floats:
+        """Sessions with plays [S, D], the newest first; see `SessionPooling`."""
+        recency_SD, block = self.sessions
+        is_member_SL = session_L == np.arange(1, len(recency_SD) + 1)[:, None]
+        count_S = is_member_SL.sum(1)
+        (kept_S,) = count_S.nonzero()
+        if not len(kept_S):
+            return play_LD[:0]
+        mean_SD = is_member_SL[kept_S].astype(np.float32) @ play_LD / count_S[kept_S, None].astype(np.float32)
+        return transformer_block(mean_SD + recency_SD[kept_S], block, ATTENTION_HEADS, 0, False)
+
+
+def _table_of(embedding: FrequencyCutEmbedding) -> tuple[NDArray[np.int32], Floats]:
+    """The row of each id, and the rows."""
+    return embedding.row_of_V.numpy(), to_array(embedding.table.weight)
+
+
+def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:
+    attention, width = decoder.attention, decoder.attention.query.out_features
+    return Decoder(
+        Dense.of(attention.query, decoder.item_norm).scale_first(width, (width // attention.heads) ** -0.5),
+        Dense.of(attention.keys_values, decoder.event_norm),
+        Dense.of(attention.output),
+        Dense.of(cast(nn.Linear, decoder.feed[1]), cast(nn.LayerNorm, decoder.feed[0])),
+        Dense.of(cast(nn.Linear, decoder.feed[4])),
+        hidden_XO,
+    )
+
+
+def _merge_sessions(pooling: SessionPooling) -> tuple[Floats, Block]:
+    encoder = pooling.encoder
+    attention, width = encoder.attention, encoder.attention.query.out_features
+    query = Dense.of(attention.query, encoder.norm).scale_first(width, (width // attention.heads) ** -0.5)
+    both = zip(query, Dense.of(attention.keys_values, encoder.norm), strict=True)
+    projections = Dense(*(np.concatenate(parts, axis=-1) for parts in both))
+    inner = Dense.of(cast(nn.Linear, encoder.feed[1]), cast(nn.LayerNorm, encoder.feed[0]))
+    outer = Dense.of(cast(nn.Linear, encoder.feed[4]))
+    block = Block(projections, Dense.of(attention.output), inner, outer)
+    return to_array(pooling.recency_embedding.weight), block

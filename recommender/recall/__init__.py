@@ -1,0 +1,1 @@
+"""Recall (candidate generation): one module or folder per channel; `registry` is the table of channels."""

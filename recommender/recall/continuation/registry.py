@@ -1,0 +1,122 @@
+"""All sources of playlist continuation that the fitted models of a release allow.
+
+Tracks that sound, look and read like the seeds, also those without plays, by the content that `realtime` has learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import torch
+from torch.nn import functional
+
+from recommender.catalog.collections import Collections
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.nn.vector_index import VectorIndex
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
+from recommender.recall.continuation.titles import (
+    ArtistNames,
+    FacetTracks,
+    TextVectors,
+    TitlePlaylists,
+    TitleWords,
+    WithoutUnwanted,
+    artist_lists,
+    facet_lists,
+    title_lists,
+)
+from recommender.recall.realtime import Realtime
+from recommender.search.query_parser import QueryParser
+
+MAX_TRACKS = 200_000
+"""The most played tracks that are compared; 256 bytes each."""
+
+
+@dataclass(frozen=True)
+class TitleData:
+    """What titles are read by."""
+
+    parser: QueryParser
+    tracks: pl.DataFrame  # rows with `track_id` and facets
+    vocabulary: Vocabulary
+    vectors: TextVectors | None  # of titles of playlists; None: similar titles are not looked for
+
+
+def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, ContinuationSource]:
+    """Sources from the channels that have item similarity, and from the content of `realtime`."""
+    sources: dict[str, ContinuationSource] = {
+        name: SimilarItems(channel)
+        for name, channel in channels.items()
+        if type(channel).similar_items is not RecallChannel.similar_items
+    }
+    realtime = channels.get(Realtime.name)
+    if isinstance(realtime, Realtime) and realtime.item_codes.content_V is not None:
+        sources[ContentNeighbors.name] = ContentNeighbors(realtime)
+    return sources
+
+
+def all_sources(
+    channels: Mapping[str, RecallChannel],
+    playlists: Collections | None,
+    numbers: np.ndarray,
+    titles: TitleData | None,
+    is_servable_V: np.ndarray,
+) -> dict[str, ContinuationSource]:
+    """All sources; without `titles` those that read seeds.
+
+    Args:
+        channels: Channels of the release.
+        playlists: Playlists; None without any.
+        numbers: The playlists that may be used.
+        titles: Reads titles.
+        is_servable_V: Which items may be candidates.
+    """
+    sources = channel_sources(channels)
+    if playlists is not None and len(numbers):
+        sources[PlaylistNeighbors.name] = PlaylistNeighbors(playlists.tracks.take(numbers), is_servable_V)
+    if titles is None:
+        return sources
+    facets = FacetTracks(facet_lists(titles.tracks, titles.vocabulary), len(is_servable_V))
+    words = TitleWords(titles.parser, facets, ArtistNames(artist_lists(titles.vocabulary)), is_servable_V)
+    if playlists is not None and len(numbers) and titles.vectors is not None:
+        lists = titles.vectors.select(title_lists(playlists, numbers))
+        sources[TitlePlaylists.name] = TitlePlaylists(lists, facets, is_servable_V)
+    return {words.name: words} | {name: WithoutUnwanted(source, words) for name, source in sources.items()}
+
+
+class ContentNeighbors:
+    """Tracks of the catalog by the cosine between their content and the mean content of the seeds.
+
+    Args:
+        realtime: A channel with content.
+    """
+
+    name = "content"
+
+    def __init__(self, realtime: Realtime) -> None:
+        self._codes = realtime.item_codes
+        # Items are numbered by decreasing play count.
+        items = realtime.catalog[:MAX_TRACKS]
+        row_NW = self._content(items)
+        has_content_N = row_NW.any(dim=1)
+        self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`; ignores the title, and seeds without content."""
+        del title
+        mean_1W = self._content(items_S).sum(0, keepdim=True)
+        if not mean_1W.any():
+            return Candidates.empty(k)
+        found = self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])
+        return Candidates.pad_or_truncate(*found, k)
+
+    def _content(self, items: np.ndarray) -> torch.Tensor:
+        """Content of items as rows of unit length, or of zeros [N, W]."""
+        content_V, content_RW = self._codes.content_V, self._codes.content_RW
+        if content_V is None or content_RW is None:
+            return torch.zeros(len(items), 0)
+        return functional.normalize(content_RW[content_V[torch.from_numpy(items)]].float(), dim=1)

@@ -1,0 +1,315 @@
+"""Candidates for the title of a playlist.
+
+`TitleWords` reads the title as a search query ("Cantonese rock for the night", "no rap") and finds tracks with these facet
+values, and of artists that it names. `TitlePlaylists` finds playlists with a similar title, as the title models of the RecSys
+Challenge 2018 do (Zamani, Schedl, Lamere, Chen, "An Analysis of Approaches Taken in the ACM RecSys Challenge 2018", arXiv
+1810.01520). To playlists with seeds both add only tracks that have a style and a language of the seeds.
+
+Legend: T texts, D width of the text encoder, S seeds, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+
+from content import FACETS
+from content.encoders.text import encode_texts, text_encoder_version
+from recommender.catalog.collections import Collections
+from recommender.catalog.ragged import Ragged
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.channel import Candidates
+from recommender.recall.continuation.source import ContinuationSource, top_k_items
+from recommender.search.grammar import FACET_WEIGHTS, FacetValue
+from recommender.search.query_parser import REQUIRED_FACETS, Query, QueryParser
+from recommender.search.text_normalization import normalize, tokens
+from recommender.user.profile_exclusions import NO_ITEMS
+from storage.files import write_json
+
+MAX_NAME_WORDS = 4  # of an artist's name that a title may contain
+MAX_PLAYLIST_TITLES = 10_000
+"""Distinct titles of playlists in a release, the most opened first; bounds its size to 20 MB."""
+MIN_COSINE = 0.62
+"""Titles with a smaller cosine count as unrelated."""
+MAX_TEXTS = 50
+"""Texts that a title may match, the most similar first."""
+KEPT_TITLES = 256
+"""Titles whose reading is kept: the same title is continued again as its playlist grows."""
+COMPLETE = 100.0
+"""Tracks with the styles and languages that a title names come before all others."""
+VECTORS_FILE, TEXTS_FILE, ENCODER_FILE = "title_vectors.npy", "title_texts.parquet", "title_encoder.json"
+
+logger = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=KEPT_TITLES)
+def encode_title(title: str) -> np.ndarray:
+    """Vector of a title [D]."""
+    vector_D: np.ndarray = encode_texts((title,))[0]
+    return vector_D
+
+
+@dataclass(frozen=True, eq=False)
+class TextVectors:
+    """Encoded texts, so that loading a release encodes nothing."""
+
+    texts: tuple[str, ...]
+    vector_TD: np.ndarray
+    encoder: str  # version of the text encoder
+
+    @classmethod
+    def encode(cls, texts: Sequence[str]) -> Self:
+        """Encode distinct texts."""
+        distinct = tuple(dict.fromkeys(text for text in texts if text.strip()))
+        return cls(distinct, encode_texts(distinct), text_encoder_version())
+
+    def save(self, folder: Path) -> None:
+        """Write the texts as Parquet, the vectors as one array and the version as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"text": self.texts}, schema={"text": pl.String}).write_parquet(folder / TEXTS_FILE)
+        np.save(folder / VECTORS_FILE, self.vector_TD, allow_pickle=False)
+        write_json(folder / ENCODER_FILE, {"version": self.encoder})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self | None:
+        """The vectors that `save` wrote; None if there are none, or if another version of the encoder wrote them."""
+        if not (folder / ENCODER_FILE).exists():
+            return None
+        version = json.loads((folder / ENCODER_FILE).read_text())["version"]
+        if version != text_encoder_version():
+            logger.warning(
+                "titles in %s were encoded by %s, not %s; playlists are continued without their titles until the next "
+                "release",
+                *(folder, version, text_encoder_version()),
+            )
+            return None
+        texts = tuple(pl.read_parquet(folder / TEXTS_FILE)["text"].to_list())
+        return cls(texts, np.load(folder / VECTORS_FILE, allow_pickle=False), version)
+
+    def select(self, items_of: Mapping[str, np.ndarray]) -> EncodedLists:
+        """The lists of the texts that have a vector."""
+        row_of = {text: row for row, text in enumerate(self.texts)}
+        known = [text for text in items_of if text in row_of]
+        counts = [len(items_of[text]) for text in known]
+        items = Ragged(
+            np.concatenate([np.zeros(0, dtype=np.int64), *(items_of[text] for text in known)]),
+            np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        )
+        return EncodedLists(self.vector_TD[[row_of[text] for text in known]], items)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedLists:
+    """Texts as vectors [T, D], and the items of each."""
+
+    vector_TD: np.ndarray
+    items: Ragged
+
+    def add_similar(self, score_V: np.ndarray, vector_D: np.ndarray) -> None:
+        """Add to each item the weights of its texts for a whole title: 0 at MIN_COSINE, 1 for an equal text."""
+        weight_T = np.maximum((self.vector_TD @ vector_D - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
+        for text in np.argsort(-weight_T, kind="stable")[:MAX_TEXTS].tolist():
+            score_V[self.items[text]] += weight_T[text]  # items of a text are distinct
+
+
+class FacetTracks:
+    """Tracks by facet value.
+
+    Args:
+        items_of: Facet value → its items, ascending.
+        V: Size of the vocabulary.
+    """
+
+    def __init__(self, items_of: Mapping[FacetValue, np.ndarray], V: int) -> None:
+        self._items_of, self._V = items_of, V
+
+    def weigh(self, weights: Mapping[FacetValue, float]) -> np.ndarray:
+        """The greatest weight of each track's values, [V]."""
+        score_V = np.zeros(self._V)
+        for value, weight in weights.items():
+            if (items := self._items_of.get(value)) is not None:
+                score_V[items] = np.maximum(score_V[items], weight)
+        return score_V
+
+    def having(self, values: Collection[FacetValue]) -> np.ndarray:
+        """Which tracks have one of the values, bool [V]."""
+        return self.weigh(dict.fromkeys(values, 1.0)) > 0
+
+    def like(self, items_S: np.ndarray) -> np.ndarray:
+        """Which tracks have a style and a language of the seeds, bool [V]; all, where seeds have none."""
+        is_like_V = np.ones(self._V, dtype=bool)
+        for facet in REQUIRED_FACETS:
+            values = [value for value in self._items_of if value[0] == facet and self._has(value, items_S).any()]
+            if values:
+                is_like_V &= self.having(values)
+        return is_like_V
+
+    def most(self, values: Collection[FacetValue], items_S: np.ndarray) -> frozenset[FacetValue]:
+        """Those of the values that most seeds have."""
+        return frozenset(value for value in values if 2 * self._has(value, items_S).sum() > len(items_S))
+
+    def _has(self, value: FacetValue, items_S: np.ndarray) -> np.ndarray:
+        """Which of the items have the value, bool [S]."""
+        items = self._items_of.get(value, NO_ITEMS)
+        is_having_S: np.ndarray = np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
+        return is_having_S
+
+
+@dataclass(frozen=True)
+class ArtistNames:
+    """Names of artists, as `query_parser.Names`."""
+
+    items_of: Mapping[str, np.ndarray]  # tokens of a name, joined by spaces → the tracks of all artists with it
+
+    def is_name_word(self, token: str) -> bool:
+        """Whether a token is the name of an artist."""
+        return token in self.items_of
+
+    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> list[np.ndarray]:
+        """The tracks of each artist that the words name."""
+        del exact
+        sequences = dict.fromkeys(
+            " ".join(words[start : start + count])
+            for count in range(1, MAX_NAME_WORDS + 1)
+            for start in range(len(words))
+            if content or count == len(words)
+        )
+        return [self.items_of[name] for name in sequences if name in self.items_of]
+
+
+class TitleWords:
+    """Tracks with facet values or artists that words of the title mean.
+
+    Args:
+        parser: Reads titles.
+        facets: Tracks by facet value.
+        artists: Names of artists.
+        is_servable_V: Which items may be candidates.
+    """
+
+    name = "title_words"
+
+    def __init__(
+        self, parser: QueryParser, facets: FacetTracks, artists: ArtistNames, is_servable_V: np.ndarray
+    ) -> None:
+        self._facets, self._is_servable_V = facets, is_servable_V
+        self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, artists))
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`."""
+        query: Query[np.ndarray] = self._read(title)
+        if not (query.wanted or query.unwanted or query.names):
+            return Candidates.empty(k)
+        score_V = np.full(len(self._is_servable_V), 0.0 if query.wanted or query.names else 1.0)
+        for concept in query.wanted:
+            score_V += self._facets.weigh(
+                {value: weight * FACET_WEIGHTS.get(value[0], 1.0) for value, weight in concept.weights.items()}
+            )
+        for items in query.names:
+            score_V[items] += 1
+        is_complete_V = (score_V > 0) & ~self._facets.having(query.opposite_values)
+        for values in query.required:
+            is_complete_V &= self._facets.having(values)
+        score_V[is_complete_V] += COMPLETE
+        is_kept_V = self._is_servable_V & ~self._facets.having(query.unwanted_values)
+        return top_k_items(score_V * (is_kept_V & self._facets.like(items_S)), items_S, k)
+
+    def unwanted(self, items_S: np.ndarray, title: str) -> np.ndarray | None:
+        """Which tracks have values that the title does not want and most seeds do not have, bool [V]; None: no track."""
+        values = self._read(title).unwanted_values if title else frozenset()
+        values -= self._facets.most(values, items_S)
+        return self._facets.having(values) if values else None
+
+
+class TitlePlaylists:
+    """Tracks of playlists with a similar title.
+
+    Args:
+        titles: Titles with the distinct tracks of their playlists.
+        facets: Tracks by facet value.
+        is_servable_V: Which items may be candidates.
+    """
+
+    name = "title_playlists"
+
+    def __init__(self, titles: EncodedLists, facets: FacetTracks, is_servable_V: np.ndarray) -> None:
+        self._titles, self._facets, self._is_servable_V = titles, facets, is_servable_V
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`."""
+        if not title.strip():
+            return Candidates.empty(k)
+        score_V = np.zeros(len(self._is_servable_V))
+        self._titles.add_similar(score_V, encode_title(title))
+        return top_k_items(score_V * (self._is_servable_V & self._facets.like(items_S)), items_S, k)
+
+
+class WithoutUnwanted:
+    """A source without the tracks that the title does not want ("no rap")."""
+
+    def __init__(self, source: ContinuationSource, words: TitleWords) -> None:
+        self.name, self._source, self._words = source.name, source, words
+
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+        """See `ContinuationSource`."""
+        found = self._source.continue_playlist(items_S, title, k)
+        is_unwanted_V = self._words.unwanted(items_S, title)
+        if is_unwanted_V is None:
+            return found
+        is_kept_1K = ~is_unwanted_V[found.items_BK]
+        return Candidates.pad_or_truncate(found.items_BK[is_kept_1K][None], found.scores_BK[is_kept_1K][None], k)
+
+
+def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[FacetValue, np.ndarray]:
+    """Facet value → its items, ascending.
+
+    Args:
+        tracks: Rows with `track_id` and list columns of the facets, of which any may be missing.
+        vocabulary: Codes of the tracks.
+    """
+    item = pl.Series("item", vocabulary.encode(tracks["track_id"].to_list()))
+    tables = [
+        pl.DataFrame({"item": item, "value": tracks[name].cast(pl.List(pl.String))})
+        .explode("value")
+        .drop_nulls()
+        .select(pl.lit(name).alias("facet"), "value", "item")
+        for name in FACETS
+        if name in tracks.columns
+    ]
+    if not tables:
+        return {}
+    keys = "facet", "value"
+    lists = pl.concat(tables).unique().sort(*keys, "item").group_by(keys, maintain_order=True).agg("item")
+    return {(facet, value): np.array(items, dtype=np.int64) for facet, value, items in lists.iter_rows()}
+
+
+def title_lists(playlists: Collections, numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Title → distinct tracks of the playlists with this title, ascending; only of the given playlists."""
+    parts: dict[str, list[np.ndarray]] = {}
+    for number in numbers.tolist():
+        title = str(playlists.titles_N[number]).strip()
+        if title:
+            parts.setdefault(title, []).append(playlists.tracks[number])
+    return {title: np.unique(np.concatenate(tracks)) for title, tracks in parts.items()}
+
+
+def artist_lists(vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    """Tokens of an artist's name, joined by spaces → the tracks of all artists with this name, ascending."""
+    artist_V = vocabulary.artist_of_track_V
+    order = np.argsort(artist_V, kind="stable")
+    offset = np.searchsorted(artist_V[order], np.arange(len(vocabulary.artist_names_A) + 1))
+    parts: dict[str, list[np.ndarray]] = {}
+    for artist, name in enumerate(vocabulary.artist_names_A.tolist()):
+        words = " ".join(tokens(normalize(str(name or ""))))
+        tracks = order[offset[artist] : offset[artist + 1]]
+        if words and len(tracks):
+            parts.setdefault(words, []).append(tracks)
+    return {name: np.sort(np.concatenate(tracks)) for name, tracks in parts.items()}

@@ -1,0 +1,128 @@
+"""The favourites channel: repeat consumption by ACT-R base-level activation of the user's own tracks.
+
+`activation = Σ (seconds since each play) ** -decay`: Anderson, Bothell, Byrne, Douglass, Lebiere, Qin, "An Integrated
+Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin, "Transformers
+Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024), arXiv 2408.16578.
+
+Differences: no logarithm for ranking (it does not change the order), a skip counts as a fraction of a listen, ages below
+a minute count as a minute. Boosted trees then correct the order of the most active tracks by when, how often and in which
+company they were played (`repeat_features.py`). They are fitted on requests of the `train` part, which are as valid as later
+ones, because all features are of the user's own plays before a request. Plays that are older than those of the history view
+come from an archive that is part of the channel.
+
+Legend: B requests, T tracks of one user, C candidates, K results, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from config.dataclass_io import Section, config_from_dict
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, Ranked
+from recommender.recall.play_archive import LISTENED, PlayArchive
+from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason
+from recommender.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
+from recommender.user.user_batch import UserBatch
+from recommender.user.user_history import kept_items
+from storage.files import write_json
+
+
+@dataclass(frozen=True)
+class RepeatOrderConfig(OrderConfig):
+    """Learned order of the most active tracks."""
+
+    min_history_plays: int
+
+
+@dataclass(frozen=True)
+class FavouritesConfig(Section):
+    """Configuration of the favourites channel; `training/recipes/small.yaml` says what its fields mean."""
+
+    decay: float
+    skip: float
+    order: RepeatOrderConfig
+    max_plays: int
+    cases_per_user: int
+    seed: int
+
+
+class Favourites(OrderedChannel[FavouritesConfig]):
+    """Tracks of the user's history that are most likely to be played again; empty for a user without a history.
+
+    Played tracks are candidates even if they are not in the catalog of the fit. Scores are those of the order, or logarithms
+    of activations.
+    """
+
+    name: ClassVar[str] = "favourites"
+    config_class = FavouritesConfig
+    feature_service: ClassVar[str] = "favourites"
+    feature_names = FEATURE_NAMES
+    # Over the positions of a list of 200; each tree is grown on half of the requests.
+    objective: ClassVar[dict[str, Any]] = {
+        "lambdarank_truncation_level": 200,
+        "bagging_by_query": True,
+        "bagging_fraction": 0.5,
+        "bagging_freq": 1,
+    }
+
+    def __init__(
+        self,
+        config: FavouritesConfig,
+        vocabulary: Vocabulary,
+        archive: PlayArchive,
+        order: CandidateOrder | None = None,
+    ) -> None:
+        self.resolved_config, self.vocabulary, self.archive, self.order = config, vocabulary, archive, order
+
+    def store_past_plays(self, plays: PlayArchive) -> None:
+        """See `RecallChannel`."""
+        self.archive = plays
+
+    def rank(self, users: UserBatch, k: int) -> Iterator[Ranked]:
+        """See `OrderedChannel`."""
+        config = self.resolved_config
+        past = self.archive.past_plays(users, config.max_plays)
+        for plays, request_at in zip(past, users.request_at_B.tolist(), strict=True):
+            table = PlayTable.of(plays, request_at, len(self.vocabulary))
+            order_C, activation_T = table.most_active(config.decay, config.skip, k)
+            yield table.item_T[order_C], np.log(activation_T[order_C]), (table, order_C, activation_T)
+
+    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> np.ndarray:
+        """See `OrderedChannel`."""
+        del score_C
+        table, order_C, activation_T = source
+        artist_V, skip = self.vocabulary.artist_of_track_V, self.resolved_config.skip
+        return candidate_features(table, order_C[: len(item_C)], activation_T, artist_V, skip)
+
+    def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
+        """How often each track was listened to, before the history view too."""
+        plays = next(self.archive.past_plays(user, self.resolved_config.max_plays))
+        times = Counter(plays.track_N[plays.outcome_N >= LISTENED].tolist())
+        kept = kept_items(user.views)
+        return [_play_count_reason(times[item], item in kept) for item in items]
+
+    def save(self, folder: Path) -> None:
+        """Write the config as JSON, the archive as Parquet and the order as text."""
+        write_json(folder / "favourites.json", asdict(self.resolved_config))
+        self.archive.save(folder)
+        self.save_order(folder)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """The channel that `save` wrote."""
+        config = config_from_dict(FavouritesConfig, json.loads((folder / "favourites.json").read_text()))
+        return cls(config, vocabulary, PlayArchive.load(folder), CandidateOrder.load(folder))
+
+
+def _play_count_reason(times: int, is_kept: bool) -> Reason:
+    if not times:
+        return LIKED if is_kept else RECENT_ACTIVITY
+    return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")

@@ -1,0 +1,215 @@
+"""The music knowledge graph as arrays: typed nodes, triples (head, relation, tail) and co-occurrence edges of tracks.
+
+Nodes 0..V-1 are the tracks by their vocabulary codes, the next A nodes the artists by theirs, then all other entities
+(`genre:rock`, `work:…`) in the order of their text. Reserved codes are nodes without edges.
+
+With co-occurrence edges, from tracks that users play next to each other, it is a collaborative knowledge graph in the
+sense of Wang, He, Cao, Liu, Chua, "KGAT: Knowledge Graph Attention Network for Recommendation" (KDD 2019), arXiv
+1905.07854. Difference: users are not nodes; two tracks that were listened to within a few plays of one session are
+linked, with the number of such users as the strength. Only `train` plays are used.
+
+Legend: N nodes, T triples, M directed edges, G groups of edges, V vocabulary, A artists, P plays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from recommender.catalog.vocabulary import Vocabulary
+from sequences.sequence_batch import FIRST_CODE
+
+PERFORMED_BY, HEARD_NEAR = "performed_by", "heard_near"
+ONE_WAY_RELATIONS = (HEARD_NEAR,)
+"""Derived relations. Each node has its own list of neighbors with strengths, so edges are followed forward only."""
+
+TRIPLES_FILE = "triples.npz"
+ENTITIES_FILE = "entities.parquet"
+
+
+@dataclass(frozen=True)
+class DirectedEdges:
+    """M edges, sorted by source, `relation_code_M` (2 · relation, + 1 for a triple read backward) and target.
+
+    A group is the edges of one source and code: group g begins at edge `group_G[g]`, edge m is in group `group_M[m]`.
+    """
+
+    source_M: np.ndarray
+    target_M: np.ndarray
+    relation_code_M: np.ndarray
+    strength_M: np.ndarray
+    group_G: np.ndarray
+    group_M: np.ndarray
+
+
+@dataclass(frozen=True)
+class KnowledgeGraph:
+    """Distinct triples `head_T`, `relation_T` (position in `relations`), `tail_T`, sorted.
+
+    `entities` are the texts of the nodes that are neither tracks nor artists of the vocabulary.
+    """
+
+    vocabulary: Vocabulary
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    head_T: np.ndarray
+    relation_T: np.ndarray
+    tail_T: np.ndarray
+    strength_T: np.ndarray
+    """Strength of each triple, above 0; 1 for triples of the catalog."""
+
+    @classmethod
+    def build(cls, triples: pl.DataFrame, vocabulary: Vocabulary) -> KnowledgeGraph:
+        """The graph of the rows `head, relation, tail` (typed texts) of the mart `knowledge_triples`.
+
+        Raises:
+            ValueError: A head or tail has no type (`type:name`).
+        """
+        texts = pl.concat([triples["head"], triples["tail"]]).unique()
+        untyped = texts.filter(~texts.str.contains(":", literal=True)).sort()
+        if len(untyped):
+            raise ValueError(f"node {untyped[0]!r} has no type; write it as type:name, such as artist:{untyped[0]}")
+        nodes = _assign_nodes(texts, vocabulary)
+        relations = triples["relation"].unique().sort()
+        number = pl.DataFrame({"relation": relations, "relation_number": np.arange(len(relations))})
+        rows = triples.join(nodes.rename({"text": "head", "node": "head_node"}), on="head")
+        rows = rows.join(nodes.rename({"text": "tail", "node": "tail_node"}), on="tail").join(number, on="relation")
+        rows = rows.select("head_node", "relation_number", "tail_node").unique()
+        rows = rows.sort("head_node", "relation_number", "tail_node")
+        named = nodes.filter(pl.col("node") >= len(vocabulary) + vocabulary.artist_count).sort("node")
+        head, relation, tail = (rows[name].to_numpy().astype(np.int64) for name in rows.columns)
+        strength = np.ones(len(rows), dtype=np.float32)
+        return cls(
+            vocabulary, tuple(named["text"].to_list()), tuple(relations.to_list()), head, relation, tail, strength
+        )
+
+    def __len__(self) -> int:
+        """N: number of nodes."""
+        return self.first_entity + len(self.entities)
+
+    @property
+    def first_artist(self) -> int:
+        """V: the node of artist code 0."""
+        return len(self.vocabulary)
+
+    @property
+    def first_entity(self) -> int:
+        """V + A: the first node that is neither track nor artist."""
+        return len(self.vocabulary) + self.vocabulary.artist_count
+
+    @cached_property
+    def entity_node(self) -> dict[str, int]:
+        """Text → node, for nodes that are neither tracks nor artists."""
+        return {text: node for node, text in enumerate(self.entities, start=self.first_entity)}
+
+    @cached_property
+    def one_way_relations(self) -> list[int]:
+        """Numbers of the relations that are followed from head to tail only."""
+        return [number for number, name in enumerate(self.relations) if name in ONE_WAY_RELATIONS]
+
+    @cached_property
+    def directed_edges(self) -> DirectedEdges:
+        """Every triple in both directions; triples of one-way relations forward only."""
+        back = ~np.isin(self.relation_T, self.one_way_relations)
+        source = np.concatenate([self.head_T, self.tail_T[back]])
+        target = np.concatenate([self.tail_T, self.head_T[back]])
+        code = np.concatenate([2 * self.relation_T, 2 * self.relation_T[back] + 1])
+        strength = np.concatenate([self.strength_T, self.strength_T[back]]).astype(np.float64)
+        of_group = source * (2 * len(self.relations)) + code
+        order = np.argsort(of_group * len(self) + target)
+        of_group = of_group[order]
+        is_first = np.diff(of_group, prepend=-1) != 0
+        return DirectedEdges(
+            source[order].astype(np.int32),
+            target[order].astype(np.int32),
+            code[order].astype(np.int16),
+            strength[order],
+            np.flatnonzero(is_first),
+            np.cumsum(is_first) - 1,
+        )
+
+    def with_edges(
+        self, relation: str, head_T: np.ndarray, tail_T: np.ndarray, strength_T: np.ndarray
+    ) -> KnowledgeGraph:
+        """A copy with the edges of one more relation between existing nodes.
+
+        Raises:
+            ValueError: The graph already has this relation.
+        """
+        if relation in self.relations:
+            raise ValueError(f"the triples have a relation {relation!r} already; give the derived one another name")
+        number = np.full(len(head_T), len(self.relations), dtype=np.int64)
+        return KnowledgeGraph(
+            self.vocabulary,
+            self.entities,
+            (*self.relations, relation),
+            np.concatenate([self.head_T, head_T.astype(np.int64)]),
+            np.concatenate([self.relation_T, number]),
+            np.concatenate([self.tail_T, tail_T.astype(np.int64)]),
+            np.concatenate([self.strength_T, strength_T.astype(np.float32)]),
+        )
+
+    def without_entities(self, texts: Iterable[str]) -> KnowledgeGraph:
+        """A copy without the triples of these entities (typed texts); unknown ones are ignored."""
+        nodes = [self.entity_node[text] for text in texts if text in self.entity_node]
+        kept_T = ~(np.isin(self.head_T, nodes) | np.isin(self.tail_T, nodes))
+        parts = ("head_T", "relation_T", "tail_T", "strength_T")
+        return replace(self, **{name: getattr(self, name)[kept_T] for name in parts})
+
+    def save(self, folder: Path) -> None:
+        """Write texts as Parquet and numbers as arrays; the vocabulary is not included."""
+        texts = pl.DataFrame({"text": self.entities}, schema={"text": pl.String})
+        texts.write_parquet(folder / ENTITIES_FILE)
+        # int32 halves the size; node numbers are far below 2 billion.
+        numbers = {name: getattr(self, name).astype(np.int32) for name in ("head_T", "relation_T", "tail_T")}
+        relations = np.array(self.relations, dtype=np.str_)
+        np.savez_compressed(folder / TRIPLES_FILE, relations=relations, strength_T=self.strength_T, **numbers)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> KnowledgeGraph:
+        """The graph that `save` wrote, with the same vocabulary.
+
+        Raises:
+            ValueError: The triples have nodes that neither the vocabulary nor the entities have. The compiled sums over nodes
+                do not check it and would write outside of their arrays.
+        """
+        texts = tuple(pl.read_parquet(folder / ENTITIES_FILE)["text"].to_list())
+        with np.load(folder / TRIPLES_FILE, allow_pickle=False) as arrays:
+            head, relation, tail = (arrays[name].astype(np.int64) for name in ("head_T", "relation_T", "tail_T"))
+            relations = tuple(arrays["relations"].tolist())
+            graph = cls(vocabulary, texts, relations, head, relation, tail, arrays["strength_T"])
+        last = max(head.max(initial=0), tail.max(initial=0))
+        if last >= len(graph):
+            raise ValueError(
+                f"the graph in {folder} has node {last}, but vocabulary and entities only {len(graph)} nodes; "
+                "load the vocabulary of the same release, or fit the channel again"
+            )
+        return graph
+
+
+def _assign_nodes(texts: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Columns `text` and `node`: nodes of the vocabulary, then the others in the order of their text."""
+    known = pl.concat(
+        [
+            _typed_nodes("track", vocabulary.track_ids_V[FIRST_CODE:].tolist(), FIRST_CODE),
+            _typed_nodes("artist", vocabulary.artist_ids_A[FIRST_CODE:].tolist(), len(vocabulary) + FIRST_CODE),
+        ]
+    )
+    rows = texts.to_frame("text")
+    others = rows.join(known, on="text", how="anti").sort("text")
+    first = len(vocabulary) + vocabulary.artist_count
+    others = others.with_columns(node=pl.Series(np.arange(first, first + len(others)), dtype=pl.Int64))
+    return pl.concat([rows.join(known, on="text"), others])
+
+
+def _typed_nodes(kind: str, ids: Sequence[str], first: int) -> pl.DataFrame:
+    texts = pl.DataFrame({"text": ids}, schema={"text": pl.String})
+    return texts.select(
+        (pl.lit(f"{kind}:") + pl.col("text")).alias("text"),
+        pl.int_range(first, first + len(ids), dtype=pl.Int64).alias("node"),
+    )

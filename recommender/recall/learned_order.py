@@ -1,0 +1,124 @@
+"""Learned order of a channel's candidates: boosted trees on top of the order by activation.
+
+The score of a candidate is `-log(1 + rank) + trees`, with trees that were fitted as a correction of the rank, by
+LambdaMART (Burges 2010, MSR-TR-2010-82). Without trees, or where they have nothing to say, the order by activation
+remains. The trees learn from past requests, and are kept if they are significantly better on validation.
+
+Legend: B requests, Q past requests, R candidates of all of them, C and K candidates of one request, F features, U users.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.dataclass_io import Section
+from recommender.nn.trees import Trees
+from recommender.recall.channel import Candidates, Config, RecallChannel
+from recommender.user.user_batch import UserBatch
+
+FILE = "order.txt"
+
+Floats = NDArray[np.float32]
+Ranked = tuple[np.ndarray, np.ndarray, Any]
+"""Candidates of one request by activation, their scores, and what `OrderedChannel.features` computes their features of."""
+
+
+@dataclass(frozen=True)
+class OrderConfig(Section):
+    """Learned order of a channel's most active candidates."""
+
+    trees: int
+    leaves: int
+    learning_rate: float
+    min_candidates_per_leaf: int
+    pool: int
+    train_fraction: float
+    requests_per_user: int
+    max_requests: int
+
+
+@dataclass(frozen=True)
+class CandidateOrder:
+    """Fitted trees."""
+
+    trees: Trees
+
+    def reorder(self, item_K: NDArray[np.int64], features_CF: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
+
+        Args:
+            item_K: Items by activation.
+            features_CF: Features of the first C of them. Further items follow in their order.
+        """
+        C = len(features_CF)
+        base_K = base_scores(len(item_K))
+        score_K = base_K.copy()
+        if C:
+            score_K[:C] += self.trees.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
+            score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
+        order_K = np.argsort(-score_K, kind="stable")
+        return item_K[order_K], score_K[order_K]
+
+    @classmethod
+    def load(cls, folder: Path) -> CandidateOrder | None:
+        """The order of the channel that was saved into a folder; None if it has none."""
+        trees = Trees.load(folder / FILE)
+        return None if trees is None else cls(trees)
+
+
+def base_scores(count: int) -> NDArray[np.float64]:
+    """Scores of the order by activation, best first."""
+    return -np.log1p(np.arange(count))
+
+
+class OrderedChannel(RecallChannel[Config]):
+    """A channel that ranks candidates by activation, and may have a learned order of the best of them.
+
+    Its config has the sections `order` (an OrderConfig) and `seed`.
+    """
+
+    feature_names: ClassVar[tuple[str, ...]]
+    objective: ClassVar[dict[str, Any]]
+    """Parameters of LightGBM's ranking objective."""
+    order: CandidateOrder | None
+    resolved_config: Any
+
+    @abstractmethod
+    def rank(self, users: UserBatch, k: int) -> Iterator[Ranked]:
+        """The `k` most active candidates of each request, ties by smaller item code."""
+
+    @abstractmethod
+    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> Floats:
+        """Features [C, F] of the first candidates of a request, at least one; `source` is the third part of `rank`."""
+
+    def recall(self, users: UserBatch, k: int) -> Candidates:
+        """The `k` best candidates: by the learned order if there is one, whose scores they have, else by activation."""
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
+        pool = 0 if self.order is None else self.resolved_config.order.pool
+        for row, (item_C, score_C, source) in enumerate(self.rank(users, max(k, pool))):
+            ranked = item_C, score_C
+            if self.order is not None and len(item_C):
+                ranked = self.order.reorder(item_C, self.features(source, item_C[:pool], score_C[:pool]))
+            count = min(k, len(item_C))
+            items_BK[row, :count], scores_BK[row, :count] = ranked[0][:k], ranked[1][:k]
+        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
+
+    def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, Floats]]:
+        """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
+        for item_C, score_C, source in self.rank(users, self.resolved_config.order.pool):
+            has_any = len(item_C) > 0
+            yield item_C, self.features(source, item_C, score_C) if has_any else np.zeros((0, 0), dtype=np.float32)
+
+    def save_order(self, folder: Path) -> None:
+        """Write the trees as a text file, if there are any; see `CandidateOrder.load`."""
+        (folder / FILE).unlink(missing_ok=True)
+        if self.order is not None:
+            self.order.trees.save(folder / FILE)

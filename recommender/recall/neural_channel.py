@@ -1,0 +1,188 @@
+"""Base class of the neural channels: network, vector index, saving and loading. A channel says how requests are answered."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from config.dataclass_io import config_from_dict
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.nn.compiled_layers import unit_rows
+from recommender.nn.item_tower import ItemCodes
+from recommender.nn.vector_index import ColdStartIndex, VectorIndex, interpolate_on_sphere
+from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
+from recommender.recall.sequence_merge import interleave
+from recommender.user.user_batch import UserBatch
+from storage.files import write_json
+
+if TYPE_CHECKING:
+    pass
+
+ITEMS_PER_CHUNK = 65_536
+CATALOG_FILE = "catalogue.npy"
+
+NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
+
+
+@dataclass(frozen=True)
+class ItemsBetween(Candidates):
+    """Items [1, N] between the first and the last of them, with their unit-length vectors [N, D]."""
+
+    vector_ND: np.ndarray
+
+
+class NeuralChannel(RecallChannel[NeuralConfig]):
+    """Channel that searches an index of item vectors with queries from a network.
+
+    Cold items (no training events, but content) are always searched exactly, and are returned only above a score threshold.
+
+    Args:
+        config: Resolved config.
+        network: The network; it is put into evaluation mode.
+        catalog: Items that may be candidates, ascending.
+        vocabulary: Names and codes of tracks and artists.
+        metadata: What else a channel stores with its config as JSON.
+    """
+
+    config_class: ClassVar[type[NeuralChannelConfig]]
+    network_class: ClassVar[Any]
+    """Subclass of `RecallNetwork`, constructed with the config and the item codes."""
+
+    def __init__(
+        self,
+        config: NeuralConfig,
+        network: Any,
+        catalog: np.ndarray,
+        vocabulary: Vocabulary,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.resolved_config = config
+        self.network = network.eval()
+        self.catalog, self.vocabulary, self.metadata = catalog, vocabulary, metadata or {}
+        self.is_loaded = False
+        """Whether the weights are final, so that results of the network may be cached per request."""
+        self.rebuild_index()
+
+    @abstractmethod
+    def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
+
+    def item_vectors(self, items: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Unit-length vectors [N, D] of items."""
+        return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
+
+    def search_tasks(self, users: UserBatch, k: int, share: float) -> Candidates:
+        """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
+
+        The history is excluded from the task `new` only.
+
+        Args:
+            users: The requests.
+            k: Number of items.
+            share: Fraction of items by the task `new`.
+        """
+        items_BK = np.zeros((len(users), k), dtype=np.int64)
+        rows, query = self.encode_queries(users)
+        if len(rows):
+            excluded = {"next": None, "new": users.history_items_BH[rows]}
+            next_RK, new_RK = (
+                self.index.search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
+                if part > 0
+                else items_BK[rows, :0]
+                for task, part in zip(TASKS, (1 - share, share), strict=True)
+            )
+            items_BK[rows] = interleave(next_RK, new_RK, share, k)
+        return Candidates.from_ranking(items_BK)
+
+    @property
+    def item_codes(self) -> ItemCodes:
+        """See `RecallNetwork`."""
+        codes: ItemCodes = self.network.item_codes
+        return codes
+
+    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
+        """See `RecallNetwork`."""
+        vectors: torch.Tensor = self.network.vectors(items, as_cold)
+        return vectors
+
+    def rebuild_index(self) -> None:
+        """Index the item vectors of the current weights, and compile `program` from them."""
+        self.program = self.network.program()
+        is_cold_V = self.item_codes.is_cold_V
+        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
+        warm, cold = self.catalog[~is_cold_N], self.catalog[is_cold_N]
+        exact_up_to = self.resolved_config.index.exact_up_to
+        self.index = ColdStartIndex(self._build_index(warm, exact_up_to), self._build_index(cold, None))
+
+    def cold_item_threshold(self, task: str) -> float:
+        """Minimum score of a cold item for the task; infinity if no cold item may be returned."""
+        return (self.resolved_config.index.cold_item_thresholds or {}).get(task, np.inf)
+
+    @torch.no_grad()
+    def nearest_items(self, items: np.ndarray, k: int) -> Candidates:
+        """The `k` items whose vectors are nearest to the mean vector of `items`, without these, [1, K].
+
+        Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
+        """
+        vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
+        return Candidates.pad_or_truncate(*self.index.search(vector_1D[:, None], k, items[None, :]), k)
+
+    @torch.no_grad()
+    def items_between(self, first: int, last: int, points: int, k: int) -> ItemsBetween:
+        """The items nearest to `points` points on the arc between the vectors of two items, and these two items.
+
+        Cold items are left out, as in `nearest_items`.
+
+        Args:
+            first: Item at the beginning, the first of the result.
+            last: Item at the end, the last of the result.
+            points: Number of points, evenly spaced, without the ends.
+            k: Number of items per point.
+        """
+        end_2D = self.vectors(torch.tensor([first, last])).numpy().astype(np.float32)
+        point_PD = interpolate_on_sphere(end_2D[0], end_2D[1], points + 2)[1:-1]
+        ends = np.array([first, last], dtype=np.int64)
+        found = np.zeros(0, dtype=np.int64)
+        if points:
+            found_PK, _ = self.index.search(point_PD[:, None].astype(np.float32), k, np.tile(ends, (points, 1)))
+            found = np.setdiff1d(found_PK, [0, first, last])
+        items_N = np.concatenate([ends[:1], found, ends[1:]])
+        vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)
+        candidates = Candidates.from_ranking(items_N[None, :])
+        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vector_ND)
+
+    def save(self, folder: Path) -> None:
+        """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""
+        write_json(folder / f"{self.name}.json", {"config": asdict(self.resolved_config), "metadata": self.metadata})
+        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        save_file(tensors, folder / f"{self.name}.safetensors")
+        np.save(folder / CATALOG_FILE, self.catalog, allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
+        """The channel that `save` wrote."""
+        stored = json.loads((folder / f"{cls.name}.json").read_text())
+        config: Any = config_from_dict(cls.config_class, stored["config"])
+        tensors = load_file(folder / f"{cls.name}.safetensors")
+        network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
+        network.load_state_dict(tensors, assign=True)
+        network.eval().precompute_items()
+        catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)
+        channel = cls(config, network, catalog, vocabulary, stored["metadata"])
+        channel.is_loaded = True
+        return channel
+
+    @torch.no_grad()
+    def _build_index(self, items: np.ndarray, exact_up_to: int | None) -> VectorIndex:
+        chunks = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
+        vectors = [self.vectors(chunk) for chunk in chunks] or [torch.zeros(0, self.resolved_config.items.width)]
+        return VectorIndex.of(items, torch.cat(vectors), exact_up_to)

@@ -1,0 +1,137 @@
+"""Blending of the fused order and ranker scores into the order of repeats and the order of discoveries.
+
+`score = (1 - b) · fused + b · ranker`: the fused score is 1 for the first candidate of a kind and decreases with the
+rank, and the ranker's task probabilities are combined into one score in 0..1 (`recommender.ranking.task_weights`).
+Repeats and discoveries have their own weight b, since a ranker that learned mostly from repeats orders them well, but
+may order discoveries worse than the channels that found them. The weights, the strength of diversity and the share of
+discoveries in the visible list are tuned on validation slates. Evaluation and serving call the same functions.
+
+Legend: B requests, C candidates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.dataclass_io import config_from_dict
+from recommender.ranking.task_weights import TaskWeights
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.feedback import FeedbackWeights
+from recommender.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
+from storage.files import write_json
+
+BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.floating]
+
+
+def scale_by_max(scores_BC: Floats) -> Floats:
+    """Positive scores divided by the largest of their request, so the best gets 1."""
+    largest = np.max(scores_BC, axis=-1, keepdims=True, initial=0.0)
+    result: Floats = np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
+    return result
+
+
+def fused_scores(is_discovery_BC: Bools) -> Floats:
+    """Score of each candidate by its rank among the candidates of its kind: 1 for the first, half of it
+    SCORE_HALF_LIFE ranks later.
+
+    Args:
+        is_discovery_BC: Kind of each candidate, in fused order.
+    """
+    rank_BC = np.where(is_discovery_BC, is_discovery_BC.cumsum(-1), (~is_discovery_BC).cumsum(-1)) - 1
+    scores_BC: Floats = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
+    return scores_BC
+
+
+def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | float) -> Floats:
+    """Blended scores of one request [C] or of many [B, C].
+
+    Args:
+        fused_BC: Result of `fused_scores`.
+        probability_BC: Ranker scores in 0..1.
+        weight_BC: b, of all candidates or of each.
+    """
+    result: Floats = (1 - weight_BC) * fused_BC + weight_BC * probability_BC
+    return result
+
+
+def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
+    """Candidate positions of each request, best first; ties keep their order."""
+    return np.argsort(-scores_BC, axis=-1, kind="stable")
+
+
+def cut(table: CandidateTable, change_C: Floats | float, count: int) -> Bools:
+    """Which fused candidates of one request are ranked: the best `count` after the user's reactions, bool [C]."""
+    is_ranked_C = np.zeros(len(table), dtype=bool)
+    is_ranked_C[argsort_descending(table.score_C * np.exp(change_C))[:count]] = True
+    return is_ranked_C
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Tuned parameters of the served order."""
+
+    weight: float  # weight b of the ranker among repeats, 0..1
+    heads: TaskWeights = field(default_factory=TaskWeights)  # how tasks combine into the ranker's score
+    diversity: float = 0.0  # strength of diversity, 0..1
+    discovery_weight: float = 0.0  # weight b of the ranker among discoveries, 0..1
+    # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes
+    discovery_shares: Mapping[str, float] = field(default_factory=dict)
+    feedback: FeedbackWeights = field(default_factory=FeedbackWeights)  # how reactions raise and lower tracks
+
+    def __post_init__(self) -> None:
+        named = {"blend weight": self.weight, "diversity": self.diversity, "discovery weight": self.discovery_weight}
+        named |= {f"discovery share of scene {scene!r}": share for scene, share in self.discovery_shares.items()}
+        for name, value in named.items():
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} {value} is outside [0, 1]")
+
+    @property
+    def uses_ranker(self) -> bool:
+        """Whether the order depends on the ranker."""
+        return self.weight > 0 or self.discovery_weight > 0
+
+    def discovery_share(self, scene: str) -> float | None:
+        """Share of discoveries in the visible list of a scene; None if it was not tuned."""
+        return self.discovery_shares.get(scene, self.discovery_shares.get(ANY_SCENE))
+
+    def score(self, is_discovery_BC: Bools, probability_BC: Floats) -> Floats:
+        """Scores of candidates in fused order, comparable within repeats and within discoveries."""
+        weight_BC = np.where(is_discovery_BC, self.discovery_weight, self.weight)
+        return blend_scores(fused_scores(is_discovery_BC), probability_BC, weight_BC)
+
+    def rank(
+        self, table: CandidateTable, task_score_C: Floats | None, change_C: Floats | float = 0.0
+    ) -> CandidateTable:
+        """The fused candidates of one request by their blended scores, best first.
+
+        Args:
+            table: Candidates in fused order.
+            task_score_C: Combined scores of the ranker's heads; None: fused scores alone.
+            change_C: Change of the logarithm of each score, by the user's reactions.
+        """
+        is_discovery_C = table.is_discovery_C
+        score_C = fused_scores(is_discovery_C) if task_score_C is None else self.score(is_discovery_C, task_score_C)
+        score_C = score_C * np.exp(change_C)
+        return table.scored(score_C).take(argsort_descending(score_C))
+
+    def save(self, path: Path) -> None:
+        """Write one JSON file."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Blend:
+        """Read the file that `save` wrote.
+
+        Raises:
+            ValueError: A field is missing or has another type.
+        """
+        return config_from_dict(cls, json.loads(path.read_text()))

@@ -1,0 +1,92 @@
+"""Weights of the sources of playlist continuation, by number of seeds.
+
+One seed is continued best by other sources than 25, and a title alone only by those that read titles. The weights of
+reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds. With
+seeds, the sources that read the title share a part of the weight of all others, so that a title never outvotes the seeds.
+
+Legend: C cases, K candidates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from config.dataclass_io import config_from_dict
+from recommender.catalog.ragged import Ragged
+from recommender.recall.channel import Candidates
+from recommender.recall.continuation.source import TITLE_SOURCES
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.fusion import Fusion
+from recommender.slate.reciprocal_rank import ReciprocalRank
+from storage.files import write_json
+
+SEED_RANGES = (0, 1, 2, 10)
+"""Smallest number of seeds of each range."""
+CUTOFFS = (30, 200)
+"""Weights are fitted for the sum of recall at these cutoffs."""
+TITLE_SHARE = 0.5
+"""Weight of the sources that read the title, as a part of the weight of those that read seeds. Of 0.1 to 0.5, validation chose it
+in every world that was tried."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """How sources are fused.
+
+    Attributes:
+        weights: Key of a range (`range_key`) → weights, of a title alone for 0 seeds, else of the sources that read seeds.
+            Ranges that were not fitted have equal weights.
+    """
+
+    weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
+
+    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
+        """The candidates of each playlist, best first; all playlists have a number of seeds of the same range.
+
+        Args:
+            candidates: Candidates by source.
+            seeds: Seeds of each playlist.
+            sources: Sources of the table, see `CandidateTable.merge`.
+        """
+        count = int(seeds.count_C.max(initial=0))
+        weights = self.weights.get(range_key(count), ReciprocalRank())
+        if count:
+            weights = self._with_titles(weights, candidates)
+        table = CandidateTable.merge(candidates, _no_history(len(seeds.count_C)), sources)
+        return Fusion(discoveries=weights).fuse(table, share=1.0)
+
+    def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:
+        """The weights of sources that read seeds, with those of the sources that read the title."""
+        of_seeds = {
+            name: weights.weights.get(name, 0.0) if weights.weights else 1.0
+            for name in names
+            if name not in TITLE_SOURCES
+        }
+        titles = [name for name in names if name in TITLE_SOURCES]
+        total = sum(of_seeds.values()) or 1.0
+        return ReciprocalRank(of_seeds | {name: TITLE_SHARE * total / len(titles) for name in titles}, weights.constant)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file that `save` wrote."""
+        return config_from_dict(cls, json.loads(path.read_text()))
+
+
+def range_key(seeds: int) -> str:
+    """Key of the weights for a number of seeds: the smallest number of its range."""
+    return str(max(least for least in SEED_RANGES if least <= seeds))
+
+
+def _no_history(count: int) -> Ragged:
+    # No user: every candidate counts as a discovery.
+    return Ragged(np.zeros(0, dtype=np.int64), np.zeros(count + 1, dtype=np.int64))

@@ -1,0 +1,173 @@
+"""Fusion of the channels' candidates: repeats and discoveries are fused separately and interleaved by a share.
+
+Reciprocal rank fusion of everything into one list would pay for each discovery with a repeat that is more likely to be
+listened to. Repeats and discoveries are therefore fused separately, each by the channels that are good at it, and one
+number sets the share of positions for discoveries. All parameters are tuned on validation sessions, per scene if it has
+enough of them.
+
+The first repeats are many times more likely to be listened to than any discovery, the hundredth repeat is not.
+Discoveries therefore become denser further down: at position x they have `share * min(1, x / FULL_DENSITY_POSITION) **
+(1 - share)` of the positions, which is none for share 0 and all for share 1.
+
+Legend: B requests, K candidates of a request, C candidates of all requests.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.dataclass_io import config_from_dict
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.reciprocal_rank import ReciprocalRank
+from storage.files import write_json
+
+ANY_SCENE = ""
+DEFAULT_DISCOVERY_SHARE = 0.2
+DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+FULL_DENSITY_POSITION = 100
+SCORE_HALF_LIFE = 60.0
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChannelWeights:
+    """Channel weights of the list of repeats and the list of discoveries."""
+
+    repeats: ReciprocalRank = field(default_factory=ReciprocalRank)
+    discoveries: ReciprocalRank = field(default_factory=ReciprocalRank)
+
+    def for_list(self, is_repeat: bool) -> ReciprocalRank:
+        """Weights of one of the lists."""
+        return self.repeats if is_repeat else self.discoveries
+
+    def scores(self, table: CandidateTable) -> Floats:
+        """Scores of all candidates, each by the weights of its list, [C]."""
+        return np.where(table.is_discovery_C, self.discoveries.scores(table), self.repeats.scores(table))
+
+
+@dataclass(frozen=True)
+class Fusion(ChannelWeights):
+    """Channel weights and shares of discoveries, overall and by scene."""
+
+    # share of positions for discoveries, 0..1, by scene; "" for all other scenes
+    shares: Mapping[str, float] = field(default_factory=lambda: {ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
+    scenes: Mapping[str, ChannelWeights] = field(default_factory=dict)  # scenes with their own weights
+
+    def fuse(
+        self, table: CandidateTable, scenes: Sequence[str] | None = None, share: float | None = None
+    ) -> CandidateTable:
+        """The candidates of each request, best first; scores by place, see `SCORE_HALF_LIFE`.
+
+        Args:
+            table: Merged candidates of the sources; those of a source that failed may be missing.
+            scenes: Scene of each request; None: no scene.
+            share: Share of discoveries; None: the share of the scene.
+
+        Raises:
+            ValueError: `share` is outside [0, 1].
+        """
+        names = list(scenes or [ANY_SCENE] * table.requests)
+        share_B = [self.discovery_share(name) if share is None else share for name in names]
+        return interleave(self._order_lists(table, names), share_B)
+
+    def fuse_by_share(self, table: CandidateTable, k: int, scenes: Sequence[str] | None = None) -> dict[float, Ints]:
+        """The best `k` items of each request [B, k], as `fuse` gives them, for every share of DISCOVERY_SHARE_GRID and the
+        chosen one.
+        """
+        ordered = self._order_lists(table, list(scenes or [ANY_SCENE] * table.requests))
+        shares = sorted({*DISCOVERY_SHARE_GRID, self.discovery_share(ANY_SCENE)})
+        return {share: interleave(ordered, [share] * table.requests).items(k) for share in shares}
+
+    def with_min_share(self, share: float) -> Self:
+        """A copy whose candidates have at least this share of discoveries in every scene."""
+        shares = {ANY_SCENE: DEFAULT_DISCOVERY_SHARE, **self.shares}
+        return replace(self, shares={scene: max(own, share) for scene, own in shares.items()})
+
+    def discovery_share(self, scene: str) -> float:
+        """Share of discoveries among the candidates of a scene."""
+        return self.shares.get(scene, self.shares.get(ANY_SCENE, DEFAULT_DISCOVERY_SHARE))
+
+    def _order_lists(self, table: CandidateTable, scenes: Sequence[str]) -> CandidateTable:
+        """The repeats and then the discoveries of each request, by the weights of its scene; ties by smaller item."""
+        score_C = self.scores(table)
+        for scene in self.scenes.keys() & set(scenes):
+            is_scene_B = np.array([one == scene for one in scenes])
+            score_C = np.where(is_scene_B[table.row_C], self.scenes[scene].scores(table), score_C)
+        return table.take(np.lexsort((-score_C, table.is_discovery_C, table.row_C)))
+
+    def format_summary(self) -> str:
+        """Nonzero weights and shares as one line of text."""
+        shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in self.shares.items())
+        own = [f"in {scene} {_format_weights(weights)}" for scene, weights in self.scenes.items()]
+        return "; ".join([_format_weights(self), *own, f"share of discoveries {shares}"])
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Fusion:
+        """Read the file that `save` wrote."""
+        return config_from_dict(cls, json.loads(path.read_text()))
+
+
+def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
+    """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position.
+
+    Raises:
+        ValueError: `share` is outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"discovery share {share} is outside [0, 1]")
+    density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
+    count_K = np.floor(density_K.cumsum() + 0.5)
+    is_discovery_K: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
+    return is_discovery_K
+
+
+def interleave(ordered: CandidateTable, share_B: Sequence[float]) -> CandidateTable:
+    """One list per request from its repeats and then its discoveries, each in order; if one kind ends, the other fills the
+    rest. Scores are by place.
+
+    Args:
+        ordered: Candidates of B requests.
+        share_B: Share of discoveries of each request.
+    """
+    place_C = ordered.place_C
+    size = 1 << int(place_C.max(initial=0) + 1).bit_length()  # few different ones, so that slots are cached
+    # Within a request, repeats come first: the number of a discovery counts from the end of the repeats.
+    repeats_B = np.bincount(ordered.row_C[~ordered.is_discovery_C], minlength=ordered.requests)
+    number_C = place_C - repeats_B[ordered.row_C] * ordered.is_discovery_C
+    slot_C = np.zeros(len(ordered), dtype=np.int64)
+    for share in set(share_B):
+        slots_2K = _slots(share, size)
+        is_own_C = (np.array(share_B) == share)[ordered.row_C]
+        slot_C[is_own_C] = slots_2K[ordered.is_discovery_C[is_own_C].astype(np.int64), number_C[is_own_C]]
+    table = ordered.take(np.lexsort((slot_C, ordered.row_C)))
+    return table.scored(SCORE_HALF_LIFE / (SCORE_HALF_LIFE + table.place_C))
+
+
+@lru_cache(maxsize=64)
+def _slots(share: float, k: int) -> Ints:
+    """Slots of the first `k` repeats and of the first `k` discoveries [2, k]: their own slots, then those after all."""
+    is_discovery_K = discovery_slot_mask(share, k)
+    own = [np.flatnonzero(is_own_K) for is_own_K in (~is_discovery_K, is_discovery_K)]
+    return np.stack([np.concatenate([slots, k + np.arange(len(slots), k)]) for slots in own])
+
+
+def _format_weights(weights: ChannelWeights) -> str:
+    kinds = {"repeats": weights.repeats, "discoveries": weights.discoveries}
+    return "; ".join(
+        f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in fusion.weights.items() if weight)
+        for kind, fusion in kinds.items()
+    )

@@ -1,0 +1,1 @@
+"""The user of a request: history, exclusions and feature batches."""

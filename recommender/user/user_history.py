@@ -1,0 +1,156 @@
+"""User history of a request: which tracks the user has played, and which of those plays count as listens.
+
+A candidate is a repeat if it is in the history that the request itself reads, else a discovery. Evaluation and serving
+read the same views and therefore agree; a track last played more events ago than the views hold counts as a discovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from recommender.catalog.arrays import is_among, unique_values
+from recommender.catalog.ragged import Ragged
+from sequences import behaviours, sessions
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+
+HISTORY_VIEW = "played_history"  # all plays of a user, including skips
+RECENT_VIEW = "recent_events"
+USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
+
+LISTEN_BEHAVIOURS = ("full_play", "play")
+ITEM_BITS = 32
+"""Bits of the item in a key of row and item."""
+NEW_USER_TRACKS = 3
+"""A user with fewer distinct played tracks is new."""
+KEPT_BEHAVIOURS = ("like", "collect", "share", "download")
+"""Behaviors by which a user keeps a track."""
+
+
+def full_history_begin(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Time (µs UTC, [B]) of the first event of each full HISTORY_VIEW, before which there may be more plays; else 0.
+
+    Empty without the view.
+    """
+    history = views.get(HISTORY_VIEW)
+    if history is None:
+        return np.zeros(0, dtype=np.int64)
+    first_B = history.columns["ended_at"][:, :1].max(axis=1, initial=0)
+    begin_B: np.ndarray = np.where(history.length_B >= SEQUENCE_VIEWS[HISTORY_VIEW].length, first_B, 0)
+    return begin_B
+
+
+def is_listened(history: SequenceBatch) -> np.ndarray:
+    """Which events are listens, bool [B, L]; padding is not."""
+    return has_behaviour(history, LISTEN_BEHAVIOURS)
+
+
+def has_behaviour(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
+    """Which events have one of the named behaviors, bool [B, L]; padding has none."""
+    has_BL: np.ndarray = _named_codes(tuple(names))[events.columns["behaviour"]] & events.mask_BL
+    return has_BL
+
+
+@lru_cache
+def _named_codes(names: tuple[str, ...]) -> np.ndarray:
+    """Whether each behavior code is one of the named behaviors."""
+    code_of = behaviours.load_behaviours().encoder
+    is_named_V = np.zeros(max(code_of.values()) + 1, dtype=bool)
+    is_named_V[[code_of[name] for name in names]] = True
+    return is_named_V
+
+
+def concat_history_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """The item of every event in USER_HISTORY_VIEWS, [B, H], 0 for padding; a missing view is empty.
+
+    Raises:
+        KeyError: none of USER_HISTORY_VIEWS is in `views`, so the number of requests is unknown.
+    """
+    found = [views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views]
+    if not found:
+        raise KeyError(f"none of the views {', '.join(USER_HISTORY_VIEWS)} was read; add them to the feature service")
+    return np.concatenate(found, axis=1)
+
+
+def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
+    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items.
+
+    Raises:
+        KeyError: see `concat_history_items`.
+    """
+    items_BL = concat_history_items(views)
+    row, column = (items_BL >= FIRST_CODE).nonzero()
+    key = unique_values(row << ITEM_BITS | items_BL[row, column])
+    return Ragged(key & ((1 << ITEM_BITS) - 1), (key >> ITEM_BITS).searchsorted(np.arange(len(items_BL) + 1)))
+
+
+def kept_items(views: Mapping[str, SequenceBatch]) -> set[int]:
+    """Items that the user of the first request liked, saved, shared or downloaded, in RECENT_VIEW; empty without it."""
+    recent = views.get(RECENT_VIEW)
+    if recent is None:
+        return set()
+    return set(recent.columns["track_id"][0][has_behaviour(recent, KEPT_BEHAVIOURS)[0]].tolist())
+
+
+def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request skipped, and neither listened to nor liked or saved."""
+    history = views.get(HISTORY_VIEW)
+    if history is None:
+        return np.zeros(0, dtype=np.int64)
+    item_L, is_listened_L = history.columns["track_id"][0], is_listened(history)[0]
+    skipped = item_L[has_behaviour(history, ("skip",))[0]]
+    heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
+    items = unique_values(skipped[skipped >= FIRST_CODE])
+    unheard: np.ndarray = items[~is_among(items, heard)]
+    return unheard
+
+
+def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request has listened to at least twice, as far as HISTORY_VIEW has
+    them; empty without the view. A clip that is too short for a listen counts if it was played to its end.
+    """
+    history = views.get(HISTORY_VIEW)
+    if history is None or not history.length_B[0]:
+        return np.zeros(0, dtype=np.int64)
+    ratio_L = history.columns["played_ratio"][0]
+    is_whole_L = history.mask_BL[0] & (ratio_L >= behaviours.load_behaviours().full_play_ratio)
+    is_heard_L = is_listened(history)[0] | is_whole_L
+    items, counts = np.unique(history.columns["track_id"][0][is_heard_L], return_counts=True)
+    return items[(counts >= 2) & (items >= FIRST_CODE)]
+
+
+def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
+    """Distinct items that the user of the first request played or skipped in the current session, by their last play.
+
+    Empty without the view RECENT_VIEW.
+    """
+    recent = views.get(RECENT_VIEW)
+    if recent is None or not recent.length_B[0]:
+        return np.zeros(0, dtype=np.int64)
+    plays = [behaviours.load_behaviours().encoder[name] for name in behaviours.play_behaviours()]
+    is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
+    item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behaviour"], plays)]
+    items = item_L[item_L >= FIRST_CODE].tolist()
+    return np.array(list(dict.fromkeys(reversed(items)))[::-1], dtype=np.int64)
+
+
+def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray:
+    """Distinct items, ascending, that the user of the first request liked, clicked or else chose, but never played.
+
+    These tell what a new user wants, for example three songs picked at the start, and are no recommendations. Empty for
+    a user with at least NEW_USER_TRACKS played tracks, and without the view RECENT_VIEW.
+    """
+    recent = views.get(RECENT_VIEW)
+    if recent is None:
+        return np.zeros(0, dtype=np.int64)
+    is_play_L = has_behaviour(recent, behaviours.play_behaviours())[0]
+    item_L = recent.columns["track_id"][0]
+    history = [views[HISTORY_VIEW].columns["track_id"][0]] if HISTORY_VIEW in views else []
+    played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))
+    if (played_items >= FIRST_CODE).sum() >= NEW_USER_TRACKS:
+        return np.zeros(0, dtype=np.int64)
+    unplayed: np.ndarray = np.setdiff1d(item_L[recent.mask_BL[0] & (item_L >= FIRST_CODE)], played_items)
+    return unplayed

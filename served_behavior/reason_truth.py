@@ -1,0 +1,146 @@
+"""Whether the reason of a recommendation is true, judged by the events of the user and the tracks of the marts.
+
+Independent of how channels compute reasons: one rule per message code.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from content import FACETS
+from recommender.recall.long_short.channel import KEEPS_LISTENING
+from recommender.recall.realtime import JUST_NOW_US
+from recommender.recall.reason import Reason, ReasonParameter, name_phrase
+from recommender.user.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
+from sequences.views import SEQUENCE_VIEWS
+from served_behavior.listeners import Listener
+
+SHARED = {
+    "shared_artist": "artist_names",
+    "shared_album": "album_id",
+    "shared_facet": "",
+    "shared_language": "languages",
+}
+"""Claim about two tracks → their column with the value that they share; "": any facet."""
+HISTORY_DAYS_TOLERANCE = 1
+
+
+@dataclass(frozen=True)
+class TrackFacts:
+    """What the marts say of all tracks."""
+
+    rows: Mapping[str, Mapping[str, Any]]  # track id → row of the mart `tracks`
+    listens: Mapping[str, int]  # of all users by track
+    people: Mapping[str, int]  # distinct listeners by track
+
+    @classmethod
+    def read(cls, marts: Path) -> TrackFacts:
+        """From the marts `tracks` and `events`."""
+        columns = ["track_id", "title", "artist_names", "album_id", *FACETS]
+        tracks = pl.read_parquet(marts / "tracks.parquet", columns=columns)
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
+        counts = listens.group_by("track_id").agg(pl.len(), pl.col("user_id").n_unique()).collect().rows()
+        rows = {row["track_id"]: row for row in tracks.iter_rows(named=True)}
+        return cls(rows, {track: times for track, times, _ in counts}, {track: people for track, _, people in counts})
+
+    def names(self, track_ids: Iterable[str]) -> set[ReasonParameter]:
+        """How reasons name these tracks, and their artists."""
+        found: set[ReasonParameter] = set()
+        for track_id in track_ids:
+            if row := self.rows.get(track_id):
+                title, artists = row["title"] or "", [name for name in row["artist_names"] or [] if name]
+                found |= {name_phrase(title, artists[0] if artists else ""), *artists}
+        return found
+
+    def values(self, track_ids: Iterable[str]) -> set[str]:
+        """Facet values and artist names of these tracks."""
+        rows = [self.rows[track_id] for track_id in track_ids if track_id in self.rows]
+        return {value for row in rows for name in (*FACETS, "artist_names") for value in row[name] or []}
+
+
+class ReasonTruth:
+    """Judges the reasons of one listener's recommendations."""
+
+    def __init__(self, facts: TrackFacts, listener: Listener) -> None:
+        self._facts, self._now_us = facts, listener.now_us
+        self._listens, self._kept = listener.count(LISTEN_BEHAVIOURS), listener.count(KEPT_BEHAVIOURS)
+        self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
+        self._last: dict[str, int] = {}
+        for one in listener.events:
+            if one["behaviour"] in LISTEN_BEHAVIOURS:
+                self._last[one["track_id"]] = max(one["ended_at"], self._last.get(one["track_id"], 0))
+        newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
+        self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTEN_BEHAVIOURS}
+        just_now = self._now_us - JUST_NOW_US
+        self._just_now = {track for track, ended_at in self._last.items() if ended_at > just_now}
+        self._rules: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
+            "listened_before": lambda track, _: self._has_listens(track, 1),
+            "listened_once": lambda track, _: self._has_listens(track, 1),
+            "listened_times": lambda track, p: self._has_listens(track, p["times"]),
+            "listened_once_days_ago": lambda track, p: self._has_listens(track, 1) and self._was(track, p["days"]),
+            "listened_times_days_ago": lambda track, p: (
+                self._has_listens(track, p["times"]) and self._was(track, p["days"])
+            ),
+            "liked": lambda track, _: self._kept[track] > 0,
+            "liked_track": lambda _, p: p["track"] in self._facts.names(self._kept),
+            "listened_to_track": lambda _, p: p["track"] in self._facts.names(self._listens),
+            "keeps_listening_to_track": lambda _, p: p["track"] in self._facts.names(self._frequent()),
+            "played_recently": lambda track, _: track in self._recent,
+            "played_just_now": lambda track, _: track in self._just_now,
+            "played_track_recently": lambda _, p: p["track"] in self._facts.names(self._recent),
+            "played_track_just_now": lambda _, p: p["track"] in self._facts.names(self._just_now),
+            "listens_to": lambda _, p: p["start"] in self._facts.names(self._listens),
+            "listens_to_path": lambda _, p: (
+                p["start"] in self._facts.names(self._listens) and all(map(self._is_fact, p["steps"]))
+            ),
+            "listens_to_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._listens),
+            "likes_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._kept),
+            "near_interests": lambda *_: self._listens.total() > 0,
+            "recent_activity": lambda *_: bool(listener.events),
+            "listened_by_people": lambda track, p: p["people"] == self._facts.people.get(track, 0),
+            "listened_times_overall": lambda track, p: p["times"] == self._facts.listens.get(track, 0),
+            "listened_once_overall": lambda track, _: self._facts.listens.get(track, 0) == 1,
+            "most_played": lambda track, _: self._facts.listens.get(track, 0) > 0,
+        }
+
+    def is_true(self, track_id: str, reason: Reason | None) -> bool:
+        """Whether the marts confirm the reason; a missing or unknown reason is not confirmed."""
+        rule = self._rules.get(reason.code) if reason is not None else None
+        return reason is not None and rule is not None and rule(track_id, reason.parameters)
+
+    def _has_listens(self, track: str, times: int) -> bool:
+        """Whether the track was listened to so often; at least, if the history is longer than the models read."""
+        listens = self._listens[track]
+        return listens == times or (not self._is_complete and listens > times > 0)
+
+    def _was(self, track: str, days: int) -> bool:
+        return abs((self._now_us - self._last.get(track, 0)) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
+
+    def _frequent(self) -> Counter[str]:
+        return Counter({track: times for track, times in self._listens.items() if times >= KEEPS_LISTENING})
+
+    def _is_fact(self, step: Reason) -> bool:
+        """Whether two named tracks share what a step claims; steps that name other things are facts of the graph."""
+        column = SHARED.get(step.code)
+        if column is None:
+            return True
+        pairs = [self._named(step.parameters[end]) for end in ("x", "y")]
+        shared = step.parameters["z"]
+        wanted = set(shared) if isinstance(shared, tuple) else {shared}
+        if not all(pairs) or column == "album_id":
+            return True
+        columns = (column,) if column else FACETS
+        return all(
+            any(wanted <= {value for name in columns for value in row[name] or []} for row in rows) for rows in pairs
+        )
+
+    def _named(self, name: ReasonParameter) -> list[Mapping[str, Any]]:
+        if not isinstance(name, Reason) or "title" not in name.parameters:
+            return []
+        return [row for row in self._facts.rows.values() if row["title"] == name.parameters["title"]]

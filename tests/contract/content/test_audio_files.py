@@ -1,0 +1,255 @@
+"""The audio encoder on all kinds of audio files, and on files that are none."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from config import settings
+from content.encoders import audio_decoding
+from content.encoders.audio import AudioEncoder
+from content.encoders.audio_decoding import read_patches
+from content.encoders.encoder import MediaError
+from content.encoders.musicnn import PATCH_SAMPLES
+from tests.support.training.media import (
+    AUDIO_CODECS,
+    cosine,
+    declare_samples,
+    encode_file,
+    music,
+    png_of_size,
+    write_audio,
+    write_flac_with_covers,
+)
+
+LOAD_AND_PRINT_PEAKS = """
+import sys
+from pathlib import Path
+from content.encoders.audio_decoding import read_patches
+from content.encoders.encoder import MediaError
+from training.process import peak_bytes
+print(peak_bytes())
+try:
+    read_patches(Path(sys.argv[1]), 20)
+except MediaError:
+    pass
+print(peak_bytes())
+"""
+SECONDS = 4
+RATES = (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)
+CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
+PUBLISHED_TAGS = "techno, electronic, synth, fast, beat, drums, no vocals, no vocal, dance, ambient"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same music in every format, by extension."""
+    folder = tmp_path_factory.mktemp("formats")
+    # Opus is always 48 kHz.
+    return {suffix: write_audio(folder / f"music{suffix}", music(SECONDS, 48_000), 48_000) for suffix in AUDIO_CODECS}
+
+
+@pytest.fixture(scope="module")
+def reference(audio_encoder: AudioEncoder, files: dict[str, Path]) -> NDArray[np.float32]:
+    """The vector of the music without compression."""
+    return encode_file(audio_encoder, files[".wav"])
+
+
+def wav_header(rate: int, bits: int, samples: int) -> bytes:
+    size = samples * bits // 8
+    return b"RIFF" + struct.pack(
+        "<I4s4sIHHIIHH4sI",
+        36 + size,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        rate,
+        rate * bits // 8,
+        bits // 8,
+        bits,
+        b"data",
+        size,
+    )
+
+
+@pytest.mark.skipif(not CLIP.exists(), reason="no audio clips in ../shared")
+def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None:
+    """The ten most probable tags that the authors of the network print for their example, in their order."""
+    _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
+    best = (-probability_BT[0]).argsort()[:10]
+    assert ", ".join(audio_encoder.tags[tag] for tag in best) == PUBLISHED_TAGS
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_format_hardly_changes_the_vector(
+    suffix: str, audio_encoder: AudioEncoder, files: dict[str, Path], reference: NDArray[np.float32]
+) -> None:
+    assert cosine(encode_file(audio_encoder, files[suffix]), reference) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("codec", "sample_format"),
+    [("pcm_u8", "u8"), ("pcm_s16le", "s16"), ("pcm_s24le", "s32"), ("pcm_s32le", "s32"), ("pcm_f32le", "flt")],
+)
+def test_sample_format_hardly_changes_the_vector(
+    codec: str, sample_format: str, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "music.wav", music(SECONDS, 48_000), 48_000, codec, sample_format)
+    assert cosine(encode_file(audio_encoder, path), reference) > (0.95 if codec == "pcm_u8" else 0.999)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", RATES)
+def test_sample_rates_and_channels(
+    rate: int, channels: int, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = write_audio(tmp_path / "music.wav", music(SECONDS, rate, channels), rate)
+    assert cosine(encode_file(audio_encoder, path), reference) > (0.9 if rate < 16_000 else 0.98)
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 2.9])
+def test_short_audio_is_repeated(seconds: float, audio_encoder: AudioEncoder, tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "short.wav", music(seconds, 48_000), 48_000)
+    assert read_patches(path, 20).shape == (1, PATCH_SAMPLES)
+    encode_file(audio_encoder, path)
+
+
+def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    audio = music(12.5, 48_000)
+    monkeypatch.setattr(audio_decoding, "MAX_DECODED_SECONDS", 7)
+    first, whole = (
+        read_patches(write_audio(tmp_path / f"{seconds}.wav", audio[:, : seconds * 48_000], 48_000), 20)
+        for seconds in (7, 12)
+    )
+    np.testing.assert_allclose(whole[:-1], first[:-1], atol=1e-6)
+    assert len(whole) == len(first)
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+    content = files[suffix].read_bytes()
+    path = tmp_path / f"half{suffix}"
+    for share in (0.01, 0.5, 0.7):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(MediaError):
+            read_patches(path, 20)
+
+
+def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: Path) -> None:
+    """FFmpeg estimates its length from the first frame, which is small because the beginning is silent."""
+    rate, path = 44_100, tmp_path / "quiet.mp3"
+    noise = 0.3 * np.random.default_rng(0).standard_normal(8 * rate).clip(-1, 1)
+    sample_S = np.concatenate([np.zeros(5 * rate), noise]).astype(np.float32)
+    with av.open(str(path), "w", options={"write_xing": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=rate, layout="mono")
+        stream.codec_context.options = {"flags": "+qscale", "global_quality": "236"}
+        for start in range(0, len(sample_S), 1_152):
+            part_CS = sample_S[None, start : start + 1_152]
+            frame = av.AudioFrame.from_ndarray(part_CS, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.duration > 20 * av.time_base
+    assert len(read_patches(path, 20)) == 4
+
+
+@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
+def test_damaged_files_raise_nothing_else(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / f"damaged{suffix}"
+    for _ in range(12):
+        content = bytearray(files[suffix].read_bytes())
+        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(2, 7))), 20):
+            content[position] = int(rng.integers(256))
+        path.write_bytes(content)
+        try:
+            assert np.isfinite(read_patches(path, 20)).all()
+        except MediaError as error:
+            assert error.path == path and error.reason
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (b"", ".mp3"),
+        (b"not audio at all, only text " * 100, ".mp3"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n", ".mp3"),
+        (b"ffconcat version 1.0\nfile /etc/hostname\n", ".flac"),
+        (bytes(range(256)) * 400, ".ogg"),
+        (wav_header(1, 16, 100) + bytes(200), ".wav"),
+        (wav_header(16_000, 16, 0), ".wav"),
+    ],
+    ids=["empty", "text", "playlist", "concat script", "noise", "one hertz", "no samples"],
+)
+def test_what_is_no_audio_is_rejected(content: bytes, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"file{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"file\.\w+: .+") as caught:
+        read_patches(path, 20)
+    assert caught.value.path == path
+
+
+def test_wrong_extension_is_rejected_with_the_remedy(files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "music.mp3"
+    path.write_bytes(files[".flac"].read_bytes())
+    with pytest.raises(MediaError, match=r"wrong extension: the content is flac, the name has \.mp3; rename the file"):
+        read_patches(path, 20)
+
+
+def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_path: Path) -> None:
+    """An ID3 tag with a picture that says it has 900 million pixels."""
+    cover = b"\0image/png\0\x03\0" + png_of_size(30_000, 30_000)
+    frame = b"APIC" + struct.pack(">IH", len(cover), 0) + cover
+    size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    path = tmp_path / "music.mp3"
+    content = files[".mp3"].read_bytes()
+    assert content.startswith(b"ID3")
+    audio_from = 10 + sum(byte << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
+    path.write_bytes(b"ID3\x03\0\0" + size + frame + content[audio_from:])
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["audio", "video"]
+    np.testing.assert_array_equal(read_patches(path, 20), read_patches(files[".mp3"], 20))
+
+
+@pytest.mark.parametrize("name", ["table.m4a", "covers.flac"])
+def test_tables_and_covers_of_gigabytes_are_not_read(name: str, files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / name
+    if name == "table.m4a":
+        path.write_bytes(declare_samples(files[".m4a"].read_bytes(), 80_000_000))
+    else:
+        write_flac_with_covers(path, files[".flac"].read_bytes(), 60)
+    command = [sys.executable, "-c", LOAD_AND_PRINT_PEAKS, str(path)]
+    printed = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True).stdout.split()
+    before, after = map(int, printed)
+    assert after - before < 300 << 20
+
+
+def test_unsupported_codecs_are_named(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "music.wav", music(1, 16_000, 1), 16_000, "adpcm_ms")
+    with pytest.raises(MediaError, match="the codec is not supported; use one of mp3float"):
+        read_patches(path, 20)
+
+
+def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
+    sample_CS = music(SECONDS, 16_000, 1)
+    sample_CS[0, 100] = np.nan
+    with pytest.raises(MediaError, match="not finite"):
+        read_patches(write_audio(tmp_path / "nan.wav", sample_CS, 16_000, "pcm_f32le", "flt"), 20)
+
+
+def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp3")
+    for path in (tmp_path / "pipe.mp3", Path("/dev/zero"), tmp_path, tmp_path / "missing.mp3"):
+        with pytest.raises(MediaError):
+            read_patches(path, 20)

@@ -1,0 +1,235 @@
+"""Content is encoded once per content and version, also after a kill, and broken files never stop a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from content.encoders.text import TextEncoder
+from content.vector_cache import VectorCache
+from media.track_description import cover_path, write_descriptions
+from storage.content_tables import SCHEMA
+from tests.support.media_descriptions import described
+from tests.support.training.content_home import ContentHome, FakeEncoder
+from training import encode_content as encode_module
+
+ENCODE_AND_BE_KILLED = """
+import sys
+from pathlib import Path
+from tests.support.training import content_home
+content_home.encode_module.ENCODERS = {"image": content_home.FakeEncoder}
+content_home.FakeEncoder.may_kill = True
+content_home.encode_module.BATCH_SIZE = {"image": 2}
+home = content_home.ContentHome.__new__(content_home.ContentHome)
+home.home = Path(sys.argv[1])
+home.encode()
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ContentHome:
+    monkeypatch.setenv("SEGUE_HOME", "")  # restores the variable that ContentHome sets
+    monkeypatch.setattr(encode_module, "ENCODERS", {"image": FakeEncoder})
+    monkeypatch.setattr(encode_module, "BATCH_SIZE", {"image": 2})
+    monkeypatch.setattr(FakeEncoder, "version", "fake.1")
+    return ContentHome(tmp_path)
+
+
+def test_equal_content_is_encoded_once(home: ContentHome) -> None:
+    covers = {"a": home.write("1.png", b"same"), "b": home.write("2.png", b"same"), "c": home.write("3.png", b"else")}
+    home.write_tracks({**covers, "d": covers["a"], "none": None})
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (2, 4, 0, 0)
+    assert FakeEncoder.loaded == ["1.png", "3.png"]
+    table = home.table()
+    assert table["track_id"].to_list() == ["a", "b", "c", "d"]
+    assert table["embedding"].to_list()[1:] == [list(b"same"), list(b"else"), list(b"same")]
+    assert table.select("encoder", "encoder_version").unique().rows() == [("image", "fake.1")]
+    assert table["tag_probabilities"].null_count() == 4
+    assert pq.read_schema(home.home / "marts" / "track_content_image.parquet").equals(SCHEMA)
+
+
+def test_a_second_run_encodes_only_what_is_new_or_changed(home: ContentHome) -> None:
+    covers = {name: home.write(f"{name}.png", name.encode()) for name in "abc"}
+    home.write_tracks(covers)
+    home.encode()
+    assert home.encode().encoded == 0 and FakeEncoder.loaded == []
+    covers |= {"a": home.write("a.png", b"changed"), "d": home.write("d.png", b"new"), "e": home.write("e.png", b"c")}
+    del covers["b"]
+    home.write_tracks(covers)
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector) == (2, 4) and FakeEncoder.loaded == ["a.png", "d.png"]
+    assert home.table()["embedding"].to_list() == [list(b"chan"), list(b"c   "), list(b"new "), list(b"c   ")]
+
+
+def test_another_version_encodes_everything_again(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abc"})
+    home.encode()
+    monkeypatch.setattr(FakeEncoder, "version", "fake.2")
+    counts = home.encode(limit=2)
+    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 1)
+    assert home.table()["encoder_version"].unique().to_list() == ["fake.2"], "versions are not mixed"
+    assert home.encode().with_vector == 3
+    monkeypatch.setattr(FakeEncoder, "version", "fake.1")
+    assert home.encode().encoded == 3, "vectors of other versions are deleted when all are encoded"
+
+
+def test_broken_files_are_listed_and_not_read_again_until_they_change(home: ContentHome) -> None:
+    covers = {"a": home.write("a.png", b"bad"), "b": home.write("b.png", b"good"), "c": home.write("c.png", b"")}
+    covers |= {"d": f"{home.prefix}missing.png", "e": f"{home.prefix}../home/x.png"}
+    (home.media / "out.png").symlink_to("/etc/hostname")
+    (home.media / "loop.png").symlink_to("loop.png")
+    covers |= {name: f"{home.prefix}{name}.png" for name in ("out", "loop", "long" * 70)}
+    home.write_tracks(covers)
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 7)
+    reasons = dict(line.split("\t", 1) for line in home.quarantine())
+    assert reasons[f"{home.prefix}a.png"] == "a bad file"
+    assert reasons[f"{home.prefix}c.png"] == "the file is empty"
+    assert "No such file" in reasons[f"{home.prefix}missing.png"]
+    assert "not a path within its root" in reasons[f"{home.prefix}../home/x.png"]
+    assert "symbolic link" in reasons[f"{home.prefix}out.png"]
+    assert "loop of symbolic links" in reasons[f"{home.prefix}loop.png"]
+    assert "name too long" in reasons[f"{home.prefix}{'long' * 70}.png"]
+    home.encode()
+    assert FakeEncoder.loaded == []
+    home.write("a.png", b"repaired")
+    home.write("missing.png", b"here")
+    counts = home.encode()
+    assert (FakeEncoder.loaded, counts.with_vector, counts.rejected) == (["a.png", "missing.png"], 3, 5)
+    home.write("b.png", b"bad now")
+    assert home.encode().with_vector == 2
+
+
+def test_a_file_of_terabytes_is_not_read(home: ContentHome) -> None:
+    landed = home.write("sparse.png", b"x")
+    os.truncate(home.media / "sparse.png", 1 << 41)
+    home.write_tracks({"a": landed})
+    assert home.encode().rejected == 1 and "media files have at most" in home.quarantine()[0]
+
+
+def test_a_limited_run_encodes_the_most_played_tracks_and_the_next_one_continues(home: ContentHome) -> None:
+    home.plays = {"c": 3, "e": 2, "a": 1}
+    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abcde"})
+    counts = home.encode(limit=2)
+    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 3)
+    assert home.table()["track_id"].to_list() == ["c", "e"]
+    counts = home.encode(limit=2)
+    assert (home.table()["track_id"].to_list(), counts.remaining) == (["a", "b", "c", "e"], 1)
+
+
+def test_a_run_in_the_background_leaves_the_table_to_the_next_run(home: ContentHome) -> None:
+    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abc"})
+    home.encode(limit=1)
+    assert encode_module.main(["--encoder", "image", "--cache-only"]) == 0
+    assert home.table()["track_id"].to_list() == ["a"]
+    counts = home.encode()
+    assert (counts.encoded, counts.with_vector, home.table().height) == (0, 3, 3)
+
+
+def test_a_killed_run_continues_after_the_last_batch(home: ContentHome) -> None:
+    covers = {name: home.write(f"{name}.png", name.encode()) for name in "abcde"}
+    covers["d"] = home.write("d.png", b"kill")
+    home.write_tracks(covers)
+    command = [sys.executable, "-c", ENCODE_AND_BE_KILLED, str(home.home)]
+    assert subprocess.run(command, check=False, capture_output=True).returncode == -9
+    assert not (home.home / "marts" / "track_content_image.parquet").exists()
+    with closing(sqlite3.connect(home.home / "content" / "image.sqlite")) as database:
+        attempts = database.execute("select path, attempts from attempts order by path").fetchall()
+    assert attempts == [(f"{home.prefix}d.png", 1)], "c was decoded"
+    home.write("d.png", b"fine")
+    counts = home.encode()
+    assert FakeEncoder.loaded == ["c.png", "d.png", "e.png"], "a and b were stored"
+    assert counts.with_vector == 5
+
+
+def test_a_file_that_crashes_the_decoder_is_rejected(home: ContentHome) -> None:
+    path = home.write("a.png", b"kill")
+    home.write_tracks({"a": path, "b": home.write("b.png", b"good")})
+    home.encode(limit=0)  # reads the files without decoding them
+    with closing(VectorCache(home.home / "content" / "image.sqlite", "fake.1")) as cache:
+        assert [cache.begin_attempt(path) for _ in range(4)] == [True, True, True, False]
+    home.encode()
+    assert home.table()["track_id"].to_list() == ["b"]
+    assert home.quarantine() == [f"{home.prefix}a.png\tdecoding it crashed the process several times"]
+
+
+def test_tracks_of_a_moved_folder_keep_their_vectors_and_the_reason_is_reported(
+    home: ContentHome, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.write_tracks({"a": home.write("a.png", b"a")})
+    home.encode()
+    home.media.rename(home.media.with_name("moved"))
+    counts = home.encode()
+    assert (counts.with_vector, counts.rejected) == (1, 0)
+    ((reason, tracks),) = counts.unavailable.items()
+    assert "land it again" in reason and tracks == 1
+    assert encode_module.main(["--encoder", "image"]) == 0
+    assert "warning: 1 tracks not encoded: the media folder" in capsys.readouterr().err
+
+
+def test_simulated_media_are_rendered_only_to_be_encoded(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("content.content_sources.BLOCK_FILES", 2)
+    tracks = [f"t{number}" for number in range(6)]
+    write_descriptions({track: described(artist=track, album=track) for track in tracks}, home.media)
+    home.write_tracks({track: home.prefix + cover_path(track) for track in tracks})
+    rendered = home.home / "media" / "rendered"
+    assert home.encode(limit=1).encoded == 1
+    assert len(list(rendered.iterdir())) == 2
+    assert home.encode().encoded == 5
+    table = home.table()
+    assert table["content_hash"].n_unique() == len(table) == 6
+    shutil.rmtree(rendered)
+    assert home.encode().encoded == 0
+    assert not rendered.exists()
+    assert home.table().equals(table)
+    write_descriptions({track: described(artist=track, album="other") for track in tracks}, home.media)
+    assert home.encode().encoded == 6
+
+
+def test_a_text_is_encoded_again_if_it_changes_but_not_for_comments_after_validation(
+    home: ContentHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[tuple[str, ...]] = []
+
+    class FakeTextEncoder(TextEncoder):
+        version = "fake"
+
+        def __init__(self) -> None:
+            pass
+
+        def encode(self, batch):
+            texts.extend(batch)
+            return np.zeros((len(batch), 2), np.float32)
+
+    def write(title: str, *comments: tuple[str, datetime]) -> None:
+        home.write_tracks(
+            {"a": None, "empty": None}, title=[title, None], artist_names=[["X", None], []], styles=[["folk"], []]
+        )
+        pl.DataFrame(
+            [("a", text, at) for text, at in comments], schema=["track_id", "text", "occurred_at"], orient="row"
+        ).write_parquet(home.home / "marts" / "track_comments.parquet")
+
+    pl.DataFrame({"validation_from": [datetime(2026, 1, 1)]}).write_parquet(home.home / "marts" / "time_split.parquet")
+    monkeypatch.setattr(encode_module, "ENCODERS", {"text": FakeTextEncoder})
+    monkeypatch.setattr(encode_module, "BATCH_SIZE", {"text": 2})
+    early, late = ("early", datetime(2025, 12, 31)), ("late", datetime(2026, 1, 1))
+    write("One", early, late)
+    counts = encode_module.encode(home.settings, "text")
+    assert texts == [("One", "X", "early", "folk")] and (counts.with_vector, counts.remaining) == (1, 0)
+    write("One", early, ("other", datetime(2026, 1, 2)))
+    assert encode_module.encode(home.settings, "text").encoded == 0
+    write("Two", early)
+    encode_module.encode(home.settings, "text")
+    assert texts[1:] == [("Two", "X", "early", "folk")]

@@ -1,0 +1,58 @@
+"""Sequential intervals: valid at all looks together, and about as narrow as needed."""
+
+import math
+
+import numpy as np
+import pytest
+
+from experiments.compare import sequential_interval
+from training.evaluation.metrics.bootstrap import NO_ESTIMATE, Estimate
+
+EXPERIMENTS, LOOKS, USERS_PER_LOOK = 1000, 60, 50
+
+
+def estimate(mean, standard_error):
+    """An estimate whose samples have exactly this standard error."""
+    return Estimate(mean, np.array([mean - standard_error, mean + standard_error]))
+
+
+def excludes_zero(interval):
+    return interval[1] > 0 or interval[2] < 0
+
+
+def first_finding(true_difference, interval_of):
+    """Fraction of experiments in which an interval excludes zero at any of the looks, and the mean look of those."""
+    found = []
+    for seed in range(EXPERIMENTS):
+        users = np.random.default_rng(seed).normal(true_difference, 1, LOOKS * USERS_PER_LOOK)
+        means = np.cumsum(users) / np.arange(1, len(users) + 1)
+        for look in range(1, LOOKS + 1):
+            count = look * USERS_PER_LOOK
+            if excludes_zero(interval_of(estimate(means[count - 1], 1 / math.sqrt(count)))):
+                found.append(look)
+                break
+    return len(found) / EXPERIMENTS, float(np.mean(found)) if found else math.nan
+
+
+def test_daily_looks_find_a_difference_that_does_not_exist_in_at_most_five_percent():
+    sequential, _ = first_finding(0.0, lambda one: sequential_interval(one, 0.1))
+    fixed, _ = first_finding(
+        0.0, lambda one: [one.value, one.value - 1.96 * np.std(one.draws_R), one.value + 1.96 * np.std(one.draws_R)]
+    )
+    assert sequential <= 0.05
+    assert fixed > 0.2  # what the fixed-sample interval does
+
+
+def test_a_difference_of_the_expected_size_is_found():
+    found, look = first_finding(0.1, lambda one: sequential_interval(one, 0.1))
+    assert found > 0.95
+    assert look < LOOKS / 2
+
+
+def test_undefined_differences_have_no_interval():
+    assert np.isnan(sequential_interval(NO_ESTIMATE, 1)).tolist() == [True, True, True]
+    assert sequential_interval(Estimate(0.5, np.array([0.4, math.nan])), 1)[0] == 0.5
+    assert np.isnan(sequential_interval(Estimate(0.5, np.array([0.4, math.nan])), 1)[1:]).all()
+    assert sequential_interval(Estimate(0.5, np.full(5, 0.5)), 1) == [0.5, 0.5, 0.5]
+    with pytest.raises(ValueError, match="expected_size 0 is not above 0"):
+        sequential_interval(estimate(0.0, 1.0), 0)

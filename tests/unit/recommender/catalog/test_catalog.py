@@ -1,0 +1,52 @@
+"""Similarity of tracks against a plain Python oracle."""
+
+import math
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from content import FACETS
+from recommender.catalog.catalog import TrackFacets
+
+VALUES = st.one_of(st.none(), st.lists(st.sampled_from([None, "x", "y", "z"]), max_size=3))
+
+
+@st.composite
+def worlds(draw):
+    count = draw(st.integers(1, 7))
+    rows = {
+        name: draw(st.lists(VALUES, min_size=count, max_size=count)) for name in draw(st.sets(st.sampled_from(FACETS)))
+    }
+    items = draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=6, unique=True))
+    frame = pl.DataFrame(
+        {"track_id": range(count)}
+        | {name: pl.Series(values, dtype=pl.List(pl.String)) for name, values in rows.items()}
+    )
+    return frame, items
+
+
+def cosine(left, right):
+    return len(left & right) / math.sqrt(len(left) * len(right))
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds())
+def test_similarity_is_the_mean_cosine_of_shared_facets(world):
+    rows, items = world
+    similarity = TrackFacets.build(rows).similarity(np.array(items))
+    table = [{name: set(row.get(name) or []) - {None} for name in FACETS} for row in rows.to_dicts()]
+    for index, item in enumerate(items):
+        for other_index, other in enumerate(items):
+            known = [name for name in FACETS if table[item][name] and table[other][name]]
+            found = [cosine(table[item][name], table[other][name]) for name in known]
+            expected = sum(found) / len(found) if found else float("nan")
+            assert np.isclose(similarity[index, other_index], expected, atol=1e-5, equal_nan=True)
+
+
+def test_diversity_averages_pairs_with_a_similarity():
+    rows = pl.DataFrame({"styles": [[], ["x"], ["x"], ["y"], []]})
+    lists = np.array([[1, 2, 0], [1, 2, 3], [1, 3, 4], [1, 4, 0]])
+    found = TrackFacets.build(rows).intra_list_diversity(lists)
+    assert np.allclose(found, [0, 2 / 3, 1, np.nan], equal_nan=True)

@@ -1,0 +1,24 @@
+"""Dropout with random bytes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recommender.nn.user_tower import ByteDropout
+
+
+def test_rate_and_mean() -> None:
+    torch.manual_seed(0)
+    dropped = ByteDropout(0.1).train()(torch.ones(1_000_003))
+    kept = dropped[dropped > 0]
+    # The standard deviations of the rate and of the mean are .0003.
+    assert (dropped == 0).float().mean() == pytest.approx(26 / 256, abs=0.0015)
+    assert dropped.mean() == pytest.approx(1.0, abs=0.0017)
+    assert (kept == kept[0]).all()
+
+
+@pytest.mark.parametrize("layer", [ByteDropout(0.3).eval(), ByteDropout(0.0).train()])
+def test_identity_at_inference_and_at_rate_zero(layer: ByteDropout) -> None:
+    x = torch.randn(9)
+    assert layer(x) is x

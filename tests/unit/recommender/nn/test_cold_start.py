@@ -1,0 +1,80 @@
+"""The cold-start index against plain sorting, one request at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from recommender.catalog.ragged import Ragged
+from recommender.nn.item_tower import ItemCodes
+from recommender.nn.vector_index import ColdStartIndex, VectorIndex, score_positives_as_cold
+
+ITEMS = np.arange(2, 42)
+
+
+def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
+    """42 vectors that float16 represents exactly; the last `cold` items are cold, even items have content."""
+    torch.manual_seed(1)
+    vector_VD = torch.nn.functional.normalize(torch.randn(42, 5), dim=1).half().float()
+    number_V = torch.arange(42)
+    content_V = torch.where((number_V % 2 == 0) & (number_V > 1), number_V // 2, 0)
+    codes = ItemCodes(number_V, number_V, torch.zeros((42, 0)), content_V, torch.zeros((21, 1)), number_V >= 42 - cold)
+    return vector_VD, codes
+
+
+def build(vector_VD: torch.Tensor, codes: ItemCodes) -> ColdStartIndex:
+    """Index of ITEMS."""
+    is_cold = codes.is_cold_V.numpy()[ITEMS]
+    return ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold])))
+
+
+def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]:
+    kept = [item for item in ITEMS.tolist() if is_allowed_V[item]]
+    best = sorted(kept, key=lambda item: (-score_V[item], item))[:k]
+    return best + [0] * (k - len(best))
+
+
+@pytest.mark.parametrize("cold", [0, 15, 40])
+@pytest.mark.parametrize("threshold", [-2.0, 0.1, 0.5, np.inf])
+def test_cold_items_need_the_threshold(cold: int, threshold: float) -> None:
+    vector_VD, codes = world(cold)
+    index = build(vector_VD, codes)
+    query_BD = torch.randn(6, 5).numpy()
+    exclude_BX = np.array([[2, 39, 40]] * 6)
+    items_BK, score_BK = index.search(query_BD[:, None], 12, exclude_BX, threshold)
+    for row in range(6):
+        score_V = vector_VD.numpy() @ query_BD[row]
+        is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
+        is_allowed_V[exclude_BX[row]] = False
+        assert items_BK[row].tolist() == expected(score_V, is_allowed_V, 12)
+        found = items_BK[row] > 0
+        np.testing.assert_allclose(score_BK[row][found], score_V[items_BK[row][found]], rtol=1e-5)
+        assert np.isneginf(score_BK[row][~found]).all()
+
+
+def test_the_best_of_several_queries_has_to_reach_the_threshold() -> None:
+    vector_VD, codes = world(20)
+    index = build(vector_VD, codes)
+    query_BQD = torch.randn(1, 3, 5)
+    cold, score_V = codes.is_cold_V.numpy(), (vector_VD @ query_BQD[0].T).amax(1).numpy()
+    for threshold in (np.inf, -2.0, 0.3):
+        items_BK, _ = index.search(query_BQD.numpy(), 40, None, threshold)
+        assert set(items_BK[0].tolist()) - {0} == {i for i in ITEMS.tolist() if not cold[i] or score_V[i] >= threshold}
+
+
+def test_positives_with_content_are_scored_as_cold_by_their_best_query() -> None:
+    vector_VD, codes = world(0)
+    query_BQD = torch.randn(2, 3, 5)
+    targets = Ragged(np.array([4, 5, 7, 6]), np.array([0, 2, 4]))
+
+    def vectors(items: torch.Tensor, as_cold: bool) -> torch.Tensor:
+        assert as_cold
+        return vector_VD[items]
+
+    found = score_positives_as_cold(query_BQD, targets, vectors, codes)
+    expected_scores = [
+        max(float(query @ vector_VD[item]) for query in query_BQD[case]) for case, item in ((0, 4), (1, 6))
+    ]
+    np.testing.assert_allclose(found, expected_scores, rtol=1e-5)
+    assert not len(score_positives_as_cold(query_BQD, Ragged(np.array([5]), np.array([0, 1, 1])), vectors, codes))

@@ -1,0 +1,62 @@
+"""The item tower against plain sums."""
+
+from __future__ import annotations
+
+import torch
+
+from recommender.nn.item_tower import ItemCodes, ItemTower
+
+
+def test_vectors_are_id_plus_artist_plus_mean_of_facets() -> None:
+    torch.manual_seed(0)
+    facets = torch.tensor([[0, 0, 0], [0, 0, 0], [1, 0, 4], [0, 2, 0], [3, 3, 0]])
+    codes = ItemCodes(torch.tensor([0, 1, 2, 1, 3]), torch.tensor([0, 1, 2, 2, 1]), facets)
+    tower = ItemTower(codes, 6)
+    items = torch.tensor([[2, 0, 3], [4, 1, 2]])
+    for row in range(2):
+        for column in range(3):
+            item = items[row, column]
+            values = [tower.facet.weight[value] for value in facets[item] if value > 0]
+            expected = tower.track.weight[codes.track_V[item]] + tower.artist.weight[codes.artist_V[item]]
+            expected = expected + (torch.stack(values).mean(0) if values else 0)
+            torch.testing.assert_close(tower(items)[row, column], expected)
+    assert tower(torch.zeros((0, 3), dtype=torch.long)).shape == (0, 3, 6)
+    without = ItemTower(ItemCodes(codes.track_V, codes.artist_V, facets[:, :0]), 6)
+    torch.testing.assert_close(without.facet_embedding(items), torch.zeros(2, 3, 6))
+
+
+def codes_with_content() -> ItemCodes:
+    """Items 2 and 3 have content, 4 has none, and 5, by the artist of 3, is cold with content."""
+    rows = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.float16)
+    return ItemCodes(
+        torch.tensor([0, 1, 2, 3, 4, 1]),
+        torch.tensor([0, 1, 2, 3, 2, 3]),
+        torch.zeros((6, 0), dtype=torch.long),
+        torch.tensor([0, 0, 1, 2, 0, 3]),
+        rows,
+        torch.tensor([False, False, False, False, False, True]),
+        torch.tensor([2, 4]),
+    )
+
+
+def test_precomputed_vectors_equal_those_of_the_weights() -> None:
+    torch.manual_seed(0)
+    tower = ItemTower(codes_with_content(), 4).eval()
+    items = torch.tensor([[5, 1, 2], [4, 3, 0]])
+    with torch.no_grad():
+        vectors, cold = tower(items), tower(items, as_cold=True)
+        tower.precompute(has_facets=True)
+        torch.testing.assert_close(tower(items), vectors)
+        torch.testing.assert_close(tower(items, as_cold=True), cold)
+        torch.testing.assert_close(tower.facet_embedding(items), torch.zeros(2, 3, 4))
+        tower.train()
+        tower.track.weight[2] += 1
+        assert not torch.allclose(tower.eval()(items), vectors)
+
+
+def test_cold_vectors_use_the_rare_rows() -> None:
+    torch.manual_seed(0)
+    tower = ItemTower(codes_with_content(), 4).eval()
+    unknown = tower.track.weight[1] + tower.artist.weight[1]
+    expected = unknown + tower.content(torch.tensor([[1.0, 0], [0, 1], [0, 0]]))
+    torch.testing.assert_close(tower(torch.tensor([2, 3, 4]), as_cold=True), expected)

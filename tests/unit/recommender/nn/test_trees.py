@@ -1,0 +1,100 @@
+"""Boosted trees: compiled trees give the same scores as LightGBM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightgbm
+import numpy as np
+import pytest
+
+from recommender.nn.trees import Trees
+
+USER_FEATURES, FEATURES = 3, 8
+
+
+def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
+    """Return trees fitted on random labels; features with odd numbers are integers."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(4_000, FEATURES)).astype(np.float32)
+    rows[:, 1::2] = np.rint(rows[:, 1::2])
+    rows[random.random(rows.shape) < changes.pop("missing", 0.0)] = np.nan
+    label = random.integers(0, 2, len(rows))
+    settings = {
+        "objective": "binary",
+        "num_leaves": 31,
+        "min_data_in_leaf": 5,
+        "verbose": -1,
+        "num_threads": 1,
+    }
+    settings |= {"feature_fraction": 0.5, "seed": 1} | changes
+    return lightgbm.train(settings, lightgbm.Dataset(rows, label, params=settings), trees)
+
+
+def lightgbm_scores(booster: lightgbm.Booster, context: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Return LightGBM's scores, row by row [B, C]."""
+    shape = (*features.shape[:2], context.shape[1])
+    rows = np.concatenate([np.broadcast_to(context[:, None], shape), features], axis=2)
+    return np.asarray(booster.predict(rows.reshape(-1, rows.shape[2]), raw_score=True)).reshape(features.shape[:2])
+
+
+def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    context = np.rint(random.normal(size=(count, USER_FEATURES))).astype(np.float32)
+    return context, random.normal(size=(count, candidates, FEATURES - USER_FEATURES)).astype(np.float32)
+
+
+@pytest.mark.parametrize("leaves", [4, 31, 63, 64])
+@pytest.mark.parametrize(("count", "candidates"), [(1, 300), (7, 9), (30, 200), (7, 5), (2, 0), (0, 40)])
+def test_scores_equal_lightgbm(count: int, candidates: int, leaves: int) -> None:
+    booster, (context, features) = random_trees(num_leaves=leaves), requests(count, candidates)
+    scorer = Trees(booster)
+    assert scorer.nodes is not None
+    scores = scorer.predict(context, features)
+    assert scores.shape == (count, candidates)
+    if scores.size:
+        np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
+
+
+def test_a_value_at_a_threshold_is_not_above_it() -> None:
+    booster = random_trees()
+    thresholds: dict[int, list[float]] = {}
+
+    def read(node: dict[str, Any]) -> None:
+        if "threshold" in node:
+            thresholds.setdefault(node["split_feature"], []).append(node["threshold"])
+            read(node["left_child"])
+            read(node["right_child"])
+
+    for tree in booster.dump_model()["tree_info"]:
+        read(tree["tree_structure"])
+    random = np.random.default_rng(2)
+    at = [np.array(thresholds[feature]) for feature in range(FEATURES)]
+    # LightGBM treats values near 0 as 0, so thresholds near 0 are left out.
+    rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
+    scorer = Trees(booster)
+    assert scorer.nodes is not None
+    scores = scorer.predict(np.zeros((1, 0), np.float32), rows[None])
+    np.testing.assert_array_equal(scores[0], booster.predict(rows, raw_score=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_compiled"),
+    [({"missing": 0.1}, False), ({"num_leaves": 65}, False), ({"min_data_in_leaf": 4_000}, True)],
+    ids=["missing values", "more leaves than bits", "one leaf"],
+)
+def test_unusual_trees_have_the_scores_of_lightgbm(changes: dict[str, Any], is_compiled: bool) -> None:
+    booster, (context, features) = random_trees(3, **changes), requests(2, 50)
+    scorer = Trees(booster)
+    assert (scorer.nodes is not None) == is_compiled
+    np.testing.assert_array_equal(scorer.predict(context, features), lightgbm_scores(booster, context, features))
+
+
+@pytest.mark.parametrize("candidates", [1, 50])
+@pytest.mark.parametrize("width", [FEATURES - 1, FEATURES + 1])
+def test_candidates_of_another_width_are_rejected(width: int, candidates: int) -> None:
+    context, _ = requests(1, candidates)
+    features = np.zeros((1, candidates, width - USER_FEATURES), np.float32)
+    message = rf"3 \+ {width - USER_FEATURES} features, the trees were fitted on {FEATURES}; fit the model again"
+    with pytest.raises(ValueError, match=message):
+        Trees(random_trees(2)).predict(context, features)

@@ -1,0 +1,190 @@
+"""Walks over a small graph, compared with an enumeration of all paths, and sums by node with a dense table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
+from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
+from recommender.recall.knowledge_graph.path_explanations import PathExplainer
+from recommender.recall.knowledge_graph.walk import WalkConfig, WalkGraph
+from serving.messages import render_reason
+from training.recipes import config_of
+
+ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
+TRIPLES = [
+    *((f"track:{track}", "performed_by", f"artist:{artist}") for track, artist in ARTIST_OF.items()),
+    ("track:t5", "performed_by", "artist:a2"),
+    ("artist:a0", "sang_ost_of", "work:Moon River"),
+    ("artist:a1", "sang_ost_of", "work:Moon River"),
+    ("artist:a1", "has_genre", "genre:folk"),
+    ("artist:a2", "has_genre", "genre:folk"),
+    ("track:t2", "on_album", "album:l1"),
+    ("track:t3", "on_album", "album:l1"),
+    ("track:t4", "has_style", "style:metal"),
+]
+WALK = replace(
+    config_of(KnowledgeGraphWalks, "small").walk,
+    relation_weights=(("performed_by", 1.0), ("has_genre", 0.5), ("sang_ost_of", 0.7)),
+    default_relation_weight=0.2,
+)
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    """A vocabulary where every track is cold."""
+    rows = {
+        "track_id": list(ARTIST_OF),
+        "artist_id": list(ARTIST_OF.values()),
+        "title": [f"Song {track}" for track in ARTIST_OF],
+        "artist_names": [[f"Band {artist}"] for artist in ARTIST_OF.values()],
+    }
+    return Vocabulary.build(pl.DataFrame(rows), pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
+
+
+def node(graph: KnowledgeGraph, text: str) -> int:
+    """The node of a typed text."""
+    kind, _, name = text.partition(":")
+    codes = {"track": graph.vocabulary.track_code, "artist": graph.vocabulary.artist_code}.get(kind)
+    return graph.entity_node[text] if codes is None else codes[name] + graph.first_artist * (kind == "artist")
+
+
+@pytest.fixture(scope="module")
+def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
+    """The triples above and one co-occurrence edge."""
+    table = pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row")
+    built = KnowledgeGraph.build(table, vocabulary)
+    near = [node(built, "track:t3")], [node(built, "track:t4")], [3.0]
+    return built.with_edges(HEARD_NEAR, *(np.array(one) for one in near))
+
+
+@pytest.fixture(scope="module")
+def listeners_V(vocabulary: Vocabulary) -> np.ndarray:
+    return np.arange(len(vocabulary), dtype=np.float32)
+
+
+def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> list[tuple[int, int, str, float]]:
+    """Source, target, relation and weight of each directed edge, by definition."""
+    ends = [(h, t) for h, t in zip(graph.head_T.tolist(), graph.tail_T.tolist(), strict=True)]
+    degree = {node: sum(node in pair for pair in ends) for node in range(len(graph))}
+
+    def worth(node: int) -> float:
+        if node < graph.first_artist:
+            return float(listeners_V[node] + 0.5) ** config.popularity
+        if node < graph.first_entity:
+            tracks = np.flatnonzero(graph.vocabulary.artist_of_track_V == node - graph.first_artist)
+            return float(listeners_V[tracks].sum() + 0.5) ** config.popularity
+        return degree[node] ** -config.damping
+
+    edges = []
+    for (head, tail), number, strength in zip(ends, graph.relation_T.tolist(), graph.strength_T.tolist(), strict=True):
+        relation = graph.relations[number]
+        edges.append((head, tail, relation, strength if relation == HEARD_NEAR else worth(tail)))
+        if relation != HEARD_NEAR:
+            edges.append((tail, head, relation + "^-1", worth(head)))
+    total = {
+        (source, relation): sum(edge[3] for edge in edges if (edge[0], edge[2]) == (source, relation))
+        for source, _, relation, _ in edges
+    }
+    return [
+        (
+            source,
+            target,
+            relation,
+            config.weight(relation.removesuffix("^-1")) * weight / total[source, relation] ** config.damping,
+        )
+        for source, target, relation, weight in edges
+    ]
+
+
+def every_path(edges, starts: dict[int, float], hops: int):
+    """Nodes and activation of each walk of at most `hops` edges from a start node."""
+    reached = []
+    for start, activation in starts.items():
+        alive = [((start,), activation)]
+        for hop, _ in product(range(hops), (0,)):
+            alive = [
+                ((*nodes, target), carried * weight)
+                for nodes, carried in alive
+                for source, target, relation, weight in edges
+                if source == nodes[-1] and not (hop == 0 and relation == "performed_by")
+            ]
+            reached += alive
+    return reached
+
+
+def arrived_V(walks: WalkGraph, start: np.ndarray, activation: np.ndarray) -> np.ndarray:
+    """Activation of each track [V]."""
+    item, arrived = walks.spread_activation(start, activation)
+    assert (np.diff(item) > 0).all() and (arrived > 0).all()
+    all_V = np.zeros(walks.graph.first_artist)
+    all_V[item] = arrived
+    return all_V
+
+
+@pytest.mark.parametrize("hops", [1, 2, 3])
+@pytest.mark.parametrize("damping", [0.5, 1.0])
+def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: int, damping: float) -> None:
+    config = replace(WALK, hops=hops, damping=damping)
+    starts = {node(graph, "track:t0"): 0.7, node(graph, "track:t2"): 0.3, node(graph, "artist:a0"): 0.6}
+    walks = WalkGraph.build(graph, listeners_V, config)
+    arrived = arrived_V(walks, np.array(list(starts)), np.array(list(starts.values())))
+    expected = np.zeros(graph.first_artist)
+    for nodes, carried in every_path(every_edge(graph, listeners_V, config), starts, hops):
+        if nodes[-1] < graph.first_artist:
+            expected[nodes[-1]] += carried
+    assert expected.any()
+    np.testing.assert_allclose(arrived, expected, rtol=1e-6)
+
+
+def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -> None:
+    starts = {node(graph, "track:t0"): 0.7, node(graph, "artist:a0"): 0.6}
+    walks = WalkGraph.build(graph, listeners_V, WALK)
+    paths = every_path(every_edge(graph, listeners_V, WALK), starts, 3)
+    reached = 0
+    for track in ARTIST_OF:
+        item = node(graph, f"track:{track}")
+        found = walks.shortest_path(np.array(list(starts)), np.array(list(starts.values())), item)
+        leading = [(len(nodes), -carried, nodes) for nodes, carried in paths if nodes[-1] == item]
+        if not leading:
+            assert found == []
+            continue
+        reached += 1
+        _, _, nodes = min(leading)
+        assert (found[0].source, *(step.target for step in found)) == nodes
+    assert 0 < reached < len(ARTIST_OF), "some are out of reach"
+
+
+def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
+    walks, words = WalkGraph.build(graph, listeners_V, WALK), PathExplainer(graph, {"album:l1": "Blue"})
+
+    def explain(start: str, item: str) -> str:
+        reason = words.explain(walks.shortest_path(np.array([node(graph, start)]), np.ones(1), node(graph, item)))
+        return render_reason(reason, "en")
+
+    assert explain("artist:a0", "track:t1") == "because you listen to Band a0"
+    assert explain("track:t2", "track:t3") == (
+        "because you listen to Song t2 by Band a1: Song t2 by Band a1 and Song t3 by Band a2 are both on Blue"
+    )
+    assert explain("track:t3", "track:t4").endswith("people play Song t4 by Band a3 next to Song t3 by Band a2")
+    table = pl.DataFrame([("artist:a0", "toured_with", "artist:a3")], schema=["head", "relation", "tail"], orient="row")
+    curated = KnowledgeGraph.build(
+        pl.concat([table, pl.DataFrame(TRIPLES, schema=table.columns, orient="row")]), graph.vocabulary
+    )
+    path = WalkGraph.build(curated, listeners_V, WALK).shortest_path(
+        np.array([node(curated, "artist:a0")]), np.ones(1), node(curated, "track:t4")
+    )
+    sentence = render_reason(PathExplainer(curated, {}).explain(path), "en")
+    assert sentence == "because you listen to Band a0: Band a0 toured with Band a3"
+
+
+def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:
+    table = pl.DataFrame([("Radiohead", "has_genre", "genre:rock")], schema=["head", "relation", "tail"], orient="row")
+    with pytest.raises(ValueError, match="Radiohead"):
+        KnowledgeGraph.build(table, vocabulary)

@@ -1,0 +1,117 @@
+"""Long- and short-term interest, information lifting and gate, on histories made by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from config.dataclass_io import change_config
+from recommender.nn.item_tower import ItemCodes
+from recommender.recall.long_short.channel import LongShort
+from recommender.recall.long_short.data import build_requests
+from recommender.recall.long_short.model import LongShortNetwork
+from recommender.recall.sequence_merge import merge_clicks
+from recommender.user.user_batch import UserBatch
+from sequences import behaviours
+from sequences.sequence_batch import SequenceBatch
+from tests.support.training.tiny_world import users_at
+from training.data.training_data import TrainingData
+from training.recall.long_short import SessionSampler, repeat_loss
+from training.recall.registry import fit_channel
+from training.recipes import config_of
+
+DAY_US = 86_400_000_000
+NOW = 1_700_000_000_000_000
+NEVER = 4_000_000_000_000_000
+
+
+def codes(tracks: int) -> ItemCodes:
+    every = torch.arange(tracks)
+    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
+
+
+def favourite_of_a_year_ago() -> UserBatch:
+    """A user who played track 2 60 times in a month a year ago, and 300 other tracks twice each since."""
+    old = [(2, 365 * DAY_US - n * DAY_US // 2) for n in range(60)]
+    since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
+    track = np.array([[one for one, _ in old + since]])
+    ended = NOW - np.array([[ago for _, ago in old + since]])
+    full_play = np.full_like(track, behaviours.load_behaviours().encoder["full_play"])
+    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behaviour": full_play}
+    history = SequenceBatch(columns, np.array([track.shape[1]]))
+    newest = {name: column[:, -50:] for name, column in columns.items()}
+    return UserBatch(
+        ["u"],
+        np.array([NOW]),
+        {"played_history": history, "recent_events": SequenceBatch(newest, np.array([50]))},
+    )
+
+
+def test_an_untrained_network_ranks_an_old_favourite_high() -> None:
+    torch.manual_seed(0)
+    config = change_config(
+        config_of(LongShort, "small"), {"items.width": 16, "repeats.hidden": 8, "discovery_share": 0.0}
+    )
+    network = LongShortNetwork(config, codes(310)).eval()
+    requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
+    network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
+    with torch.no_grad():
+        scores = network.repeat_scores(requests, network.interests(requests))[0]
+    assert requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist().index(2) < 30
+
+
+def test_program_equals_the_network() -> None:
+    torch.manual_seed(1)
+    config = change_config(config_of(LongShort, "small"), {"items.width": 16})
+    users, artist_V = favourite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
+    requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, codes(310)).eval()
+    network.fit_normalization(requests.feature_BMF[0])
+    torch.nn.init.normal_(network.wide.weight)
+    with torch.no_grad():
+        interests = network.interests(requests)
+        expected = network.query("new", requests, interests), network.repeat_scores(requests, interests)[0]
+    events, gap = merge_clicks(users, 50).events(0), int(requests.query_gap_B[0])
+    items, features = requests.repeat_item_BM[0].numpy(), requests.feature_BMF[0].numpy()
+    found = network.program().score((events[0], events[1], events[3]), gap, items, features)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-4, atol=1e-5)
+
+
+def test_repeat_loss_by_hand() -> None:
+    score = torch.tensor([[1.0, 2.0, -torch.inf], [0.0, 0.0, 0.0], [3.0, 1.0, 2.0]])
+    again = torch.tensor([[False, True, False], [False, False, False], [True, False, True]])
+    first = -torch.log(torch.tensor([1.0, 2.0]).softmax(0))[1]
+    third = -torch.log(torch.tensor([3.0, 1.0, 2.0]).softmax(0))[[0, 2]].mean()
+    torch.testing.assert_close(repeat_loss(score, again), (first + third) / 2)
+    assert repeat_loss(score, torch.zeros_like(again)).item() == 0.0
+
+
+def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -> None:
+    config = change_config(config_of(LongShort, "debug"), {"sampling.min_history_plays": 3})
+    sampler = SessionSampler(data, config, LongShort.feature_service)
+    assert len(sampler) > 0
+    batch = sampler.sessions(0, 7, 16)
+    again = sampler.sessions(0, 7, 16)
+    assert torch.equal(batch.target_BT, again.target_BT)
+    assert torch.equal(batch.requests.feature_BMF, again.requests.feature_BMF)
+    remembered, repeated = batch.requests.repeat_item_BM, batch.is_repeated_BM
+    for row in range(16):
+        wanted = set(batch.target_BT[row].tolist()) - {0}
+        if len(wanted) < config.sampling.targets_per_session:
+            assert set(remembered[row][repeated[row]].tolist()) <= wanted
+        new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
+        assert not new & set(remembered[row].tolist())
+
+
+def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
+    config = change_config(config_of(LongShort, "debug"), {"discovery_share": 0.5})
+    channel = fit_channel(LongShort, data, config, tmp_path)
+    users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
+    played_BL = users.views["played_history"].columns["track_id"]
+    for share, minimum, maximum in ((0.0, 0, 0), (0.5, 3, 5)):
+        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
+        found = channel.recall(users, 8).items_BK
+        for row in range(2):
+            some = found[row][found[row] > 0]
+            new_count = int((~np.isin(some, played_BL[row])).sum())
+            assert minimum <= new_count <= maximum

@@ -1,0 +1,161 @@
+"""The favourites channel: activation against plain Python, features, the learned order, and older plays."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.recall.favourites import Favourites
+from recommender.recall.play_archive import PlayArchive
+from recommender.recall.repeat_features import FEATURE_NAMES
+from recommender.user.profile_exclusions import FOREVER, LeftOut
+from recommender.user.user_batch import UserBatch
+from sequences.sequence_batch import SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+from tests.support.training.tiny_world import NEVER, users_at
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
+from training.recall import learned_order
+from training.recall.past_plays import archive_plays
+from training.recall.registry import fit_channel
+from training.recipes import config_of
+
+DAY_US = 86_400_000_000
+SMALL = config_of(Favourites, "small")
+ORDER = replace(SMALL.order, trees=20, min_candidates_per_leaf=2, min_history_plays=5)
+BY_ACTIVATION = replace(SMALL, decay=0.6, skip=0.2, order=replace(SMALL.order, trees=0))
+LEARNED = replace(BY_ACTIVATION, order=ORDER)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_order_is_accepted() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
+        yield
+
+
+@pytest.fixture(scope="module")
+def learned(data: TrainingData) -> Favourites:
+    """A channel with a learned order."""
+    channel = fit_channel(Favourites, data, LEARNED, Path())
+    assert channel.order is not None
+    return channel
+
+
+def last_events(users: UserBatch, view: str, count: int) -> UserBatch:
+    """The same requests with the last `count` events of a view."""
+    batch = users.views[view]
+    rows = [np.arange(max(length - count, 0), length) for length in batch.length_B.tolist()]
+    columns = {
+        name: np.stack([column[row, kept] for row, kept in enumerate(rows)]) for name, column in batch.columns.items()
+    }
+    return replace(users, views={**users.views, view: SequenceBatch(columns, np.minimum(batch.length_B, count))})
+
+
+def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
+    channel = fit_channel(Favourites, data, BY_ACTIVATION, tmp_path)
+    plays = data.plays
+    now = int(plays.request_at_P[120])
+    users = users_at(data, "favourites", ["u0"], [now])
+    activation: dict[int, float] = {}
+    for row in range(120):
+        if plays.user_P[row] == 0:
+            age = max((now - plays.known_at_P[row]) / 1e6, 60)
+            item = int(plays.track_P[row])
+            activation[item] = activation.get(item, 0.0) + (1 if plays.is_listened_P[row] else 0.2) * age**-0.6
+    expected = sorted(activation, key=lambda item: (-activation[item], item))[:10]
+    found = channel.recall(users, 10)
+    assert found.items_BK[0].tolist() == expected
+    np.testing.assert_allclose(np.exp(found.scores_BK[0]), [activation[item] for item in expected], rtol=1e-4)
+
+
+def test_features_equal_plain_python(data: TrainingData, learned: Favourites) -> None:
+    plays = data.plays
+    middle = int(np.median(plays.request_at_P))
+    users = users_at(data, "favourites", ["u0", "u1"], [middle, NEVER])
+    for row, (items, features) in enumerate(learned.candidate_features(users)):
+        now = int(users.request_at_B[row])
+        own = np.flatnonzero((plays.user_P == row) & (plays.known_at_P < now))
+        tracks, listened = plays.track_P[own].tolist(), plays.is_listened_P[own].tolist()
+        age = np.maximum((now - plays.known_at_P[own]) / 1e6, 60)
+        artists = data.vocabulary.artist_of_track_V[tracks].tolist()
+        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        recency = dict.fromkeys(tracks, 0.0)
+        for ago, track in enumerate(tracks[::-1][:10]):
+            recency[track] += 1 / (1 + 0.1 * ago)
+        signal = [recency[track] for track in tracks[:-10]] + [0.0] * 10
+        near = {distance: 1 / (4 + distance) for distance in range(1, 21)}
+        after = [sum(w * signal[n - d] for d, w in near.items() if n >= d) for n in range(len(tracks))]
+        ahead = [sum(w * signal[n + d] for d, w in near.items() if n + d < len(tracks)) for n in range(len(tracks))]
+        for place, item in enumerate(items.tolist()):
+            at = [number for number, track in enumerate(tracks) if track == item]
+            of_artist = [number for number, artist in enumerate(artists) if artist == artists[at[0]]]
+            gaps = [np.log(max(age[before] - age[after], 60)) for before, after in pairwise(at)]
+            expected = {
+                "log_rank": np.log1p(place),
+                "activation_1.0": np.log(sum((1 if listened[number] else 0.2) / age[number] for number in at) + 1e-9),
+                "listens": np.log1p(sum(listened[number] for number in at)),
+                "skip_share": np.mean([not listened[number] for number in at]),
+                "listens_7d": np.log1p(sum(listened[number] and age[number] <= 7 * 86_400 for number in at)),
+                "last_age": np.log(age[at[-1]]),
+                "second_last_age": np.log(age[at[-2]]) if len(at) > 1 else 25.0,
+                "first_age": np.log(age[at[0]]),
+                "plays_since": np.log1p(len(tracks) - at[-1]),
+                "mean_log_gap": np.mean(gaps) if gaps else 20.0,
+                "days": np.log1p(len({int(plays.known_at_P[own][number]) // DAY_US for number in at})),
+                "sessions": np.log1p(len({int(plays.session_start_P[own][number]) for number in at})),
+                "comes_next": np.log(1e-3 + sum(after[number] for number in at if listened[number])),
+                "came_before": np.log(1e-3 + sum(ahead[number] for number in at if listened[number])),
+                "artist_plays": np.log1p(len(of_artist)),
+                "artist_plays_since": np.log1p(len(tracks) - of_artist[-1]),
+                "artist_tracks": np.log1p(len({tracks[number] for number in of_artist})),
+                "history_length": np.log1p(len(tracks)),
+                "discovery_share_50": np.mean(
+                    [track not in tracks[:number] for number, track in enumerate(tracks)][-50:]
+                ),
+            }
+            for name, value in expected.items():
+                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+        assert len(items) > 5
+
+
+def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favourites) -> None:
+    users = users_at(data, "favourites", ["u0", "u1", "u2"], [NEVER] * 3)
+    by_activation = fit_channel(Favourites, data, BY_ACTIVATION, Path())
+    first, second = (channel.recall(users, 40).items_BK for channel in (by_activation, learned))
+    assert (np.sort(first) == np.sort(second)).all()
+    assert (first != second).any()
+
+
+def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
+    data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = users_at(data, "favourites", ["u0"], [NEVER])
+    recent = last_events(users, "played_history", 20)
+    items = recent.views["played_history"].columns["track_id"][0, -1:]
+    left_out = [LeftOut(items, np.array([FOREVER]))]
+    ((expected, features),) = learned.candidate_features(users.leave_out(left_out)[0])
+    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", replace(SEQUENCE_VIEWS["played_history"], length=20))
+    recent, _ = recent.leave_out(left_out)
+    assert recent.views["played_history"].length_B[0] < 20
+    archive = archive_plays(data, PARTS)  # as of a fit after the exclusion
+    is_kept_P = ~np.isin(archive.track_P, items)
+    offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
+    columns = archive.track_P, archive.known_at_P, archive.outcome_P, archive.session_P
+    plays = (column[is_kept_P] for column in columns)
+    channel = Favourites(
+        learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
+    )
+    ((found, own_features),) = channel.candidate_features(recent.take([0]))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(own_features, features, rtol=1e-5)
+
+
+def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favourites) -> None:
+    assert len(learned.archive.track_P) == (data.plays.part_P == PARTS.index("train")).sum()
+    learned_again = fit_channel(Favourites, data, LEARNED, Path())
+    learned_again.store_past_plays(archive_plays(data, PARTS))
+    assert len(learned_again.archive.track_P) == len(data.plays)

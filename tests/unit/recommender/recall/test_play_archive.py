@@ -1,0 +1,62 @@
+"""Plays of a full history view, completed by older ones of the archive."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recommender.recall.play_archive import LISTENED, PlayArchive
+from recommender.user.user_batch import UserBatch
+from recommender.user.user_history import HISTORY_VIEW
+from sequences.behaviours import load_behaviours
+from sequences.sequence_batch import SequenceBatch
+from sequences.views import SEQUENCE_VIEWS
+
+MINUTE_US = 60_000_000
+ENDED_AT = np.array([1, 2, 2, 2, 2, 3]) * MINUTE_US
+KNOWN_AT = ENDED_AT + np.array([0, 0, 2, 4, 6, 0])  # of equal times 2 µs apart, as in the marts
+TRACKS = np.arange(2, 8)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("archived", [6, 4, 1])
+def test_no_play_is_lost_or_doubled_between_view_and_archive(
+    monkeypatch: pytest.MonkeyPatch, length: int, archived: int
+) -> None:
+    monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
+    behaviour = np.full(length, load_behaviours().encoder["play"])
+    ended_at = ENDED_AT[-length:]
+    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behaviour": behaviour}
+    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
+    users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
+    played = TRACKS[:archived].astype(np.int32)
+    outcome = np.full(archived, LISTENED, dtype=np.int8)
+    session = np.zeros(archived, dtype=np.int32)
+    archive = PlayArchive(("u",), np.array([0, archived]), played, KNOWN_AT[:archived], outcome, session)
+    (plays,) = archive.past_plays(users, 100)
+    assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
+    assert len(set(plays.track_N.tolist())) == len(plays.track_N)
+    assert (np.diff(plays.ended_at_N) >= 0).all()
+    assert not plays.session_N.any()
+    if archived == len(TRACKS):
+        assert plays.track_N.tolist() == TRACKS.tolist()
+
+
+@pytest.mark.parametrize(("idle", "sessions"), [(30, [-1, 0, 0, 0]), (31, [-1, 0, 1, 1])])
+def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
+    monkeypatch: pytest.MonkeyPatch, idle: int, sessions: list[int]
+) -> None:
+    monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=2))
+    known_at = np.array([10, 50]) * MINUTE_US  # ends of long plays of two sessions
+    began_at = (50 + idle + np.array([0, 40])) * MINUTE_US
+    ended_at = began_at + 40 * MINUTE_US
+    behaviour = np.full(2, load_behaviours().encoder["play"])
+    columns = {"track_id": TRACKS[:2], "occurred_at": began_at, "ended_at": ended_at, "behaviour": behaviour}
+    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([2]))
+    users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view})
+    rest = np.full(2, LISTENED, dtype=np.int8), np.array([7, 8], dtype=np.int32)
+    archive = PlayArchive(("u",), np.array([0, 2]), TRACKS[:2].astype(np.int32), known_at, *rest)
+    (plays,) = archive.past_plays(users, 100)
+    assert plays.session_N.tolist() == sessions

@@ -1,0 +1,80 @@
+"""Counts and reasons of the popularity channel."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from privacy.parquet import erase_from_file
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.popularity import ONLY_LISTENER_FILE, ItemLanguages, Popularity
+from recommender.recall.reason import Reason
+from recommender.user.user_batch import UserBatch
+from sequences.sequence_batch import SequenceBatch
+from tests.support.training.tiny_world import START, random_plays, write_marts
+from training.data.training_data import TrainingData
+from training.recall.registry import fit_channel
+from training.recipes import config_of, recipe
+
+EMPTY = Vocabulary(*[np.array([""])] * 5)
+LISTENED_MS, SKIPPED = 180_000, 10_000
+
+
+def fitted(marts: Path, plays: list) -> tuple[Popularity, TrainingData]:
+    data = TrainingData(write_marts(marts, plays), "final", recipe("debug"))
+    return fit_channel(Popularity, data, config_of(Popularity, "small"), marts), data
+
+
+def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
+    listens = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
+    plays = [(user, track, START + timedelta(hours=hour), LISTENED_MS) for hour, (user, track) in enumerate(listens)]
+    plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
+    channel, data = fitted(tmp_path, plays)
+    assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [
+        Reason("listened_by_people", {"people": 2}),
+        Reason("listened_times_overall", {"times": 2}),
+        Reason("listened_once_overall"),
+        Reason("most_played"),
+    ]
+
+
+def test_the_only_listener_is_you(tmp_path: Path) -> None:
+    listens = ["t1", "t1", "t2"]
+    plays = [("u0", track, START + timedelta(hours=hour), LISTENED_MS) for hour, track in enumerate(listens)]
+    channel, data = fitted(tmp_path, plays)
+    items = [data.vocabulary.track_code[track] for track in ("t1", "t2")]
+    channel.save(tmp_path)
+    own, other = (UserBatch([user], np.array([0]), {}) for user in ("u0", "guest"))
+    counted = [Reason("listened_times", {"times": 2}), Reason("listened_before")]
+    assert Popularity.load(tmp_path, EMPTY).reasons(own, items) == channel.reasons(own, items) == counted
+    overall = [Reason("listened_times_overall", {"times": 2}), Reason("listened_once_overall")]
+    assert channel.reasons(other, items) == overall
+    assert sum(erase_from_file(tmp_path / ONLY_LISTENER_FILE, ["u0"]).values()) == 1
+    assert Popularity.load(tmp_path, EMPTY).reasons(own, items) == overall
+
+
+def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:
+    plays = random_plays()
+    channel, data = fitted(tmp_path, plays)
+    listened = [(user, track) for user, track, _, played in plays if played >= 30_000]
+    times, people = Counter(track for _, track in listened), Counter(track for _, track in set(listened))
+    ids = data.vocabulary.track_ids_V[channel.item_N].tolist()
+    assert len(set(times.values())) > 2
+    assert channel.times_N.tolist() == [times[track] for track in ids]
+    assert channel.people_N.tolist() == [people[track] for track in ids]
+
+
+def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) -> None:
+    items = np.array([5, 2, 4, 3])
+    is_in_NA = np.array([[True, False], [False, True], [True, False], [False, True]])
+    languages = ItemLanguages(items, ["English", "Chinese"], is_in_NA)
+    weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
+    Popularity(config_of(Popularity, "small"), items, weight, languages, nothing, nothing).save(tmp_path)
+    channel = Popularity.load(tmp_path, EMPTY)
+    recent = SequenceBatch({"track_id": np.array([[2, 3, 9], [0, 0, 0]])}, np.array([3, 0]))
+    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
+    assert channel.recall(users, 4).items_BK.tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
+    assert channel.recall(UserBatch(["c"], np.array([0]), {}), 2).items_BK.tolist() == [[5, 2]]

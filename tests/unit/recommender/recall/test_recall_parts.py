@@ -1,0 +1,88 @@
+"""Index, merging and loss, compared with loops."""
+
+import numpy as np
+import torch
+
+from recommender.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
+from recommender.recall.sequence_merge import interleave, merge_clicks
+from recommender.user.user_batch import UserBatch
+from sequences.sequence_batch import SequenceBatch
+from training.recall.sampled_softmax import logq_correction, sampled_softmax
+
+
+def test_interleave_gives_each_list_its_share() -> None:
+    first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
+    assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
+    assert interleave(first, second, 0.0, 4).tolist() == [[1, 2, 3, 4]]
+    assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
+
+
+def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
+    def row(values: list[int]) -> np.ndarray:
+        return np.array([values + [0] * (length - len(values))], dtype=np.int64)
+
+    columns = {"track_id": row(items), "behaviour": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
+    return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
+
+
+def test_older_clicks_come_first_and_newer_ones_are_not_duplicated() -> None:
+    recent = _sequence([10, 11], [100, 130], 4)
+    clicks = _sequence([7, 8, 11], [50, 60, 130], 4)
+    users = UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks})
+    merged = merge_clicks(users, 3)
+    assert merged.columns["track_id"].tolist() == [[8, 10, 11]]
+    assert merged.columns["gap"].tolist() == [[0, 39, 29]]
+    assert merged.length_B.tolist() == [3]
+
+
+def test_sampled_softmax_over_all_items_equals_full_softmax() -> None:
+    """With every item sampled exactly once, the correction is zero."""
+    generator = torch.Generator().manual_seed(1)
+    items, query = torch.randn(6, 3, generator=generator), torch.randn(2, 3, generator=generator)
+    positive = torch.tensor([4, 0])
+    log_draws = logq_correction(torch.zeros(6), torch.ones(6, dtype=torch.bool), 0, 6)
+    loss = sampled_softmax(
+        query, items[positive], items, positive, torch.arange(6), logq_V=log_draws, scale=torch.tensor(2.0)
+    )
+    full = torch.nn.functional.cross_entropy(2.0 * query @ items.T, positive)
+    torch.testing.assert_close(loss, full)
+
+
+def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
+    items = torch.ones(2, 3, requires_grad=True)
+    one = torch.tensor([1])
+    loss = sampled_softmax(items[one], items[one], items[one], one, one, logq_V=torch.zeros(2), scale=torch.ones(()))
+    (slope,) = torch.autograd.grad(loss, items)
+    assert loss == 0
+    assert torch.equal(slope, torch.zeros(2, 3))
+
+
+def all_states(tower: UserTower, items: torch.Tensor, codes: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
+    """States of all positions [B, L, D]."""
+    B, L = codes.shape
+    states: torch.Tensor = tower(items, codes, gaps, torch.arange(B).repeat_interleave(L), torch.arange(L).repeat(B))
+    return states.view(B, L, -1)
+
+
+def test_states_do_not_depend_on_later_events() -> None:
+    torch.manual_seed(0)
+    tower = UserTower(8, 6, layers=2, heads=2, dropout=0.0).eval()
+    items, codes = torch.randn(1, 6, 8), torch.full((1, 6), 3)
+    before = all_states(tower, items, codes, codes)
+    items[0, 4:] = 9.0
+    after = all_states(tower, items, codes, codes)
+    torch.testing.assert_close(before[0, :4], after[0, :4])
+    assert not torch.allclose(before[0, 4:], after[0, 4:])
+
+
+def test_last_state_equals_last_of_all_states() -> None:
+    torch.manual_seed(0)
+    tower = UserTower(16, 9, layers=2, heads=2, dropout=0.1).eval()
+    items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
+    length = torch.tensor([9, 3, 1, 5])
+    expected = all_states(tower, items, codes, gaps)[torch.arange(4), length - 1]
+    program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
+    for row, count in enumerate(length.tolist()):
+        events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]
+        found = program.last_state(*(column[:count] for column in events))
+        torch.testing.assert_close(torch.from_numpy(found[0]), expected[row], rtol=1e-5, atol=2e-6)

@@ -1,0 +1,68 @@
+"""Similar items, compared with slow oracles: all pairs of item vectors, and all walks of a small graph."""
+
+import numpy as np
+import pytest
+import torch
+
+from recommender.recall.continuation.registry import channel_sources
+from recommender.recall.multi_interest.channel import MultiInterest
+from recommender.recall.realtime import Realtime
+from training.recall.registry import fit_channel
+from training.recipes import config_of
+
+K = 5
+
+
+def fit_both(data, folder):
+    """A fitted channel of each kind that searches by vector."""
+    return {
+        kind: fit_channel(kind, data, config_of(kind, "debug"), folder / kind.__name__)
+        for kind in (Realtime, MultiInterest)
+    }
+
+
+@pytest.fixture(scope="module")
+def channels(data, tmp_path_factory):
+    """Channels of the tiny world; tests do not change them."""
+    return fit_both(data, tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def described_channels(described_data, tmp_path_factory):
+    """Channels of the tiny world with lyrics and audio vectors; tests do not change them."""
+    return fit_both(described_data, tmp_path_factory.mktemp("described"))
+
+
+@pytest.mark.parametrize("items", [[2], [30], [2, 7, 30]])
+@pytest.mark.parametrize("kind", [Realtime, MultiInterest])
+def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channels):
+    channel, seeds = channels[kind], np.array(items)
+    with torch.no_grad():
+        vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
+    score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()
+    expected = sorted(set(channel.catalog.tolist()) - set(seeds.tolist()), key=lambda item: -score_V[item])[:K]
+    found = channel.similar_items(seeds, K)
+    np.testing.assert_allclose(found.scores_BK[0], score_V[expected], atol=1e-5)
+    assert not set(found.items_BK[0].tolist()) & set(seeds.tolist())
+
+
+def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, described_channels, channels):
+    channel = described_channels[Realtime]
+    row_VW = described_data.content.row_VW.astype(np.float32)
+    row_VW *= described_data.content.has_descriptive_content_V[:, None]
+    row_VW /= np.maximum(np.linalg.norm(row_VW, axis=1, keepdims=True), 1e-9)
+    seeds = np.flatnonzero(row_VW.any(axis=1))[[1, 4]]
+    mean_W = row_VW[seeds].sum(0)
+    cosine_V = row_VW @ mean_W / np.linalg.norm(mean_W)
+    others = [item for item in channel.catalog.tolist() if row_VW[item].any() and item not in seeds]
+    source = channel_sources({"realtime": channel})["content"]
+    found = source.continue_playlist(seeds, "", K)
+    expected = sorted((float(cosine_V[item]) for item in others), reverse=True)[:K]
+    np.testing.assert_allclose(found.scores_BK[0], expected, atol=1e-3)
+    np.testing.assert_allclose(cosine_V[found.items_BK[0]], expected, atol=1e-3)
+    cold = np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V)
+    everything = source.continue_playlist(seeds, "", len(others)).items_BK[0]
+    assert set(everything.tolist()) == set(others) and np.isin(cold, everything).any()
+    without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
+    assert not source.continue_playlist(without, "", K).items_BK.any()
+    assert "content" not in channel_sources({"realtime": channels[Realtime]})

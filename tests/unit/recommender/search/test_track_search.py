@@ -1,0 +1,237 @@
+"""Search over a small catalog, with an encoder that knows a few words."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recommender.search.text_vectors import MAX_EXHAUSTIVE, TextVectors, write_text_vectors
+from recommender.search.track_search import CANDIDATES, TrackSearch
+from recommender.search.write_search import write_search
+
+TODAY = date(2026, 1, 1)
+MEANINGS = ("sad", "happy")
+SYNONYMS = {"woebegone": "sad", "sad": "sad", "gleeful": "happy", "happy": "happy"}
+
+
+def encode(texts):
+    """The unit vector of the first word with a meaning; zeros if there is none."""
+    rows = np.zeros((len(texts), len(MEANINGS)), dtype=np.float32)
+    for row, text in enumerate(texts):
+        meaning = next((SYNONYMS[word] for word in text.split() if word in SYNONYMS), None)
+        if meaning is not None:
+            rows[row, MEANINGS.index(meaning)] = 1
+    return rows
+
+
+def catalog(count=8, **columns):
+    rows = {
+        "item": [n + 2 for n in range(count)],
+        "title": [
+            "Silver River",
+            "Golden Lantern",
+            "Quiet Ocean",
+            "夜曲",
+            "Silver River No. 9",
+            "Broken Train",
+            "Rain",
+            "1999",
+        ],
+        "artist_names": [
+            ["The Slow Engine Band"],
+            ["Anna"],
+            ["Anna"],
+            ["周杰倫"],
+            ["Bob"],
+            ["Bob"],
+            ["Bob"],
+            ["Carl", "Anna"],
+        ],
+        "album_title": ["Harbor", "Harbor", None, None, None, None, "First Album", None],
+        "lyrics": [None, None, None, None, None, "a xylophone in the garden", None, None],
+        "released_on": [date(2010 + n, 6, 1) for n in range(count)],
+        "languages": [["Western"], ["Western"], ["Korean"], ["Mandarin"], ["Korean"], ["Western"], [], []],
+        "emotions": [["sad"], ["happy"], ["sad", "quiet"], ["quiet"], ["happy"], None, ["lonely"], []],
+        "scenes": [["night"], ["sport"], ["night"], [], ["sport"], [], [], []],
+    }
+    return pl.DataFrame({name: values[:count] for name, values in (rows | columns).items()})
+
+
+def open_search(folder, table, encoder=encode):
+    write_search(table, folder / "search", encode, "v1")
+    return TrackSearch.load(folder / "search", encoder, "v1")
+
+
+@pytest.fixture(scope="module")
+def search(tmp_path_factory):
+    return open_search(tmp_path_factory.mktemp("search"), catalog())
+
+
+def items(search, query, **options):
+    return [match.item - 2 for match in search.search(query, 10, TODAY, **options)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("silver river", [0, 4]),
+        ("silvr rver", [0, 4]),
+        ("play golden lantren please", [1]),
+        ("golden lantern anna", [1]),
+        ("slow enginee band", [0]),
+        ("夜曲", [3, 0, 2]),  # a title, and 夜 is the night
+        ("周杰伦", [3]),  # simplified characters
+        ("first album", [6]),
+        ("xylophone", [5]),  # lyrics
+        ("xilophone", [5]),
+        ("1999", [7]),  # a title, although it is a year
+        ("sad songs", [0, 2]),
+        ("悲伤的歌", [0, 2]),
+        ("sad songs for the night in korean", [2, 0]),
+        ("not sad, korean", [4]),
+        ("songs by the slow engine band for the night", [0]),
+        ("from 2012", [2]),
+        ("2011年的歌", [1]),
+        ("sad songs, nothing from 2010", [2]),
+        ("no music from before 2016", [6, 7]),
+        ("不要2013年以前的", [3, 4, 5, 6, 7]),
+        ("woebegone", [0, 2]),  # by meaning
+        ("qqqq", []),
+    ],
+)
+def test_tracks_in_order(search, query, expected):
+    assert items(search, query) == expected
+
+
+def test_chinese_names_with_a_wrong_character(tmp_path):
+    table = catalog(
+        4, title=["七里香", "海阔天空", "轻音社", "不再悲伤"], artist_names=[["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
+    )
+    table = table.with_columns(styles=pl.Series([[], ["light music"], [], []]))
+    search = open_search(tmp_path, table)
+    assert items(search, "周杰轮") == items(search, "周结伦的歌") == items(search, "七里乡") == [0]
+    assert items(search, "海阔天宽") == [1]
+    assert items(search, "海宽天宽") == []  # two wrong characters
+    assert items(search, "轻音乐")[0] == 1  # words that are understood are no names with an error
+
+
+def test_reasons(search):
+    (name,) = search.search("golden lantern", 1, TODAY)
+    assert (name.name_field, name.facets, name.words) == ("title", (), ())
+    (tagged,) = search.search("sad korean songs of 2012", 1, TODAY)
+    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(
+        2012, 6, 1
+    )
+    (words,) = search.search("xylophone", 1, TODAY)
+    assert words.words == ("xylophone",)
+
+
+def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_path):
+    styles = [["rock"]] * 4 + [["jazz"]] * 4
+    table = catalog(styles=styles, emotions=[["happy", "sad"], ["happy"]] * 4, scenes=[["night", "tea"]] * 8)
+    search = open_search(tmp_path, table)
+
+    def found(query, limit):
+        return [(match.item - 2, match.is_partial) for match in search.search(query, limit, TODAY)]
+
+    assert found("jazz for tea at night", 4) == [(4, False), (5, False), (6, False), (7, False)]
+    assert found("jazz for tea at night", 5)[4:] == [(0, True)]
+    assert {item for item, _ in found("jazz or rock", 8)} == set(range(8))
+    assert found("cheerful", 4) == [(1, False), (3, False), (5, False), (7, False)]  # without the opposite
+    assert found("cheerful", 5)[4:] == [(0, True)]
+    assert found("bittersweet: happy and sad", 1) == [(0, False)]
+
+
+def test_a_query_that_is_a_name_is_no_negation(tmp_path):
+    table = catalog(
+        4, title=["Jazz", "No Jazz", "Rain", "Sun"], artist_names=[["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
+    )
+    table = table.with_columns(styles=pl.Series([["rock"], ["jazz"], ["jazz"], ["rock"]]))
+    search = open_search(tmp_path, table)
+    assert items(search, "no doubt") == [0]
+    assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
+    assert items(search, "not jazz") == [0, 3]
+
+
+def test_a_period_without_tracks_is_unknown(search):
+    query = search.parse("sad songs of the 80s", TODAY)
+    assert query.unknown == ["80s"] and [match.item - 2 for match in search.rank(query, 10)] == [0, 2]
+    assert search.parse("1970年代", TODAY).unknown == ["1970年代"]
+
+
+def test_tracks_that_are_not_allowed_are_not_found(search):
+    for query in ("sad songs", "silver river", "not happy", "new"):
+        found = items(search, query, is_allowed=lambda some: some != 2)
+        assert found and 0 not in found
+
+
+def test_more_candidates_are_read_if_few_are_allowed(tmp_path):
+    count = 3 * CANDIDATES
+    table = pl.DataFrame({"item": range(count), "title": ["Song"] * count, "emotions": [["sad"]] * count})
+    search = open_search(tmp_path, table)
+    last = count - 2
+    assert [match.item for match in search.search("sad", 5, TODAY, lambda some: some >= last)] == [last, last + 1]
+
+
+def test_affinity_decides_between_equal_matches(search):
+    assert items(search, "sad songs", affinity=lambda some: (some == 4).astype(float)) == [2, 0]
+    assert items(search, "sad songs for the night in korean", affinity=lambda some: (some == 2).astype(float)) == [2, 0]
+
+
+def test_without_the_encoder_of_the_release_there_is_no_search_by_meaning(tmp_path):
+    write_search(catalog(), tmp_path / "search", encode, "v1")
+    search = TrackSearch.load(tmp_path / "search", encode, "v2")
+    assert items(search, "woebegone") == [] and items(search, "sad") == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        " ",
+        "|",
+        "\0",
+        "😀",
+        '"a" AND (b',
+        "title:x",
+        "a" * 200,
+        "的",
+        "no",
+        "not not",
+        "é" * 50,
+        "2015 - 2016 - 2017",
+    ],
+)
+def test_any_text_is_a_query(search, query):
+    search.search(query, 10, TODAY)
+
+
+def test_texts_with_a_similar_meaning(tmp_path):
+    vectors = pl.DataFrame({"item": [6, 7, 9], "embedding": [[0.0, 1.0], [1.0, 0.0], [0.8, 0.6]]})
+    write_search(catalog(emotions=[[]] * 8), tmp_path / "search", encode, "v1", vectors)
+    search = TrackSearch.load(tmp_path / "search", encode, "v1")
+    found = search.search("woebegone", 10, TODAY)
+    assert [match.item for match in found] == [7, 9] and all(match.is_by_text for match in found)
+    assert [match.item for match in search.search("woebegone", 10, TODAY, lambda items: items != 7)] == [9]
+    assert items(search, "woebegone western songs")[:1] == [5]  # item 7: by language and by its texts
+
+
+@pytest.mark.parametrize("count", [50, MAX_EXHAUSTIVE + 1])
+def test_text_vectors_equal_exhaustive_search(tmp_path, count):
+    random = np.random.default_rng(0)
+    center = random.normal(size=(40, 16))
+    rows = center[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
+    vectors = TextVectors.load(tmp_path)
+    assert vectors is not None
+    nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
+    expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
+    assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8
+
+
+def test_a_rare_word_may_be_an_error_in_a_frequent_one(tmp_path):
+    titles = ["Goldn", *["Broken Lantern"] * 150, "Golden Lantern"]
+    table = pl.DataFrame({"item": range(len(titles)), "title": titles})
+    assert open_search(tmp_path, table).search("goldn lantern", 1, TODAY)[0].item == len(titles) - 1

@@ -1,0 +1,94 @@
+"""Evidence of reactions on hand-made histories: what the next list has to feel."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.vocabulary import Vocabulary
+from recommender.slate.feedback import EVIDENCE, READ_FROM, FeedbackWeights, Reactions
+from sequences import behaviours
+from sequences.sequence_batch import SequenceBatch
+
+MINUTE, DAY, NOW = 60_000_000, 86_400_000_000, 1_800_000_000_000_000
+STYLES = ["rock", "rock", "rock", "rock", "jazz", "jazz", "jazz", "jazz"]
+ITEMS = np.arange(2, 10)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    """Track n, item n + 2, by artist n, four of rock and four of jazz."""
+    table = pl.DataFrame(
+        {
+            "track_id": [f"t{n}" for n in range(8)],
+            "title": [f"Song {n}" for n in range(8)],
+            "artist_id": [f"a{n}" for n in range(8)],
+            "artist_ids": [[f"a{n}"] for n in range(8)],
+            "artist_names": [[f"Artist {n}"] for n in range(8)],
+            "styles": [[style] for style in STYLES],
+        }
+    )
+    return Catalog.build(table, Vocabulary.build(table, table.select("track_id")))
+
+
+def reactions(*events: tuple[str, int, int]) -> Reactions:
+    """Of (behavior, item, time), oldest first."""
+    code = behaviours.load_behaviours().encoder
+    views = {}
+    for name, names in READ_FROM.items():
+        rows = [(item, code[one], at) for one, item, at in events if one in names]
+        columns = dict(zip(("track_id", "behaviour", "ended_at"), np.array(rows).reshape(-1, 3).T.copy(), strict=True))
+        columns = {key: column.astype(np.int64)[None, :] for key, column in columns.items()}
+        views[name] = SequenceBatch(columns | {"occurred_at": columns["ended_at"]}, np.array([len(rows)]))
+    return Reactions.of(views, np.array([NOW]))
+
+
+def factors(catalog: Catalog, *events: tuple[str, int, int]) -> np.ndarray:
+    return np.exp(FeedbackWeights().log_factors(reactions(*events).evidence(ITEMS, catalog)))
+
+
+def test_skips_of_a_style_lower_its_other_tracks(catalog: Catalog) -> None:
+    after = factors(catalog, *(("skip", item, NOW - (5 - item) * MINUTE) for item in (2, 3, 4)))
+    assert (after[4:] == 1).all() and after[3] < 0.5
+    assert (after[:3] < after[3]).all()  # their artists are lowered, too
+
+
+def test_dislikes_weigh_more_than_skips_and_last_longer(catalog: Catalog) -> None:
+    def of_rock(behaviour: str, at: int) -> float:
+        return float(factors(catalog, *((behaviour, item, at) for item in (2, 3, 4)))[3])
+
+    assert of_rock("dislike", NOW - MINUTE) < of_rock("skip", NOW - MINUTE)
+    assert of_rock("skip", NOW - 7 * DAY) > 0.95 > of_rock("dislike", NOW - 7 * DAY)
+
+
+def test_likes_raise_a_style_that_was_never_played(catalog: Catalog) -> None:
+    for age in (MINUTE, 2 * DAY):  # also in later sessions
+        after = factors(catalog, *(("like", item, NOW - age) for item in (6, 7)))
+        assert after[7] > 1.5 and (after[:4] == 1).all()
+
+
+def test_last_reactions_of_a_session_outweigh_earlier_ones(catalog: Catalog) -> None:
+    played = [("full_play", 2 + number % 3, NOW - (30 - number) * MINUTE) for number in range(20)]
+    skipped = [("skip", item, NOW - (5 - item) * MINUTE) for item in (2, 3, 4)]
+    evidence = reactions(*played, *skipped).evidence(ITEMS, catalog)
+    assert evidence[3, EVIDENCE.index("session_style")] < 0
+
+
+def test_skipper_is_not_driven_to_unknown_styles(catalog: Catalog) -> None:
+    """Skips at the user's usual rate say little about a style."""
+    usual = [("skip" if number % 2 else "full_play", 2 + number % 8, NOW - (50 - number) * DAY) for number in range(40)]
+    recent = [("skip", 2, NOW - 3 * MINUTE), ("full_play", 3, NOW - 2 * MINUTE)]
+    assert factors(catalog, *usual, *recent)[3] > 0.9
+
+
+def test_artist_rests_after_a_skip_until_another_reaction(catalog: Catalog) -> None:
+    skip = ("skip", 2, NOW - 3 * MINUTE)
+    assert reactions(skip).resting_artists(catalog).tolist() == [catalog.main_artist_V[2]]
+    assert not len(reactions(skip, ("like", 2, NOW - MINUTE)).resting_artists(catalog))
+    assert not len(reactions(("skip", 2, NOW - DAY)).resting_artists(catalog))
+
+
+def test_only_likes_of_unplayed_tracks_are_votes_for_new_ones() -> None:
+    played_first = [("full_play", 2, NOW - 2 * MINUTE), ("like", 2, NOW - MINUTE)]
+    assert reactions(*played_first).votes_for_new() == 0
+    assert reactions(("like", 3, NOW - 1), ("full_play", 3, NOW)).votes_for_new() == pytest.approx(1)

@@ -1,0 +1,204 @@
+"""Fusion of repeats and discoveries against plain Python, and tuning of its weights and shares."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recommender.recall.channel import Candidates
+from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.fusion import DISCOVERY_SHARE_GRID, FULL_DENSITY_POSITION, ChannelWeights, Fusion
+from recommender.slate.reciprocal_rank import ZERO_WEIGHT_EPSILON, ReciprocalRank
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from tests.support.training.recall_cases import Case, ragged, recall_cases
+from training.data.recall_cases import recall_table
+from training.evaluation.fusion_tuning import choose_share, fit_fusion
+
+
+def _candidates(*rows: list[int]) -> Candidates:
+    width = max(len(row) for row in rows)
+    items = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64).reshape(len(rows), width)
+    return Candidates(items, np.where(items > 0, 0.0, -np.inf).astype(np.float32))
+
+
+def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]:
+    score: dict[int, float] = {}
+    for name, items in lists.items():
+        weight = fusion.weights.get(name, 0.0) if fusion.weights else 1.0
+        for rank, item in enumerate(items):
+            score[item] = score.get(item, 0.0) + max(weight, ZERO_WEIGHT_EPSILON) * (1 / (fusion.constant + rank + 1))
+    return sorted(score, key=lambda item: (-score[item], item))
+
+
+def _slow(fusion: ChannelWeights, lists: dict[str, list[int]], history: list[int], share: float) -> list[int]:
+    """Oracle, position by position: a discovery is due when the cumulative density exceeds their count by a half."""
+    repeats, discoveries = (
+        _slow_list(
+            one, {name: [item for item in items if (item in history) == is_repeat] for name, items in lists.items()}
+        )
+        for is_repeat, one in ((True, fusion.repeats), (False, fusion.discoveries))
+    )
+    merged: list[int] = []
+    due, taken = 0.0, 0
+    while repeats or discoveries:
+        due += share * min(1, (len(merged) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
+        is_due = due >= taken + 0.5
+        taken += is_due
+        merged.append(((discoveries or repeats) if is_due else (repeats or discoveries)).pop(0))
+    return merged
+
+
+def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
+    random = np.random.default_rng(seed)
+    rows = {
+        name: [random.permutation(np.arange(2, 32))[: random.integers(0, 20)].tolist() for _ in range(4)]
+        for name in ("a", "b", "c")
+    }
+    history = [random.permutation(np.arange(2, 32))[: random.integers(0, 25)].tolist() for _ in range(4)]
+    # Small integer weights make ties; a channel with weight 0 only fills up.
+    first, second = (
+        ReciprocalRank({name: float(random.integers(0, 3)) for name in rows}, constant=float(random.choice([1, 20])))
+        for _ in range(2)
+    )
+    shares = {"": float(random.choice(DISCOVERY_SHARE_GRID)), "daily": 0.5}
+    scenes = {"daily": ChannelWeights(second, first)}
+    return {name: _candidates(*lists) for name, lists in rows.items()}, history, Fusion(first, second, shares, scenes)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_fusion_equals_plain_python(seed: int) -> None:
+    candidates, history, fusion = _random(seed)
+    scenes = ["", "daily", "elsewhere", "daily"]
+    fused = fusion.fuse(CandidateTable.merge(candidates, ragged(*history)), scenes)
+    found_by = fused.found_by()
+    for row, scene in enumerate(scenes):
+        lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
+        weights = fusion.scenes["daily"] if scene == "daily" else fusion
+        expected = _slow(weights, lists, history[row], fusion.shares["daily" if scene == "daily" else ""])
+        assert fused.items(50)[row].tolist() == expected + [0] * (50 - len(expected))
+        places = np.flatnonzero(fused.row_C == row)
+        assert fused.item_C[places].tolist() == expected and (np.diff(fused.score_C[places]) < 0).all()
+        sources = [found_by[place] for place in places]
+        for position, item in enumerate(expected):
+            kind = {
+                name: [one for one in items if (one in history[row]) == (item in history[row])]
+                for name, items in lists.items()
+            }
+            names = [name for name in sorted(kind) if item in kind[name]]
+            assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
+    one_request = {name: one.take(np.array([1])) for name, one in candidates.items()}
+    single = fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"])
+    assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
+
+
+def test_tracks_that_favourites_propose_are_repeats() -> None:
+    """They may be older than the history view; the same track by another channel only is a discovery."""
+    candidates = {"favourites": _candidates([5, 7], [9, 0]), "popularity": _candidates([7, 8], [5, 9])}
+    table = CandidateTable.merge(candidates, ragged([5], []), ["a", "favourites", "popularity"])
+    found = zip(table.row_C.tolist(), table.item_C.tolist(), table.is_discovery_C.tolist(), strict=True)
+    assert list(found) == [(0, 5, False), (0, 7, False), (0, 8, True), (1, 5, True), (1, 9, False)]
+    assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]
+    without = CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], []))
+    assert without.is_discovery_C.all()
+
+
+@pytest.mark.parametrize("width", [0, 3])
+def test_empty_channels_give_padding(width: int) -> None:
+    nothing = _candidates([0] * width)
+    fused = Fusion().fuse(CandidateTable.merge({"a": nothing, "b": nothing}, ragged([[2]])))
+    assert not len(fused) and fused.items(4).tolist() == [[0, 0, 0, 0]]
+
+
+def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
+    """`remembers` finds the right repeats and wrong discoveries, `explores` the reverse."""
+    random = np.random.default_rng(0)
+    cases, history, remembers, explores = [], [], [], []
+    for n in range(200):
+        old, new = random.permutation(np.arange(2, 300))[:280], random.permutation(np.arange(300, 600))[:280]
+        cases.append(Case(f"{n % 7}", old[:40].tolist(), new[:40].tolist(), new[:40].tolist()))
+        history.append(old.tolist())
+        remembers.append([*old[:60].tolist(), *new[220:].tolist()])
+        explores.append([*new[:60].tolist(), *old[220:].tolist()])
+    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
+    fusion, curve = fit_fusion(candidates, ragged(*history), recall_cases(cases))
+    assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
+    assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
+    table = CandidateTable.merge(candidates, ragged(*history))
+    by_share = fusion.fuse_by_share(table, CANDIDATES_PER_CHANNEL)
+    tables = {share: recall_table(by_share[share], recall_cases(cases)) for share in DISCOVERY_SHARE_GRID}
+    assert {share: {name: row[name] for name in tables[share]} for share, row in curve.items()} == tables
+    assert by_share[0.2].tolist() == fusion.fuse(table, share=0.2).items(CANDIDATES_PER_CHANNEL).tolist()
+    assert fusion.shares[""] >= 0.4, "half of the targets are discoveries"
+    assert 0.23 in replace(fusion, shares={"": 0.23}).fuse_by_share(table, 30)
+    fusion.save(tmp_path / "fusion.json")
+    assert Fusion.load(tmp_path / "fusion.json") == fusion
+
+
+def test_the_share_is_the_mean_of_the_best_shares_of_many_samples_of_users() -> None:
+    """Of 20 users, most have the same recall with both shares; a few gain or lose a target with the larger one."""
+
+    def share_lists(gains: int, losses: int) -> dict[float, np.ndarray]:
+        found = np.tile([[2, 3]], (20, 1))
+        small, large = found.copy(), found.copy()
+        small[:gains, 1], large[gains : gains + losses, 1] = 99, 99
+        return {0.25: small, 0.3: large, 0.5: np.full((20, 2), 99)}
+
+    cases = recall_cases([Case(f"{user:02}", [2, 3], [], []) for user in range(20)])
+    for gains, losses, expected in ((7, 2, 0.3), (2, 7, 0.25), (4, 3, 0.28)):
+        share, curve = choose_share(share_lists(gains, losses), cases)
+        assert share == pytest.approx(sum(value * row["best_in_samples"] for value, row in curve.items()), abs=0.0051)
+        assert share == pytest.approx(expected, abs=0.011)
+        assert curve[0.5]["best_in_samples"] == 0 < curve[0.3]["best_in_samples"] < 1
+    assert sum(row["best_in_samples"] for row in curve.values()) == pytest.approx(1)
+
+
+def test_the_share_stays_better_than_a_baseline() -> None:
+    """Of 20 targets of each of 20 users, larger shares lose repeats; all their discoveries are found with the largest."""
+    random = np.random.default_rng(0)
+    cases = recall_cases([Case(f"{user:02}", [*range(2, 22)], [], [50]) for user in range(20)])
+
+    def find(lost: int, discoveries: int) -> np.ndarray:
+        rows = [random.permutation(np.arange(2, 22))[lost:] for _ in range(20)]
+        padded = np.zeros((20, 21), dtype=np.int64)
+        padded[:, : 20 - lost], padded[:discoveries, 20] = rows, 50
+        return padded
+
+    lists = {0.0: find(0, 0), 0.2: find(2, 10), 0.4: find(4, 20)}
+    assert choose_share(lists, cases)[0] == 0.4
+    assert choose_share(lists, cases, find(3, 0))[0] == 0.2
+    assert choose_share(lists, cases, find(2, 0))[0] == 0.0
+    assert choose_share(lists, cases, find(5, 0))[0] == 0.4
+    assert choose_share(lists, cases, find(0, 0))[0] == 0.4, "no share is better"
+
+
+def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) -> None:
+    """`explores` finds the targets at night, `remembers` at all other times; noon equals morning."""
+    random = np.random.default_rng(1)
+    scenes = ["morning"] * 300 + ["noon"] * 250 + ["night"] * 220 + ["dawn"] * 30
+    cases, remembers, explores = [], [], []
+    for n, scene in enumerate(scenes):
+        first, second = np.split(random.permutation(np.arange(2, 602)), 2)
+        right = second if scene == "night" else first
+        cases.append(Case(f"{n % 11}", right[:40].tolist(), [], []))
+        remembers.append(first[:150].tolist())
+        explores.append(second[:150].tolist())
+    all_cases = recall_cases(cases)
+    all_cases.scenes[:] = scenes
+    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
+    history = ragged(*[list(range(2, 602))] * len(cases))
+    fusion, _ = fit_fusion(candidates, history, all_cases)
+    assert set(fusion.scenes) == {"night"}, "morning and noon do not improve, dawn has too few cases"
+    assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
+    assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]
+    assert fusion.scenes["night"].discoveries == fusion.discoveries, "there are no discoveries"
+    assert "in night repeats by explores" in fusion.format_summary()
+    fusion.save(tmp_path / "fusion.json")
+    assert Fusion.load(tmp_path / "fusion.json") == fusion
+
+
+def test_fit_without_cases_returns_the_default() -> None:
+    fusion, curve = fit_fusion({"a": _candidates([2])}, ragged(), recall_cases([]))
+    assert fusion == Fusion() and curve == {}

@@ -1,0 +1,118 @@
+"""A release is accepted only with the files of its checksums, and with a public key only if that key's owner signed it."""
+
+import os
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from releases import integrity
+from releases.integrity import DamagedRelease, UntrustedRelease
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "r1"
+    (folder / "channels" / "realtime").mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"release": "r1"}')
+    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+    (folder / "model.yaml").write_text("written by BentoML")
+    return folder
+
+
+def keys(folder: Path, name: str) -> tuple[str, str]:
+    """Paths of a new private and public key."""
+    private = Ed25519PrivateKey.generate()
+    files = folder / f"{name}.pem", folder / f"{name}.pub.pem"
+    files[0].write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    files[1].write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return str(files[0]), str(files[1])
+
+
+def test_complete_release_is_accepted(folder: Path) -> None:
+    verified = integrity.verify(folder)
+    assert (verified.files, verified.is_signed) == (2, False)
+    assert verified.megabytes == pytest.approx(0.0256, abs=1e-4)
+
+
+def test_flipped_byte_missing_and_added_files_are_named(folder: Path) -> None:
+    weights = folder / "channels" / "realtime" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DamagedRelease, match=r"realtime/model.safetensors differs from files.sha256; activate another"):
+        integrity.verify(folder)
+    weights.unlink()
+    (folder / "extra.npy").write_bytes(b"")
+    with pytest.raises(DamagedRelease, match=r"model.safetensors is missing \(and 1 other files\)"):
+        integrity.verify(folder)
+    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    with pytest.raises(DamagedRelease, match=r"extra.npy is not in files.sha256"):
+        integrity.verify(folder)
+
+
+@pytest.mark.parametrize("name", ["search", "manifest.json", "model.yaml", ".model.safetensors.writing"])
+def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str) -> None:
+    private, public = keys(tmp_path, "ours")
+    integrity.sign(folder, private)
+    target = tmp_path / "other" / name
+    target.parent.mkdir()
+    if (folder / name).exists():
+        (folder / name).rename(target)
+    else:
+        target.mkdir()
+        (target / "config.json").write_text("added")
+    (folder / name).symlink_to(target)
+    for key in ("", public):
+        with pytest.raises(DamagedRelease, match=f"{name} is a symbolic link; activate another"):
+            integrity.verify(folder, key)
+    with pytest.raises(DamagedRelease, match="is a symbolic link"):
+        integrity.read_signed_listing(folder, private)
+
+
+def test_an_entry_that_is_no_file_or_folder_is_rejected(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(DamagedRelease, match="pipe is no file or folder"):
+        integrity.verify(folder)
+
+
+def test_the_folder_of_a_release_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(folder)
+    assert integrity.verify(tmp_path / "link").files == 2
+
+
+def test_release_without_checksums_is_not_complete(folder: Path) -> None:
+    (folder / integrity.CHECKSUM_FILE).unlink()
+    with pytest.raises(DamagedRelease, match="not complete"):
+        integrity.verify(folder)
+
+
+def test_public_key_requires_a_valid_signature(folder: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "ours")
+    other_private, _ = keys(tmp_path, "other")
+    with pytest.raises(UntrustedRelease, match=r"not signed.*releases sign"):
+        integrity.verify(folder, public)
+    integrity.sign(folder, other_private)
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+    integrity.sign(folder, private)
+    assert integrity.verify(folder, public).is_signed
+    (folder / "manifest.json").write_text('{"release": "r2"}')
+    (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+    assert not integrity.verify(folder).is_signed
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+    (folder / integrity.SIGNATURE_FILE).write_bytes(b"no signature")
+    with pytest.raises(UntrustedRelease, match="does not match"):
+        integrity.verify(folder, public)
+
+
+def test_key_of_another_kind_is_rejected(folder: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "ours")
+    integrity.sign(folder, private)
+    with pytest.raises(UntrustedRelease, match="cannot be read"):
+        integrity.verify(folder, private)
+    with pytest.raises(ValueError, match=r"PEM|private"):
+        integrity.sign(folder, public)

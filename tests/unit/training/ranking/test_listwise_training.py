@@ -1,0 +1,76 @@
+"""Past requests that the listwise head is fitted on, and their targets."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.training.tiny_world import START, write_marts
+from training.data.training_data import TrainingData
+from training.ranking import listwise_training
+from training.ranking.listwise_training import sample_past_requests
+from training.recipes import recipe
+
+SESSIONS, LENGTH = 20, 6
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> TrainingData:
+    """Two users with one session per day of six tracks, of which the fourth is skipped."""
+    plays = [
+        (
+            user,
+            f"t{(day * LENGTH + number) % 40}",
+            START + timedelta(days=day, minutes=4 * number),
+            5_000 if number == 3 else 180_000,
+        )
+        for user in ("a", "b")
+        for day in range(SESSIONS)
+        for number in range(LENGTH)
+    ]
+    return TrainingData(write_marts(tmp_path / "marts", plays), "held_out", recipe("debug"))
+
+
+def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 1.0)
+    cases, plays = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
+    positions = set()
+    for case in range(len(cases)):
+        row = int(
+            np.flatnonzero((plays.user_P == cases.user_C[case]) & (plays.play_number_P == cases.play_number_C[case]))[0]
+        )
+        position = row - int(plays.session_start_P[row])
+        rest = [row + step for step in range(LENGTH - position) if position + step != 3]
+        assert cases.items["targets"][case].tolist() == plays.track_P[rest].tolist()
+        assert cases.request_at_C[case] == plays.request_at_P[row]
+        positions.add(position)
+    assert positions == set(range(LENGTH))
+
+
+def test_repeats_were_played_before_the_request(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 0.0)
+    cases = sample_past_requests(sessions, "train", 1_000, seed=0)
+    # 40 tracks, six per session: the first six sessions have only new tracks, the eighth returns to the first tracks.
+    assert [len(cases.items["repeat"][case]) for case in (0, 5, 8)] == [0, 0, LENGTH - 1]
+    begins = np.unique(sessions.plays.session_start_P)
+    assert np.isin(cases.play_number_C, sessions.plays.play_number_P[begins]).all()
+
+
+def test_every_user_contributes_the_newest_sessions(sessions: TrainingData) -> None:
+    few, everything = (
+        sample_past_requests(sessions, "train", 10, seed=0),
+        sample_past_requests(sessions, "train", 1_000, seed=0),
+    )
+    assert np.bincount(few.user_C).tolist() == [5, 5]
+    for user in (0, 1):
+        newest = everything.request_at_C[everything.user_C == user][-5:]
+        day = 86_400_000_000
+        assert (few.request_at_C[few.user_C == user] // day).tolist() == (newest // day).tolist()
+
+
+def test_same_seed_gives_the_same_requests(sessions: TrainingData) -> None:
+    first, again, other = (sample_past_requests(sessions, "train", 1_000, seed) for seed in (0, 0, 1))
+    assert first.request_at_C.tolist() == again.request_at_C.tolist() != other.request_at_C.tolist()

@@ -1,0 +1,117 @@
+"""Training batches: every case once per epoch, every batch in order."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recommender.ranking.features.ranking_features import VIEWS, RankingFeatures
+from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
+from recommender.ranking.fitted_ranker import RANKERS
+from sequences.feature_services import ServiceContract
+from tests.support.training.tiny_world import random_plays, write_marts
+from training.data.offline_features import OfflineFeatures
+from training.data.training_data import TrainingData
+from training.ranking.case_batches import CaseBatches
+from training.ranking.cases import ranking_cases
+from training.recipes import config_of, recipe
+from training.trainer import BATCHES_AHEAD, prefetch
+
+BATCH = 16
+
+
+class Numbered(CaseBatches):
+    """Case batches with their row numbers."""
+
+    def __getitem__(self, rows: Any) -> Any:
+        return np.asarray(rows), super().__getitem__(rows)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    """The tiny world with the views of rankers and without a registry."""
+    folder = write_marts(tmp_path_factory.mktemp("batches"), random_plays())
+    return TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
+
+
+@pytest.fixture(scope="module")
+def batches(data: TrainingData) -> Numbered:
+    """Batches of all ranking cases."""
+    statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
+    features = RankingFeatures.from_vocabulary(
+        data.vocabulary, statistics, replace(config_of(RANKERS["sum_pooling"], "debug").features, hard_search=True)
+    )
+    return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
+
+
+def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
+    steps = -(-len(batches) // BATCH)
+    numbered: list[Any] = [batches[batches.training_rows(step, BATCH, 3)] for step in range(steps)]
+    rows = np.concatenate([rows for rows, _ in numbered])
+    assert sorted(rows.tolist()) == list(range(len(batches)))
+
+
+def batch_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+
+
+def test_prefetched_batches_are_in_order_and_limited() -> None:
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        return step
+
+    consumed = []
+    for number in prefetch(make, range(3, 20)):
+        consumed.append(number)
+        assert len(made) <= len(consumed) + BATCHES_AHEAD
+    assert consumed == made == list(range(3, 20))
+    assert not batch_threads()
+
+
+def test_errors_are_raised_after_earlier_batches() -> None:
+    batches = prefetch(lambda step: 1 // (1 - step), range(2))
+    assert next(batches) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(batches)
+    assert not batch_threads()
+
+
+def test_stopping_early_ends_the_thread() -> None:
+    batches = prefetch(int, range(1000))
+    next(batches)
+    assert batch_threads()
+    batches.close()
+    assert not batch_threads()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batches: Numbered, processes: int) -> None:
+    features = replace(batches.features, reads=replace(batches.features.reads, plays=6))
+    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", features)
+    caching, rows = build(), np.arange(3, 40)[::-1]
+    caching.precompute_dense_features(processes)
+    cached, computed, dense_only = caching[rows], build()[rows], caching.dense_only_batch(rows)
+    assert cached.users.plays is not None and computed.users.plays is not None and dense_only.users.plays is not None
+    for left, right in (
+        (cached.users, computed.users),
+        (cached.users.plays, computed.users.plays),
+        (cached.candidates, computed.candidates),
+    ):
+        for name, tensor in vars(left).items():
+            if isinstance(tensor, torch.Tensor):
+                assert torch.equal(tensor, getattr(right, name)), name
+    for part, whole, numbers in (
+        (dense_only.users, cached.users, ("context_BU", "hour_B", "weekday_B", "scene_B")),
+        (dense_only.candidates, cached.candidates, ("features_BCF", "matches_BCM")),
+    ):
+        assert all(torch.equal(getattr(part, name), getattr(whole, name)) for name in numbers)
+    assert dense_only.users.plays.track_BL.shape == dense_only.users.event_track_BL.shape == (len(rows), 0)
+    assert not dense_only.candidates.track_BC.any() and torch.equal(dense_only.labels_BT, cached.labels_BT)

@@ -1,0 +1,83 @@
+"""Candidates of a fit's channels for past requests, read as serving would have read them.
+
+Used by evaluation for held-out sessions and by the listwise head for its training sessions. Legend: C cases, K
+candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from recommender.catalog.arrays import unique_values
+from recommender.catalog.ragged import Ragged, concatenate_ragged
+from recommender.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from recommender.user.user_history import USER_HISTORY_VIEWS, unique_history_items
+from sequences.reversals import drop_reversed
+from training.data.offline_features import OfflineFeatures
+from training.data.recall_cases import RecallCases
+from training.data.training_data import TrainingData
+from training.process import parallel_map
+
+CASE_BATCH_SIZE = 256
+
+
+def recall_candidates(
+    channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, description: str
+) -> dict[str, Candidates]:
+    """CANDIDATES_PER_CHANNEL candidates of every channel for every case; `description` labels the progress bar."""
+    for channel in channels.values():
+        offline.preload(channel.feature_service)
+
+    def recall_batch(start: int) -> dict[str, Candidates]:
+        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+        requests = batch.user_ids.tolist(), batch.request_at_C, case_scenes(batch)
+        return {
+            name: channel.recall(offline.load_user_batch(channel.feature_service, *requests), CANDIDATES_PER_CHANNEL)
+            for name, channel in channels.items()
+        }
+
+    parts = list(parallel_map(recall_batch, range(0, len(cases), CASE_BATCH_SIZE), f"recall {description}"))
+    return {name: _concatenate_candidates([part[name] for part in parts]) for name in channels}
+
+
+def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
+    """Items in the history of each case's user: from the views that the request reads, and repeats among candidates."""
+    parts = []
+    for start in range(0, len(cases), CASE_BATCH_SIZE):
+        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+        users = batch.user_ids.tolist()
+        views = {view: drop_reversed(data.reader(view).read(users, batch.request_at_C)) for view in USER_HISTORY_VIEWS}
+        parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
+    return add_repeats(concatenate_ragged(parts), candidates)
+
+
+def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged:
+    """Items in the user's history of each request, with those that REPEAT_CHANNELS propose.
+
+    A history view has a maximum length, and these channels know older plays.
+    """
+    lists = [candidates[name].items_BK for name in REPEAT_CHANNELS if name in candidates]
+    size = np.int64(max([history.items.max(initial=0), *(items_BK.max(initial=0) for items_BK in lists)]) + 1)
+    keys = [history.case_per_item * size + history.items]
+    for items_BK in lists:
+        row, column = np.nonzero(items_BK)
+        keys.append(row * size + items_BK[row, column])
+    row, item = np.divmod(unique_values(np.concatenate(keys)), size)
+    return Ragged.of(item, row, len(history.offset_C1) - 1)
+
+
+def case_scenes(cases: RecallCases) -> list[str]:
+    """The scene of each case, "" if the log has none."""
+    return [scene or "" for scene in cases.scenes.tolist()]
+
+
+def _concatenate_candidates(parts: list[Candidates]) -> Candidates:
+    if not parts:
+        return Candidates(
+            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.int64),
+            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.float32),
+        )
+    return Candidates(np.concatenate([p.items_BK for p in parts]), np.concatenate([p.scores_BK for p in parts]))

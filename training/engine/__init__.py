@@ -1,1 +1,0 @@
-"""Training loop, distribution, caching and tracking."""

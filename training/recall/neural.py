@@ -1,0 +1,221 @@
+"""Fits of the neural channels: training with early stopping by validation recall, then thresholds and shares.
+
+`NeuralFit` is the fit of every channel; a channel says which examples and which loss its network learns from.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from config.dataclass_io import change_config
+from recommender.nn.vector_index import score_positives_as_cold
+from recommender.recall.neural_channel import NeuralChannel
+from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
+from recommender.user.user_batch import UserBatch
+from training import trainer
+from training.data.offline_features import load_user_batches
+from training.data.recall_cases import RecallCases, iterate_chunks, recall_table, validation_objective
+from training.data.training_data import TrainingData
+from training.process import configure_threads
+from training.recall.item_codes import build_item_codes
+from training.recall.windows import ChannelObjective
+
+CASE_KIND_BY_TASK = {"next": "targets", "new": "discovery"}
+"""Kind of targets that each task should find."""
+
+Config = TypeVar("Config", bound=NeuralChannelConfig)
+Channel = TypeVar("Channel", bound=NeuralChannel[Any])
+
+
+class Examples(Protocol):
+    """Training examples of a channel."""
+
+    count_V: np.ndarray
+    """Number of events of each track."""
+
+    def __len__(self) -> int:
+        """Number of examples."""
+
+    def steps(self, passes: float, batch: int) -> int:
+        """Steps of `batch` examples that read `passes` times as many as there are."""
+
+
+def limit_steps(config: Config, source: Examples) -> Config:
+    """The config with a shorter schedule, validated as often, if all of its steps would pass over a small log too many times."""
+    optimizer = config.optimizer
+    if optimizer.max_passes is None:
+        return config
+    limit = source.steps(optimizer.max_passes, config.sampling.batch)
+    if not 0 < limit < optimizer.steps:
+        return config
+    share = limit / optimizer.steps
+    return change_config(
+        config,
+        {
+            "optimizer.steps": limit,
+            "optimizer.warmup": math.ceil(share * optimizer.warmup),
+            "validation.validate_every": math.ceil(share * config.validation.validate_every),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Validation cases with their requests."""
+
+    cases: RecallCases
+    batches: Sequence[UserBatch]
+    cutoffs: tuple[int, int]
+
+    def recall_table(self, lists: Sequence[np.ndarray]) -> dict[str, float]:
+        """Recall at the cutoffs by part (see `recall_table`) of the items of each batch, best first."""
+        return recall_table(np.concatenate(lists), self.cases, self.cutoffs)
+
+    def objective(self, table: dict[str, float]) -> float:
+        """The value that early stopping and tuning maximize."""
+        return validation_objective(table, self.cutoffs)
+
+
+class NeuralFit(ABC, Generic[Channel]):
+    """Fit of one channel; calling it is `fit` of the channel's module."""
+
+    channel_class: ClassVar[type[Any]]
+
+    @abstractmethod
+    def examples(self, data: TrainingData, config: Any) -> Any:
+        """The training examples, see `Examples`."""
+
+    @abstractmethod
+    def objective(self, channel: Channel, examples: Any, config: Any, is_item_V: np.ndarray) -> ChannelObjective:
+        """The loss that the network of the channel is trained with; `is_item_V`: which tracks may be candidates."""
+
+    def metadata(self, data: TrainingData) -> dict[str, Any]:
+        """JSON values that the channel needs besides the config."""
+        del data
+        return {}
+
+    def prepare(self, channel: Channel, examples: Any, config: Any) -> None:
+        """Initialize statistics of the network from training examples, before training."""
+
+    def tune(self, channel: Channel, validation: ValidationSet | None) -> dict[str, Any]:
+        """Choose the remaining hyperparameters with the final weights; set `resolved_config`.
+
+        Returns:
+            Entries for `measures`. `validation` is None if the fit chooses nothing.
+        """
+        del channel, validation
+        return {}
+
+    def __call__(self, data: TrainingData, config: Any, folder: Path) -> Channel:
+        """Train, stop early by validation recall (or at the given step), then tune thresholds and shares."""
+        configure_threads()
+        torch.manual_seed(config.seed)
+        kind, examples = self.channel_class, self.examples(data, config)
+        config = limit_steps(config, examples)
+        network = kind.network_class(config, build_item_codes(data, examples.count_V, config.items.min_plays))
+        channel: Channel = kind(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, self.metadata(data))
+        if not len(examples) or not data.catalog_V.any():
+            return channel
+        self.prepare(channel, examples, config)
+        stopping = config.validation
+        cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
+        is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
+        needs_thresholds = (
+            channel.item_codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
+        )
+        batches = load_user_batches(data, cases, kind.feature_service) if is_early_stopped or needs_thresholds else []
+        validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
+        objective = self.objective(channel, examples, config, data.catalog_V)
+        record, table = _train(channel, objective, config, validation, folder)
+        channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
+        if needs_thresholds:
+            thresholds = _cold_item_thresholds(channel, cases, batches)
+            channel.resolved_config = change_config(channel.resolved_config, {"index.cold_item_thresholds": thresholds})
+        channel.measures = asdict(record) | {"validation": table} | self.tune(channel, validation)
+        channel.rebuild_index()
+        return channel
+
+
+def _train(
+    channel: NeuralChannel[Any],
+    objective: ChannelObjective,
+    config: NeuralChannelConfig,
+    validation: ValidationSet | None,
+    folder: Path,
+) -> tuple[trainer.FitRecord, dict[str, float]]:
+    """Train the network of a channel, which keeps the weights of the best step.
+
+    Args:
+        channel: The channel, whose network has the initial weights.
+        objective: Its loss.
+        config: Config with the number of steps.
+        validation: Requests for early stopping; None: all steps, or those of `early_stopping_step`.
+        folder: Folder of checkpoints.
+
+    Returns:
+        Record of the fit, and the validation metrics of the best step; empty without validation.
+    """
+    tables: dict[float | None, dict[str, float]] = {}
+    stopping, steps = config.validation, config.optimizer.steps
+
+    def measure() -> dict[str, float]:
+        assert validation is not None  # noqa: S101  # only called if there is one
+        channel.rebuild_index()
+        k = max(validation.cutoffs)
+        return validation.recall_table([channel.recall(users, k).items_BK for users in validation.batches])
+
+    def validate() -> float:
+        table = measure()
+        value = validation_objective(table, stopping.eval_cutoffs)
+        tables.setdefault(value, table)
+        return value
+
+    schedule = trainer.Schedule(
+        stopping.early_stopping_step or steps,
+        min(stopping.validate_every, steps),
+        stopping.patience,
+        seed=config.seed,
+    )
+    channel.network.train()
+    record = trainer.fit(
+        objective,
+        objective.batch_at,
+        schedule,
+        folder,
+        None if validation is None else validate,
+        mixed_precision=True,
+    )
+    channel.network.eval()
+    if record.value is None:
+        return record, {}
+    return record, tables.get(record.value) or measure()  # a killed process may have validated the best step
+
+
+def _cold_item_thresholds(
+    channel: NeuralChannel[Any], cases: RecallCases, batches: Sequence[UserBatch]
+) -> dict[str, float]:
+    """Threshold of each task: a quantile of the scores of its positives, taken as cold items; none without positives.
+
+    Args:
+        channel: The channel.
+        cases: Validation cases.
+        batches: Their requests, from `load_user_batches`.
+    """
+    scores: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
+    for rows, users in zip(iterate_chunks(len(cases)), batches, strict=True):
+        has_query, by_task = channel.encode_queries(users)
+        chunk = cases.take(rows[has_query])
+        for task, query_BQD in by_task.items():
+            targets = chunk.items[CASE_KIND_BY_TASK[task]]
+            scores[task].append(score_positives_as_cold(query_BQD, targets, channel.vectors, channel.item_codes))
+    joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
+    quantile = channel.resolved_config.index.cold_item_quantile
+    return {task: float(np.quantile(values, quantile)) for task, values in joined.items() if len(values)}

@@ -1,0 +1,121 @@
+"""Writes a release: the `final` models of a workspace, its choices, its catalog and its search."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from content.encoders.text import encode_texts, text_encoder_version
+from recommender.recall.collection_recall import Playlists
+from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
+from recommender.slate.blend import Blend
+from releases.bundle import BLEND, CATALOG, CONTINUATION, FUSION, SEARCH, SLATE, TITLES
+from releases.format import MissingInput
+from releases.pointer import MANIFEST
+from storage.files import write_json
+from training.data.training_data import TrainingData
+from training.recipes import recipe
+from training.workspace import Workspace
+
+# Files that only resuming a fit needs.
+EXCLUDED_PATTERNS = ("checkpoints", "*.ckpt", "*.writing")
+
+
+TRACK_COLUMNS = (
+    "track_id",
+    "title",
+    "album_id",
+    "artist_ids",
+    "artist_names",
+    "duration_ms",
+    "languages",
+    "styles",
+    "scenes",
+    "emotions",
+    "themes",
+    "is_explicit",
+    "is_music",
+    "recording_id",
+    "available_from",
+    "available_until",
+    "territories",
+    "audio_url",
+    "audio_path",
+    "cover_path",
+)
+
+
+def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
+    """Write a release of the `final` models of a workspace with the choices of its evaluation.
+
+    Raises:
+        MissingInput: A released model has no `final` fit.
+    """
+    from recommender.search.text_vectors import read_text_vectors
+    from recommender.search.write_search import write_search
+    from training.data.search_tracks import collect_tracks
+    from training.evaluation.held_out_models import (
+        list_fitted_models,  # imports training libraries, which loading a release does not need
+    )
+
+    evaluation = workspace.folder / "evaluation"
+    ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in list_fitted_models(workspace, "held_out", "channel"):
+        _copy(workspace.model_folder("channel", "final", name), folder / "channels" / name, f"channel {name}")
+    for name in list_fitted_models(workspace, "held_out", "collection"):
+        _copy(workspace.model_folder("collection", "final", name), folder / "collections" / name, f"collection {name}")
+    if ranker:
+        _copy(workspace.model_folder("ranker", "final", ranker), folder / "ranker", f"ranker {ranker}")
+    active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks
+    for name in list_fitted_models(workspace, "held_out", "head"):
+        if name in active_tasks:
+            _copy(workspace.model_folder("head", "final", name), folder / "heads" / name, f"head {name}")
+    for name in (FUSION, BLEND, CONTINUATION, SLATE):
+        shutil.copyfile(evaluation / name, folder / name)
+    data = TrainingData(
+        workspace.marts, "final", recipe(workspace.recipe), cache_folder=workspace.cache_folder("final")
+    )
+    data.vocabulary.save(folder / "vocabulary")
+    catalog = build_catalog(data)
+    catalog.write_parquet(folder / CATALOG)
+    TextVectors.encode(_playlist_titles(folder)).save(folder / TITLES)
+    version = text_encoder_version()
+    texts = read_text_vectors(data.marts, data.vocabulary, version)
+    write_search(collect_tracks(data), folder / SEARCH, encode_texts, version, texts)
+    write_json(folder / MANIFEST, manifest)
+
+
+def build_catalog(data: TrainingData) -> pl.DataFrame:
+    """TRACK_COLUMNS and newest `track_statistics` of every track that may be recommended, in vocabulary order."""
+    from training.data.search_tracks import add_album_titles
+
+    statistics = pl.read_parquet(data.marts / "track_statistics.parquet").sort("track_id", "known_at")
+    newest = statistics.group_by("track_id", maintain_order=True).last().rename({"known_at": "statistics_at"})
+    counts = [name for name in newest.columns if name.endswith(("_total", "_7d", "_28d"))]
+    rows = data.track_rows.filter(pl.Series(data.catalog_V[2:]))
+    rows = add_album_titles(rows.select(name for name in TRACK_COLUMNS if name in rows.columns), data.marts)
+    rows = rows.join(newest, on="track_id", how="left", maintain_order="left")
+    return rows.with_columns(pl.col(name).fill_null(0) for name in counts)
+
+
+def _playlist_titles(folder: Path) -> list[str]:
+    """Titles of the playlists of a release, the most opened first."""
+    if not (folder / "collections" / Playlists.name).exists():
+        return []
+    index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
+    titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
+    return list(titles)[:MAX_PLAYLIST_TITLES]
+
+
+def _copy(source: Path, target: Path, model: str) -> None:
+    if not (source / "inputs.json").exists():
+        kind, name = model.split()
+        raise MissingInput(
+            f"{model} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
+        )
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS), dirs_exist_ok=True)
