@@ -19,7 +19,7 @@ COPY deploy/image/reduce.sh /tmp/
 # so that a change of code keeps this layer.
 RUN pip install --no-cache-dir --root-user-action ignore "$(sed -n '/^name = "uv"$/ { n; s/version = "\(.*\)"/uv==\1/p }' uv.lock)" \
     && python -m venv --without-pip /opt/venv \
-    && mkdir config web media storage event_store ingestion quality sequences training serving privacy console local dags \
+    && mkdir config web media storage event_store ingestion quality sequences content recommender releases training serving served_behavior experiments privacy console local dags \
     && uv export --quiet --locked --extra cluster --no-emit-package torch --output-file /tmp/requirements.txt \
     && uv pip install ${PACKAGE_INDEX:+--default-index "$PACKAGE_INDEX"} --no-deps --python /opt/venv/bin/python --requirement /tmp/requirements.txt \
     && { pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --retries 1 \

@@ -33,37 +33,29 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from training.data.training_data import TrainingData
-from recommender.user.user_batch import UserBatch
 from recommender.catalog.vocabulary import Vocabulary
-from training.workspace import write_json
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.reason import Reason
+from recommender.user.user_batch import UserBatch
+from storage.files import write_json
 
 
 @dataclass(frozen=True)
 class CodeOrderConfig:
     """Configuration of the channel `code_order`."""
 
-    max_tracks: int = 50  # most candidates of a request
+    max_tracks: int  # most candidates of a request
 
 
 class CodeOrder(RecallChannel[CodeOrderConfig]):
     """The user's tracks in the order of their item codes."""
 
     name: ClassVar[str] = "code_order"
+    config_class = CodeOrderConfig
     feature_service: ClassVar[str] = "favourites"
 
     def __init__(self, config: CodeOrderConfig) -> None:
         self.resolved_config = config
-
-    @classmethod
-    def config(cls, recipe: str) -> CodeOrderConfig:
-        return CodeOrderConfig()
-
-    @classmethod
-    def fit(cls, data: TrainingData, config: CodeOrderConfig, folder: Path) -> Self:
-        return cls(config)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         ranking = Candidates.from_ranking(users.history_items_BH[:, : self.resolved_config.max_tracks])
@@ -78,6 +70,21 @@ class CodeOrder(RecallChannel[CodeOrderConfig]):
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         return cls(CodeOrderConfig(**json.loads((folder / "code_order.json").read_text())))
+'''
+
+CHANNEL_FIT = '''"""Fit of the channel `code_order`, which learns nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recommender.recall.code_order import CodeOrder, CodeOrderConfig
+from training.data.training_data import TrainingData
+
+
+def fit(data: TrainingData, config: CodeOrderConfig, folder: Path) -> CodeOrder:
+    """See `fit_channel`."""
+    return CodeOrder(config)
 '''
 
 RANKER = '''"""Ranker of the extension test: the interest is the sum of the history instead of its mean."""
@@ -245,6 +252,9 @@ def write_log(path: Path, users: int = 24, days: int = 12, tracks: int = 60) -> 
 
 def add_channel(copy: Extended) -> None:
     copy.write("recommender/recall/code_order.py", CHANNEL)
+    copy.write("training/recall/code_order.py", CHANNEL_FIT)
+    recipe = copy.tree / "training" / "recipes" / "debug.yaml"
+    recipe.write_text(recipe.read_text() + "\ncode_order: {max_tracks: 50}\n")
     registry = "recommender/recall/registry.py"
     copy.insert(
         registry,

@@ -31,7 +31,7 @@ from recommender.search.lexicon import Lexicon, known_phrases
 from serving.http import openapi
 from serving import messages
 Lexicon(known_phrases()), openapi.load_examples(), [messages.load_messages(language) for language in messages.LANGUAGES]
-ours = ("config", "event_store", "sequences", "serving", "training")
+ours = ("config", "event_store", "sequences", "content", "recommender", "releases", "serving")
 print("\\n".join(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours and m.__file__))
 """
 
