@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from event_store.behaviours import BEHAVIOURS
+from event_store.behaviors import BEHAVIORS
 from ingestion import contract
 from storage import content_tables
 
 PAGE = Path(__file__).parent / "contract.md"
-SEED = Path(__file__).parents[1] / "dbt" / "seeds" / "behaviours.csv"
+SEED = Path(__file__).parents[1] / "dbt" / "seeds" / "behaviors.csv"
 INTRODUCTION = """# The data contract
 
 Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`. Only rows that satisfy the
@@ -68,10 +68,10 @@ def render_page() -> str:
 def render_seed() -> str:
     """The seed of behaviors."""
     rows = [
-        f"{row.behaviour_id},{row.behaviour},{row.action},{row.polarity},{str(row.is_explicit).lower()},{row.description}"
-        for row in BEHAVIOURS
+        f"{row.behavior_id},{row.behavior},{row.action},{row.polarity},{str(row.is_explicit).lower()},{row.description}"
+        for row in BEHAVIORS
     ]
-    return "\n".join(["behaviour_id,behaviour,action,polarity,is_explicit,description", *rows, ""])
+    return "\n".join(["behavior_id,behavior,action,polarity,is_explicit,description", *rows, ""])
 
 
 def _description(field: pa.Field) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from event_store.behaviours import ACTIONS, BEHAVIOURS, EVENT_TARGET_TYPES, NAME_SEPARATOR
+from event_store.behaviors import ACTIONS, BEHAVIORS, EVENT_TARGET_TYPES, NAME_SEPARATOR
 
 UNPRINTABLE = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Unicode categories: control, surrogate, unassigned and private characters, and separators of lines and paragraphs."""
@@ -203,10 +203,10 @@ def time_rules(began: str, ended: str, earliest: Any, end: Any, too_early: str, 
     )
 
 
-TARGETED = frozenset(f"{row.action} {kind}" for row in BEHAVIOURS for kind in row.targets)
+TARGETED = frozenset(f"{row.action} {kind}" for row in BEHAVIORS for kind in row.targets)
 APPLIES_TO = "; ".join(
-    f"{', '.join(dict.fromkeys(row.action for row in BEHAVIOURS if row.targets == targets))}: {', '.join(targets)}"
-    for targets in dict.fromkeys(row.targets for row in BEHAVIOURS)
+    f"{', '.join(dict.fromkeys(row.action for row in BEHAVIORS if row.targets == targets))}: {', '.join(targets)}"
+    for targets in dict.fromkeys(row.targets for row in BEHAVIORS)
 )
 EVENT_RULES = (
     Rule(

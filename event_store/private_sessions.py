@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from event_store.behaviours import BEHAVIOURS
+from event_store.behaviors import BEHAVIORS
 from event_store.store import MAX_AGE_US, Event, PrivateSession
 
 MAX_SESSION_US = 12 * 3600 * 1_000_000
@@ -18,7 +18,7 @@ START, END = "start_private", "end_private"
 EVERYONE = ""
 """User of the session after a loss of the sessions: from `MAX_AGE_US` before it to `MAX_SESSION_US` after it, everyone is in a
 private session, which `end_private` ends as any other."""
-HIDDEN_ACTIONS = frozenset({"impression"} | {row.action for row in BEHAVIOURS if not row.is_explicit})
+HIDDEN_ACTIONS = frozenset({"impression"} | {row.action for row in BEHAVIORS if not row.is_explicit})
 """Actions that a private session keeps private; explicit feedback is kept."""
 
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from storage.suppression_list import SuppressionList
 
 Event = dict[str, Any]
-"""A row with every column of the contract: times in µs UTC, None if absent. A stored event also has `behaviour` (None if it is not
+"""A row with every column of the contract: times in µs UTC, None if absent. A stored event also has `behavior` (None if it is not
 known from the event alone, as of an impression) and `played_ratio`."""
 
 DAY_US = 86_400_000_000
@@ -200,7 +200,7 @@ def id_code(key: bytes, event: Event) -> bytes:
 
 def kind_of(event: Event) -> str:
     """Behavior and type of target; empty for an event without a behavior, which no view shows."""
-    return f"{event['behaviour']} {event['target_type']}" if event.get("behaviour") else ""
+    return f"{event['behavior']} {event['target_type']}" if event.get("behavior") else ""
 
 
 def to_text(event: Event) -> str:

@@ -1,7 +1,7 @@
 """One feature service per model: the features that it may read.
 
 Views of one service have features with equal names (each sequence has `event_id`), so Feast requires
-`full_feature_names=True` for all services but `popularity` and `favourites`. A projection can rename a view, not a feature.
+`full_feature_names=True` for all services but `popularity` and `favorites`. A projection can rename a view, not a feature.
 """
 
 from feast import FeatureService
@@ -18,7 +18,7 @@ from views import (
 
 popularity = FeatureService(name="popularity", features=[recent_events])
 realtime = FeatureService(name="realtime", features=[recent_events, recent_clicks, played_history])
-favourites = FeatureService(name="favourites", features=[played_history])
+favorites = FeatureService(name="favorites", features=[played_history])
 long_short = FeatureService(name="long_short", features=[recent_events, recent_clicks, played_history])
 multi_interest = FeatureService(name="multi_interest", features=[recent_events, played_history])
 knowledge_graph = FeatureService(name="knowledge_graph", features=[recent_events, played_history])

@@ -47,7 +47,7 @@ def build_sequence_view(name: str) -> FeatureView:
         schema=[USER_ID, *map(attribute_field, view.attributes)],
         source=event_sources[name],
         ttl=timedelta(0),
-        description=f"The last {view.length} events of the user with behavior {', '.join(view.behaviours)}.",
+        description=f"The last {view.length} events of the user with behavior {', '.join(view.behaviors)}.",
     )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from event_store.behaviours import TARGET_TYPES
+from event_store.behaviors import TARGET_TYPES
 from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS, MAX_POSITION, Column
 
 PLAYLIST_SOURCES = ("ugc", "mgc")

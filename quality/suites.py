@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from event_store.behaviours import BEHAVIOURS, POLARITIES, TARGET_TYPES
+from event_store.behaviors import BEHAVIORS, POLARITIES, TARGET_TYPES
 from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS
 from storage.content_tables import ENCODER_NAMES
 
@@ -116,14 +116,14 @@ TRACK_FACETS = Suite(
 )
 
 MARTS: dict[str, Suite] = {
-    "behaviours": Suite(
-        ("behaviour_id",),
+    "behaviors": Suite(
+        ("behavior_id",),
         None,
         (
             unique_key(),
             row_count(11),
             *not_null("action", "is_explicit"),
-            in_set("behaviour", [row.behaviour for row in BEHAVIOURS]),
+            in_set("behavior", [row.behavior for row in BEHAVIORS]),
             in_set("polarity", POLARITIES),
         ),
     ),
@@ -134,7 +134,7 @@ MARTS: dict[str, Suite] = {
             unique_key(),
             row_count(1),
             *not_null("user_id", "event_number", "known_at", "request_at", "ended_at", "target_id"),
-            in_set("behaviour", [row.behaviour for row in BEHAVIOURS]),
+            in_set("behavior", [row.behavior for row in BEHAVIORS]),
             *within_contract("action", "target_type", "played_ms"),
             between("event_number", 0, None),
             between("played_ratio", 0, 1),
@@ -156,7 +156,7 @@ MARTS: dict[str, Suite] = {
             unique_key(),
             *not_null("user_id", "play_number", "track_id", "session_id", "is_listened", "is_skip", "is_full_play"),
             *not_null("known_at", "request_at"),
-            in_set("behaviour", [row.behaviour for row in BEHAVIOURS if row.action == "play"]),
+            in_set("behavior", [row.behavior for row in BEHAVIORS if row.action == "play"]),
             in_set("part", SPLIT_PARTS),
             between("play_number", 0, None),
             between("played_ratio", 0, 1),
@@ -219,7 +219,7 @@ MARTS: dict[str, Suite] = {
         (
             unique_key(),
             row_count(1),
-            *not_null("is_in_catalogue", "is_duration_estimated"),
+            *not_null("is_in_catalog", "is_duration_estimated"),
             between("duration_ms", 0, DAY_MS),
         ),
     ),

@@ -1,6 +1,6 @@
 """A release as one folder: everything that serving needs, without executable content.
 
-`manifest.json, vocabulary/, catalogue.parquet, search/, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
+`manifest.json, vocabulary/, catalog.parquet, search/, channels/<name>/, collections/<name>/, ranker/, heads/<name>/,
 fusion.json, blend.json, continuation.json, titles/` (encoded titles of playlists) and the held-out
 slate by request (`slate.parquet`) for the gate of the next release. Files are JSON, Parquet, safetensors, NumPy arrays
 and LightGBM trees as text; there are no pickles.
@@ -36,7 +36,7 @@ from recommender.slate.fusion import Fusion
 from releases.pointer import MANIFEST, check_format
 from sequences.sequence_batch import FIRST_CODE
 
-CATALOG, FUSION, BLEND, SLATE = "catalogue.parquet", "fusion.json", "blend.json", "slate.parquet"
+CATALOG, FUSION, BLEND, SLATE = "catalog.parquet", "fusion.json", "blend.json", "slate.parquet"
 SEARCH = "search"
 CONTINUATION, TITLES = "continuation.json", "titles"
 

@@ -29,7 +29,7 @@ from config import settings
 from config.dataclass_io import change_config
 from recommender.nn.item_tower import ItemCodes
 from research.result import Result
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE
 from training.recall.sampled_softmax import SampledSoftmaxLoss
 from training.recipes import config_of
@@ -111,10 +111,10 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
 
     items = _sample_items()
     history = items[..., :LENGTH]
-    played = torch.full_like(history[0], behaviours.load_behaviours().encoder["full_play"])
+    played = torch.full_like(history[0], behaviors.load_behaviors().encoder["full_play"])
     apart, none = torch.full_like(history[0], PLAY_INTERVAL_US), torch.zeros_like(history[0])
     batches = [
-        {"item_BL": history[n], "behaviour_BL": played, "gap_BL": apart, "query_gap_BL": apart}
+        {"item_BL": history[n], "behavior_BL": played, "gap_BL": apart, "query_gap_BL": apart}
         | {"next_BL": items[n, :, 1 : LENGTH + 1], "new_BL": none}
         for n in range(len(items))
     ]

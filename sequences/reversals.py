@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from event_store.behaviours import REVERSAL
-from sequences.behaviours import load_behaviours
+from event_store.behaviors import REVERSAL
+from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 PREFIX = "un"
@@ -20,17 +20,17 @@ PREFIX = "un"
 
 
 @lru_cache(maxsize=1)
-def reversed_behaviours() -> dict[str, str]:
+def reversed_behaviors() -> dict[str, str]:
     """Reversal → behavior that it takes back, from the behavior table."""
-    return {name: name.removeprefix(PREFIX) for name in load_behaviours().with_polarity(REVERSAL)}
+    return {name: name.removeprefix(PREFIX) for name in load_behaviors().with_polarity(REVERSAL)}
 
 
 @lru_cache(maxsize=1)
 def _reversal_mask() -> NDArray[np.bool_]:
     """Whether each behavior code is a reversal; the last code, of none, stands for larger ones."""
-    code = load_behaviours().encoder
+    code = load_behaviors().encoder
     is_reversal = np.zeros(max(code.values()) + 2, dtype=bool)
-    is_reversal[[code[name] for name in reversed_behaviours()]] = True
+    is_reversal[[code[name] for name in reversed_behaviors()]] = True
     return is_reversal
 
 
@@ -38,25 +38,25 @@ def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     """The events without reversals, and without the events on the same track that they take back.
 
     Args:
-        batch: With the attributes `behaviour` and, for events to take back, `track_id`.
+        batch: With the attributes `behavior` and, for events to take back, `track_id`.
     """
-    if "behaviour" not in batch.columns:
+    if "behavior" not in batch.columns:
         return batch
-    is_reversal_BL = _reversal_mask().take(batch.columns["behaviour"], mode="clip")
+    is_reversal_BL = _reversal_mask().take(batch.columns["behavior"], mode="clip")
     if not is_reversal_BL.any():
         return batch
     is_kept_BL = np.logical_not(is_reversal_BL)
     row_E, place_E = np.nonzero(batch.mask_BL & np.any(is_reversal_BL, axis=1, keepdims=True))
     item_BL = batch.columns.get("track_id", np.zeros(is_reversal_BL.shape, dtype=np.int64))
-    behaviour_E = batch.columns["behaviour"][row_E, place_E]
-    _, is_reversed_E = find_reversed(item_BL[row_E, place_E], behaviour_E, row_E, np.ones(len(row_E), dtype=bool))
+    behavior_E = batch.columns["behavior"][row_E, place_E]
+    _, is_reversed_E = find_reversed(item_BL[row_E, place_E], behavior_E, row_E, np.ones(len(row_E), dtype=bool))
     is_kept_BL[row_E, place_E] &= ~is_reversed_E
     return batch.where(is_kept_BL)
 
 
 def find_reversed(
     item_E: NDArray[np.integer],
-    behaviour_E: NDArray[np.integer],
+    behavior_E: NDArray[np.integer],
     user_E: NDArray[np.integer],
     is_past_E: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -64,16 +64,16 @@ def find_reversed(
 
     Args:
         item_E: Track codes of E events, sorted by user and time.
-        behaviour_E: Their behavior codes.
+        behavior_E: Their behavior codes.
         user_E: Their users, ascending.
         is_past_E: Which events are known; reversals after that take nothing back.
     """
-    code = load_behaviours().encoder
-    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviours().items()}
-    is_reversal_E = np.isin(behaviour_E, list(code_of))
+    code = load_behaviors().encoder
+    code_of = {code[reversal]: code[name] for reversal, name in reversed_behaviors().items()}
+    is_reversal_E = np.isin(behavior_E, list(code_of))
     is_reversed_E = np.zeros(len(item_E), dtype=bool)
     for event in np.flatnonzero(is_reversal_E & is_past_E & (item_E >= FIRST_CODE)).tolist():
         earlier = slice(int(np.searchsorted(user_E, user_E[event])), event)
-        is_same_E = (behaviour_E[earlier] == code_of[int(behaviour_E[event])]) & (item_E[earlier] == item_E[event])
+        is_same_E = (behavior_E[earlier] == code_of[int(behavior_E[event])]) & (item_E[earlier] == item_E[event])
         is_reversed_E[earlier] |= is_same_E
     return ~is_reversal_E, is_reversed_E

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import DAY_US
 
@@ -31,7 +31,7 @@ def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
     An event that is not a play belongs to the session of the play before it.
 
     Args:
-        batch: With the columns `behaviour` (codes of `Behaviours.encoder`), `occurred_at` and `ended_at`. Its view must
+        batch: With the columns `behavior` (codes of `Behaviors.encoder`), `occurred_at` and `ended_at`. Its view must
             contain every play of the window.
     """
     sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_session_starts(batch), axis=1), 0)
@@ -42,7 +42,7 @@ def begins_session(
     occurred_at_N: NDArray[np.int64], ended_at_N: NDArray[np.int64], previous_ended_at_N: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each play begins a session after the previous play of its user; times in µs UTC."""
-    is_later_N: NDArray[np.bool_] = occurred_at_N > previous_ended_at_N + behaviours.session_gap_us()
+    is_later_N: NDArray[np.bool_] = occurred_at_N > previous_ended_at_N + behaviors.session_gap_us()
     return is_later_N | (ended_at_N > occurred_at_N + DAY_US)
 
 
@@ -61,7 +61,7 @@ def is_in_current_session(
     ended_BL = batch.columns["ended_at"]
     place_L = np.arange(ended_BL.shape[1])
     begin_B, play_ended_B = _newest_session(batch, length_B, min(WINDOW, ended_BL.shape[1]))
-    gap_began_B = request_at_B - behaviours.session_gap_us()
+    gap_began_B = request_at_B - behaviors.session_gap_us()
     is_member_BL = np.where(
         (play_ended_B >= gap_began_B)[:, None], place_L >= begin_B[:, None], ended_BL >= gap_began_B[:, None]
     )
@@ -79,7 +79,7 @@ def _newest_session(
     first_B = np.maximum(length_B - width, 0)
     row_B1, place_BW = np.arange(len(first_B))[:, None], first_B[:, None] + np.arange(width)
     window = SequenceBatch(
-        {name: batch.columns[name][row_B1, place_BW] for name in ("behaviour", "occurred_at", "ended_at")},
+        {name: batch.columns[name][row_B1, place_BW] for name in ("behavior", "occurred_at", "ended_at")},
         length_B - first_B,
     )
     begins_BW = _session_starts(window)
@@ -106,14 +106,14 @@ def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
 
 def _play_ends(batch: SequenceBatch) -> NDArray[np.int64]:
     """End of each play [B, L]; NEVER for other events and padding."""
-    is_play_BL = _play_code_mask().take(batch.columns["behaviour"], mode="clip") & batch.mask_BL
+    is_play_BL = _play_code_mask().take(batch.columns["behavior"], mode="clip") & batch.mask_BL
     return np.where(is_play_BL, batch.columns["ended_at"], NEVER)
 
 
 @lru_cache(maxsize=1)
 def _play_code_mask() -> NDArray[np.bool_]:
     """Whether each behavior code is a play."""
-    table = behaviours.load_behaviours()
+    table = behaviors.load_behaviors()
     is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
     is_play_code[[table.encoder[name] for name in table.with_action("play")]] = True
     return is_play_code

@@ -29,7 +29,7 @@ Kind = Literal["string", "time", "ratio", "order"]
 Times = TypeVar("Times", int, NDArray[np.int64])
 
 DAY_US = 86_400_000_000
-INFERRED_BEHAVIOURS = ("impression_without_click",)
+INFERRED_BEHAVIORS = ("impression_without_click",)
 """Behaviors that no event reports; they are inferred from the absence of an event."""
 
 SEQUENCE_TAG = "sequence"
@@ -59,8 +59,8 @@ TARGET_TYPE = Attribute(
 )
 TARGET_ID = Attribute("target_id", "string", "Id of the target within its type.")
 TRACK_ID = Attribute("track_id", "string", "Id of the target if it is a track, else empty.")
-BEHAVIOUR = Attribute(
-    "behaviour", "string", "Meaning of the event, e.g. full_play, skip or like (dbt/seeds/behaviours.csv)."
+BEHAVIOR = Attribute(
+    "behavior", "string", "Meaning of the event, e.g. full_play, skip or like (dbt/seeds/behaviors.csv)."
 )
 OCCURRED_AT = Attribute("occurred_at", "time", "Start, µs since 1970 UTC; rounded down if the source has ends only.")
 ENDED_AT = Attribute("ended_at", "time", "Time at which the outcome was known, µs since 1970 UTC.")
@@ -75,7 +75,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         TARGET_TYPE,
         TARGET_ID,
         TRACK_ID,
-        BEHAVIOUR,
+        BEHAVIOR,
         OCCURRED_AT,
         ENDED_AT,
         SEQUENCE_NUMBER,
@@ -92,10 +92,10 @@ same `ended_at` are merged in the order of the event table.
 
 @dataclass(frozen=True)
 class SequenceView:
-    """The last `length` events with one of `behaviours` on one of `target_types`, oldest first."""
+    """The last `length` events with one of `behaviors` on one of `target_types`, oldest first."""
 
     name: str  # name of the feature view
-    behaviours: tuple[str, ...]  # behaviors that belong to the view
+    behaviors: tuple[str, ...]  # behaviors that belong to the view
     length: int  # L: maximum number of events
     attributes: tuple[Attribute, ...]  # the sort key is required
     target_types: tuple[str, ...] = ()  # target types that belong to the view; empty: all
@@ -109,10 +109,10 @@ class SequenceView:
             raise SequenceViewError(
                 f"view {self.name!r} lacks {lacking}; add them, batch and live parts are merged by them"
             )
-        unreported = sorted({*self.behaviours}.intersection(INFERRED_BEHAVIOURS))
-        if unreported and (not self.is_daily or len(unreported) < len(self.behaviours)):
+        unreported = sorted({*self.behaviors}.intersection(INFERRED_BEHAVIORS))
+        if unreported and (not self.is_daily or len(unreported) < len(self.behaviors)):
             raise SequenceViewError(
-                f"view {self.name!r} has {unreported}, which is inferred; put it into a daily view without other behaviours"
+                f"view {self.name!r} has {unreported}, which is inferred; put it into a daily view without other behaviors"
             )
 
     @cached_property
@@ -120,9 +120,9 @@ class SequenceView:
         """Attribute names, in the view's order."""
         return tuple(attribute.name for attribute in self.attributes)
 
-    def matches(self, behaviour: str, target_type: str) -> bool:
+    def matches(self, behavior: str, target_type: str) -> bool:
         """Whether an event with this behavior and target type belongs to the view."""
-        return behaviour in self.behaviours and (not self.target_types or target_type in self.target_types)
+        return behavior in self.behaviors and (not self.target_types or target_type in self.target_types)
 
     def cutoff_us(self, time_us: Times) -> Times:
         """Time before which an event must be known to be visible to a request at `time_us`; both in µs UTC."""
@@ -133,7 +133,7 @@ class SequenceView:
         return json.dumps(
             {
                 "name": self.name,
-                "behaviours": self.behaviours,
+                "behaviors": self.behaviors,
                 "length": self.length,
                 "attributes": self.attribute_names,
                 "target_types": self.target_types,
@@ -156,7 +156,7 @@ class SequenceView:
             )
         return cls(
             name=stored["name"],
-            behaviours=tuple(stored["behaviours"]),
+            behaviors=tuple(stored["behaviors"]),
             length=stored["length"],
             attributes=tuple(ATTRIBUTES[name] for name in stored["attributes"]),
             target_types=tuple(stored["target_types"]),
@@ -171,7 +171,7 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
     for view in (
         SequenceView(
             name="recent_events",
-            behaviours=(
+            behaviors=(
                 "full_play",
                 "play",
                 "skip",
@@ -188,26 +188,26 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "unblock",
             ),
             length=50,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
             target_types=("track",),
         ),
-        SequenceView(name="recent_clicks", behaviours=("click",), length=50, attributes=_ALL_ATTRIBUTES),
+        SequenceView(name="recent_clicks", behaviors=("click",), length=50, attributes=_ALL_ATTRIBUTES),
         SequenceView(
             name="recent_negatives",
-            behaviours=("skip", "dislike", "block", "undislike", "unblock"),
+            behaviors=("skip", "dislike", "block", "undislike", "unblock"),
             length=50,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
         ),
         SequenceView(
             name="played_history",
-            behaviours=("full_play", "play", "skip"),
+            behaviors=("full_play", "play", "skip"),
             length=2000,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
             target_types=("track",),
         ),
         SequenceView(
             name="exclusions",
-            behaviours=(
+            behaviors=(
                 "dislike",
                 "block",
                 "exclude",
@@ -219,19 +219,19 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "unreset",
             ),
             length=1000,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
         ),
         SequenceView(
             name="library",
-            behaviours=("like", "collect", "unlike", "uncollect"),
+            behaviors=("like", "collect", "unlike", "uncollect"),
             length=500,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
         ),
         SequenceView(
             name="impressions_left",
-            behaviours=INFERRED_BEHAVIOURS,
+            behaviors=INFERRED_BEHAVIORS,
             length=50,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOUR, ENDED_AT, SEQUENCE_NUMBER),
+            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
             target_types=("track",),
             is_daily=True,
         ),

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from recommender.user.user_history import LISTEN_BEHAVIOURS
+from recommender.user.user_history import LISTEN_BEHAVIORS
 from sequences.online.reader import StoredUser
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
@@ -31,9 +31,9 @@ class Listener:
     profile: Mapping[str, Sequence[Any]]  # features of the view `user_profile`
     now_us: int  # time of the next request or reaction
 
-    def react(self, behaviour: str, target_ids: Sequence[str], target_type: str = "track") -> Listener:
+    def react(self, behavior: str, target_ids: Sequence[str], target_type: str = "track") -> Listener:
         """The listener after reacting to each of the tracks (or artists) in turn."""
-        played_ms, now_us = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behaviour, 0), self.now_us
+        played_ms, now_us = {"skip": SKIP_MS, "full_play": FULL_PLAY_MS}.get(behavior, 0), self.now_us
         added: list[Event] = []
         for target_id in target_ids:
             began, now_us = now_us, now_us + (played_ms + GAP_MS) * 1000
@@ -43,11 +43,11 @@ class Listener:
                     "target_type": target_type,
                     "target_id": target_id,
                     "track_id": target_id if target_type == "track" else "",
-                    "behaviour": behaviour,
+                    "behavior": behavior,
                     "occurred_at": began,
                     "ended_at": began + played_ms * 1000,
                     "sequence_number": now_us,
-                    "played_ratio": {"skip": 0.02, "full_play": 1.0}.get(behaviour),
+                    "played_ratio": {"skip": 0.02, "full_play": 1.0}.get(behavior),
                     "scene": "private_fm",
                 }
             )
@@ -67,13 +67,13 @@ class Listener:
             rows[name] = {attribute: [one[attribute] for one in found] for attribute in view.attribute_names}
         return StoredUser(lambda: rows)
 
-    def count(self, behaviours: Sequence[str]) -> Counter[str]:
+    def count(self, behaviors: Sequence[str]) -> Counter[str]:
         """Number of events with these behaviors by track."""
-        return Counter(one["track_id"] for one in self.events if one["behaviour"] in behaviours)
+        return Counter(one["track_id"] for one in self.events if one["behavior"] in behaviors)
 
 
 def _shown(view: SequenceView, events: Sequence[Event]) -> list[Event]:
-    return [one for one in events if view.matches(one["behaviour"], one["target_type"])][-view.length :]
+    return [one for one in events if view.matches(one["behavior"], one["target_type"])][-view.length :]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Listeners:
         events = pl.scan_parquet(marts / "events.parquet").with_columns(
             *(pl.col(name).dt.timestamp("us") for name in times), pl.col("track_id").fill_null("")
         )
-        listens = events.filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS)).group_by("user_id").len().collect()
+        listens = events.filter(pl.col("behavior").is_in(LISTEN_BEHAVIORS)).group_by("user_id").len().collect()
         chosen = listens.sort(pl.col("user_id").hash(0), "user_id").head(users)["user_id"].to_list()
         now_us = int(events.select(pl.col("known_at").max()).collect().item()) + 3_600_000_000
         rows = events.filter(pl.col("user_id").is_in(chosen)).sort("user_id", "known_at").collect()
@@ -108,7 +108,7 @@ class Listeners:
         names = ("least active third", "middle third", "most active third")
         thirds = {user: names[3 * number // len(ordered)] for number, user in enumerate(ordered)}
         languages = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("languages").list.first())
-        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behavior").is_in(LISTEN_BEHAVIORS))
         counts = listens.join(languages, on="track_id").drop_nulls("languages").group_by("user_id", "languages").len()
         most = counts.sort("len", "languages", descending=True).unique("user_id", keep="first").collect()
         return {"activity": thirds, "language": dict(zip(most["user_id"], most["languages"], strict=True))}

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from event_store.sqlite_state import SqliteServingState
 from recommender.slate.scene_settings import HEAD_LENGTH
-from recommender.user.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
+from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from served_behavior.listeners import Listener, Listeners
 from served_behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics
@@ -125,12 +125,12 @@ class BehaviorTests:
         # Not of their artists: a radio has one track by an artist, so their share is 0 before and after.
         is_counted = self._with_style(style)
         share = self._share(before, is_counted, rejected)
-        for behaviour in ("skip", "dislike"):
-            reacted = listener.react(behaviour, rejected)
+        for behavior in ("skip", "dislike"):
+            reacted = listener.react(behavior, rejected)
             after = self._radio(reacted, LENGTH + SKIPS)
             yield from self._test_reasons(reacted, after)
             if share:
-                yield f"style_after_{SKIPS}_{behaviour}s", self._share(after, is_counted, rejected) / share
+                yield f"style_after_{SKIPS}_{behavior}s", self._share(after, is_counted, rejected) / share
 
     def _test_new_style(self, listener: Listener, before: Sequence[ResponseItem]) -> Iterator[tuple[str, float]]:
         """Share of a style that the user has never played, after reactions to LIKES of its tracks."""
@@ -147,7 +147,7 @@ class BehaviorTests:
         reactions = {
             f"{LIKES}_likes": likes,
             f"{LIKES}_likes_of_yesterday": replace(likes, now_us=likes.now_us + LATER_US),
-            **{f"{LIKES}_{behaviour}s": listener.react(behaviour, tracks) for behaviour in ("collect", "full_play")},
+            **{f"{LIKES}_{behavior}s": listener.react(behavior, tracks) for behavior in ("collect", "full_play")},
         }
         for reaction, reacted in reactions.items():
             after = self._radio(reacted, LENGTH + LIKES)
@@ -166,7 +166,7 @@ class BehaviorTests:
         """What a list of the day and a radio consist of."""
         played, heard = (
             listener.count(("full_play", "play", "skip")),
-            listener.count((*LISTEN_BEHAVIOURS, *KEPT_BEHAVIOURS)),
+            listener.count((*LISTEN_BEHAVIORS, *KEPT_BEHAVIORS)),
         )
         known_artists = {artist for track in played for artist in self._artists(track)[:1]}
         for scene, items in (("daily", self._list(listener, "daily", None)), ("private_fm", radio)):

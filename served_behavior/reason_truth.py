@@ -17,7 +17,7 @@ from content import FACETS
 from recommender.recall.long_short.channel import KEEPS_LISTENING
 from recommender.recall.realtime import JUST_NOW_US
 from recommender.recall.reason import Reason, ReasonParameter, name_phrase
-from recommender.user.user_history import KEPT_BEHAVIOURS, LISTEN_BEHAVIOURS
+from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from sequences.views import SEQUENCE_VIEWS
 from served_behavior.listeners import Listener
 
@@ -44,7 +44,7 @@ class TrackFacts:
         """From the marts `tracks` and `events`."""
         columns = ["track_id", "title", "artist_names", "album_id", *FACETS]
         tracks = pl.read_parquet(marts / "tracks.parquet", columns=columns)
-        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behaviour").is_in(LISTEN_BEHAVIOURS))
+        listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behavior").is_in(LISTEN_BEHAVIORS))
         counts = listens.group_by("track_id").agg(pl.len(), pl.col("user_id").n_unique()).collect().rows()
         rows = {row["track_id"]: row for row in tracks.iter_rows(named=True)}
         return cls(rows, {track: times for track, times, _ in counts}, {track: people for track, _, people in counts})
@@ -69,14 +69,14 @@ class ReasonTruth:
 
     def __init__(self, facts: TrackFacts, listener: Listener) -> None:
         self._facts, self._now_us = facts, listener.now_us
-        self._listens, self._kept = listener.count(LISTEN_BEHAVIOURS), listener.count(KEPT_BEHAVIOURS)
+        self._listens, self._kept = listener.count(LISTEN_BEHAVIORS), listener.count(KEPT_BEHAVIORS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
         self._last: dict[str, int] = {}
         for one in listener.events:
-            if one["behaviour"] in LISTEN_BEHAVIOURS:
+            if one["behavior"] in LISTEN_BEHAVIORS:
                 self._last[one["track_id"]] = max(one["ended_at"], self._last.get(one["track_id"], 0))
         newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
-        self._recent = {one["track_id"] for one in newest if one["behaviour"] in LISTEN_BEHAVIOURS}
+        self._recent = {one["track_id"] for one in newest if one["behavior"] in LISTEN_BEHAVIORS}
         just_now = self._now_us - JUST_NOW_US
         self._just_now = {track for track, ended_at in self._last.items() if ended_at > just_now}
         self._rules: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {

@@ -192,7 +192,7 @@ class ProfileEvent(Track):
     album: str = Field(default="", description="Its title; empty if unknown")
     audio_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
     cover_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
-    behaviour: str
+    behavior: str
     ended_at: int
     played_ratio: float
     session: int

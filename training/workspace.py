@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from config import settings
 from releases.format import FORMAT, MissingInput, OutdatedFormat
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from storage import object_store
 from storage.errors import StorageError
 from storage.files import read_json, write_json
@@ -140,7 +140,7 @@ class Workspace:
         """
         max_plays = settings.load_settings().training_plays
         limit = max_plays if pq.read_metadata(self.marts / "plays.parquet").num_rows > max_plays else None
-        return _hash([self.mart_hashes, asdict(load_behaviours()), limit])
+        return _hash([self.mart_hashes, asdict(load_behaviors()), limit])
 
     @cached_property
     def code(self) -> str:

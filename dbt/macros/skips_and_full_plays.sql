@@ -25,7 +25,7 @@
 {%- endmacro %}
 
 {# Behavior of an event. A play is exactly one of skip, full_play and play; the remaining impressions had no click. #}
-{% macro behaviour(action, played_ms, duration_ms) -%}
+{% macro behavior(action, played_ms, duration_ms) -%}
     case
         when {{ action }} = 'impression' then 'impression_without_click'
         when {{ action }} <> 'play' then {{ action }}

@@ -155,7 +155,7 @@ def _artist_names(random: np.random.Generator, count: int) -> list[str]:
 def _playlist_title(world: World, playlist: int) -> str:
     interest = world.interest_P[playlist]
     language, style = facets.LANGUAGES[world.language_K[interest]], facets.STYLES[world.style_K[interest]]
-    made_by = "essentials" if world.is_editorial_P[playlist] else "favourites"
+    made_by = "essentials" if world.is_editorial_P[playlist] else "favorites"
     return f"{language} {style} {made_by} {playlist // world.interests + 1}"
 
 

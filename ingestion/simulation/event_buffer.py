@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from event_store.behaviours import ACTIONS, TARGET_TYPES
+from event_store.behaviors import ACTIONS, TARGET_TYPES
 from ingestion import contract
 from ingestion.simulation.catalog_rows import PREFIX, make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from event_store.behaviours import TARGET_TYPES
+from event_store.behaviors import TARGET_TYPES
 from ingestion.simulation import facets
 from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.event_buffer import Columns, RowWriter

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from config.tool_environment import load_dbt_variables
-from event_store.behaviours import ACTIONS, TARGET_TYPES
+from event_store.behaviors import ACTIONS, TARGET_TYPES
 from ingestion.simulation.event_buffer import EventBuffer
 from ingestion.simulation.sessions import Moods
 from ingestion.simulation.users import MAX_INTERESTS, SimulatedUsers

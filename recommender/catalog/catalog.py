@@ -72,7 +72,7 @@ class Catalog:
             for track_artists in artists
         ]
         territories_V, territories = _encode_territories(rows["territories"])
-        is_served = rows["is_in_catalogue"].fill_null(False).to_numpy().copy()
+        is_served = rows["is_in_catalog"].fill_null(False).to_numpy().copy()
         is_served[:FIRST_CODE] = False
         return cls(
             is_served_V=is_served,
@@ -202,7 +202,7 @@ _DEFAULTS: dict[str, pl.Expr] = {
     "is_music": pl.lit(None, pl.Boolean),
     "plays_total": pl.lit(None, pl.Int64),
     "listens_total": pl.lit(None, pl.Int64),
-    "is_in_catalogue": pl.lit(True),
+    "is_in_catalog": pl.lit(True),
     **dict.fromkeys(FACETS, pl.lit(None, pl.List(pl.String))),
 }
 

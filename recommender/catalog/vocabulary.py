@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from event_store.behaviours import TARGET_TYPES
-from sequences import behaviours
+from event_store.behaviors import TARGET_TYPES
+from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, PADDING, UNKNOWN
 
 SCENES = ("daily", "private_fm", "playlists", "mlog", "similar")
@@ -118,7 +118,7 @@ class Vocabulary:
     def encoders(self) -> dict[str, Mapping[str, int]]:
         """Codes of string attributes of events: attribute to value to code (0 padding, 1 unknown)."""
         fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
-        encoders = {"track_id": self.track_code, "behaviour": behaviours.load_behaviours().encoder} | {
+        encoders = {"track_id": self.track_code, "behavior": behaviors.load_behaviors().encoder} | {
             name: {value: code for code, value in enumerate(values, start=FIRST_CODE)} for name, values in fixed.items()
         }
         # Only collections are encoded as targets: tracks have their own attribute.

@@ -46,7 +46,7 @@ class ByteDropout(nn.Module):
 
 Ints = NDArray[np.int64]
 
-MAX_BEHAVIOURS = 32
+MAX_BEHAVIORS = 32
 GAP_BUCKETS = 28
 
 GAP_BUCKET_BOUNDS = (2 ** torch.arange(GAP_BUCKETS - 1) - 1) * 1_000_000
@@ -67,35 +67,35 @@ class UserTower(nn.Module):
 
     def __init__(self, width: int, length: int, *, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.behaviour = nn.Embedding(MAX_BEHAVIOURS, width)
+        self.behavior = nn.Embedding(MAX_BEHAVIORS, width)
         self.gap = nn.Embedding(GAP_BUCKETS, width)
         self.position = nn.Embedding(length, width)
-        for table in (self.behaviour, self.gap, self.position):
+        for table in (self.behavior, self.gap, self.position):
             nn.init.normal_(table.weight, std=0.02)
         self.dropout = ByteDropout(dropout)
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
+        self, item_BLD: Tensor, behavior_BL: Tensor, gap_BL: Tensor, row_M: Tensor, position_M: Tensor
     ) -> Tensor:
         """States at M positions [M, D]; the last feed-forward layer computes only these.
 
         Args:
             item_BLD: Item vectors.
-            behaviour_BL: Behavior codes of a SequenceBatch.
+            behavior_BL: Behavior codes of a SequenceBatch.
             gap_BL: `bucketize_gap` of the time since the previous event.
             row_M: Rows of the positions.
             position_M: Their places in the sequence.
         """
-        token_BLD = self._tokens(item_BLD, behaviour_BL, gap_BL)
+        token_BLD = self._tokens(item_BLD, behavior_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
         return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[no-any-return,operator]
 
-    def _tokens(self, item_BLD: Tensor, behaviour_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        behaviour_BL = behaviour_BL.clamp(max=MAX_BEHAVIOURS - 1)
-        token_BLD = item_BLD + self.behaviour(behaviour_BL) + self.gap(gap_BL)
+    def _tokens(self, item_BLD: Tensor, behavior_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        behavior_BL = behavior_BL.clamp(max=MAX_BEHAVIORS - 1)
+        token_BLD = item_BLD + self.behavior(behavior_BL) + self.gap(gap_BL)
         return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])  # type: ignore[no-any-return]
 
 
@@ -138,16 +138,16 @@ class UserTowerProgram:
     """A trained `UserTower` for one sequence without padding, compiled."""
 
     def __init__(self, tower: UserTower) -> None:
-        tables = tower.behaviour, tower.gap, tower.position
-        self.behaviour_XD, self.gap_XD, self.position_LD = (to_array(table.weight) for table in tables)
+        tables = tower.behavior, tower.gap, tower.position
+        self.behavior_XD, self.gap_XD, self.position_LD = (to_array(table.weight) for table in tables)
         self.blocks = [_merge_block(cast(TransformerBlock, block)) for block in tower.blocks]
         self.heads = cast(TransformerBlock, tower.blocks[0]).heads
         self.norm_D, self.bias_D = to_array(tower.norm.weight), to_array(tower.norm.bias)
 
-    def last_state(self, item_LD: Floats, behaviour_L: Ints, gap_L: Ints) -> Floats:
+    def last_state(self, item_LD: Floats, behavior_L: Ints, gap_L: Ints) -> Floats:
         """State [1, D] after the last of at least one event; gaps in µs. See `UserTower`."""
-        behaviour_L = np.minimum(behaviour_L, MAX_BEHAVIOURS - 1)
-        token_LD = item_LD + self.behaviour_XD[behaviour_L] + self.gap_XD[GAP_BOUNDS.searchsorted(gap_L)]
+        behavior_L = np.minimum(behavior_L, MAX_BEHAVIORS - 1)
+        token_LD = item_LD + self.behavior_XD[behavior_L] + self.gap_XD[GAP_BOUNDS.searchsorted(gap_L)]
         token_LD += self.position_LD[: len(token_LD)]
         for number, block in enumerate(self.blocks, start=1):
             is_last = number == len(self.blocks)

@@ -16,7 +16,7 @@ from recommender.nn.ranker_layers import FrequencyCutEmbedding, Lookup
 from recommender.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
 from recommender.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 
-BEHAVIOUR_CODES = 32
+BEHAVIOR_CODES = 32
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,15 @@ class ItemFrequencies:
 class EventEmbedding(nn.Module):
     """Embeds events and candidates in one space."""
 
-    def __init__(self, catalogue: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
+    def __init__(self, catalog: ItemFrequencies, width: int, minimum: int, id_dropout: float) -> None:
         super().__init__()
         self.width = width
-        self.track = FrequencyCutEmbedding(catalogue.track_counts_V, width, minimum, id_dropout)
-        self.artist = FrequencyCutEmbedding(catalogue.artist_counts_A, width, minimum, id_dropout)
-        self.behaviour = Lookup(BEHAVIOUR_CODES, width, padding_idx=0)
+        self.track = FrequencyCutEmbedding(catalog.track_counts_V, width, minimum, id_dropout)
+        self.artist = FrequencyCutEmbedding(catalog.artist_counts_A, width, minimum, id_dropout)
+        self.behavior = Lookup(BEHAVIOR_CODES, width, padding_idx=0)
         self.gap = Lookup(GAP_BUCKETS, width, padding_idx=0)
         self.ratio = Lookup(RATIO_BUCKETS, width, padding_idx=0)
-        for table in (self.behaviour, self.gap, self.ratio):
+        for table in (self.behavior, self.gap, self.ratio):
             nn.init.normal_(table.weight, std=0.05)
             table._fill_padding_idx_with_zero()
 
@@ -50,12 +50,12 @@ class EventEmbedding(nn.Module):
     def embed_events(self, users: UserInputs) -> Tensor:
         """Return the recent events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
-        return self._event(identity_BLD, users.event_behaviour_BL, users.event_ratio_BL, users.event_gap_BL)
+        return self._event(identity_BLD, users.event_behavior_BL, users.event_ratio_BL, users.event_gap_BL)
 
     def embed_sequence(self, events: EventInputs) -> Tensor:
         """Return a further sequence of events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
-        return self._event(identity_BLD, events.behaviour_BL, events.ratio_BL, events.gap_BL)
+        return self._event(identity_BLD, events.behavior_BL, events.ratio_BL, events.gap_BL)
 
     def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
         """Return the candidates [B, C, D]."""
@@ -65,6 +65,6 @@ class EventEmbedding(nn.Module):
         """Return [..., D] of tracks and their artists [...]."""
         return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
 
-    def _event(self, identity_BLD: Tensor, behaviour_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        outcome_BLD = self.behaviour(behaviour_BL.clamp(max=BEHAVIOUR_CODES - 1)) + self.ratio(ratio_BL)
+    def _event(self, identity_BLD: Tensor, behavior_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
+        outcome_BLD = self.behavior(behavior_BL.clamp(max=BEHAVIOR_CODES - 1)) + self.ratio(ratio_BL)
         return identity_BLD + outcome_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]

@@ -161,9 +161,9 @@ class FittedRanker:
                 "load the vocabulary of the same release"
             )
         # An id has its own embedding if its row is not a reserved one (0, 1); loading the weights restores the rows.
-        catalogue = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
+        catalog = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
         config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
-        model = RANKERS[parts["name"]](config, catalogue, tuple(parts["tasks"]))
+        model = RANKERS[parts["name"]](config, catalog, tuple(parts["tasks"]))
         model.load_state_dict(weights)
         statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)

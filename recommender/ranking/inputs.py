@@ -24,7 +24,7 @@ class EventInputs:
 
     track_BL: Tensor
     artist_BL: Tensor
-    behaviour_BL: Tensor
+    behavior_BL: Tensor
     gap_BL: Tensor
     ratio_BL: Tensor
     session_BL: Tensor
@@ -32,7 +32,7 @@ class EventInputs:
     @property
     def mask_BL(self) -> Tensor:
         """True where there is an event."""
-        return self.behaviour_BL > 0
+        return self.behavior_BL > 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class UserInputs:
 
     event_track_BL: Tensor
     event_artist_BL: Tensor
-    event_behaviour_BL: Tensor
+    event_behavior_BL: Tensor
     event_gap_BL: Tensor
     event_ratio_BL: Tensor
     mask_BL: Tensor

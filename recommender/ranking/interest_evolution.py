@@ -51,8 +51,8 @@ class InterestEvolution(Ranker[RankerConfig]):
     name: ClassVar[str] = "interest_evolution"
     feature_service: ClassVar[str] = "interest_evolution"
 
-    def __init__(self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
-        super().__init__(config, catalogue, tasks)
+    def __init__(self, config: RankerConfig, catalog: ItemFrequencies, tasks: tuple[str, ...]) -> None:
+        super().__init__(config, catalog, tasks)
         width = config.network.width
         self.extractor = AUGRU(width)
         self.attention = CandidateAttention(width)

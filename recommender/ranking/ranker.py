@@ -152,13 +152,13 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     tree_weights_T: Tensor | None
 
     def __init__(
-        self, config: RankerConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...], interests: int = 1
+        self, config: RankerConfig, catalog: ItemFrequencies, tasks: tuple[str, ...], interests: int = 1
     ) -> None:
         super().__init__()
         network, reads = config.network, config.features
         width, (first, *rest) = network.width, network.hidden
         self.tasks, self.hard_search = tasks, reads.hard_search
-        self.embedding = EventEmbedding(catalogue, width, network.minimum_count, network.id_dropout)
+        self.embedding = EventEmbedding(catalog, width, network.minimum_count, network.id_dropout)
         self.hour, self.weekday, self.scene = nn.Embedding(24, 8), nn.Embedding(7, 4), nn.Embedding(SCENE_CODES, 4)
         # The columns of the further searches come after these; only trees read them.
         self.user_feature_count, self.match_feature_count = reads.user_feature_count, reads.match_feature_count

@@ -38,8 +38,8 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
     feature_service: ClassVar[str] = "target_attention"
     config_class: ClassVar[type[RankerConfig]] = TargetAttentionConfig
 
-    def __init__(self, config: TargetAttentionConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
-        super().__init__(config, catalogue, tasks)
+    def __init__(self, config: TargetAttentionConfig, catalog: ItemFrequencies, tasks: tuple[str, ...]) -> None:
+        super().__init__(config, catalog, tasks)
         self.attention = AttentionUnit(config.network.width, config.attention)
 
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ else:
     Config = TypeVar("Config")
 
 
-REPEAT_CHANNELS = ("favourites",)
+REPEAT_CHANNELS = ("favorites",)
 """Channels that propose only tracks that the user has played, also those before the first event of the history view."""
 
 

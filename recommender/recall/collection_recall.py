@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from config.dataclass_io import Section, config_from_dict
-from event_store.behaviours import TARGET_TYPES
+from event_store.behaviors import TARGET_TYPES
 from recommender.catalog.collections import CollectionIndex, Collections
 from recommender.nn.vector_index import VectorIndex
 from recommender.recall.channel import Candidates, CandidateSource

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     pass
 
 ITEMS_PER_CHUNK = 65_536
-CATALOG_FILE = "catalogue.npy"
+CATALOG_FILE = "catalog.npy"
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
 

@@ -193,17 +193,15 @@ class NextItemNetwork(RecallNetwork):
         """See `RecallNetwork`."""
         return functional.normalize(self.items(items, as_cold), dim=-1)
 
-    def states_at(
-        self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor
-    ) -> Tensor:
+    def states_at(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """States [M, D] after some of the events; gaps in µs. See `UserTower`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users(item_BLD, behaviour_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
+        return self.users(item_BLD, behavior_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
 
-    def last_states(self, item_BL: Tensor, behaviour_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
+    def last_states(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""
         row_B, last_B = torch.arange(len(item_BL), device=item_BL.device), (length_B - 1).clamp(min=0)
-        return self.states_at(item_BL, behaviour_BL, gap_BL, row_B, last_B)
+        return self.states_at(item_BL, behavior_BL, gap_BL, row_B, last_B)
 
     def query(self, task: str, state_MD: Tensor, query_gap_M: Tensor) -> Tensor:
         """Unit-length queries [M, D] at request time.
@@ -233,9 +231,9 @@ class NextItemProgram:
         self.query_gap_XD = to_array(network.query_gap.weight)
         self.heads = {task: Dense.of(cast(nn.Linear, network.queries[task])) for task in TASKS}
 
-    def last_state(self, item_L: Ints, behaviour_L: Ints, gap_L: Ints) -> Floats:
+    def last_state(self, item_L: Ints, behavior_L: Ints, gap_L: Ints) -> Floats:
         """State [1, D] after the last of at least one event; gaps in µs."""
-        return self.users.last_state(self.items.rows(item_L), behaviour_L, gap_L)
+        return self.users.last_state(self.items.rows(item_L), behavior_L, gap_L)
 
     def query(self, task: str, state_1D: Floats, query_gap: int) -> Floats:
         """Unit-length query [1, D]; see `NextItemNetwork.query`."""

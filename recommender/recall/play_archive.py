@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, full_history_begin, has_behaviour, is_listened
+from recommender.user.user_history import HISTORY_VIEW, full_history_begin, has_behavior, is_listened
 from sequences.sessions import begins_session, sessionize
 
 ARCHIVE_FILE = "past_plays.parquet"
@@ -152,7 +152,7 @@ def plays_in_view(users: UserBatch) -> Iterator[PastPlays]:
     """For each request: the plays of the history view."""
     history = users.views[HISTORY_VIEW]
     outcome_BL = is_listened(history).astype(np.int8)
-    outcome_BL[has_behaviour(history, ("full_play",))] = FULL_PLAY
+    outcome_BL[has_behavior(history, ("full_play",))] = FULL_PLAY
     columns = history.columns["track_id"], history.columns["ended_at"], outcome_BL, sessionize(history)
     for row, count in enumerate(history.length_B.tolist()):
         yield PastPlays(*(column_BL[row, :count] for column_BL in columns))

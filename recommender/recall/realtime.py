@@ -23,7 +23,7 @@ from recommender.recall.next_item_network import TASKS, NextItemConfig, NextItem
 from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour, is_listened
+from recommender.user.user_history import KEPT_BEHAVIORS, RECENT_VIEW, has_behavior, is_listened
 from sequences.sequence_batch import FIRST_CODE
 
 JUST_NOW_US = 3_600_000_000
@@ -58,8 +58,8 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         rows = merged.length_B.nonzero()[0]
         query = {task: np.empty((len(rows), 1, self.resolved_config.items.width), np.float32) for task in TASKS}
         for number, row in enumerate(rows.tolist()):
-            (item_L, behaviour_L, ended_L, gap_L), now_us = merged.events(row), int(users.request_at_B[row])
-            state_1D = program.last_state(item_L, behaviour_L, gap_L)
+            (item_L, behavior_L, ended_L, gap_L), now_us = merged.events(row), int(users.request_at_B[row])
+            state_1D = program.last_state(item_L, behavior_L, gap_L)
             for task, query_R1D in query.items():
                 query_R1D[number] = program.query(task, state_1D, now_us - int(ended_L[-1]))
         return rows, query
@@ -93,7 +93,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
         Only a play of the last hour is "just now", because the history of an export may end months before the request.
         """
         recent, found = user.views[RECENT_VIEW], dict[int, Reason]()
-        is_kept_L, is_listened_L = has_behaviour(recent, KEPT_BEHAVIOURS)[0], is_listened(recent)[0]
+        is_kept_L, is_listened_L = has_behavior(recent, KEPT_BEHAVIORS)[0], is_listened(recent)[0]
         is_just_now_L = recent.columns["ended_at"][0] > user.request_at_B[0] - JUST_NOW_US
         for reason, is_named_L in (
             (LIKED, is_kept_L),

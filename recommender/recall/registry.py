@@ -8,7 +8,7 @@ from pathlib import Path
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import CollectionRecall, Mlogs, Playlists
-from recommender.recall.favourites import Favourites
+from recommender.recall.favorites import Favorites
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.long_short.channel import LongShort
 from recommender.recall.multi_interest.channel import MultiInterest
@@ -17,7 +17,7 @@ from recommender.recall.realtime import Realtime
 
 CHANNELS: dict[str, type[RecallChannel]] = {
     channel.name: channel
-    for channel in (Popularity, Realtime, LongShort, MultiInterest, KnowledgeGraphWalks, Favourites)
+    for channel in (Popularity, Realtime, LongShort, MultiInterest, KnowledgeGraphWalks, Favorites)
 }
 
 COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}

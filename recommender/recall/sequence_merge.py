@@ -13,14 +13,14 @@ from recommender.compiled import compiled
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import FIRST_CODE
 
-EVENT_COLUMNS = ("track_id", "behaviour", "occurred_at", "ended_at")
+EVENT_COLUMNS = ("track_id", "behavior", "occurred_at", "ended_at")
 
 
 @dataclass(frozen=True)
 class MergedSequences:
     """B event sequences, oldest first, padded right with 0.
 
-    `columns`: [B, L] each: track_id, behaviour, ended_at (µs), and `gap`, µs since the previous event (0 for the
+    `columns`: [B, L] each: track_id, behavior, ended_at (µs), and `gap`, µs since the previous event (0 for the
     first). `length_B`: number of events.
     """
 
@@ -29,7 +29,7 @@ class MergedSequences:
 
     def events(self, row: int) -> tuple[np.ndarray, ...]:
         """Tracks, behaviors, ends and gaps [L] of one sequence, without padding."""
-        names = "track_id", "behaviour", "ended_at", "gap"
+        names = "track_id", "behavior", "ended_at", "gap"
         return tuple(self.columns[name][row, : self.length_B[row]] for name in names)
 
 
@@ -51,7 +51,7 @@ def _merge_clicks(users: UserBatch, length: int) -> MergedSequences:
     merged_XBL, length_B = np.zeros((len(EVENT_COLUMNS), len(users), length), np.int64), np.zeros(len(users), np.int64)
     click_columns, recent_columns = (tuple([view.columns[name] for name in EVENT_COLUMNS]) for view in (clicks, recent))
     _merge_rows(click_columns, clicks.length_B, recent_columns, recent.length_B, merged_XBL, length_B)
-    return MergedSequences(dict(zip(("track_id", "behaviour", "gap", "ended_at"), merged_XBL, strict=True)), length_B)
+    return MergedSequences(dict(zip(("track_id", "behavior", "gap", "ended_at"), merged_XBL, strict=True)), length_B)
 
 
 @compiled
@@ -121,4 +121,4 @@ def _interleave(
             k += 1
 
 
-POSITIVE_BEHAVIOURS = ("full_play", "play", "like", "collect", "share", "download")
+POSITIVE_BEHAVIORS = ("full_play", "play", "like", "collect", "share", "download")

@@ -33,20 +33,20 @@ from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, KEPT_BEHAVIOURS, RECENT_VIEW, has_behaviour
-from sequences import behaviours, sessions
+from recommender.user.user_history import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, has_behavior
+from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 NEGATIVES_VIEW = "recent_negatives"
 STRENGTHS: Mapping[str, float] = {
     **{"full_play": 1.0, "play": 0.5, "skip": -1.0},
-    **dict.fromkeys(KEPT_BEHAVIOURS, 3.0),
+    **dict.fromkeys(KEPT_BEHAVIORS, 3.0),
     **dict.fromkeys(("dislike", "block"), -2.0),
 }
 """Reaction → number of plays (above 0) or skips that it counts as."""
 READ_FROM = {
     HISTORY_VIEW: ("full_play", "play", "skip"),
-    RECENT_VIEW: KEPT_BEHAVIOURS,
+    RECENT_VIEW: KEPT_BEHAVIORS,
     NEGATIVES_VIEW: ("dislike", "block"),
 }
 """View → reactions that are read from it."""
@@ -102,15 +102,15 @@ class Reactions:
         for name, own in READ_FROM.items():
             if name not in views:
                 continue
-            columns = np.array([views[name].columns[key][row] for key in ("ended_at", "track_id", "behaviour")])
-            parts.append(columns[:, has_behaviour(views[name], own)[row] & (columns[1] >= FIRST_CODE)])
-        ended_E, item_E, behaviour_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
+            columns = np.array([views[name].columns[key][row] for key in ("ended_at", "track_id", "behavior")])
+            parts.append(columns[:, has_behavior(views[name], own)[row] & (columns[1] >= FIRST_CODE)])
+        ended_E, item_E, behavior_E = (found := np.concatenate(parts, axis=1))[:, found[0].argsort(kind="stable")]
         strength_B, is_explicit_B = _strengths()
         return cls(
             item_E,
-            strength_B[behaviour_E],
+            strength_B[behavior_E],
             np.maximum(int(request_at_B[row]) - ended_E, 0) / DAY_US,
-            is_explicit_B[behaviour_E],
+            is_explicit_B[behavior_E],
             ended_E >= _session_begin(views, request_at_B, row),
         )
 
@@ -205,17 +205,17 @@ def reactions_of(users: UserBatch) -> Reactions:
 @lru_cache(maxsize=1)
 def _strengths() -> tuple[Floats, NDArray[np.bool_]]:
     """Strength of each behavior code, and whether it is explicit."""
-    table = behaviours.load_behaviours()
+    table = behaviors.load_behaviors()
     strength_B, is_explicit_B = np.zeros(len(table.rows) + 2), np.zeros(len(table.rows) + 2, dtype=bool)
     for row in table.rows:
-        code = table.encoder[row.behaviour]
-        strength_B[code], is_explicit_B[code] = STRENGTHS.get(row.behaviour, 0.0), row.is_explicit
+        code = table.encoder[row.behavior]
+        strength_B[code], is_explicit_B[code] = STRENGTHS.get(row.behavior, 0.0), row.is_explicit
     return strength_B, is_explicit_B
 
 
 def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
     """Start of the session that the request continues; a session gap before it if no play is in the session."""
-    begin = int(request_at_B[row]) - behaviours.session_gap_us()
+    begin = int(request_at_B[row]) - behaviors.session_gap_us()
     history = views.get(HISTORY_VIEW)
     if history is None or not history.length_B[row]:
         return begin

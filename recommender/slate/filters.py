@@ -123,7 +123,7 @@ def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndar
 
 
 FILTERS: dict[str, Callable[[np.ndarray, FilterContext], np.ndarray]] = {
-    "outside_catalogue": outside_catalog,
+    "outside_catalog": outside_catalog,
     "unavailable": unavailable,
     "outside_territory": outside_territory,
     "explicit": explicit,

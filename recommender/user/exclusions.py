@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from event_store.behaviours import NAME_SEPARATOR
-from sequences.reversals import reversed_behaviours
+from event_store.behaviors import NAME_SEPARATOR
+from sequences.reversals import reversed_behaviors
 
 EXCLUSIONS_VIEW = "exclusions"
 HIDING = ("dislike", "block")
@@ -58,13 +58,13 @@ class Exclusions:
 
 
 def marks_of(events: Iterable[tuple[str, str, str, int]]) -> Marks:
-    """The marks after (behaviour, target type, target id, time in µs) events, oldest first; others are ignored."""
-    reversed_by = reversed_behaviours()
+    """The marks after (behavior, target type, target id, time in µs) events, oldest first; others are ignored."""
+    reversed_by = reversed_behaviors()
     reversible = frozenset(reversed_by.values())
     marks: Marks = {}
-    for behaviour, kind, target, at_us in events:
-        if behaviour in reversible or behaviour in reversed_by:
-            marks[reversed_by.get(behaviour, behaviour), kind, target] = at_us, behaviour in reversible
+    for behavior, kind, target, at_us in events:
+        if behavior in reversible or behavior in reversed_by:
+            marks[reversed_by.get(behavior, behavior), kind, target] = at_us, behavior in reversible
     return marks
 
 
@@ -106,5 +106,5 @@ def _profile(marks: Marks) -> dict[Target, int | None]:
 
 
 def _events_of_view(rows: Mapping[str, Sequence[Any]]) -> Iterable[tuple[str, str, str, int]]:
-    names = ("behaviour", "target_type", "target_id", "ended_at")
+    names = ("behavior", "target_type", "target_id", "ended_at")
     return zip(*(rows.get(name, ()) for name in names), strict=True)

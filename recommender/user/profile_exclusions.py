@@ -18,7 +18,7 @@ import polars as pl
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.user.exclusions import EXCLUDES_FROM_PROFILE, Exclusions, Target, marks_of
-from sequences.reversals import reversed_behaviours
+from sequences.reversals import reversed_behaviors
 from sequences.sequence_batch import SequenceBatch
 
 INTEREST_SEPARATOR = " · "
@@ -171,14 +171,14 @@ class ProfileExclusions:
     @classmethod
     def of(cls, events: pl.LazyFrame, load_targets: Callable[[], TargetTracks]) -> ProfileExclusions:
         """From the mart `events`; the targets are loaded if a user left any out."""
-        behaviours = [
+        behaviors = [
             *EXCLUDES_FROM_PROFILE,
-            *(name for name, of in reversed_behaviours().items() if of in EXCLUDES_FROM_PROFILE),
+            *(name for name, of in reversed_behaviors().items() if of in EXCLUDES_FROM_PROFILE),
         ]
-        rows = events.filter(pl.col("behaviour").is_in(behaviours))
+        rows = events.filter(pl.col("behavior").is_in(behaviors))
         time = pl.col("ended_at").cast(pl.Datetime("us")).cast(pl.Int64)
         events_of: dict[str, list[tuple[str, str, str, int]]] = {}
-        columns = ("user_id", "known_at", "behaviour", "target_type", "target_id")
+        columns = ("user_id", "known_at", "behavior", "target_type", "target_id")
         for user, _, *event in rows.select(*columns, time).collect().sort("user_id", "known_at").iter_rows():
             events_of.setdefault(user, []).append(tuple(event))
         if not events_of:

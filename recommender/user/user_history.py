@@ -13,7 +13,7 @@ import numpy as np
 
 from recommender.catalog.arrays import is_among, unique_values
 from recommender.catalog.ragged import Ragged
-from sequences import behaviours, sessions
+from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 
@@ -21,12 +21,12 @@ HISTORY_VIEW = "played_history"  # all plays of a user, including skips
 RECENT_VIEW = "recent_events"
 USER_HISTORY_VIEWS = (HISTORY_VIEW, RECENT_VIEW)
 
-LISTEN_BEHAVIOURS = ("full_play", "play")
+LISTEN_BEHAVIORS = ("full_play", "play")
 ITEM_BITS = 32
 """Bits of the item in a key of row and item."""
 NEW_USER_TRACKS = 3
 """A user with fewer distinct played tracks is new."""
-KEPT_BEHAVIOURS = ("like", "collect", "share", "download")
+KEPT_BEHAVIORS = ("like", "collect", "share", "download")
 """Behaviors by which a user keeps a track."""
 
 
@@ -45,19 +45,19 @@ def full_history_begin(views: Mapping[str, SequenceBatch]) -> np.ndarray:
 
 def is_listened(history: SequenceBatch) -> np.ndarray:
     """Which events are listens, bool [B, L]; padding is not."""
-    return has_behaviour(history, LISTEN_BEHAVIOURS)
+    return has_behavior(history, LISTEN_BEHAVIORS)
 
 
-def has_behaviour(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
+def has_behavior(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
     """Which events have one of the named behaviors, bool [B, L]; padding has none."""
-    has_BL: np.ndarray = _named_codes(tuple(names))[events.columns["behaviour"]] & events.mask_BL
+    has_BL: np.ndarray = _named_codes(tuple(names))[events.columns["behavior"]] & events.mask_BL
     return has_BL
 
 
 @lru_cache
 def _named_codes(names: tuple[str, ...]) -> np.ndarray:
     """Whether each behavior code is one of the named behaviors."""
-    code_of = behaviours.load_behaviours().encoder
+    code_of = behaviors.load_behaviors().encoder
     is_named_V = np.zeros(max(code_of.values()) + 1, dtype=bool)
     is_named_V[[code_of[name] for name in names]] = True
     return is_named_V
@@ -92,7 +92,7 @@ def kept_items(views: Mapping[str, SequenceBatch]) -> set[int]:
     recent = views.get(RECENT_VIEW)
     if recent is None:
         return set()
-    return set(recent.columns["track_id"][0][has_behaviour(recent, KEPT_BEHAVIOURS)[0]].tolist())
+    return set(recent.columns["track_id"][0][has_behavior(recent, KEPT_BEHAVIORS)[0]].tolist())
 
 
 def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
@@ -101,7 +101,7 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     if history is None:
         return np.zeros(0, dtype=np.int64)
     item_L, is_listened_L = history.columns["track_id"][0], is_listened(history)[0]
-    skipped = item_L[has_behaviour(history, ("skip",))[0]]
+    skipped = item_L[has_behavior(history, ("skip",))[0]]
     heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
     items = unique_values(skipped[skipped >= FIRST_CODE])
     unheard: np.ndarray = items[~is_among(items, heard)]
@@ -116,7 +116,7 @@ def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     if history is None or not history.length_B[0]:
         return np.zeros(0, dtype=np.int64)
     ratio_L = history.columns["played_ratio"][0]
-    is_whole_L = history.mask_BL[0] & (ratio_L >= behaviours.load_behaviours().full_play_ratio)
+    is_whole_L = history.mask_BL[0] & (ratio_L >= behaviors.load_behaviors().full_play_ratio)
     is_heard_L = is_listened(history)[0] | is_whole_L
     items, counts = np.unique(history.columns["track_id"][0][is_heard_L], return_counts=True)
     return items[(counts >= 2) & (items >= FIRST_CODE)]
@@ -130,9 +130,9 @@ def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.n
     recent = views.get(RECENT_VIEW)
     if recent is None or not recent.length_B[0]:
         return np.zeros(0, dtype=np.int64)
-    plays = [behaviours.load_behaviours().encoder[name] for name in behaviours.play_behaviours()]
+    plays = [behaviors.load_behaviors().encoder[name] for name in behaviors.play_behaviors()]
     is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
-    item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behaviour"], plays)]
+    item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behavior"], plays)]
     items = item_L[item_L >= FIRST_CODE].tolist()
     return np.array(list(dict.fromkeys(reversed(items)))[::-1], dtype=np.int64)
 
@@ -146,7 +146,7 @@ def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray
     recent = views.get(RECENT_VIEW)
     if recent is None:
         return np.zeros(0, dtype=np.int64)
-    is_play_L = has_behaviour(recent, behaviours.play_behaviours())[0]
+    is_play_L = has_behavior(recent, behaviors.play_behaviors())[0]
     item_L = recent.columns["track_id"][0]
     history = [views[HISTORY_VIEW].columns["track_id"][0]] if HISTORY_VIEW in views else []
     played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))

@@ -72,7 +72,7 @@ def _store(size: int, folder: Path, process: int) -> Commit:
             "target_id": "t1",
             "action": "click",
         }
-        event |= {"occurred_at": now_us, "ended_at": now_us, "sequence_number": None, "behaviour": "click"}
+        event |= {"occurred_at": now_us, "ended_at": now_us, "sequence_number": None, "behavior": "click"}
         store.append([event | {"event_id": f"{number}-{one}"} for one in range(size)])
 
     return commit

@@ -111,7 +111,7 @@ def _make_events(random: np.random.Generator, count: int) -> pa.Table:
             "occurred_at": at,
             "ended_at": at,
             "action": same[0],
-            "behaviour": same[0],
+            "behavior": same[0],
             "target_type": same[1],
             "target_id": track,
             "track_id": track,

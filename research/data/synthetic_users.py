@@ -24,8 +24,8 @@ from tests.support.sequences.feast_stores import KIND, USER, feature_store
 
 AS_OF = date(2026, 6, 1)
 DAY_BEFORE = datetime(2026, 5, 31)
-BEHAVIOURS = ("full_play", "play", "skip", "click", "block")
-EVENTS_PER_BEHAVIOUR = np.array([2_000, 900, 1_100, 60, 10])
+BEHAVIORS = ("full_play", "play", "skip", "click", "block")
+EVENTS_PER_BEHAVIOR = np.array([2_000, 900, 1_100, 60, 10])
 TRACKS = 100_000
 EVENT_INTERVAL_S = 3_000
 
@@ -34,19 +34,16 @@ def write_events(folder: Path, users: int) -> Path:
     """Write `events.parquet` and `user_profiles.parquet` of `users` users, sorted as dbt's are."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(0)
-    each = int(EVENTS_PER_BEHAVIOUR.sum())
+    each = int(EVENTS_PER_BEHAVIOR.sum())
     count = users * each
-    behaviour = np.concatenate(
-        [
-            random.permutation(np.repeat(np.arange(len(EVENTS_PER_BEHAVIOUR)), EVENTS_PER_BEHAVIOUR))
-            for _ in range(users)
-        ]
+    behavior = np.concatenate(
+        [random.permutation(np.repeat(np.arange(len(EVENTS_PER_BEHAVIOR)), EVENTS_PER_BEHAVIOR)) for _ in range(users)]
     )
     second = (np.arange(count) % each - each) * EVENT_INTERVAL_S + random.integers(0, EVENT_INTERVAL_S, count)
     at = np.datetime64(AS_OF, "us") + second.astype("timedelta64[s]")
     ids = random.bytes(16 * count).hex()
     track = pa.array([f"{track}" for track in random.integers(0, TRACKS, count)])
-    ratio = np.where(behaviour < 3, random.random(count, dtype=np.float32), np.nan)
+    ratio = np.where(behavior < 3, random.random(count, dtype=np.float32), np.nan)
     table = pa.table(
         {
             "event_id": [ids[start : start + 32] for start in range(0, 32 * count, 32)],
@@ -55,7 +52,7 @@ def write_events(folder: Path, users: int) -> Path:
             "known_at": at,
             "occurred_at": at - np.timedelta64(180, "s"),
             "ended_at": at,
-            "behaviour": np.array(BEHAVIOURS, dtype=object)[behaviour],
+            "behavior": np.array(BEHAVIORS, dtype=object)[behavior],
             "target_type": pa.array(["track"] * count),
             "target_id": track,
             "track_id": track,

@@ -24,7 +24,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.item_tower import RARE_ROW, ItemCodes
 from recommender.nn.trees import PastRequests
 from recommender.recall.channel import RecallChannel
-from recommender.recall.favourites import Favourites
+from recommender.recall.favorites import Favorites
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from recommender.recall.long_short.channel import LongShort
@@ -37,7 +37,7 @@ from recommender.recall.play_archive import PlayArchive
 from recommender.recall.popularity import ItemLanguages, Popularity
 from recommender.recall.realtime import Realtime
 from recommender.user.user_batch import UserBatch
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from training.recall.learned_order import fit_trees
@@ -48,11 +48,11 @@ FACET_VALUES, FACETS_PER_TRACK = 80, 3
 EMBEDDED_TRACK_SHARE = 2 / 3
 GRAPH_NEIGHBORS = 16
 STYLE_SIMILARITY, BLOCK_OUTPUT_SCALE = 0.7, 0.5
-STYLES_PER_USER, FAVOURITES_PER_USER = 6, 600
+STYLES_PER_USER, FAVORITES_PER_USER = 6, 600
 NOW = 1_800_000_000_000_000
 PLAY_DURATION_US = 200_000_000
 LOG_DURATION_US = 365 * 86_400_000_000
-BEHAVIOUR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
+BEHAVIOR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
 
 
 class SyntheticWorld:
@@ -75,8 +75,8 @@ class SyntheticWorld:
         """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favourites": lambda: self._learn_order(
-                Favourites(config_of(Favourites, "small"), self.vocabulary, PlayArchive.empty())
+            "favorites": lambda: self._learn_order(
+                Favorites(config_of(Favorites, "small"), self.vocabulary, PlayArchive.empty())
             ),
             "realtime": lambda: self._neural_channel(Realtime, NextItemNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
@@ -93,15 +93,15 @@ class SyntheticWorld:
         for _ in range(count):
             own = np.flatnonzero(np.isin(taste_A, random.choice(FACET_VALUES, STYLES_PER_USER, replace=False)))
             tracks = np.flatnonzero(np.isin(self.vocabulary.artist_of_track_V, random.permutation(own)[:100]))
-            tracks = random.permutation(tracks[tracks >= FIRST_CODE])[:FAVOURITES_PER_USER]
+            tracks = random.permutation(tracks[tracks >= FIRST_CODE])[:FAVORITES_PER_USER]
             weight = 1 / np.arange(1, len(tracks) + 1)
             histories.append(random.choice(tracks, SEQUENCE_VIEWS["played_history"].length, p=weight / weight.sum()))
         track_BL = np.stack(histories)
         ended_BL = NOW - PLAY_DURATION_US * np.arange(track_BL.shape[1], 0, -1) + np.zeros((count, 1), dtype=np.int64)
-        code_of = behaviours.load_behaviours().encoder
-        names, share = BEHAVIOUR_PROBABILITIES
-        behaviour_BL = np.array([code_of[name] for name in names])[random.choice(len(names), track_BL.shape, p=share)]
-        columns: dict[str, Any] = {"track_id": track_BL, "behaviour": behaviour_BL, "ended_at": ended_BL}
+        code_of = behaviors.load_behaviors().encoder
+        names, share = BEHAVIOR_PROBABILITIES
+        behavior_BL = np.array([code_of[name] for name in names])[random.choice(len(names), track_BL.shape, p=share)]
+        columns: dict[str, Any] = {"track_id": track_BL, "behavior": behavior_BL, "ended_at": ended_BL}
         columns |= {
             "occurred_at": ended_BL - PLAY_DURATION_US,
             "played_ratio": np.ones(track_BL.shape, dtype=np.float32),
@@ -110,7 +110,7 @@ class SyntheticWorld:
             name: _newest_events(columns, SEQUENCE_VIEWS[name].length)
             for name in ("played_history", "recent_events", "recent_clicks")
         }
-        views["recent_clicks"].columns["behaviour"][:] = code_of["click"]
+        views["recent_clicks"].columns["behavior"][:] = code_of["click"]
         ids = [f"listener {number}" for number in range(count)]
         return UserBatch(ids, np.full(count, NOW), views, [""] * count)
 
@@ -179,7 +179,7 @@ class SyntheticWorld:
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
         return KnowledgeGraphWalks(config, graph, {}, listeners_V, first_listen_at_V, may_serve_V, user_items)
 
-    def _learn_order(self, channel: Favourites | KnowledgeGraphWalks) -> RecallChannel:
+    def _learn_order(self, channel: Favorites | KnowledgeGraphWalks) -> RecallChannel:
         """Give the channel an order of the recipe's size, fitted on random labels."""
         features = [features_CF for _, features_CF in channel.candidate_features(self.requests(20, seed=2))]
         count_Q = np.array([len(one) for one in features], dtype=np.int64)

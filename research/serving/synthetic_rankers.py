@@ -28,11 +28,11 @@ from recommender.ranking.features.ranking_features import (
     RankingFeatures,
 )
 from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from recommender.ranking.features.user_features import outcomes_of_behaviours
+from recommender.ranking.features.user_features import outcomes_of_behaviors
 from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.ranking.ranker import TreeConfig
 from recommender.user.user_batch import UserBatch
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from training.recipes import config_of
 
@@ -52,18 +52,18 @@ def sample_tracks(random: np.random.Generator, *shape: int) -> NDArray[np.int64]
 def make_user_batch(random: np.random.Generator, requests: int, events: int) -> UserBatch:
     """Return requests with `events` recent listened events each, and full long histories."""
 
-    def sequence(length: int, behaviour_BL: Any) -> SequenceBatch:
+    def sequence(length: int, behavior_BL: Any) -> SequenceBatch:
         ended_at_BL = np.broadcast_to(NOW - 1_000_000 * EVENT_INTERVAL_S * np.arange(length, 0, -1), (requests, length))
         columns: dict[str, Any] = {
             "track_id": sample_tracks(random, requests, length),
-            "behaviour": np.broadcast_to(behaviour_BL, (requests, length)).astype(np.int64),
+            "behavior": np.broadcast_to(behavior_BL, (requests, length)).astype(np.int64),
             "occurred_at": ended_at_BL - 180_000_000,
             "ended_at": ended_at_BL,
             "played_ratio": random.random((requests, length), dtype=np.float32),
         }
         return SequenceBatch(columns, np.full(requests, length))
 
-    code_of = behaviours.load_behaviours().encoder
+    code_of = behaviors.load_behaviors().encoder
     outcome_BL = np.where(random.random((requests, PLAYED_LENGTH)) < 0.7, code_of["full_play"], code_of["skip"])
     return UserBatch(
         user_ids=[f"u{number}" for number in range(requests)],
@@ -85,21 +85,21 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     base = {"network.width": WIDTH, "network.minimum_count": 1}
     config = change_config(config_of(RANKERS[name], "small"), base | dict(changes or {}))
     reads = config.features
-    catalogue = ItemFrequencies(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
+    catalog = ItemFrequencies(torch.full((TRACKS,), 100), torch.full((ARTISTS,), 100))
     artist_of_track_V = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
     statistics = TrackStatistics(
         np.arange(2, TRACKS) << DAY_BITS | (TODAY - 1), np.full((TRACKS - 2, len(COUNTS)), 9, np.float32)
     )
     features = RankingFeatures(
         artist_of_track_V,
-        outcomes_of_behaviours(behaviours.load_behaviours().encoder),
+        outcomes_of_behaviors(behaviors.load_behaviors().encoder),
         {"daily": 2},
         statistics,
         reads,
         make_track_genres(TRACKS) if reads.genres else None,
         make_content_rows(TRACKS) if reads.content else None,
     )
-    model = RANKERS[name](config, catalogue, ("not_skipped", "full_play"))
+    model = RANKERS[name](config, catalog, ("not_skipped", "full_play"))
     if config.trees.count:
         model.set_tree_weights([0.3] * len(model.tasks))
         features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS, len(model.tasks)))

@@ -38,7 +38,7 @@ from training.recipes import config_of
 
 RANKER = "session_domains"
 TASKS = ("not_skipped", "full_play")
-EVENTS_PER_USER, FAVOURITES_PER_USER = 400, 100
+EVENTS_PER_USER, FAVORITES_PER_USER = 400, 100
 EVENT_INTERVAL_S = 1_800
 EMBEDDED_TRACK_SHARE = 0.2
 
@@ -79,14 +79,14 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     items = len(world.vocabulary)
     # Only frequently played tracks have their own embedding.
     count_V = torch.from_numpy(np.where(np.arange(items) < items * EMBEDDED_TRACK_SHARE, 100, 0))
-    catalogue = ItemFrequencies(count_V, torch.full((world.vocabulary.artist_count,), 100))
+    catalog = ItemFrequencies(count_V, torch.full((world.vocabulary.artist_count,), 100))
     yesterday = pl.DataFrame({"known_at": [datetime.now() - timedelta(days=1)] * world.tracks})
     rows = yesterday.with_columns(pl.lit(9).alias(name) for name in COUNTS).cast({"known_at": pl.Datetime("us")})
     statistics = TrackStatistics.build(rows, world.catalog_items)
     features = RankingFeatures.from_vocabulary(
         world.vocabulary, statistics, config.features, make_track_genres(items), make_content_rows(items)
     )
-    model = RANKERS[RANKER](config, catalogue, TASKS)
+    model = RANKERS[RANKER](config, catalog, TASKS)
     if config.trees.count:
         model.set_tree_weights([0.3] * len(model.tasks))
         features = replace(features, trees=fit_random_trees(features, config.trees, items, len(model.tasks)))
@@ -114,7 +114,7 @@ def write_users(marts: Path, users: int, tracks: int) -> date:
     last_us = int(datetime(today.year, today.month, today.day).timestamp()) * 1_000_000
     rows = f"""
         select user, number, ({last_us} - ({EVENTS_PER_USER} - number) * {EVENT_INTERVAL_S} * 1000000)::bigint as at_us,
-            hash(user, floor(exp(ln({FAVOURITES_PER_USER}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
+            hash(user, floor(exp(ln({FAVORITES_PER_USER}) * ((hash(user, number, 1) % 1000000) / 1e6)))) % {tracks} as track,
             hash(user, number, 2) % 20 as chance
         from range({users}) as users(user), range({EVENTS_PER_USER}) as numbers(number)
     """
@@ -127,7 +127,7 @@ def write_users(marts: Path, users: int, tracks: int) -> date:
             make_timestamp(at_us - 180000000) as occurred_at,
             make_timestamp(at_us) as ended_at,
             case when chance < 12 then 'full_play' when chance < 15 then 'play' when chance < 19 then 'skip'
-                else 'click' end as behaviour,
+                else 'click' end as behavior,
             'track' as target_type,
             't' || track as target_id,
             't' || track as track_id,

@@ -58,8 +58,8 @@ def _keys_sql(connection: duckdb.DuckDBPyConnection, requested: RequestedView, p
     conditions = [f"{quote(key)} is not null" for key in view.keys]
     values: list[Any] = [path]
     if sequence is not None:
-        conditions.append("list_contains(?, behaviour)")
-        values.append(list(sequence.behaviours))
+        conditions.append("list_contains(?, behavior)")
+        values.append(list(sequence.behaviors))
         if sequence.target_types:
             conditions.append("list_contains(?, target_type)")
             values.append(list(sequence.target_types))

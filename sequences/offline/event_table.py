@@ -14,7 +14,7 @@ from sequences.timeline import EventTableError
 from sequences.views import ATTRIBUTES, EVENT_ID, SequenceView
 
 ROWS_PER_BATCH = 262_144
-KEY_COLUMNS = ("user_id", "behaviour", "target_type")
+KEY_COLUMNS = ("user_id", "behavior", "target_type")
 DICTIONARY_COLUMNS = frozenset(
     {*KEY_COLUMNS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a != EVENT_ID)}
 )
@@ -43,7 +43,7 @@ def read_view(
 
 def select_view(batch: pa.RecordBatch, view: SequenceView, columns: Sequence[str]) -> pa.RecordBatch:
     """Columns of those rows of the event table that belong to a view."""
-    belongs = is_in(batch["behaviour"], frozenset(view.behaviours))
+    belongs = is_in(batch["behavior"], frozenset(view.behaviors))
     if view.target_types:
         belongs &= is_in(batch["target_type"], frozenset(view.target_types))
     rows = batch.select(columns)

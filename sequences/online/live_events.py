@@ -62,7 +62,7 @@ def _to_live_event(row: Mapping[str, Any]) -> Event:
         "target_type": row["target_type"],
         "target_id": row["target_id"],
         "track_id": row["target_id"] if is_track else "",
-        "behaviour": row["behaviour"],
+        "behavior": row["behavior"],
         "occurred_at": row["occurred_at"],
         "ended_at": row["ended_at"],
         "played_ratio": math.nan if ratio is None else FLOAT.unpack(FLOAT.pack(ratio))[0],
@@ -100,7 +100,7 @@ def merge_parts(
 
     The parts are merged on the first access to a list.
     """
-    members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
+    members = [event for event in live if view.matches(event["behavior"], event["target_type"])]
     if not members:
         return batch
     return LazyLists(view.attribute_names, _LazyMerge(view, batch, members).values)

@@ -44,7 +44,7 @@ REQUESTS_PER_BATCH = 256
 MAX_EXAMPLES = 20
 PAGE_EVENTS = 10_000
 """Events that are read from the event store at once."""
-DURATION_ATTRIBUTES = ("played_ratio", "behaviour")
+DURATION_ATTRIBUTES = ("played_ratio", "behavior")
 """Attributes that depend on the track length."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from event_store.store import Appended, Event, EventStore
-from sequences.behaviours import load_behaviours, played_ratio
+from sequences.behaviors import load_behaviors, played_ratio
 from serving.events.event_schema import EventRejected, read_event
 from serving.observability.metrics import Metrics
 from serving.response_schemas import EventReport, RejectedEvent, UnknownTrackEvent
@@ -82,5 +82,5 @@ class EventIngestor:
         action, played_ms = event["action"], event["played_ms"]
         is_track_play = action == "play" and event["target_type"] == "track"
         duration_ms = self._tracks.duration_of(event["target_id"]) if is_track_play else None
-        behaviour = load_behaviours().behaviour_of(action, played_ms, duration_ms)
-        return event | {"behaviour": behaviour, "played_ratio": played_ratio(played_ms, duration_ms)}
+        behavior = load_behaviors().behavior_of(action, played_ms, duration_ms)
+        return event | {"behavior": behavior, "played_ratio": played_ratio(played_ms, duration_ms)}

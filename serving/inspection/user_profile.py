@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from recommender.user.user_history import HISTORY_VIEW, is_listened
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
 from serving.releases.track_details import detail_fields
@@ -57,7 +57,7 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
 
 
 def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]:
-    name_of = {code: name for name, code in behaviours.load_behaviours().encoder.items()}
+    name_of = {code: name for name, code in behaviors.load_behaviors().encoder.items()}
     session_L = sessionize(recent)[0]
     column = {name: values_BL[0] for name, values_BL in recent.columns.items()}
     events = []
@@ -66,7 +66,7 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
         events.append(
             ProfileEvent(
                 **detail_fields(release, item),
-                behaviour=name_of.get(int(column["behaviour"][place]), ""),
+                behavior=name_of.get(int(column["behavior"][place]), ""),
                 ended_at=int(column["ended_at"][place]),
                 played_ratio=round(float(column["played_ratio"][place]), 3),
                 session=int(session_L[place]),
@@ -77,10 +77,10 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
 
 def _newest_session(recent: SequenceBatch) -> np.ndarray:
     """The items of the latest session, without skipped, disliked and blocked ones."""
-    table = behaviours.load_behaviours()
+    table = behaviors.load_behaviors()
     unwanted = [table.encoder[name] for name in ("skip", "dislike", "block")]
     session = sessionize(recent)
-    return _items(recent, (session == session.max()) & (session > 0) & ~np.isin(recent.columns["behaviour"], unwanted))
+    return _items(recent, (session == session.max()) & (session > 0) & ~np.isin(recent.columns["behavior"], unwanted))
 
 
 def _items(batch: SequenceBatch, mask_BL: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Message catalogs: every text that a listener reads, one JSON file per language, shared with the listening page.
 
-Sections of `catalogs/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviours`,
+Sections of `catalogs/<language>.json`: `reasons` (by reason code), `ago` (times in the past), `page`, `behaviors`,
 `scenes`, `channels`, `tasks` (predictions of the ranker) and `facets` (names of languages, styles, listening scenes,
 emotions and themes by their value in the data).
 Independent of HTTP or channels.

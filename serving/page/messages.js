@@ -1,7 +1,7 @@
 // Texts of the page, from the message catalogs that the service renders reasons with. `format` fills in placeholders.
 
 const loading = {};
-const asTexts = ({ page, behaviours, scenes, channels, tasks, facets }) => ({ ...page, behaviours, scenes, channels, tasks, facets });
+const asTexts = ({ page, behaviors, scenes, channels, tasks, facets }) => ({ ...page, behaviors, scenes, channels, tasks, facets });
 
 export const NAMES = ["en", "zh"];
 export const LANGUAGES = {};

@@ -73,14 +73,14 @@ def _check_search(release: ServedRelease, now_us: int) -> None:
 
 def _rows(view: SequenceView, tracks: list[str], now_us: int) -> dict[str, list[Any]]:
     """Rows of one play per track, a few minutes apart, the last one ending now."""
-    behaviour = view.behaviours[0]
+    behavior = view.behaviors[0]
     ends = [now_us - SYNTHETIC_TRACK_US * (len(tracks) - place) for place in range(len(tracks))]
     columns: dict[str, list[Any]] = {
         "event_id": [f"warm-up-{place}" for place in range(len(tracks))],
         "target_type": ["track"] * len(tracks),
         "target_id": list(tracks),
         "track_id": list(tracks),
-        "behaviour": [behaviour] * len(tracks),
+        "behavior": [behavior] * len(tracks),
         "occurred_at": [end - SYNTHETIC_TRACK_US for end in ends],
         "ended_at": ends,
         "sequence_number": list(range(len(tracks))),

@@ -52,7 +52,7 @@ class CodeOrder(RecallChannel[CodeOrderConfig]):
 
     name: ClassVar[str] = "code_order"
     config_class = CodeOrderConfig
-    feature_service: ClassVar[str] = "favourites"
+    feature_service: ClassVar[str] = "favorites"
 
     def __init__(self, config: CodeOrderConfig) -> None:
         self.resolved_config = config
@@ -297,7 +297,7 @@ def add_features(copy: Extended) -> None:
         'Field(name="sessions_total", dtype=Int64),\n        ',
     )
     statistics = "dbt/models/marts/track_statistics"
-    balance = "count(*) filter (where behaviour = 'full_play') - count(*) filter (where behaviour = 'skip') as balance"
+    balance = "count(*) filter (where behavior = 'full_play') - count(*) filter (where behavior = 'skip') as balance"
     copy.insert(
         f"{statistics}.sql", "count(*) filter (where events.action = 'play') as plays,", f"{balance},\n        "
     )

@@ -20,7 +20,7 @@ EVENTS = """
         timestamp '2026-06-02' + interval (i * 17 - 60) second as occurred_at,
         i as sequence_number,
         if(i % 10 = 0, 'like', 'play') as action,
-        if(i % 10 = 0, 'like', 'full_play') as behaviour,
+        if(i % 10 = 0, 'like', 'full_play') as behavior,
         'track' as target_type,
         't' || i % 7 as target_id,
         if(i % 10 = 0, null, 60000 + i % 5 * 30000) as played_ms,
@@ -30,15 +30,15 @@ EVENTS = """
     from range(40000) as t(i)
 """
 ROWS = {
-    "behaviours": """
-        select i + 1 as behaviour_id, behaviour, 'play' as action, 'positive' as polarity, false as is_explicit
+    "behaviors": """
+        select i + 1 as behavior_id, behavior, 'play' as action, 'positive' as polarity, false as is_explicit
         from (
             select unnest(['full_play', 'play', 'skip', 'click', 'impression_without_click', 'like', 'collect', 'share',
-                'download', 'dislike', 'block']) as behaviour, unnest(range(11)) as i
+                'download', 'dislike', 'block']) as behavior, unnest(range(11)) as i
         )""",
     "plays": """
         select 'e' as event_id, 'u' as user_id, 0 as play_number, 't' as track_id, 'u-1' as session_id,
-            true as is_listened, false as is_skip, true as is_full_play, 'full_play' as behaviour, 'train' as part,
+            true as is_listened, false as is_skip, true as is_full_play, 'full_play' as behavior, 'train' as part,
             1.0 as played_ratio, timestamp '2026-06-02' as request_at, timestamp '2026-06-03' as known_at""",
     "sessions": """
         select 'u-1' as session_id, 'u' as user_id, timestamp '2026-06-02' as started_at,
@@ -57,7 +57,7 @@ ROWS = {
     "likes": """
         select 'u' as user_id, 'track' as target_type, 't' as target_id, timestamp '2026-06-02' as liked_at
         where false""",
-    "tracks": "select 't' as track_id, 1000 as duration_ms, true as is_in_catalogue, false as is_duration_estimated",
+    "tracks": "select 't' as track_id, 1000 as duration_ms, true as is_in_catalog, false as is_duration_estimated",
     "artists": "select 'a' as artist_id, 'A' as name",
     "albums": "select 'l' as album_id",
     "playlists": "select 'p' as playlist_id, 'ugc' as source",

@@ -18,7 +18,7 @@ def recorded_event(number: int, user: str = "u1", **columns: Any) -> dict[str, A
     at_us = now_us() - MINUTE_US
     row = {"event_id": f"e{number}", "user_id": user, "target_type": "track", "target_id": "t1", "action": "like"}
     times = {"occurred_at": at_us, "ended_at": at_us}
-    return dict.fromkeys(COLUMN) | row | times | {"behaviour": "like", "played_ratio": None} | columns
+    return dict.fromkeys(COLUMN) | row | times | {"behavior": "like", "played_ratio": None} | columns
 
 
 def shown(number: int, user: str = "u1", items: int = 2) -> dict[str, Any]:

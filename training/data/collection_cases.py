@@ -9,7 +9,7 @@ import polars as pl
 
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from storage.time_split import read_time_split
 from training.data.plays import PARTS, part_of_fit
 from training.data.recall_cases import CASE_KINDS, RecallCases
@@ -46,12 +46,12 @@ def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFr
         texts = [(name, pl.String()) for name in ("user_id", "scene", "part")]
         integers = [(name, pl.Int64()) for name in ("event_number", "number")]
         return pl.DataFrame(schema=[*texts, *integers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
-    kind, behaviours = collections.kind, load_behaviours()
+    kind, behaviors = collections.kind, load_behaviors()
     context_collection = pl.col("context_id").str.strip_prefix(f"{kind}:")
     opening = [
-        row.behaviour for row in behaviours.rows if row.action != "play" and row.polarity in ("positive", "neutral")
+        row.behavior for row in behaviors.rows if row.action != "play" and row.polarity in ("positive", "neutral")
     ]
-    is_itself = (pl.col("target_type") == kind) & pl.col("behaviour").is_in(opening)
+    is_itself = (pl.col("target_type") == kind) & pl.col("behavior").is_in(opening)
     is_played_from = (pl.col("action") == "play") & pl.col("context_id").str.starts_with(f"{kind}:")
     events = data.scan_mart("events").filter(is_itself | is_played_from)
     name = pl.when(is_itself).then(pl.col("target_id")).otherwise(context_collection)
@@ -61,7 +61,7 @@ def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFr
         schema={"name": pl.String, "number": pl.Int64},
     )
     before = pl.col("known_at").shift().over("user_id", "name")
-    gap = pl.duration(minutes=behaviours.session_gap_minutes)
+    gap = pl.duration(minutes=behaviors.session_gap_minutes)
     rows = events.collect().join(numbers, on="name").sort("user_id", "event_number")
     rows = rows.with_columns(is_first=before.is_null(), is_opening=(pl.col("known_at") - before > gap).fill_null(True))
     return _assign_parts(data, rows.filter("is_opening"))

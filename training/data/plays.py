@@ -77,7 +77,7 @@ def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabul
         request_at=_to_microseconds("request_at"),
         part=_encode_texts("part", PARTS).cast(pl.Int8),
         is_listened="is_listened",
-        is_full_play=pl.col("behaviour") == "full_play",
+        is_full_play=pl.col("behavior") == "full_play",
         session=pl.col("session_id").cast(pl.Categorical),
         scene=pl.col("scene").cast(pl.Categorical),
     )

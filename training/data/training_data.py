@@ -109,7 +109,7 @@ class TrainingData:
 
     def _catalog_mask(self) -> np.ndarray:
         catalog_V = np.zeros(len(self.vocabulary), dtype=bool)
-        listed = self._track_rows.filter(pl.col("is_in_catalogue"))["track_id"].to_list()
+        listed = self._track_rows.filter(pl.col("is_in_catalog"))["track_id"].to_list()
         catalog_V[self.vocabulary.encode(listed)] = True
         if self.fit == "final":
             played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())

@@ -94,7 +94,7 @@ def measure_recall(
     shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
     exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
     result.notes["exposure"] = {
-        "catalogue": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
+        "catalog": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
         "recall": {name: exposure.shares(items) for name, items in lists.items()},
         "slate": {name: exposure.shares(items) for name, items in shown.items()},
     }

@@ -40,7 +40,7 @@ class ServingFilter:
         """From the marts `tracks` and `events`. Catalog membership is not filtered, because the channels already
         respect it.
         """
-        tracks = data.track_rows.with_columns(is_in_catalogue=pl.lit(True))
+        tracks = data.track_rows.with_columns(is_in_catalog=pl.lit(True))
         left_out = data.profile_exclusions.left_out_by_user
         return cls(
             Catalog.build(tracks, data.vocabulary), data.vocabulary.track_code, _load_events(data), left_out, data
@@ -76,11 +76,11 @@ class ServingFilter:
 def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]]]:
     rows = (
         data.scan_mart("events")
-        .filter(pl.col("behaviour").is_in(SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviours))
+        .filter(pl.col("behavior").is_in(SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviors))
         .sort("user_id", "known_at")
     )
     time = pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)
     events: dict[str, list[tuple[str, str, str, int]]] = {}
-    for user, *event in rows.select("user_id", "behaviour", "target_type", "target_id", time).collect().iter_rows():
+    for user, *event in rows.select("user_id", "behavior", "target_type", "target_id", time).collect().iter_rows():
         events.setdefault(user, []).append(tuple(event))
     return events

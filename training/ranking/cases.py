@@ -138,13 +138,13 @@ def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
 
     Null if the log ends before the window.
     """
-    is_state = (pl.col("target_type") == "track") & pl.col("behaviour").is_in(["like", "unlike"])
+    is_state = (pl.col("target_type") == "track") & pl.col("behavior").is_in(["like", "unlike"])
     events = data.scan_mart("events").filter(is_state).sort("ended_at", "known_at").collect()
     states = events.select(
         user=_user_index(data, events["user_id"]),
         item=pl.Series(data.vocabulary.encode(events["target_id"].to_list())).cast(pl.Int64),
         changed_at=_microseconds("ended_at"),
-        is_like=pl.col("behaviour") == "like",
+        is_like=pl.col("behavior") == "like",
     )
     windows = plays.select("user", "item", "request_at", ends_at=pl.col("request_at") + LIKE_WINDOW_US)
     # The last state before the end of the window, so that a label never depends on later events.

@@ -21,8 +21,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from recommender.recall.next_item_network import TASKS, NeuralChannelConfig, NextItemConfig, NextItemNetwork
-from recommender.recall.sequence_merge import POSITIVE_BEHAVIOURS
-from sequences import behaviours
+from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
+from sequences import behaviors
 from sequences.reversals import find_reversed
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
@@ -55,15 +55,15 @@ class WindowSampler:
     ) -> None:
         reader = data.reader("recent_events")
         self.length, self.horizon = length, horizon
-        item_E, behaviour_E = reader.columns["track_id"], reader.columns["behaviour"]
+        item_E, behavior_E = reader.columns["track_id"], reader.columns["behavior"]
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
         user_E = np.repeat(np.arange(len(reader.users), dtype=np.int32), np.diff(reader.offset_U1))
-        code = behaviours.load_behaviours().encoder
+        code = behaviors.load_behaviors().encoder
         # As in requests, reversals are no events of a sequence; what they take back is an input, but no target.
-        is_event_E, is_reversed_E = find_reversed(item_E, behaviour_E, user_E, is_train_E)
+        is_event_E, is_reversed_E = find_reversed(item_E, behavior_E, user_E, is_train_E)
         is_positive_E = (
-            np.isin(behaviour_E, [code[name] for name in POSITIVE_BEHAVIOURS])
+            np.isin(behavior_E, [code[name] for name in POSITIVE_BEHAVIORS])
             & is_train_E
             & (item_E >= FIRST_CODE)
             & ~is_reversed_E
@@ -74,7 +74,7 @@ class WindowSampler:
         self.count_V = np.bincount(item_E[is_event_E & is_train_E], minlength=len(data.vocabulary))
         if has_listens_only:
             is_event_E &= is_positive_E
-        self.item_E, self.behaviour_E = item_E[is_event_E], behaviour_E[is_event_E]
+        self.item_E, self.behavior_E = item_E[is_event_E], behavior_E[is_event_E]
         is_train_E = is_train_E[is_event_E]
         user_E = user_E[is_event_E]
         began_E, ended_E = (reader.columns[name][is_event_E] for name in ("occurred_at", "ended_at"))
@@ -107,7 +107,7 @@ class WindowSampler:
     def windows(self, seed: int, step: int, batch: int) -> dict[str, np.ndarray]:
         """The `batch` windows of a step, [B, L] each, padded right with 0.
 
-        `item_BL`, `behaviour_BL`: codes. `gap_BL`: µs since the previous event (0 for a user's first). `query_gap_BL`: µs
+        `item_BL`, `behavior_BL`: codes. `gap_BL`: µs since the previous event (0 for a user's first). `query_gap_BL`: µs
         until the next event begins, which is when the target is predicted. `next_BL`, `new_BL`: target items.
         """
         generator = np.random.default_rng((seed, step))
@@ -123,7 +123,7 @@ class WindowSampler:
         following_BL = np.minimum(safe_BL + 1, len(self.item_E) - 1)
         columns = {
             "item_BL": self.item_E[safe_BL],
-            "behaviour_BL": self.behaviour_E[safe_BL],
+            "behavior_BL": self.behavior_E[safe_BL],
             "gap_BL": self.gap_E[safe_BL],
             "query_gap_BL": self.gap_E[following_BL],
         } | {
@@ -214,9 +214,9 @@ class WindowLoss(ChannelObjective):
         sampled = {task: self._sample_positions(flat[f"{task}_BL"]) for task in self.tasks}
         # A position that both tasks use is encoded once.
         place_P, index_M = torch.cat(list(sampled.values())).unique(return_inverse=True)
-        item_BL, behaviour_BL, gap_BL = (windows[name] for name in ("item_BL", "behaviour_BL", "gap_BL"))
+        item_BL, behavior_BL, gap_BL = (windows[name] for name in ("item_BL", "behavior_BL", "gap_BL"))
         L = item_BL.shape[1]
-        state_PD = self.network.states_at(item_BL, behaviour_BL, gap_BL, place_P // L, place_P % L)
+        state_PD = self.network.states_at(item_BL, behavior_BL, gap_BL, place_P // L, place_P % L)
         loss = state_PD.sum() * 0
         for task, place_M in sampled.items():
             own_M, index_M = index_M.tensor_split([len(place_M)])

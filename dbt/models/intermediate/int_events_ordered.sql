@@ -48,7 +48,7 @@ kept as (
 ),
 
 -- An impression is not a behavior. An impression without click is one, known at the end of its outcome window.
-behaviour_events as (
+behavior_events as (
 
     select
         event_id,
@@ -95,16 +95,16 @@ behaviour_events as (
 numbered as (
 
     select
-        behaviour_events.*,
+        behavior_events.*,
         kept.shifted_us,
         cast(
             row_number() over (
-                partition by behaviour_events.user_id
-                order by behaviour_events.ended_at, behaviour_events.sequence_number, behaviour_events.event_id
+                partition by behavior_events.user_id
+                order by behavior_events.ended_at, behavior_events.sequence_number, behavior_events.event_id
             ) - 1 + coalesce(kept.events, 0) as bigint
         ) as event_number
-    from behaviour_events
-    left join kept on behaviour_events.user_id = kept.user_id
+    from behavior_events
+    left join kept on behavior_events.user_id = kept.user_id
 
 ),
 

@@ -12,9 +12,9 @@
 -- Impressions and responses each read the events, because a CTE that is used more than once is materialized.
 with
 
-behaviours as (
+behaviors as (
 
-    select * from {{ ref("behaviours") }}
+    select * from {{ ref("behaviors") }}
 
 ),
 
@@ -40,8 +40,8 @@ responses as (
     from {{ ref("int_events_deduplicated") }} as events
     {{ join_changed_users("events.user_id", "events.ended_at", minutes=var("impression_outcome_minutes")) }}
     where events.action in (
-        select behaviours.action from behaviours
-        where behaviours.polarity in ('positive', 'neutral') or behaviours.action = 'unlike'
+        select behaviors.action from behaviors
+        where behaviors.polarity in ('positive', 'neutral') or behaviors.action = 'unlike'
     )
 
 ),

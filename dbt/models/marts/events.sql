@@ -65,7 +65,7 @@ final as (
         timed.occurred_at,
         timed.ended_at,
         timed.action,
-        {{ behaviour("timed.action", "timed.played_ms", "tracks.duration_ms") }} as behaviour,
+        {{ behavior("timed.action", "timed.played_ms", "tracks.duration_ms") }} as behavior,
         timed.target_type,
         timed.target_id,
         timed.track_id,

@@ -15,7 +15,7 @@ last_unlikes as (
         target_id,
         max(event_number) as event_number
     from events
-    where behaviour = 'unlike'
+    where behavior = 'unlike'
     group by all
 
 ),
@@ -34,7 +34,7 @@ final as (
             and events.target_type = last_unlikes.target_type
             and events.target_id = last_unlikes.target_id
     where
-        events.behaviour = 'like'
+        events.behavior = 'like'
         and (last_unlikes.event_number is null or events.event_number > last_unlikes.event_number)
     group by all
 

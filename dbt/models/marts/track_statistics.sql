@@ -29,12 +29,12 @@ like_changes as (
 
     select
         event_id,
-        case behaviour when 'like' then 1 else 0 end as is_like,
-        lag(case behaviour when 'like' then 1 else 0 end, 1, 0) over (
+        case behavior when 'like' then 1 else 0 end as is_like,
+        lag(case behavior when 'like' then 1 else 0 end, 1, 0) over (
             partition by user_id, track_id order by event_number
         ) as was_liked
     from {{ ref("events") }}
-    where target_type = 'track' and behaviour in ('like', 'unlike')
+    where target_type = 'track' and behavior in ('like', 'unlike')
 
 ),
 
@@ -64,8 +64,8 @@ daily as (
         date_trunc('day', events.known_at) + interval 1 day as known_at,
         count(*) filter (where events.action = 'play') as plays,
         count(*) filter (where {{ is_listened("events.played_ms") }} and events.action = 'play') as listens,
-        count(*) filter (where events.behaviour = 'full_play') as full_plays,
-        count(*) filter (where events.behaviour = 'skip') as skips,
+        count(*) filter (where events.behavior = 'full_play') as full_plays,
+        count(*) filter (where events.behavior = 'skip') as skips,
         coalesce(sum(like_changes.is_like - like_changes.was_liked), 0) as likes
     from events
     left join like_changes on events.event_id = like_changes.event_id

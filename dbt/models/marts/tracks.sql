@@ -94,7 +94,7 @@ final as (
         or coalesce(
             least(tracks.available_from, tracks.released_on::timestamp) < time_split.test_from,
             tracks.audio_path is not null
-        ) as is_in_catalogue
+        ) as is_in_catalog
 
     from measured
     cross join time_split

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from event_store.behaviours import ACTIONS
+from event_store.behaviors import ACTIONS
 from ingestion.source_files import SourceError
 
 MAPPING_FILE = "segue-mapping.yaml"

@@ -43,7 +43,7 @@ from recommender.ranking.features.user_features import (
     compute_user_features,
     encode_sequence,
     long_history_listen_rates,
-    outcomes_of_behaviours,
+    outcomes_of_behaviors,
 )
 from recommender.ranking.inputs import CandidateInputs, EventInputs, UserInputs
 from recommender.ranking.ranker import FeatureConfig
@@ -91,7 +91,7 @@ class RankingFeatures:
 
     Args:
         artist_of_track_V: Artist index of each track.
-        outcome_V: Outcome of each behavior code, see `outcomes_of_behaviours`.
+        outcome_V: Outcome of each behavior code, see `outcomes_of_behaviors`.
         scene_code: Codes of scenes, from 2 (0 none, 1 unknown).
         statistics: Popularity statistics of tracks.
         reads: What the ranker reads. Without hard search there are no match features and no long windows.
@@ -125,7 +125,7 @@ class RankingFeatures:
         encoders = vocabulary.encoders()
         return cls(
             vocabulary.artist_of_track_V,
-            outcomes_of_behaviours(encoders["behaviour"]),
+            outcomes_of_behaviors(encoders["behavior"]),
             encoders["scene"],
             statistics,
             reads,
@@ -156,17 +156,17 @@ class RankingFeatures:
         """
         request_at_B, recent = users.request_at_B, users.views[RECENT_EVENTS]
         mask_BL = _known_before(recent, request_at_B)
-        track_BL, artist_BL, behaviour_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
+        track_BL, artist_BL, behavior_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
             histories = self._build_histories(users) if self.reads.hard_search else None
             context_BU = self._user_features(users, mask_BL, histories)
-        listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behaviour"]) > 0)
+        listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behavior"]) > 0)
         inputs = UserInputs(
             track_BL,
             artist_BL,
-            behaviour_BL,
+            behavior_BL,
             gap_BL,
             ratio_BL,
             torch.from_numpy(mask_BL),
@@ -223,10 +223,10 @@ class RankingFeatures:
         recent, request_at_B = users.views[RECENT_EVENTS], users.request_at_B
         found: list[EventInputs | None] = [None] * 3
         if self.reads.plays:
-            plays, behaviour_BL = users.views[PLAYED_HISTORY], recent.columns["behaviour"]
+            plays, behavior_BL = users.views[PLAYED_HISTORY], recent.columns["behavior"]
             known_BL, session_BL = _known_before(plays, request_at_B), session_numbers(plays)
             found[0] = EventInputs(*self._event_codes(plays, known_BL, request_at_B, self.reads.plays, session_BL))
-            known_BL = mask_BL & (self.outcome_V.take(behaviour_BL) == 0)
+            known_BL = mask_BL & (self.outcome_V.take(behavior_BL) == 0)
             found[1] = EventInputs(*self._event_codes(recent, known_BL, request_at_B))
         if self.reads.impressions:
             impressions = users.views[UNCLICKED_IMPRESSIONS]
@@ -245,7 +245,7 @@ class RankingFeatures:
         """Return the parts of `EventInputs` of the newest `length` kept events, or of all."""
         columns, L = batch.columns, is_kept_BL.shape[1]
         ratio_BL = columns.get("played_ratio", np.zeros((len(is_kept_BL), 0), np.float32))
-        events = columns["track_id"], columns["behaviour"], columns["ended_at"], ratio_BL
+        events = columns["track_id"], columns["behavior"], columns["ended_at"], ratio_BL
         session_BL = columns["track_id"][:, :0] if session_BL is None else session_BL
         width = L if length is None else min(length, L)
         code_XBL = encode_sequence(*events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
@@ -254,8 +254,8 @@ class RankingFeatures:
     def _build_histories(self, users: UserBatch) -> SearchHistories:
         batch, request_at_B = users.views[PLAYED_HISTORY], users.request_at_B
         mask_BL = _known_before(batch, request_at_B)
-        behaviour_BL = np.where(mask_BL, batch.columns["behaviour"], 0)
-        outcome_BL = self.outcome_V.take(behaviour_BL)
+        behavior_BL = np.where(mask_BL, batch.columns["behavior"], 0)
+        outcome_BL = self.outcome_V.take(behavior_BL)
         ratio_BL = np.where(mask_BL, batch.columns["played_ratio"], 0)
         in_session_BL = is_in_current_session(batch, mask_BL.sum(1), request_at_B)
         negatives = users.views[RECENT_NEGATIVES]

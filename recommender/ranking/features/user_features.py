@@ -17,7 +17,7 @@ from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 
 SECOND_US, HOUR_US, DAY_US = 1_000_000, 3_600_000_000, 86_400_000_000
-BEHAVIOURS, GAP_BUCKETS, RATIO_BUCKETS = 256, 28, 12
+BEHAVIORS, GAP_BUCKETS, RATIO_BUCKETS = 256, 28, 12
 LAGS = 8
 """Newest events whose outcome and played ratio are features of their own."""
 WINDOWS = (3, 5, 10, 20, 50)
@@ -33,9 +33,9 @@ PROFILE_FIELDS = tuple(f"{PROFILE_VIEW}__{name}" for name in PROFILE)
 Array = NDArray[Any]
 
 
-def outcomes_of_behaviours(code_of: Mapping[str, int]) -> Array:
+def outcomes_of_behaviors(code_of: Mapping[str, int]) -> Array:
     """Return the outcome of each behavior code: 1 for a listen, -1 for a skip, 0 for anything else; float32."""
-    outcome_V = np.zeros(BEHAVIOURS, np.float32)
+    outcome_V = np.zeros(BEHAVIORS, np.float32)
     outcome_V[[code_of["full_play"], code_of["play"]]], outcome_V[code_of["skip"]] = 1, -1
     return outcome_V
 
@@ -43,7 +43,7 @@ def outcomes_of_behaviours(code_of: Mapping[str, int]) -> Array:
 @compiled
 def encode_sequence(
     track_BL: Array,
-    behaviour_BL: Array,
+    behavior_BL: Array,
     ended_at_BL: Array,
     ratio_BL: Array,
     session_BL: Array,
@@ -60,7 +60,7 @@ def encode_sequence(
 
     Args:
         track_BL: Tracks of events, oldest first.
-        behaviour_BL: Their behaviors.
+        behavior_BL: Their behaviors.
         ended_at_BL: Their ends, µs UTC.
         ratio_BL: Their played ratios; without columns, the codes are 0.
         session_BL: Session of each event, ascending; without columns, the codes are 0.
@@ -80,7 +80,7 @@ def encode_sequence(
                     track, gap = track_BL[b, position], request_at_B[b] - ended_at_BL[b, position]
                     artist = artist_V1[track] if 0 <= track < len(artist_V1) - 1 else 1
                     code_XBL[0, b, place], code_XBL[1, b, place] = track, max(artist, 1)
-                    code_XBL[2, b, place] = behaviour_BL[b, position]
+                    code_XBL[2, b, place] = behavior_BL[b, position]
                     octave = int(np.log2(1 + max(gap, 0) / (30 * SECOND_US)))
                     code_XBL[3, b, place] = min(octave + 1, GAP_BUCKETS - 1)
                     if ratio_BL.shape[1]:
@@ -100,15 +100,15 @@ def compute_user_features(
     An outcome is 1 for a listen, -1 for a skip, 0 where there is no play.
 
     Args:
-        outcome_V: See `outcomes_of_behaviours`.
-        events: behaviour, occurred_at and ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
+        outcome_V: See `outcomes_of_behaviors`.
+        events: behavior, occurred_at and ended_at (µs UTC) and played_ratio [B, L], oldest first and right-padded.
         mask_BL: True where there is an event.
         request_at_B: Time of each request, µs UTC.
         profile: Profile features [B] by `view__field`; a missing one counts as 0.
     """
     length_B, columns = mask_BL.sum(1), events.columns
     in_session_BL = is_in_current_session(events, length_B, request_at_B) if mask_BL.shape[1] else mask_BL
-    outcome_BL, times = outcome_V.take(columns["behaviour"]), (columns["ended_at"], request_at_B)
+    outcome_BL, times = outcome_V.take(columns["behavior"]), (columns["ended_at"], request_at_B)
     feature_BU = np.zeros((len(mask_BL), USER_FEATURES), dtype=np.float32)
     _encode_recent(outcome_BL, columns["played_ratio"], *times, length_B, in_session_BL, feature_BU)
     for place, name in enumerate(PROFILE_FIELDS, USER_FEATURES - len(PROFILE)):

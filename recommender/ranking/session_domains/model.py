@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from config.dataclass_io import Section
-from event_store.behaviours import CONTROL, REVERSAL
-from recommender.ranking.event_embeddings import BEHAVIOUR_CODES, ItemFrequencies
+from event_store.behaviors import CONTROL, REVERSAL
+from recommender.ranking.event_embeddings import BEHAVIOR_CODES, ItemFrequencies
 from recommender.ranking.inputs import EventInputs, UserInputs
 from recommender.ranking.ranker import Ranker, RankerConfig, UserState
 from recommender.ranking.session_domains.layers import (
@@ -41,9 +41,9 @@ from recommender.ranking.session_domains.layers import (
     SessionPooling,
 )
 from recommender.ranking.session_domains.program import SessionDomainsProgram
-from sequences import behaviours
+from sequences import behaviors
 
-PLAY_BEHAVIOURS = ("full_play", "play", "skip")
+PLAY_BEHAVIORS = ("full_play", "play", "skip")
 FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
 MAX_EXPLICIT_EVENTS = 20
 DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
@@ -51,7 +51,7 @@ DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
 
 
 @dataclass(frozen=True)
-class BehaviourGroupConfig(Section):
+class BehaviorGroupConfig(Section):
     """Sequences by behavior."""
 
     length: int
@@ -62,11 +62,11 @@ class BehaviourGroupConfig(Section):
 class SessionDomainsConfig(RankerConfig):
     """Configuration of `session_domains`."""
 
-    groups: BehaviourGroupConfig
+    groups: BehaviorGroupConfig
 
 
 @dataclass(frozen=True)
-class BehaviourGroup:
+class BehaviorGroup:
     """A sequence of one or more behaviors: their newest `length` events, taken from the input sequence `sequence`."""
 
     name: str
@@ -78,7 +78,7 @@ class BehaviourGroup:
     @cached_property
     def has_code(self) -> NDArray[np.bool_]:
         """Whether the group has each behavior code."""
-        return np.isin(np.arange(BEHAVIOUR_CODES), self.codes)
+        return np.isin(np.arange(BEHAVIOR_CODES), self.codes)
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
     reads_recent_events: ClassVar[bool] = False
     config_class: ClassVar[type[RankerConfig]] = SessionDomainsConfig
 
-    def __init__(self, config: SessionDomainsConfig, catalogue: ItemFrequencies, tasks: tuple[str, ...]) -> None:
+    def __init__(self, config: SessionDomainsConfig, catalog: ItemFrequencies, tasks: tuple[str, ...]) -> None:
         own, reads = config.groups, config.features
-        self.groups: tuple[BehaviourGroup, ...] = tuple(
+        self.groups: tuple[BehaviorGroup, ...] = tuple(
             group
-            for group in list_behaviour_groups(own.length)
+            for group in list_behavior_groups(own.length)
             if reads.impressions or group.sequence != "unclicked_impressions"
         )
         names = [group.name for group in self.groups]
@@ -118,7 +118,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
             if UNCLICKED_IMPRESSION in names
         )
         interests = len(self.groups) + 1 + len(self.denoising_groups)
-        super().__init__(config, catalogue, tasks, interests=interests)
+        super().__init__(config, catalog, tasks, interests=interests)
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
         self.sessions = SessionPooling(width, own.sessions, heads, dropout)
@@ -167,27 +167,27 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
         return torch.cat(interests, dim=-1)
 
 
-def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
+def list_behavior_groups(length: int) -> tuple[BehaviorGroup, ...]:
     """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events.
 
     Reversals have no group: they are removed with the events that they take back (`sequences.reversals`). Neither have
     controls of the taste profile, which are no feedback.
     """
-    table = behaviours.load_behaviours()
+    table = behaviors.load_behaviors()
     members_by_group: dict[tuple[str, bool], list[str]] = {}
     for row in table.rows:
         if row.polarity in (REVERSAL, CONTROL):
             continue
-        key = (row.behaviour if not row.is_explicit else row.polarity, row.is_explicit)
-        members_by_group.setdefault(key, []).append(row.behaviour)
+        key = (row.behavior if not row.is_explicit else row.polarity, row.is_explicit)
+        members_by_group.setdefault(key, []).append(row.behavior)
     groups = []
     for (name, is_explicit), members in members_by_group.items():
         sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"] = (
             "unclicked_impressions" if members == [UNCLICKED_IMPRESSION] else "explicit_feedback"
         )
-        sequence = "plays" if members[0] in PLAY_BEHAVIOURS else sequence
+        sequence = "plays" if members[0] in PLAY_BEHAVIORS else sequence
         groups.append(
-            BehaviourGroup(
+            BehaviorGroup(
                 name=f"explicit_{name}" if is_explicit else name,
                 codes=tuple(table.encoder[member] for member in members),
                 length=min(length, MAX_EXPLICIT_EVENTS) if sequence == "explicit_feedback" else length,
@@ -198,12 +198,12 @@ def list_behaviour_groups(length: int) -> tuple[BehaviourGroup, ...]:
     return tuple(sorted(groups, key=lambda group: group.is_negative))
 
 
-def select_group_events(events: EventInputs, group: BehaviourGroup) -> tuple[Tensor, Tensor]:
+def select_group_events(events: EventInputs, group: BehaviorGroup) -> tuple[Tensor, Tensor]:
     """Return the positions of a group's newest events, newest first [B, N], and which of them hold an event [B, N].
 
     N is the number of events of the fullest row, at most `group.length`, to avoid padding for absent events.
     """
-    is_member_BL = torch.isin(events.behaviour_BL, torch.tensor(group.codes, device=events.behaviour_BL.device))
+    is_member_BL = torch.isin(events.behavior_BL, torch.tensor(group.codes, device=events.behavior_BL.device))
     N = min(group.length, int(is_member_BL.sum(1).max())) if is_member_BL.numel() else 0
     position_L = torch.arange(1, is_member_BL.shape[1] + 1, device=is_member_BL.device)
     newest_BN, index_BN = (is_member_BL * position_L).topk(N, dim=1)

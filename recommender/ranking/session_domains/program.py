@@ -33,7 +33,7 @@ from recommender.nn.compiled_layers import (
 from recommender.nn.piecewise_table import PiecewiseTable
 from recommender.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
 from recommender.nn.user_tower import Ints
-from recommender.ranking.event_embeddings import BEHAVIOUR_CODES
+from recommender.ranking.event_embeddings import BEHAVIOR_CODES
 from recommender.ranking.inputs import CandidateInputs, UserInputs
 from recommender.ranking.ranker import SCENE_CODES
 from recommender.ranking.session_domains.layers import (
@@ -62,8 +62,8 @@ class SessionDomainsProgram:
         self.groups, self.denoising_groups = model.groups, model.denoising_groups
         self.sequences = {"plays", *(group.sequence for group in self.groups)}
         self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
-        tables = model.embedding.behaviour, model.embedding.ratio, model.embedding.gap
-        self.behaviour_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
+        tables = model.embedding.behavior, model.embedding.ratio, model.embedding.gap
+        self.behavior_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
         self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
         self.sessions = _merge_sessions(model.sessions)
         # The first layer, in parts.
@@ -150,9 +150,9 @@ class SessionDomainsProgram:
         identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
         return identity
 
-    def _embed(self, track_L: Ints, artist_L: Ints, behaviour_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
+    def _embed(self, track_L: Ints, artist_L: Ints, behavior_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
         """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
-        outcome_LD = self.behaviour_XD[np.minimum(behaviour_L, BEHAVIOUR_CODES - 1)] + self.ratio_XD[ratio_L]
+        outcome_LD = self.behavior_XD[np.minimum(behavior_L, BEHAVIOR_CODES - 1)] + self.ratio_XD[ratio_L]
         event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
         return event_LD
 

@@ -76,9 +76,9 @@ class LongShort(NeuralChannel[LongShortConfig]):
         merged = merge_clicks(users, config.encoder.history_length)
         for row, (item_M, feature_MF) in enumerate(repeat_items(users, config, artist_V)):
             now_us = int(users.request_at_B[row])
-            item_L, behaviour_L, ended_L, gap_L = merged.events(row)
+            item_L, behavior_L, ended_L, gap_L = merged.events(row)
             query_gap = now_us - int(ended_L[-1]) if len(ended_L) else 0
-            query_1D, score_M = self.program.score((item_L, behaviour_L, gap_L), query_gap, item_M, feature_MF)
+            query_1D, score_M = self.program.score((item_L, behavior_L, gap_L), query_gap, item_M, feature_MF)
             yield query_1D, item_M, score_M
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:

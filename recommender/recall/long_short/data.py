@@ -42,7 +42,7 @@ def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V:
     items, features = zip(*repeat_items(users, config, artist_of_track_V), strict=True)
     columns = (
         merged.columns["track_id"],
-        merged.columns["behaviour"],
+        merged.columns["behavior"],
         merged.columns["gap"],
         merged.length_B,
         np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),

@@ -91,13 +91,13 @@ class LongShortConfig(NextItemConfig):
 class RequestBatch:
     """B requests as tensors.
 
-    `item_BL`, `behaviour_BL`, `gap_BL` (µs): the most recent events, padded right; `length_B` of them. `query_gap_B`:
+    `item_BL`, `behavior_BL`, `gap_BL` (µs): the most recent events, padded right; `length_B` of them. `query_gap_B`:
     time in µs from the end of the last event to the request. `repeat_item_BM`: tracks of the history, 0 = none.
     `feature_BMF`: their repeat features.
     """
 
     item_BL: Tensor
-    behaviour_BL: Tensor
+    behavior_BL: Tensor
     gap_BL: Tensor
     length_B: Tensor
     query_gap_B: Tensor
@@ -178,7 +178,7 @@ class LongShortNetwork(RecallNetwork):
 
     def interests(self, requests: RequestBatch) -> Interests:
         """Both interests; the short-term one is 0 without recent events, the long-term one without repeat items."""
-        last_BD = self.short.last_states(requests.item_BL, requests.behaviour_BL, requests.gap_BL, requests.length_B)
+        last_BD = self.short.last_states(requests.item_BL, requests.behavior_BL, requests.gap_BL, requests.length_B)
         short_BD = self.to_short(last_BD) * (requests.length_B > 0).unsqueeze(-1)
 
         mask_BM = requests.repeat_item_BM > 0

@@ -23,9 +23,9 @@ from recommender.recall.multi_interest.model import MultiInterestConfig, MultiIn
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
-from recommender.recall.sequence_merge import POSITIVE_BEHAVIOURS
+from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, LISTEN_BEHAVIOURS, has_behaviour, is_listened
+from recommender.user.user_history import HISTORY_VIEW, LISTEN_BEHAVIORS, has_behavior, is_listened
 from sequences.sequence_batch import FIRST_CODE
 
 MAX_NAME_WORDS = 3
@@ -199,10 +199,10 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
         Item codes [B, L], padded with 0 at the beginning.
     """
     history, recent = users.views[HISTORY_VIEW], users.views["recent_events"]
-    feedback = [name for name in POSITIVE_BEHAVIOURS if name not in LISTEN_BEHAVIOURS]
+    feedback = [name for name in POSITIVE_BEHAVIORS if name not in LISTEN_BEHAVIORS]
     item_BL = np.concatenate([history.columns["track_id"], recent.columns["track_id"]], axis=1)
     ended_BL = np.concatenate([history.columns["ended_at"], recent.columns["ended_at"]], axis=1)
-    is_positive_BL = np.concatenate([is_listened(history), has_behaviour(recent, feedback)], axis=1)
+    is_positive_BL = np.concatenate([is_listened(history), has_behavior(recent, feedback)], axis=1)
     is_kept_BL = is_positive_BL & (item_BL >= FIRST_CODE)
     item_BL[~is_kept_BL], ended_BL[~is_kept_BL] = 0, -1
     newest_BL = ended_BL.argsort(axis=1, kind="stable")[:, -length:]

@@ -77,7 +77,7 @@ def read_latest_sequences(
 
 def read_view_events(session: SparkSession, path: str, view: SequenceView, features: Sequence[str]) -> DataFrame:
     """The view's events with `user_id`, `known_at` and the features, unordered."""
-    events = session.read.parquet(path).where(F.col("behaviour").isin(*view.behaviours))
+    events = session.read.parquet(path).where(F.col("behavior").isin(*view.behaviors))
     if view.target_types:
         events = events.where(F.col("target_type").isin(*view.target_types))
     return events.select(*dict.fromkeys(["user_id", "known_at", *features]))

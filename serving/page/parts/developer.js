@@ -14,19 +14,19 @@ function Sequence({ events, language, texts }) {
       ${events.map((event, place) => {
         const begins = place > 0 && events[place - 1].session !== event.session;
         const time = event.ended_at / 1000;
-        const label = `${event.title || event.track_id}: ${texts.behaviours[event.behaviour] || event.behaviour}, ${dayName(time, language)} ${timeOfDay(time, language)}`;
-        return html`<li class=${`${event.behaviour} ${begins ? "begins" : ""}`} title=${label} key=${place}><span class="visually-hidden">${label}</span></li>`;
+        const label = `${event.title || event.track_id}: ${texts.behaviors[event.behavior] || event.behavior}, ${dayName(time, language)} ${timeOfDay(time, language)}`;
+        return html`<li class=${`${event.behavior} ${begins ? "begins" : ""}`} title=${label} key=${place}><span class="visually-hidden">${label}</span></li>`;
       })}
     </ol>
     <ul class="legend" aria-hidden="true">
-      ${legend(events, texts).map((name) => html`<li key=${name}><i class=${name}></i>${texts.behaviours[name] || name}</li>`)}
+      ${legend(events, texts).map((name) => html`<li key=${name}><i class=${name}></i>${texts.behaviors[name] || name}</li>`)}
     </ul>`;
 }
 
 // Behaviors that occur, in the order of the catalog.
 const legend = (events, texts) => {
-  const there = new Set(events.map((event) => event.behaviour));
-  return [...new Set([...Object.keys(texts.behaviours), ...there])].filter((name) => there.has(name));
+  const there = new Set(events.map((event) => event.behavior));
+  return [...new Set([...Object.keys(texts.behaviors), ...there])].filter((name) => there.has(name));
 };
 
 function Summary({ title, interest, texts }) {

@@ -12,7 +12,7 @@ const PLAYS = new Set(["full_play", "play", "skip"]);
 // [day, events of the day], the newest first; `ended_at` is in µs.
 function byDay(events, language) {
   const days = new Map();
-  for (const event of events.filter((one) => PLAYS.has(one.behaviour)).reverse()) {
+  for (const event of events.filter((one) => PLAYS.has(one.behavior)).reverse()) {
     const day = dayName(event.ended_at / 1000, language);
     days.set(day, [...(days.get(day) || []), event]);
   }
@@ -28,7 +28,7 @@ export function History({ onWhy }) {
     return () => (isCurrent = false);
   }, [userId, version]);
   const days = state ? byDay(api.known(state.events), language) : [];
-  const noteOf = (event) => `${timeOfDay(event.ended_at / 1000, language)} · ${texts.behaviours[event.behaviour]}`;
+  const noteOf = (event) => `${timeOfDay(event.ended_at / 1000, language)} · ${texts.behaviors[event.behavior]}`;
   return html`<div><h1>${texts.history}</h1>
     ${!state && html`<${LoadingRows} />`}
     ${state && !days.length && html`<p class="empty">${texts.nothingYet}</p>`}

@@ -19,14 +19,14 @@ const NEW_SHOWN = 12;
 // Most played tracks of the recent events, at least two plays each unless there are few.
 function onRepeat(events) {
   const plays = new Map();
-  for (const event of events.filter((one) => one.behaviour === "full_play" || one.behaviour === "play"))
+  for (const event of events.filter((one) => one.behavior === "full_play" || one.behavior === "play"))
     plays.set(event.track_id, { track: event, count: (plays.get(event.track_id)?.count || 0) + 1 });
   return [...plays.values()].sort((a, b) => b.count - a.count).slice(0, 12);
 }
 
 // The track that the shelf "Because you like ..." starts from: the one liked last, else the one played most.
 const seedOf = (events) =>
-  events.filter((event) => event.behaviour === "like" || event.behaviour === "collect").at(-1) || onRepeat(events)[0]?.track;
+  events.filter((event) => event.behavior === "like" || event.behavior === "collect").at(-1) || onRepeat(events)[0]?.track;
 
 function useShelves({ userId, language, onError }) {
   const [shelves, setShelves] = useState({ repeat: [] });

@@ -11,8 +11,8 @@ import { useSession } from "../playback/session.js";
 function Hidden() {
   const { library, texts, reverse } = useSession();
   const rows = [
-    ...[...library.blocked.values()].map((entry) => ({ entry, action: "block", label: texts.unblock, note: texts.behaviours.block })),
-    ...[...library.disliked.values()].map((entry) => ({ entry, action: "dislike", label: texts.undislike, note: texts.behaviours.dislike })),
+    ...[...library.blocked.values()].map((entry) => ({ entry, action: "block", label: texts.unblock, note: texts.behaviors.block })),
+    ...[...library.disliked.values()].map((entry) => ({ entry, action: "dislike", label: texts.undislike, note: texts.behaviors.dislike })),
   ];
   if (!rows.length) return html`<p class="empty">${texts.nothingHidden}</p>`;
   return html`<ul class="hidden-list">

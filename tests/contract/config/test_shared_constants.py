@@ -7,12 +7,12 @@ import pytest
 from config import settings
 from config.tool_environment import load_dbt_variables
 from ingestion.readers.parsing import named_plays
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 
 
 def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     variables = load_dbt_variables()
-    assert load_behaviours().session_gap_minutes == variables["session_gap_minutes"]
+    assert load_behaviors().session_gap_minutes == variables["session_gap_minutes"]
     assert named_plays.clock_granularity_us() == variables["clock_granularity_minutes"] * 60_000_000
     monkeypatch.setattr(named_plays, "load_dbt_variables", lambda: {"clock_granularity_minutes": 3})
     assert named_plays.clock_granularity_us() == 180_000_000
@@ -20,4 +20,4 @@ def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_page_has_dbts_share_of_a_full_play() -> None:
     engine = (settings.ROOT / "serving/page/playback/engine.js").read_text(encoding="utf-8")
-    assert f"FULL_PLAY_SHARE = {load_behaviours().full_play_ratio};" in engine
+    assert f"FULL_PLAY_SHARE = {load_behaviors().full_play_ratio};" in engine

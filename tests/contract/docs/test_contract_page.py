@@ -4,7 +4,7 @@ import re
 import runpy
 
 from config import settings
-from event_store.behaviours import EVENT_TARGET_TYPES, POLARITIES, TARGET_TYPES
+from event_store.behaviors import EVENT_TARGET_TYPES, POLARITIES, TARGET_TYPES
 
 DBT_SCHEMAS = "".join(path.read_text() for path in (settings.ROOT / "dbt").rglob("*.yml"))
 

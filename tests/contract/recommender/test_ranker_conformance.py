@@ -185,7 +185,7 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Pa
         titles_V=np.array([""] * TRACKS, dtype=object),
         artist_names_A=np.array([""] * 12, dtype=object),
     )
-    codes = vocabulary.encoders()["behaviour"]
+    codes = vocabulary.encoders()["behavior"]
     rows = [[(5, codes["full_play"], NOW - 2 * MINUTE), (6, codes["skip"], NOW - MINUTE)]]
     made = ranker.features
     features = replace(

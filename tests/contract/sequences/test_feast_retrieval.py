@@ -158,7 +158,7 @@ class RetrievalCases(DriverStatsCases):
         events = event_rows(
             [
                 {"event_id": "early", "user_id": "1", "second": 60, "sequence_number": 0},
-                {"event_id": "like", "user_id": "2", "second": 7000, "sequence_number": 0, "behaviour": "like"},
+                {"event_id": "like", "user_id": "2", "second": 7000, "sequence_number": 0, "behavior": "like"},
                 {"event_id": "play", "user_id": "3", "second": 7000, "sequence_number": 0},
                 {"event_id": "at_end", "user_id": "4", "second": 7200, "sequence_number": 0},
             ]

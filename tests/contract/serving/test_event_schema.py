@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from event_store.behaviours import ACTIONS, EVENT_TARGET_TYPES
+from event_store.behaviors import ACTIONS, EVENT_TARGET_TYPES
 from ingestion.row_validation import conform
 from serving.events.event_schema import MICROSECONDS_PER_SECOND, EventRejected, ReportedEvent, read_event
 

@@ -44,7 +44,7 @@ def served(home: Path) -> runtime.ServedRelease:
         tracks(
             9,
             track_id=[SIMULATED, FILES, "a/b ü", LEADS_OUT, WITHDRAWN, NOTHING, OTHER_TYPE, PIPE, MISSING],
-            is_in_catalogue=[True] * 4 + [False] + [True] * 4,
+            is_in_catalog=[True] * 4 + [False] + [True] * 4,
             audio_path=[path and root + path for path in audio],
             cover_path=[path and root + path for path in cover],
         ),

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from sequences.behaviours import load_behaviours, played_ratio
+from sequences.behaviors import load_behaviors, played_ratio
 from sequences.reversals import drop_reversed
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import is_in_current_session, sessionize
@@ -43,9 +43,9 @@ def test_sessions_of_marts_and_sequences_are_equal(tmp_path: Path) -> None:
     write_empty_tables(tmp_path)
     write(tmp_path, "listening_events", "2026-06-01", "a", random_log(Random(7)))
     built(tmp_path)
-    code = load_behaviours().encoder
+    code = load_behaviors().encoder
     found = duckdb.sql(f"""
-        select user_id, list(behaviour order by event_number) as behaviour,
+        select user_id, list(behavior order by event_number) as behavior,
             list(epoch_us(occurred_at) order by event_number) as occurred_at,
             list(epoch_us(ended_at) order by event_number) as ended_at,
             list(epoch_us(request_at) order by event_number) as request_at,
@@ -54,9 +54,9 @@ def test_sessions_of_marts_and_sequences_are_equal(tmp_path: Path) -> None:
     """).fetchall()
     assert len(found) == USERS
     is_longer = []
-    for _, behaviour, occurred_at, ended_at, request_at, session_id in found:
-        columns = {"behaviour": [code[name] for name in behaviour], "occurred_at": occurred_at, "ended_at": ended_at}
-        L = len(behaviour)
+    for _, behavior, occurred_at, ended_at, request_at, session_id in found:
+        columns = {"behavior": [code[name] for name in behavior], "occurred_at": occurred_at, "ended_at": ended_at}
+        L = len(behavior)
         batch = SequenceBatch({name: np.array([values]) for name, values in columns.items()}, np.array([L]))
         plays = [place for place in range(L) if session_id[place]]
         derived = sessionize(batch)[0]
@@ -86,24 +86,24 @@ def test_behaviors_and_likes_of_marts_and_requests_are_equal(tmp_path: Path) -> 
     built(tmp_path)
 
     events = duckdb.sql(f"""
-        select user_id, track_id, behaviour, action, played_ms, events.played_ratio, tracks.duration_ms
+        select user_id, track_id, behavior, action, played_ms, events.played_ratio, tracks.duration_ms
         from '{tmp_path}/marts/events.parquet' as events join '{tmp_path}/marts/tracks.parquet' as tracks using (track_id)
         order by user_id, event_number
     """).fetchall()
     assert len(events) == len(log)
-    code, liked = load_behaviours().encoder, set()
+    code, liked = load_behaviors().encoder, set()
     rows_of_user: dict[str, list[tuple[int, int]]] = {}
-    for user, track, behaviour, action, played_ms, ratio, duration_ms in events:
-        assert behaviour == load_behaviours().behaviour_of(action, played_ms, duration_ms)
+    for user, track, behavior, action, played_ms, ratio, duration_ms in events:
+        assert behavior == load_behaviors().behavior_of(action, played_ms, duration_ms)
         assert ratio == (None if (exact := played_ratio(played_ms, duration_ms)) is None else float(np.float32(exact)))
-        rows_of_user.setdefault(user, []).append((code[behaviour], FIRST_CODE + int(track)))
+        rows_of_user.setdefault(user, []).append((code[behavior], FIRST_CODE + int(track)))
     for user, rows in rows_of_user.items():
-        behaviour_L, track_L = np.array(rows).T
-        batch = SequenceBatch({"behaviour": behaviour_L[None], "track_id": track_L[None]}, np.array([len(rows)]))
+        behavior_L, track_L = np.array(rows).T
+        batch = SequenceBatch({"behavior": behavior_L[None], "track_id": track_L[None]}, np.array([len(rows)]))
         left = drop_reversed(batch).columns
-        is_like_L = left["behaviour"][0] == code["like"]
+        is_like_L = left["behavior"][0] == code["like"]
         liked |= {(user, str(track - FIRST_CODE)) for track in left["track_id"][0][is_like_L].tolist()}
-    assert {behaviour for _, _, behaviour, *_ in events} >= {"skip", "play", "full_play"}
+    assert {behavior for _, _, behavior, *_ in events} >= {"skip", "play", "full_play"}
     assert liked == set(duckdb.sql(f"select user_id, target_id from '{tmp_path}/marts/likes.parquet'").fetchall())
 
 

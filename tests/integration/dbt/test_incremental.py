@@ -77,8 +77,8 @@ def test_a_build_after_a_failed_one_computes_everything(tmp_path: Path) -> None:
     assert "built from all events" not in build(tmp_path).stdout
     before = marts(tmp_path)
     bad = write(tmp_path, "listening_events", "2026-06-06", "bad", [event("z", "u", "hum", "1", 200)])
-    run = build(tmp_path, tests="relationships_events_behaviour")
-    assert run.returncode != 0 and "relationships_events_behaviour" in run.stdout
+    run = build(tmp_path, tests="relationships_events_behavior")
+    assert run.returncode != 0 and "relationships_events_behavior" in run.stdout
     assert marts(tmp_path) == before
     bad.unlink()
     assert "built from all events" in build(tmp_path).stdout

@@ -96,7 +96,7 @@ def test_empty_mart_is_published_without_rows(home: Path) -> None:
 
 
 def test_events_are_unique_behaviors_ordered_by_known_at(home: Path) -> None:
-    found = rows(home, "select user_id, event_id, event_number, behaviour from '{marts}/events.parquet'")
+    found = rows(home, "select user_id, event_id, event_number, behavior from '{marts}/events.parquet'")
     assert found == [
         ("u", "a", 0, "full_play"),
         ("u", "b", 1, "skip"),

@@ -33,7 +33,7 @@ def play(event_id, user="u1"):
         "occurred_at": at_us,
         "ended_at": at_us,
         "sequence_number": None,
-        "behaviour": "full_play",
+        "behavior": "full_play",
         "played_ratio": None,
     }
 

@@ -90,7 +90,7 @@ def test_a_landing_reads_on_from_the_last_one(
 
 def test_rows_are_those_of_the_contract(tmp_path: Path, stores: tuple[EventStore, ServingState]) -> None:
     store, state = stores
-    play = {"action": "play", "behaviour": "skip", "played_ms": 1_000, "played_ratio": 0.01, "scene": "daily"}
+    play = {"action": "play", "behavior": "skip", "played_ms": 1_000, "played_ratio": 0.01, "scene": "daily"}
     ended = recorded_event(1)["ended_at"]
     store.append([recorded_event(1, **play, occurred_at=ended - MINUTE_US, ended_at=ended)])
     state.add_exposure("u1", shown(1, items=1))

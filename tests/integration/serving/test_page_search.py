@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 from starlette.responses import PlainTextResponse
 
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from serving.http.static_page import ListeningPage
 from tests.support import browser
 from tests.support.serving.http_server import serve
@@ -235,7 +235,7 @@ def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page,
         expect(player).to_contain_text("Song 2")
     played = [one["events"][0]["played_ms"] for one in bodies["events"]]
     assert 750 <= played[0] < 5_000
-    assert [load_behaviours().behaviour_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
+    assert [load_behaviors().behavior_of("play", one, 257_000) for one in played] == ["skip", "full_play"]
 
 
 def test_a_song_without_audio_has_a_link_and_is_not_reported_as_played(page, bodies, url):
@@ -269,9 +269,9 @@ def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
 
 def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, url):
     event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
-    played = SONG | event | {"behaviour": "full_play"}
+    played = SONG | event | {"behavior": "full_play"}
     unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
-    events = [played, *(unknown | {"behaviour": name} for name in ("full_play", "like"))]
+    events = [played, *(unknown | {"behavior": name} for name in ("full_play", "like"))]
     answer_with(page, "listener", events=events)
     page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
     with page.expect_response("**/page/scenes.json"):  # after all shelves

@@ -48,14 +48,14 @@ def worlds(draw):
         recording_id=each(st.sampled_from([None, None, "x", "y"])),
         available_from=each(TIMES),
         available_until=each(TIMES),
-        is_in_catalogue=each(st.sampled_from([True, True, True, False])),
+        is_in_catalog=each(st.sampled_from([True, True, True, False])),
         territories=each(st.sampled_from([None, [], [], ["DE"], ["US", "FR"]])),
         is_explicit=each(st.sampled_from([None, False, True])),
         styles=each(st.lists(st.sampled_from(["rock", "pop"]), max_size=2)),
         plays_total=each(st.sampled_from([0, 100])),
     )
     near = {item: draw(ITEMS) for item in range(2, 5)}
-    names = ("popularity", "realtime", "favourites")
+    names = ("popularity", "realtime", "favorites")
     channels = [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names]
     sources = {channel.name: SimilarItems(channel) for channel in channels}
     blend = Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3])))
@@ -80,21 +80,19 @@ def days(draw):
     return draw(st.lists(st.tuples(st.lists(targets, max_size=1), st.lists(asks, max_size=3)), min_size=1, max_size=3))
 
 
-def may_be_shown(catalogue, item, territory, is_explicit_wanted):
-    countries = catalogue.territories[catalogue.territories_V[item]]
-    return (not countries or territory.upper() in countries) and (
-        is_explicit_wanted or not catalogue.is_explicit_V[item]
-    )
+def may_be_shown(catalog, item, territory, is_explicit_wanted):
+    countries = catalog.territories[catalog.territories_V[item]]
+    return (not countries or territory.upper() in countries) and (is_explicit_wanted or not catalog.is_explicit_V[item])
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(worlds(), days(), st.lists(st.sampled_from(TRACKS), max_size=4))
 def test_no_response_contains_excluded_tracks(bench, of, story, played):
-    user, gone, lists, catalogue, code = uuid.uuid4().hex, [], {}, of.catalog, of.vocabulary.track_code
-    artists = {track: set(catalogue.artist_ids_of(code[track])) for track in TRACKS}
+    user, gone, lists, catalog, code = uuid.uuid4().hex, [], {}, of.catalog, of.vocabulary.track_code
+    artists = {track: set(catalog.artist_ids_of(code[track])) for track in TRACKS}
 
     def recordings(some):
-        return {int(catalogue.recording_V[code[track]]) for track in some if track in code}
+        return {int(catalog.recording_V[code[track]]) for track in some if track in code}
 
     for day, (excluding, asks) in enumerate(story):
         gone += excluding
@@ -112,17 +110,17 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
             answer = bench.path.recommend(request, of)
             shown = [item.track_id for item in answer.items]
             explored = [item.track_id for item in answer.items if item.is_exploration]
-            assert all(catalogue.is_new_V[code[track]] for track in explored)
+            assert all(catalog.is_new_V[code[track]] for track in explored)
             assert all((0 < item.propensity < 1) == item.is_exploration for item in answer.items)
             assert answer.trace.explored == 0 or (scene not in ABOUT_TRACKS and discovery != 0)
             assert len(recordings(shown)) == len(shown) <= limit
             assert not recordings(shown) & recordings([*tracks_gone, *ABOUT_TRACKS.get(scene, [])])
             for track in shown:
                 item = code[track]
-                assert catalogue.is_served_V[item] and not artists[track] & artists_gone
-                assert may_be_shown(catalogue, item, *wanted)
-                assert catalogue.available_from_V[item] <= now < catalogue.available_until_V[item]
-            mine = Counter(int(catalogue.main_artist_V[code[track]]) for track in shown)
+                assert catalog.is_served_V[item] and not artists[track] & artists_gone
+                assert may_be_shown(catalog, item, *wanted)
+                assert catalog.available_from_V[item] <= now < catalog.available_until_V[item]
+            mine = Counter(int(catalog.main_artist_V[code[track]]) for track in shown)
             most = max((count for number, count in mine.items() if number >= 2), default=0)
             assert most <= request.scene.max_per_artist + (request.scene.max_new_per_artist or 0) or (
                 request.scene.relaxes_artist_cap and "max_per_artist" in answer.trace.unmet
@@ -130,9 +128,7 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
             if scene != "daily":
                 continue
             # Tracks that may not be shown leave the list, the others keep their order.
-            before = [
-                track for track in lists.get((day, discovery), []) if may_be_shown(catalogue, code[track], *wanted)
-            ]
+            before = [track for track in lists.get((day, discovery), []) if may_be_shown(catalog, code[track], *wanted)]
             assert shown[: len(before)] == before[:limit]
             earlier = {track for (when, _), listed in lists.items() if when < day for track in listed}
             again = recordings(earlier) & recordings(shown)
@@ -171,7 +167,7 @@ def test_no_response_contains_excluded_collections(
     """Blocked and disliked items are excluded, whether stored or only reported, and only those of their type;
     collected and opened items may be returned again.
     """
-    user, code, catalogue = uuid.uuid4().hex, of.vocabulary.track_code, of.catalog
+    user, code, catalog = uuid.uuid4().hex, of.vocabulary.track_code, of.catalog
     bench.store.is_away = False
     bench.store.users[user] = clicked(*liked) | (excluded(*gone) if known_as != "reported" else {})
     reported = [(target, "collect") for target in liked]
@@ -186,15 +182,15 @@ def test_no_response_contains_excluded_collections(
     if known_as == "remembered":
         bench.hydrate.load_user_state(read_request(user, "daily", 1, NOW), of)
         bench.store.is_away = True
-    recordings_gone = {int(catalogue.recording_V[code[name]]) for kind, name in gone if kind == "track"}
+    recordings_gone = {int(catalog.recording_V[code[name]]) for kind, name in gone if kind == "track"}
 
     def may_be_played(item):
         return (
-            catalogue.is_served_V[item]
-            and may_be_shown(catalogue, item, *wanted)
-            and catalogue.available_from_V[item] <= NOW < catalogue.available_until_V[item]
-            and int(catalogue.recording_V[item]) not in recordings_gone
-            and not any(("artist", artist) in gone for artist in catalogue.artist_ids_of(item))
+            catalog.is_served_V[item]
+            and may_be_shown(catalog, item, *wanted)
+            and catalog.available_from_V[item] <= NOW < catalog.available_until_V[item]
+            and int(catalog.recording_V[item]) not in recordings_gone
+            and not any(("artist", artist) in gone for artist in catalog.artist_ids_of(item))
         )
 
     for scene, (kind, names) in CONTAINERS.items():
@@ -207,7 +203,7 @@ def test_no_response_contains_excluded_collections(
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []
         for place, name in enumerate(names):
-            recordings = {int(catalogue.recording_V[item]) for item in held[place]}
+            recordings = {int(catalog.recording_V[item]) for item in held[place]}
             is_whole = len(playable[name]) == len(held[place]) == len(recordings)
             if (kind, name) not in gone and playable[name] and (kind == "playlist" or is_whole):
                 allowed.append(name)

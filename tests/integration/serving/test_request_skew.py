@@ -205,7 +205,7 @@ def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFi
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
     assert __main__.main(["--as-of", tomorrow]) == 1
-    assert "most often played_history:behaviour" in capsys.readouterr().err
+    assert "most often played_history:behavior" in capsys.readouterr().err
     file.write_bytes(good)
     assert __main__.main(["--as-of", "2026-05-01"]) == 0
     assert "no request was logged on 2026-04-30" in capsys.readouterr().out

@@ -70,7 +70,7 @@ def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None
     here, _ = evaluated
     data = TrainingData(here.marts, "held_out", recipe("debug"))
     cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favourites", "item_knn", "ials", *HEURISTICS):
+    for name in ("fused", "favorites", "item_knn", "ials", *HEURISTICS):
         lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
         assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
         for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
@@ -201,7 +201,7 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     for table in ("recall", "slate", "ranking"):
         assert train_only[table] == before[table]
         assert set(found[table]) == set(before[table])
-    assert found["recall"]["favourites"] == before["recall"]["favourites"], "nothing of it is fitted on plays of others"
+    assert found["recall"]["favorites"] == before["recall"]["favorites"], "nothing of it is fitted on plays of others"
     assert found["recall"]["realtime"] != before["recall"]["realtime"]
     assert found["ranking"]["sum_pooling"] != before["ranking"]["sum_pooling"]
     changed = (

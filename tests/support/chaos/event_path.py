@@ -41,7 +41,7 @@ class EventPath:
         ids = [f"e{next(self._numbers)}" for _ in range(count)]
         user = self.user_of(ids[-1])
         row = {"user_id": user, "target_type": "track", "target_id": "t1", "action": "click"}
-        described = {"behaviour": "click", "played_ratio": None}
+        described = {"behavior": "click", "played_ratio": None}
         try:
             now_us = self.now_us()
             self.store.append([read_event(row | {"event_id": one}, now_us) | described for one in ids])

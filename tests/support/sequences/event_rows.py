@@ -22,7 +22,7 @@ EVENT_SCHEMA = pa.schema(
         ("occurred_at", pa.timestamp("us")),
         ("ended_at", pa.timestamp("us")),
         ("action", pa.string()),
-        ("behaviour", pa.string()),
+        ("behavior", pa.string()),
         ("target_type", pa.string()),
         ("target_id", pa.string()),
         ("track_id", pa.string()),
@@ -49,7 +49,7 @@ def us(second: float) -> int:
 
 
 def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the event table from partial events (user_id, second, behaviour, …): a simple version of dbt's models."""
+    """Rows of the event table from partial events (user_id, second, behavior, …): a simple version of dbt's models."""
     unique = {event["event_id"]: event for event in reversed(list(events))}.values()
     rows: list[dict[str, Any]] = []
     last: dict[str, datetime] = {}
@@ -71,7 +71,7 @@ def event_rows(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 "occurred_at": at(event.get("occurred_second", event["second"])),
                 "ended_at": at(event["second"]),
                 "action": event.get("action", "play"),
-                "behaviour": event.get("behaviour", "full_play"),
+                "behavior": event.get("behavior", "full_play"),
                 "target_type": event.get("target_type", "track"),
                 "target_id": target,
                 "track_id": target if is_track else None,
@@ -111,7 +111,7 @@ def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us
         row
         for row in rows
         if row["user_id"] == user_id
-        and row["behaviour"] in view.behaviours
+        and row["behavior"] in view.behaviors
         and (not view.target_types or row["target_type"] in view.target_types)
         and to_us(row["known_at"]) < time_us
     ]

@@ -12,8 +12,8 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from sequences import behaviours
-from sequences.views import ATTRIBUTES, INFERRED_BEHAVIOURS, SORT_KEY_ATTRIBUTES, SequenceView
+from sequences import behaviors
+from sequences.views import ATTRIBUTES, INFERRED_BEHAVIORS, SORT_KEY_ATTRIBUTES, SequenceView
 from tests.support.sequences.event_rows import to_us, us
 
 Event = dict[str, Any]
@@ -28,7 +28,7 @@ ENCODERS = {
     "target_type": {"track": 2, "artist": 3},
     "target_id": {"t0": 2, "t1": 3},
     "track_id": {f"t{n}": n + 2 for n in range(4)},
-    "behaviour": behaviours.load_behaviours().encoder,
+    "behavior": behaviors.load_behaviors().encoder,
     "scene": {"": 2, "daily": 3},
 }
 """Encoders of all string attributes; some texts are intentionally missing."""
@@ -83,18 +83,18 @@ def histories(
 @st.composite
 def views(draw: st.DrawFn) -> SequenceView:
     """Any valid view: some behaviors, any target types and attributes, 1 to 7 events long, daily or not."""
-    reported = sorted(behaviours.load_behaviours().ids.keys() - {*INFERRED_BEHAVIOURS})
-    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIOURS)))
-    chosen_behaviours = tuple(draw(st.one_of(*choices)))
+    reported = sorted(behaviors.load_behaviors().ids.keys() - {*INFERRED_BEHAVIORS})
+    choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIORS)))
+    chosen_behaviors = tuple(draw(st.one_of(*choices)))
     optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in SORT_KEY_ATTRIBUTES]
     chosen = draw(st.sets(st.sampled_from(optional)))
     return SequenceView(
         name="random",
-        behaviours=chosen_behaviours,
+        behaviors=chosen_behaviors,
         length=draw(st.integers(1, 7)),
         attributes=(*SORT_KEY_ATTRIBUTES, *(attribute for attribute in optional if attribute in chosen)),
         target_types=draw(st.sampled_from([(), ("track",), ("artist", "track")])),
-        is_daily=chosen_behaviours == INFERRED_BEHAVIOURS or draw(st.booleans()),
+        is_daily=chosen_behaviors == INFERRED_BEHAVIORS or draw(st.booleans()),
     )
 
 
@@ -114,9 +114,9 @@ def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
 def _derived_columns(event: Event) -> dict[str, Any]:
     """The columns that dbt derives from an event; impressions are without click."""
     duration = DURATION_MS if event["action"] == "play" else None
-    behaviour = behaviours.load_behaviours().behaviour_of(event["action"], event["played_ms"], duration)
-    ratio = behaviours.played_ratio(event["played_ms"], duration)
+    behavior = behaviors.load_behaviors().behavior_of(event["action"], event["played_ms"], duration)
+    ratio = behaviors.played_ratio(event["played_ms"], duration)
     return {
-        "behaviour": behaviour or "impression_without_click",
+        "behavior": behavior or "impression_without_click",
         "played_ratio": None if ratio is None else float(np.float32(ratio)),
     }

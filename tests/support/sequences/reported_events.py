@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from event_store.contract import EVENT_COLUMNS
-from sequences import behaviours
+from sequences import behaviors
 from tests.support.sequences.event_rows import us
 
 DURATION_MS = 100_000
@@ -29,8 +29,8 @@ def reported_event(event_id: str, user_id: str, second: float, **columns: Any) -
     row: dict[str, Any] = {column.name: values.get(column.name) for column in EVENT_COLUMNS}
     duration_ms = DURATION_MS if row["action"] == "play" else None
     row["played_ms"] = row["played_ms"] if row["action"] == "play" else None
-    row["behaviour"] = behaviours.load_behaviours().behaviour_of(row["action"], row["played_ms"], duration_ms)
-    return row | {"played_ratio": behaviours.played_ratio(row["played_ms"], duration_ms)}
+    row["behavior"] = behaviors.load_behaviors().behavior_of(row["action"], row["played_ms"], duration_ms)
+    return row | {"played_ratio": behaviors.played_ratio(row["played_ms"], duration_ms)}
 
 
 def mart_event(row: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Store(MemoryStore):
     def read(self, user_id, known=None):
         stored, live = super().read(user_id).views, live_events(self.events.of_user(user_id))
         for name, view in SEQUENCE_VIEWS.items():
-            members = [event for event in live if view.matches(event["behaviour"], event["target_type"])]
+            members = [event for event in live if view.matches(event["behavior"], event["target_type"])]
             if members:
                 empty = {attribute: [] for attribute in view.attribute_names}
                 stored[name] = {

@@ -49,7 +49,7 @@ def opened_release(folder: Path) -> ServedRelease:
         ),
     )
     return release(
-        table.with_columns(is_in_catalogue=pl.lit(True)),
+        table.with_columns(is_in_catalog=pl.lit(True)),
         channels,
         continuation_sources=sources,
         vocabulary=data.vocabulary,

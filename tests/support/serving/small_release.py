@@ -32,7 +32,7 @@ def tracks(count: int, **columns) -> pl.DataFrame:
         "artist_id": [f"a{n // 2}" for n in range(count)],
         "artist_ids": [[f"a{n // 2}"] for n in range(count)],
         "artist_names": [[f"Artist {n // 2}"] for n in range(count)],
-        "is_in_catalogue": [True] * count,
+        "is_in_catalog": [True] * count,
     }
     return pl.DataFrame(rows | columns)
 
@@ -123,7 +123,7 @@ def degradation() -> Degradation:
     return Degradation(Metrics(CollectorRegistry()))
 
 
-EXCLUSION_COLUMNS = ("event_id", "target_type", "target_id", "track_id", "behaviour", "ended_at")
+EXCLUSION_COLUMNS = ("event_id", "target_type", "target_id", "track_id", "behavior", "ended_at")
 
 
 class MemoryStore:
@@ -137,7 +137,7 @@ class MemoryStore:
         for event in events:
             rows = self.recent.setdefault(event["user_id"], {name: [] for name in EXCLUSION_COLUMNS})
             is_track = event["target_type"] == "track"
-            row = event | {"behaviour": event["action"], "track_id": event["target_id"] if is_track else ""}
+            row = event | {"behavior": event["action"], "track_id": event["target_id"] if is_track else ""}
             for name, column in rows.items():
                 column.append(row.get(name) or f"e{len(column)}")
 
@@ -161,7 +161,7 @@ def history(*track_ids: str) -> dict:
         "played_history": {
             "event_id": [f"e{n}" for n in range(count)],
             "track_id": list(track_ids),
-            "behaviour": ["full_play"] * count,
+            "behavior": ["full_play"] * count,
             "occurred_at": list(range(count)),
             "ended_at": list(range(count)),
             "played_ratio": [1.0] * count,
@@ -178,7 +178,7 @@ def clicked(*targets: tuple[str, str]) -> dict:
             "target_type": [kind for kind, _ in targets],
             "target_id": [target for _, target in targets],
             "track_id": [""] * count,
-            "behaviour": ["click"] * count,
+            "behavior": ["click"] * count,
             "played_ratio": [None] * count,
             "occurred_at": [1_000_000 + n for n in range(count)],
             "ended_at": [1_000_000 + n for n in range(count)],
@@ -195,7 +195,7 @@ def excluded(*targets: tuple[str, str]) -> dict:
             "target_type": [kind for kind, _ in targets],
             "target_id": [target for _, target in targets],
             "track_id": [target if kind == "track" else "" for kind, target in targets],
-            "behaviour": ["block"] * len(targets),
+            "behavior": ["block"] * len(targets),
             "ended_at": list(range(len(targets))),
         }
     }

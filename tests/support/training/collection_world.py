@@ -48,7 +48,7 @@ def add_events(marts: Path, opened: list[tuple[str, str, str, datetime, str]]) -
             "occurred_at": at,
             "ended_at": at,
             "action": action,
-            "behaviour": "full_play" if action == "play" else action,
+            "behavior": "full_play" if action == "play" else action,
             "target_type": target.split(":")[0],
             "target_id": target.split(":")[1],
             "track_id": target.split(":")[1] if target.startswith("track:") else None,

@@ -53,6 +53,6 @@ def evaluation() -> dict[str, Any]:
         "containers": {},
         "overlap_at_50": {"realtime": {"realtime": 1.0}},
         "hits_at_200": {"realtime": {"share": 1.0, "unique": 1.0}},
-        "exposure": {"catalogue": {"new_tracks": 0.1, "by_new_artists": 0.1}, "recall": {}, "slate": {}},
+        "exposure": {"catalog": {"new_tracks": 0.1, "by_new_artists": 0.1}, "recall": {}, "slate": {}},
         "calibration": {},
     }  # fmt: skip

@@ -46,7 +46,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "artist_id": artist_of[play.track],
                 "played_ms": play.played_ms,
                 "played_ratio": min(1.0, play.played_ms / 60_000),
-                "behaviour": "skip" if play.played_ms < 30_000 else "full_play",
+                "behavior": "skip" if play.played_ms < 30_000 else "full_play",
                 "is_listened": play.played_ms >= 30_000,
                 "is_skip": play.played_ms < 30_000,
                 "is_full_play": play.played_ms >= 54_000,
@@ -70,7 +70,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
         pl.col("request_at").alias("occurred_at"),
         "ended_at",
         pl.lit("play").alias("action"),
-        "behaviour",
+        "behavior",
         pl.lit("track").alias("target_type"),
         pl.col("track_id").alias("target_id"),
         "track_id",
@@ -101,7 +101,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "available_from": None,
                 "available_until": None,
                 "released_on": None,
-                "is_in_catalogue": track in played,
+                "is_in_catalog": track in played,
                 **facets,
             }
             for track, artist in sorted(artist_of.items())

@@ -31,12 +31,12 @@ def plays(seed: int) -> list[Play]:
     random = np.random.default_rng(seed)
     rows = []
     for user in range(USERS):
-        favourites = random.choice(TRACKS, size=8, replace=False)
+        favorites = random.choice(TRACKS, size=8, replace=False)
         for session in range(SESSIONS):
             scene = "private_fm" if session % 2 else "daily"
             part = "train" if session < 14 else "validation" if session < 17 else "test"
             for number in range(4):
-                track = int(random.choice(favourites) if random.random() < 0.7 else random.integers(TRACKS))
+                track = int(random.choice(favorites) if random.random() < 0.7 else random.integers(TRACKS))
                 played_ms = 5_000 if random.random() < 0.3 else 60_000
                 context = f"playlist:p{track % 5}" if scene == "daily" else None
                 rows.append(
@@ -89,7 +89,7 @@ def workspace(
     pl.DataFrame(columns | {"track_ids": list(playlists.values())}).write_parquet(home / "marts" / "playlists.parquet")
     here = Workspace.open(recipe="debug")
     for fit in ("held_out", "final"):
-        for channel in ("popularity", "favourites", "realtime"):
+        for channel in ("popularity", "favorites", "realtime"):
             train(here, "channel", channel, fit)
         for collection in COLLECTIONS:
             train(here, "collection", collection, fit)

@@ -11,7 +11,7 @@ import polars as pl
 from content import FACETS
 from ingestion.simulate import WorldSize, simulate
 from recommender.user.user_batch import UserBatch
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import SERVICES, write_marts
 from training.data.training_data import TrainingData
@@ -44,8 +44,8 @@ class PlantedWorld:
 def listener_of(item_L: np.ndarray) -> UserBatch:
     """A user who listened to these items, one per hour, the last one an hour ago."""
     ended_L = NOW - HOUR_US * np.arange(len(item_L), 0, -1)
-    full_play = np.full_like(item_L, behaviours.load_behaviours().encoder["full_play"])
-    columns = {"track_id": item_L, "ended_at": ended_L, "occurred_at": ended_L - 1, "behaviour": full_play}
+    full_play = np.full_like(item_L, behaviors.load_behaviors().encoder["full_play"])
+    columns = {"track_id": item_L, "ended_at": ended_L, "occurred_at": ended_L - 1, "behavior": full_play}
     batch = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([len(item_L)]))
     return UserBatch(["u"], np.array([NOW]), {"played_history": batch, "recent_events": batch})
 
@@ -56,7 +56,7 @@ def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
     plays = _plays(folder)
     marts = write_marts(folder / "marts", list(plays.iter_rows()))
     played = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
-    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.col("track_id").is_in(played.unique().to_list()))
+    tracks = _tracks(folder).with_columns(is_in_catalog=pl.col("track_id").is_in(played.unique().to_list()))
     tracks.drop("lyrics", "audio_vector", "image_vector").write_parquet(marts / "tracks.parquet")
     return _planted(folder)
 
@@ -67,7 +67,7 @@ def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedW
     Plays of every `new_artists`th artist are removed, so that their tracks are cold.
     """
     simulate(size, folder / "simulated")
-    tracks = _tracks(folder).with_columns(is_in_catalogue=pl.lit(True))
+    tracks = _tracks(folder).with_columns(is_in_catalog=pl.lit(True))
     is_new = pl.col("artist_id").str.slice(1).cast(pl.Int64) % new_artists == 0
     new = tracks.filter(is_new)["track_id"].to_list()
     plays = _plays(folder).filter(~pl.col("target_id").is_in(new))

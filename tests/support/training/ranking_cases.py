@@ -18,7 +18,7 @@ from recommender.ranking.features.genre_search import EMOTIONS, STYLES, TrackGen
 from recommender.ranking.features.history_match import MATCH_FEATURES
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
-from recommender.ranking.features.user_features import BEHAVIOURS
+from recommender.ranking.features.user_features import BEHAVIORS
 from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.ranking.ranker import FeatureConfig
 from recommender.user.user_batch import UserBatch
@@ -29,7 +29,7 @@ NOW = 20_000 * 86_400_000_000 + 3_600_000_000
 MINUTE = 60_000_000
 TRACKS, ARTISTS = 40, 12
 LISTEN, SKIP, LEFT_ALONE = 2, 4, 6
-OUTCOME_V = np.zeros(BEHAVIOURS, np.float32)
+OUTCOME_V = np.zeros(BEHAVIORS, np.float32)
 OUTCOME_V[[2, 3]], OUTCOME_V[4] = 1, -1
 ARTIST_OF_TRACK = np.array([0, 1, *(2 + track % (ARTISTS - 2) for track in range(TRACKS - 2))])
 
@@ -48,14 +48,14 @@ Event = tuple[int, int, int]
 
 def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
     """Return the events of each user, right-padded to `length`."""
-    names = ("track_id", "behaviour", "occurred_at", "ended_at")
+    names = ("track_id", "behavior", "occurred_at", "ended_at")
     columns = {name: np.zeros((len(rows), length), np.int64) for name in names}
     ratio = np.zeros((len(rows), length), np.float32)
     for b, events in enumerate(rows):
-        for n, (track, behaviour, ended_at) in enumerate(events[-length:]):
-            for name, value in zip(names, (track, behaviour, ended_at, ended_at), strict=True):
+        for n, (track, behavior, ended_at) in enumerate(events[-length:]):
+            for name, value in zip(names, (track, behavior, ended_at, ended_at), strict=True):
                 columns[name][b, n] = value
-            ratio[b, n] = 0.1 if behaviour == SKIP else 1.0
+            ratio[b, n] = 0.1 if behavior == SKIP else 1.0
     counts = np.array([min(len(events), length) for events in rows], np.int64)
     return SequenceBatch({**columns, "played_ratio": ratio}, counts)
 
@@ -112,7 +112,7 @@ def ranking_features(
     return RankingFeatures(ARTIST_OF_TRACK, OUTCOME_V, {"daily": 2}, statistics, reads, *parts)
 
 
-def catalogue() -> ItemFrequencies:
+def catalog() -> ItemFrequencies:
     """Return frequencies with which tracks from 30 on are too rare for their own embedding."""
     counts = torch.full((TRACKS,), 50)
     counts[30:] = 1
@@ -151,7 +151,7 @@ def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = Non
     """Return a ranker with large random weights; `changes` to the `debug` config by path."""
     torch.manual_seed(seed)
     config = change_config(config_of(RANKERS[name], "debug"), changes or {})
-    model = RANKERS[name](config, catalogue(), ("not_skipped", "full_play"))
+    model = RANKERS[name](config, catalog(), ("not_skipped", "full_play"))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(2)

@@ -20,7 +20,7 @@ TRACKS = 40
 NEVER = 4_000_000_000_000_000
 SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_clicks", "played_history"))) | {
     "popularity": ServiceContract(("recent_events",)),
-    "favourites": ServiceContract(("played_history",)),
+    "favorites": ServiceContract(("played_history",)),
     "knowledge_graph": ServiceContract(("recent_events", "played_history")),
     "multi_interest": ServiceContract(("recent_events", "played_history")),
 }
@@ -49,7 +49,7 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
                     "occurred_at": request,
                     "ended_at": ended,
                     "action": "play",
-                    "behaviour": "skip" if played < 30_000 else "full_play",
+                    "behavior": "skip" if played < 30_000 else "full_play",
                     "target_type": "track",
                     "target_id": track,
                     "track_id": track,
@@ -79,7 +79,7 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
             "title": [f"Song {track}" for track in ids],
             "artist_id": [artist(track) for track in ids],
             "artist_names": [[f"Band {artist(track)}"] for track in ids],
-            "is_in_catalogue": [track in played_tracks for track in ids],
+            "is_in_catalog": [track in played_tracks for track in ids],
             "available_from": [None for _ in ids],
             "released_on": [None for _ in ids],
             **facets,
@@ -112,7 +112,7 @@ def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path
     tracks.with_columns(
         lyrics=pl.Series([f"la la {'moon' if value % 3 else 'sun'} {value % 5}" for value in number]),
         audio_vector=pl.Series(sound.tolist(), dtype=pl.List(pl.Float32)),
-        is_in_catalogue=pl.lit(True),
+        is_in_catalog=pl.lit(True),
     ).write_parquet(marts / "tracks.parquet")
     return marts
 

@@ -96,7 +96,7 @@ def sqlite_store(tmp_path, clock):
 
 
 def event(number, user="u1", action="play", at_us=NOW_US, **columns):
-    behaviour = None if action == "impression" else {"play": "full_play"}.get(action, action)
+    behavior = None if action == "impression" else {"play": "full_play"}.get(action, action)
     return {
         "event_id": f"e{number}",
         "user_id": user,
@@ -106,7 +106,7 @@ def event(number, user="u1", action="play", at_us=NOW_US, **columns):
         "occurred_at": at_us,
         "ended_at": at_us,
         "sequence_number": None,
-        "behaviour": behaviour,
+        "behavior": behavior,
         "played_ratio": None,
     } | columns
 

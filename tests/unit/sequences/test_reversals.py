@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from sequences.reversals import drop_reversed, find_reversed
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
@@ -22,10 +22,10 @@ def without_reversed(events: list[tuple[str, int]]) -> list[tuple[str, int]]:
 
 
 def batch_of(rows: list[list[tuple[str, int]]], length: int) -> SequenceBatch:
-    code = load_behaviours().encoder
-    columns = {name: np.zeros((len(rows), length), dtype=np.int64) for name in ("behaviour", "track_id")}
+    code = load_behaviors().encoder
+    columns = {name: np.zeros((len(rows), length), dtype=np.int64) for name in ("behavior", "track_id")}
     for row, events in enumerate(rows):
-        columns["behaviour"][row, : len(events)] = [code[name] for name, _ in events]
+        columns["behavior"][row, : len(events)] = [code[name] for name, _ in events]
         columns["track_id"][row, : len(events)] = [item for _, item in events]
     return SequenceBatch(columns, np.array([len(events) for events in rows]))
 
@@ -44,7 +44,7 @@ def test_reversals_and_what_they_take_back_are_dropped():
 
 
 def test_events_that_are_taken_back_later_by_the_same_user_are_found():
-    code = load_behaviours().encoder
+    code = load_behaviors().encoder
     events = [  # user, behavior, item, whether it is known, whether it is taken back
         (0, "like", 2, True, True),
         (0, "like", 3, True, False),

@@ -11,20 +11,20 @@ VIEW = SEQUENCE_VIEWS["recent_events"]
 ROW = {
     "event_id": ["e1", "e2", "e3"],
     "track_id": ["t1", "new", "t2"],
-    "behaviour": ["skip", "like", "full_play"],
+    "behavior": ["skip", "like", "full_play"],
     "occurred_at": [1, 2, 3],
     "ended_at": [4, 5, 6],
     "played_ratio": [0.5, float("nan"), 1.0],
     "scene": ["", "daily", ""],
 }
 NOTHING: dict[str, list[object]] = {name: [] for name in VIEW.attribute_names}
-ENCODERS = {"track_id": {"t1": 2, "t2": 3}, "behaviour": {"skip": 4, "like": 7, "full_play": 2}}
+ENCODERS = {"track_id": {"t1": 2, "t2": 3}, "behavior": {"skip": 4, "like": 7, "full_play": 2}}
 
 
 def test_rows_are_oldest_first_and_padded_on_the_right() -> None:
     batch = encode(VIEW, [ROW, NOTHING], ENCODERS, length=4)
     assert batch.columns["track_id"].tolist() == [[2, 1, 3, 0], [0, 0, 0, 0]]
-    assert batch.columns["behaviour"].tolist() == [[4, 7, 2, 0], [0, 0, 0, 0]]
+    assert batch.columns["behavior"].tolist() == [[4, 7, 2, 0], [0, 0, 0, 0]]
     assert batch.columns["ended_at"].tolist() == [[4, 5, 6, 0], [0, 0, 0, 0]]
     assert batch.length_B.tolist() == [3, 0]
     assert batch.mask_BL.tolist() == [[True, True, True, False], [False] * 4]
@@ -44,7 +44,7 @@ def test_selected_events_move_to_the_left() -> None:
     batch = encode(VIEW, [ROW, NOTHING, ROW], ENCODERS, length=4)
     kept = batch.where(np.array([[True, False, True, True], [True] * 4, [False] * 4]))
     assert kept.columns["ended_at"].tolist() == [[4, 6, 0, 0], [0] * 4, [0] * 4]
-    assert kept.columns["behaviour"].tolist() == [[4, 2, 0, 0], [0] * 4, [0] * 4]
+    assert kept.columns["behavior"].tolist() == [[4, 2, 0, 0], [0] * 4, [0] * 4]
     assert kept.length_B.tolist() == [2, 0, 0]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sequences import behaviours, sessions
+from sequences import behaviors, sessions
 from sequences.sequence_batch import encode
 from sequences.sessions import is_in_current_session, sessionize
 from sequences.views import SEQUENCE_VIEWS
@@ -27,26 +27,26 @@ events = st.lists(
 def row(timed: list[Event]) -> dict[str, list[object]]:
     known: dict[str, list[object]] = {name: [0] * len(timed) for name in VIEW.attribute_names}
     return known | {
-        "behaviour": [behaviour for behaviour, _, _ in timed],
+        "behavior": [behavior for behavior, _, _ in timed],
         "occurred_at": [began for _, began, _ in timed],
         "ended_at": [ended for _, _, ended in timed],
     }
 
 
 def timed(steps: list[Event]) -> list[Event]:
-    """Convert (behaviour, idle minutes before, length in minutes) to (behaviour, start, end), one after the other."""
+    """Convert (behavior, idle minutes before, length in minutes) to (behavior, start, end), one after the other."""
     now, found = 1_700_000_000_000_000, []
-    for behaviour, idle, length in steps:
+    for behavior, idle, length in steps:
         began = now + idle * MINUTE
-        now = began + (length * MINUTE if behaviour in PLAYS else 0)
-        found.append((behaviour, began, now))
+        now = began + (length * MINUTE if behavior in PLAYS else 0)
+        found.append((behavior, began, now))
     return found
 
 
 def oracle(timed: list[Event]) -> list[int]:
     session, last_end, found = 1, None, []
-    for behaviour, began, ended in timed:
-        if behaviour in PLAYS:
+    for behavior, began, ended in timed:
+        if behavior in PLAYS:
             session += last_end is not None and began - last_end > 30 * MINUTE
             last_end = ended
         found.append(session)
@@ -57,14 +57,14 @@ def oracle(timed: list[Event]) -> list[int]:
 @given(st.lists(events, min_size=1, max_size=3))
 def test_sessions_equal_the_oracle(steps: list[list[Event]]) -> None:
     users = [timed(one) for one in steps]
-    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
+    batch = encode(VIEW, [row(one) for one in users], {"behavior": behaviors.load_behaviors().encoder}, length=12)
     wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
     np.testing.assert_array_equal(sessionize(batch), wanted)
 
 
 def test_a_play_that_was_paused_for_a_day_begins_a_session() -> None:
     steps: list[Event] = [("play", 0, 3), ("play", 5, 24 * 60), ("play", 5, 24 * 60 + 1), ("play", 5, 3)]
-    batch = encode(VIEW, [row(timed(steps))], {"behaviour": behaviours.load_behaviours().encoder}, length=4)
+    batch = encode(VIEW, [row(timed(steps))], {"behavior": behaviors.load_behaviors().encoder}, length=4)
     assert sessionize(batch).tolist() == [[1, 1, 2, 2]]
 
 
@@ -74,14 +74,14 @@ def test_current_session_is_the_one_of_a_play_that_starts_at_the_request(
     steps: list[list[Event]], minutes: int, window: int
 ) -> None:
     users = [timed(one) for one in steps]
-    batch = encode(VIEW, [row(one) for one in users], {"behaviour": behaviours.load_behaviours().encoder}, length=12)
+    batch = encode(VIEW, [row(one) for one in users], {"behavior": behaviors.load_behaviors().encoder}, length=12)
     request_at = [(one[-1][2] if one else 0) + minutes * MINUTE for one in users]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "WINDOW", window)
         found = is_in_current_session(batch, batch.length_B, np.array(request_at))
     for mask, one, at in zip(found.tolist(), users, request_at, strict=True):
         *numbers, current = oracle([*one, ("play", at, at)])
-        has_play = any(behaviour in PLAYS for behaviour, _, _ in one)
+        has_play = any(behavior in PLAYS for behavior, _, _ in one)
         is_begun = not has_play or current > max(numbers)
         assert mask[: len(one)] == [
             ended >= at - 30 * MINUTE if is_begun else number == current

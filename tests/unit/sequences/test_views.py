@@ -16,9 +16,9 @@ def test_view_requires_the_sort_key() -> None:
         replace(SEQUENCE_VIEWS["recent_events"], length=0)
 
 
-def test_inferred_behaviours_require_a_daily_view() -> None:
+def test_inferred_behaviors_require_a_daily_view() -> None:
     view = SEQUENCE_VIEWS["impressions_left"]
     with pytest.raises(SequenceViewError, match="daily"):
         replace(view, is_daily=False)
     with pytest.raises(SequenceViewError, match="daily"):
-        replace(view, behaviours=(*view.behaviours, "skip"))
+        replace(view, behaviors=(*view.behaviors, "skip"))

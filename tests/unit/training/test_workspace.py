@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from releases.format import FORMAT, OutdatedFormat
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.workspace import INPUTS_FILE, Workspace, check_format, code_hash, mark_done
 
@@ -35,8 +35,8 @@ def test_cache_keys_depend_on_the_table_of_behaviors(
     workspace = Workspace(tmp_path / "training", write_marts(tmp_path / "marts", random_plays()), "2024-02-01", "debug")
     inputs, cache_folder = workspace.inputs(), workspace.cache_folder("held_out")
     assert replace(workspace).inputs() == inputs
-    changed = replace(load_behaviours(), **change)
-    monkeypatch.setattr("training.workspace.load_behaviours", lambda: changed)
+    changed = replace(load_behaviors(), **change)
+    monkeypatch.setattr("training.workspace.load_behaviors", lambda: changed)
     assert replace(workspace).inputs()["hash"] != inputs["hash"]
     assert replace(workspace).cache_folder("held_out") != cache_folder
 

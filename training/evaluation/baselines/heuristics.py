@@ -29,7 +29,7 @@ class BaseLevelActivation:
     is learned from other users.
 
     Differences: no logarithm, which does not change the order; ages below a minute count as a minute; skips count. The
-    channel `favourites` scores in the same way, over the newest plays of its sequence view; this baseline reads all plays.
+    channel `favorites` scores in the same way, over the newest plays of its sequence view; this baseline reads all plays.
     """
 
     decay: float = 0.5  # exponent of the age

@@ -27,7 +27,7 @@ from tests.support.sequences.universal_views import entity_rows, open_world, pla
 pytestmark = [spark.needs_spark]
 
 USERS = [f"u{n}" for n in range(12)]
-BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
+BEHAVIORS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
 FEATURES = [f"{view.name}:{name}" for view in SEQUENCE_VIEWS.values() for name in view.attribute_names]
 
 
@@ -49,7 +49,7 @@ def history() -> list[dict[str, Any]]:
                 "user_id": USERS[int(random.integers(0, len(USERS) - 1))],
                 "second": int(random.integers(0, 400)) * 60,
                 "sequence_number": int(random.integers(0, 3)),
-                "behaviour": str(random.choice(BEHAVIOURS)),
+                "behavior": str(random.choice(BEHAVIORS)),
                 "target_type": "track" if is_track else "artist",
                 "target_id": f"t{random.integers(0, 50)}",
                 "played_ratio": float(np.float32(random.random())) if random.random() < 0.7 else None,

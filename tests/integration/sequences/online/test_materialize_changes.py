@@ -29,7 +29,7 @@ PROFILES = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us"))
 CHANGES = pa.schema([("user_id", pa.string()), ("from_time", pa.timestamp("us")), ("build", pa.int64())])
 USERS = "abcdef"
 DAY_S = 86_400
-BEHAVIOURS = ("full_play", "play", "skip", "like", "dislike", "click")
+BEHAVIORS = ("full_play", "play", "skip", "like", "dislike", "click")
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +65,9 @@ class Home:
 
     def add(self, user: str, second: float) -> None:
         """Add an event."""
-        behaviour, number = self.random.choice(BEHAVIOURS), len(self.events)
+        behavior, number = self.random.choice(BEHAVIORS), len(self.events)
         values = {
-            "behaviour": behaviour,
+            "behavior": behavior,
             "played_ratio": self.random.choice([None, 0.5]),
             "target_id": f"t{number % 4}",
         }

@@ -73,7 +73,7 @@ class Home:
     def land(self, through: int, filed: list[dict[str, Any]] = [], *, is_recorded: bool = True) -> None:  # noqa: B006
         """Publish marts of all events up to a number, and of some that no one has reported."""
         self.landed |= {
-            event["event_id"]: event for seq, event in self.stored() if seq <= through and event.get("behaviour")
+            event["event_id"]: event for seq, event in self.stored() if seq <= through and event.get("behavior")
         }
         self.landed |= {event["event_id"]: event for event in filed}
         self.landed_seq = max(self.landed_seq, through)
@@ -107,7 +107,7 @@ class Home:
     def expected(self, user: str, view: Any) -> Iterator[dict[str, list[Any]]]:
         for materialized in self.materialized:
             events = {event["event_id"]: event for event in materialized} | {
-                e["event_id"]: e for _, e in self.stored() if e.get("behaviour")
+                e["event_id"]: e for _, e in self.stored() if e.get("behavior")
             }
             yield oracle_values(event_rows(map(mart_event, events.values())), view, user, us(100 * DAY))
 

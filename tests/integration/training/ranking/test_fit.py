@@ -53,7 +53,7 @@ def test_every_play_is_a_case(marts: Path) -> None:
     assert cases.tasks == ("not_skipped", "full_play") and missing_tasks(cases) == ("click", "like")
     plays = pl.read_parquet(marts / "plays.parquet").sort("user_id", "play_number")
     assert cases.labels_RT[:, 0].tolist() == plays["is_listened"].cast(pl.Float64).to_list()
-    assert cases.labels_RT[:, 1].tolist() == (plays["behaviour"] == "full_play").cast(pl.Float64).to_list()
+    assert cases.labels_RT[:, 1].tolist() == (plays["behavior"] == "full_play").cast(pl.Float64).to_list()
     assert data.vocabulary.decode(cases.item_R) == plays["track_id"].to_list()
     assert cases.request_at_R.tolist() == plays["request_at"].dt.epoch("us").to_list()
     counted = {part: len(cases.filter_part(part)) for part in ("train", "validation", "test")}
@@ -85,13 +85,13 @@ def with_likes(folder: Path, *reports: tuple[str, str, datetime]) -> None:
         [
             {
                 "user_id": "u0",
-                "behaviour": behaviour,
+                "behavior": behavior,
                 "target_type": "artist" if target.startswith("a") else "track",
                 "target_id": target,
                 "ended_at": at,
                 "known_at": at,
             }
-            for behaviour, target, at in reports
+            for behavior, target, at in reports
         ]
     )
     rows = pl.concat([events, added.cast({name: events.schema[name] for name in added.columns})], how="diagonal")
@@ -147,7 +147,7 @@ def test_a_like_label_depends_on_the_events_of_its_window_only(
     other = pl.read_parquet(marts / "plays.parquet").filter(
         pl.col("user_id") == "u0", pl.col("track_id") != first["track_id"], pl.col("part") == "train"
     ).row(0, named=True)  # fmt: skip
-    times = [(behaviour, first["track_id"], at + timedelta(minutes=minutes)) for behaviour, minutes in reports]
+    times = [(behavior, first["track_id"], at + timedelta(minutes=minutes)) for behavior, minutes in reports]
     with_likes(tmp_path, ("like", other["track_id"], other["request_at"]), *times)
     cases = ranking_cases(open_data(tmp_path))
     assert cases.tasks[-1] == "like" and cases.part_R[0] == 0
@@ -282,6 +282,6 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, is_left_o
     batches.precompute_dense_features(1)
     trained = batches[rows].users.plays
     assert evaluated is not None and trained is not None
-    assert (evaluated.behaviour_BL > 0).sum(1).min() == 10
+    assert (evaluated.behavior_BL > 0).sum(1).min() == 10
     for name, expected in vars(evaluated).items():
         assert torch.equal(getattr(trained, name), expected), name

@@ -119,7 +119,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     data = TrainingData(released_workspace.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
     users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
-    assert set(loaded.channels) == {"popularity", "favourites", "realtime"}
+    assert set(loaded.channels) == {"popularity", "favorites", "realtime"}
     assert loaded.manifest["collections"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
     assert loaded.continuation == Continuation.load(released_workspace.folder / "evaluation" / "continuation.json")
@@ -274,7 +274,7 @@ def test_invalid_calls_are_explained_and_change_nothing(
     ("model", "part"),
     [
         ("channel/popularity", "code"),
-        ("channel/favourites", "config"),
+        ("channel/favorites", "config"),
         ("collection/playlists", "realtime"),
         ("ranker/sum_pooling", "config"),
     ],
@@ -322,11 +322,11 @@ def test_damaged_and_unsigned_releases_are_not_activated(
     assert command(monkeypatch, "sign", other) == 0
     assert command(monkeypatch, "canary", other, "--share", "0.1") == 0
     monkeypatch.delenv("SEGUE_RELEASE_PUBLIC_KEY")
-    content = (path / "catalogue.parquet").read_bytes()
-    (path / "catalogue.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    content = (path / "catalog.parquet").read_bytes()
+    (path / "catalog.parquet").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     for arguments in (("activate", other), ("sign", other)):
         assert command(monkeypatch, *arguments) == 2
-        assert "catalogue.parquet differs from files.sha256" in capsys.readouterr().err
+        assert "catalog.parquet differs from files.sha256" in capsys.readouterr().err
     assert active.file.read_text() == before
 
 

@@ -14,7 +14,7 @@ from recommender.nn.trees import PastRequests
 from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
 from recommender.ranking.task_weights import LISTWISE_HEAD
-from tests.support.training.ranking_cases import TRACKS, catalogue, history, ranking_features, user_batch
+from tests.support.training.ranking_cases import TRACKS, catalog, history, ranking_features, user_batch
 from training.recipes import config_of, read_section
 
 REQUESTS, CANDIDATES = 400, 20
@@ -40,7 +40,7 @@ def fitted() -> LambdaMARTHead:
 def ranker(name: str = "target_attention") -> FittedRanker:
     torch.manual_seed(0)
     config = config_of(RANKERS[name], "debug")
-    model = RANKERS[name](config, catalogue(), ("not_skipped",))
+    model = RANKERS[name](config, catalog(), ("not_skipped",))
     return FittedRanker(
         model, ranking_features(config.features.hard_search, content=config.features.content), config, {}
     )

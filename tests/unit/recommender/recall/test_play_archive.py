@@ -10,7 +10,7 @@ import pytest
 from recommender.recall.play_archive import LISTENED, PlayArchive
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 
@@ -26,9 +26,9 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
     monkeypatch: pytest.MonkeyPatch, length: int, archived: int
 ) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
-    behaviour = np.full(length, load_behaviours().encoder["play"])
+    behavior = np.full(length, load_behaviors().encoder["play"])
     ended_at = ENDED_AT[-length:]
-    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behaviour": behaviour}
+    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behavior": behavior}
     view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
     users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
     played = TRACKS[:archived].astype(np.int32)
@@ -52,8 +52,8 @@ def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
     known_at = np.array([10, 50]) * MINUTE_US  # ends of long plays of two sessions
     began_at = (50 + idle + np.array([0, 40])) * MINUTE_US
     ended_at = began_at + 40 * MINUTE_US
-    behaviour = np.full(2, load_behaviours().encoder["play"])
-    columns = {"track_id": TRACKS[:2], "occurred_at": began_at, "ended_at": ended_at, "behaviour": behaviour}
+    behavior = np.full(2, load_behaviors().encoder["play"])
+    columns = {"track_id": TRACKS[:2], "occurred_at": began_at, "ended_at": ended_at, "behavior": behavior}
     view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([2]))
     users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view})
     rest = np.full(2, LISTENED, dtype=np.int8), np.array([7, 8], dtype=np.int32)

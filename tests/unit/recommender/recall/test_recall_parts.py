@@ -21,7 +21,7 @@ def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
     def row(values: list[int]) -> np.ndarray:
         return np.array([values + [0] * (length - len(values))], dtype=np.int64)
 
-    columns = {"track_id": row(items), "behaviour": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
+    columns = {"track_id": row(items), "behavior": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
     return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
 
 

@@ -7,7 +7,7 @@ import pytest
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.slate.feedback import EVIDENCE, READ_FROM, FeedbackWeights, Reactions
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 
 MINUTE, DAY, NOW = 60_000_000, 86_400_000_000, 1_800_000_000_000_000
@@ -33,11 +33,11 @@ def catalog() -> Catalog:
 
 def reactions(*events: tuple[str, int, int]) -> Reactions:
     """Of (behavior, item, time), oldest first."""
-    code = behaviours.load_behaviours().encoder
+    code = behaviors.load_behaviors().encoder
     views = {}
     for name, names in READ_FROM.items():
         rows = [(item, code[one], at) for one, item, at in events if one in names]
-        columns = dict(zip(("track_id", "behaviour", "ended_at"), np.array(rows).reshape(-1, 3).T.copy(), strict=True))
+        columns = dict(zip(("track_id", "behavior", "ended_at"), np.array(rows).reshape(-1, 3).T.copy(), strict=True))
         columns = {key: column.astype(np.int64)[None, :] for key, column in columns.items()}
         views[name] = SequenceBatch(columns | {"occurred_at": columns["ended_at"]}, np.array([len(rows)]))
     return Reactions.of(views, np.array([NOW]))
@@ -54,8 +54,8 @@ def test_skips_of_a_style_lower_its_other_tracks(catalog: Catalog) -> None:
 
 
 def test_dislikes_weigh_more_than_skips_and_last_longer(catalog: Catalog) -> None:
-    def of_rock(behaviour: str, at: int) -> float:
-        return float(factors(catalog, *((behaviour, item, at) for item in (2, 3, 4)))[3])
+    def of_rock(behavior: str, at: int) -> float:
+        return float(factors(catalog, *((behavior, item, at) for item in (2, 3, 4)))[3])
 
     assert of_rock("dislike", NOW - MINUTE) < of_rock("skip", NOW - MINUTE)
     assert of_rock("skip", NOW - 7 * DAY) > 0.95 > of_rock("dislike", NOW - 7 * DAY)

@@ -94,10 +94,10 @@ def test_fusion_equals_plain_python(seed: int) -> None:
     assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
 
 
-def test_tracks_that_favourites_propose_are_repeats() -> None:
+def test_tracks_that_favorites_propose_are_repeats() -> None:
     """They may be older than the history view; the same track by another channel only is a discovery."""
-    candidates = {"favourites": _candidates([5, 7], [9, 0]), "popularity": _candidates([7, 8], [5, 9])}
-    table = CandidateTable.merge(candidates, ragged([5], []), ["a", "favourites", "popularity"])
+    candidates = {"favorites": _candidates([5, 7], [9, 0]), "popularity": _candidates([7, 8], [5, 9])}
+    table = CandidateTable.merge(candidates, ragged([5], []), ["a", "favorites", "popularity"])
     found = zip(table.row_C.tolist(), table.item_C.tolist(), table.is_discovery_C.tolist(), strict=True)
     assert list(found) == [(0, 5, False), (0, 7, False), (0, 8, True), (1, 5, True), (1, 9, False)]
     assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]

@@ -33,7 +33,7 @@ def test_merged_marks_are_those_of_all_events_in_order():
 def test_the_view_of_a_user_is_read_in_order():
     rows = {
         name: [event[place] for event in EVENTS[:5]]
-        for place, name in enumerate(("behaviour", "target_type", "target_id", "ended_at"))
+        for place, name in enumerate(("behavior", "target_type", "target_id", "ended_at"))
     }
     assert Exclusions.of({"exclusions": rows}) == Exclusions(frozenset({"t"}))
     assert not Exclusions.of({})
@@ -59,7 +59,7 @@ def test_what_is_left_out_of_the_profile():
 def test_the_newest_name_of_an_interest_counts():
     targets = ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="]
     rows = {
-        "behaviour": ["rename"] * 4,
+        "behavior": ["rename"] * 4,
         "target_type": ["interest"] * 4,
         "target_id": targets,
         "ended_at": [1, 2, 3, 4],

@@ -91,7 +91,7 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     later = START + timedelta(days=300)
     control = last.with_columns(
         event_id=pl.lit("control"),
-        behaviour=pl.lit("exclude"),
+        behavior=pl.lit("exclude"),
         action=pl.lit("exclude"),
         target_type=pl.lit("album"),
         target_id=pl.lit("album"),

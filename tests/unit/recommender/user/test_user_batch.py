@@ -22,24 +22,24 @@ from training.recipes import recipe
 
 CONTRACT = ServiceContract(tuple(SEQUENCE_VIEWS), ())
 USERS, TRACKS = ("u1", "u2"), ("t0", "t1", "t2")
-BEHAVIOURS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
+BEHAVIORS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
 DAY = 86_400
 
 event = st.builds(
-    lambda user, second, number, behaviour, target, ratio, scene: {
+    lambda user, second, number, behavior, target, ratio, scene: {
         "user_id": user,
         "second": second,
         "sequence_number": number,
-        "behaviour": behaviour,
+        "behavior": behavior,
         "target_id": target,
-        "target_type": "artist" if behaviour == "block" else "track",
-        "played_ratio": ratio if behaviour in ("full_play", "play", "skip") else None,
+        "target_type": "artist" if behavior == "block" else "track",
+        "played_ratio": ratio if behavior in ("full_play", "play", "skip") else None,
         "scene": scene,
     },
     user=st.sampled_from(USERS),
     second=st.integers(1, 9).map(lambda n: n * 60),
     number=st.integers(0, 2),
-    behaviour=st.sampled_from(BEHAVIOURS),
+    behavior=st.sampled_from(BEHAVIORS),
     target=st.sampled_from([*TRACKS, "never trained on"]),
     ratio=st.sampled_from([None, 0.25, 1.0]),
     scene=st.sampled_from([None, "daily"]),
@@ -65,11 +65,11 @@ def assert_equal(left: UserBatch, right: UserBatch) -> None:
 def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceContract) -> TrainingData:
     write_events(folder / "events.parquet", rows)
     names = {name: list(TRACKS) for name in ("track_id", "title", "artist_id")}
-    lists = {"artist_names": [["A"]] * 3, "is_in_catalogue": [True] * 3}
+    lists = {"artist_names": [["A"]] * 3, "is_in_catalog": [True] * 3}
     pl.DataFrame(names | lists).write_parquet(folder / "tracks.parquet")
     when = [rows[0]["known_at"]]
     play = {"user_id": ["u1"], "play_number": [0], "track_id": ["t0"], "known_at": when, "request_at": when}
-    play |= {"part": ["train"], "is_listened": [True], "behaviour": ["play"], "played_ratio": [0.5]}
+    play |= {"part": ["train"], "is_listened": [True], "behavior": ["play"], "played_ratio": [0.5]}
     pl.DataFrame(play | {"session_id": ["s"], "scene": ["daily"]}).write_parquet(folder / "plays.parquet")
     return TrainingData(folder, "held_out", recipe("debug"), services={"recommender": contract})
 
@@ -113,7 +113,7 @@ def test_online_lists_equal_the_offline_reader(history: Any, requests: Any) -> N
 
 def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
     contract = ServiceContract(("recent_clicks",), ("user_profile:plays_total",))
-    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behaviour": "click"}])
+    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behavior": "click"}])
     profiles = {"user_id": ["u1", "u1"], "known_at": [at(86_400), at(2 * 86_400)], "plays_total": [3, 9]}
     pl.DataFrame(profiles).write_parquet(tmp_path / "user_profiles.parquet")
     data = training_data(tmp_path, rows, contract)
@@ -138,7 +138,7 @@ def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
 
 
 def test_missing_views_and_values_are_empty(tmp_path: Path) -> None:
-    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behaviour": "click"}])
+    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behavior": "click"}])
     contract = ServiceContract(("recent_clicks", "exclusions"), ("user_profile:plays_total",))
     data = training_data(tmp_path, rows, contract)
     found = user_batch_from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])

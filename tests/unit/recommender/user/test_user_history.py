@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from recommender.user.user_history import items_listened_twice, unique_history_items
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 
-CODE = behaviours.load_behaviours().encoder
+CODE = behaviors.load_behaviors().encoder
 
 
 def _view(*rows: list[int]) -> SequenceBatch:
@@ -27,7 +27,7 @@ def test_two_whole_plays_of_a_clip_too_short_for_a_listen_are_heard_twice() -> N
     tracks, names, ratios = zip(*events, strict=True)
     columns = {
         "track_id": np.array([tracks]),
-        "behaviour": np.array([[CODE[name] for name in names]]),
+        "behavior": np.array([[CODE[name] for name in names]]),
         "played_ratio": np.array([ratios], dtype=np.float32),
     }
     views = {"played_history": SequenceBatch(columns, np.array([len(events)]))}

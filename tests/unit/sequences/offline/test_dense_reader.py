@@ -13,7 +13,7 @@ from sequences.offline.dense_reader import DenseReader, EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EVENT_SCHEMA, event_rows, oracle, us, write_events
 
-ENCODERS = {"track_id": {f"t{n}": n + 1 for n in range(1, 6)}, "behaviour": {"full_play": 2, "skip": 4}}
+ENCODERS = {"track_id": {f"t{n}": n + 1 for n in range(1, 6)}, "behavior": {"full_play": 2, "skip": 4}}
 
 
 def history(user: str, count: int, start: float = 0) -> list[dict[str, object]]:
@@ -23,7 +23,7 @@ def history(user: str, count: int, start: float = 0) -> list[dict[str, object]]:
             "user_id": user,
             "second": start + 60 * (n // 2),  # every second event ties with the previous one
             "sequence_number": n,
-            "behaviour": ("full_play", "skip", "impression_without_click")[n % 3],
+            "behavior": ("full_play", "skip", "impression_without_click")[n % 3],
             "target_id": f"t{1 + n % 7}",
             "played_ratio": None if n % 5 == 0 else n / 100,
         }

@@ -16,7 +16,7 @@ from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, us, write_events
 
 VIEW = replace(SEQUENCE_VIEWS["recent_events"], length=5)
-NAMES = ["track_id", "behaviour", "ended_at", "played_ratio"]
+NAMES = ["track_id", "behavior", "ended_at", "played_ratio"]
 COUNTS = {"a": 3, "b": 1, "c": 17, "d": 2, "e": 40, "g": 1, "h": 2}
 """user ▸ number of events; f has none."""
 
@@ -28,7 +28,7 @@ def history(user: str, count: int) -> list[dict[str, object]]:
             "user_id": user,
             "second": 60 * n,
             "sequence_number": n,
-            "behaviour": ("full_play", "skip")[n % 2],
+            "behavior": ("full_play", "skip")[n % 2],
             "target_id": f"t{n % 7}",
             "played_ratio": n / 100,
         }

@@ -28,15 +28,15 @@ HOUR, DAY = 3600, 86_400
 
 def play(event_id: str, second: float, **more: Any) -> dict[str, Any]:
     row = {"event_id": event_id, "user_id": "u", "second": second, "sequence_number": 0, "target_id": "t1"}
-    return row | {"played_ms": 95_000, "played_ratio": 0.75, "behaviour": "full_play"} | more
+    return row | {"played_ms": 95_000, "played_ratio": 0.75, "behavior": "full_play"} | more
 
 
 def unclicked_impression(event_id: str, second: float) -> dict[str, Any]:
-    row = play(event_id, second, action="impression", behaviour="impression_without_click")
+    row = play(event_id, second, action="impression", behavior="impression_without_click")
     return row | {"played_ms": None, "played_ratio": None}
 
 
-BATCH = [play("b1", 0.5 * DAY), play("b2", 0.9 * DAY, target_id="t2", played_ratio=None, behaviour="play")]
+BATCH = [play("b1", 0.5 * DAY), play("b2", 0.9 * DAY, target_id="t2", played_ratio=None, behavior="play")]
 SHOWN = [unclicked_impression("i1", 0.6 * DAY), unclicked_impression("i2", 0.7 * DAY)]
 LIVE = [play("l1", DAY + 1 * HOUR), play("l2", DAY + 2 * HOUR, target_id="t2"), play("l3", DAY + 3 * HOUR)]
 NOON = DAY + 12 * HOUR

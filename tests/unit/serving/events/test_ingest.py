@@ -32,8 +32,8 @@ def test_valid_rows_are_committed_with_their_behavior_and_the_others_are_named(i
     assert (report.accepted, report.duplicate) == (2, 0)
     assert [row.index for row in report.rejected] == [2, 3] and "was erased" in report.rejected[1].reason
     assert [(row.index, row.track_id) for row in report.unknown_tracks] == [(1, "x")]
-    behaviours = [(one["behaviour"], one.get("played_ratio")) for _, one in store.read(None, 9)]
-    assert behaviours == [("play", 0.75), ("play", None)]
+    behaviors = [(one["behavior"], one.get("played_ratio")) for _, one in store.read(None, 9)]
+    assert behaviors == [("play", 0.75), ("play", None)]
 
 
 def test_a_report_that_is_sent_again_changes_nothing(ingestor, store):

@@ -63,7 +63,7 @@ def test_only_page_files_are_served_and_other_requests_pass(client):
 def test_message_catalogs_are_served_and_have_every_text_of_the_page(client, language):
     catalog = client.get(f"/page/messages/{language}.json").json()
     assert catalog == load_messages(language)
-    known = {*catalog["page"], "behaviours", "scenes", "channels", "tasks", "facets"}
+    known = {*catalog["page"], "behaviors", "scenes", "channels", "tasks", "facets"}
     sources = [(FOLDER / name).read_text() for name in MODULES if not name.startswith("vendor")]
     used = {name for text in sources for name in re.findall(r"\btexts\.(\w+)", text)}
     assert len(used) > 30

@@ -15,7 +15,7 @@ OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 def view(*events: tuple[str, str, str]) -> dict[str, list]:
     """Rows of a view, oldest first, from (behavior, target type, target id)."""
     columns = [list(column) for column in zip(*events, strict=True)]
-    return dict(zip(("behaviour", "target_type", "target_id"), columns, strict=True)) | {
+    return dict(zip(("behavior", "target_type", "target_id"), columns, strict=True)) | {
         "ended_at": list(range(len(events)))
     }
 

@@ -32,7 +32,7 @@ class Interests:
 
 def taste(plays, *events, session=None):
     columns = [list(column) for column in zip(*events, strict=True)] if events else [[], [], []]
-    controls = dict(zip(("behaviour", "target_type", "target_id"), columns, strict=True))
+    controls = dict(zip(("behavior", "target_type", "target_id"), columns, strict=True))
     controls |= {
         "ended_at": list(range(10, 10 + len(events))),
         "event_id": [""] * len(events),

@@ -14,16 +14,16 @@ NOW = 10_000 * MINUTE
 
 
 def recent(*events: tuple[str, str, int]) -> dict:
-    """Events as (track, behaviour, start minute), one minute each."""
+    """Events as (track, behavior, start minute), one minute each."""
     count = len(events)
     return {
         "recent_events": {
             "event_id": [f"r{n}" for n in range(count)],
             "track_id": [track for track, _, _ in events],
-            "behaviour": [behaviour for _, behaviour, _ in events],
+            "behavior": [behavior for _, behavior, _ in events],
             "occurred_at": [minute * MINUTE for _, _, minute in events],
             "ended_at": [(minute + 1) * MINUTE for _, _, minute in events],
-            "played_ratio": [1.0 if behaviour == "full_play" else 0.1 for _, behaviour, _ in events],
+            "played_ratio": [1.0 if behavior == "full_play" else 0.1 for _, behavior, _ in events],
             "scene": ["daily"] * count,
         }
     }
@@ -40,7 +40,7 @@ def seen(**views):
 
 def test_events_are_ordered_with_sessions():
     profile = seen(**recent(("t0", "full_play", 0), ("t2", "skip", 1), ("t4", "full_play", 500)))
-    assert [(one.track_id, one.title, one.behaviour, one.session) for one in profile.events] == [
+    assert [(one.track_id, one.title, one.behavior, one.session) for one in profile.events] == [
         ("t0", "Song 0", "full_play", 1),
         ("t2", "Song 2", "skip", 1),
         ("t4", "Song 4", "full_play", 2),

@@ -21,11 +21,9 @@ from tests.support.serving.small_release import excluded, release, tracks
 from tests.support.training.collection_world import PLAYLISTS
 
 
-def ask(bench, source, scene, user_id="u", limit=10, catalogue=None, **wanted):
+def ask(bench, source, scene, user_id="u", limit=10, catalog=None, **wanted):
     path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-    of_release = release(
-        catalogue if catalogue is not None else tracks(8), [], collection_channels={source.name: source}
-    )
+    of_release = release(catalog if catalog is not None else tracks(8), [], collection_channels={source.name: source})
     return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
 
 

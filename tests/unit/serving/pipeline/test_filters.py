@@ -31,7 +31,7 @@ def worlds(draw):
         recording_id=each(st.sampled_from([None, "x", "y", "z"])),
         available_from=each(TIMES),
         available_until=each(TIMES),
-        is_in_catalogue=each(st.booleans()),
+        is_in_catalog=each(st.booleans()),
         territories=each(COUNTRIES),
         is_explicit=each(st.sampled_from([None, True, False])),
         is_music=each(st.sampled_from([None, True, False])),
@@ -58,7 +58,7 @@ def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit
         recording = row["recording_id"] or track
         begins, ends = row["available_from"], row["available_until"]
         now = NOW.replace(tzinfo=None)
-        if not row["is_in_catalogue"] or (begins and now < begins) or (ends and now >= ends):
+        if not row["is_in_catalog"] or (begins and now < begins) or (ends and now >= ends):
             continue
         countries = [country.upper() for country in row["territories"] or []]
         if countries and territory is not None and territory not in countries:
@@ -80,9 +80,9 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     table, exclusions, items, already = world
     wanted = territory, is_explicit_wanted
     vocabulary = Vocabulary.build(table, table.select("track_id"))
-    catalogue = Catalog.build(table, vocabulary)
+    catalog = Catalog.build(table, vocabulary)
     shown = FilterContext(
-        catalogue, exclusions, vocabulary.track_code, NOW_US, already, *wanted, wanted_sounds=np.array(SOUNDS)
+        catalog, exclusions, vocabulary.track_code, NOW_US, already, *wanted, wanted_sounds=np.array(SOUNDS)
     )
     places, removed = apply_filters(items, shown)
     assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)

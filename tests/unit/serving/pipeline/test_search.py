@@ -47,7 +47,7 @@ def test_unplayable_tracks_are_not_found():
     emotions = [["sad"]] * 6
     for query in ("sad", "song"):
         for unplayable in (
-            {"is_in_catalogue": [False, *[True] * 5]},
+            {"is_in_catalog": [False, *[True] * 5]},
             {"territories": [["DE"], *[None] * 5]},
             {"exclusions": Exclusions(track_ids=frozenset({"t0"}))},
         ):

@@ -56,7 +56,7 @@ def test_path_leads_evenly_from_one_track_to_the_other(bench):
 
 
 def test_path_has_playable_tracks_only(bench):
-    assert ids(path(bench, served(is_in_catalogue=[n != 4 for n in range(COUNT)]), length=3)) in (
+    assert ids(path(bench, served(is_in_catalog=[n != 4 for n in range(COUNT)]), length=3)) in (
         ["t0", "t3", "t8"],
         ["t0", "t5", "t8"],
     )

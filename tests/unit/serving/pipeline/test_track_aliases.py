@@ -31,7 +31,7 @@ def test_a_block_by_one_id_is_taken_back_by_another(bench):
 
 
 def test_the_library_has_a_track_once():
-    names = ("behaviour", "target_type", "target_id", "ended_at")
+    names = ("behavior", "target_type", "target_id", "ended_at")
     events = [("like", "track", "t3", 1), ("like", "track", "other3", 2), ("like", "track", "other0", 3)]
     events += [("unlike", "track", "t0", 4)]
     view = {name: list(column) for name, column in zip(names, zip(*events, strict=True), strict=True)}

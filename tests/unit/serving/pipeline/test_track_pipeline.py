@@ -151,7 +151,7 @@ def test_stream_excludes_tracks_of_the_current_session(bench):
         "recent_events": {
             "event_id": [f"r{n}" for n in range(4)],
             "track_id": [track for track, _, _ in happened],
-            "behaviour": [behaviour for _, behaviour, _ in happened],
+            "behavior": [behavior for _, behavior, _ in happened],
             "occurred_at": [NOW - (ago + 3) * minute for _, _, ago in happened],
             "ended_at": [NOW - ago * minute for _, _, ago in happened],
             "played_ratio": [1.0] * 4,
@@ -183,11 +183,11 @@ def test_reasons_of_a_failing_channel_come_from_the_next_one(bench, reasons_of):
     bench.store.users["u"] = history("t0")
     failing = WithoutReasons("realtime", [3, 4])
     failing.reasons_of = reasons_of
-    of = release(tracks(8), [failing, ListChannel("favourites", [5, 3, 4]), ListChannel("popularity", [2])])
+    of = release(tracks(8), [failing, ListChannel("favorites", [5, 3, 4]), ListChannel("popularity", [2])])
     items = {item.track_id: item for item in bench.answer(of, limit=4).items}
     assert [items[track].channels[0] for track in ("t1", "t2")] == ["realtime"] * 2
     reasons = {track: item.reason.parameters["title"] for track, item in items.items()}
-    assert reasons == {"t0": "popularity"} | dict.fromkeys(("t1", "t2", "t3"), "favourites")
+    assert reasons == {"t0": "popularity"} | dict.fromkeys(("t1", "t2", "t3"), "favorites")
     assert bench.count("segue_skipped", part="reason_realtime") == 1
 
 
@@ -203,7 +203,7 @@ def test_warm_up_rejects_a_release_and_names_the_failing_part():
         (release(tracks(8), [POPULARITY, failing]), "fails in realtime"),
         (release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), "fails in ranker"),
         (release(tracks(8), [POPULARITY], search=object()), "fails in search"),
-        (release(tracks(8, is_in_catalogue=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
+        (release(tracks(8, is_in_catalog=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
     ):
         with pytest.raises(WarmUpFailed, match=message):
             warm_up(of, NOW, RECALL)
@@ -230,7 +230,7 @@ def left_out(action: str, kind: str, target: str, at_us: int) -> dict:
             "target_type": [kind],
             "target_id": [target],
             "track_id": [""],
-            "behaviour": [action],
+            "behavior": [action],
             "ended_at": [at_us],
         }
     }

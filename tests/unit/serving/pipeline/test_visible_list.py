@@ -69,7 +69,7 @@ def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, 
 
 def test_older_tracks_than_those_of_the_history_view_are_no_discoveries(bench):
     bench.store.users["u"] = history(*played(2))
-    channels = [ListChannel("favourites", range(4, 14)), ListChannel("popularity", range(2, 40))]
+    channels = [ListChannel("favorites", range(4, 14)), ListChannel("popularity", range(2, 40))]
     of = wide_release(channels=channels)
     answer = bench.answer(of, limit=10, discovery=0.5)
     known = played(12)
@@ -106,7 +106,7 @@ def test_stream_continues_the_slots_of_its_session(bench):
             "recent_events": {
                 "event_id": [f"r{n}" for n in range(len(heard))],
                 "track_id": list(heard),
-                "behaviour": ["full_play"] * len(heard),
+                "behavior": ["full_play"] * len(heard),
                 "occurred_at": [NOW - MINUTE + n for n in range(len(heard))],
                 "ended_at": [NOW - MINUTE + n for n in range(len(heard))],
                 "played_ratio": [1.0] * len(heard),
@@ -135,7 +135,7 @@ def liked(*track_ids):
         "recent_events": {
             "event_id": [f"l{n}" for n in range(count)],
             "track_id": list(track_ids),
-            "behaviour": ["like"] * count,
+            "behavior": ["like"] * count,
             "occurred_at": [NOW - MINUTE] * count,
             "ended_at": [NOW - MINUTE] * count,
             "played_ratio": [None] * count,

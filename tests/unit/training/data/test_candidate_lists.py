@@ -8,7 +8,7 @@ import numpy as np
 
 from recommender.user.profile_exclusions import ProfileExclusions
 from recommender.user.user_batch import UserBatch
-from sequences.behaviours import load_behaviours
+from sequences.behaviors import load_behaviors
 from sequences.reversals import drop_reversed
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.recall_cases import Case, recall_cases
@@ -19,8 +19,8 @@ AT = 10
 
 def events(*rows: tuple[str, int]) -> SequenceBatch:
     """The events of one user: behavior and item."""
-    code = load_behaviours().encoder
-    columns = {"behaviour": [[code[name] for name, _ in rows]], "track_id": [[item for _, item in rows]]}
+    code = load_behaviors().encoder
+    columns = {"behavior": [[code[name] for name, _ in rows]], "track_id": [[item for _, item in rows]]}
     return SequenceBatch({name: np.array(values) for name, values in columns.items()}, np.array([len(rows)]))
 
 

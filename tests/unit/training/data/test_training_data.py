@@ -101,7 +101,7 @@ def test_final_catalog_has_tracks_that_became_available_by_the_newest_play(tmp_p
     rows = pl.read_parquet(marts / "tracks.parquet")
     others = rows.head(len(unplayed)).with_columns(
         track_id=pl.Series(unplayed),
-        is_in_catalogue=pl.lit(False),
+        is_in_catalog=pl.lit(False),
         available_from=pl.Series([newest, newest + timedelta(seconds=1), None, None], dtype=pl.Datetime("us")),
         released_on=pl.Series([None, None, newest.date(), newest.date() + timedelta(days=1)], dtype=pl.Date),
     )

@@ -20,7 +20,7 @@ def test_fusion_is_fitted_on_known_or_played_items() -> None:
 
 def test_the_plays_of_one_user_are_no_popularity() -> None:
     lists = Candidates.from_ranking(np.array([[2]]))
-    both, alone = {"popularity": lists, "favourites": lists}, {"popularity": lists}
-    assert list(select_channels(both, users=1)) == ["favourites"]
+    both, alone = {"popularity": lists, "favorites": lists}, {"popularity": lists}
+    assert list(select_channels(both, users=1)) == ["favorites"]
     assert select_channels(both, users=2) == both
     assert select_channels(alone, users=1) == alone

@@ -186,7 +186,7 @@ def data(tmp_path: Path) -> TrainingData:
     excluded = events.head(3).with_columns(
         event_id=pl.Series(["x", "y", "z"]),
         known_at=pl.Series([FIRST.replace(hour=11), FIRST.replace(hour=12), FIRST.replace(day=9)]),
-        behaviour=pl.Series(["block", "dislike", "dislike"]),
+        behavior=pl.Series(["block", "dislike", "dislike"]),
         target_type=pl.Series(["artist", "track", "track"]),
         target_id=pl.Series(["a2", "8", "6"]),
     )
@@ -238,7 +238,7 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     folder = write(tmp_path, plays, {track: "blocked" if int(track) < 150 else "other" for track in tracks})
     events = pl.read_parquet(folder / "events.parquet")
     block = events.tail(1).with_columns(
-        event_id=pl.lit("x"), behaviour=pl.lit("block"), target_type=pl.lit("artist"), target_id=pl.lit("blocked")
+        event_id=pl.lit("x"), behavior=pl.lit("block"), target_type=pl.lit("artist"), target_id=pl.lit("blocked")
     )
     pl.concat([events, block]).write_parquet(folder / "events.parquet")
     data = TrainingData(folder, "held_out", recipe("debug"))

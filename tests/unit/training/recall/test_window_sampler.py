@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recommender.recall.sequence_merge import POSITIVE_BEHAVIOURS
-from sequences import behaviours
+from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
+from sequences import behaviors
 from training.data.training_data import TrainingData
 from training.recall.windows import WindowSampler
 
@@ -16,17 +16,17 @@ from training.recall.windows import WindowSampler
 def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> None:
     sampler = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
     windows = sampler.windows(0, 0, 40)
-    code = behaviours.load_behaviours().encoder
-    positive = [code[name] for name in POSITIVE_BEHAVIOURS]
+    code = behaviors.load_behaviors().encoder
+    positive = [code[name] for name in POSITIVE_BEHAVIORS]
     reader = data.reader("recent_events")
     seen = 0
     for row in range(40):
         length = int((windows["item_BL"][row] > 0).sum())
-        user, last = place(reader, sampler, windows["item_BL"][row, :length], windows["behaviour_BL"][row, :length])
+        user, last = place(reader, sampler, windows["item_BL"][row, :length], windows["behavior_BL"][row, :length])
         for column in range(length):
             at = last - length + 1 + column
             after = range(at + 1, int(sampler.end_U[user]))
-            listened = [int(sampler.item_E[one]) for one in after if sampler.behaviour_E[one] in positive]
+            listened = [int(sampler.item_E[one]) for one in after if sampler.behavior_E[one] in positive]
             assert windows["next_BL"][row, column] == (listened[0] if listened else 0)
             seen += bool(listened)
     assert seen > 100
@@ -45,13 +45,13 @@ def test_windows_of_listens_have_the_events_that_may_be_targets(data: TrainingDa
     np.testing.assert_array_equal(windows["next_BL"][:, :-1][is_inside_BL], windows["item_BL"][:, 1:][is_inside_BL])
 
 
-def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarray) -> tuple[int, int]:
+def place(reader, sampler: WindowSampler, items: np.ndarray, behavior: np.ndarray) -> tuple[int, int]:
     """The user and the last event of the only position with this sequence of events."""
     found = []
     for user in range(len(reader.users)):
         for last in range(int(sampler.first_U[user]) + len(items) - 1, int(sampler.end_U[user])):
             here = slice(last - len(items) + 1, last + 1)
-            is_same = (sampler.item_E[here] == items).all() and (sampler.behaviour_E[here] == behaviour).all()
+            is_same = (sampler.item_E[here] == items).all() and (sampler.behavior_E[here] == behavior).all()
             # A short window is one that begins with the user's first event.
             if is_same and (len(items) == sampler.length or here.start == sampler.first_U[user]):
                 found.append((user, last))
@@ -59,13 +59,13 @@ def place(reader, sampler: WindowSampler, items: np.ndarray, behaviour: np.ndarr
     return found[0]
 
 
-@pytest.mark.parametrize(("behaviour", "is_left_out"), [("unlike", False), ("full_play", True)])
-def test_the_last_user_may_have_no_events_left(behaviour: str, is_left_out: bool) -> None:
-    code = behaviours.load_behaviours().encoder
+@pytest.mark.parametrize(("behavior", "is_left_out"), [("unlike", False), ("full_play", True)])
+def test_the_last_user_may_have_no_events_left(behavior: str, is_left_out: bool) -> None:
+    code = behaviors.load_behaviors().encoder
     time_E = np.array([1, 2, 3, 4]) * 1_000_000
     columns = {
         "track_id": np.array([2, 3, 4, 5]),
-        "behaviour": np.array([code["full_play"]] * 3 + [code[behaviour]]),
+        "behavior": np.array([code["full_play"]] * 3 + [code[behavior]]),
         "occurred_at": time_E - 1_000_000,
         "ended_at": time_E,
     }

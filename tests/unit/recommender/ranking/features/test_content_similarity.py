@@ -26,9 +26,9 @@ ITEMS = np.array([0, 1, 2, 5, 7, 12, 35])
 def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
     """Return the columns of one candidate; plays are three minutes apart, which is one session."""
     row_VW = CONTENT.row_VW.astype(np.float32)
-    known = [(track, behaviour) for track, behaviour, _ in events[-SIMILAR_PLAYS:] if row_VW[track].any()]
-    listened = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour != SKIP]
-    skipped = [row_VW[track] @ row_VW[item] for track, behaviour in known if behaviour == SKIP]
+    known = [(track, behavior) for track, behavior, _ in events[-SIMILAR_PLAYS:] if row_VW[track].any()]
+    listened = [row_VW[track] @ row_VW[item] for track, behavior in known if behavior != SKIP]
+    skipped = [row_VW[track] @ row_VW[item] for track, behavior in known if behavior == SKIP]
     columns = [value for cosines in (listened, skipped) for value in (max(cosines, default=0), mean(cosines))]
     activation = 0.0
     for track, _, ended_at in events if row_VW[item].any() else []:

@@ -36,7 +36,7 @@ def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
     for _, genre_type in product(range(WINDOWS), range(GENRE_TYPES)):  # plays are three minutes apart: one session
         values = [value for value in KINDS.value_VK[item] if KINDS.genre_type_U[value] == genre_type]
         plays = [event for event in events for value in values if value in KINDS.value_VK[event[0]]]
-        listens = sum(behaviour != SKIP for _, behaviour, _ in plays)
+        listens = sum(behavior != SKIP for _, behavior, _ in plays)
         columns += [len(plays) / max(len(events), 1), (listens + 0.7) / (len(plays) + 1)]
     return columns
 

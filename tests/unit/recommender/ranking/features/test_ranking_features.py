@@ -146,9 +146,9 @@ def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
     """A long track does not end a session; a pause of more than 30 minutes before it does."""
     start = NOW - np.array([[140, 43, 39, 35], [140, 100, 60, 35]]) * MINUTE
     end = NOW - np.array([[136, 39, 35, 1], [136, 96, 36, 1]]) * MINUTE
-    behaviour = np.full(start.shape, LISTEN)
+    behavior = np.full(start.shape, LISTEN)
     view = SequenceBatch(
-        {"behaviour": behaviour, "occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)},
+        {"behavior": behavior, "occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)},
         np.array([4, 4]),
     )
     request_at_B = np.array([NOW, NOW])

@@ -9,7 +9,7 @@ import torch
 from recommender.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS
 from recommender.ranking.session_domains.model import SessionDomains
-from sequences import behaviours
+from sequences import behaviors
 from tests.support.training.ranking_cases import (
     LEFT_ALONE,
     LISTEN,
@@ -39,7 +39,7 @@ def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
     inputs = ranking_features(plays=3).prepare_users(users).inputs
     assert inputs.plays is not None and inputs.explicit_feedback is not None
     assert inputs.plays.track_BL.tolist() == [[6, 7, 8], [0, 0, 0]]
-    assert inputs.plays.behaviour_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
+    assert inputs.plays.behavior_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
     assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
     assert inputs.explicit_feedback.track_BL[0].tolist()[:2] == [5, 0]
     assert inputs.explicit_feedback.mask_BL.sum(1).tolist() == [1, 0]
@@ -57,7 +57,7 @@ def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     side = features.prepare_users(users)
     assert side.inputs.unclicked_impressions is not None
     assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]
-    assert side.inputs.unclicked_impressions.behaviour_BL.tolist() == [[LEFT_ALONE] * 2]
+    assert side.inputs.unclicked_impressions.behavior_BL.tolist() == [[LEFT_ALONE] * 2]
     matches_CM = features.prepare_candidates(side, np.array([[5, 9]])).matches_BCM[0]
     assert matches_CM.shape[-1] == MATCH_FEATURES + 2 * EVENT_MATCH_FEATURES
     times, minutes = matches_CM[0, MATCH_FEATURES : MATCH_FEATURES + 2].tolist()
@@ -70,7 +70,7 @@ def test_feedback_denoises_unclicked_impressions() -> None:
     ranker = new_ranker("session_domains")
     assert isinstance(ranker.model, SessionDomains) and len(ranker.model.denoising_groups) == 2
     left = sequence([[(track, LEFT_ALONE, NOW - 90 * MINUTE) for track in range(4, 12)]], 16)
-    dislike = behaviours.load_behaviours().encoder["dislike"]
+    dislike = behaviors.load_behaviors().encoder["dislike"]
     found = []
     for row in ([], [(5, LISTEN, NOW - MINUTE)], [(6, LISTEN, NOW - MINUTE)], [(6, dislike, NOW - MINUTE)]):
         users = user_batch([row], length=16)

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import torch
 
-from event_store.behaviours import CONTROL, REVERSAL
+from event_store.behaviors import CONTROL, REVERSAL
 from recommender.ranking.inputs import EventInputs
-from recommender.ranking.session_domains.model import BehaviourGroup, list_behaviour_groups, select_group_events
-from sequences import behaviours
+from recommender.ranking.session_domains.model import BehaviorGroup, list_behavior_groups, select_group_events
+from sequences import behaviors
 
 
-def events(behaviour_BL: list[list[int]]) -> EventInputs:
+def events(behavior_BL: list[list[int]]) -> EventInputs:
     """Return events with behaviors only."""
-    codes = torch.tensor(behaviour_BL)
+    codes = torch.tensor(behavior_BL)
     return EventInputs(codes, codes, codes, codes, codes, codes)
 
 
-def test_every_behaviour_that_is_feedback_is_in_exactly_one_group() -> None:
-    table = behaviours.load_behaviours()
-    found = [code for group in list_behaviour_groups(50) for code in group.codes]
-    expected = [table.encoder[row.behaviour] for row in table.rows if row.polarity not in (REVERSAL, CONTROL)]
+def test_every_behavior_that_is_feedback_is_in_exactly_one_group() -> None:
+    table = behaviors.load_behaviors()
+    found = [code for group in list_behavior_groups(50) for code in group.codes]
+    expected = [table.encoder[row.behavior] for row in table.rows if row.polarity not in (REVERSAL, CONTROL)]
     assert sorted(found) == sorted(expected)
 
 
 def test_members_are_the_newest_events_of_the_group() -> None:
-    group = BehaviourGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
+    group = BehaviorGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
     index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), group)
     chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
     assert chosen == [[2, 3], [1], []]

@@ -16,8 +16,8 @@ from recommender.nn.trees import PastRequests
 from recommender.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
-from recommender.recall.learned_order import CandidateOrder, base_scores
-from sequences import behaviours
+from recommender.recall.learned_order import base_scores
+from sequences import behaviors
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
@@ -60,8 +60,8 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
         history = users.views["played_history"]
         length = int(history.length_B[row])
         tracks = history.columns["track_id"][row, :length].tolist()
-        full_play = behaviours.load_behaviours().encoder["full_play"]
-        listened = [code == full_play for code in history.columns["behaviour"][row, :length].tolist()]
+        full_play = behaviors.load_behaviors().encoder["full_play"]
+        listened = [code == full_play for code in history.columns["behavior"][row, :length].tolist()]
         first = [track not in tracks[:place] for place, track in enumerate(tracks)]
         discoveries = [track for track, is_first in zip(tracks, first, strict=True) if is_first]
         column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}

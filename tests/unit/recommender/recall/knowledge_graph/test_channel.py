@@ -17,7 +17,7 @@ from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
 from recommender.recall.play_archive import PlayArchive
 from recommender.user.user_batch import UserBatch
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from serving.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
@@ -77,8 +77,8 @@ def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
 
 def listener_of(item: int) -> UserBatch:
     """A user who listened to one track one hour ago."""
-    full_play = behaviours.load_behaviours().encoder["full_play"]
-    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behaviour": np.array([[full_play]])}
+    full_play = behaviors.load_behaviors().encoder["full_play"]
+    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behavior": np.array([[full_play]])}
     return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
 
 

@@ -12,7 +12,7 @@ from recommender.recall.long_short.data import build_requests
 from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
-from sequences import behaviours
+from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
@@ -30,14 +30,14 @@ def codes(tracks: int) -> ItemCodes:
     return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
 
 
-def favourite_of_a_year_ago() -> UserBatch:
+def favorite_of_a_year_ago() -> UserBatch:
     """A user who played track 2 60 times in a month a year ago, and 300 other tracks twice each since."""
     old = [(2, 365 * DAY_US - n * DAY_US // 2) for n in range(60)]
     since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
     track = np.array([[one for one, _ in old + since]])
     ended = NOW - np.array([[ago for _, ago in old + since]])
-    full_play = np.full_like(track, behaviours.load_behaviours().encoder["full_play"])
-    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behaviour": full_play}
+    full_play = np.full_like(track, behaviors.load_behaviors().encoder["full_play"])
+    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behavior": full_play}
     history = SequenceBatch(columns, np.array([track.shape[1]]))
     newest = {name: column[:, -50:] for name, column in columns.items()}
     return UserBatch(
@@ -47,13 +47,13 @@ def favourite_of_a_year_ago() -> UserBatch:
     )
 
 
-def test_an_untrained_network_ranks_an_old_favourite_high() -> None:
+def test_an_untrained_network_ranks_an_old_favorite_high() -> None:
     torch.manual_seed(0)
     config = change_config(
         config_of(LongShort, "small"), {"items.width": 16, "repeats.hidden": 8, "discovery_share": 0.0}
     )
     network = LongShortNetwork(config, codes(310)).eval()
-    requests = build_requests(favourite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
+    requests = build_requests(favorite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
     network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
     with torch.no_grad():
         scores = network.repeat_scores(requests, network.interests(requests))[0]
@@ -63,7 +63,7 @@ def test_an_untrained_network_ranks_an_old_favourite_high() -> None:
 def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
     config = change_config(config_of(LongShort, "small"), {"items.width": 16})
-    users, artist_V = favourite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
+    users, artist_V = favorite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
     requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, codes(310)).eval()
     network.fit_normalization(requests.feature_BMF[0])
     torch.nn.init.normal_(network.wide.weight)

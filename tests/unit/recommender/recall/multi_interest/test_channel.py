@@ -18,7 +18,7 @@ from recommender.recall.multi_interest.model import (
     UserInterests,
     merge_similar,
 )
-from sequences import behaviours
+from sequences import behaviors
 from tests.support.training.planted_world import listener_of
 from training.recall.multi_interest import split_windows
 from training.recipes import config_of
@@ -104,9 +104,9 @@ def test_windows_are_split_into_history_and_targets() -> None:
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
     user = listener_of(np.array([5, 6, 7, 8]))
-    code = behaviours.load_behaviours().encoder
+    code = behaviors.load_behaviors().encoder
     recent = user.views["recent_events"].columns | {
-        "behaviour": np.array([[code["like"], code["skip"], code["full_play"], code["dislike"]]])
+        "behavior": np.array([[code["like"], code["skip"], code["full_play"], code["dislike"]]])
     }
     user.views["recent_events"] = replace(user.views["recent_events"], columns=recent)
     assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]

@@ -19,7 +19,7 @@ from tests.support.training.recall_cases import ragged
 COUNT, DRAWS = 9, 4000
 
 
-def catalogue(new=(), **columns):
+def catalog(new=(), **columns):
     plays = [0 if n in new else NEW_TRACK_PLAY_THRESHOLD for n in range(COUNT)]
     table = tracks(COUNT, plays_total=plays, artist_ids=[[f"a{n}"] for n in range(COUNT)]).with_columns(
         **{name: pl.Series(values) for name, values in columns.items()}
@@ -34,7 +34,7 @@ def fused(count=COUNT):
 
 def draws(shares, new, chosen=4, first=0, **columns):
     """Item → slot → number of explorations in DRAWS draws, and the propensities."""
-    of, candidates = catalogue(new, **columns), fused()
+    of, candidates = catalog(new, **columns), fused()
     candidates = replace(candidates, slot_C=np.where(np.arange(COUNT) < first, np.arange(COUNT), -1))
     frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):

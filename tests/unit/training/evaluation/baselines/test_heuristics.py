@@ -31,7 +31,7 @@ class Oracle:
 
     def __init__(self, folder: Path, data: TrainingData) -> None:
         self.rows = pl.read_parquet(folder / "plays.parquet").to_dicts()
-        tracks = pl.read_parquet(folder / "tracks.parquet").filter("is_in_catalogue")
+        tracks = pl.read_parquet(folder / "tracks.parquet").filter("is_in_catalog")
         self.catalog, self.users = set(tracks["track_id"]), data.user_ids_U.tolist()
 
     def scores(self, config: Any, user: str, play_number: int, request_at_us: int) -> dict[str, float]:

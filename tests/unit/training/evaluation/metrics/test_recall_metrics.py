@@ -84,6 +84,6 @@ def test_many_users_resample_users() -> None:
 
 
 def test_coverage_counts_each_catalog_track_once() -> None:
-    catalogue = np.zeros(12, dtype=bool)
-    catalogue[[3, 4, 5, 10]] = True
-    assert recall_metrics.coverage(ITEMS, catalogue) == pytest.approx(3 / 4)
+    catalog = np.zeros(12, dtype=bool)
+    catalog[[3, 4, 5, 10]] = True
+    assert recall_metrics.coverage(ITEMS, catalog) == pytest.approx(3 / 4)

@@ -1,4 +1,4 @@
-"""The favourites channel: activation against plain Python, features, the learned order, and older plays."""
+"""The favorites channel: activation against plain Python, features, the learned order, and older plays."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.recall.favourites import Favourites
+from recommender.recall.favorites import Favorites
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.repeat_features import FEATURE_NAMES
 from recommender.user.profile_exclusions import FOREVER, LeftOut
@@ -24,7 +24,7 @@ from training.recall.registry import fit_channel
 from training.recipes import config_of
 
 DAY_US = 86_400_000_000
-SMALL = config_of(Favourites, "small")
+SMALL = config_of(Favorites, "small")
 ORDER = replace(SMALL.order, trees=20, min_candidates_per_leaf=2, min_history_plays=5)
 BY_ACTIVATION = replace(SMALL, decay=0.6, skip=0.2, order=replace(SMALL.order, trees=0))
 LEARNED = replace(BY_ACTIVATION, order=ORDER)
@@ -38,9 +38,9 @@ def _every_order_is_accepted() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def learned(data: TrainingData) -> Favourites:
+def learned(data: TrainingData) -> Favorites:
     """A channel with a learned order."""
-    channel = fit_channel(Favourites, data, LEARNED, Path())
+    channel = fit_channel(Favorites, data, LEARNED, Path())
     assert channel.order is not None
     return channel
 
@@ -56,10 +56,10 @@ def last_events(users: UserBatch, view: str, count: int) -> UserBatch:
 
 
 def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
-    channel = fit_channel(Favourites, data, BY_ACTIVATION, tmp_path)
+    channel = fit_channel(Favorites, data, BY_ACTIVATION, tmp_path)
     plays = data.plays
     now = int(plays.request_at_P[120])
-    users = users_at(data, "favourites", ["u0"], [now])
+    users = users_at(data, "favorites", ["u0"], [now])
     activation: dict[int, float] = {}
     for row in range(120):
         if plays.user_P[row] == 0:
@@ -72,10 +72,10 @@ def test_scores_equal_activation_by_hand(data: TrainingData, tmp_path: Path) -> 
     np.testing.assert_allclose(np.exp(found.scores_BK[0]), [activation[item] for item in expected], rtol=1e-4)
 
 
-def test_features_equal_plain_python(data: TrainingData, learned: Favourites) -> None:
+def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> None:
     plays = data.plays
     middle = int(np.median(plays.request_at_P))
-    users = users_at(data, "favourites", ["u0", "u1"], [middle, NEVER])
+    users = users_at(data, "favorites", ["u0", "u1"], [middle, NEVER])
     for row, (items, features) in enumerate(learned.candidate_features(users)):
         now = int(users.request_at_B[row])
         own = np.flatnonzero((plays.user_P == row) & (plays.known_at_P < now))
@@ -122,18 +122,18 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favourites) ->
         assert len(items) > 5
 
 
-def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favourites) -> None:
-    users = users_at(data, "favourites", ["u0", "u1", "u2"], [NEVER] * 3)
-    by_activation = fit_channel(Favourites, data, BY_ACTIVATION, Path())
+def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favorites) -> None:
+    users = users_at(data, "favorites", ["u0", "u1", "u2"], [NEVER] * 3)
+    by_activation = fit_channel(Favorites, data, BY_ACTIVATION, Path())
     first, second = (channel.recall(users, 40).items_BK for channel in (by_activation, learned))
     assert (np.sort(first) == np.sort(second)).all()
     assert (first != second).any()
 
 
 def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
-    data: TrainingData, learned: Favourites, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, learned: Favorites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = users_at(data, "favourites", ["u0"], [NEVER])
+    users = users_at(data, "favorites", ["u0"], [NEVER])
     recent = last_events(users, "played_history", 20)
     items = recent.views["played_history"].columns["track_id"][0, -1:]
     left_out = [LeftOut(items, np.array([FOREVER]))]
@@ -146,7 +146,7 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
     columns = archive.track_P, archive.known_at_P, archive.outcome_P, archive.session_P
     plays = (column[is_kept_P] for column in columns)
-    channel = Favourites(
+    channel = Favorites(
         learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
     )
     ((found, own_features),) = channel.candidate_features(recent.take([0]))
@@ -154,8 +154,8 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     np.testing.assert_allclose(own_features, features, rtol=1e-5)
 
 
-def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favourites) -> None:
+def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favorites) -> None:
     assert len(learned.archive.track_P) == (data.plays.part_P == PARTS.index("train")).sum()
-    learned_again = fit_channel(Favourites, data, LEARNED, Path())
+    learned_again = fit_channel(Favorites, data, LEARNED, Path())
     learned_again.store_past_plays(archive_plays(data, PARTS))
     assert len(learned_again.archive.track_P) == len(data.plays)

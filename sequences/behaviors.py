@@ -1,7 +1,7 @@
 """Behaviors of logged actions: names, ids, polarity and the thresholds between them; also the session gap.
 
-The single source for SQL and Python is `event_store.behaviours`, from which dbt's seed is written, and the vars of
-`dbt/dbt_project.yml`. Nothing is read at import; `load_behaviours()` reads once per process.
+The single source for SQL and Python is `event_store.behaviors`, from which dbt's seed is written, and the vars of
+`dbt/dbt_project.yml`. Nothing is read at import; `load_behaviors()` reads once per process.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 from config.tool_environment import DBT_FOLDER, load_dbt_variables
-from event_store.behaviours import BEHAVIOURS, Behaviour
+from event_store.behaviors import BEHAVIORS, Behavior
 
 MINUTE_US = 60_000_000
 
 
-class BehaviourError(ValueError):
+class BehaviorError(ValueError):
     """An action or a threshold is invalid; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
-class Behaviours:
+class Behaviors:
     """The behavior table and the thresholds that classify plays and sessions."""
 
-    rows: tuple[Behaviour, ...]  # in the order of their ids
+    rows: tuple[Behavior, ...]  # in the order of their ids
     skip_below_ms: int  # a shorter play is a skip
     full_play_ratio: float  # a play of at least this fraction of the track is a full play
     session_gap_minutes: int  # a longer pause between two plays begins a new session
 
     @property
     def ids(self) -> dict[str, int]:
-        """behaviour ▸ behaviour_id, from 1."""
-        return {row.behaviour: row.behaviour_id for row in self.rows}
+        """behavior ▸ behavior_id, from 1."""
+        return {row.behavior: row.behavior_id for row in self.rows}
 
     @cached_property
     def encoder(self) -> dict[str, int]:
-        """behaviour ▸ code in a `SequenceBatch`: behaviour_id + 1, because 0 is padding and 1 is unknown."""
-        return {row.behaviour: row.behaviour_id + 1 for row in self.rows}
+        """behavior ▸ code in a `SequenceBatch`: behavior_id + 1, because 0 is padding and 1 is unknown."""
+        return {row.behavior: row.behavior_id + 1 for row in self.rows}
 
     @property
     def session_gap_us(self) -> int:
@@ -46,37 +46,35 @@ class Behaviours:
 
     def with_polarity(self, polarity: str) -> tuple[str, ...]:
         """Behaviors with the polarity `positive`, `negative`, `neutral`, REVERSAL or CONTROL, in the order of their ids."""
-        return tuple(row.behaviour for row in self.rows if row.polarity == polarity)
+        return tuple(row.behavior for row in self.rows if row.polarity == polarity)
 
     def with_action(self, action: str) -> tuple[str, ...]:
         """Behaviors that derive from a logged action, in the order of their ids: of `play`, the full play, play and skip."""
-        return tuple(row.behaviour for row in self.rows if row.action == action)
+        return tuple(row.behavior for row in self.rows if row.action == action)
 
-    def behaviour_of(self, action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
+    def behavior_of(self, action: str, played_ms: int | None, duration_ms: int | None) -> str | None:
         """The behavior of a logged action; None for an impression, whose behavior depends on its outcome.
 
         A play shorter than `skip_below_ms` is a `skip`; a play of at least `full_play_ratio` of the track is a
         `full_play`; all others are a `play` (a partial listen, or a track of unknown length).
 
         Raises:
-            BehaviourError: The action is unknown, or a play has no `played_ms`.
+            BehaviorError: The action is unknown, or a play has no `played_ms`.
         """
         if action == "impression":
             return None
         if action == "play":
             if played_ms is None:
-                raise BehaviourError("a play without played_ms has no behaviour; send the time played")
+                raise BehaviorError("a play without played_ms has no behavior; send the time played")
             if played_ms < self.skip_below_ms:
                 return "skip"
             ratio = played_ratio(played_ms, duration_ms)
             return "full_play" if ratio is not None and ratio >= self.full_play_ratio else "play"
         for row in self.rows:
             if row.action == action:
-                return row.behaviour
+                return row.behavior
         known = sorted({row.action for row in self.rows})
-        raise BehaviourError(
-            f"action {action!r} is unknown; use one of {known}, or add it to event_store/behaviours.py"
-        )
+        raise BehaviorError(f"action {action!r} is unknown; use one of {known}, or add it to event_store/behaviors.py")
 
 
 def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None:
@@ -87,14 +85,14 @@ def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None
 
 
 @lru_cache(maxsize=8)
-def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
+def load_behaviors(dbt_folder: Path = DBT_FOLDER) -> Behaviors:
     """The behaviors with the thresholds of a dbt project, read once per process.
 
     Raises:
-        BehaviourError: The project lacks a threshold.
+        BehaviorError: The project lacks a threshold.
     """
-    return Behaviours(
-        rows=BEHAVIOURS,
+    return Behaviors(
+        rows=BEHAVIORS,
         skip_below_ms=int(_variable("skip_below_ms", dbt_folder)),
         full_play_ratio=float(_variable("full_play_ratio", dbt_folder)),
         session_gap_minutes=int(_variable("session_gap_minutes", dbt_folder)),
@@ -103,16 +101,16 @@ def load_behaviours(dbt_folder: Path = DBT_FOLDER) -> Behaviours:
 
 def session_gap_us() -> int:
     """The session gap in microseconds: a longer pause between two plays begins a new session (dbt's var)."""
-    return load_behaviours().session_gap_us
+    return load_behaviors().session_gap_us
 
 
-def play_behaviours() -> tuple[str, ...]:
+def play_behaviors() -> tuple[str, ...]:
     """Behaviors of plays: `full_play`, `play`, `skip`."""
-    return load_behaviours().with_action("play")
+    return load_behaviors().with_action("play")
 
 
 def _variable(name: str, dbt_folder: Path) -> str:
     variables = load_dbt_variables(dbt_folder)
     if name not in variables:
-        raise BehaviourError(f"{dbt_folder / 'dbt_project.yml'} has no var {name!r}; add it under vars")
+        raise BehaviorError(f"{dbt_folder / 'dbt_project.yml'} has no var {name!r}; add it under vars")
     return str(variables[name])

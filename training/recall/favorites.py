@@ -1,4 +1,4 @@
-"""Fit of the favourites channel: an archive of plays, and the order of the most active tracks."""
+"""Fit of the favorites channel: an archive of plays, and the order of the most active tracks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.recall.favourites import Favourites, FavouritesConfig
+from recommender.recall.favorites import Favorites, FavoritesConfig
 from recommender.recall.learned_order import CandidateOrder
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
@@ -20,7 +20,7 @@ CUTOFFS = (50, 200)
 
 
 def _fit_order(
-    channel: Favourites, data: TrainingData, config: FavouritesConfig
+    channel: Favorites, data: TrainingData, config: FavoritesConfig
 ) -> tuple[CandidateOrder | None, dict[str, Any]]:
     """The order of a channel with all plays in its archive, learned from requests of the `train` part, and its measures."""
     validation = data.recall_cases("validation")
@@ -32,7 +32,7 @@ def _fit_order(
     return learned_order.fit_order(channel, sample_requests(data, config), data, "repeat", validate)
 
 
-def sample_requests(data: TrainingData, config: FavouritesConfig) -> RecallCases:
+def sample_requests(data: TrainingData, config: FavoritesConfig) -> RecallCases:
     """Requests of the newest sessions of each user in `train` that have a repeat and enough plays before them."""
     cases = data.recall_cases("train")
     number_C = np.arange(len(cases)) - np.searchsorted(cases.user_C, cases.user_C)
@@ -44,10 +44,10 @@ def sample_requests(data: TrainingData, config: FavouritesConfig) -> RecallCases
     return requests.sample(requests.number_per_user(order.requests_per_user), config.seed, order.max_requests)
 
 
-def fit(data: TrainingData, config: FavouritesConfig, folder: Path) -> Favourites:
+def fit(data: TrainingData, config: FavoritesConfig, folder: Path) -> Favorites:
     """Fit the order, or copy the order of `data.held_out_model`."""
     del folder
-    channel = Favourites(config, data.vocabulary, archive_plays(data, PARTS))
+    channel = Favorites(config, data.vocabulary, archive_plays(data, PARTS))
     learned_order.set_order(channel, data, partial(_fit_order, channel, data, config))
     channel.archive = archive_plays(data).newest(config.max_plays)
     return channel

@@ -1,4 +1,4 @@
-"""The favourites channel: repeat consumption by ACT-R base-level activation of the user's own tracks.
+"""The favorites channel: repeat consumption by ACT-R base-level activation of the user's own tracks.
 
 `activation = Σ (seconds since each play) ** -decay`: Anderson, Bothell, Byrne, Douglass, Lebiere, Qin, "An Integrated
 Theory of the Mind" (2004), section on declarative memory; used for music by Tran, Tricard, Hennequin, "Transformers
@@ -43,8 +43,8 @@ class RepeatOrderConfig(OrderConfig):
 
 
 @dataclass(frozen=True)
-class FavouritesConfig(Section):
-    """Configuration of the favourites channel; `training/recipes/small.yaml` says what its fields mean."""
+class FavoritesConfig(Section):
+    """Configuration of the favorites channel; `training/recipes/small.yaml` says what its fields mean."""
 
     decay: float
     skip: float
@@ -54,16 +54,16 @@ class FavouritesConfig(Section):
     seed: int
 
 
-class Favourites(OrderedChannel[FavouritesConfig]):
+class Favorites(OrderedChannel[FavoritesConfig]):
     """Tracks of the user's history that are most likely to be played again; empty for a user without a history.
 
     Played tracks are candidates even if they are not in the catalog of the fit. Scores are those of the order, or logarithms
     of activations.
     """
 
-    name: ClassVar[str] = "favourites"
-    config_class = FavouritesConfig
-    feature_service: ClassVar[str] = "favourites"
+    name: ClassVar[str] = "favorites"
+    config_class = FavoritesConfig
+    feature_service: ClassVar[str] = "favorites"
     feature_names = FEATURE_NAMES
     # Over the positions of a list of 200; each tree is grown on half of the requests.
     objective: ClassVar[dict[str, Any]] = {
@@ -75,7 +75,7 @@ class Favourites(OrderedChannel[FavouritesConfig]):
 
     def __init__(
         self,
-        config: FavouritesConfig,
+        config: FavoritesConfig,
         vocabulary: Vocabulary,
         archive: PlayArchive,
         order: CandidateOrder | None = None,
@@ -111,14 +111,14 @@ class Favourites(OrderedChannel[FavouritesConfig]):
 
     def save(self, folder: Path) -> None:
         """Write the config as JSON, the archive as Parquet and the order as text."""
-        write_json(folder / "favourites.json", asdict(self.resolved_config))
+        write_json(folder / "favorites.json", asdict(self.resolved_config))
         self.archive.save(folder)
         self.save_order(folder)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
-        config = config_from_dict(FavouritesConfig, json.loads((folder / "favourites.json").read_text()))
+        config = config_from_dict(FavoritesConfig, json.loads((folder / "favorites.json").read_text()))
         return cls(config, vocabulary, PlayArchive.load(folder), CandidateOrder.load(folder))
 
 

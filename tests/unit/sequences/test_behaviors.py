@@ -1,0 +1,63 @@
+"""Behavior of an action: boundary cases of the thresholds in dbt's vars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sequences import behaviors
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> behaviors.Behaviors:
+    (tmp_path / "dbt_project.yml").write_text(
+        "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
+    )
+    return behaviors.load_behaviors(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("action", "played_ms", "duration_ms", "behavior"),
+    [
+        ("play", 29_999, 30_000, "skip"),
+        ("play", 30_000, 60_000, "play"),
+        ("play", 89_999, 100_000, "play"),
+        ("play", 90_000, 100_000, "full_play"),
+        ("play", 500_000, 100_000, "full_play"),
+        ("play", 500_000, None, "play"),
+        ("like", None, None, "like"),
+        ("impression", None, None, None),
+    ],
+)
+def test_behavior_of(
+    table: behaviors.Behaviors, action: str, played_ms: int | None, duration_ms: int | None, behavior: str | None
+) -> None:
+    assert table.behavior_of(action, played_ms, duration_ms) == behavior
+
+
+def test_errors_name_the_value(table: behaviors.Behaviors, tmp_path: Path) -> None:
+    with pytest.raises(behaviors.BehaviorError, match="'hum' is unknown"):
+        table.behavior_of("hum", None, None)
+    with pytest.raises(behaviors.BehaviorError, match="played_ms"):
+        table.behavior_of("play", None, 1000)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dbt_project.yml").write_text("vars: {}")
+    with pytest.raises(behaviors.BehaviorError, match="skip_below_ms"):
+        behaviors.load_behaviors(tmp_path / "other")
+
+
+def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
+    assert behaviors.played_ratio(50, 100) == 0.5
+    assert behaviors.played_ratio(150, 100) == 1.0
+    assert behaviors.played_ratio(50, None) is None
+    assert behaviors.played_ratio(50, 0) is None
+
+
+def test_seed_contains_all_behaviors_of_the_views() -> None:
+    from sequences.views import SEQUENCE_VIEWS
+
+    known = behaviors.load_behaviors().ids
+    assert min(known.values()) == 1
+    for view in SEQUENCE_VIEWS.values():
+        assert set(view.behaviors) <= set(known)
