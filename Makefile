@@ -64,7 +64,7 @@ backup: setup ## Back up SEGUE_HOME to a new folder (TO) while the services run
 prune: setup ## Remove what is older than its lifetime (DRY_RUN=1 prints it only)
 	@$(BIN)/python -m local.retention $(if $(DRY_RUN),--dry-run)
 
-restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: forgotten.json of the lost home)
+restore: setup ## Restore a backup (FROM) into an empty SEGUE_HOME (SUPPRESSION: suppression_list.json of the lost home)
 	@$(if $(FROM),,$(error FROM is empty; name the folder of a backup: make restore FROM=/backups/monday))$(BIN)/python -m local.recovery.restore --from $(call quoted,$(FROM)) $(if $(SUPPRESSION),--suppression $(call quoted,$(SUPPRESSION)))
 
 stop: ## Stop the services of SEGUE_HOME and all their processes
@@ -131,7 +131,7 @@ clients: setup ## Generate the Python and the TypeScript client into build/clien
 screenshots: setup ## Take screenshots of every page into docs/images, from running services with simulated listeners
 	@$(BIN)/python -m tests.support.screenshots
 
-# Not content, and not forgotten.json and unfinished_erasures.json: of these users, data in a bucket or Redis must still be erased.
+# Not content, and not suppression_list.json and unfinished_erasures.json: of these users, data in a bucket or Redis must still be erased.
 WRITTEN := airflow batch bentoml built cache dbt docs feast home_format landing live logs marts media mlflow peers quality.spill quarantine reports requests run scale \
 	serving simulated spark study ablations training warehouse.duckdb warehouse.spill
 

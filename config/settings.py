@@ -10,6 +10,7 @@ import importlib.util
 import ipaddress
 import os
 import re
+import warnings
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -213,6 +214,10 @@ TablesUrl = Annotated[
 ]
 
 
+RENAMED_SETTINGS = {"SEGUE_PAGES_PORT": "SEGUE_CONSOLE_PORT", "SEGUE_ANSWERED_AT_ONCE": "SEGUE_CONCURRENT_REQUESTS"}
+"""Former name → name of settings that version 0.1 called otherwise."""
+
+
 class EnvironmentSettings(BaseSettings):
     """Settings from environment variables.
 
@@ -230,6 +235,10 @@ class EnvironmentSettings(BaseSettings):
     )
 
     def __init__(self, **values: Any) -> None:
+        for former, name in RENAMED_SETTINGS.items():
+            if former in os.environ:
+                warnings.warn(f"{former} is now {name}; it is read for the last time in this version", FutureWarning, 2)
+                os.environ.setdefault(name, os.environ.pop(former))
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -277,7 +286,7 @@ class Settings(EnvironmentSettings):
     airflow_port: Port = Field(default=8080, description="port of Airflow's web server")
     recommender_port: Port = Field(default=3000, description="port of the recommender and the listening page")
     mlflow_port: Port = Field(default=5000, description="port of MLflow's tracking server")
-    console_port: Port = Field(default=8090, validation_alias="SEGUE_PAGES_PORT", description="port of the console")
+    console_port: Port = Field(default=8090, description="port of the console")
     service_hosts: ServiceHosts = Field(
         default={},
         description="hosts at which the console reaches services in other containers: `airflow=HOST,recommender=HOST,mlflow=HOST`; "
@@ -315,7 +324,6 @@ class Settings(EnvironmentSettings):
     )
     concurrent_requests: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS)] = Field(
         default=2,
-        validation_alias="SEGUE_ANSWERED_AT_ONCE",
         description="requests that each worker processes concurrently, 1 to 12",
     )
     release_public_key: PemFile = Field(
@@ -383,7 +391,7 @@ class Settings(EnvironmentSettings):
     @property
     def suppression_list(self) -> Path:
         """Salted hashes of erased users (`storage.suppression_list`)."""
-        return self.home / "forgotten.json"
+        return self.home / "suppression_list.json"
 
     @property
     def media(self) -> Path:

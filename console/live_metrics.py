@@ -20,9 +20,8 @@ ANSWERED = "answered"  # outcome of a request without an error
 CLIENT_ERRORS = frozenset({"RequestRejected", "UnknownTrack", "NoCollections", "NoItemVectors"})
 """Outcomes of requests that the client must change (400 and 404); the alert SegueErrors leaves out the same ones."""
 
-SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_refused_total"
-SKIPPED = {"segue_skipped_total": "part", "segue_cut_off_total": "channel"}
-"""Counter of requests that were answered without a part → label with the name of the part."""
+SERVED, LATENCY, REJECTED = "segue_recommend_requests_total", "segue_recommend_seconds_bucket", "segue_rejected_total"
+SKIPPED = "segue_skipped_total"
 ANSWERS, ERRORS = ("answers", ""), ("errors", "")
 
 Totals = Counter[tuple[str, str]]
@@ -53,9 +52,9 @@ def read_totals(text: str) -> Totals:
         for sample in family.samples:
             if sample.name == LATENCY:
                 totals["bucket", sample.labels["le"]] += int(sample.value)
-            elif sample.name in SKIPPED:
-                totals["skipped", sample.labels[SKIPPED[sample.name]]] += int(sample.value)
-            elif sample.name in (SERVED, REJECTED):
+            elif sample.name == SKIPPED:
+                totals["skipped", sample.labels["part"]] += int(sample.value)
+            elif sample.name == SERVED or (sample.name == REJECTED and sample.labels["reason"] == "queue_full"):
                 is_answer = sample.labels.get("outcome") in (ANSWERED, *CLIENT_ERRORS)
                 totals[ANSWERS if is_answer else ERRORS] += int(sample.value)
     return totals

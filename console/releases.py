@@ -116,7 +116,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
 def _state(name: str, pointer: dict[str, Any], shares: dict[str, Any]) -> ReleaseState:
     if name == pointer.get("release"):
         return ReleaseState("active since", str(pointer["activated_at"]))
-    for canary in shares.get("beside", []):
+    for canary in shares.get("canaries", []):
         if canary["release"] == name:
             return ReleaseState(f"canary for {canary['share']:.1%} of the users since", str(shares["since"]))
     history = [row for row in pointer.get("history", []) if row["release"] == name]

@@ -27,7 +27,7 @@ def render_releases_page(settings: Settings) -> str:
     split = read_json(settings.releases / "shares.json")
     releases = list_releases(settings)
     active = find_active(releases)
-    arms = [(str(canary["release"]), float(canary["share"])) for canary in split.get("beside", [])]
+    arms = [(str(canary["release"]), float(canary["share"])) for canary in split.get("canaries", [])]
     rest = 1 - sum(share for _, share in arms)
     return render(
         "releases.html",
@@ -39,7 +39,7 @@ def render_releases_page(settings: Settings) -> str:
         report=_read_comparison(settings),
         can_start=active is not None and not arms,
         past=[
-            (period["experiment"], ", ".join(f"{one['release']} {one['share']:.1%}" for one in period["beside"]),
+            (period["experiment"], ", ".join(f"{one['release']} {one['share']:.1%}" for one in period["canaries"]),
              format_utc_minute(period["since"]), format_utc_minute(period["until"]))
             for period in reversed(split.get("history", []))
         ],

@@ -342,7 +342,7 @@ def console_url(page: str) -> str:
     host = os.environ.get("SEGUE_HOST") or "127.0.0.1"
     # A container listens on all interfaces; its ports are published on the loopback interface of the user's machine.
     reachable_host = "localhost" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{reachable_host}:{os.environ.get('SEGUE_PAGES_PORT') or 8090}/{page}"
+    return f"http://{reachable_host}:{os.environ.get('SEGUE_CONSOLE_PORT') or 8090}/{page}"
 
 
 def format_task_documentation(name: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from event_store.store import ErasureUnfinished, Position, StoreUnavailable
+from event_store.store import ErasureUnfinished, Position, StoreUnavailable, read_text
 from storage.suppression_list import SuppressionList
 
 BUSY_TIMEOUT_S = 10.0
@@ -107,7 +107,7 @@ class SqliteDatabase:
         query = f"select seq, body from {table} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
             rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
-        return [(seq, json.loads(body)) for seq, body in rows]
+        return [(seq, read_text(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
         """See `Store.renew_id`."""

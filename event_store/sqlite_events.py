@@ -6,7 +6,6 @@ and requests read on; `sequence_number` is the order of the contract, the client
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 import threading
@@ -39,6 +38,7 @@ from event_store.store import (
     UserEvents,
     id_code,
     kind_of,
+    read_text,
     to_text,
 )
 from storage.files import atomic_write
@@ -122,7 +122,7 @@ class SqliteEventStore(SqliteDatabase):
             store = read_id(database)
             rows = database.execute(OF_USER, (user_id, seq_after(after, store), MAX_EVENTS_OF_KIND)).fetchall()
         last = max([seq for seq, _ in rows], default=0)
-        return UserEvents(store, last, [json.loads(body) for _, body in rows])
+        return UserEvents(store, last, [read_text(body) for _, body in rows])
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
         """See `EventStore.read`."""

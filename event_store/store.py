@@ -203,6 +203,14 @@ def kind_of(event: Event) -> str:
     return f"{event['behavior']} {event['target_type']}" if event.get("behavior") else ""
 
 
+def read_text(text: str | bytes) -> Event:
+    """A stored row; events of format 8 spell `behavior` in the British way."""
+    row: Event = json.loads(text)
+    if "behaviour" in row:
+        row["behavior"] = row.pop("behaviour")
+    return row
+
+
 def to_text(event: Event) -> str:
     """The columns that have a value, as JSON."""
     return json.dumps({name: value for name, value in event.items() if value is not None}, separators=(",", ":"))

@@ -77,7 +77,7 @@ def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPla
         UnknownExperiment: The named experiment is not in the file.
     """
     content = read_json(file)
-    active = [content | {"until": None}] if content.get("beside") else []
+    active = [content | {"until": None}] if content.get("canaries") else []
     periods = [*content.get("history", []), *active]
     matching = [period for period in periods if experiment in (None, period["experiment"])]
     if experiment is not None and not matching:
@@ -88,7 +88,7 @@ def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPla
 
 def _parse_plan(period: dict[str, Any]) -> ExperimentPlan:
     name = period["experiment"]
-    shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["beside"]}
+    shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["canaries"]}
     rest = round(1 - sum(shares.values()), 9)
     if rest > 0:
         shares[f"{name}/{PRODUCTION}"] = rest

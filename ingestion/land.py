@@ -88,7 +88,7 @@ def land(
     media = MediaFolders(home / "media", path if path.is_dir() else path.parent, media_root)
     latest = LATEST if _is_simulation(files) else now + CLOCK_SKEW
     with landing_lock(home):
-        suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
+        suppressed = suppression_list.read_suppression_list(home / "suppression_list.json")
         for name, selected in by_format.items():
             counts[name] = _land_format(name, selected, path, home, user_id, now, latest, suppressed, tables, media)
     return counts

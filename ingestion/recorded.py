@@ -52,7 +52,7 @@ def land_recorded(
     """
     now, tables, landed = now or datetime.now(UTC), tables or home, []
     with landing_lock(home):
-        suppressed = suppression_list.read_suppression_list(home / "forgotten.json")
+        suppressed = suppression_list.read_suppression_list(home / "suppression_list.json")
         scratch = home / "landing" / ".scratch"
         scratch.mkdir()
         new_landing = partial(Landing, tables, "day", now, now + CLOCK_SKEW, suppressed, scratch)

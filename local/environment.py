@@ -27,7 +27,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "SEGUE_AIRFLOW_PORT": str(settings.airflow_port),
         "SEGUE_RECOMMENDER_PORT": str(settings.recommender_port),
         "SEGUE_MLFLOW_PORT": str(settings.mlflow_port),
-        "SEGUE_PAGES_PORT": str(settings.console_port),
+        "SEGUE_CONSOLE_PORT": str(settings.console_port),
     }
     return {**os.environ, **tool_environment(settings), **addresses, **process_variables}
 

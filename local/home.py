@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.settings import UMASK, Settings
 
-HOME_FORMAT = 8  # increase if derived state of the previous version cannot be read
+HOME_FORMAT = 9  # increase if derived state of the previous version cannot be read
 DERIVED_STATE = (
     *("training", "bentoml", "feast", "marts", "built", "dbt", "spark", "cache", "study", "ablations"),
     *("warehouse.duckdb*", "*.spill"),

@@ -60,7 +60,7 @@ def needed_releases(here: Settings) -> dict[str, Path]:
     """Release ▸ folder of those that are served or that a rollback may activate."""
     pointer = Pointer(here.releases / "active.json")
     split = read_json(here.releases / "shares.json")
-    needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("beside", []))]
+    needed = [*([pointer.active] if pointer.active else []), *(row["release"] for row in split.get("canaries", []))]
     needed += [release for release in pointer.rollback_targets() if release not in needed][:KEPT_ROLLBACKS]
     return {release: here.releases / STORE_FOLDER / release for release in needed}
 

@@ -106,7 +106,7 @@ SERVICES = (
         name="pages",
         module="console.server",
         port=lambda settings: settings.console_port,
-        setting="SEGUE_PAGES_PORT",
+        setting="SEGUE_CONSOLE_PORT",
         health_path="/livez",
     ),
 )

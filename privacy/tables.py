@@ -97,7 +97,7 @@ BUILD_LOCK = "build_marts"
 LOCK_ERROR_TEXT = "lock"
 VALIDATION_TASKS = {"validate_landed", "validate_marts"}
 """Tasks that spill to `quality.spill`."""
-SEQUENCE_CACHE_FOLDER = "kept"
+SEQUENCE_CACHE_FOLDER = "cache"
 """Subfolder of `training` with arrays of all users' sequences."""
 STALE_BUILDS_FILE = "stale_builds"
 """File in `run` that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""

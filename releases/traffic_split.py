@@ -1,7 +1,7 @@
 """Traffic split of an A/B test: canary releases and their shares of the users, in `bentoml/shares.json`.
 
-`{"experiment", "beside": [{"release", "path", "share"}], "since", "history": [{"experiment", "beside", "since",
-"until"}]}`, newest last, replaced atomically. `beside` lists the canaries; if it is empty, all users get production.
+`{"experiment", "canaries": [{"release", "path", "share"}], "since", "history": [{"experiment", "canaries", "since",
+"until"}]}`, newest last, replaced atomically. `canaries` may be empty: then, all users get production.
 The history has the planned shares of earlier periods.
 
 Users are assigned by a salted hash, uniform over [0, 1): the shares are consecutive intervals from 0 in their order,
@@ -116,7 +116,7 @@ def parse(text: str) -> TrafficSplit:
         ValueError, KeyError, TypeError: The content is invalid.
     """
     content = json.loads(text)
-    canaries = tuple(CanaryRelease(**canary) for canary in content["beside"])
+    canaries = tuple(CanaryRelease(**canary) for canary in content["canaries"])
     for canary in canaries:
         if not (isinstance(canary.release, str) and isinstance(canary.path, str)):
             raise TypeError(f"release {canary.release!r} at {canary.path!r} is no text")
@@ -154,10 +154,10 @@ def write(file: Path, split: TrafficSplit) -> None:
         return
     previous, now = read_json(file), datetime.now(UTC).isoformat()
     history = previous.get("history", [])
-    if previous.get("beside"):
-        period = {name: previous[name] for name in ("experiment", "beside", "since")}
+    if previous.get("canaries"):
+        period = {name: previous[name] for name in ("experiment", "canaries", "since")}
         history = [*history, period | {"until": now}][-MAX_HISTORY_ENTRIES:]
-    content = {"experiment": split.experiment, "beside": [asdict(canary) for canary in split.canaries]}
+    content = {"experiment": split.experiment, "canaries": [asdict(canary) for canary in split.canaries]}
     atomic_write(file, json.dumps(content | {"since": now, "history": history}, indent=2) + "\n")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 
 class Track(BaseModel):
@@ -196,6 +196,12 @@ class ProfileEvent(Track):
     ended_at: int
     played_ratio: float
     session: int
+
+    @computed_field(deprecated=True)  # type: ignore[prop-decorator]
+    @property
+    def behaviour(self) -> str:
+        """`behavior`, until the next version."""
+        return self.behavior
 
 
 @dataclass(frozen=True)
@@ -408,7 +414,7 @@ class DegradedPart(BaseModel):
     since_s: float = Field(description="Seconds since 1970 (UTC) at which it stopped working")
 
 
-class RefusedRelease(BaseModel):
+class RejectedRelease(BaseModel):
     """A release that was not taken into service."""
 
     release: str
@@ -423,5 +429,7 @@ class ServiceStatus(BaseModel):
     degraded: list[DegradedPart]
     release: str | None = Field(description="The production release")
     experiment: str | None = Field(description="Name of the running experiment")
-    beside: list[CanaryStatus] = Field(description="Canary releases")
-    refused: list[RefusedRelease]
+    canaries: list[CanaryStatus] = Field(description="Canary releases")
+    rejected: list[RejectedRelease]
+    beside: list[CanaryStatus] = Field(deprecated=True, description="`canaries`, until the next version")
+    refused: list[RejectedRelease] = Field(deprecated=True, description="`rejected`, until the next version")

@@ -407,11 +407,11 @@ def _access_policy() -> AccessPolicy:
 
 
 def _count_shed_request(path: str) -> None:
-    _metrics().refused.labels(path).inc()
+    _metrics().rejected.labels("queue_full", path).inc()
 
 
 def _count_denied_request(reason: str) -> None:
-    _metrics().turned_away.labels(reason).inc()
+    _metrics().rejected.labels(reason, "").inc()
 
 
 def _protect(app: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Suppression list of erased users: salted hashes of user ids in `SEGUE_HOME/forgotten.json`, and the ids of those whose erasure
+"""Suppression list of erased users: salted hashes of user ids in `SEGUE_HOME/suppression_list.json`, and the ids of those whose erasure
 has begun and not ended, in `SEGUE_HOME/unfinished_erasures.json`, readable by its owner only.
 
 `privacy.erase` writes the list; landing and the recommender enforce it, so that erased data does not return. The file
@@ -14,12 +14,15 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.files import atomic_write
 
 SALT_BYTES = 32
+FORMER_FILE = "forgotten.json"
+"""Name of the list before format 9, read where there is no newer one: a list must never be lost."""
 
 
 class SuppressionListError(ValueError):
@@ -75,11 +78,11 @@ def read_suppression_list(path: Path) -> SuppressionList:
 
 
 def read_content(path: Path) -> bytes | None:
-    """Content of the file; None if it does not exist."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+    """Content of the file, or of FORMER_FILE beside it; None if neither exists."""
+    for file in (path, path.with_name(FORMER_FILE)):
+        with suppress(FileNotFoundError):
+            return file.read_bytes()
+    return None
 
 
 def content_digest(content: bytes | None) -> str:

@@ -31,7 +31,7 @@ from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
-CACHE_FOLDER, HASHES_FILE = "kept", "hashes.json"
+CACHE_FOLDER, HASHES_FILE = "cache", "hashes.json"
 CODE_FOLDERS = ("sequences", "content", "recommender", "training")
 """Packages whose code and tables decide what a fit or an evaluation gives."""
 TABLE_SUFFIXES = frozenset({".csv", ".json", ".yaml"})

@@ -34,14 +34,14 @@ from event_store.sqlite_state import SERVING_FILE
 from storage import daily_files
 from storage.file_lock import file_lock
 from storage.files import DRAFT_SUFFIX, hash_file, list_nested_files, read_json
-from storage.suppression_list import UNFINISHED_FILE
+from storage.suppression_list import FORMER_FILE, UNFINISHED_FILE
 
 MANIFEST_FILE = "backup.json"
 BACKUP_FORMAT = 2
 LOCK_NAMES = ("forget", "build_marts", "publish_marts")
 """Process locks (`SEGUE_HOME/run/<name>.lock`) of the commands that rewrite tables: erasure of users, and the marts."""
 STATE_FILES = (
-    *(UNFINISHED_FILE, "forgotten.json", "home_format", f"serving/{KEY_FILE}"),
+    *(UNFINISHED_FILE, "suppression_list.json", FORMER_FILE, "home_format", f"serving/{KEY_FILE}"),
     *("bentoml/active.json", "bentoml/shares.json"),
 )
 """Copied first: they may be older than what they refer to, never newer."""

@@ -1,7 +1,7 @@
 """`python -m local.recovery.restore --from FOLDER`: restores a backup of `local.recovery.backup` into an empty SEGUE_HOME, on any machine.
 
 The checksums of all files are verified before anything is written. Users who were erased after the backup was made must stay
-erased: their current suppression list is read from `SEGUE_HOME/forgotten.json` if that file is there, or from the file that
+erased: their current suppression list is read from `SEGUE_HOME/suppression_list.json` if that file is there, or from the file that
 `--suppression` names, and joined with that of the backup. The data of its users is erased before the restored files appear at their
 paths.
 """
@@ -63,7 +63,8 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     manifest = read_manifest(source)
     home = settings.home
     found = [path.name for path in home.iterdir()] if home.exists() else []
-    if others := sorted(set(found) - {settings.suppression_list.name, STAGING_SUFFIX, LOST_AND_FOUND}):
+    list_names = {settings.suppression_list.name, suppression_list.FORMER_FILE}
+    if others := sorted(set(found) - {*list_names, STAGING_SUFFIX, LOST_AND_FOUND}):
         raise RestoreError(
             f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
             "another folder: SEGUE_HOME=PATH"
@@ -83,7 +84,7 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
         shutil.rmtree(staging, ignore_errors=True)
         raise
     _publish(staging, home, settings.suppression_list.name)
-    return Restored(manifest, output, suppression is not None or settings.suppression_list.name in found)
+    return Restored(manifest, output, suppression is not None or not list_names.isdisjoint(found))
 
 
 def _fill(
@@ -163,9 +164,12 @@ def verify(source: Path, manifest: BackupManifest) -> None:
 def _join_lists(source: Path, settings: Settings, suppression: Path | None) -> SuppressionList | None:
     """The users of the backup's suppression list and of the current ones; None if there is no list."""
     if suppression is not None and not suppression.is_file():
-        raise RestoreError(f"the suppression list {suppression} does not exist; name the forgotten.json of the home")
+        raise RestoreError(
+            f"the suppression list {suppression} does not exist; name the suppression_list.json of the home"
+        )
     paths = (source / settings.suppression_list.name, settings.suppression_list, suppression)
-    lists = [suppression_list.read_suppression_list(path) for path in paths if path is not None and path.exists()]
+    found = [path for path in paths if path is not None and suppression_list.read_content(path) is not None]
+    lists = [suppression_list.read_suppression_list(path) for path in found]
     lists = [users for users in lists if users] or lists[:1]
     if not lists:
         return None
@@ -197,7 +201,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--from", required=True, dest="source", type=Path, metavar="FOLDER", help="the backup")
     parser.add_argument(
-        "--suppression", type=Path, metavar="FILE", help="current suppression list (forgotten.json) of the lost home"
+        "--suppression",
+        type=Path,
+        metavar="FILE",
+        help="current suppression list (suppression_list.json) of the lost home",
     )
     options = parser.parse_args(arguments)
     settings = load_settings()

@@ -160,7 +160,7 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     status = runtime.status()
     if not status["release"]:
         runtime.close()
-        refused = [f"release {one['release']} was rejected: {one['why']}" for one in status["refused"]]
+        refused = [f"release {one['release']} was rejected: {one['why']}" for one in status["rejected"]]
         raise BatchError("; ".join(refused) or NO_RELEASE_MESSAGE)
     return runtime
 
@@ -184,7 +184,7 @@ def run(
         "limit": limit,
         "territory": settings.territory,
         "explicit": settings.explicit,
-        "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["beside"])],
+        "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["canaries"])],
         "users": len(users),
         "users_digest": hashlib.blake2b("\n".join(users).encode(), digest_size=16).hexdigest(),
     }

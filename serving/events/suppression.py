@@ -30,7 +30,7 @@ class SuppressionListFollower:
     """Holds the list; `reload`, which is called every second, follows its changes. Thread-safe.
 
     Args:
-        file: The list, `SEGUE_HOME/forgotten.json`.
+        file: The list, `SEGUE_HOME/suppression_list.json`.
         drop: Called with each new version once no operation uses an older one; repeated by the next `reload` if it fails.
 
     Raises:

@@ -52,22 +52,19 @@ class Metrics:
         )
         self.candidates = Counter("segue_candidates", "Candidates found by a channel", ["channel"], registry=registry)
         self.skipped = Counter(
-            "segue_skipped", "Parts that failed and were left out of a response", ["part"], registry=registry
-        )
-        self.cut_off = Counter(
-            "segue_cut_off",
-            "Channels left out of a response because the channels before took all of the time",
-            ["channel", "why"],
+            "segue_skipped",
+            "Parts left out of a response: they failed, or are channels whose turn came too late",
+            ["part", "reason"],
             registry=registry,
         )
         self.removed = Counter("segue_removed", "Candidates removed by a filter", ["filter"], registry=registry)
         self.exposures = Counter("segue_exposures", "Items shown", ["scene", "release"], registry=registry)
         self.explored = Counter("segue_explored", "Random new tracks shown", ["scene"], registry=registry)
-        self.refused = Counter(
-            "segue_refused", "Requests rejected because the queue was full", ["path"], registry=registry
-        )
-        self.turned_away = Counter(
-            "segue_turned_away", "Requests rejected by access control, by reason", ["why"], registry=registry
+        self.rejected = Counter(
+            "segue_rejected",
+            "Requests rejected by access control, or at a path because its queue was full",
+            ["reason", "path"],
+            registry=registry,
         )
         self.events = Counter("segue_events", "Reported events by outcome", ["outcome"], registry=registry)
         self.event_seconds = Histogram(
@@ -84,8 +81,8 @@ class Metrics:
             registry=registry,
         )
         self.releases = Counter("segue_releases", "Releases loaded, by outcome", ["outcome"], registry=registry)
-        self.releases_refused = Gauge(
-            "segue_releases_refused",
+        self.releases_rejected = Gauge(
+            "segue_releases_rejected",
             "Selected releases that were rejected",
             multiprocess_mode="livemax",
             registry=registry,

@@ -92,7 +92,7 @@ class Pipeline(ABC):
             self._state.add_exposure(request.user_id, exposure_record(request, shown_by, features_hash, answer.items))
         except OSError:
             logger.exception("could not write the exposure record of %s", request.request_id)
-            self._metrics.skipped.labels("exposures").inc()
+            self._metrics.skipped.labels("exposures", "failed").inc()
             trace.degraded["exposures"] = EXPOSURES_FAILED
 
     def load_user(self, request: Request, release: ServedRelease, trace: Trace) -> UserState:

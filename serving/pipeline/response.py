@@ -203,7 +203,7 @@ def collect_reasons(
             if name in found:
                 user.reasons[name] |= zip(items, found[name], strict=True)
                 continue
-            metrics.skipped.labels(f"reason_{name}").inc()
+            metrics.skipped.labels(f"reason_{name}", "failed").inc()
             found_by |= {
                 item: [one for one in names if one != name] for item, names in found_by.items() if name in names
             }

@@ -125,7 +125,7 @@ class TrackPipeline(Pipeline):
             return read_lists(self._state, request)
         except StoreUnavailable:
             logger.exception("Could not read the stored daily lists of this user; generating a new list.")
-            self._metrics.skipped.labels("daily_lists").inc()
+            self._metrics.skipped.labels("daily_lists", "failed").inc()
             trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
             return DailyListHistory()
 
@@ -150,7 +150,7 @@ class TrackPipeline(Pipeline):
             write_list(self._state, request, _extend_list(answer, request.limit), answer.lists)
         except StoreUnavailable:
             logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
-            self._metrics.skipped.labels("daily_lists").inc()
+            self._metrics.skipped.labels("daily_lists", "failed").inc()
             trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
 
 
@@ -307,7 +307,7 @@ def rank(
             task_score_C = blend.heads.score(probabilities, scene.name)[0]
         except Exception:
             logger.exception("The ranker failed; keeping the fused order.")
-            metrics.skipped.labels("ranker").inc()
+            metrics.skipped.labels("ranker", "failed").inc()
             degraded["ranker"], is_complete = RANKER_FAILED, False
     result = blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
     if is_complete:

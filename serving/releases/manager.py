@@ -132,13 +132,16 @@ class ReleaseManager:
     def status(self) -> dict[str, Any]:
         """Releases in service and rejected releases, for operators."""
         now, rejected = self._snapshot(), self._rejected
+        canaries = [
+            {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
+            for one in now.traffic_split.canaries
+        ]
         return {
             "release": now.production.release_id if now.production else None,
             "experiment": now.traffic_split.experiment or None,
-            "beside": [
-                {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
-                for one in now.traffic_split.canaries
-            ],
+            "canaries": canaries,
+            "rejected": list(rejected.values()),
+            "beside": canaries,
             "refused": list(rejected.values()),
         }
 
@@ -249,7 +252,7 @@ class ReleaseManager:
         for release, share in shares.items():
             self._metrics.release_share.labels(release).set(share)
         self._reported_shares = shares
-        self._metrics.releases_refused.set(len(self._rejected))
+        self._metrics.releases_rejected.set(len(self._rejected))
         if self._rejected:
             first = next(iter(self._rejected.values()))
             serving = now.production.release_id if now.production else "no release"

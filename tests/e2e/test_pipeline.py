@@ -29,7 +29,7 @@ from tests.support import browser, documented_commands, screenshots
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 BLOCK_ID = uuid.uuid4().hex
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
+PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 
 
 class Home:
@@ -177,7 +177,7 @@ def test_documented_commands_work(home, here, words):
 
 def test_make_clean_removes_only_files_of_segue(home, tmp_path):
     folder = tmp_path / "home"
-    kept = {"mine.txt", "content", "forgotten.json", UNFINISHED_FILE}
+    kept = {"mine.txt", "content", "suppression_list.json", UNFINISHED_FILE}
     for name in ("landing/x.parquet", "marts/y.parquet", "home_format", *kept):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()

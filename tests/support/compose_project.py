@@ -31,7 +31,7 @@ from tests.support.waiting import wait_until
 
 PROJECT = "segue_acceptance"
 IMAGE = "localhost/segue:acceptance"
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_PAGES_PORT")
+PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 COMMAND_TIMEOUT_S = 600
 
 

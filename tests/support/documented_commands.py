@@ -51,7 +51,7 @@ ELSEWHERE = {
     "make prune": "unit/local/test_retention.py",
     "make prune DRY_RUN=1": "unit/local/test_retention.py",
     "make restore": "integration/local/test_backup.py",
-    "make restore FROM=/backups/monday SUPPRESSION=/old/forgotten.json": "integration/local/test_backup.py",
+    "make restore FROM=/backups/monday SUPPRESSION=/old/suppression_list.json": "integration/local/test_backup.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m releases sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/test_landing_zone.py",

@@ -128,7 +128,7 @@ class Hydrator:
         try:
             return self._online.read(user_id, known)
         except StoreUnavailable:
-            self._metrics.skipped.labels("online_store").inc()
+            self._metrics.skipped.labels("online_store", "failed").inc()
             return None
         except Exception:
             self._count_failure()
@@ -136,7 +136,7 @@ class Hydrator:
 
     def _count_failure(self) -> None:
         logger.exception("The online store failed; using the cached user state, or treating the user as new.")
-        self._metrics.skipped.labels("online_store").inc()
+        self._metrics.skipped.labels("online_store", "failed").inc()
 
     def read_views(self, user_id: str) -> StoredViews:
         """All views of the user as rows, for display.

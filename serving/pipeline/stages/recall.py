@@ -178,13 +178,13 @@ class Recall:
             began = time.perf_counter()
             if began > until:
                 left_out[name] = LATE
-                self._metrics.cut_off.labels(name, LATE).inc()
+                self._metrics.skipped.labels(name, LATE).inc()
                 continue
             try:
                 found = query(channel)
             except Exception:
                 logger.exception("channel %s failed and is left out of this response", name)
-                self._metrics.skipped.labels(name).inc()
+                self._metrics.skipped.labels(name, "failed").inc()
                 left_out[name] = FAILED
                 continue
             self._metrics.child(self._metrics.channel_seconds, name).observe(time.perf_counter() - began)

@@ -96,7 +96,7 @@ def test_starting_airflow_starts_nothing_before_the_next_midnight(bag):
 
 def test_result_links_point_to_pages_of_the_console(here, task_factory, task_catalog, monkeypatch):
     monkeypatch.delenv("SEGUE_HOST", raising=False)
-    monkeypatch.delenv("SEGUE_PAGES_PORT", raising=False)
+    monkeypatch.delenv("SEGUE_CONSOLE_PORT", raising=False)
     console_home.write_reports(settings.load_settings())
     key = SimpleNamespace(dag_id="d", run_id="manual__1", task_id="request")
     with console_home.serve_console(settings.load_settings()) as url:

@@ -123,7 +123,7 @@ def test_erased_users_are_not_landed(tmp_path: Path, stores: tuple[EventStore, S
     store, state = stores
     store.append([recorded_event(1, "erased"), recorded_event(2)])
     state.add_exposure("erased", shown(1, "erased"))
-    SuppressionList().with_users(["erased"]).write(tmp_path / "forgotten.json")
+    SuppressionList().with_users(["erased"]).write(tmp_path / "suppression_list.json")
     landed_pages = recorded.land_recorded(store, state, tmp_path)
     assert [counts.suppressed for _, counts in landed_pages] == [1, 4]
     assert rows(tmp_path)["user_id"].to_list() == ["u1"]

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
-    monkeypatch.setenv("SEGUE_PAGES_PORT", str(free_port()))
+    monkeypatch.setenv("SEGUE_CONSOLE_PORT", str(free_port()))
     return settings.load_settings()
 
 

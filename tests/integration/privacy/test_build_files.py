@@ -18,7 +18,7 @@ from storage.suppression_list import SuppressionList, add_unfinished, read_unfin
 from tests.support.log_sources import event, json_lines, play_log
 from tests.support.recorded import record, recorded_event
 
-BUILT = ("warehouse.duckdb", "built/plays.parquet", "spark/plays/part.parquet", "training/kept/final/x/users.json")
+BUILT = ("warehouse.duckdb", "built/plays.parquet", "spark/plays/part.parquet", "training/cache/final/x/users.json")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def built(home: Path) -> list[str]:
 @pytest.mark.parametrize("arguments", [["ann", "--anyway"], ["ann"], ["--suppressed"]])
 def test_a_user_without_data_leaves_all_build_files(home: Path, arguments: list[str]) -> None:
     if "--suppressed" in arguments:  # as requested over HTTP
-        SuppressionList().with_users(["ann"]).write(home / "forgotten.json")
+        SuppressionList().with_users(["ann"]).write(home / "suppression_list.json")
         add_unfinished(home, ["ann"])
     assert main(arguments) == (2 if arguments == ["ann"] else 0)
     assert built(home) == list(BUILT)
@@ -79,11 +79,11 @@ SOURCES: dict[str, Callable[[Path], object]] = {
     "damaged warehouse": lambda home: (home / "warehouse.duckdb").write_bytes(b"damaged" * 1000),
     "built mart": lambda home: write_parquet(home / "built" / "plays.parquet", "ann"),
     "Spark": lambda home: write_parquet(home / "spark" / "likes" / "part.parquet", "ann"),
-    "cache": lambda home: write_cache(home / "training/kept/validation/x/users.json", "ann", "bob"),
+    "cache": lambda home: write_cache(home / "training/cache/validation/x/users.json", "ann", "bob"),
     "release": lambda home: write_parquet(home / "bentoml/models/segue/made/heard.parquet", "ann"),
     "report": lambda home: write_parquet(home / "reports/quality/users.parquet", "ann"),
     "feature log": lambda home: json_lines(home / "requests/dt=2026-05-01/requests-1-1.jsonl", [event(user_id="ann")]),
-    "damaged cache": lambda home: (home / "training/kept/final/x/users.json").write_text("["),
+    "damaged cache": lambda home: (home / "training/cache/final/x/users.json").write_text("["),
 }
 
 
@@ -110,7 +110,7 @@ def test_an_interrupted_erasure_removes_the_build_files_later(
         patch.setattr(module, step, kill)
         with pytest.raises(KeyboardInterrupt):
             main(["ann"])
-    assert "training/kept/final/x/users.json" in built(home)
+    assert "training/cache/final/x/users.json" in built(home)
     assert read_unfinished(home) == {"ann"}
     assert main(["--suppressed"]) == 0
     assert built(home) == [] and read_unfinished(home) == set()
@@ -118,7 +118,7 @@ def test_an_interrupted_erasure_removes_the_build_files_later(
 
 def test_cached_sequences_of_a_suppressed_user_are_found(home: Path) -> None:
     write_cache(home / BUILT[3], "ann", "bob")
-    SuppressionList().with_users(["ann"]).write(home / "forgotten.json")
+    SuppressionList().with_users(["ann"]).write(home / "suppression_list.json")
     assert find_suppressed_users(settings.load_settings()) == ["ann"]
     assert main(["--suppressed"]) == 0
     assert built(home) == []

@@ -106,11 +106,13 @@ def test_unknown_user_is_an_error_without_anyway(home: Path, capsys: pytest.Capt
     printed = capsys.readouterr()
     assert "bob: erased, 31 rows" in printed.out
     assert "no data of zoe in" in printed.err and "--anyway" in printed.err
-    assert suppression_list.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
-        "bob"
-    }
+    assert suppression_list.read_suppression_list(home / "suppression_list.json").intersection(
+        ["zoe", "bob", "ann"]
+    ) == {"bob"}
     assert main(["zoe", "--anyway"]) == 0
-    assert suppression_list.read_suppression_list(home / "forgotten.json").intersection(["zoe", "bob", "ann"]) == {
+    assert suppression_list.read_suppression_list(home / "suppression_list.json").intersection(
+        ["zoe", "bob", "ann"]
+    ) == {
         "bob",
         "zoe",
     }
@@ -299,8 +301,8 @@ def test_suppression_list_stores_no_ids_and_its_hashes_differ_between_homes(tmp_
 def test_landing_stops_while_the_suppression_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = play_log(home.parent / "log", ROWS)
     home.mkdir()
-    (home / "forgotten.json").write_text("{")
+    (home / "suppression_list.json").write_text("{")
     assert land_command([str(log)]) == 2
-    assert "forgotten.json is damaged" in capsys.readouterr().err
+    assert "suppression_list.json is damaged" in capsys.readouterr().err
     assert not list(home.rglob("*.parquet"))
     assert main(["ann"]) == 2

@@ -159,11 +159,8 @@ def kill(*_: object) -> None:
 def test_half_replaced_models_and_evaluations_are_not_finished(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        Popularity,
-        "config",
-        lambda _: replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10),
-    )
+    changed = replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10)
+    monkeypatch.setattr(train_module, "config_of", lambda *_: changed)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Popularity, "save", kill)
         train_module.train(copied, "channel", "popularity", "held_out")

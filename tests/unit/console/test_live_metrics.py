@@ -37,7 +37,7 @@ def test_the_metrics_of_the_recommender_are_read():
     def used(metrics):
         answer(metrics, 3)
         metrics.requests.labels("", "ReleaseError", "one").inc()
-        metrics.refused.labels("/recommend").inc(2)
+        metrics.rejected.labels("queue_full", "/recommend").inc(2)
 
     totals = read_totals(page(used))
     assert (totals[ANSWERS], totals[ERRORS]) == (3, 3)
@@ -58,9 +58,9 @@ def test_rejected_requests_of_clients_are_no_errors():
 def test_answers_without_a_channel_are_counted_by_channel():
     def used(metrics, late):
         answer(metrics, 10)
-        metrics.skipped.labels("ranker").inc(2)
-        metrics.cut_off.labels("realtime", "late").inc(late)
-        metrics.cut_off.labels("realtime", "busy").inc()
+        metrics.skipped.labels("ranker", "failed").inc(2)
+        metrics.skipped.labels("realtime", "late").inc(late)
+        metrics.skipped.labels("realtime", "failed").inc()
 
     earlier, later = (read_totals(page(lambda metrics, late=late: used(metrics, late))) for late in (1, 5))
     assert (later["skipped", "ranker"], later["skipped", "realtime"]) == (2, 6)

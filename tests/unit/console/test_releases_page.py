@@ -34,8 +34,8 @@ def here(here):
 def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(here):
     console_home.add_release(here, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
     arm = {"release": "first", "path": "", "share": 0.004}
-    past = {"experiment": "old", "beside": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
-    split = {"experiment": "x", "beside": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
+    past = {"experiment": "old", "canaries": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
+    split = {"experiment": "x", "canaries": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
     console_home.write(here.releases / "shares.json", split)
     page = render_releases_page(here)
     assert re.findall(r"Change the share of (\w+)", page) == ["first"] and "<td>first 0.4%</td>" in page

@@ -27,7 +27,7 @@ KEPT = (
     "requests/dt=2026-06-01/requests-1.jsonl",
     "quarantine/plays/dt=2026-06-01/a.parquet",
     "serving/other.json",
-    "forgotten.json",
+    "suppression_list.json",
     "simulated/debug/complete",
     "airflow/passwords.json",
     "mlflow/mlflow.db",

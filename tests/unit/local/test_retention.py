@@ -50,7 +50,7 @@ def write_release(here: Settings, name: str, days_old: float, as_of: str = "2026
 def write_pointer(here: Settings, active: str, history: list[tuple[str, str]], canaries: list[str]) -> None:
     rows = [{"release": release, "path": "", "why": why} for release, why in history]
     write(here.releases / "active.json", json.dumps({"release": active, "path": "", "history": rows}))
-    split = {"experiment": "e", "beside": [{"release": release, "share": 0.1} for release in canaries]}
+    split = {"experiment": "e", "canaries": [{"release": release, "share": 0.1} for release in canaries]}
     write(here.releases / "shares.json", json.dumps(split))
 
 
@@ -91,10 +91,10 @@ def test_workspaces_of_served_releases_and_the_newest_of_a_recipe_stay(here: Set
             set_age(path, 40)
     write_release(here, "active", 50, "2026-03-01")
     write_pointer(here, "active", [], [])
-    write(here.training / "kept" / "final-1" / "array", days_old=40)
-    set_age(here.training / "kept" / "final-1", 40)
-    write(here.training / "kept" / "final-2" / "array", days_old=1)
-    assert removed(here, "workspaces") == {"training/2026-04-01-small", "training/kept/final-1"}
+    write(here.training / "cache" / "final-1" / "array", days_old=40)
+    set_age(here.training / "cache" / "final-1", 40)
+    write(here.training / "cache" / "final-2" / "array", days_old=1)
+    assert removed(here, "workspaces") == {"training/2026-04-01-small", "training/cache/final-1"}
 
 
 def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(here: Settings) -> None:

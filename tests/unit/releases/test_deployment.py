@@ -26,7 +26,9 @@ def test_commands_at_the_same_time_lose_no_entry_of_the_history(
     assert {content["release"], *(row["release"] for row in content["history"])} == set(names)
 
 
-@pytest.mark.parametrize("content", ['{"experiment": "e", "bes', "[]", '{"experiment": "e", "beside": [{"share": 2}]}'])
+@pytest.mark.parametrize(
+    "content", ['{"experiment": "e", "can', "[]", '{"experiment": "e", "canaries": [{"share": 2}]}']
+)
 @pytest.mark.usefixtures("here")
 def test_damaged_shares_do_not_prevent_a_rollback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str

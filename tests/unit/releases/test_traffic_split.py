@@ -94,7 +94,7 @@ def test_file_has_the_split_and_its_history(tmp_path):
         traffic_split.write(file, split)
         assert traffic_split.read(file) == split
     content = json.loads(file.read_text())
-    assert [row["beside"][0]["share"] for row in content["history"]] == [0.1, 0.2]
+    assert [row["canaries"][0]["share"] for row in content["history"]] == [0.1, 0.2]
     first, second = content["history"]
     assert first["since"] < first["until"] <= second["since"] < second["until"] <= content["since"]
-    assert first["experiment"] == "colours" and content["beside"] == []
+    assert first["experiment"] == "colours" and content["canaries"] == []

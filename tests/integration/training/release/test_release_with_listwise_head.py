@@ -12,7 +12,6 @@ import pytest
 from recommender.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
 from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from recommender.slate.blend import Blend
-from releases import bundle
 from releases.bundle import Release
 from tests.support.training.fitted_workspace import workspace
 from training.data.offline_features import OfflineFeatures
@@ -21,6 +20,7 @@ from training.evaluate import evaluate
 from training.recipes import recipe
 from training.release.gate import Verdict
 from training.release.manifest import build, release_inputs
+from training.release.write import write
 from training.train import train
 from training.workspace import INPUTS_FILE, Workspace
 
@@ -50,7 +50,7 @@ def test_released_head_is_the_evaluated_one(measured: Workspace) -> None:
 def test_head_is_released_if_it_has_a_weight(measured: Workspace, tmp_path: Path, share: float) -> None:
     Blend(0.4, TaskWeights().with_listwise_share(share)).save(measured.folder / "evaluation" / "blend.json")
     manifest = build(measured, release_inputs(measured), Verdict(True, (), {}), None, None)
-    bundle.write(measured, manifest, tmp_path)
+    write(measured, manifest, tmp_path)
     loaded = Release.load(tmp_path)
     assert loaded.ranker is not None
     assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in tmp_path.glob("heads/*")]

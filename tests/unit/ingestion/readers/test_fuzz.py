@@ -30,7 +30,7 @@ def count(folder: Path, tables: tuple[str, ...]) -> int:
 def test_every_mutated_row_is_accounted_for(tmp_path: Path, name: str) -> None:
     seed = int(os.environ.get("SEGUE_FUZZ_SEED", "7"))
     home = tmp_path / "home"
-    SuppressionList().with_users([ERASED_USER, "7"]).write(home / "forgotten.json")
+    SuppressionList().with_users([ERASED_USER, "7"]).write(home / "suppression_list.json")
     expected = FORMATS[name].write(tmp_path / "log", random.Random(seed))
     rows = FORMATS[name].rows
     assert expected >= rows - rows // 4

@@ -149,7 +149,7 @@ def test_a_folder_with_dots_in_its_name_is_a_user_of_its_own(tmp_path: Path) -> 
 
 def test_a_folder_of_an_erased_user_is_not_named_as_source(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    SuppressionList().with_users(["j.smith"]).write(tmp_path / "home" / "forgotten.json")
+    SuppressionList().with_users(["j.smith"]).write(tmp_path / "home" / "suppression_list.json")
     for name in ("j.smith", "j.jones"):
         land(export(tmp_path / name, StreamingHistory0=BASIC[:1]), tmp_path / "home")
     assert landed(tmp_path / "home")["user_id"].to_list() == ["j.jones"]

@@ -23,7 +23,7 @@ class Place:
     """A suppression list and its followers."""
 
     def __init__(self, home: Path) -> None:
-        self.file = home / "forgotten.json"
+        self.file = home / "suppression_list.json"
         self.dropped: list[SuppressionList] = []
 
     def forget(self, *users: str) -> None:
@@ -71,7 +71,7 @@ def test_waiting_for_snapshots_ends_with_the_service(place: Place) -> None:
 def test_a_damaged_list_is_rejected_at_the_start(place: Place) -> None:
     for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
         place.file.write_text(damaged)
-        with pytest.raises(SuppressionListError, match=r"forgotten.json is damaged.*backup"):
+        with pytest.raises(SuppressionListError, match=r"suppression_list.json is damaged.*backup"):
             place.follow()
 
 

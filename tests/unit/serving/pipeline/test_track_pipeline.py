@@ -83,7 +83,7 @@ def test_channels_after_the_deadline_are_left_out_of_one_response(tmp_path):
     of, bench.store.users["u"] = release(tracks(8), channels), history("t0")
     answer = bench.answer(of, limit=3)
     assert answer.trace.left_out == {"popularity": "late"} and len(answer.items) == 3
-    assert bench.count("segue_cut_off", channel="popularity", why="late") == 1
+    assert bench.count("segue_skipped", part="popularity", reason="late") == 1
     # The next request of the same state calls only what it lacks.
     again = bench.answer(of, limit=3, scene="private_fm")
     assert set(again.trace.candidates) == {"realtime", "popularity"} and channels[0].calls == 1
@@ -123,7 +123,7 @@ def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
     answer = bench.answer(of, limit=2)
     assert [item.track_id for item in answer.items] == ["t0", "t7"]
     assert answer.trace.degraded == {"ranker": RANKER_FAILED}
-    assert bench.count("segue_skipped", part="ranker") == 1
+    assert bench.count("segue_skipped", part="ranker", reason="failed") == 1
 
 
 def test_block_takes_effect_while_the_store_fails(bench):
@@ -188,7 +188,7 @@ def test_reasons_of_a_failing_channel_come_from_the_next_one(bench, reasons_of):
     assert [items[track].channels[0] for track in ("t1", "t2")] == ["realtime"] * 2
     reasons = {track: item.reason.parameters["title"] for track, item in items.items()}
     assert reasons == {"t0": "popularity"} | dict.fromkeys(("t1", "t2", "t3"), "favorites")
-    assert bench.count("segue_skipped", part="reason_realtime") == 1
+    assert bench.count("segue_skipped", part="reason_realtime", reason="failed") == 1
 
 
 def test_warm_up_rejects_a_release_and_names_the_failing_part():

@@ -68,18 +68,21 @@ def test_release_is_served_and_kept_when_the_next_fails(held):
     assert (held.point("one"), holder.poll(), holder.current.release_id) == (True, False, "one")
     for name in ("broken", "missing"):
         assert (held.point(name), holder.current.release_id) == (False, "one")
-        assert [one["release"] for one in holder.status()["refused"]] == [name]
-        assert held.number("segue_releases_refused") == 1
+        assert [one["release"] for one in holder.status()["rejected"]] == [name]
+        assert held.number("segue_releases_rejected") == 1
     held.pointer.write_text(json.dumps({"release": "two", "path": "/releases/three"}))
     assert (holder.poll(), holder.current.release_id) == (False, "one")
-    assert holder.status()["refused"][0]["why"] == "/releases/three holds release three, not two; release it again"
+    assert holder.status()["rejected"][0]["why"] == "/releases/three holds release three, not two; release it again"
     held.pointer.write_text("{")
     assert (holder.poll(), holder.current.release_id) == (False, "one")
     assert (held.point("two"), holder.current.release_id) == (True, "two")
-    assert holder.status() == {"release": "two", "experiment": None, "beside": [], "refused": []}
+    assert holder.status() == {
+        **{"release": "two", "experiment": None, "canaries": [], "rejected": []},
+        **{"beside": [], "refused": []},
+    }
     assert held.number("segue_releases_total", outcome="refused") == 4
     assert held.number("segue_releases_total", outcome="served") == 2
-    assert held.number("segue_releases_refused") == 0
+    assert held.number("segue_releases_rejected") == 0
 
 
 def test_damaged_release_is_rejected_and_the_previous_one_stays(held, tmp_path):
@@ -91,9 +94,9 @@ def test_damaged_release_is_rejected_and_the_previous_one_stays(held, tmp_path):
     load, held.holder._load = held.holder._load, lambda folder: load_release(folder, CONTRACT)
     held.pointer.write_text(json.dumps({"release": "two", "path": "models/segue/two"}))
     assert (held.holder.poll(), held.holder.current.release_id) == (False, "one")
-    (refused,) = held.holder.status()["refused"]
+    (refused,) = held.holder.status()["rejected"]
     assert "manifest.json differs from files.sha256" in refused["why"] and str(damaged) in refused["why"]
-    assert held.number("segue_releases_refused") == held.number("segue_degraded", part="release") == 1
+    assert held.number("segue_releases_rejected") == held.number("segue_degraded", part="release") == 1
     degraded = held.degradation.parts["release"]
     assert (degraded.why, degraded.error) == ("two was rejected; one stays in service", refused["why"])
     held.holder._load = load
@@ -113,7 +116,7 @@ def test_canary_serves_its_share_and_sets_the_arm(held):
     assert {held.of(user)[0] for user in USERS} == {"one", "two"}
     assert held.number("segue_release_share", release="two") == 0.3
     assert held.number("segue_release_share", release="one") == 0.7
-    assert held.holder.status()["beside"] == [{"release": "two", "share": 0.3, "is_in_service": True}]
+    assert held.holder.status()["canaries"] == [{"release": "two", "share": 0.3, "is_in_service": True}]
 
 
 def test_changing_a_share_and_a_promotion_load_nothing(held):
@@ -133,27 +136,27 @@ def test_users_of_a_rejected_canary_get_production_without_arm(held, name):
     wanted = traffic_split.read(held.shares)
     answered = {wanted.assign_release(user): held.of(user) for user in USERS}
     assert answered == {name: ("one", ""), "two": ("two", "colours/two"), None: ("one", "colours/production")}
-    (refused,) = held.holder.status()["refused"]
+    (refused,) = held.holder.status()["rejected"]
     assert refused["release"] == name and refused["why"]
-    assert held.number("segue_releases_refused") == 1
+    assert held.number("segue_releases_rejected") == 1
     assert held.number("segue_release_share", release="one") == pytest.approx(0.8)
 
 
 def test_invalid_shares_file_keeps_the_split(held):
     held.point("one")
     held.share(two=1.0)
-    for text in ("{", json.dumps({"experiment": "x", "beside": [{"release": "two", "path": "/two", "share": 2}]})):
+    for text in ("{", json.dumps({"experiment": "x", "canaries": [{"release": "two", "path": "/two", "share": 2}]})):
         held.shares.write_text(text)
         held.holder.poll()
         assert held.of("u1") == ("two", "colours/two")
-        assert held.number("segue_releases_refused") == 1
+        assert held.number("segue_releases_rejected") == 1
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        json.dumps({"experiment": "x", "beside": [{"release": "two", "path": None, "share": 0.5}]}).encode(),
-        json.dumps({"experiment": "x", "beside": [{"release": 2, "path": "/two", "share": 0.5}]}).encode(),
+        json.dumps({"experiment": "x", "canaries": [{"release": "two", "path": None, "share": 0.5}]}).encode(),
+        json.dumps({"experiment": "x", "canaries": [{"release": 2, "path": "/two", "share": 0.5}]}).encode(),
         b"\xff",
     ],
 )
@@ -161,8 +164,8 @@ def test_damaged_shares_file_is_reported_and_production_is_still_followed(held, 
     held.point("one")
     held.shares.write_bytes(content)
     assert held.point("two") and held.of("u1") == ("two", "")
-    assert [one["release"] for one in held.holder.status()["refused"]] == [str(held.shares)]
-    assert held.number("segue_releases_refused") == 1
+    assert [one["release"] for one in held.holder.status()["rejected"]] == [str(held.shares)]
+    assert held.number("segue_releases_rejected") == 1
 
 
 def test_a_dropped_release_is_freed_without_garbage_collection(tmp_path, monkeypatch):
