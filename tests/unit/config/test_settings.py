@@ -114,3 +114,11 @@ def test_message_of_an_invalid_value_names_the_variable_the_value_and_the_remedy
     monkeypatch.setenv(name, bad)
     with pytest.raises(settings.SettingError, match=rf"{name}='{re.escape(bad)}' .*; correct it, or unset it"):
         settings.load_settings()
+
+
+def test_a_former_name_of_a_setting_works_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_PAGES_PORT", "8123")
+    monkeypatch.delenv("SEGUE_CONSOLE_PORT", raising=False)
+    with pytest.warns(FutureWarning, match="SEGUE_CONSOLE_PORT"):
+        assert settings.load_settings().console_port == 8123
+    monkeypatch.delenv("SEGUE_CONSOLE_PORT")

@@ -16,7 +16,15 @@ from event_store.redis_events import RedisEventStore
 from event_store.redis_state import RedisServingState
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
 from event_store.sqlite_state import SqliteServingState
-from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position
+from event_store.store import (
+    DAY_US,
+    MAX_EVENTS_OF_KIND,
+    Appended,
+    ErasureUnfinished,
+    Position,
+    read_text,
+    to_text,
+)
 from storage.suppression_list import SuppressionList
 from tests.support import valkey
 from tests.support.waiting import wait_until
@@ -339,3 +347,7 @@ def test_workers_are_alive_for_seconds_and_agree_on_the_first_value(state, place
     assert [one.name for one in state.workers()] == ["b"]
     assert (other.agree("r2", "1"), state.agree("r2", "2"), state.agree("r3", "3")) == ("1", "1", "3")
     other.close()
+
+
+def test_events_of_format_8_are_read():
+    assert read_text(to_text(event(1) | {"behaviour": "skip"})) == event(1, action="skip") | {"action": "play"}

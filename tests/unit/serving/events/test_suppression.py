@@ -13,7 +13,7 @@ from serving.events.suppression import SuppressionListFollower
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from storage import suppression_list
-from storage.suppression_list import SuppressionList, SuppressionListError
+from storage.suppression_list import FORMER_FILE, SuppressionList, SuppressionListError, read_suppression_list
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 from tests.support.waiting import wait_until
@@ -66,6 +66,15 @@ def test_waiting_for_snapshots_ends_with_the_service(place: Place) -> None:
         following.close()
         reloading.result()
     assert not place.dropped and not place.is_acknowledged(following)
+
+
+def test_a_list_with_the_former_name_is_enforced_until_a_newer_one_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "suppression_list.json"
+    SuppressionList().with_users(["ann"]).write(tmp_path / FORMER_FILE)
+    users = read_suppression_list(file)
+    assert "ann" in users
+    users.with_users(["bob"]).write(file)
+    assert read_suppression_list(file).intersection(["ann", "bob", "cid"]) == {"ann", "bob"}
 
 
 def test_a_damaged_list_is_rejected_at_the_start(place: Place) -> None:
