@@ -1,7 +1,7 @@
 """Sessionization of a sequence: its sessions, derived from the sequence itself and therefore equal offline and online.
 
 The session number of the `sessions` mart counts all earlier sessions of the user and changes when a late play arrives,
-so an online read cannot provide it (docs/adr/0013-derive-sessions-from-sequences.md). Session boundaries can be derived from the
+so an online read cannot provide it (docs/adr/README.md#0013). Session boundaries can be derived from the
 events that were read, by the definition of the mart (`int_plays_sessionized`): a play begins a session if it starts
 (`occurred_at`) more than `session_gap_minutes` (`dbt/dbt_project.yml`) after the end of the user's previous play, or lasts
 longer than a day with its pauses, so that a daily build has a bound on what it reads.

@@ -9,7 +9,7 @@ Order and time are those of the event table: rows sorted by `known_at` within a 
 
 A **daily** view contains the events known before the last midnight (UTC) before the request. Only a daily view can
 contain inferred behaviors: `impression_without_click` is inferred from the absence of an outcome and arrives with the
-daily materialization, as the profile does (docs/adr/0033-derive-unclicked-impressions-at-midnight.md).
+daily materialization, as the profile does (docs/adr/README.md#0033).
 
 Independent of storage, Feast and tensors.
 """
