@@ -351,7 +351,7 @@ class Settings(EnvironmentSettings):
     )
     training_plays: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
         default=20_000_000,
-        description="plays that one training holds in memory; of a larger log, whole users are sampled ([scale](scale.md))",
+        description="plays that one training holds in memory; of a larger log, whole users are sampled ([scale](deployment.md#scale))",
     )
     local_marts: str = Field(
         default="",
