@@ -500,7 +500,7 @@ class JwtSettings(EnvironmentSettings):
     key_file: Annotated[FilePath, AfterValidator(Path.resolve)] = Field(
         default=...,
         description="PEM file of a public key, or JSON Web Key Set: the recommender accepts user tokens signed with these "
-        "keys, whose clients may act for one user only ([access control](../serving/README.md#access-control))",
+        "keys, whose clients may act for one user only ([access control](api.md#access-control))",
     )
     issuer: str = Field(
         default=...,

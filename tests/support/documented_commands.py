@@ -21,6 +21,7 @@ PAGES = (
     "docs/extending.md",
     "docs/feast.md",
     "docs/operations.md",
+    "docs/api.md",
     "serving/README.md",
     "ingestion/readers/README.md",
 )
@@ -77,14 +78,8 @@ ELSEWHERE = {
     "python -m local.environment python -m releases rollback": "integration/training/release/test_release.py",
     'SEGUE_HOME=var/mine python -m local.environment python -m training.release --force --reason "my own listening"': "integration/training/release/test_release.py",  # noqa: E501
     "SEGUE_HOME=var/mine make serve": "e2e/test_pipeline.py",
-    "python -m training.release": "integration/training/release/test_release.py",
-    "python -m releases canary ID --share .1": "integration/training/release/test_release.py",
-    "python -m releases activate ID": "integration/training/release/test_release.py",
-    "python -m releases list": "integration/training/release/test_release.py",
-    "python -m experiments compare": "unit/experiments/test_command.py",
     "python -m serving": "contract/serving/test_service.py",
     "python -m serving.batch --scene daily --out FOLDER": "unit/serving/batch/test_batch.py",
-    "python -m sequences.skew": "integration/serving/test_request_skew.py",
     "BENTOML_HOME=$SEGUE_HOME/bentoml bentoml build": "integration/serving/test_bento_build.py",
     "python -m local.environment feast -c feature_repo apply": "integration/feature_repo/test_feast_commands.py",
     "python -m local.environment feast -c feature_repo materialize-incremental $(python -m ingestion.as_of)T00:00:00": "integration/feature_repo/test_feast_commands.py",  # noqa: E501

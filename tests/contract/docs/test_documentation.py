@@ -76,6 +76,13 @@ def test_the_settings_page_lists_exactly_the_settings() -> None:
     assert set(re.findall(r"^\| `(SEGUE_[A-Z_]+)`", others, flags=re.MULTILINE)) == set(elsewhere)
 
 
+def test_the_api_page_has_the_requests_and_responses_of_the_document() -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    assert page == runpy.run_path(str(ROOT / "docs" / "api_page.py"))["render_page"](page), (
+        "run python docs/api_page.py"
+    )
+
+
 def test_the_settings_page_lists_exactly_the_make_targets() -> None:
     page = (ROOT / "docs" / "settings.md").read_text()
     assert set(re.findall(r"^\| `make ([a-z]+)`", page, flags=re.MULTILINE)) == TARGETS
