@@ -17,7 +17,7 @@ MAX_ITEMS = 1
 def render_page(page: str) -> str:
     """The page with the present endpoints at its end."""
     paths = json.loads(DOCUMENT.read_text(encoding="utf-8"))["paths"]
-    return page.split(HEADING)[0] + HEADING + "".join(_endpoints(paths))
+    return page.split(HEADING, maxsplit=1)[0] + HEADING + "".join(_endpoints(paths))
 
 
 def _endpoints(paths: dict[str, Any]) -> Iterator[str]:
