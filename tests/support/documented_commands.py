@@ -41,7 +41,6 @@ QUICK = (
 
 ELSEWHERE = {
     "SEGUE_WORKERS=2 python -m serving": "integration/serving/test_recommender_with_workers.py",
-    "python -m privacy.erase": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER --anyway": "integration/privacy/test_erase_user.py",
     "python -m privacy.erase USER --lift": "integration/privacy/test_erase_user.py",
@@ -51,7 +50,6 @@ ELSEWHERE = {
     "make backup TO=/backups/monday": "integration/local/test_backup.py",
     "make prune": "unit/local/test_retention.py",
     "make prune DRY_RUN=1": "unit/local/test_retention.py",
-    "make restore": "integration/local/test_backup.py",
     "make restore FROM=/backups/monday SUPPRESSION=/old/suppression_list.json": "integration/local/test_backup.py",
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m releases sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
