@@ -12,10 +12,8 @@ without validation, and their differences.
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from config import settings
+from config.command_line import end_process, report_errors
 from recommender.ranking.task_weights import DEFAULT_TASK
 from releases.format import MissingInput
 from storage.files import atomic_write, write_json
@@ -84,7 +83,7 @@ def evaluate(workspace: Workspace) -> bool:
         f"selected on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
     )
 
-    result = Result(workspace.as_of, read_split(workspace.marts))
+    result = Result(workspace.as_of, read_time_split(workspace.marts)["split"])
     result.notes["chosen"] = {
         "fusion": asdict(choice.fusion),
         "ranker": choice.ranker,
@@ -198,11 +197,6 @@ def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:
     return max(names, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"][part].value))
 
 
-def read_split(marts: Path) -> str:
-    """Type of the time split of the marts: `user_time` or `global_time`."""
-    return str(read_time_split(marts)["split"])
-
-
 def publish_reports(folder: Path) -> None:
     """Copy the reports of a finished evaluation to the folder of reports."""
     reports = settings.load_settings().reports
@@ -234,8 +228,9 @@ def log_headlines(result: Result, workspace: Workspace) -> None:
         run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
 
 
-def main() -> None:
-    """Run the command line."""
+@report_errors(MissingInput, code=1)
+def main() -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=RECIPES, default="small")
@@ -246,11 +241,8 @@ def main() -> None:
     configure_threads()
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MissingInput as error:
-        sys.exit(f"error: {error}")
-    gc.freeze()  # skip garbage collection of all imported objects at exit
+    end_process(main())
