@@ -115,15 +115,12 @@ class TrainingData:
             played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
             catalog_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
             newest = datetime(1970, 1, 1) + timedelta(microseconds=int(self.plays.known_at_P.max(initial=0)))
-            catalog_V[self.vocabulary.encode(self._track_ids_available_by(newest))] = True
+            is_released = pl.col("released_on").cast(pl.Date) <= newest.date()
+            is_available = pl.col("available_from").cast(pl.Datetime("us")) <= newest
+            available = self._track_rows.filter(is_released | is_available)
+            catalog_V[self.vocabulary.encode(available["track_id"].to_list())] = True
         catalog_V[:2] = False
         return catalog_V
-
-    def _track_ids_available_by(self, moment: datetime) -> list[str]:
-        is_released = pl.col("released_on").cast(pl.Date) <= moment.date()
-        is_available = pl.col("available_from").cast(pl.Datetime("us")) <= moment
-        ids: list[str] = self._track_rows.filter(is_released | is_available)["track_id"].to_list()
-        return ids
 
     @cached_property
     def profile_exclusions(self) -> ProfileExclusions:

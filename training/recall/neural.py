@@ -22,7 +22,7 @@ from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
 from recommender.user.user_batch import UserBatch
 from training import trainer
 from training.data.offline_features import load_user_batches
-from training.data.recall_cases import RecallCases, iterate_chunks, recall_table, validation_objective
+from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.data.training_data import TrainingData
 from training.process import configure_threads
 from training.recall.item_codes import build_item_codes
@@ -210,11 +210,10 @@ def _cold_item_thresholds(
         batches: Their requests, from `load_user_batches`.
     """
     scores: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
-    for rows, users in zip(iterate_chunks(len(cases)), batches, strict=True):
+    for chunk, users in zip(cases.chunks(), batches, strict=True):
         has_query, by_task = channel.encode_queries(users)
-        chunk = cases.take(rows[has_query])
         for task, query_BQD in by_task.items():
-            targets = chunk.items[CASE_KIND_BY_TASK[task]]
+            targets = chunk.items[CASE_KIND_BY_TASK[task]].take(has_query)
             scores[task].append(score_positives_as_cold(query_BQD, targets, channel.vectors, channel.item_codes))
     joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
     quantile = channel.resolved_config.index.cold_item_quantile
