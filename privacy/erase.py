@@ -123,7 +123,8 @@ def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: Eras
     with landing_lock(here.home), tables.build_lock(here):
         was_interrupted = tables.mark_builds_stale(here)
         counts["landed events"] = tables.erase_landed_events(user_ids, here)
-        counts["quarantine"] = tables.erase_quarantine(user_ids, here)
+        quarantined = object_store.list_files(here.quarantine, "*/dt=*/*.parquet")
+        counts["quarantine"] = parquet.erase_from_files(quarantined, user_ids, "quarantine")
         counts["marts"] = tables.erase_marts(user_ids, here)
         if was_interrupted or any(counts.values()) or tables.has_built_rows(user_ids, here):
             tables.remove_build_files(here)
