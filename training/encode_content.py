@@ -177,7 +177,10 @@ def _rows(name: str, sources: ContentSources, cache: VectorCache, counts: Encodi
 
 
 def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> pa.Table:
-    is_audio = name == AudioEncoder.name and bool(rows)
+    music: Any = [None] * len(rows)
+    if name == AudioEncoder.name and rows:
+        tags = np.stack([tags_T for *_, tags_T in rows if tags_T is not None])
+        music = music_probability(np.stack([embedding_D for _, _, embedding_D, _ in rows]), tags)
     columns = {
         "track_id": [track_id for track_id, *_ in rows],
         "encoder": [name] * len(rows),
@@ -185,14 +188,9 @@ def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np
         "content_hash": [content_hash for _, content_hash, *_ in rows],
         "embedding": [embedding_D for _, _, embedding_D, _ in rows],
         "tag_probabilities": [tags_T for *_, tags_T in rows],
-        "music_probability": _music_probabilities(rows) if is_audio else [None] * len(rows),
+        "music_probability": music,
     }
     return pa.table(columns, schema=content_tables.SCHEMA)
-
-
-def _music_probabilities(rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> np.ndarray:
-    tags = [tags_T for *_, tags_T in rows if tags_T is not None]
-    return music_probability(np.stack([embedding_D for _, _, embedding_D, _ in rows]), np.stack(tags))
 
 
 def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:

@@ -32,7 +32,6 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
-from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
@@ -204,8 +203,11 @@ def publish_reports(folder: Path) -> None:
         atomic_write(reports / name, (folder / name).read_bytes())
 
 
-def headlines(result: Result) -> dict[str, Estimate]:
-    """The five metrics that a run is known by."""
+def log_headlines(result: Result, workspace: Workspace) -> None:
+    """Print the five metrics that a run is known by, and write them and the choice into the MLflow run of the day and the
+    recipe.
+    """
+    selected = result.notes["chosen"]
     metrics = {
         f"{name}/{metric}": table[name][metric]["all"]
         for table, name, metric in (
@@ -215,13 +217,8 @@ def headlines(result: Result) -> dict[str, Estimate]:
             (result.slate, "served", "ndcg_at_10"),
         )
     }
-    tasks = result.ranking.get(result.notes["chosen"]["ranker"], {})
-    return metrics | {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
-
-
-def log_headlines(result: Result, workspace: Workspace) -> None:
-    """Print the headlines, and write them and the choice into the MLflow run of the day and the recipe."""
-    selected, metrics = result.notes["chosen"], headlines(result)
+    tasks = result.ranking.get(selected["ranker"], {})
+    metrics |= {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
     for name, estimate in metrics.items():
         print(f"  {name:28} {format_interval(estimate.interval())}")
     with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:

@@ -23,6 +23,7 @@ from content.track_content import CONTENT_COLUMNS, TrackContent, load_content_ta
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.play_archive import FULL_PLAY, PlayArchive
 from recommender.user.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
 from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE
@@ -271,3 +272,20 @@ def _aliases(marts: Path) -> dict[str, str]:
     """Other ids of tracks; marts of earlier versions have none."""
     file = marts / "track_aliases.parquet"
     return dict(pl.read_parquet(file, columns=["alias_id", "track_id"]).iter_rows()) if file.exists() else {}
+
+
+def archive_plays(data: TrainingData, parts: tuple[str, ...] = ("train",)) -> PlayArchive:
+    """The plays of some parts of the data, as channels store them."""
+    plays = data.plays
+    rows = np.flatnonzero(np.isin(plays.part_P, [PARTS.index(part) for part in parts]))
+    count_U = np.bincount(plays.user_P[rows], minlength=len(data.user_ids_U))
+    outcome_P = plays.is_listened_P[rows].astype(np.int8)
+    outcome_P[plays.is_full_play_P[rows]] = FULL_PLAY
+    return PlayArchive(
+        tuple(str(user) for user in data.user_ids_U),
+        np.concatenate([[0], np.cumsum(count_U)]).astype(np.int64),
+        plays.track_P[rows].astype(np.int32),
+        plays.known_at_P[rows],
+        outcome_P,
+        plays.play_number_P[plays.session_start_P[rows]],
+    )
