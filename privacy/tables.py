@@ -84,8 +84,6 @@ VALIDATION_TASKS = {"validate_landed", "validate_marts"}
 """Tasks that spill to `quality.spill`."""
 SEQUENCE_CACHE_FOLDER = "cache"
 """Subfolder of `training` with arrays of all users' sequences."""
-STALE_BUILDS_FILE = "stale_builds"
-"""File in `run` that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""
 
 
 def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
@@ -96,17 +94,9 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     return erased
 
 
-def mark_builds_stale(here: settings.Settings) -> bool:
-    """Record that sources are being erased; returns whether they were already, so that an earlier erasure was interrupted."""
-    stale = here.home / "run" / STALE_BUILDS_FILE
-    was_stale = stale.exists()
-    stale.touch()
-    return was_stale
-
-
-def mark_builds_clean(here: settings.Settings) -> None:
-    """Record that nothing is left that was built from erased rows."""
-    (here.home / "run" / STALE_BUILDS_FILE).unlink(missing_ok=True)
+def stale_builds(here: settings.Settings) -> Path:
+    """File that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""
+    return here.home / "run" / "stale_builds"
 
 
 def has_built_rows(user_ids: Sequence[str], here: settings.Settings) -> bool:
