@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import sys
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import NoReturn, ParamSpec
 
 P = ParamSpec("P")
 
@@ -38,3 +39,9 @@ def report_errors(
         return run
 
     return decorate
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process with `code`, without the final collection of all imported objects, which takes seconds."""
+    gc.freeze()
+    sys.exit(code)

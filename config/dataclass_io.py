@@ -36,19 +36,13 @@ def change_config(config: Config, changes: Mapping[str, Any]) -> Config:
     Raises:
         ValueError: The config has no field of that name.
     """
-    nested: dict[str, dict[str, Any]] = {}
-    direct: dict[str, Any] = {}
     for path, value in changes.items():
         name, _, rest = path.partition(".")
         if not hasattr(config, name):
             raise ValueError(f"{type(config).__name__} has no field {name!r} (from {path!r})")
-        if rest:
-            nested.setdefault(name, {})[rest] = value
-        else:
-            direct[name] = value
-    for name, inner in nested.items():
-        direct[name] = change_config(direct.get(name, getattr(config, name)), inner)
-    return replace(config, **direct)  # type: ignore[type-var]
+        inner = change_config(getattr(config, name), {rest: value}) if rest else value
+        config = replace(config, **{name: inner})  # type: ignore[type-var]
+    return config
 
 
 def with_seed(config: Config, seed: int) -> Config:

@@ -569,11 +569,6 @@ class TrainingSettings(EnvironmentSettings):
         default_factory=lambda values: values["openmp_threads"],
         description="threads of one training process; by default `OMP_NUM_THREADS`",
     )
-    behavior_floors: Annotated[dict[str, float], NoDecode, BeforeValidator(_split_pairs)] = Field(
-        default={},
-        description="floors of [behavioral tests](operations.md#releases) that differ from the defaults, such as "
-        "`style_after_3_skips=0.7,daily_new_artists=0.1`; `evaluation.json` lists all of them",
-    )
 
 
 class Lifetimes(EnvironmentSettings):

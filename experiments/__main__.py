@@ -1,4 +1,4 @@
-"""Compare the arms of an experiment: `python -m experiments compare [--experiment NAME] [--scene S] [--baseline ARM]`.
+"""Compare the arms of an experiment: `python -m experiments compare [--experiment NAME]`.
 
 Writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without an
 experiment: of the releases of the last four weeks), their differences, and the check for a sample-ratio mismatch.
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from config.command_line import report_errors
 from experiments.arm_exposures import load_latest_plan, newest_exposure_at
-from experiments.compare import METRICS, NoExposures, compare, comparison_period
+from experiments.compare import METRICS, compare, comparison_period
 from releases.format import MissingInput
 from releases.traffic_split import TRAFFIC_SPLIT_FILE
 from storage import object_store
@@ -33,6 +34,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 Content = dict[str, Any]
 
 
+@report_errors(MissingInput, StorageError, LookupError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -43,16 +45,20 @@ def main(arguments: list[str] | None = None) -> int:
     actions = parser.add_subparsers(dest="action", required=True)
     comparison = actions.add_parser("compare", help="compare the arms of an experiment")
     comparison.add_argument("--experiment", help="default: the newest; if there is none, compare releases")
-    comparison.add_argument("--scene", help="default: all scenes")
-    comparison.add_argument("--baseline", help="arm to compare the others with; default: production")
-    try:
-        return _compare(parser.parse_args(arguments))
-    except NoExposures as error:
-        print(f"{error}; no report was written")
+    options = parser.parse_args(arguments)
+    here = settings.load_settings()
+    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
+    marts = object_store.fetch_marts(here)
+    latest = newest_exposure_at(marts)
+    content = compare(marts, comparison_period(plan, latest), plan) if latest else None
+    if content is None:
+        print(f"there are no exposures{f' of experiment {plan.experiment}' if plan else ''}; no report was written")
         return 0
-    except (MissingInput, StorageError, LookupError, ValueError) as error:
-        print(f"error: {error.args[0]}", file=sys.stderr)
-        return 2
+    write_json(here.reports / "experiment.json", content)
+    (here.reports / "experiment.html").write_text(render_page(content))
+    print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
+    ratio = content["sample_ratio"]
+    return 1 if ratio is not None and ratio["holds"] is False else 0
 
 
 def render_page(content: Content) -> str:
@@ -99,36 +105,15 @@ def report_lines(content: Content) -> list[str]:
     return lines
 
 
-def _compare(options: argparse.Namespace) -> int:
-    here = settings.load_settings()
-    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
-    marts = object_store.fetch_marts(here)
-    latest = newest_exposure_at(marts)
-    if latest is None:
-        raise NoExposures("there are no exposures yet")
-    content = compare(marts, comparison_period(plan, latest, options.scene), plan, options.baseline)
-    write_json(here.reports / "experiment.json", content)
-    (here.reports / "experiment.html").write_text(render_page(content))
-    print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
-    ratio = content["sample_ratio"]
-    return 1 if ratio is not None and ratio["holds"] is False else 0
-
-
 def _heading(content: Content) -> str:
-    name, scene = content["experiment"], content["scene"]
-    title = f"Experiment {name}" if name else "Releases one after the other"
-    return f"{title}, {content['since']} to {content['until']} UTC{f', scene {scene}' if scene else ''}"
+    title = f"Experiment {content['experiment']}" if content["experiment"] else "Releases one after the other"
+    return f"{title}, {content['since']} to {content['until']} UTC"
 
 
 def _warnings(content: Content) -> list[str]:
     """The outcome of the sample-ratio check, then everything that limits the comparison."""
-    warnings = []
-    if content["sample_ratio"]:
-        warnings.append(content["sample_ratio"]["says"])
-    else:
-        warnings.append(
-            "no experiment: users were not assigned at random, and every difference includes effects of time"
-        )
+    unplanned = "no experiment: users were not assigned at random, and every difference includes effects of time"
+    warnings = [content["sample_ratio"]["says"] if content["sample_ratio"] else unplanned]
     if content["experiment"] and content["shared_users"]:
         warnings.append(
             f"{content['shared_users']:,} users were exposed to more than one arm, which indicates an error"

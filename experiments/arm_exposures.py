@@ -42,7 +42,7 @@ from read_parquet($file)
 where
     shown_at >= $since
     and shown_at < $until
-    and ($scene is null or scene = $scene)
+
     and ($experiment is null or starts_with(arm, $experiment || '/'))
 group by arm, user_id
 order by user_id, arm
@@ -106,7 +106,6 @@ class Period:
 
     since: datetime
     until: datetime
-    scene: str | None = None  # None: all scenes
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def load_arm_exposures(
     Raises:
         MissingInput: The mart `exposures` does not exist.
     """
-    values = {"file": str(exposures_mart(marts)), "experiment": experiment, "scene": period.scene}
+    values = {"file": str(exposures_mart(marts)), "experiment": experiment}
     result = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
     columns = [name for name, *_ in result.description or []]
     rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from experiments.arm_exposures import ArmExposures, ExperimentPlan, Period, load_arm_exposures
+from experiments.arm_exposures import ExperimentPlan, Period, load_arm_exposures
 from releases.traffic_split import PRODUCTION
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.metrics import bootstrap
@@ -101,40 +101,33 @@ def _measure(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64
     return replace(estimate, draws_R=np.full_like(estimate.draws_R, np.nan))
 
 
-class NoExposures(LookupError):
-    """There are no exposures to compare; the message names the period."""
-
-
-def comparison_period(plan: ExperimentPlan | None, newest: datetime, scene: str | None = None) -> Period:
+def comparison_period(plan: ExperimentPlan | None, newest: datetime) -> Period:
     """Period with constant shares of the plan; without an experiment, the LOOKBACK_DAYS before the newest exposure."""
     after = newest + timedelta(microseconds=1)
     if plan is None:
-        return Period(newest - timedelta(days=LOOKBACK_DAYS), after, scene)
-    return Period(plan.since, after if plan.until is None else plan.until, scene)
+        return Period(newest - timedelta(days=LOOKBACK_DAYS), after)
+    return Period(plan.since, after if plan.until is None else plan.until)
 
 
-def compare(marts: Path, period: Period, plan: ExperimentPlan | None, baseline: str | None = None) -> dict[str, Any]:
-    """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined.
+def compare(marts: Path, period: Period, plan: ExperimentPlan | None) -> dict[str, Any] | None:
+    """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined; None if there are
+    no exposures in the period.
 
-    Intervals of differences are sequential, because the pipeline compares the arms every day.
+    Arms are compared with production, or without it with the arm with the most users. Intervals of differences are
+    sequential, because the pipeline compares the arms every day.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
-        NoExposures: There are no exposures in the period.
-        LookupError: The baseline arm has no exposures.
     """
     exposures = load_arm_exposures(marts, period, plan.experiment if plan else None)
     if not exposures.arms:
-        raise NoExposures(
-            f"there are no exposures{f' of experiment {plan.experiment}' if plan else ''} from {period.since} to "
-            f"{period.until}{f' in scene {period.scene}' if period.scene else ''}"
-        )
-    reference = _baseline(exposures, baseline)
+        return None
+    production = [name for name in exposures.arms if name.endswith(f"/{PRODUCTION}")]
+    reference = next(iter(production), max(exposures.arms, key=lambda name: exposures.arms[name].users))
     estimates = {name: measure_arm(arm.counts_U) for name, arm in exposures.arms.items()}
     ratio = check_sample_ratio({name: arm.users for name, arm in exposures.arms.items()}, plan.shares) if plan else None
     return {
         "experiment": plan.experiment if plan else None,
-        "scene": period.scene,
         "since": period.since.isoformat(),
         "until": period.until.isoformat(),
         "shared_users": exposures.shared_users,
@@ -177,14 +170,7 @@ class SampleRatio:
 
 
 def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> SampleRatio:
-    """Test the numbers of users per arm against the planned shares.
-
-    Raises:
-        ValueError: A share is not above 0, or they do not sum to 1.
-    """
-    if any(share <= 0 for share in shares.values()) or abs(sum(shares.values()) - 1) > 1e-6:
-        listed = ", ".join(f"{arm}={share:g}" for arm, share in shares.items())
-        raise ValueError(f"shares {listed} must be above 0 and sum to 1")
+    """Test the numbers of users per arm against the planned shares, which are above 0 and sum to 1."""
     counted = {arm: users.get(arm, 0) for arm in shares} | dict(users)
     total = sum(counted.values())
     expected = {arm: shares.get(arm, 0.0) * total for arm in counted}
@@ -207,15 +193,6 @@ def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) ->
     return SampleRatio(counted, expected, statistic, p, p >= SIGNIFICANCE_LEVEL, says)
 
 
-def _baseline(exposures: ArmExposures, requested: str | None) -> str:
-    """The requested arm, otherwise production, otherwise the arm with the most users."""
-    arms = exposures.arms
-    if requested is not None and requested not in arms:
-        raise LookupError(f"arm {requested!r} has no exposures; arms: {', '.join(arms)}")
-    production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
-    return requested or next(iter(production), max(arms, key=lambda name: arms[name].users))
-
-
 def _finite(interval: Sequence[float]) -> list[float | None]:
     """The interval with None for values that are not finite, e.g. if a bootstrap sample has no exposure."""
     return [value if math.isfinite(value) else None for value in interval]
@@ -227,13 +204,8 @@ def sequential_interval(difference: Estimate, expected_size: float) -> list[floa
     Args:
         difference: Difference of two arms with its bootstrap samples.
         expected_size: Standard deviation of the normal mixture: about the size of the differences to be found. It must not
-            depend on the data. The interval is valid for any size, and narrowest for differences of about this size.
-
-    Raises:
-        ValueError: `expected_size` is not above 0.
+            depend on the data. The interval is valid for any size above 0, and narrowest for differences of about this size.
     """
-    if expected_size <= 0:
-        raise ValueError(f"expected_size {expected_size} is not above 0")
     value = float(difference.value)
     if len(difference.draws_R) == 0 or not np.isfinite(difference.draws_R).all():
         return [value, math.nan, math.nan]

@@ -10,26 +10,17 @@ import argparse
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
+from ingestion.simulate import WorldSize
 from local.home import HomeFormatError, check_home_format
 from storage import object_store
 from storage.errors import StorageError
 
 SEED = 7
-
-
-@dataclass(frozen=True)
-class WorldSize:
-    """Size of a simulated world."""
-
-    users: int
-    tracks: int
-    days: int
 
 
 WORLD_SIZES = {

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -46,14 +46,32 @@ class Removal:
 
 def find_removals(here: Settings, lifetimes: Lifetimes, now: datetime) -> list[Removal]:
     """Everything in the home that may be removed, except MLflow runs."""
-    removals = []
+    removals, needed = [], needed_paths(here)
     for rule in RULES:
-        if (days := getattr(lifetimes, rule.store)) != FOREVER:
-            paths = object_store.list_files(getattr(here, rule.folder), rule.pattern)
-            limit, needed = rule.limit(here, now, timedelta(days=days)), rule.needed(here, paths)
-            times = {path: rule.time_of(path) for path in paths if path not in needed}
-            removals += [Removal(rule.store, path, rule.reason.format(at)) for path, at in times.items() if at < limit]
+        days = getattr(lifetimes, rule.store)
+        if days == FOREVER:
+            continue
+        paths = object_store.list_files(getattr(here, rule.folder), rule.pattern)
+        paths = [path for path in paths if path not in needed and path.parent.name != EMPTY_PARTITION]
+        limit = _first_kept_month(here, days) if rule.folder == "landing" else now - timedelta(days=days)
+        times = {path: rule.time_of(path) for path in paths}
+        removals += [Removal(rule.store, path, rule.reason.format(at)) for path, at in times.items() if at < limit]
     return removals
+
+
+def needed_paths(here: Settings) -> set[Path]:
+    """What stays whatever its age: the needed releases and the newest one, the workspaces that they come from and the newest
+    of each recipe, histories of reports, and what is no folder of a release or no file of a report.
+    """
+    served, stored = needed_releases(here).values(), list((here.releases / STORE_FOLDER).glob("*"))
+    newest = max((folder for folder in stored if folder.is_dir()), key=_released_at, default=None)
+    manifests = [read_json(folder / "manifest.json") for folder in served]
+    of_releases = [here.training / f"{manifest.get('as_of')}-{manifest.get('recipe')}" for manifest in manifests]
+    of_recipes = {folder.name[11:]: folder for folder in sorted(here.training.glob(WORKSPACES))}
+    others = [path for path in stored if not path.is_dir() or path == newest]
+    history = here.reports / "history"
+    others += [path for path in here.reports.rglob("*") if not path.is_file() or path.is_relative_to(history)]
+    return {*served, *of_releases, *of_recipes.values(), *others}
 
 
 def needed_releases(here: Settings) -> dict[str, Path]:
@@ -85,42 +103,11 @@ def _released_at(folder: Path) -> datetime:
     return datetime.fromisoformat(text) if text else _changed_at(folder)
 
 
-def _before_lifetime(_: Settings, now: datetime, lifetime: timedelta) -> datetime:
-    return now - lifetime
-
-
-def _before_month_of_events(here: Settings, _: datetime, lifetime: timedelta) -> datetime:
-    """Counted from the newest landed day, in whole months, so that marts are recomputed once a month."""
+def _first_kept_month(here: Settings, days: int) -> datetime:
+    """Of landed events, counted from the newest landed day, in whole months, so that marts are recomputed once a month."""
     files = object_store.list_files(here.landing, "listening_events/dt=*/*.parquet")
-    first = max(map(_end_of_partition, files), default=EPOCH) - lifetime
+    first = max(map(_end_of_partition, files), default=EPOCH) - timedelta(days=days)
     return datetime(first.year, first.month, 1, tzinfo=UTC)
-
-
-def _nothing(*_: object) -> Collection[Path]:
-    return ()
-
-
-def _empty_partition(_: Settings, files: Sequence[Path]) -> Collection[Path]:
-    return {file for file in files if file.parent.name == EMPTY_PARTITION}
-
-
-def _needed_workspaces(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
-    """Folders of the workspaces that the needed releases come from, and the newest of each recipe."""
-    manifests = [read_json(folder / "manifest.json") for folder in needed_releases(here).values()]
-    newest = {folder.name[11:]: folder for folder in folders}
-    of_releases = {here.training / f"{manifest.get('as_of')}-{manifest.get('recipe')}" for manifest in manifests}
-    return of_releases.union(newest.values())
-
-
-def _needed_releases(here: Settings, folders: Sequence[Path]) -> Collection[Path]:
-    """Folders of `needed_releases` and of the newest release, and BentoML's link to it."""
-    released = [folder for folder in folders if folder.is_dir()]
-    newest = max(released, key=_released_at, default=None)
-    return {*needed_releases(here).values(), *(folder for folder in folders if not folder.is_dir() or folder == newest)}
-
-
-def _folders_and_histories(here: Settings, paths: Sequence[Path]) -> Collection[Path]:
-    return {path for path in paths if not path.is_file() or path.is_relative_to(here.reports / "history")}
 
 
 @dataclass(frozen=True)
@@ -132,43 +119,20 @@ class Rule:
     pattern: str
     time_of: Callable[[Path], datetime]
     reason: str  # with that time
-    limit: Callable[[Settings, datetime, timedelta], datetime] = _before_lifetime
-    needed: Callable[[Settings, Sequence[Path]], Collection[Path]] = _nothing  # stay whatever their age
 
 
+WORKSPACES = "????-??-??-*"
 RULES = (
     *(
-        Rule(
-            "landed",
-            "landing",
-            f"{table}/dt=*/*.parquet",
-            _end_of_partition,
-            "partition until {:%Y-%m-%d}",
-            _before_month_of_events,
-            _empty_partition,
-        )
+        Rule("landed", "landing", f"{table}/dt=*/*.parquet", _end_of_partition, "partition until {:%Y-%m-%d}")
         for table in ("listening_events", "exposures")
     ),
     Rule("landed", "quarantine", "*/dt=*/*.parquet", _end_of_partition, "quarantined {:%Y-%m-%d}"),
     Rule("feature_log", "feature_log", "**/dt=*/*.jsonl", _end_of_partition, "log of {:%Y-%m-%d}"),
-    Rule(
-        "workspaces",
-        "training",
-        "????-??-??-*",
-        _changed_at,
-        "workspace, last written on {:%Y-%m-%d}",
-        needed=_needed_workspaces,
-    ),
+    Rule("workspaces", "training", WORKSPACES, _changed_at, "workspace, last written on {:%Y-%m-%d}"),
     Rule("workspaces", "training", f"{CACHE_FOLDER}/*", _changed_at, "cached arrays, last written on {:%Y-%m-%d}"),
-    Rule(
-        "releases",
-        "releases",
-        f"{STORE_FOLDER}/*",
-        _released_at,
-        "released on {:%Y-%m-%d}, not in service",
-        needed=_needed_releases,
-    ),
-    Rule("reports", "reports", "*/**/*", _changed_at, "written on {:%Y-%m-%d}", needed=_folders_and_histories),
+    Rule("releases", "releases", f"{STORE_FOLDER}/*", _released_at, "released on {:%Y-%m-%d}, not in service"),
+    Rule("reports", "reports", "*/**/*", _changed_at, "written on {:%Y-%m-%d}"),
 )
 
 LEFTOVER = ".removed-"
@@ -185,7 +149,7 @@ def prune(here: Settings, lifetimes: Lifetimes, now: datetime, *, is_dry_run: bo
         if store == "mlflow":
             runs = find_old_runs(here, days, now)
             names, total = runs, f"{len(runs):>7,} runs"
-            if not is_dry_run:
+            if runs and not is_dry_run:
                 remove_runs(here, runs)
         else:
             chosen = [removal for removal in removals if removal.store == store]
@@ -250,18 +214,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="print what would be removed")
     options = parser.parse_args(arguments)
     here, lifetimes = load_settings(), Lifetimes()
-    if options.dry_run:
-        print(*prune(here, lifetimes, datetime.now(UTC), is_dry_run=True), sep="\n")
-        return 0
-    with no_running_tasks(here):
-        print(*prune(here, lifetimes, datetime.now(UTC), is_dry_run=False), sep="\n")
+    with nullcontext() if options.dry_run else no_running_tasks(here):
+        print(*prune(here, lifetimes, datetime.now(UTC), is_dry_run=options.dry_run), sep="\n")
     return 0
 
 
-GC_RUNS = 500
-"""Runs that one `mlflow gc` removes: their ids are one argument, which Linux limits to 128 KiB."""
-MAX_RUNS = 50_000
-"""Runs that MLflow returns at once; the next removal finds the others."""
+MAX_RUNS = 3000
+"""Runs that are removed at once: their ids are one argument of a command, which Linux limits to 128 KiB. The next removal finds
+the others.
+"""
 
 
 def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
@@ -283,27 +244,18 @@ def find_old_runs(here: Settings, days: int, now: datetime) -> list[str]:
         client.search_runs(experiments, condition, ViewType.ALL, MAX_RUNS, [order])
         for order, condition in conditions.items()
     ]
-    return list(dict.fromkeys(run.info.run_id for page in pages for run in page))
+    return list(dict.fromkeys(run.info.run_id for page in pages for run in page))[:MAX_RUNS]
 
 
 def remove_runs(here: Settings, run_ids: list[str]) -> None:
     """Remove the runs; MLflow deletes in two steps."""
-    if not run_ids:
-        return
-    client = _client(here)
-    program = shutil.which("mlflow", path=str(Path(sys.executable).parent)) or "mlflow"
-    uri = tool_environment(here)["MLFLOW_TRACKING_URI"]
-    for first in range(0, len(run_ids), GC_RUNS):
-        removed = run_ids[first : first + GC_RUNS]
-        for run_id in removed:
-            if client.get_run(run_id).info.lifecycle_stage == "active":
-                client.delete_run(run_id)
-        subprocess.run(
-            [program, "gc", "--backend-store-uri", uri, "--tracking-uri", uri, "--run-ids", ",".join(removed)],
-            env=os.environ | tool_environment(here),
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+    client, variables = _client(here), tool_environment(here)
+    uri = variables["MLFLOW_TRACKING_URI"]
+    for run_id in run_ids:
+        if client.get_run(run_id).info.lifecycle_stage == "active":
+            client.delete_run(run_id)
+    words = ["-m", "mlflow", "gc", "--backend-store-uri", uri, "--tracking-uri", uri, "--run-ids", ",".join(run_ids)]
+    subprocess.run([sys.executable, *words], env=os.environ | variables, check=True, stdout=subprocess.DEVNULL)
 
 
 def _client(here: Settings) -> Any:

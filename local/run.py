@@ -20,7 +20,7 @@ from config.settings import SettingError, Settings, load_api_keys, load_jwt_sett
 from console.page_parts import REPORTS, report_links, runs_url
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
-from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError, TaskState
+from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError
 from local.environment import environment
 from local.home import HomeFormatError
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
@@ -37,6 +37,8 @@ STATE_LABELS = {
 }
 ENDED = ("success", "failed", "skipped", "upstream_failed")
 """States of a task instance that has ended."""
+TIMED = ("success", "failed")
+"""Those of a task that has run, whose duration is shown."""
 
 POLL_INTERVAL_S = 1.5
 """Seconds between requests for the state of a run, which cost Airflow's API server processor time."""
@@ -238,17 +240,12 @@ def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[
                 continue  # it has a name at the next poll
             key = (task.task_id, task.map_index)
             if task.state in STATE_LABELS and printed.get(key) != task.state:
-                state = f"{STATE_LABELS[task.state]}{_format_duration(task)}"
-                say(f"{finished:>4} of {len(names)}  {task.name:<44} {state}")
+                duration = f" ({task.duration_s:.0f} s)" if task.state in TIMED and task.duration_s is not None else ""
+                say(f"{finished:>4} of {len(names)}  {task.name:<44} {STATE_LABELS[task.state]}{duration}")
             printed[key] = task.state
         if dag_run.is_finished:
             return dag_run
         time.sleep(POLL_INTERVAL_S)
-
-
-def _format_duration(task: TaskState) -> str:
-    is_finished = task.state in ("success", "failed")
-    return f" ({task.duration_s:.0f} s)" if is_finished and task.duration_s is not None else ""
 
 
 def _failure_reason(airflow: AirflowClient, dag_run: DagRun) -> str:

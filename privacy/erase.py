@@ -87,7 +87,7 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> ErasedRows:
     counts["feature log"] = recommender_files.erase_feature_log(user_ids, here)
     if are_builds_removed:
         tables.remove_sequence_cache(here)
-        tables.mark_builds_clean(here)
+        tables.stale_builds(here).unlink(missing_ok=True)
     counts["releases"] = releases.erase_users(user_ids, here)
     unreadable: list[str] = []
     for name in PARQUET_FOLDERS:
@@ -121,14 +121,17 @@ def _erase_tables(user_ids: Sequence[str], here: settings.Settings, counts: Eras
     must not stop the pipeline.
     """
     with landing_lock(here.home), tables.build_lock(here):
-        was_interrupted = tables.mark_builds_stale(here)
+        stale = tables.stale_builds(here)
+        was_interrupted = stale.exists()
+        stale.touch()
         counts["landed events"] = tables.erase_landed_events(user_ids, here)
-        counts["quarantine"] = tables.erase_quarantine(user_ids, here)
+        quarantined = object_store.list_files(here.quarantine, "*/dt=*/*.parquet")
+        counts["quarantine"] = parquet.erase_from_files(quarantined, user_ids, "quarantine")
         counts["marts"] = tables.erase_marts(user_ids, here)
         if was_interrupted or any(counts.values()) or tables.has_built_rows(user_ids, here):
             tables.remove_build_files(here)
             return True
-        tables.mark_builds_clean(here)
+        stale.unlink()
         return False
 
 

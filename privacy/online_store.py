@@ -37,10 +37,14 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> dict[str, C
         FileBusy: A SQLite file is locked by other processes.
         StoreUnavailable: Redis does not respond.
     """
-    return {
-        "online store (SQLite)": _erase_sqlite(user_ids, here.feast / "online.db"),
-        **({"online store (Redis)": _erase_redis(user_ids, here)} if here.online_store == "redis" else {}),
-    }
+    keys = {user: _entity_key(user) for user in user_ids}
+    with materialization_lock(here.feast, "sqlite"):
+        erased = {"online store (SQLite)": erase_rows(here.feast / "online.db", "entity_key", keys)}
+    if here.online_store == "redis":
+        store = open_store()
+        with materialization_lock(here.feast, "redis"):
+            erased["online store (Redis)"] = erase_redis_hashes(store, user_ids)
+    return erased
 
 
 def sqlite_users(here: settings.Settings) -> set[str]:
@@ -59,17 +63,6 @@ def sqlite_users(here: settings.Settings) -> set[str]:
             return {key[begin:].decode() for found in rows for (key,) in found}
     except sqlite3.DatabaseError as error:
         raise readable_error(path, error) from error
-
-
-def _erase_sqlite(user_ids: Sequence[str], path: Path) -> Counter[str]:
-    with materialization_lock(path.parent, "sqlite"):
-        return erase_rows(path, "entity_key", {user: _entity_key(user) for user in user_ids})
-
-
-def _erase_redis(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
-    store = open_store()
-    with materialization_lock(here.feast, "redis"):
-        return erase_redis_hashes(store, user_ids)
 
 
 def erase_redis_hashes(store: FeatureStore, user_ids: Sequence[str]) -> Counter[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -87,7 +87,11 @@ def erase_lines(path: Path, user_ids: Collection[str]) -> Counter[str]:
     Returns:
         The number of lines per user.
     """
-    spellings = {user: _spellings(user) for user in user_ids}
+    # The id as a JSON string, with non-ASCII characters escaped and unescaped.
+    spellings = {
+        user: [json.dumps(user, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass") for is_ascii in (True, False)]
+        for user in user_ids
+    }
     lines = path.read_bytes().splitlines(keepends=True)
     users = [_user_of(line, spellings) for line in lines]
     erased = Counter(user for user in users if user is not None)
@@ -109,13 +113,7 @@ def _wait_for_acknowledgement(state: ServingState, file: Path) -> None:
         time.sleep(PAUSE_S)
 
 
-def _spellings(user_id: str) -> tuple[bytes, ...]:
-    """Encodings of the id as a JSON string, with non-ASCII characters escaped and unescaped."""
-    texts = {json.dumps(user_id), json.dumps(user_id, ensure_ascii=False)}
-    return tuple(text.encode("utf-8", "surrogatepass") for text in sorted(texts))
-
-
-def _user_of(line: bytes, spellings: dict[str, tuple[bytes, ...]]) -> str | None:
+def _user_of(line: bytes, spellings: Mapping[str, Sequence[bytes]]) -> str | None:
     mentioned = [user for user, texts in spellings.items() if any(text in line for text in texts)]
     if not mentioned:
         return None

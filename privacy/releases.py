@@ -27,8 +27,13 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
         files = [path for path in sorted(folder.rglob("*.parquet")) if _has_users(path, user_ids)]
         listing = _valid_listing(folder, here.release_private_key) if files else None
         erased += parquet.erase_from_files(files, user_ids, folder.name)
-        if listing is not None:
-            _sign(folder, integrity.replace_hashes(listing, folder, files), here.release_private_key)
+        if listing is None:
+            continue
+        changed = integrity.replace_hashes(listing, folder, files)
+        if (folder / integrity.CHECKSUM_FILE).read_text(encoding="utf-8") == changed:
+            integrity.sign(folder, here.release_private_key, changed)
+        else:
+            print_progress(f"release {folder.name} is not signed again, it was changed during the erasure")
     return erased
 
 
@@ -36,11 +41,10 @@ def unsigned_releases(here: settings.Settings) -> list[str]:
     """Ids of the releases whose checksums have changed since they were signed; each is named with the remedy."""
     changed = []
     for signature in sorted(here.releases.glob(f"{STORE_FOLDER}/*/{integrity.SIGNATURE_FILE}")):
-        listed = signature.with_name(integrity.CHECKSUM_FILE)
+        listed, name = signature.with_name(integrity.CHECKSUM_FILE), signature.parent.name
         if listed.exists() and listed.stat().st_mtime_ns > signature.stat().st_mtime_ns:
-            changed.append(signature.parent.name)
-    for name in changed:
-        print_progress(f"release {name} was changed; sign it again: python -m releases sign {name}")
+            changed.append(name)
+            print_progress(f"release {name} was changed; sign it again: python -m releases sign {name}")
     return changed
 
 
@@ -64,10 +68,3 @@ def _valid_listing(folder: Path, private_key: str) -> str | None:
         raise ErasureError(
             f"SEGUE_RELEASE_PRIVATE_KEY={private_key} cannot be used ({error}); correct it and run this again"
         ) from error
-
-
-def _sign(folder: Path, listing: str, private_key: str) -> None:
-    if (folder / integrity.CHECKSUM_FILE).read_text(encoding="utf-8") == listing:
-        integrity.sign(folder, private_key, listing)
-    else:
-        print_progress(f"release {folder.name} is not signed again, it was changed during the erasure")

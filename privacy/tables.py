@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,20 +49,18 @@ def erase_landed_events(user_ids: Sequence[str], here: settings.Settings) -> Cou
             erased += rows
     for path in object_store.list_files(here.landing / "landings", "dt=*/*.parquet"):
         table = _read_rows(path)
-        named = [_user_of_source(source, user_ids) for source in table["source"].to_pylist()]
-        if any(named):
-            _replace_landed_file(path, _anonymize_landings(table, named))
-            erased.update(user for user in named if user)
+        names = table["source"].to_pylist()
+        # The user that a source is named after, such as a personal export.
+        users = [next((user for user in (name, Path(name).stem) if user in user_ids), None) for name in names]
+        if any(users):
+            sources = [ERASED_SOURCE if user else name for name, user in zip(names, users, strict=True)]
+            place = table.column_names.index("source")
+            anonymous = table.set_column(place, table.schema.field(place), pa.array(sources, pa.string()))
+            _replace_landed_file(path, anonymous)
+            erased.update(user for user in users if user)
     Landing(here.tables, "day", datetime.now(UTC)).finish()
     object_store.fetch_landing(here)
     return erased
-
-
-def erase_quarantine(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
-    """Erase the users' quarantined rows; returns the number of rows per user."""
-    return parquet.erase_from_files(
-        object_store.list_files(here.quarantine, "*/dt=*/*.parquet"), user_ids, "quarantine"
-    )
 
 
 def _replace_landed_file(path: Path, table: pa.Table) -> None:
@@ -79,19 +77,6 @@ def _read_rows(path: Path) -> pa.Table:
     return pq.read_table(object_store.open_arrow_source(path), partitioning=None)
 
 
-def _user_of_source(source: str, user_ids: Collection[str]) -> str | None:
-    """The user that a source is named after, such as a personal export."""
-    return next((name for name in (source, Path(source).stem) if name in user_ids), None)
-
-
-def _anonymize_landings(landings: pa.Table, users: Sequence[str | None]) -> pa.Table:
-    """The record of landings without the names of sources that are named after `users`."""
-    names = landings["source"].to_pylist()
-    sources = [ERASED_SOURCE if user else name for name, user in zip(names, users, strict=True)]
-    place = landings.column_names.index("source")
-    return landings.set_column(place, landings.schema.field(place), pa.array(sources, pa.string()))
-
-
 BUILD_LOCK = "build_marts"
 """Name of the process lock of `dbt build`, see `local/process_lock.py`."""
 LOCK_ERROR_TEXT = "lock"
@@ -99,8 +84,6 @@ VALIDATION_TASKS = {"validate_landed", "validate_marts"}
 """Tasks that spill to `quality.spill`."""
 SEQUENCE_CACHE_FOLDER = "cache"
 """Subfolder of `training` with arrays of all users' sequences."""
-STALE_BUILDS_FILE = "stale_builds"
-"""File in `run` that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""
 
 
 def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
@@ -111,17 +94,9 @@ def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     return erased
 
 
-def mark_builds_stale(here: settings.Settings) -> bool:
-    """Record that sources are being erased; returns whether they were already, so that an earlier erasure was interrupted."""
-    stale = here.home / "run" / STALE_BUILDS_FILE
-    was_stale = stale.exists()
-    stale.touch()
-    return was_stale
-
-
-def mark_builds_clean(here: settings.Settings) -> None:
-    """Record that nothing is left that was built from erased rows."""
-    (here.home / "run" / STALE_BUILDS_FILE).unlink(missing_ok=True)
+def stale_builds(here: settings.Settings) -> Path:
+    """File that exists until all that was built from erased rows is deleted, so that an interrupted erasure is completed."""
+    return here.home / "run" / "stale_builds"
 
 
 def has_built_rows(user_ids: Sequence[str], here: settings.Settings) -> bool:

@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from config.command_line import report_errors
 from config.settings import SettingError
 from releases import deployment
 from releases.deployment import UnknownRelease
@@ -45,26 +46,9 @@ ERRORS = (
 )
 
 
+@report_errors(*ERRORS)
 def main() -> int:
     """Run the command; return the exit code."""
-    options = _parser().parse_args()
-    try:
-        print(*ACTIONS[options.action](options), sep="\n")
-    except ERRORS as error:
-        print(error.args[0], file=sys.stderr)
-        return 2
-    return 0
-
-
-def read_share(text: str) -> float:
-    """A share of the users, 0..1, for argparse."""
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{share:g} is not between 0 and 1")
-    return share
-
-
-def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m releases", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,7 +62,17 @@ def _parser() -> argparse.ArgumentParser:
             action.add_argument(
                 "--experiment", help="name of the experiment; users are assigned again for another name"
             )
-    return parser
+    options = parser.parse_args()
+    print(*ACTIONS[options.action](options), sep="\n")
+    return 0
+
+
+def read_share(text: str) -> float:
+    """A share of the users, 0..1, for argparse."""
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{share:g} is not between 0 and 1")
+    return share
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,18 +32,9 @@ class UntrustedRelease(DamagedRelease):
     """A release has no valid signature although a public key is configured."""
 
 
-@dataclass(frozen=True)
-class Verification:
-    """A successful verification."""
-
-    files: int
-    megabytes: float
-    seconds: float
-    is_signed: bool  # whether a signature was checked
-
-
-def verify(folder: Path, public_key: str = "") -> Verification:
-    """Check the files of the release in `folder` against its checksums, and the signature of the checksums.
+def verify(folder: Path, public_key: str = "") -> int:
+    """Check the files of the release in `folder` against its checksums, and the signature of the checksums; returns the number
+    of files.
 
     Reads every file; hashing releases the GIL, so requests continue meanwhile.
 
@@ -57,13 +46,10 @@ def verify(folder: Path, public_key: str = "") -> Verification:
         DamagedRelease: A file was changed, is missing, or was added, or there is a symbolic link.
         UntrustedRelease: There is no valid signature.
     """
-    began = time.perf_counter()
     listing = _read_listing(folder)
     if public_key:
         _check_signature(folder, listing, _public_key(Path(public_key)), public_key)
-    paths = _check_files(folder, listing)
-    size = sum(path.stat().st_size for path in paths.values())
-    return Verification(len(paths), size / 1e6, time.perf_counter() - began, bool(public_key))
+    return len(_check_files(folder, listing))
 
 
 def read_signed_listing(folder: Path, private_key: str) -> str:
@@ -88,7 +74,7 @@ def replace_hashes(listing: str, folder: Path, files: Sequence[Path]) -> str:
 
 
 def _check_files(folder: Path, listing: str) -> dict[str, Path]:
-    """Name ▸ path of every file, after it was checked against the list."""
+    """Name ▸ path of every file, after it was checked against the list, which does not contain what a link leads to."""
     expected, paths = _entries(listing), _listed_files(folder)
     wrong = {
         **dict.fromkeys(expected.keys() - paths.keys(), "is missing"),
@@ -98,22 +84,17 @@ def _check_files(folder: Path, listing: str) -> dict[str, Path]:
             for name in expected.keys() & paths.keys()
             if hash_file(paths[name]) != expected[name]
         },
-        **_other_entries(folder),
+        **{
+            path.relative_to(folder).as_posix(): f"is {'a symbolic link' if path.is_symlink() else 'no file or folder'}"
+            for path in folder.rglob("*")
+            if path.is_symlink() or not (path.is_file() or path.is_dir())
+        },
     }
     if wrong:
         name = min(wrong)
         others = f" (and {len(wrong) - 1} other files)" if len(wrong) > 1 else ""
         raise DamagedRelease(f"the release in {folder} is damaged: {name} {wrong[name]}{others}; {_remedy()}")
     return paths
-
-
-def _other_entries(folder: Path) -> dict[str, str]:
-    """Name ▸ problem of every entry that is neither a file nor a folder: the list does not contain what a link leads to."""
-    others = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
-    return {
-        path.relative_to(folder).as_posix(): f"is {'a symbolic link' if path.is_symlink() else 'no file or folder'}"
-        for path in others
-    }
 
 
 def checksum_listing(folder: Path) -> str:

@@ -35,7 +35,7 @@ def publish(folder: Path, version: str, labels: Mapping[str, str]) -> Path:
     existing = find_version(version)
     if existing is not None:
         return existing
-    if _version_exists(tag):
+    if version_folder(version) is not None:
         models.delete(tag)
     with models.create(tag, labels=dict(labels)) as model:
         home = Path(model.path)
@@ -63,10 +63,12 @@ def find_version(version: str) -> Path | None:
 
 def version_folder(version: str) -> Path | None:
     """Folder of a version, complete or not; None if it is missing."""
-    tag = f"{MODEL_NAME}:{version}"
-    if not _version_exists(tag):
+    from bentoml.exceptions import NotFound
+
+    try:
+        return Path(_bentoml_models().get(f"{MODEL_NAME}:{version}").path)
+    except (NotFound, FileNotFoundError):
         return None
-    return Path(_bentoml_models().get(tag).path)
 
 
 def list_versions() -> list[str]:
@@ -84,15 +86,6 @@ def list_versions() -> list[str]:
 def is_valid_version(text: str) -> bool:
     """Whether `text` is a valid version; the store interprets `latest` and paths differently."""
     return re.fullmatch("[A-Za-z0-9_-]{1,64}", text) is not None and text != "latest"
-
-
-def _version_exists(tag: str) -> bool:
-    from bentoml.exceptions import NotFound
-
-    try:
-        return bool(_bentoml_models().list(tag))
-    except (NotFound, FileNotFoundError):
-        return False
 
 
 def _bentoml_models() -> Any:

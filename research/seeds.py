@@ -15,7 +15,7 @@ import numpy as np
 
 from storage.files import write_json
 from training.evaluate import JSON_FILE, evaluate
-from training.train import train_all
+from training.train import MODEL_KINDS, model_names, train_if_possible
 from training.workspace import Workspace
 
 NAME = "seeds"
@@ -36,7 +36,9 @@ def report(workspace: Workspace, folder: Path) -> str:
     for number in range(SEEDS):
         run = workspace.with_seed(number) if number else workspace
         print(f"{NAME}: seed {number}, {run.folder}", flush=True)
-        train_all(run, "held_out")
+        for kind in MODEL_KINDS:
+            for name in model_names(kind, workspace.recipe):
+                train_if_possible(run, kind, name, "held_out")
         evaluate(run)
         contents.append(json.loads((run.folder / "evaluation" / JSON_FILE).read_text()))
     write_json(folder / "evaluations.json", contents)

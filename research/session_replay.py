@@ -115,8 +115,7 @@ def _fused_scores(
     held_out: HeldOutModels, cases: RecallCases, fusion: Fusion, track_R1: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Fused score of each played track, 0 if no channel found it, and whether it was new to the user."""
-    candidates = held_out.recall(cases, NAME)
-    history = held_out.read_user_history(cases, candidates)
+    candidates, history = held_out.recall(cases, NAME)
     fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
         CandidateTable.merge(candidates, history), cases.scenes.tolist()
     )

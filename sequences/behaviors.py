@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from config.tool_environment import DBT_FOLDER, load_dbt_variables
 from event_store.behaviors import BEHAVIORS, Behavior
 
@@ -28,11 +31,6 @@ class Behaviors:
     skip_below_ms: int  # a shorter play is a skip
     full_play_ratio: float  # a play of at least this fraction of the track is a full play
     session_gap_minutes: int  # a longer pause between two plays begins a new session
-
-    @property
-    def ids(self) -> dict[str, int]:
-        """behavior ▸ behavior_id, from 1."""
-        return {row.behavior: row.behavior_id for row in self.rows}
 
     @cached_property
     def encoder(self) -> dict[str, int]:
@@ -99,14 +97,13 @@ def load_behaviors(dbt_folder: Path = DBT_FOLDER) -> Behaviors:
     )
 
 
-def session_gap_us() -> int:
-    """The session gap in microseconds: a longer pause between two plays begins a new session (dbt's var)."""
-    return load_behaviors().session_gap_us
-
-
-def play_behaviors() -> tuple[str, ...]:
-    """Behaviors of plays: `full_play`, `play`, `skip`."""
-    return load_behaviors().with_action("play")
+@lru_cache(maxsize=8)
+def code_mask(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Whether each behavior code is of one of these behaviors; the last code, of none, stands for larger ones."""
+    code = load_behaviors().encoder
+    is_named = np.zeros(max(code.values()) + 2, dtype=bool)
+    is_named[[code[name] for name in names]] = True
+    return is_named
 
 
 def _variable(name: str, dbt_folder: Path) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from event_store.behaviors import REVERSAL
-from sequences.behaviors import load_behaviors
+from sequences.behaviors import code_mask, load_behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 
 PREFIX = "un"
@@ -25,15 +25,6 @@ def reversed_behaviors() -> dict[str, str]:
     return {name: name.removeprefix(PREFIX) for name in load_behaviors().with_polarity(REVERSAL)}
 
 
-@lru_cache(maxsize=1)
-def _reversal_mask() -> NDArray[np.bool_]:
-    """Whether each behavior code is a reversal; the last code, of none, stands for larger ones."""
-    code = load_behaviors().encoder
-    is_reversal = np.zeros(max(code.values()) + 2, dtype=bool)
-    is_reversal[[code[name] for name in reversed_behaviors()]] = True
-    return is_reversal
-
-
 def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     """The events without reversals, and without the events on the same track that they take back.
 
@@ -42,7 +33,7 @@ def drop_reversed(batch: SequenceBatch) -> SequenceBatch:
     """
     if "behavior" not in batch.columns:
         return batch
-    is_reversal_BL = _reversal_mask().take(batch.columns["behavior"], mode="clip")
+    is_reversal_BL = code_mask(tuple(reversed_behaviors())).take(batch.columns["behavior"], mode="clip")
     if not is_reversal_BL.any():
         return batch
     is_kept_BL = np.logical_not(is_reversal_BL)

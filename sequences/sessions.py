@@ -11,8 +11,6 @@ Legend: B sequences, L events.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +40,7 @@ def begins_session(
     occurred_at_N: NDArray[np.int64], ended_at_N: NDArray[np.int64], previous_ended_at_N: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Whether each play begins a session after the previous play of its user; times in µs UTC."""
-    is_later_N: NDArray[np.bool_] = occurred_at_N > previous_ended_at_N + behaviors.session_gap_us()
+    is_later_N: NDArray[np.bool_] = occurred_at_N > previous_ended_at_N + behaviors.load_behaviors().session_gap_us
     return is_later_N | (ended_at_N > occurred_at_N + DAY_US)
 
 
@@ -61,7 +59,7 @@ def is_in_current_session(
     ended_BL = batch.columns["ended_at"]
     place_L = np.arange(ended_BL.shape[1])
     begin_B, play_ended_B = _newest_session(batch, length_B, min(WINDOW, ended_BL.shape[1]))
-    gap_began_B = request_at_B - behaviors.session_gap_us()
+    gap_began_B = request_at_B - behaviors.load_behaviors().session_gap_us
     is_member_BL = np.where(
         (play_ended_B >= gap_began_B)[:, None], place_L >= begin_B[:, None], ended_BL >= gap_began_B[:, None]
     )
@@ -106,14 +104,6 @@ def _session_starts(batch: SequenceBatch) -> NDArray[np.bool_]:
 
 def _play_ends(batch: SequenceBatch) -> NDArray[np.int64]:
     """End of each play [B, L]; NEVER for other events and padding."""
-    is_play_BL = _play_code_mask().take(batch.columns["behavior"], mode="clip") & batch.mask_BL
+    is_play_code = behaviors.code_mask(behaviors.load_behaviors().with_action("play"))
+    is_play_BL = is_play_code.take(batch.columns["behavior"], mode="clip") & batch.mask_BL
     return np.where(is_play_BL, batch.columns["ended_at"], NEVER)
-
-
-@lru_cache(maxsize=1)
-def _play_code_mask() -> NDArray[np.bool_]:
-    """Whether each behavior code is a play."""
-    table = behaviors.load_behaviors()
-    is_play_code = np.zeros(max(table.encoder.values()) + 1, dtype=bool)
-    is_play_code[[table.encoder[name] for name in table.with_action("play")]] = True
-    return is_play_code

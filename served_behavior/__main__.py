@@ -7,9 +7,7 @@ nothing if these models were tested already.
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -17,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
+from config.command_line import end_process, report_errors
 from config.settings import SettingError
 from config.tool_environment import tool_environment
+from releases.format import MissingInput
 from serving.__main__ import KERNEL_THREADS
 
 USERS = 40
@@ -69,6 +69,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
     return content
 
 
+@report_errors(MissingInput, SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 2 if an earlier task has not run."""
     parser = argparse.ArgumentParser(prog="python -m served_behavior", description=__doc__)
@@ -80,13 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--users {options.users} is not positive")
     for name, value in {**KERNEL_THREADS, **tool_environment(settings.load_settings())}.items():
         os.environ.setdefault(name, value)
-    from releases.format import MissingInput
-
-    try:
-        content = measure(options.as_of, options.recipe, options.users)
-    except (MissingInput, SettingError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    content = measure(options.as_of, options.recipe, options.users)
     if content is None:
         print("unchanged: the behavior of these models was measured already")
         return 0
@@ -97,6 +92,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()
-    sys.exit(code)
+    end_process(main())

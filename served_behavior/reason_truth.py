@@ -5,7 +5,6 @@ Independent of how channels compute reasons: one rule per message code.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +70,7 @@ class ReasonTruth:
         self._facts, self._now_us = facts, listener.now_us
         self._listens, self._kept = listener.count(LISTEN_BEHAVIORS), listener.count(KEPT_BEHAVIORS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
+        frequent = [track for track, times in self._listens.items() if times >= KEEPS_LISTENING]
         self._last: dict[str, int] = {}
         for one in listener.events:
             if one["behavior"] in LISTEN_BEHAVIORS:
@@ -90,7 +90,7 @@ class ReasonTruth:
             "liked": lambda track, _: self._kept[track] > 0,
             "liked_track": lambda _, p: p["track"] in self._facts.names(self._kept),
             "listened_to_track": lambda _, p: p["track"] in self._facts.names(self._listens),
-            "keeps_listening_to_track": lambda _, p: p["track"] in self._facts.names(self._frequent()),
+            "keeps_listening_to_track": lambda _, p: p["track"] in self._facts.names(frequent),
             "played_recently": lambda track, _: track in self._recent,
             "played_just_now": lambda track, _: track in self._just_now,
             "played_track_recently": lambda _, p: p["track"] in self._facts.names(self._recent),
@@ -121,9 +121,6 @@ class ReasonTruth:
 
     def _was(self, track: str, days: int) -> bool:
         return abs((self._now_us - self._last.get(track, 0)) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
-
-    def _frequent(self) -> Counter[str]:
-        return Counter({track: times for track, times in self._listens.items() if times >= KEEPS_LISTENING})
 
     def _is_fact(self, step: Reason) -> bool:
         """Whether two named tracks share what a step claims; steps that name other things are facts of the graph."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gc
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from config import settings
+from config.command_line import end_process, report_errors
 from content.audio_facets import RELATIONS, missing_facets
 from content.content_sources import ContentSource, ContentSources, count_sources, open_sources
 from content.encoders.audio import AudioEncoder
@@ -177,7 +177,10 @@ def _rows(name: str, sources: ContentSources, cache: VectorCache, counts: Encodi
 
 
 def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> pa.Table:
-    is_audio = name == AudioEncoder.name and bool(rows)
+    music: Any = [None] * len(rows)
+    if name == AudioEncoder.name and rows:
+        tags = np.stack([tags_T for *_, tags_T in rows if tags_T is not None])
+        music = music_probability(np.stack([embedding_D for _, _, embedding_D, _ in rows]), tags)
     columns = {
         "track_id": [track_id for track_id, *_ in rows],
         "encoder": [name] * len(rows),
@@ -185,14 +188,9 @@ def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np
         "content_hash": [content_hash for _, content_hash, *_ in rows],
         "embedding": [embedding_D for _, _, embedding_D, _ in rows],
         "tag_probabilities": [tags_T for *_, tags_T in rows],
-        "music_probability": _music_probabilities(rows) if is_audio else [None] * len(rows),
+        "music_probability": music,
     }
     return pa.table(columns, schema=content_tables.SCHEMA)
-
-
-def _music_probabilities(rows: list[tuple[str, str, np.ndarray, np.ndarray | None]]) -> np.ndarray:
-    tags = [tags_T for *_, tags_T in rows if tags_T is not None]
-    return music_probability(np.stack([embedding_D for _, _, embedding_D, _ in rows]), np.stack(tags))
 
 
 def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
@@ -230,6 +228,7 @@ def _write_quarantine(path: Path, rejected: list[tuple[str, str]]) -> None:
         csv.writer(file, delimiter="\t", lineterminator="\n").writerows([("path", "reason"), *rejected])
 
 
+@report_errors(FileNotFoundError, StorageError, settings.SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m training.encode_content", description=__doc__)
@@ -241,12 +240,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     name = options.encoder
     limit = recipe(options.recipe).encoded_content.get(name) if options.recipe else None
-    try:
-        here = settings.load_settings()
-        counts = encode(here, name, limit, is_published=not options.cache_only)
-    except (FileNotFoundError, StorageError, settings.SettingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    here = settings.load_settings()
+    counts = encode(here, name, limit, is_published=not options.cache_only)
     for reason, tracks in counts.unavailable.items():
         print(f"warning: {tracks:,} tracks not encoded: {reason}", file=sys.stderr)
     print(f"{name}: {counts.encoded:,} encoded, {counts.with_vector:,} tracks have a vector")
@@ -260,6 +255,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # skips the final garbage collection over all imported modules
-    sys.exit(code)
+    end_process(main())

@@ -12,10 +12,8 @@ without validation, and their differences.
 from __future__ import annotations
 
 import argparse
-import gc
 import math
 import os
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from config import settings
+from config.command_line import end_process, report_errors
 from recommender.ranking.task_weights import DEFAULT_TASK
 from releases.format import MissingInput
 from storage.files import atomic_write, write_json
@@ -33,7 +32,6 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
-from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
@@ -84,7 +82,7 @@ def evaluate(workspace: Workspace) -> bool:
         f"selected on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
     )
 
-    result = Result(workspace.as_of, read_split(workspace.marts))
+    result = Result(workspace.as_of, read_time_split(workspace.marts)["split"])
     result.notes["chosen"] = {
         "fusion": asdict(choice.fusion),
         "ranker": choice.ranker,
@@ -198,11 +196,6 @@ def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:
     return max(names, key=lambda name: np.nan_to_num(result.recall[name]["recall_at_200"][part].value))
 
 
-def read_split(marts: Path) -> str:
-    """Type of the time split of the marts: `user_time` or `global_time`."""
-    return str(read_time_split(marts)["split"])
-
-
 def publish_reports(folder: Path) -> None:
     """Copy the reports of a finished evaluation to the folder of reports."""
     reports = settings.load_settings().reports
@@ -210,8 +203,11 @@ def publish_reports(folder: Path) -> None:
         atomic_write(reports / name, (folder / name).read_bytes())
 
 
-def headlines(result: Result) -> dict[str, Estimate]:
-    """The five metrics that a run is known by."""
+def log_headlines(result: Result, workspace: Workspace) -> None:
+    """Print the five metrics that a run is known by, and write them and the choice into the MLflow run of the day and the
+    recipe.
+    """
+    selected = result.notes["chosen"]
     metrics = {
         f"{name}/{metric}": table[name][metric]["all"]
         for table, name, metric in (
@@ -221,21 +217,17 @@ def headlines(result: Result) -> dict[str, Estimate]:
             (result.slate, "served", "ndcg_at_10"),
         )
     }
-    tasks = result.ranking.get(result.notes["chosen"]["ranker"], {})
-    return metrics | {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
-
-
-def log_headlines(result: Result, workspace: Workspace) -> None:
-    """Print the headlines, and write them and the choice into the MLflow run of the day and the recipe."""
-    selected, metrics = result.notes["chosen"], headlines(result)
+    tasks = result.ranking.get(selected["ranker"], {})
+    metrics |= {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
     for name, estimate in metrics.items():
         print(f"  {name:28} {format_interval(estimate.interval())}")
     with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:
         run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
 
 
-def main() -> None:
-    """Run the command line."""
+@report_errors(MissingInput, code=1)
+def main() -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=RECIPES, default="small")
@@ -246,11 +238,8 @@ def main() -> None:
     configure_threads()
     if not evaluate(workspace):
         print(f"unchanged: {workspace.folder / 'evaluation'}")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MissingInput as error:
-        sys.exit(f"error: {error}")
-    gc.freeze()  # skip garbage collection of all imported objects at exit
+    end_process(main())

@@ -1,4 +1,4 @@
-"""`python -m training.prepare`: write the vocabulary, the evaluation cases and the track content of a workspace.
+"""`python -m training.prepare`: write the vocabulary and the track content of a workspace.
 
 Runs before models are fitted.
 """
@@ -6,21 +6,17 @@ Runs before models are fitted.
 from __future__ import annotations
 
 import argparse
-import gc
 import shutil
-import sys
 
-import polars as pl
-
+from config.command_line import end_process, report_errors
 from releases.format import MissingInput
-from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import TrainingData
 from training.recipes import RECIPES, recipe
 from training.workspace import Workspace, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:
-    """Write vocabulary, cases and content of the recipe's fits; False if the existing ones have the same inputs."""
+    """Write vocabulary and content of the recipe's fits; False if the existing ones have the same inputs."""
     inputs = workspace.inputs()
     if is_unchanged(workspace.folder, inputs):
         return False
@@ -28,9 +24,7 @@ def prepare(workspace: Workspace) -> bool:
         data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
         data.vocabulary.save(workspace.vocabulary_folder(fit))
         for part in ("validation", "test") if fit == "held_out" else ():
-            cases = data.recall_cases(part)
-            cases_to_frame(cases, data).write_parquet(workspace.fit_folder(fit) / f"{part}_cases.parquet")
-            print(f"{part}: {len(cases):,} sessions")
+            print(f"{part}: {len(data.recall_cases(part)):,} sessions")
         for other in workspace.cache_folder(fit).parent.glob(f"{fit}-*"):
             if other != workspace.cache_folder(fit):
                 shutil.rmtree(other)
@@ -46,28 +40,17 @@ def prepare(workspace: Workspace) -> bool:
     return True
 
 
-def cases_to_frame(cases: RecallCases, data: TrainingData) -> pl.DataFrame:
-    """The cases as a table: user_id, play_number, request_at (µs UTC), and a list of track ids per case kind."""
-    columns = {"user_id": cases.user_ids.tolist(), "play_number": cases.play_number_C, "request_at": cases.request_at_C}
-    lists = {
-        kind: [data.vocabulary.decode(cases.items[kind][case]) for case in range(len(cases))] for kind in CASE_KINDS
-    }
-    return pl.DataFrame(columns | lists, schema_overrides=dict.fromkeys(CASE_KINDS, pl.List(pl.String)))
-
-
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description="Prepare vocabulary and cases for training")
+@report_errors(MissingInput, code=1)
+def main() -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description="Prepare vocabulary and content for training")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=RECIPES, default="small")
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     print(f"{'prepared' if prepare(workspace) else 'unchanged'}: {workspace.folder}")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MissingInput as error:
-        sys.exit(f"error: {error}")
-    gc.freeze()  # skip garbage collection of all imported objects at exit
+    end_process(main())

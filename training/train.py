@@ -1,6 +1,6 @@
 """`python -m training.train`: fit one model of the workspace.
 
-Usage: `channel NAME | collection NAME | ranker NAME | head NAME | list TABLE | list all`.
+Usage: `channel NAME | collection NAME | ranker NAME | head NAME | list all`.
 
 The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (playlists, mlogs) are fitted after the
 channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A
@@ -15,10 +15,8 @@ test.
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -26,10 +24,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from config.command_line import end_process, report_errors
 from config.dataclass_io import config_from_dict, with_seed
 from recommender.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from releases.format import MissingInput
-from storage.files import write_json
+from storage.files import read_json, write_json
 from training.data.training_data import TrainingData
 from training.mlflow_tracking import HEADLINES, flatten, track_run
 from training.process import peak_mb
@@ -39,9 +38,8 @@ from training.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE,
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MODEL_TABLES = ("channels", "collections", "rankers", "heads")
-ALL = "all"
 MODEL_KINDS = ("channel", "collection", "ranker", "head")
+"""Each kind after those that it is built on."""
 
 
 class FittedModel(Protocol):
@@ -126,20 +124,14 @@ def _fit(
     return measures
 
 
-def is_unselected_ranker(workspace: Workspace, ranker: str) -> bool:
-    """Whether evaluation selected another ranker; only the served ranker needs a `final` fit."""
-    choice = workspace.folder / "evaluation" / "choice.json"
-    return choice.exists() and json.loads(choice.read_text())["ranker"] not in (ranker, None)
-
-
 def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
-    """Names in a table (one of MODEL_TABLES); with a recipe, only those that it trains."""
-    if kind == "heads":
+    """Names of the models of a kind (one of MODEL_KINDS); with a recipe, only those that it trains."""
+    if kind == "head":
         return [LISTWISE_HEAD]
-    if kind in ("channels", "collections"):
+    if kind in ("channel", "collection"):
         from recommender.recall.registry import CHANNELS, COLLECTIONS
 
-        return list(CHANNELS if kind == "channels" else COLLECTIONS)
+        return list(CHANNELS if kind == "channel" else COLLECTIONS)
     from recommender.ranking.fitted_ranker import RANKERS
 
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
@@ -155,8 +147,8 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         ValueError: there is no such model.
     """
     recipe_name = workspace.recipe
-    if name not in model_names(f"{kind}s"):
-        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(model_names(f'{kind}s'))}")
+    if name not in (names := model_names(kind)):
+        raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names)}")
     if kind == "channel":
         from recommender.recall.registry import CHANNELS
         from training.recall.registry import fit_channel
@@ -203,7 +195,7 @@ def _upstream(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str,
     if kind == "collection":
         names = ["realtime"]
     elif kind == "head" and fit == "held_out":
-        names = model_names("channels")
+        names = model_names("channel")
     else:
         return upstream
     fitted = workspace.list_fitted("channel", fit, names)
@@ -225,35 +217,27 @@ def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) 
     return config_from_dict(type(config), json.loads(path.read_text()))
 
 
-def main() -> None:
-    """Run the command line."""
+@report_errors(MissingInput, code=1)
+def main() -> int:
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
     parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
-    parser.add_argument("name", help=f"the model; for list: {', '.join(MODEL_TABLES)}, or {ALL}")
+    parser.add_argument("name", help="the model; for list: all")
     parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
     parser.add_argument("--recipe", choices=RECIPES, default="small")
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":
-        if arguments.name not in (*MODEL_TABLES, ALL):
-            parser.error(f"there is no table {arguments.name!r}; choose one of {', '.join(MODEL_TABLES)}, or {ALL}")
-        tables = {
-            table: model_names(table, arguments.recipe) for table in MODEL_TABLES if arguments.name in (table, ALL)
-        }
-        print(json.dumps(tables if arguments.name == ALL else tables[arguments.name]))
-        return
-    workspace = Workspace.open(arguments.as_of, arguments.recipe)
-    _train_if_possible(workspace, arguments.what, arguments.name, arguments.fit)
+        if arguments.name != "all":
+            parser.error(f"cannot list {arguments.name!r}; write `list all`")
+        print(json.dumps({f"{kind}s": model_names(kind, arguments.recipe) for kind in MODEL_KINDS}))
+        return 0
+    train_if_possible(Workspace.open(arguments.as_of, arguments.recipe), arguments.what, arguments.name, arguments.fit)
+    return 0
 
 
-def train_all(workspace: Workspace, fit: str) -> None:
-    """Fit all models of the recipe in this process, each kind after those that it is built on."""
-    for kind in MODEL_KINDS:
-        for name in model_names(f"{kind}s", workspace.recipe):
-            _train_if_possible(workspace, kind, name, fit)
-
-
-def _train_if_possible(workspace: Workspace, kind: str, name: str, fit: str) -> None:
+def train_if_possible(workspace: Workspace, kind: str, name: str, fit: str) -> None:
+    """Fit one model, or print why it is not fitted."""
     if skip_reason := _skip_reason(workspace, kind, name, fit):
         print(skip_reason)
         return
@@ -266,7 +250,9 @@ def _train_if_possible(workspace: Workspace, kind: str, name: str, fit: str) -> 
 
 def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
     """Why the model is not fitted; "" if it is."""
-    if fit == "final" and kind == "ranker" and is_unselected_ranker(workspace, name):
+    # Only the served ranker needs a `final` fit.
+    choice = read_json(workspace.folder / "evaluation" / "choice.json")
+    if fit == "final" and kind == "ranker" and choice.get("ranker") not in (name, None):
         return f"not refitted: evaluation selected another ranker than {name}"
     if kind == "collection" and not workspace.list_fitted("channel", fit, ["realtime"]):
         return f"not fitted: {name} use the vectors of channel realtime, which was not trained on the present marts"
@@ -276,8 +262,4 @@ def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MissingInput as error:
-        sys.exit(f"error: {error}")
-    gc.freeze()  # skip garbage collection of all imported objects at exit
+    end_process(main())

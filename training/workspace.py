@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -107,8 +107,8 @@ class Workspace:
 
     def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
         """Those of `names` whose model is completely fitted on the present marts."""
-        now = self.inputs()
-        return [name for name in names if is_of_same_data(self.model_folder(kind, fit, name), now)]
+        records = {name: read_json(self.model_folder(kind, fit, name) / INPUTS_FILE) for name in names}
+        return [name for name, record in records.items() if record.get("data") == self.data_version]
 
     def input_hash(self, kind: str, fit: str, name: str) -> str:
         """Hash of all inputs of a fitted model."""
@@ -118,18 +118,10 @@ class Workspace:
     def mart_hashes(self) -> dict[str, str]:
         """Hash of the rows of every mart, by name.
 
-        Rows are hashed rather than bytes, since row groups and compression may differ between runs. Hashes are cached
-        by size, modification time and inode of the file.
+        Rows are hashed rather than bytes, since row groups and compression may differ between runs.
         """
-        cached, hashes = self._cached_hashes.get("marts", {}), {}
-        for path in sorted(self.marts.glob("*.parquet")):
-            if path.stem != LANDINGS_MART:
-                stat, last = path.stat(), cached.get(str(path), {})
-                file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-                is_same = last.get("file") == file
-                hashes[str(path)] = last if is_same else {"file": file, "hash": content_hash(path)}
-        self._cache_hashes("marts", hashes)
-        return {Path(path).stem: entry["hash"] for path, entry in hashes.items()}
+        marts = [path for path in sorted(self.marts.glob("*.parquet")) if path.stem != LANDINGS_MART]
+        return {path.stem: value for path, value in self._hashes("marts", marts, content_hash).items()}
 
     @cached_property
     def data_version(self) -> str:
@@ -144,24 +136,20 @@ class Workspace:
 
     @cached_property
     def code(self) -> str:
-        """`code_hash` of CODE_FOLDERS, computed again when a file changes."""
-        files = {
-            str(path): [path.stat().st_size, path.stat().st_mtime_ns] for path in list_code(CODE_FOLDERS, settings.ROOT)
-        }
-        last = self._cached_hashes.get("code", {})
-        is_same = last.get("files") == files
-        entry = last if is_same else {"files": files, "hash": code_hash(CODE_FOLDERS)}
-        self._cache_hashes("code", entry)
-        return str(entry["hash"])
+        """Hash of the code and the tables of CODE_FOLDERS."""
+        return _join_hashes(self._hashes("code", list_code(CODE_FOLDERS, settings.ROOT), source_hash), settings.ROOT)
 
-    @property
-    def _cached_hashes(self) -> dict[str, Any]:
-        return read_json(self.folder.parent / HASHES_FILE)
-
-    def _cache_hashes(self, part: str, hashes: dict[str, Any]) -> None:
-        cached = self._cached_hashes
-        if cached.get(part) != hashes:
-            write_json(self.folder.parent / HASHES_FILE, cached | {part: hashes})
+    def _hashes(self, part: str, files: Iterable[Path], hash_file: Callable[[Path], str]) -> dict[Path, str]:
+        """Hash of each file, computed again when its size, modification time or inode changes."""
+        cache = read_json(self.folder.parent / HASHES_FILE)
+        cached, entries = cache.get(part, {}), {}
+        for path in files:
+            stat, last = path.stat(), cached.get(str(path), {})
+            file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+            entries[str(path)] = last if last.get("file") == file else {"file": file, "hash": hash_file(path)}
+        if cached != entries:
+            write_json(self.folder.parent / HASHES_FILE, cache | {part: entries})
+        return {Path(path): entry["hash"] for path, entry in entries.items()}
 
     def inputs(self, **configuration: Any) -> dict[str, Any]:
         """The three inputs that an output depends on, with their joint hash under `hash`: configuration, code and data.
@@ -177,21 +165,24 @@ class Workspace:
 
 
 def code_hash(folders: Iterable[str], root: Path = settings.ROOT) -> str:
-    """Hash of the syntax trees of the modules of some folders, and of their tables.
+    """Hash of the modules and the tables of some folders."""
+    return _join_hashes({path: source_hash(path) for path in list_code(folders, root)}, root)
 
-    Comments, docstrings and formatting do not change it.
-    """
-    digest = hashlib.sha256()
-    for path in list_code(folders, root):
-        content = path.read_bytes()
-        if path.suffix == ".py":
-            tree = ast.parse(content)
-            for node in ast.walk(tree):
-                if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
-                    node.body = node.body[1:]
-            content = ast.dump(tree).encode()
-        digest.update(f"{path.relative_to(root)}\0".encode() + content + b"\0")
-    return digest.hexdigest()[:16]
+
+def source_hash(path: Path) -> str:
+    """Hash of a table, or of the syntax tree of a module: comments, docstrings and formatting do not change it."""
+    content = path.read_bytes()
+    if path.suffix == ".py":
+        tree = ast.parse(content)
+        for node in ast.walk(tree):
+            if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:]
+        content = ast.dump(tree).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _join_hashes(hashes: Mapping[Path, str], root: Path) -> str:
+    return _hash({str(path.relative_to(root)): value for path, value in hashes.items()})[:16]
 
 
 def list_code(folders: Iterable[str], root: Path) -> list[Path]:
@@ -244,11 +235,6 @@ def check_format(folder: Path) -> None:
 def is_unchanged(output: Path, inputs: dict[str, Any]) -> bool:
     """Whether `output` is finished and was made from the same inputs."""
     return bool(read_json(output / INPUTS_FILE).get("hash") == inputs["hash"])
-
-
-def is_of_same_data(output: Path, inputs: dict[str, Any]) -> bool:
-    """Whether `output` is finished and was made from the same data; other inputs may differ."""
-    return bool(read_json(output / INPUTS_FILE).get("data") == inputs["data"])
 
 
 def mark_done(output: Path, inputs: dict[str, Any]) -> None:

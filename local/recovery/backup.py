@@ -53,7 +53,7 @@ SQLITE_FILES = (
     *(f"serving/{EVENTS_FILE}", f"serving/{SERVING_FILE}"),
 )
 """In this order: what the online store has may be older than the events."""
-FEATURE_FILES = ("feast/registry.db",)
+FEATURE_REGISTRY = "feast/registry.db"
 TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
 FEATURE_LOG_FOLDER = "requests"
 """JSON Lines; copied last."""
@@ -83,10 +83,6 @@ class BackupManifest:
     release: str | None  # id of the active release
     files: dict[str, BackupFile]  # path relative to the home ▸ file
     format: int = BACKUP_FORMAT
-
-    def to_json(self) -> str:
-        """The content of the manifest file."""
-        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def backup(settings: Settings, target: Path) -> BackupManifest:
@@ -119,19 +115,17 @@ def _fill(settings: Settings, draft: Path) -> BackupManifest:
     home, created_at = settings.home, datetime.now(UTC).isoformat(timespec="seconds")
     copier = _Copier(home, draft)
     with _locked(settings):
-        for pattern in STATE_FILES:
-            for path in sorted(home.glob(pattern)):
-                copier.copy(path)
-        release = _active_release(draft)
+        for name in STATE_FILES:
+            copier.copy(home / name)
+        release = read_json(draft / "bentoml" / "active.json").get("release")
         for folder in sorted((home / RELEASES).glob("*")):
             if (folder / CHECKSUM_FILE).exists():
                 copier.copy_folder(folder)
         copier.copy(home / RELEASES / "latest")
-        for pattern in SQLITE_FILES:
-            for path in sorted(home.glob(pattern)):
-                copier.copy_sqlite(path)
-        for name in FEATURE_FILES:
-            copier.copy(home / name)
+        for name in SQLITE_FILES:
+            if (home / name).exists():
+                copier.copy_sqlite(home / name)
+        copier.copy(home / FEATURE_REGISTRY)
         for name in TABLE_FOLDERS:
             copier.copy_folder(home / name)
         copier.copy_folder(home / FEATURE_LOG_FOLDER, is_log=True)
@@ -140,7 +134,7 @@ def _fill(settings: Settings, draft: Path) -> BackupManifest:
     manifest = BackupManifest(
         created_at, settings.online_store, settings.tables_url, release, dict(sorted(copier.files.items()))
     )
-    (draft / MANIFEST_FILE).write_text(manifest.to_json())
+    (draft / MANIFEST_FILE).write_text(json.dumps(asdict(manifest), indent=1) + "\n")
     return manifest
 
 
@@ -208,23 +202,14 @@ def create_like(copy: Path, path: Path) -> None:
     copy.touch(mode=stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
 
 
-def _active_release(folder: Path) -> str | None:
-    release: str | None = read_json(folder / "bentoml" / "active.json").get("release")
-    return release
-
-
 @contextmanager
 def _locked(settings: Settings) -> Iterator[None]:
     """Hold the locks of the commands that rewrite tables, in the order of `privacy.erase`; the recommender has none of them."""
-    home = settings.home
-    materialization = home / "feast" / f"materialized-{settings.online_store}.lock"
+    erasure, *marts = (f"run/{name}.lock" for name in LOCK_NAMES)
+    materialization = f"feast/materialized-{settings.online_store}.lock"
     with ExitStack() as locks:
-        for path in (
-            home / "run" / f"{LOCK_NAMES[0]}.lock",
-            home / "landing" / ".lock",
-            *(home / "run" / f"{name}.lock" for name in LOCK_NAMES[1:]),
-            materialization,
-        ):
+        for name in (erasure, "landing/.lock", *marts, materialization):
+            path = settings.home / name
             locks.enter_context(file_lock(path, waiting=f"waiting: a command that writes tables holds {path}"))
         yield
 

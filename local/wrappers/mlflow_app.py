@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from config.bind_address import check_bind_address
+from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_operator_password, load_settings
 from local.environment import environment
 from web.basic_authentication import OperatorPassword
@@ -53,13 +55,11 @@ def command(settings: Settings) -> list[str]:
     return ["mlflow", "server", *store, *artifacts, *address, *app]
 
 
-def main() -> None:
+@report_errors(SettingError, code=1)
+def main() -> NoReturn:
     """Replace this process with the server."""
-    try:
-        settings = load_settings()
-        check_bind_address(settings, "mlflow")
-    except SettingError as error:
-        sys.exit(str(error))
+    settings = load_settings()
+    check_bind_address(settings, "mlflow")
     settings.mlflow.mkdir(parents=True, exist_ok=True)
     # Job runners would add eight processes and 2 GB of memory
     variables = {**environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -68,4 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

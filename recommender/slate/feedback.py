@@ -215,7 +215,7 @@ def _strengths() -> tuple[Floats, NDArray[np.bool_]]:
 
 def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
     """Start of the session that the request continues; a session gap before it if no play is in the session."""
-    begin = int(request_at_B[row]) - behaviors.session_gap_us()
+    begin = int(request_at_B[row]) - behaviors.load_behaviors().session_gap_us
     history = views.get(HISTORY_VIEW)
     if history is None or not history.length_B[row]:
         return begin

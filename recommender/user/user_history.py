@@ -130,7 +130,7 @@ def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.n
     recent = views.get(RECENT_VIEW)
     if recent is None or not recent.length_B[0]:
         return np.zeros(0, dtype=np.int64)
-    plays = [behaviors.load_behaviors().encoder[name] for name in behaviors.play_behaviors()]
+    plays = [behaviors.load_behaviors().encoder[name] for name in behaviors.load_behaviors().with_action("play")]
     is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
     item_L = recent.columns["track_id"][is_current & np.isin(recent.columns["behavior"], plays)]
     items = item_L[item_L >= FIRST_CODE].tolist()
@@ -146,7 +146,7 @@ def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray
     recent = views.get(RECENT_VIEW)
     if recent is None:
         return np.zeros(0, dtype=np.int64)
-    is_play_L = has_behavior(recent, behaviors.play_behaviors())[0]
+    is_play_L = has_behavior(recent, behaviors.load_behaviors().with_action("play"))[0]
     item_L = recent.columns["track_id"][0]
     history = [views[HISTORY_VIEW].columns["track_id"][0]] if HISTORY_VIEW in views else []
     played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))

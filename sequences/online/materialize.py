@@ -9,7 +9,6 @@ unless `--force` is given.
 from __future__ import annotations
 
 import argparse
-import gc
 import hashlib
 import json
 import logging
@@ -29,6 +28,7 @@ from feast.type_map import python_values_to_proto_values
 from tqdm import tqdm
 
 from config import settings
+from config.command_line import end_process
 from event_store.store import Position, StoreUnavailable
 from sequences.feast_store import create_missing_tables, local_marts_folder, open_store
 from sequences.offline.list_reader import latest_from_reader, read_user_blocks
@@ -206,6 +206,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # otherwise the interpreter scans all imported objects for garbage before it exits
-    sys.exit(code)
+    end_process(main())

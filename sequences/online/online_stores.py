@@ -211,12 +211,7 @@ def merge_lists(
     view: SequenceView, values: Mapping[str, Value], events: Sequence[Event]
 ) -> Mapping[str, Sequence[Any]]:
     """The lists of a materialized row (feature ▸ value) with the later events; a row that was never written is empty."""
-    return merge_parts(view, row_lists(view.attribute_names, values), events)
-
-
-def row_lists(names: Sequence[str], values: Mapping[str, Value]) -> LazyLists:
-    """Feature ▸ list of a materialized row, see `list_of`."""
-    return LazyLists(names, partial(list_of, values))
+    return merge_parts(view, LazyLists(view.attribute_names, partial(list_of, values)), events)
 
 
 def list_of(values: Mapping[str, Value], name: str) -> list[Any]:

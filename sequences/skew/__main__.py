@@ -10,7 +10,6 @@ without logged requests is not an error. A day of which no request could be comp
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 from contextlib import closing
@@ -18,6 +17,7 @@ from datetime import date, timedelta
 from itertools import islice
 
 from config import settings
+from config.command_line import end_process
 from event_store.opened import open_event_store
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import feature_log
@@ -77,6 +77,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # otherwise the interpreter scans all imported objects for garbage before it exits
-    sys.exit(code)
+    end_process(main())

@@ -98,7 +98,8 @@ def compare_requests(
         landing: Landing zone.
     """
     report, remaining = SkewReport(), iter(requests)
-    refs = _feature_refs(store)
+    views = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
+    refs = [f"{view.name_to_use()}:{feature.name}" for view in views for feature in view.features]
     names = {ref.replace(":", "__") for ref in refs}
     arrivals, landed = Arrivals(events, landing), landed_position(marts_folder, events.id)
     tracks = pq.read_table(
@@ -109,7 +110,7 @@ def compare_requests(
         report.requests += len(chunk)
         read = [request for request in chunk if request.rows]
         report.unread += len(chunk) - len(read)
-        current = [request for request in read if not _has_removed(request, names)]
+        current = [request for request in read if names.issuperset(request.feature_names)]
         report.removed += len(read) - len(current)
         compared = [
             request
@@ -237,17 +238,6 @@ def _without(lists: FeatureLists, events: Container[str]) -> FeatureLists:
     return {name: [values[place] for place in kept] for name, values in lists.items()}
 
 
-def _feature_refs(store: FeatureStore) -> list[str]:
-    projections = store.get_feature_service(FEATURE_SERVICE).feature_view_projections
-    return [f"{view.name_to_use()}:{feature.name}" for view in projections for feature in view.features]
-
-
-def _has_removed(request: LoggedRequest, names: Container[str]) -> bool:
-    """Whether the request read a feature besides `names` (`view__feature`)."""
-    read = [f"{view}__{name}" for view, attributes in request.views.items() for name in attributes]
-    return not all(name in names for name in (*read, *request.profile))
-
-
 def _read_offline(
     store: FeatureStore, refs: list[str], requests: list[LoggedRequest], times_us: list[int]
 ) -> list[LoggedRequest]:
@@ -271,11 +261,9 @@ def _read_offline(
                 view: {name: nan_to_none(name, features[f"{view}__{name}"][place]) for name in attributes}
                 for view, attributes in request.views.items()
             },
-            profile={name: _scalar_or_none(features[name][place]) for name in request.profile},
+            profile={
+                name: None if pd.isna(features[name][place]) else features[name][place] for name in request.profile
+            },
         )
         for place, request in enumerate(requests)
     ]
-
-
-def _scalar_or_none(value: float | None) -> float | None:
-    return None if value is None or value != value else value  # noqa: PLR0124 - NaN is not equal to itself

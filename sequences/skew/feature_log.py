@@ -9,11 +9,13 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from sequences.online.materialization_state import midnight_us
 from sequences.views import ATTRIBUTES
+from storage import daily_files
 
 FEATURE_LOG_PREFIX = "requests"
 
@@ -40,7 +42,12 @@ class LoggedRequest:
     @property
     def rows_us(self) -> int:
         """Time before which the materialized rows were known, µs UTC; 0 without rows."""
-        return _midnight_us(date.fromisoformat(self.rows[0])) if self.rows else 0
+        return midnight_us(date.fromisoformat(self.rows[0])) if self.rows else 0
+
+    @property
+    def feature_names(self) -> list[str]:
+        """`view__feature` of all features that were read."""
+        return [f"{view}__{name}" for view, attributes in self.views.items() for name in attributes] + [*self.profile]
 
     def to_line(self) -> bytes:
         """The request as one JSON line, including the newline."""
@@ -48,13 +55,12 @@ class LoggedRequest:
         return json.dumps(vars(self), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> LoggedRequest:
-        """The request of a `to_line` line.
+    def from_row(cls, row: dict[str, Any]) -> LoggedRequest:
+        """The request of the JSON object of a line.
 
         Raises:
-            ValueError, KeyError, TypeError: The line has another format.
+            ValueError, LookupError, TypeError: The line has another format.
         """
-        row = json.loads(line)
         pairs = {name: (str(row[name][0]), int(row[name][1])) if row[name] else None for name in ("applied", "rows")}
         return cls(**row | pairs)
 
@@ -64,17 +70,16 @@ def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedReque
 
     A file's day is the day of writing, so a request just before midnight may be in the next day's file.
     """
-    begin_us, end_us = _midnight_us(first), _midnight_us(last + timedelta(days=1))
+    begin_us, end_us = midnight_us(first), midnight_us(last + timedelta(days=1))
     for offset in range((last - first).days + 2):
         for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{FEATURE_LOG_PREFIX}-*.jsonl")):
-            with path.open("rb") as file:
-                for line in file:
-                    try:
-                        request = LoggedRequest.from_line(line)
-                    except (ValueError, KeyError, TypeError):
-                        continue
-                    if begin_us <= request.at_us < end_us:
-                        yield request
+            for row in daily_files.read_rows(path):
+                try:
+                    request = LoggedRequest.from_row(row)
+                except (ValueError, LookupError, TypeError):
+                    continue
+                if begin_us <= request.at_us < end_us:
+                    yield request
 
 
 def nan_to_none(attribute: str, values: Sequence[Any]) -> list[Any]:
@@ -82,7 +87,3 @@ def nan_to_none(attribute: str, values: Sequence[Any]) -> list[Any]:
     if ATTRIBUTES[attribute].kind != "ratio":
         return list(values)
     return [None if value is None or math.isnan(value) else value for value in values]
-
-
-def _midnight_us(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000

@@ -6,7 +6,7 @@ candidates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.process import parallel_map
 
-CASE_BATCH_SIZE = 256
-
 
 def recall_candidates(
     channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, description: str
@@ -31,23 +29,21 @@ def recall_candidates(
     for channel in channels.values():
         offline.preload(channel.feature_service)
 
-    def recall_batch(start: int) -> dict[str, Candidates]:
-        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+    def recall_batch(batch: RecallCases) -> dict[str, Candidates]:
         requests = batch.user_ids.tolist(), batch.request_at_C, case_scenes(batch)
         return {
             name: channel.recall(offline.load_user_batch(channel.feature_service, *requests), CANDIDATES_PER_CHANNEL)
             for name, channel in channels.items()
         }
 
-    parts = list(parallel_map(recall_batch, range(0, len(cases), CASE_BATCH_SIZE), f"recall {description}"))
-    return {name: _concatenate_candidates([part[name] for part in parts]) for name in channels}
+    parts = list(parallel_map(recall_batch, cases.chunks(), f"recall {description}"))
+    return {name: concatenate_candidates([part[name] for part in parts], CANDIDATES_PER_CHANNEL) for name in channels}
 
 
 def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
     """Items in the history of each case's user: from the views that the request reads, and repeats among candidates."""
     parts = []
-    for start in range(0, len(cases), CASE_BATCH_SIZE):
-        batch = cases.take(np.arange(start, min(start + CASE_BATCH_SIZE, len(cases))))
+    for batch in cases.chunks():
         users = batch.user_ids.tolist()
         views = {view: drop_reversed(data.reader(view).read(users, batch.request_at_C)) for view in USER_HISTORY_VIEWS}
         parts.append(unique_history_items(data.profile_exclusions.leave_out(views, users)))
@@ -74,10 +70,9 @@ def case_scenes(cases: RecallCases) -> list[str]:
     return [scene or "" for scene in cases.scenes.tolist()]
 
 
-def _concatenate_candidates(parts: list[Candidates]) -> Candidates:
-    if not parts:
-        return Candidates(
-            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.int64),
-            np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.float32),
-        )
-    return Candidates(np.concatenate([p.items_BK for p in parts]), np.concatenate([p.scores_BK for p in parts]))
+def concatenate_candidates(parts: Sequence[Candidates], k: int) -> Candidates:
+    """The candidates of all parts, `k` of each request; the requests of a part follow those of the part before."""
+    parts = [Candidates(np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)), *parts]
+    return Candidates(
+        np.concatenate([part.items_BK for part in parts]), np.concatenate([part.scores_BK for part in parts])
+    )

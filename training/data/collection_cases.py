@@ -11,7 +11,7 @@ from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from sequences.behaviors import load_behaviors
 from storage.time_split import read_time_split
-from training.data.plays import PARTS, part_of_fit
+from training.data.plays import PARTS, part_of_fit, to_microseconds
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData
 
@@ -31,7 +31,7 @@ def build_collection_cases(data: TrainingData, collections: Collections, part: s
         user_ids=rows["user_id"].to_numpy().astype(object),
         user_C=rows["user_id"].rle_id().to_numpy().astype(np.int64),
         play_number_C=rows["event_number"].to_numpy().astype(np.int64),
-        request_at_C=rows["request_at"].cast(pl.Datetime("us")).cast(pl.Int64).to_numpy(),
+        request_at_C=rows.select(to_microseconds("request_at")).to_series().to_numpy(),
         scenes=rows["scene"].to_numpy().astype(object),
         items={
             kind: Ragged(number_C[mask_C], np.concatenate([[0], np.cumsum(mask_C, dtype=np.int64)]))

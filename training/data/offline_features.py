@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from feast import FeatureStore
 from recommender.user.user_batch import UserBatch, _to_floats, column_name, fill_scenes
 from sequences.feature_services import ServiceContract, read_cached_registry
 from sequences.reversals import drop_reversed
-from training.data.recall_cases import RecallCases, iterate_chunks
+from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 
 
@@ -23,18 +24,12 @@ class OfflineFeatures:
 
     data: TrainingData
 
-    def __post_init__(self) -> None:
-        self._store: FeatureStore | None = None
-        self._contracts: dict[str, ServiceContract] = {}
-
-    @property
+    @cached_property
     def store(self) -> FeatureStore:
         """The Feast repository, opened on first use."""
-        if self._store is None:
-            from sequences.feast_store import open_store
+        from sequences.feast_store import open_store
 
-            self._store = open_store()
-        return self._store
+        return open_store()
 
     def contract(self, service: str) -> ServiceContract:
         """The contract of a feature service; the registry is read once.
@@ -44,12 +39,14 @@ class OfflineFeatures:
         """
         if service in self.data.services:
             return self.data.services[service]
-        if not self._contracts:
-            registered = read_cached_registry(self._read_registry)
-            self._contracts = {name: ServiceContract(*map(tuple, parts)) for name, parts in registered.items()}
-        if service not in self._contracts:
-            self._contracts[service] = ServiceContract.of(self.store, service)
-        return self._contracts[service]
+        if service in self._registered:
+            return ServiceContract(*map(tuple, self._registered[service]))
+        return ServiceContract.of(self.store, service)
+
+    @cached_property
+    def _registered(self) -> dict[str, Any]:
+        """The parts of the contracts of all registered services."""
+        return read_cached_registry(self._read_registry)
 
     def _read_registry(self) -> dict[str, Any]:
         names = [service.name for service in self.store.list_feature_services()]
@@ -110,6 +107,5 @@ class OfflineFeatures:
 
 def load_user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:
     """The requests of the cases with their features, in chunks."""
-    features = OfflineFeatures(data)
-    chunks = [cases.take(rows) for rows in iterate_chunks(len(cases))]
-    return [features.load_user_batch(service, chunk.user_ids.tolist(), chunk.request_at_C) for chunk in chunks]
+    load = OfflineFeatures(data).load_user_batch
+    return [load(service, chunk.user_ids.tolist(), chunk.request_at_C) for chunk in cases.chunks()]

@@ -73,8 +73,8 @@ def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabul
         user=_encode_texts("user_id", user_ids),
         number=pl.col("play_number").cast(pl.Int32),
         track=(_encode_texts("track_id", vocabulary.track_ids_V[FIRST_CODE:].tolist()) + FIRST_CODE).fill_null(UNKNOWN),
-        known_at=_to_microseconds("known_at"),
-        request_at=_to_microseconds("request_at"),
+        known_at=to_microseconds("known_at"),
+        request_at=to_microseconds("request_at"),
         part=_encode_texts("part", PARTS).cast(pl.Int8),
         is_listened="is_listened",
         is_full_play=pl.col("behavior") == "full_play",
@@ -96,7 +96,8 @@ def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:
     return pl.col(column).cast(pl.Enum(texts), strict=False).to_physical().cast(pl.Int32)
 
 
-def _to_microseconds(column: str) -> pl.Expr:
+def to_microseconds(column: str) -> pl.Expr:
+    """A time as µs since 1970."""
     return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)
 
 

@@ -10,7 +10,7 @@ Legend: C cases, K candidates, U users.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,10 @@ class RecallCases:
             self.scenes[rows],
             {kind: lists.take(rows) for kind, lists in self.items.items()},
         )
+
+    def chunks(self, size: int = CASES_PER_CHUNK) -> list[RecallCases]:
+        """The cases in parts of `size`."""
+        return [self.take(rows) for rows in row_chunks(len(self), size)]
 
     def number_per_user(self, limit: int) -> int:
         """`limit` cases of each user; of few users as many more as MIN_SAMPLE cases in all take."""
@@ -107,14 +111,6 @@ def validation_objective(table: dict[str, float], cutoffs: tuple[int, int] = (50
     return float(sum(np.nan_to_num(table[part]) for part in parts))
 
 
-def objective_draws(
-    lists: Sequence[np.ndarray], cases: RecallCases, draws: int, cutoffs: tuple[int, int] = (50, 200)
-) -> np.ndarray:
-    """`validation_objective` of S systems in random samples of the users, see `recall_draws`."""
-    first, second = cutoffs
-    return recall_draws(lists, cases, draws, (("targets", first), ("targets", second), ("reachable", second)))
-
-
 def recall_draws(
     lists: Sequence[np.ndarray], cases: RecallCases, draws: int, parts: Sequence[tuple[str, int]]
 ) -> np.ndarray:
@@ -164,7 +160,6 @@ def is_significant_gain(difference_U: np.ndarray) -> bool:
     return bool(difference_U.mean() > max(error, MIN_GAIN))
 
 
-def iterate_chunks(count: int, size: int = CASES_PER_CHUNK) -> Iterator[np.ndarray]:
+def row_chunks(count: int, size: int = CASES_PER_CHUNK) -> list[np.ndarray]:
     """Row numbers 0..count in chunks of `size`."""
-    for start in range(0, count, size):
-        yield np.arange(start, min(start + size, count))
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]

@@ -23,6 +23,7 @@ from content.track_content import CONTENT_COLUMNS, TrackContent, load_content_ta
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.play_archive import FULL_PLAY, PlayArchive
 from recommender.user.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
 from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE
@@ -115,15 +116,12 @@ class TrainingData:
             played = pl.scan_parquet(self.marts / "plays.parquet").select(pl.col("track_id").unique())
             catalog_V[self.vocabulary.encode(played.collect(engine="streaming")["track_id"].to_list())] = True
             newest = datetime(1970, 1, 1) + timedelta(microseconds=int(self.plays.known_at_P.max(initial=0)))
-            catalog_V[self.vocabulary.encode(self._track_ids_available_by(newest))] = True
+            is_released = pl.col("released_on").cast(pl.Date) <= newest.date()
+            is_available = pl.col("available_from").cast(pl.Datetime("us")) <= newest
+            available = self._track_rows.filter(is_released | is_available)
+            catalog_V[self.vocabulary.encode(available["track_id"].to_list())] = True
         catalog_V[:2] = False
         return catalog_V
-
-    def _track_ids_available_by(self, moment: datetime) -> list[str]:
-        is_released = pl.col("released_on").cast(pl.Date) <= moment.date()
-        is_available = pl.col("available_from").cast(pl.Datetime("us")) <= moment
-        ids: list[str] = self._track_rows.filter(is_released | is_available)["track_id"].to_list()
-        return ids
 
     @cached_property
     def profile_exclusions(self) -> ProfileExclusions:
@@ -274,3 +272,20 @@ def _aliases(marts: Path) -> dict[str, str]:
     """Other ids of tracks; marts of earlier versions have none."""
     file = marts / "track_aliases.parquet"
     return dict(pl.read_parquet(file, columns=["alias_id", "track_id"]).iter_rows()) if file.exists() else {}
+
+
+def archive_plays(data: TrainingData, parts: tuple[str, ...] = ("train",)) -> PlayArchive:
+    """The plays of some parts of the data, as channels store them."""
+    plays = data.plays
+    rows = np.flatnonzero(np.isin(plays.part_P, [PARTS.index(part) for part in parts]))
+    count_U = np.bincount(plays.user_P[rows], minlength=len(data.user_ids_U))
+    outcome_P = plays.is_listened_P[rows].astype(np.int8)
+    outcome_P[plays.is_full_play_P[rows]] = FULL_PLAY
+    return PlayArchive(
+        tuple(str(user) for user in data.user_ids_U),
+        np.concatenate([[0], np.cumsum(count_U)]).astype(np.int64),
+        plays.track_P[rows].astype(np.int32),
+        plays.known_at_P[rows],
+        outcome_P,
+        plays.play_number_P[plays.session_start_P[rows]],
+    )

@@ -30,6 +30,7 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.continuation_weights import CUTOFFS, Continuation, _no_history, range_key
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from sequences.sequence_batch import FIRST_CODE
+from training.data.candidate_lists import concatenate_candidates
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
@@ -127,11 +128,9 @@ def fit_on_sessions(sources: Mapping[str, ContinuationSource], sessions: RecallC
 
 def session_cases(sessions: RecallCases, seeds: int) -> PlaylistCases:
     """At most MAX_CASES sessions with more than this number of tracks, at most two of a user, as playlists without title."""
-    targets = sessions.items["targets"]
-    long = (
-        sessions.take(np.flatnonzero(targets.count_C > seeds)).sample(2, seed=0, max_cases=MAX_CASES).items["targets"]
-    )
-    lists = [long[case] for case in range(len(long.count_C))]
+    long = sessions.take(np.flatnonzero(sessions.items["targets"].count_C > seeds))
+    targets = long.sample(2, seed=0, max_cases=MAX_CASES).items["targets"]
+    lists = [targets[case] for case in range(len(targets.count_C))]
     return PlaylistCases(
         _ragged([tracks[:seeds] for tracks in lists]), [""] * len(lists), _ragged([tracks[seeds:] for tracks in lists])
     )
@@ -176,14 +175,8 @@ class PlaylistCases:
 
     def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Candidates]:
         """The `k` best candidates of each source for every case, [C, K]."""
-        found = {
-            name: [source.continue_playlist(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
-            for name, source in sources.items()
-        }
+        cases = [(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
         return {
-            name: Candidates(
-                np.concatenate([np.zeros((0, k), dtype=np.int64), *(one.items_BK for one in rows)]),
-                np.concatenate([np.zeros((0, k), dtype=np.float32), *(one.scores_BK for one in rows)]),
-            )
-            for name, rows in found.items()
+            name: concatenate_candidates([source.continue_playlist(*case) for case in cases], k)
+            for name, source in sources.items()
         }

@@ -13,7 +13,7 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import ANY_SCENE, DISCOVERY_SHARE_GRID, ChannelWeights, Fusion, Ints
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
-from training.data.recall_cases import MIN_USERS, RecallCases, objective_draws, recall_draws, recall_table
+from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table
 from training.evaluation.reciprocal_rank_tuning import fit_weights, weighted_recall
 
 
@@ -66,6 +66,10 @@ CUTOFFS = (50, 200)
 
 
 MIN_SCENE_CASES = 200
+
+
+OBJECTIVE = (("targets", CUTOFFS[0]), ("targets", CUTOFFS[1]), ("reachable", CUTOFFS[1]))
+"""Parts of `validation_objective`."""
 
 
 SAMPLES = 1000
@@ -146,7 +150,7 @@ def choose_share(lists: Mapping[float, Ints], cases: RecallCases, baseline: Ints
         the samples in which it is best.
     """
     shares = sorted(lists)
-    objective_RS = objective_draws([lists[share] for share in shares], cases, SAMPLES)
+    objective_RS = recall_draws([lists[share] for share in shares], cases, SAMPLES, OBJECTIVE)
     best_R = objective_RS.round(6).argmax(axis=1)  # of equal shares the smallest
     curve = {
         share: recall_table(lists[share], cases) | {"best_in_samples": float((best_R == number).mean())}
@@ -159,7 +163,6 @@ def choose_share(lists: Mapping[float, Ints], cases: RecallCases, baseline: Ints
 def _largest_better_share(lists: Mapping[float, Ints], baseline: Ints, cases: RecallCases) -> float:
     """The largest share that finds significantly more of all targets than the baseline; 1 if none does."""
     shares = sorted(lists)
-    systems = [*(lists[share] for share in shares), baseline]
-    recall_RS = recall_draws(systems, cases, SAMPLES, [("targets", CUTOFFS[1])])
+    recall_RS = recall_draws([*(lists[share] for share in shares), baseline], cases, SAMPLES, OBJECTIVE[1:2])
     low_S = np.quantile(recall_RS[:, :-1] - recall_RS[:, -1:], 0.025, axis=0)
     return max((share for share, low in zip(shares, low_S.tolist(), strict=True) if low > 0), default=1.0)

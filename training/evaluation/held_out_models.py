@@ -25,11 +25,10 @@ from recommender.recall.registry import CHANNELS, COLLECTIONS, load_collection_r
 from releases.format import MissingInput
 from training.data.candidate_lists import load_case_history, recall_candidates
 from training.data.offline_features import OfflineFeatures
-from training.data.recall_cases import RecallCases
-from training.data.statistics import load_track_statistics
+from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
-from training.ranking.case_batches import CaseBatches
+from training.ranking.case_batches import CaseBatches, load_track_statistics
 from training.ranking.cases import RankingCases
 from training.recall.registry import load_fitted_channels
 from training.recipes import recipe
@@ -92,13 +91,13 @@ class HeldOutModels:
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
-    def recall(self, cases: RecallCases, description: str) -> dict[str, Candidates]:
-        """Candidates of every channel for every case; `description` is the text of the progress bar."""
-        return recall_candidates(self.channels, self.offline, cases, description)
+    def recall(self, cases: RecallCases, description: str) -> tuple[dict[str, Candidates], Ragged]:
+        """Candidates of every channel for every case, and what its user had played before it, as a request reads them.
 
-    def read_user_history(self, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
-        """Tracks that the user of each case had played before it, as a request reads them."""
-        return load_case_history(self.data, cases, candidates)
+        `description` is the text of the progress bar.
+        """
+        candidates = recall_candidates(self.channels, self.offline, cases, description)
+        return candidates, load_case_history(self.data, cases, candidates)
 
     @property
     def tree_ranker(self) -> FittedRanker | None:
@@ -128,18 +127,17 @@ class HeldOutModels:
         for names in groups.values():
             reader = self.rankers[names[0]]
             batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
-            row_ranges = [
-                range(start, min(start + RANKING_BATCH_SIZE, len(cases)))
-                for start in range(0, len(cases), RANKING_BATCH_SIZE)
-            ]
-            for part in parallel_map(partial(self._probabilities, batches, names), row_ranges, f"rank {description}"):
+            pieces = row_chunks(len(cases), RANKING_BATCH_SIZE)
+            for part in parallel_map(partial(self._probabilities, batches, names), pieces, f"rank {description}"):
                 for name, probability_RT in part.items():
                     parts.setdefault(name, []).append(probability_RT)
         names = [*self.rankers, *([TREES_ALONE] if self.tree_ranker else [])]
         empty = {name: np.zeros((0, len(self.tasks(name))), dtype=np.float32) for name in names}
         return {name: np.concatenate([empty[name], *parts.get(name, [])]) for name in names}
 
-    def _probabilities(self, batches: CaseBatches, names: list[str], rows: range) -> dict[str, NDArray[np.float32]]:
+    def _probabilities(
+        self, batches: CaseBatches, names: list[str], rows: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
         batch = batches[rows]
         probabilities = {name: _probabilities(self.rankers[name], batch) for name in names}
         ranker, logits_BCT = self.tree_ranker, batch.candidates.tree_logits_BCT

@@ -70,8 +70,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     recipe = held_out.data.recipe
     all_cases = held_out.data.recall_cases("validation")
     cases = all_cases.take(sample_rows(all_cases, all_cases.number_per_user(recipe.fusion_cases_per_user)))
-    candidates = held_out.recall(cases, "validation")
-    history = held_out.read_user_history(cases, candidates)
+    candidates, history = held_out.recall(cases, "validation")
     candidates = filter_known_items(candidates, history, held_out.data.validation_catalog_V)
     candidates = select_channels(candidates, len(held_out.data.user_ids_U))
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
@@ -151,24 +150,18 @@ def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any])
     Adds the tables of candidates to `notes`. Returns the slate with the chosen task weights, and INITIAL_ORDER with
     these and the ranker weight.
     """
-    candidates = {}
+    candidates, rows = {}, {}
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):
         mixed = heads.with_listwise_share(share)
         reweighted = slate.with_task_weights(mixed)
         weight, table = reweighted.choose_weight(INITIAL_ORDER)
-        candidates[share] = (reweighted, mixed, weight, table)
-    notes["listened_table"] = {
-        str(share): {"weight": weight, **table[weight]} for share, (*_, weight, table) in candidates.items()
-    }
-
-    def validation_objective(share: float) -> float:
-        *_, weight, table = candidates[share]
-        return slate_objective(table[weight])
-
-    best = max(candidates, key=lambda share: (validation_objective(share), -share))
-    reweighted, mixed, weight, table = candidates[best]
+        candidates[share] = reweighted, replace(INITIAL_ORDER, weight=weight, heads=mixed), table
+        rows[share] = {"weight": weight, **table[weight]}
+    best = max(rows, key=lambda share: (slate_objective(rows[share]), -share))
+    reweighted, order, table = candidates[best]
+    notes["listened_table"] = {str(share): row for share, row in rows.items()}
     notes["blend_table"] = {str(value): row for value, row in table.items()}
-    return reweighted, replace(INITIAL_ORDER, weight=weight, heads=mixed)
+    return reweighted, order
 
 
 def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:

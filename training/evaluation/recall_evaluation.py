@@ -33,7 +33,7 @@ from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import list_comparison, recall_metrics
 from training.evaluation.model_selection import Choice
-from training.evaluation.result import Result
+from training.evaluation.result import Result, intervals
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import (
     ARTIST_CAP,
@@ -43,6 +43,7 @@ from training.evaluation.slate_evaluation import (
     Slate,
     measure_by_request,
     nanmean_or_none,
+    pad,
     sample_rows,
 )
 from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
@@ -66,10 +67,9 @@ def measure_recall(
     Adds the metrics to `result` and writes the recommended lists (`recall_<name>.parquet`) and the metrics of the
     slates by request (`slate.parquet`) to `folder`.
     """
-    candidates = held_out.recall(cases, "test")
-    lists = {name: channel.items_BK for name, channel in candidates.items()}
-    channels = dict(lists)
-    table = CandidateTable.merge(candidates, held_out.read_user_history(cases, candidates))
+    candidates, history = held_out.recall(cases, "test")
+    channels = {name: channel.items_BK for name, channel in candidates.items()}
+    table, lists = CandidateTable.merge(candidates, history), dict(channels)
     lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
     overall = choice.fusion.fuse(table).items(CANDIDATES_PER_CHANNEL)
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
@@ -160,12 +160,9 @@ def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTabl
         Share → metric → part → [value, low, high].
     """
     lists = choice.fusion.fuse_by_share(candidates, CANDIDATES_PER_CHANNEL, case_scenes(cases))
-    tables = {share: recall_metrics.measure(items, cases, RECALL_METRICS[:2]) for share, items in lists.items()}
     return {
-        str(share): {
-            metric: {part: estimate.interval() for part, estimate in parts.items()} for metric, parts in table.items()
-        }
-        for share, table in tables.items()
+        str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
+        for share, items in lists.items()
     }
 
 
@@ -263,27 +260,19 @@ def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> 
     }
     if not len(cases):
         return content | {"recall": {}, "difference": {}}
-    lists = _collection_lists(held_out, recaller, cases)
-    metrics = {name: recall_metrics.measure(items, cases, COLLECTION_METRICS) for name, items in lists.items()}
+    tables = {}
+    for name, items in _collection_lists(held_out, recaller, cases).items():
+        measured = recall_metrics.measure(items, cases, COLLECTION_METRICS)
+        tables[name] = {metric: {part: row[part] for part in COLLECTION_PARTS} for metric, row in measured.items()}
+    own = tables[recaller.name]
+    differences = {
+        name: {metric: {part: own[metric][part] - row[part] for part in row} for metric, row in table.items()}
+        for name, table in tables.items()
+        if name != recaller.name
+    }
     return content | {
-        "recall": {
-            name: {
-                metric: {part: row[metric][part].interval() for part in COLLECTION_PARTS}
-                for metric in COLLECTION_METRICS
-            }
-            for name, row in metrics.items()
-        },
-        "difference": {
-            other: {
-                metric: {
-                    part: (metrics[recaller.name][metric][part] - row[metric][part]).interval()
-                    for part in COLLECTION_PARTS
-                }
-                for metric in COLLECTION_METRICS
-            }
-            for other, row in metrics.items()
-            if other != recaller.name
-        },
+        "recall": {name: intervals(table) for name, table in tables.items()},
+        "difference": {name: intervals(table) for name, table in differences.items()},
     }
 
 
@@ -293,9 +282,7 @@ def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases
     batches = load_user_batches(held_out.data, cases, recaller.feature_service)
     popular_CK = np.tile(recaller.collection_index.popular_K[:k], (len(cases), 1))
     opened_CO = np.concatenate([recaller.recent_openings(users)[0] for users in batches])
-    last_CK = np.zeros((len(cases), k), dtype=np.int64)
-    for row, both in enumerate(np.concatenate([opened_CO, popular_CK], axis=1)):
-        distinct = list(dict.fromkeys(both[both > 0].tolist()))[:k]
-        last_CK[row, : len(distinct)] = distinct
+    both_CX = np.concatenate([opened_CO, popular_CK], axis=1)
+    last_CK = pad([list(dict.fromkeys(both[both > 0].tolist()))[:k] for both in both_CX], k)
     recalled_CK = np.concatenate([recaller.recall(users, k).items_BK for users in batches])
     return {recaller.name: recalled_CK, MOST_OPENED: popular_CK, LAST_OPENED: last_CK}

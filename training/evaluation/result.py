@@ -55,13 +55,13 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Content of `reports/evaluation.json`; a metric without any case is null."""
-        recall = {name: {**_intervals(table), "coverage": self.coverage[name]} for name, table in self.recall.items()}
+        recall = {name: {**intervals(table), "coverage": self.coverage[name]} for name, table in self.recall.items()}
         content = {
             "as_of": self.as_of,
             "split": self.split,
             "recall": recall,
-            "slate": {name: _intervals(table) for name, table in self.slate.items()},
-            "ranking": {name: _intervals(table) for name, table in self.ranking.items()},
+            "slate": {name: intervals(table) for name, table in self.slate.items()},
+            "ranking": {name: intervals(table) for name, table in self.ranking.items()},
             "differences": self.differences(),
             **self.notes,
         }
@@ -69,7 +69,8 @@ class Result:
         return cleaned
 
 
-def _intervals(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, list[float]]]:
+def intervals(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, list[float]]]:
+    """Each estimate of a table of two levels as [value, low, high]."""
     return {outer: {key: estimate.interval() for key, estimate in inner.items()} for outer, inner in table.items()}
 
 

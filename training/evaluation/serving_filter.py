@@ -20,7 +20,7 @@ from recommender.user.profile_exclusions import NOTHING, LeftOut
 from recommender.user.user_history import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
 from sequences.reversals import drop_reversed
 from sequences.views import SEQUENCE_VIEWS
-from training.data.candidate_lists import CASE_BATCH_SIZE
+from training.data.plays import to_microseconds
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 
@@ -48,10 +48,10 @@ class ServingFilter:
 
     def read_requests(self, cases: RecallCases) -> Iterator[tuple[FilterContext, Reactions]]:
         """For each case what the filters read of it, and the reactions of its user before it."""
-        for begin in range(0, len(cases), CASE_BATCH_SIZE):
-            yield from self._read_batch(cases.take(np.arange(begin, min(begin + CASE_BATCH_SIZE, len(cases)))))
+        for chunk in cases.chunks():
+            yield from self._read_chunk(chunk)
 
-    def _read_batch(self, cases: RecallCases) -> Iterator[tuple[FilterContext, Reactions]]:
+    def _read_chunk(self, cases: RecallCases) -> Iterator[tuple[FilterContext, Reactions]]:
         users, times = cases.user_ids.tolist(), cases.request_at_C
         views = {
             name: drop_reversed(self.data.reader(name).read(users, times)) for name in {*USER_HISTORY_VIEWS, *READ_FROM}
@@ -79,8 +79,8 @@ def _load_events(data: TrainingData) -> dict[str, list[tuple[str, str, str, int]
         .filter(pl.col("behavior").is_in(SEQUENCE_VIEWS[EXCLUSIONS_VIEW].behaviors))
         .sort("user_id", "known_at")
     )
-    time = pl.col("known_at").cast(pl.Datetime("us")).cast(pl.Int64)
     events: dict[str, list[tuple[str, str, str, int]]] = {}
-    for user, *event in rows.select("user_id", "behavior", "target_type", "target_id", time).collect().iter_rows():
+    columns = "user_id", "behavior", "target_type", "target_id", to_microseconds("known_at")
+    for user, *event in rows.select(columns).collect().iter_rows():
         events.setdefault(user, []).append(tuple(event))
     return events

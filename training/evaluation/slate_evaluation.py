@@ -35,8 +35,8 @@ from recommender.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion,
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
 from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
-from training.data.candidate_lists import case_scenes
-from training.data.recall_cases import RecallCases
+from training.data.candidate_lists import case_scenes, load_case_history
+from training.data.recall_cases import RecallCases, row_chunks
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
 from training.evaluation.serving_filter import ServingFilter
@@ -88,7 +88,7 @@ class Requests:
     ) -> Requests:
         """Read the history, the exclusions and the reactions of each request."""
         read = list(servable.read_requests(cases))
-        history = held_out.read_user_history(cases, candidates)
+        history = load_case_history(held_out.data, cases, candidates)
         contexts, reactions = [context for context, _ in read], [reaction for _, reaction in read]
         return cls(cases, candidates, history, servable.catalog, contexts, reactions)
 
@@ -122,7 +122,7 @@ class Requests:
             table = CandidateTable.of((), 1, zeros_C, items_C, ~is_among(items_C, self.history[row]), rank_CH)
             scored = table.scored(1.0 / np.arange(1, len(items_C) + 1))
             slates.append(self.fill_slots(row, scored, replace(order, diversity=0.0), ARTIST_CAP))
-        return _pad(slates, LENGTH)
+        return pad(slates, LENGTH)
 
     def fill_slots(self, row: int, table: CandidateTable, order: Blend, cap: ArtistCap) -> Ints:
         """The items of the slate of one request, given its candidates, best first."""
@@ -152,13 +152,13 @@ class Slate:
         """
         fusion = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
 
-        def build_batch(start: int) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
-            part = requests.take(np.arange(start, min(start + FUSION_BATCH_SIZE, len(requests))))
+        def build_batch(rows: Ints) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
+            part = requests.take(rows)
             fused = fusion.fuse(CandidateTable.merge(part.candidates, part.history), part.scenes, share)
             read = zip(fused.split(), part.scenes, part.contexts, part.reactions, strict=True)
             return [_keep_ranked(*request, requests.catalog) for request in read]
 
-        parts = parallel_map(build_batch, range(0, len(requests), FUSION_BATCH_SIZE), "slates")
+        parts = parallel_map(build_batch, row_chunks(len(requests), FUSION_BATCH_SIZE), "slates")
         kept = [request for part in parts for request in part]
         tables = [table for table, _ in kept]
         longest = max([0, *map(len, tables)])
@@ -177,7 +177,7 @@ class Slate:
 
     def with_ranker(self, held_out: HeldOutModels, ranker: FittedRanker, heads: TaskWeights) -> Slate:
         """A copy with the scores of a ranker."""
-        items_CK = _pad([table.item_C for table in self.tables])
+        items_CK = pad([table.item_C for table in self.tables])
         probabilities = predict_tasks(held_out, ranker, self.requests.cases, items_CK)
         return replace(self, task_probabilities=probabilities).with_task_weights(heads)
 
@@ -204,7 +204,7 @@ class Slate:
             factors = order.feedback.log_factors(self.evidence[row])
             ranked = order.rank(table, self.ranker_CK[row, : len(table)], factors)
             slates.append(self.requests.fill_slots(row, ranked, order, cap))
-        return _pad(slates, LENGTH)
+        return pad(slates, LENGTH)
 
     def select_each(self, orders: Mapping[Key, tuple[Blend, ArtistCap]]) -> dict[Key, Ints]:
         """`select_items` of each order, in parallel."""
@@ -223,7 +223,7 @@ class Slate:
             merged = interleave(by_kind, [fusion.discovery_share(scene)])
             artist_C = self.requests.catalog.main_artist_V[merged.item_C]
             slates.append(merged.item_C[cap.first_tracks(artist_C, merged.is_discovery_C)[:LENGTH]])
-        return _pad(slates, LENGTH)
+        return pad(slates, LENGTH)
 
     def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
         """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
@@ -302,7 +302,8 @@ class Slate:
         shown_CL = items_CL > 0
         is_new_CL = shown_CL & ~self.requests.history.contains(items_CL)
         share_C = is_new_CL.sum(1) / np.maximum(shown_CL.sum(1), 1)
-        most_C = np.array([_most_frequent(self.requests.catalog.main_artist_V[row[row > 0]]) for row in items_CL])
+        artist_CL = self.requests.catalog.main_artist_V[items_CL]
+        most_C = np.array([np.bincount(row[row >= FIRST_CODE], minlength=1).max() for row in artist_CL])
         return {
             "discovery_share": [float(share_C.mean()), float(share_C.min()), float(share_C.max())],
             "tracks_per_artist": [float(np.median(most_C)), int(most_C.max())],
@@ -312,12 +313,6 @@ class Slate:
 def slate_objective(metrics: Mapping[str, float]) -> float:
     """Sum of METRICS, by which the ranker's weight is chosen."""
     return round(sum(metrics[name] for name in METRICS), 6)
-
-
-def _most_frequent(artists: Ints) -> int:
-    """Number of tracks by the most frequent known artist."""
-    known = artists[artists >= FIRST_CODE]
-    return int(np.bincount(known, minlength=1).max())
 
 
 def nanmean_or_none(values: NDArray[np.float64]) -> float | None:
@@ -352,8 +347,8 @@ def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[
         for case in range(len(cases))
     ]
     columns = {"user_id": cases.user_ids.tolist(), "request_at": cases.request_at_C, "targets": hashes}
-    rules = pl.lit(LIST_RULES).alias("rules")
-    return pl.DataFrame(columns | {name: metrics[name]["all"] for name in METRICS}).with_columns(rules)
+    measured = pl.DataFrame(columns | {name: metrics[name]["all"] for name in METRICS})
+    return measured.with_columns(rules=pl.lit(LIST_RULES))
 
 
 def _keep_ranked(
@@ -367,7 +362,7 @@ def _keep_ranked(
     return table.take(is_ranked_C), evidence_CF[is_ranked_C].astype(np.float32)
 
 
-def _pad(lists: Sequence[Ints], length: int = 0) -> Ints:
+def pad(lists: Sequence[Ints | list[int]], length: int = 0) -> Ints:
     """The lists as rows, padded right with 0 to `length` or the longest."""
     items_CK = np.zeros((len(lists), max([length, *(len(items) for items in lists)])), dtype=np.int64)
     for row, items in enumerate(lists):
@@ -382,9 +377,9 @@ def predict_tasks(held_out: HeldOutModels, ranker: FittedRanker, cases: RecallCa
         ranker.feature_service, cases.user_ids.tolist(), cases.request_at_C, scenes
     )
 
-    def predict_batch(start: int) -> dict[str, NDArray[np.float32]]:
-        rows = np.arange(start, min(start + CASE_BATCH_SIZE, len(cases)))
+    def predict_batch(rows: Ints) -> dict[str, NDArray[np.float32]]:
         return ranker.score(users.take(rows.tolist()), items_CK[rows])
 
-    parts = list(parallel_map(predict_batch, range(0, len(cases), CASE_BATCH_SIZE), "rank slates"))
+    batches = row_chunks(len(cases), CASE_BATCH_SIZE)
+    parts = list(parallel_map(predict_batch, batches, "rank slates"))
     return {task: np.concatenate([part[task] for part in parts]) for task in (parts[0] if parts else ())}

@@ -7,21 +7,25 @@ cases, B cases of a batch, T tasks, U user features, F candidate features, M mat
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from recommender.ranking.features.ranking_features import RankingFeatures
+from recommender.ranking.features.track_statistics import TrackStatistics, further_statistics_fields
 from recommender.ranking.features.user_features import DAY_US
 from recommender.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
 from recommender.user.user_batch import UserBatch
 from sequences.reversals import drop_reversed
 from training.data.offline_features import OfflineFeatures
+from training.data.recall_cases import row_chunks
+from training.data.training_data import TrainingData
 from training.process import parallel_map
 from training.ranking.cases import RankingCases
 
@@ -119,10 +123,10 @@ class CaseBatches:
         items_B1 = self.cases.item_R[index][:, None]
         labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
         if self.dense_RN is None:
-            pieces = (
-                slice(start, start + FEATURE_BATCH_SIZE) for start in range(0, max(len(index), 1), FEATURE_BATCH_SIZE)
-            )
-            inputs = [self._inputs(index[piece], items_B1[piece]) for piece in pieces]
+            inputs = []
+            for piece in row_chunks(len(index), FEATURE_BATCH_SIZE) or [index]:
+                side = self.features.prepare_users(self.user_batch(index[piece]))
+                inputs.append((side.inputs, self.features.prepare_candidates(side, items_B1[piece])))
             users, candidates = map(concatenate_inputs, zip(*inputs, strict=True))
             return CaseBatch(users, candidates, *labels)
         users = self.user_batch(index, self._sequence_lengths(index))
@@ -136,23 +140,18 @@ class CaseBatches:
         views, left_out = self.features.sequence_views, self._exclusions.of_users(self.user_ids_R[index].tolist())
         return dict.fromkeys(views) if any(len(one) for one in left_out) else views
 
-    def _inputs(self, index: NDArray[np.int64], items_B1: NDArray[np.int64]) -> tuple[UserInputs, CandidateInputs]:
-        side = self.features.prepare_users(self.user_batch(index))
-        return side.inputs, self.features.prepare_candidates(side, items_B1)
-
     def precompute_dense_features(self, processes: int) -> None:
         """Compute the dense features of all cases in worker processes."""
-        starts = range(0, len(self), FEATURE_BATCH_SIZE)
-        pieces = [range(start, min(start + FEATURE_BATCH_SIZE, len(self))) for start in starts]
+        pieces = row_chunks(len(self), FEATURE_BATCH_SIZE)
         found = parallel_map(self._compute_dense_features, pieces, "dense features", processes)
-        for piece, part in zip(pieces, found, strict=True):
-            if not piece.start:
+        for rows, part in zip(pieces, found, strict=True):
+            if not rows[0]:
                 self._widths = tuple(features.shape[1] for features in part)
                 rows_RN = np.empty((len(self), sum(self._widths)), np.float32)
-            np.concatenate(part, axis=1, out=rows_RN[piece.start : piece.stop])
+            rows_RN[rows] = np.concatenate(part, axis=1)
         self.dense_RN = rows_RN
 
-    def _compute_dense_features(self, rows: range) -> tuple[Floats, ...]:
+    def _compute_dense_features(self, rows: NDArray[np.int64]) -> tuple[Floats, ...]:
         batch = self[rows]
         dense = batch.users.context_BU, batch.candidates.features_BCF[:, 0], batch.candidates.matches_BCM[:, 0]
         # Arrays, not tensors: each tensor would pass between processes through a file.
@@ -179,11 +178,6 @@ class CaseBatches:
         dense = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
         return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *dense)
 
-    def iterate_in_order(self, batch_size: int) -> Iterator[CaseBatch]:
-        """Yield each case once, in order."""
-        for start in range(0, len(self), batch_size):
-            yield self[range(start, min(start + batch_size, len(self)))]
-
     def training_rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         """Return the rows of training batch `step`; each epoch visits all in an order that depends on seed and epoch only."""
         per_epoch = -(-len(self) // batch_size)
@@ -193,6 +187,13 @@ class CaseBatches:
         # Sorted, because neighboring cases share their history in memory; order within a batch has no effect.
         rows: NDArray[np.int64] = np.sort(self._order[1][number * batch_size : (number + 1) * batch_size])
         return rows
+
+
+def load_track_statistics(data: TrainingData) -> TrackStatistics:
+    """Return the mart by vocabulary index, with all columns that rankers read."""
+    rows = pl.read_parquet(data.marts / "track_statistics.parquet")
+    further = further_statistics_fields(rows.schema)
+    return TrackStatistics.build(rows, data.vocabulary.encode(rows["track_id"].to_list()), further)
 
 
 def load_profiles(

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from training.data.plays import PARTS, part_of_fit
+from training.data.plays import PARTS, part_of_fit, to_microseconds
 from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
@@ -75,9 +75,7 @@ class RankingCases:
 
     def evenly_spread(self, cases: int) -> RankingCases:
         """Return at most `cases` cases, evenly spread over the users."""
-        if len(self) <= cases:
-            return self
-        return self.take(np.unique(np.linspace(0, len(self) - 1, cases).astype(np.int64)))
+        return self.take(evenly_spaced_rows(len(self), cases))
 
     def newest_per_user(self, cases: int) -> RankingCases:
         """Return about `cases` cases: the same share of every user, the newest, which resemble future requests most."""
@@ -91,9 +89,15 @@ class RankingCases:
         return np.flatnonzero(position >= np.repeat(count - kept_count, count))
 
 
+def evenly_spaced_rows(rows: int, count: int) -> Array:
+    """Return at most `count` row numbers at even distances."""
+    return np.unique(np.linspace(0, max(rows - 1, 0), min(rows, count)).astype(np.int64))
+
+
 def ranking_cases(data: TrainingData) -> RankingCases:
     """Return all cases of the log with the tasks that have a positive label; see `missing_tasks` for the others."""
-    frames = [_plays(data), *_impressions(data)]
+    has_impressions = (data.marts / "impressions.parquet").exists()
+    frames = [_plays(data), _impressions(data)] if has_impressions else [_plays(data)]
     rows = pl.concat(frames, how="diagonal").sort("user", "request_at", maintain_order=True)
     tasks = tuple(task for task in TASKS if task in rows.columns and rows[task].sum())
     labels = rows.select(pl.col(task).cast(pl.Float32).fill_null(float("nan")) for task in tasks)
@@ -143,7 +147,7 @@ def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
     states = events.select(
         user=_user_index(data, events["user_id"]),
         item=pl.Series(data.vocabulary.encode(events["target_id"].to_list())).cast(pl.Int64),
-        changed_at=_microseconds("ended_at"),
+        changed_at=to_microseconds("ended_at"),
         is_like=pl.col("behavior") == "like",
     )
     windows = plays.select("user", "item", "request_at", ends_at=pl.col("request_at") + LIKE_WINDOW_US)
@@ -154,45 +158,27 @@ def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
         .join_asof(states, left_on="ends_at", right_on="changed_at", by=["user", "item"], check_sortedness=False)
     )
     is_liked = pl.col("is_like") & (pl.col("changed_at") >= pl.col("request_at"))
-    newest = data.scan_mart("events").select(_microseconds("known_at").max()).collect().item()
+    newest = data.scan_mart("events").select(to_microseconds("known_at").max()).collect().item()
     is_over = pl.col("ends_at") <= newest
     return last.sort("row").select(pl.when(is_over).then(is_liked.fill_null(False))).to_series()
 
 
-def _impressions(data: TrainingData) -> list[pl.DataFrame]:
-    rows = _mart(data, "impressions")
-    if rows is None:
-        return []
-    rows = rows.filter(pl.col("track_id").is_not_null())
-    rows = data.profile_exclusions.drop(rows.lazy(), "shown_at", data.vocabulary).collect()
+def _impressions(data: TrainingData) -> pl.DataFrame:
+    impressions = data.scan_mart("impressions").filter(pl.col("track_id").is_not_null())
+    rows = data.profile_exclusions.drop(impressions, "shown_at", data.vocabulary).collect()
     part = part_of_fit(data.fit)
-    return [
-        rows.select(
-            user=_user_index(data, rows["user_id"]),
-            request_at=_microseconds("shown_at"),
-            item=pl.Series(data.vocabulary.encode(rows["track_id"].to_list())),
-            play_number=pl.lit(-1, dtype=pl.Int64),
-            part=part.replace_strict({name: code for code, name in enumerate(PARTS)}, return_dtype=pl.Int8),
-            scene=pl.col("scene").cast(pl.String),
-            position=pl.col("position").cast(pl.Int64).fill_null(-1) + 1,
-            # A track that started without a click has no click label.
-            click=pl.when(pl.col("is_clicked") | ~pl.col("is_played")).then(pl.col("is_clicked").cast(pl.Boolean)),
-            like=pl.col("is_liked").cast(pl.Boolean),
-        ).filter(pl.col("user") >= 0)
-    ]
-
-
-def _mart(data: TrainingData, name: str) -> pl.DataFrame | None:
-    """Return an optional mart; None if it is missing or empty."""
-    path = data.marts / f"{name}.parquet"
-    if not path.exists():
-        return None
-    rows = data.scan_mart(name).collect()
-    return None if rows.is_empty() else rows
-
-
-def _microseconds(column: str) -> pl.Expr:
-    return pl.col(column).cast(pl.Datetime("us")).cast(pl.Int64)
+    return rows.select(
+        user=_user_index(data, rows["user_id"]),
+        request_at=to_microseconds("shown_at"),
+        item=pl.Series(data.vocabulary.encode(rows["track_id"].to_list())).cast(pl.Int64),
+        play_number=pl.lit(-1, dtype=pl.Int64),
+        part=part.replace_strict({name: code for code, name in enumerate(PARTS)}, return_dtype=pl.Int8),
+        scene=pl.col("scene").cast(pl.String),
+        position=pl.col("position").cast(pl.Int64).fill_null(-1) + 1,
+        # A track that started without a click has no click label.
+        click=pl.when(pl.col("is_clicked") | ~pl.col("is_played")).then(pl.col("is_clicked").cast(pl.Boolean)),
+        like=pl.col("is_liked").cast(pl.Boolean),
+    ).filter(pl.col("user") >= 0)
 
 
 def _user_index(data: TrainingData, user_ids: pl.Series) -> pl.Series:

@@ -33,11 +33,11 @@ from recommender.ranking.ranker import Ranker, RankerConfig
 from sequences.feature_services import ServiceContract
 from training import trainer
 from training.data.offline_features import OfflineFeatures
-from training.data.statistics import load_track_statistics
+from training.data.recall_cases import row_chunks
 from training.data.training_data import TrainingData
 from training.process import configure_threads
-from training.ranking.case_batches import CaseBatch, CaseBatches
-from training.ranking.cases import RankingCases, missing_tasks, ranking_cases
+from training.ranking.case_batches import CaseBatch, CaseBatches, load_track_statistics
+from training.ranking.cases import RankingCases, evenly_spaced_rows, missing_tasks, ranking_cases
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000
@@ -87,11 +87,11 @@ def fit_ranker(
 
     torch.manual_seed(config.seed)
     model = RANKERS[name](config, count_item_frequencies(train_cases, data), cases.tasks)
-    sample = batches[_evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
+    sample = batches[evenly_spaced_rows(len(batches), QUANTILE_SAMPLE_SIZE)]
     model.fit_quantiles(sample.users, sample.candidates)
     objective = RankerObjective(model, config, dense_steps)
     chosen = CaseBatches(validation_cases.evenly_spread(VALIDATION_CASES), offline, service, features)
-    held_out = list(chosen.iterate_in_order(training.batch_size))
+    held_out = [chosen[rows] for rows in row_chunks(len(chosen), training.batch_size)]
     if trees is not None and held_out:
         trees, held_out = _keep_best_trees(trees, held_out)
         config = replace(config, trees=replace(config.trees, counts=trees.counts))
@@ -257,13 +257,6 @@ def count_item_frequencies(cases: RankingCases, data: TrainingData) -> ItemFrequ
     counts_V = np.bincount(cases.item_R, minlength=len(vocabulary))
     counts_A = np.bincount(vocabulary.artist_of_track_V, weights=counts_V, minlength=vocabulary.artist_count)
     return ItemFrequencies(torch.from_numpy(counts_V), torch.from_numpy(counts_A.astype(np.int64)))
-
-
-def _evenly_spaced_rows(rows: int, count: int) -> np.ndarray:
-    """Return at most `count` row numbers at even distances."""
-    return (
-        np.unique(np.linspace(0, rows - 1, min(rows, count)).astype(np.int64)) if rows else np.zeros(0, dtype=np.int64)
-    )
 
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.25, 4.0

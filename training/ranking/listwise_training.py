@@ -30,11 +30,10 @@ from recommender.slate.fusion import Fusion
 from training.data.candidate_lists import case_scenes, load_case_history, recall_candidates
 from training.data.offline_features import OfflineFeatures
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases
-from training.data.statistics import load_track_statistics
+from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import configure_threads, parallel_map
-from training.ranking.case_batches import load_profiles
+from training.ranking.case_batches import load_profiles, load_track_statistics
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate
 
@@ -113,8 +112,7 @@ def _build_requests(
     offline.preload(service)
     profile = load_profiles(offline, service, cases.user_ids, cases.request_at_C)
 
-    def build_batch(start: int) -> Any:
-        rows = np.arange(start, min(start + CASE_BATCH_SIZE, len(cases)))
+    def build_batch(rows: np.ndarray) -> Any:
         batch = cases.take(rows)
         batch_profile = {name: values_C[rows] for name, values_C in profile.items()}
         users = offline.load_user_batch(
@@ -124,7 +122,7 @@ def _build_requests(
         candidates = features.prepare_candidates(side, items_CK[rows])
         return build_listwise_features(side.inputs, candidates, features.reads.user_feature_count)[items_CK[rows] > 0]
 
-    parts = list(parallel_map(build_batch, range(0, len(cases), CASE_BATCH_SIZE), f"features {part}"))
+    parts = list(parallel_map(build_batch, row_chunks(len(cases), CASE_BATCH_SIZE), f"features {part}"))
     count_C = (items_CK > 0).sum(1)
     features_RF = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
     return PastRequests(features_RF, is_hit_CK[items_CK > 0], count_C[count_C > 0])

@@ -12,9 +12,8 @@ from recommender.recall.favorites import Favorites, FavoritesConfig
 from recommender.recall.learned_order import CandidateOrder
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
-from training.data.training_data import TrainingData
+from training.data.training_data import TrainingData, archive_plays
 from training.recall import learned_order
-from training.recall.past_plays import archive_plays
 
 CUTOFFS = (50, 200)
 

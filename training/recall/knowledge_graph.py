@@ -23,9 +23,8 @@ from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
 from recommender.recall.learned_order import CandidateOrder
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
-from training.data.training_data import TrainingData
+from training.data.training_data import TrainingData, archive_plays
 from training.recall import learned_order
-from training.recall.past_plays import archive_plays
 
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
@@ -84,8 +83,14 @@ def _channel_of_log(
     """A channel without an order, with everything that comes from the `train` part of the log."""
     edges = build_cooccurrence_edges(data, config.cooccurrence_window, config.cooccurrence_neighbors)
     history = archive_plays(data).first_plays().newest(config.max_history_per_user)
-    listens = _count_listeners(data), _first_listens(data)
-    return KnowledgeGraphWalks(config, graph.with_edges(HEARD_NEAR, *edges), titles, *listens, is_servable_V, history)
+    plays, size = data.plays, len(data.vocabulary)
+    rows = np.flatnonzero((plays.part_P == TRAIN) & plays.is_listened_P)
+    listeners = np.unique(plays.user_P[rows] * np.int64(size) + plays.track_P[rows])
+    count_V = np.bincount(listeners % size, minlength=size).astype(np.float32)
+    first_V = np.full(size, NO_LISTEN)
+    np.minimum.at(first_V, plays.track_P[rows], plays.known_at_P[rows])
+    graph = graph.with_edges(HEARD_NEAR, *edges)
+    return KnowledgeGraphWalks(config, graph, titles, count_V, first_V, is_servable_V, history)
 
 
 def sample_requests(data: TrainingData, per_user: int, max_requests: int, seed: int) -> RecallCases:
@@ -110,27 +115,6 @@ def end_train_earlier(data: TrainingData, fraction: float) -> TrainingData:
     earlier.__dict__.pop("validation_catalog_V", None)  # cached, and depends on the parts
     earlier.plays = replace(plays, part_P=part_P, is_listened_P=plays.is_listened_P & is_train_P)
     return earlier
-
-
-def _count_listeners(data: TrainingData) -> np.ndarray:
-    """Number of users who listened to each track in `train`, [V]."""
-    plays, rows = data.plays, _train_listen_mask(data)
-    key = np.unique(plays.user_P[rows] * np.int64(len(data.vocabulary)) + plays.track_P[rows])
-    return np.bincount(key % len(data.vocabulary), minlength=len(data.vocabulary)).astype(np.float32)
-
-
-def _first_listens(data: TrainingData) -> np.ndarray:
-    """Time of the first listen of each track in `train`, [V], µs UTC, or NO_LISTEN."""
-    plays, rows = data.plays, _train_listen_mask(data)
-    first_V = np.full(len(data.vocabulary), NO_LISTEN)
-    np.minimum.at(first_V, plays.track_P[rows], plays.known_at_P[rows])
-    return first_V
-
-
-def _train_listen_mask(data: TrainingData) -> np.ndarray:
-    """Which plays are listens in `train`, bool [P]."""
-    mask_P: np.ndarray = (data.plays.part_P == PARTS.index("train")) & data.plays.is_listened_P
-    return mask_P
 
 
 def read_titles(graph: KnowledgeGraph, marts: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from recommender.nn.trees import PastRequests, Trees, dataset
 from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, base_scores
 from training.data.offline_features import OfflineFeatures, load_user_batches
-from training.data.recall_cases import RecallCases, is_significant_gain, iterate_chunks, mean_per_user, recall_at_k
+from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
 from training.process import configure_threads
 
@@ -30,8 +30,7 @@ def build_examples(channel: OrderedChannel[Any], cases: RecallCases, data: Train
     """
     features, targets, counts = [], [], []
     offline = OfflineFeatures(data)
-    for rows in tqdm(list(iterate_chunks(len(cases))), desc="features of past requests", mininterval=1):
-        chunk = cases.take(rows)
+    for chunk in tqdm(cases.chunks(), desc="features of past requests", mininterval=1):
         users = offline.load_user_batch(channel.feature_service, chunk.user_ids.tolist(), chunk.request_at_C)
         for row, (item_C, features_CF) in enumerate(channel.candidate_features(users)):
             is_target_C = np.isin(item_C, chunk.items[kind][row])

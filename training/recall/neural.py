@@ -16,16 +16,18 @@ import numpy as np
 import torch
 
 from config.dataclass_io import change_config
+from content import FACETS
+from recommender.nn.item_tower import MAX_FACET_VALUES, RARE_ROW, ItemCodes
 from recommender.nn.vector_index import score_positives_as_cold
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
 from recommender.user.user_batch import UserBatch
+from sequences.sequence_batch import FIRST_CODE
 from training import trainer
 from training.data.offline_features import load_user_batches
-from training.data.recall_cases import RecallCases, iterate_chunks, recall_table, validation_objective
+from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.data.training_data import TrainingData
 from training.process import configure_threads
-from training.recall.item_codes import build_item_codes
 from training.recall.windows import ChannelObjective
 
 CASE_KIND_BY_TASK = {"next": "targets", "new": "discovery"}
@@ -210,12 +212,59 @@ def _cold_item_thresholds(
         batches: Their requests, from `load_user_batches`.
     """
     scores: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
-    for rows, users in zip(iterate_chunks(len(cases)), batches, strict=True):
+    for chunk, users in zip(cases.chunks(), batches, strict=True):
         has_query, by_task = channel.encode_queries(users)
-        chunk = cases.take(rows[has_query])
         for task, query_BQD in by_task.items():
-            targets = chunk.items[CASE_KIND_BY_TASK[task]]
+            targets = chunk.items[CASE_KIND_BY_TASK[task]].take(has_query)
             scores[task].append(score_positives_as_cold(query_BQD, targets, channel.vectors, channel.item_codes))
     joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
     quantile = channel.resolved_config.index.cold_item_quantile
     return {task: float(np.quantile(values, quantile)) for task, values in joined.items() if len(values)}
+
+
+def build_item_codes(data: TrainingData, count_V: np.ndarray, min_plays: int) -> ItemCodes:
+    """Codes of the vocabulary's tracks. Content is that of tracks with texts or vectors besides their names.
+
+    Args:
+        data: Training data.
+        count_V: Number of events of each track in the training data.
+        min_plays: Smallest count of a track or artist with its own embedding.
+    """
+    vocabulary = data.vocabulary
+    artist_V = vocabulary.artist_of_track_V
+    count_A = np.bincount(artist_V, weights=count_V, minlength=vocabulary.artist_count)
+    artist_row_A = _embedding_rows(count_A, min_plays)
+    if not (artist_V >= FIRST_CODE).any():
+        # If all artists are unknown, a shared vector would only make all tracks more similar.
+        artist_row_A[:] = 0
+    arrays = [_embedding_rows(count_V, min_plays), artist_row_A[artist_V], _facet_rows(data)]
+    content, is_used_V = data.content, data.content.has_descriptive_content_V
+    if is_used_V.any():
+        content_V = np.where(is_used_V, is_used_V.cumsum(), 0)
+        content_RW = np.pad(content.row_VW[is_used_V], ((1, 0), (0, 0)))
+        is_cold_V = (count_V == 0) & (np.arange(len(count_V)) >= FIRST_CODE)
+        arrays += [content_V.astype(np.int64), content_RW, is_cold_V, content.block_W]
+    return ItemCodes(*(torch.from_numpy(array) for array in arrays))
+
+
+def _embedding_rows(counts: np.ndarray, min_count: int) -> np.ndarray:
+    """Row of each code: 0 for padding, RARE_ROW below `min_count`, then 2.. in order."""
+    is_own = counts >= min_count
+    is_own[:2] = False
+    rows = np.where(is_own, np.cumsum(is_own) + RARE_ROW, RARE_ROW)
+    rows[0] = 0
+    return rows.astype(np.int64)
+
+
+def _facet_rows(data: TrainingData) -> np.ndarray:
+    """Embedding rows of every track's facet values [V, F], facet after facet; 0: none."""
+    columns, first = [np.zeros((len(data.vocabulary), 0), dtype=np.int64)], 1
+    for values, lists in (data.facets[facet] for facet in FACETS):
+        count_V = np.minimum(lists.count_C, MAX_FACET_VALUES)
+        rows_VF = np.zeros((len(count_V), int(count_V.max(initial=0))), dtype=np.int64)
+        for column in range(rows_VF.shape[1]):
+            has = count_V > column
+            rows_VF[has, column] = lists.items[lists.offset_C1[:-1][has] + column] + first
+        columns.append(rows_VF)
+        first += len(values)
+    return np.concatenate(columns, axis=1)

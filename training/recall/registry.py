@@ -9,8 +9,7 @@ from typing import Any, TypeVar, cast
 from recommender.recall.channel import RecallChannel
 from recommender.recall.registry import CHANNELS, load_channels
 from training.data.plays import PARTS
-from training.data.training_data import TrainingData
-from training.recall.past_plays import archive_plays
+from training.data.training_data import TrainingData, archive_plays
 from training.workspace import Workspace
 
 Channel = TypeVar("Channel", bound=RecallChannel)

@@ -7,26 +7,18 @@ invalid arguments; nothing is changed. `python -m releases` activates, shares an
 from __future__ import annotations
 
 import argparse
-import gc
 import sys
 
+from config.command_line import end_process, report_errors
 from releases.__main__ import ERRORS, read_share
 from releases.deployment import open_pointer
 from training.recipes import RECIPES
 from training.workspace import Workspace
 
 
+@report_errors(*ERRORS)
 def main() -> int:
     """Run the command; return the exit code."""
-    options = _parse()
-    try:
-        return _release(options)
-    except ERRORS as error:
-        print(error.args[0], file=sys.stderr)
-        return 2
-
-
-def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,10 +32,6 @@ def _parse() -> argparse.Namespace:
         parser.error("--force and --reason must be used together: give the reason for overruling the gate")
     if options.share == 0:
         parser.error("--share 0 ends a canary (`python -m releases canary ID --share 0`); a new release needs a share")
-    return options
-
-
-def _release(options: argparse.Namespace) -> int:
     from training.release.publish import release  # the models' libraries
 
     outcome = release(Workspace.open(options.as_of, options.recipe), options.reason, options.share)
@@ -55,6 +43,4 @@ def _release(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # skips the final garbage collection over all imported modules
-    sys.exit(code)
+    end_process(main())

@@ -31,14 +31,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from config.settings import SettingError, TrainingSettings
 from releases.format import MissingInput
 from storage.files import atomic_write, write_json
 from training.data.recall_cases import MIN_USERS
@@ -182,13 +181,10 @@ class Floor:
     value: float
     is_maximum: bool = True
 
-    def is_missed(self, value: float) -> bool:
-        """Whether a value is beyond the floor."""
-        return value > self.value if self.is_maximum else value < self.value
-
-    def is_worse(self, value: float, other: float) -> bool:
-        """Whether a value is worse than another one."""
-        return value > other if self.is_maximum else value < other
+    def is_missed(self, value: float, than: float | None = None) -> bool:
+        """Whether a value is beyond the floor, or worse than another value."""
+        limit = self.value if than is None else than
+        return value > limit if self.is_maximum else value < limit
 
 
 FLOORS: Mapping[str, Floor] = {
@@ -210,21 +206,6 @@ FLOORS: Mapping[str, Floor] = {
 """Test → floor. Other tests are reported only."""
 
 
-def read_floors() -> Mapping[str, Floor]:
-    """The floors, with the values of `SEGUE_BEHAVIOR_FLOORS`: `TEST=VALUE`, separated by commas.
-
-    Raises:
-        SettingError: It names no test, or a value is not a number.
-    """
-    chosen = TrainingSettings().behavior_floors
-    if unknown := [name for name in chosen if name not in FLOORS]:
-        raise SettingError(
-            f"SEGUE_BEHAVIOR_FLOORS has {unknown[0]}={chosen[unknown[0]]}, which is no floor; write TEST=NUMBER with one of "
-            f"{', '.join(FLOORS)}"
-        )
-    return {**FLOORS, **{name: replace(FLOORS[name], value=value) for name, value in chosen.items()}}
-
-
 def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | None:
     """The section of these models; None if their behavior was not measured."""
     content = json.loads(_file(workspace).read_text()).get(SECTION)
@@ -233,8 +214,10 @@ def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | No
 
 def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
     """Add the section, with the floors, to the evaluation, and render the report again."""
-    floors = read_floors()
-    tests = {name: test | _describe(floors.get(name), test["value"]) for name, test in content["tests"].items()}
+    tests = {
+        name: test | _describe(FLOORS[name], test["value"]) if name in FLOORS else test
+        for name, test in content["tests"].items()
+    }
     evaluation = json.loads(_file(workspace).read_text()) | {SECTION: {**content, "tests": tests}}
     write_json(_file(workspace), evaluation)
     atomic_write(workspace.folder / "evaluation" / HTML_FILE, render_page(evaluation))
@@ -255,13 +238,13 @@ def judge_behavior(
         return True, ("passes: behavior was not measured; run `python -m served_behavior` before the release",)
     is_large = behavior["users_of_log"] >= MIN_BEHAVIOR_USERS and behavior["artists"] >= MIN_ARTISTS
     reasons, is_passed = [], True
-    for name, floor in read_floors().items():
+    for name, floor in FLOORS.items():
         test = behavior["tests"].get(name)
         if test is None or not floor.is_missed(test["value"]):
             continue
         before = (production or {}).get("tests", {}).get(name)
         is_judged = is_large and test["cases"] >= MIN_CASES and before is not None
-        is_rejected = is_judged and floor.is_worse(test["value"], before["value"])
+        is_rejected = is_judged and floor.is_missed(test["value"], than=before["value"])
         is_passed = is_passed and not is_rejected
         active = f", active release {before['value']:.4f}" if before is not None else ", no active release"
         reasons.append(
@@ -270,9 +253,7 @@ def judge_behavior(
     return is_passed, tuple(reasons) or ("passes: behavior reaches every floor",)
 
 
-def _describe(floor: Floor | None, value: float) -> dict[str, Any]:
-    if floor is None:
-        return {}
+def _describe(floor: Floor, value: float) -> dict[str, Any]:
     return {"floor": floor.value, "is_maximum": floor.is_maximum, "is_missed": floor.is_missed(value)}
 
 

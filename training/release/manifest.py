@@ -146,18 +146,12 @@ def build(
 
 def revision() -> str:
     """Git revision of the code, with `+changes` if files differ from it; "unknown" outside a repository."""
+    words = ["git", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+changes"]
     try:
-        head = _git("rev-parse", "HEAD")
-        return head + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+        described = subprocess.run(words, cwd=settings.ROOT, check=True, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-
-
-def _git(*arguments: str) -> str:
-    completed = subprocess.run(
-        ["git", "-C", str(settings.ROOT), *arguments], check=True, capture_output=True, text=True, timeout=30
-    )
-    return completed.stdout.strip()
+    return described.stdout.strip()
 
 
 def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,7 @@ import polars as pl
 from content.encoders.text import encode_texts, text_encoder_version
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
-from recommender.slate.blend import Blend
 from releases.bundle import BLEND, CATALOG, CONTINUATION, FUSION, SEARCH, SLATE, TITLES
-from releases.format import MissingInput
 from releases.pointer import MANIFEST
 from storage.files import write_json
 from training.data.training_data import TrainingData
@@ -50,31 +47,19 @@ TRACK_COLUMNS = (
 
 
 def write(workspace: Workspace, manifest: dict[str, Any], folder: Path) -> None:
-    """Write a release of the `final` models of a workspace with the choices of its evaluation.
-
-    Raises:
-        MissingInput: A released model has no `final` fit.
-    """
+    """Write a release of the `final` models of a manifest with the choices of the evaluation."""
     from recommender.search.text_vectors import read_text_vectors
     from recommender.search.write_search import write_search
     from training.data.search_tracks import collect_tracks
-    from training.evaluation.held_out_models import (
-        list_fitted_models,  # imports training libraries, which loading a release does not need
-    )
 
     evaluation = workspace.folder / "evaluation"
-    ranker = json.loads((evaluation / "choice.json").read_text())["ranker"]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in list_fitted_models(workspace, "held_out", "channel"):
-        _copy(workspace.model_folder("channel", "final", name), folder / "channels" / name, f"channel {name}")
-    for name in list_fitted_models(workspace, "held_out", "collection"):
-        _copy(workspace.model_folder("collection", "final", name), folder / "collections" / name, f"collection {name}")
-    if ranker:
-        _copy(workspace.model_folder("ranker", "final", ranker), folder / "ranker", f"ranker {ranker}")
-    active_tasks = Blend.load(evaluation / BLEND).heads.active_tasks
-    for name in list_fitted_models(workspace, "held_out", "head"):
-        if name in active_tasks:
-            _copy(workspace.model_folder("head", "final", name), folder / "heads" / name, f"head {name}")
+    for model in manifest["models"]["final"]:
+        kind, name = model.split("/")
+        target = folder / "ranker" if kind == "ranker" else folder / f"{kind}s" / name
+        shutil.copytree(
+            workspace.model_folder(kind, "final", name), target, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS)
+        )
     for name in (FUSION, BLEND, CONTINUATION, SLATE):
         shutil.copyfile(evaluation / name, folder / name)
     data = TrainingData(
@@ -110,12 +95,3 @@ def _playlist_titles(folder: Path) -> list[str]:
     index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
     titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
     return list(titles)[:MAX_PLAYLIST_TITLES]
-
-
-def _copy(source: Path, target: Path, model: str) -> None:
-    if not (source / "inputs.json").exists():
-        kind, name = model.split()
-        raise MissingInput(
-            f"{model} has no final fit in {source}; run `python -m training.train {kind} {name} --fit final` first"
-        )
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*EXCLUDED_PATTERNS), dirs_exist_ok=True)

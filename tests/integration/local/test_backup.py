@@ -38,7 +38,7 @@ from tests.support.log_sources import landed
 from tests.support.recorded import record, recorded_event, shown
 from tests.support.waiting import wait_until
 
-SQLITE_FILES = ("feast/online.db",)
+ONLINE_STORE = "feast/online.db"
 STORES = {f"serving/{name}" for name in ("events.db", "events.lock", "event_ids.key", "serving.db", "serving.lock")}
 LOG = "requests/dt=2026-06-01/requests-1-1.jsonl"
 LINES = b'{"request_id":"a","user_id":"ann"}\n{"request_id":"b","user_id":"bob"}\n'
@@ -73,13 +73,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         (here.home / name).parent.mkdir(parents=True, exist_ok=True)
         pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["a", "b"]}).write_parquet(here.home / name)
     (here.home / "feast").mkdir()
-    for name in SQLITE_FILES:
-        connection = sqlite3.connect(here.home / name)
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("create table rows (value text)")
+    with closing(sqlite3.connect(here.home / ONLINE_STORE)) as connection:
+        connection.executescript("pragma journal_mode = wal; create table rows (value text)")
         connection.execute("insert into rows values ('committed')")
         connection.commit()
-        connection.close()
     os.utime(here.home / LOG, ns=(10**18, 10**18))
     record(here.home, [recorded_event(1, "ann"), recorded_event(2, "bob")], [shown(1, "ann"), shown(2, "bob")])
     return here
@@ -108,17 +105,16 @@ def test_restored_home_has_what_cannot_be_rebuilt(
         f"{RELEASE}/files.sha256",
         "landing/listening_events/dt=2026-06-01/a.parquet",
         "marts/events.parquet",
-        *SQLITE_FILES,
+        ONLINE_STORE,
         *STORES,
         "serving/serving.opening",
         LOG,
     }
     assert (there.home / LOG).read_bytes() == LINES
     assert (there.home / LOG).stat().st_mtime_ns == 10**18
-    for name in SQLITE_FILES:
-        connection = sqlite3.connect(there.home / name)
+    assert stat.S_IMODE((there.home / LOG).stat().st_mode) == stat.S_IMODE((here.home / LOG).stat().st_mode) & 0o640
+    with closing(sqlite3.connect(there.home / ONLINE_STORE)) as connection:
         assert connection.execute("select value from rows").fetchall() == [("committed",)]
-        connection.close()
 
 
 def test_stores_are_copied_while_events_arrive_and_restored_with_new_ids(
@@ -233,29 +229,6 @@ def test_damaged_backup_is_not_restored(
     assert not there.home.exists()
 
 
-def test_user_erased_after_the_backup_stays_erased(
-    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = SuppressionList().with_users(["earlier"])
-    before.write(here.suppression_list)
-    backup(here, tmp_path / "backup")
-    there = restored(here, monkeypatch)
-    SuppressionList(before.salt).with_users(["ann"]).write(there.suppression_list)
-    outcome = restore(there, tmp_path / "backup")
-    assert outcome.has_current_list and "1 erased users had data here" in outcome.output
-    users = read_suppression_list(there.suppression_list)
-    assert "ann" in users and "earlier" in users
-    for file in there.home.rglob("*"):
-        if file.suffix == ".parquet":
-            assert pl.read_parquet(file).get_column("user_id", default=pl.Series([None])).to_list() in (
-                ["bob"],
-                [],
-                [None],
-            )
-        elif file.is_file():
-            assert b"ann" not in file.read_bytes().replace(b"channels", b"")
-
-
 def test_unfinished_erasures_are_completed_by_a_restore(
     here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,18 +252,7 @@ def test_unfinished_erasures_are_completed_by_a_restore(
     assert not (there.home / UNFINISHED_FILE).exists()
 
 
-def test_restored_ids_of_unfinished_erasures_are_private(
-    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_unfinished(here.home, ["ann"])
-    backup(here, tmp_path / "backup")
-    there = restored(here, monkeypatch)
-    restore(there, tmp_path / "backup")
-    assert stat.S_IMODE((there.home / UNFINISHED_FILE).stat().st_mode) == 0o600
-    assert stat.S_IMODE((there.home / LOG).stat().st_mode) == stat.S_IMODE((here.home / LOG).stat().st_mode) & 0o640
-
-
-def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
+def test_user_erased_after_the_backup_stays_erased_in_a_mounted_home(
     here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = SuppressionList().with_users(["earlier"])
@@ -321,14 +283,20 @@ def test_restoring_into_a_mounted_home_keeps_its_suppression_list(
     assert "ann" in read_suppression_list(there.suppression_list)
     outcome = restore(there, tmp_path / "backup")
     assert outcome.has_current_list and outcome.manifest == manifest
+    assert "1 erased users had data here" in outcome.output
     users = read_suppression_list(there.suppression_list)
     assert "ann" in users and "earlier" in users
     assert {path.name for path in there.home.iterdir()} >= {"bentoml", "home_format", "landing", "requests", "marts"}
     assert not (there.home / ".restoring").exists()
-    assert pl.read_parquet(there.home / "marts" / "events.parquet")["user_id"].to_list() == ["bob"]
+    for file in there.home.rglob("*"):
+        if file.suffix == ".parquet":
+            users_of_file = pl.read_parquet(file).get_column("user_id", default=pl.Series([None]))
+            assert users_of_file.to_list() in (["bob"], [], [None])
+        elif file.is_file():
+            assert b"ann" not in file.read_bytes().replace(b"channels", b"")
 
 
-def test_lists_that_cannot_be_joined_and_failed_erasure_restore_nothing(
+def test_lists_that_cannot_be_joined_restore_nothing(
     here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     SuppressionList().with_users(["earlier"]).write(here.suppression_list)
@@ -339,10 +307,6 @@ def test_lists_that_cannot_be_joined_and_failed_erasure_restore_nothing(
         restore(there, tmp_path / "backup", tmp_path / "other.json")
     with pytest.raises(RestoreError, match="does not exist"):
         restore(there, tmp_path / "backup", tmp_path / "missing.json")
-    failed = subprocess.CompletedProcess([], 2, "", "the online store does not respond")
-    monkeypatch.setattr(restore_module.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(RestoreError, match="the online store does not respond"):
-        restore(there, tmp_path / "backup")
     assert not list(tmp_path.glob("restored*"))
     unsigned = subprocess.CompletedProcess(
         [], UNSIGNED_EXIT_CODE, "1 erased\n", "release r1 was changed; sign it again\n"

@@ -60,12 +60,12 @@ def active_users(home: Path) -> list[str]:
 
 
 def add_models(home: Path) -> Path:
-    """Add files of training with user ids: cases in a workspace, and an active release with user histories."""
+    """Add files of training with user ids: lists in a workspace, and an active release with user histories."""
     users = sorted(active_users(home))
     cases = pl.DataFrame({"user_id": users, "request_at": range(len(users)), "targets": [["t1"]] * len(users)})
-    workspace = home / "training" / f"{AS_OF}-debug" / "held_out"
+    workspace = home / "training" / f"{AS_OF}-debug" / "evaluation"
     workspace.mkdir(parents=True)
-    cases.write_parquet(workspace / "validation_cases.parquet")
+    cases.write_parquet(workspace / "recall_fused.parquet")
     folder = home / "bentoml" / "models" / model_store.MODEL_NAME / "made"
     make_release(folder, 400, "debug", "made")
     cases.select("user_id", "request_at", recall=pl.lit(0.5)).write_parquet(folder / "slate.parquet")

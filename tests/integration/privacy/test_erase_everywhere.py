@@ -102,7 +102,7 @@ STORES = {"serving/events.db", "serving/serving.db"}
 LEFT = {
     "bentoml/models/segue/made/channels/knowledge_graph/heard.parquet",
     "bentoml/models/segue/made/slate.parquet",
-    "training/2026-07-01-debug/held_out/validation_cases.parquet",
+    "training/2026-07-01-debug/evaluation/recall_fused.parquet",
     "warehouse.duckdb",
     *(f"marts/{name}.parquet" for name in ("events", "plays", "impressions", "sessions", "user_profiles", "likes")),
 }

@@ -15,15 +15,12 @@ import pytest
 from recommender.recall.popularity import Popularity, PopularityConfig
 from recommender.recall.realtime import Realtime
 from releases.format import MissingInput
-from tests.support.training import reference_metrics
 from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import recipes
 from training import train as train_module
-from training.data.training_data import TrainingData
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
-from training.evaluation.baselines.tuned import HEURISTICS
 from training.mlflow_tracking import HEADLINES
-from training.recipes import read_section, recipe
+from training.recipes import read_section
 from training.release.manifest import release_inputs
 from training.trainer import FIT_RECORD_FILE
 from training.workspace import INPUTS_FILE, MEASURES_FILE, Workspace
@@ -47,12 +44,8 @@ def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytes
     return Workspace.open(recipe="debug")
 
 
-def content(evaluated: tuple[Workspace, Path]) -> dict[str, dict]:
-    return json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
-
-
 def test_requested_shares_and_scenes_are_measured(evaluated: tuple[Workspace, Path]) -> None:
-    found = content(evaluated)
+    found = json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
     assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
@@ -64,25 +57,6 @@ def test_a_catalog_is_ones_own_if_one_user_has_played_all_of_it(users: int, play
     catalog_V = np.array([False, False, True, True])
     data = SimpleNamespace(user_ids_U=["u"] * users, catalog_V=catalog_V, plays=SimpleNamespace(track_P=played))
     assert is_own_catalog(data) is is_own
-
-
-def test_recall_against_the_reference(evaluated: tuple[Workspace, Path]) -> None:
-    here, _ = evaluated
-    data = TrainingData(here.marts, "held_out", recipe("debug"))
-    cases, ids = data.recall_cases("test"), data.vocabulary.track_ids_V
-    for name in ("fused", "favorites", "item_knn", "ials", *HEURISTICS):
-        lists = pl.read_parquet(here.folder / "evaluation" / f"recall_{name}.parquet")
-        assert lists["sequence_number"].to_list() == cases.play_number_C.tolist()
-        for part, kind in (("all", "targets"), ("repeat", "repeat"), ("reachable", "reachable")):
-            plain = [
-                (user, set(ids[cases.items[kind][case]]), tracks)
-                for case, (user, tracks) in enumerate(zip(lists["user_id"], lists["tracks"].to_list(), strict=True))
-            ]
-            by_user = reference_metrics.recall_by_user(plain, 50)
-            values = np.array([by_user[user] for user in sorted(by_user)])
-            assert content(evaluated)["recall"][name]["recall_at_50"][part] == pytest.approx(
-                reference_metrics.interval(values, np.ones(len(values)))
-            )
 
 
 def test_fits_are_runs_below_one_of_the_day(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

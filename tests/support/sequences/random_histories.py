@@ -83,7 +83,7 @@ def histories(
 @st.composite
 def views(draw: st.DrawFn) -> SequenceView:
     """Any valid view: some behaviors, any target types and attributes, 1 to 7 events long, daily or not."""
-    reported = sorted(behaviors.load_behaviors().ids.keys() - {*INFERRED_BEHAVIORS})
+    reported = sorted(behaviors.load_behaviors().encoder.keys() - {*INFERRED_BEHAVIORS})
     choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIORS)))
     chosen_behaviors = tuple(draw(st.one_of(*choices)))
     optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in SORT_KEY_ATTRIBUTES]

@@ -57,7 +57,7 @@ def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
 def test_seed_contains_all_behaviors_of_the_views() -> None:
     from sequences.views import SEQUENCE_VIEWS
 
-    known = behaviors.load_behaviors().ids
+    known = {row.behavior: row.behavior_id for row in behaviors.load_behaviors().rows}
     assert min(known.values()) == 1
     for view in SEQUENCE_VIEWS.values():
         assert set(view.behaviors) <= set(known)

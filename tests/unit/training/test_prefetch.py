@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +25,6 @@ from training.trainer import BATCHES_AHEAD, prefetch
 BATCH = 16
 
 
-class Numbered(CaseBatches):
-    """Case batches with their row numbers."""
-
-    def __getitem__(self, rows: Any) -> Any:
-        return np.asarray(rows), super().__getitem__(rows)
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     """The tiny world with the views of rankers and without a registry."""
@@ -41,20 +33,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 @pytest.fixture(scope="module")
-def batches(data: TrainingData) -> Numbered:
+def batches(data: TrainingData) -> CaseBatches:
     """Batches of all ranking cases."""
     statistics = TrackStatistics(np.zeros(0, dtype=np.int64), np.zeros((0, len(COUNTS)), dtype=np.float32))
     features = RankingFeatures.from_vocabulary(
         data.vocabulary, statistics, replace(config_of(RANKERS["sum_pooling"], "debug").features, hard_search=True)
     )
-    return Numbered(ranking_cases(data), OfflineFeatures(data), "any", features)
+    return CaseBatches(ranking_cases(data), OfflineFeatures(data), "any", features)
 
 
-def test_every_case_is_in_one_batch_of_an_epoch(batches: Numbered) -> None:
-    steps = -(-len(batches) // BATCH)
-    numbered: list[Any] = [batches[batches.training_rows(step, BATCH, 3)] for step in range(steps)]
-    rows = np.concatenate([rows for rows, _ in numbered])
-    assert sorted(rows.tolist()) == list(range(len(batches)))
+def test_every_case_is_in_one_batch_of_an_epoch(batches: CaseBatches) -> None:
+    rows = [batches.training_rows(step, BATCH, 3) for step in range(-(-len(batches) // BATCH))]
+    assert sorted(np.concatenate(rows).tolist()) == list(range(len(batches)))
 
 
 def batch_threads() -> list[threading.Thread]:
@@ -76,15 +66,12 @@ def test_prefetched_batches_are_in_order_and_limited() -> None:
     assert not batch_threads()
 
 
-def test_errors_are_raised_after_earlier_batches() -> None:
+def test_errors_and_stopping_early_end_the_thread() -> None:
     batches = prefetch(lambda step: 1 // (1 - step), range(2))
     assert next(batches) == 1
     with pytest.raises(ZeroDivisionError):
         next(batches)
     assert not batch_threads()
-
-
-def test_stopping_early_ends_the_thread() -> None:
     batches = prefetch(int, range(1000))
     next(batches)
     assert batch_threads()
@@ -93,7 +80,9 @@ def test_stopping_early_ends_the_thread() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_precomputed_dense_features_equal_computed_ones(data: TrainingData, batches: Numbered, processes: int) -> None:
+def test_precomputed_dense_features_equal_computed_ones(
+    data: TrainingData, batches: CaseBatches, processes: int
+) -> None:
     features = replace(batches.features, reads=replace(batches.features.reads, plays=6))
     build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", features)
     caching, rows = build(), np.arange(3, 40)[::-1]

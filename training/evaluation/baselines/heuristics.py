@@ -43,8 +43,7 @@ class BaseLevelActivation:
     def recall(self, cases: UserCases, k: int) -> Ints:
         """Lists [C, K], best first, ties by smaller track code, padded with 0."""
         lists_CK, plays = np.zeros((len(cases), k), dtype=np.int64), cases.plays
-        for case, number in enumerate(cases.play_number_C.tolist()):
-            seen = plays.count_before(number)
+        for case, seen in enumerate(np.searchsorted(plays.play_number_N, cases.play_number_C)):
             age_s = np.maximum((cases.request_at_C[case] - plays.known_at_N[:seen]) / 1e6, MIN_AGE_S)
             strength = np.exp(-self.decay * np.log(age_s))  # faster than a power
             weight = np.where(plays.is_listened_N[:seen], strength, self.skip * strength)
@@ -135,7 +134,13 @@ class TifuKnn:
 
     def _score_parts(self, cases: UserCases, known: Ints, known_KU: csr_array) -> tuple[Floats, Floats]:
         """`alpha` times the user's vectors [T, C], and `(1 - alpha) / neighbors` for the nearest users [U, C]."""
-        own_TC = self._own_vectors(cases)
+        weight_S = self.config.session_weights(np.arange(cases.plays.sessions))
+        total_S = np.concatenate([[1.0], np.cumsum(weight_S)])
+        own_C = [
+            cases.plays.sum_over_sessions(number, weight_S) / total_S[cases.plays.count_sessions(number)]
+            for number in cases.play_number_C.tolist()
+        ]
+        own_TC = np.stack(own_C, axis=1)
         # The own vector's length is the same for all users, so the order of distances does not need it.
         distance_UC = self.square_U[:, None] - 2 * (known_KU.T @ own_TC[known])
         is_neighbor_U = self.sessions.sessions_U > 0
@@ -146,17 +151,6 @@ class TifuKnn:
         weights_UC = np.zeros(distance_UC.shape)
         np.put_along_axis(weights_UC, nearest_NC, (1 - self.config.alpha) / max(neighbors, 1), axis=0)
         return self.config.alpha * own_TC, weights_UC
-
-    def _own_vectors(self, cases: UserCases) -> Floats:
-        weight_S = self.config.session_weights(np.arange(cases.plays.sessions))
-        total_S = np.concatenate([[1.0], np.cumsum(weight_S)])
-        return np.stack(
-            [
-                cases.plays.sum_over_sessions(number, weight_S) / total_S[cases.plays.count_sessions(number)]
-                for number in cases.play_number_C.tolist()
-            ],
-            axis=1,
-        )
 
 
 def _kth_score(score_TC: NDArray[np.float32], k: int) -> float:

@@ -169,16 +169,12 @@ def tune_in_stages(
     """
     chosen, table = first, dict[Any, Result]()
     for stage in stages:
-        new = [config for config in _combinations(chosen, stage) if config not in table]
+        values = [dict(zip(stage, combination, strict=True)) for combination in product(*stage.values())]
+        tried = dict.fromkeys([chosen, *(replace(chosen, **changes) for changes in values)])
+        new = [config for config in tried if config not in table]
         table |= dict(zip(new, evaluate(new), strict=True))
         chosen = max(table, key=lambda config: worth(table[config]))
     return chosen, table
-
-
-def _combinations(config: Any, stage: Stage) -> list[Any]:
-    """The config, then those with all other values of the stage."""
-    others = [replace(config, **dict(zip(stage, values, strict=True))) for values in product(*stage.values())]
-    return list(dict.fromkeys([config, *others]))
 
 
 def describe_config(config: Any) -> str:

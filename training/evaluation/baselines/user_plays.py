@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from training.data.plays import PARTS
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 
 CASE_BATCH_SIZE = 32
@@ -79,10 +79,6 @@ class UserPlays:
         self.session_E: Ints = session[first]
         self.track_E: Ints = self.track_N[listens[first]]
         self.play_number_E: Ints = self.play_number_N[listens[first]]
-
-    def count_before(self, play_number: int) -> int:
-        """Number of plays before a play."""
-        return int(np.searchsorted(self.play_number_N, play_number))
 
     def listen_counts(self, play_number_C: Ints) -> Ints:
         """Number of listens of each track before each of some plays [C, T]; the plays must be in ascending order."""
@@ -177,5 +173,4 @@ def iterate_user_batches(cases: RecallCases) -> Iterator[Ints]:
     """Rows of the cases of one user, at most CASE_BATCH_SIZE at a time."""
     for user in np.unique(cases.user_C):
         rows = np.flatnonzero(cases.user_C == user)
-        for start in range(0, len(rows), CASE_BATCH_SIZE):
-            yield rows[start : start + CASE_BATCH_SIZE]
+        yield from (rows[chunk] for chunk in row_chunks(len(rows), CASE_BATCH_SIZE))

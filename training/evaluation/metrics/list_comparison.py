@@ -52,8 +52,8 @@ def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict
     """
     hit_keys = {}
     for name, items_CK in lists.items():
-        hits_CK = cases.items["targets"].contains(items_CK)
-        hit_keys[name] = _case_item_keys(np.where(hits_CK, items_CK, 0))
+        row, column = np.nonzero(cases.items["targets"].contains(items_CK) & (items_CK > 0))
+        hit_keys[name] = items_CK[row, column] * np.int64(len(cases)) + row
     all_hits, finders = np.unique(np.concatenate(list(hit_keys.values())), return_counts=True)
     unique = all_hits[finders == 1]
     count = max(len(all_hits), 1)
@@ -103,13 +103,6 @@ def recall_by_scene(own_CK: Ints, overall_CK: Ints, cases: RecallCases) -> dict[
     return result
 
 
-def _case_item_keys(items_CK: Ints) -> Ints:
-    """A unique number per (case, item), the same for all lists of the same cases."""
-    row, column = np.nonzero(items_CK)
-    keys: Ints = items_CK[row, column] * np.int64(len(items_CK)) + row
-    return keys
-
-
 class SubsetRecall:
     """Recall at `k` of the targets in each subset; subsets without a target are omitted."""
 
@@ -149,7 +142,8 @@ def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:
     """Tracks with each of the VALUES_PER_FACET values per facet that are most frequent among the targets."""
     items, subsets = cases.items["targets"].items, {}
     for facet, (values, codes) in facets.items():
-        counts = np.bincount(_facet_codes(codes, items), minlength=len(values))
+        position_N, _ = concatenate_ranges(codes.offset_C1[items], codes.offset_C1[items + 1])
+        counts = np.bincount(codes.items[position_N], minlength=len(values))
         for code in np.argsort(-counts, kind="stable")[:VALUES_PER_FACET].tolist():
             has_V = np.zeros(len(codes.count_C), dtype=bool)
             has_V[codes.case_per_item[codes.items == code]] = True
@@ -160,9 +154,7 @@ def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:
 def play_subsets(data: TrainingData) -> Subsets:
     """Tracks of the catalog by their plays in the train part, and by those of their artist."""
     artist_V = data.vocabulary.artist_of_track_V
-    track_P = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
-    plays_V = np.bincount(track_P, minlength=len(data.vocabulary))
-    plays_A = np.bincount(artist_V[track_P], minlength=data.vocabulary.artist_count)
+    plays_V, plays_A = _count_train_plays(data)
     has_artist_V = data.catalog_V & (artist_V >= FIRST_CODE)
     subsets = {}
     for kind, count_V, is_in_V in (("track", plays_V, data.catalog_V), ("artist", plays_A[artist_V], has_artist_V)):
@@ -180,16 +172,18 @@ def rank_by_artist_popularity(data: TrainingData, k: int) -> Ints:
     A baseline for tracks that were never played.
     """
     artist_V = data.vocabulary.artist_of_track_V
-    track_P = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
-    plays_A = np.bincount(artist_V[track_P], minlength=data.vocabulary.artist_count)
+    _, plays_A = _count_train_plays(data)
     plays_A[:FIRST_CODE] = 0
     items = np.flatnonzero(data.catalog_V)
     order: Ints = items[np.lexsort((-items, -plays_A[artist_V[items]]))][:k]
     return order
 
 
-def _facet_codes(codes: Ragged, items: Ints) -> Ints:
-    """Facet codes of all items, concatenated."""
-    position_N, _ = concatenate_ranges(codes.offset_C1[items], codes.offset_C1[items + 1])
-    item_codes: Ints = codes.items[position_N]
-    return item_codes
+def _count_train_plays(data: TrainingData) -> tuple[Ints, Ints]:
+    """Number of plays of each track and of each artist in the train part."""
+    track_P = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+    artist_P = data.vocabulary.artist_of_track_V[track_P]
+    return (
+        np.bincount(track_P, minlength=len(data.vocabulary)),
+        np.bincount(artist_P, minlength=data.vocabulary.artist_count),
+    )

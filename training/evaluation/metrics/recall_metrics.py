@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
-from training.data.recall_cases import MIN_USERS, RecallCases, recall_from_hits
+from training.data.recall_cases import MIN_USERS, RecallCases, mean_per_user, recall_from_hits
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
@@ -68,16 +68,6 @@ def measure_by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) ->
     return values
 
 
-def mean_by_user(values_C: Floats, user_C: NDArray[np.generic], users: int) -> Floats:
-    """Mean over the cases of each user that are not NaN [U]; NaN for a user without one."""
-    is_valid_C = ~np.isnan(values_C)
-    total_U = np.bincount(user_C[is_valid_C], weights=values_C[is_valid_C], minlength=users)
-    count_U = np.bincount(user_C[is_valid_C], minlength=users)
-    with np.errstate(invalid="ignore"):
-        mean_U: Floats = total_U / count_U
-    return mean_U
-
-
 def mean_over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
     """Mean over users of their means, bootstrapped over users.
 
@@ -86,7 +76,7 @@ def mean_over_users(values_C: Floats, user_C: NDArray[np.generic]) -> Estimate:
     """
     users, user = np.unique(user_C, return_inverse=True)
     if len(users) >= MIN_USERS:
-        return bootstrap.mean(mean_by_user(values_C, user, len(users)))
+        return bootstrap.mean(mean_per_user(values_C, user))
     count_U = np.bincount(user, weights=~np.isnan(values_C), minlength=len(users))
     return bootstrap.mean(values_C, 1 / np.maximum(count_U, 1)[user])
 

@@ -66,7 +66,7 @@ def compare_metrics(this: Manifest, other: Manifest, paired: Interval | None = N
     if paired is not None and rows[0].this and rows[0].other:
         first = rows[0]
         rows[0] = MetricChange(f"{first.name}, paired", first.this, first.other, paired, difference_class(paired))
-    for task in _tasks(this):
+    for task in this.get("metrics", {}).get("ranking", {}).get(str(this.get("ranker")), {}):
         for metric in RANKING_METRICS:
             both = [_find(manifest, "ranking", str(manifest.get("ranker")), task, metric) for manifest in (this, other)]
             rows.append(_change("ranker", f"{task}/{metric}", *both))
@@ -103,10 +103,6 @@ CHOICES: dict[str, Callable[[Manifest], str]] = {
     "code": lambda manifest: str(manifest.get("revision", ""))[:12],
 }
 """Name → text from a manifest."""
-
-
-def _tasks(manifest: Manifest) -> list[str]:
-    return list(manifest.get("metrics", {}).get("ranking", {}).get(str(manifest.get("ranker")), {}))
 
 
 def _find(manifest: Manifest, *path: str) -> Interval | None:

@@ -53,14 +53,10 @@ class Tile:
 
 def difference_class(interval: Interval | None, metric: str = "") -> str:
     """CSS class of a difference: gain or loss if its interval excludes zero, by the better direction of the metric."""
-    if not interval or not is_significant(interval):
+    value, low, high = interval or (None, None, None)
+    if low is None or high is None or low <= 0 <= high:
         return "unclear"
-    return "gain" if (float(interval[0] or 0) > 0) != is_lower_better(metric) else "loss"
-
-
-def is_significant(interval: Interval) -> bool:
-    """Whether the interval [value, low, high] excludes zero."""
-    return interval[1] is not None and interval[2] is not None and (interval[1] > 0 or interval[2] < 0)
+    return "gain" if ((value or 0) > 0) != is_lower_better(metric) else "loss"
 
 
 def gate_baseline(content: Content) -> str:

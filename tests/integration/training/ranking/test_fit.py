@@ -21,9 +21,8 @@ from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusi
 from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
 from training.data.offline_features import OfflineFeatures
-from training.data.statistics import load_track_statistics
 from training.data.training_data import TrainingData
-from training.ranking.case_batches import CaseBatches
+from training.ranking.case_batches import CaseBatches, load_track_statistics
 from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
 from training.recipes import config_of, recipe

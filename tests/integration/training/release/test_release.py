@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from config.settings import load_settings
 from recommender.ranking.fitted_ranker import FittedRanker
@@ -27,6 +25,7 @@ from releases.deployment import open_pointer, traffic_split_file
 from releases.format import MissingInput, OutdatedFormat
 from sequences.feature_services import ServiceContract
 from serving.releases.served_release import load_release
+from tests.support.signing_keys import write_keys
 from tests.support.training.fitted_workspace import workspace
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
@@ -310,10 +309,7 @@ def test_damaged_and_unsigned_releases_are_not_activated(
     path = model_store.publish(tmp_path / other, other, {})
     assert command(monkeypatch, "sign", other) == 2
     assert "SEGUE_RELEASE_PRIVATE_KEY is empty" in capsys.readouterr().err
-    private, public = tmp_path / "release.pem", tmp_path / "release.pub.pem"
-    key = Ed25519PrivateKey.generate()
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    private, public = write_keys(tmp_path)
     monkeypatch.setenv("SEGUE_RELEASE_PUBLIC_KEY", str(public))
     for arguments in (("activate", other), ("canary", other, "--share", "0.1")):
         assert command(monkeypatch, *arguments) == 2

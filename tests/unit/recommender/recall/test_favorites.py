@@ -17,9 +17,8 @@ from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
-from training.data.training_data import TrainingData
+from training.data.training_data import TrainingData, archive_plays
 from training.recall import learned_order
-from training.recall.past_plays import archive_plays
 from training.recall.registry import fit_channel
 from training.recipes import config_of
 

@@ -118,7 +118,7 @@ def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
     pl.DataFrame(profiles).write_parquet(tmp_path / "user_profiles.parquet")
     data = training_data(tmp_path, rows, contract)
     features = OfflineFeatures(data)
-    features._store = sqlite_store(tmp_path, SEQUENCE_VIEWS)
+    features.store = sqlite_store(tmp_path, SEQUENCE_VIEWS)
     users, times = ["u1", "unknown", "u1", "u1"], np.array([us(second) for second in (60, 90_000, 90_000, 172_800)])
     offline = features.load_user_batch("recommender", users, times)
     view = SEQUENCE_VIEWS["recent_clicks"]

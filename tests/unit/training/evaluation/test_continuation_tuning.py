@@ -9,7 +9,6 @@ import pytest
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import Candidates
-from recommender.recall.continuation.registry import all_sources
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
@@ -21,7 +20,6 @@ from training.evaluation.continuation_tuning import (
     fit_continuation,
     fit_on_sessions,
     playlist_cases,
-    read_titles,
     split_playlists,
 )
 from training.recall.registry import fit_channel
@@ -118,18 +116,6 @@ def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_lan
     others = replace(playlists, titles_N=np.array(titles, dtype=object))
     fitted = fit_continuation(world, {}, others, parts["train"], parts["validation"])
     assert "0" in fitted.weights
-
-
-def test_neighbors_of_a_playlist_are_tracks_of_its_language(world, playlists):
-    parts = split_playlists(playlists)
-    titles = read_titles(world, playlists, parts["train"])
-    sources = all_sources({}, playlists, parts["train"], titles, world.catalog_V)
-    cases = playlist_cases(playlists, parts["test"], (5,), has_title=True)
-    for name, found in cases.recall(sources, 10).items():
-        is_odd = {number: int(playlists.titles_N[number].split()[-1]) % 2 for number in parts["test"].tolist()}
-        for case, number in enumerate(parts["test"].tolist()):
-            tracks = world.vocabulary.decode(found.items_BK[case][found.items_BK[case] > 0])
-            assert tracks and {int(track[1:]) % 2 for track in tracks} == {is_odd[number]}, name
 
 
 def sessions_of(targets):

@@ -22,9 +22,8 @@ from sequences.sequence_batch import SequenceBatch
 from serving.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.plays import PARTS
-from training.data.training_data import TrainingData
+from training.data.training_data import TrainingData, archive_plays
 from training.recall.knowledge_graph import build_cooccurrence_edges
-from training.recall.past_plays import archive_plays
 from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
 
