@@ -25,7 +25,6 @@ from event_store.contract import (
     find_violation,
     time_rules,
 )
-from serving.field_suggestions import suggest
 
 COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")
@@ -90,9 +89,7 @@ def read_event(row: object, now_us: int) -> Event:
         raise EventRejected(f"an event is an object with columns, not {type(row).__name__}")
     unknown = sorted(str(name) for name in row.keys() - set(COLUMNS))
     if unknown:
-        meant = suggest(unknown[0], [column for column in COLUMNS if column not in row])
-        hint = f"did you mean {meant}? The" if meant else "the"
-        raise EventRejected(f"unknown column {unknown[0][:64]!r}; {hint} contract has {', '.join(COLUMNS)}")
+        raise EventRejected(f"unknown column {unknown[0][:64]!r}; the contract has {', '.join(COLUMNS)}")
     event = _read_columns(row)
     length = (event["played_ms"] or 0) * 1000
     if event["ended_at"] is None:
