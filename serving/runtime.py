@@ -363,8 +363,6 @@ class Runtime:
         self._suppression.close()
         for task in self._tasks:
             task.close()
-        if self._hydrator.log is not None:
-            self._hydrator.log.close()
         self._state.close()
         self._events.close()
 
@@ -377,11 +375,9 @@ class Runtime:
             self._degradation.report(EVENT_STORE, NO_EVENTS, error)
 
     def _erase_users(self, erased: SuppressionList) -> None:
-        """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
+        """Drop cached data of erased users."""
         self._suppress(erased)
         self._hydrator.erase_users(erased)
-        if self._hydrator.log is not None:
-            self._hydrator.log.flush()
 
     def _load(self, folder: Path) -> ServedRelease:
         return load_release(folder, self._online.contract(), self._settings.release_public_key)

@@ -139,8 +139,6 @@ class UserInspector:
             except LockHeld as error:
                 raise NotReady("another export is running; send the request again in a minute") from error
             with lock:
-                if self._hydrator.log is not None:
-                    self._hydrator.log.flush()
                 return collect_stored_data(user_id, self._settings, self._stored(user_id), self._read_views(request))
 
     def list_users(self, limit: int, after: str = "") -> list[str]:

@@ -132,7 +132,6 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
             counts["duplicate"] += result.duplicate
             counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
             counts["early"] += clock[0] < step["ended_at"]
-    features.close()
     store.close()
     state.close()
     return Replayed(home, list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)
