@@ -185,29 +185,18 @@ def collect_reasons(
     metrics: Metrics,
     default: Reason = MOST_PLAYED,
 ) -> list[Reason | None]:
-    """The reason of each item by the first of its sources that gives one; `default` for an item that no source found.
+    """The reason of each item by the first of its sources, None if that fails; `default` for an item that no source found.
 
     Each source is called once for all of its items, without those whose reason the state has.
     """
-    found_once = {item for item, names in found_by.items() if names}
-    found_by = dict(found_by)
-    while True:
-        asked: dict[str, list[int]] = defaultdict(list)
-        for item, names in found_by.items():
-            if names and item not in user.reasons[names[0]]:
-                asked[names[0]].append(item)
-        if not asked:
-            break
-        found = recall.reasons(release, user.users, asked)
-        for name, items in asked.items():
-            if name in found:
-                user.reasons[name] |= zip(items, found[name], strict=True)
-                continue
+    asked: dict[str, list[int]] = defaultdict(list)
+    for item, names in found_by.items():
+        if names and item not in user.reasons[names[0]]:
+            asked[names[0]].append(item)
+    found = recall.reasons(release, user.users, asked) if asked else {}
+    for name, items in asked.items():
+        if name in found:
+            user.reasons[name] |= zip(items, found[name], strict=True)
+        else:
             metrics.skipped.labels(f"reason_{name}", "failed").inc()
-            found_by |= {
-                item: [one for one in names if one != name] for item, names in found_by.items() if name in names
-            }
-    return [
-        user.reasons[names[0]][item] if names else None if item in found_once else default
-        for item, names in found_by.items()
-    ]
+    return [user.reasons[names[0]].get(item) if names else default for item, names in found_by.items()]
