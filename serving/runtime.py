@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
-from event_store.private_sessions import EVERYONE
-from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
+from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
-from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
@@ -38,7 +36,7 @@ from serving.pipeline.request import (
 )
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
-from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.hydrate import Hydrator, OnlineStore
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.user_state import filter_context
 from serving.releases.manager import ReleaseManager

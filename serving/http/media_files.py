@@ -31,7 +31,7 @@ from serving.http.asgi import (
     Send,
     header_values,
 )
-from serving.releases.track_details import COVER, PREVIEW
+from serving.response_schemas import COVER, PREVIEW
 
 if TYPE_CHECKING:
     from serving.releases.track_lookup import TrackLookup

@@ -9,13 +9,15 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.settings import Settings
 from event_store.store import PrivateSession
 from recommender.slate.scene_settings import SCENES
 from sequences.online import online_stores
+from sequences.online.reader import StoredViews
 from serving.errors import NotReady
+from serving.events.suppression import SuppressionListFollower
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
 from serving.inspection.stored_data import collect_stored_data, export_of
@@ -24,6 +26,10 @@ from serving.inspection.user_profile import describe_user
 from serving.messages import Language
 from serving.pipeline.pipeline import encode_tracks
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall
+from serving.releases.manager import ReleaseManager
+from serving.releases.served_release import ServedRelease
 from serving.response_schemas import (
     ExplanationResponse,
     ExportResponse,
@@ -32,14 +38,6 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from storage.file_lock import LockHeld, file_lock
-
-if TYPE_CHECKING:
-    from sequences.online.reader import StoredViews
-    from serving.events.suppression import SuppressionListFollower
-    from serving.pipeline.stages.hydrate import Hydrator
-    from serving.pipeline.stages.recall import Recall
-    from serving.releases.manager import ReleaseManager
-    from serving.releases.served_release import ServedRelease
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, UserState
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import detail_fields
 
 MOST_PLAYED = Reason("most_played")
 DEGRADED_STATES = {
@@ -173,7 +172,7 @@ def build_items(
             other.get(item) or own if other else own,
         )
         for item, score, propensity, sources, reason in zip(*columns, found_by, reasons, strict=True)
-        for details in (detail_fields(release, item),)
+        for details in (release.details(item),)
     ]
 
 

@@ -25,15 +25,15 @@ from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTr
 from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, build_items, collect_reasons
-from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY
-from serving.pipeline.stages.select import fill_slots, find_unmet
+from serving.pipeline.stages.select import explore, fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
 
 VOTES_FOR_HALF = 10
 """Liked new tracks that move the share of new tracks half of the way to 1."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
+RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 logger = logging.getLogger(__name__)
 
@@ -272,11 +272,6 @@ def _discovery_share(request: Request, release: ServedRelease, user: UserState) 
     share = float(release.discovery_share(request.scene.name))
     votes = reactions_of(user.users).votes_for_new()
     return share + (1 - share) * votes / (votes + VOTES_FOR_HALF)
-
-
-logger = logging.getLogger(__name__)
-
-RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 
 def rank(
