@@ -106,7 +106,10 @@ class Runtime:
             stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
         self._pipelines = Pipelines(self._hydrator, self._recall, self._state, metrics)
-        self._suppress(self._suppression.users)
+        try:
+            self._erase_users(self._suppression.users)
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
         self._tasks = [
             PeriodicTask("suppression-list", 1.0, self._suppression.reload),
             PeriodicTask("online-store-check", 0.25, self._online.check),
@@ -254,12 +257,11 @@ class Runtime:
         release, request_id = self._release_manager.current, new_request_id()
         with log_request(request_id, scene) as line:
             try:
-                with self._suppression.snapshot() as erased:
-                    request = anonymize_erased_user(read(now_us(), request_id), erased)
-                    release, arm = self._release_manager.release_for(request.user_id)
-                    request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
-                    is_shown = self._is_service and not request.is_private
-                    response = self._pipelines.recommend(request, release, is_shown=is_shown)
+                request = anonymize_erased_user(read(now_us(), request_id), self._suppression.users)
+                release, arm = self._release_manager.release_for(request.user_id)
+                request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
+                is_shown = self._is_service and not request.is_private
+                response = self._pipelines.recommend(request, release, is_shown=is_shown)
                 self._record_degraded(response)
                 self._metrics.child(self._metrics.requests, scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
@@ -274,10 +276,9 @@ class Runtime:
         Raises:
             UnknownTrack, NoCollections, NotReady: As for `recommend`.
         """
-        with self._suppression.snapshot() as erased:
-            request = anonymize_erased_user(request, erased)
-            release, arm = self._release_manager.release_for(request.user_id)
-            return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
+        request = anonymize_erased_user(request, self._suppression.users)
+        release, arm = self._release_manager.release_for(request.user_id)
+        return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
 
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries; empty before the first."""
@@ -290,8 +291,8 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         release = self._release_manager.serving_release(request.user_id)
-        with self._suppression.snapshot() as erased:
-            return self._hydrator.load_user_state(anonymize_erased_user(request, erased), release).users, release
+        request = anonymize_erased_user(request, self._suppression.users)
+        return self._hydrator.load_user_state(request, release).users, release
 
     def _record_degraded(self, response: RecommendationResponse) -> None:
         """Report parts that failed for a response, and add those that concern every response."""
@@ -331,14 +332,12 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        request = read_search(user_id, now_us(), *policy)
-        with self._suppression.snapshot() as erased:
-            request = anonymize_erased_user(request, erased)
-            request = replace(request, is_private=self._private_session(request.user_id) is not None)
-            release = self._release_manager.serving_release(request.user_id)
-            user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
-            return search(query, limit, release, context, user.users if user else None)
+        request = anonymize_erased_user(read_search(user_id, now_us(), *policy), self._suppression.users)
+        request = replace(request, is_private=self._private_session(request.user_id) is not None)
+        release = self._release_manager.serving_release(request.user_id)
+        user = self._hydrator.load_user_state(request, release) if request.user_id else None
+        context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
+        return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> EventReport:
         """See `EventIngestor.ingest`.
@@ -347,8 +346,7 @@ class Runtime:
             StoreUnavailable: Nothing was accepted.
         """
         try:
-            with self._suppression.snapshot() as erased:
-                return self._ingestor.ingest(rows, erased)
+            return self._ingestor.ingest(rows, self._suppression.users)
         except StoreBusy:
             raise
         except StoreUnavailable as error:
@@ -358,24 +356,16 @@ class Runtime:
     def close(self) -> None:
         """Stop the background tasks and close the stores."""
         self._erasing.close(is_awaited=False)  # an erasure takes minutes and continues
-        self._suppression.close()
         for task in self._tasks:
             task.close()
         self._state.close()
         self._events.close()
 
-    def _suppress(self, erased: SuppressionList) -> None:
-        """Let the stores, which may be older than the list, accept nothing of erased users."""
-        try:
-            self._events.suppress(erased)
-            self._state.suppress(erased)
-        except StoreUnavailable as error:
-            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
-
     def _erase_users(self, erased: SuppressionList) -> None:
-        """Drop cached data of erased users."""
-        self._suppress(erased)
+        """Let caches, feature log and stores, which may be older than the list, keep nothing of erased users from now on."""
         self._hydrator.erase_users(erased)
+        self._events.suppress(erased)
+        self._state.suppress(erased)
 
     def _load(self, folder: Path) -> ServedRelease:
         return load_release(folder, self._online.contract(), self._settings.release_public_key)

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class FeatureLog:
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
         self._name = f"{FEATURE_LOG_PREFIX}-{now_us():017d}-{os.getpid()}.jsonl"
+        self._erased: Container[str] = ()
         self._lock = threading.Lock()
 
     def is_sampled(self, request: Request) -> bool:
@@ -79,9 +80,15 @@ class FeatureLog:
         )
         try:
             with self._lock:
-                self._append(logged.to_line())
+                if request.user_id not in self._erased:
+                    self._append(logged.to_line())
         except Exception:
             logger.exception("request %s could not be written to the feature log", request.request_id)
+
+    def erase_users(self, users: Container[str]) -> None:
+        """Write nothing of these users from now on."""
+        with self._lock:
+            self._erased = users
 
     def _append(self, line: bytes) -> None:
         now_us = self._now_us()

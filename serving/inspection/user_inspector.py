@@ -152,13 +152,12 @@ class UserInspector:
 
     @contextmanager
     def _requested(self, user_id: str, scene: str = "") -> Iterator[Request]:
-        """A request of the user now, without the id of an erased user; one version of the suppression list holds meanwhile.
+        """A request of the user now, without the id of an erased user.
 
         It is in the first scene unless `scene` is one, and private, because an inspection is not recorded.
         """
         request = read_request(user_id, scene if scene in SCENES else next(iter(SCENES)), None, self._now_us())
-        with self._suppression.snapshot() as erased:
-            yield replace(anonymize_erased_user(request, erased), is_private=True)
+        yield replace(anonymize_erased_user(request, self._suppression.users), is_private=True)
 
     @contextmanager
     def _served(self, user_id: str, scene: str = "") -> Iterator[tuple[Request, ServedRelease]]:

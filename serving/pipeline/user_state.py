@@ -134,6 +134,7 @@ class StateCache:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, CachedState] = OrderedDict()
         self._bytes = 0
+        self._erased: Container[str] = ()
         self._lock = Lock()
 
     def get(self, release: ServedRelease, user_id: str, at_us: int) -> CachedState | None:
@@ -156,18 +157,21 @@ class StateCache:
         return entry.state.marks if entry is not None else {}
 
     def put(self, release: ServedRelease, version: Hashable, state: UserState) -> None:
-        """Keep a state instead of the one of the same user."""
-        entry = CachedState(weakref.ref(release), version, state)
+        """Keep a state instead of the one of the same user, unless the user is erased."""
+        entry, user_id = CachedState(weakref.ref(release), version, state), state.users.user_ids[0]
         with self._lock:
-            self._drop(state.users.user_ids[0])
-            self._entries[state.users.user_ids[0]] = entry
+            if user_id in self._erased:
+                return
+            self._drop(user_id)
+            self._entries[user_id] = entry
             self._bytes += entry.size
             while self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
 
     def erase_users(self, users: Container[str]) -> None:
-        """Remove the states of these users."""
+        """Remove the states of these users, and keep none from now on."""
         with self._lock:
+            self._erased = users
             for user_id in [one for one in self._entries if one in users]:
                 self._drop(user_id)
 

@@ -221,8 +221,10 @@ class Hydrator:
         return self._online.read(user_id).views if user_id else {}
 
     def erase_users(self, users: Container[str]) -> None:
-        """Remove cached state of these users."""
+        """Cache and log nothing of these users from now on."""
         self._states.erase_users(users)
+        if self.log is not None:
+            self.log.erase_users(users)
 
 
 def _leave_out(users: UserBatch, marks: Marks, release: ServedRelease, is_known: bool, state_from: str) -> UserState:

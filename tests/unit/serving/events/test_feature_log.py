@@ -68,6 +68,13 @@ def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
     assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
 
 
+def test_nothing_of_erased_users_is_logged(bench):
+    bench.write()
+    bench.log.erase_users({"u"})
+    bench.write()
+    assert len(bench.written()) == 1
+
+
 def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     (tmp_path / "requests").write_text("a file where the folder should be")
     bench = Bench(tmp_path / "requests")
