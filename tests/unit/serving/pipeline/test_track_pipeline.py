@@ -15,7 +15,6 @@ from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import read_similar
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.pipeline.track_pipeline import RANKER_FAILED
 from serving.releases.warm_up import warm_up
@@ -246,20 +245,3 @@ def test_what_is_left_out_of_the_profile_is_neither_seen_nor_recommended(bench, 
     shown = bench.ask(release(table, [channel]), limit=8)
     assert set(shown) == {f"t{number}" for number in range(8)} - hidden
     assert channel.seen == ([4] if hidden else [2, 4])
-
-
-def test_after_a_reset_only_later_plays_of_the_interest_count(bench):
-    table = tracks(8, languages=[["Korean"], ["Korean"], ["Korean"], *[[]] * 5])
-    channel = HistoryChannel("popularity", range(2, 10))
-    bench.store.users["u"] = history("t0", "t1", "t5", "t0") | left_out("reset", "interest", "Korean", 2)
-    shown = bench.ask(release(table, [channel]), limit=8)
-    assert channel.seen == [2, 7]
-    assert set(shown) == {f"t{number}" for number in range(8)} - {"t1"}  # t0 was played again, t2 was never played
-
-
-def test_similar_tracks_of_a_left_out_album_are_shown(bench):
-    table = tracks(8, album_id=["a", "a", *[None] * 6])
-    near = ListChannel("realtime", [], near={2: [3, 4]})
-    bench.store.users["u"] = history("t0") | left_out("exclude", "album", "a", 5)
-    answer = bench.path.recommend(read_similar("t0", 5, "u", NOW), release(table, [POPULARITY, near]))
-    assert [item.track_id for item in answer.items] == ["t1", "t2"]
