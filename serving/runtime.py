@@ -262,7 +262,9 @@ class Runtime:
                 request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
                 is_shown = self._is_service and not request.is_private
                 response = self._pipelines.recommend(request, release, is_shown=is_shown)
-                self._record_degraded(response)
+                for part, why in response.trace.degraded.items():
+                    if part != ONLINE_STORE:  # it reports itself
+                        self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
                 self._metrics.child(self._metrics.requests, scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
             except Exception as error:
@@ -293,13 +295,6 @@ class Runtime:
         release = self._release_manager.serving_release(request.user_id)
         request = anonymize_erased_user(request, self._suppression.users)
         return self._hydrator.load_user_state(request, release).users, release
-
-    def _record_degraded(self, response: RecommendationResponse) -> None:
-        """Report parts that failed for a response, and add those that concern every response."""
-        degraded = response.trace.degraded
-        for part, why in degraded.items():
-            if part != ONLINE_STORE:  # it reports itself
-                self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
 
     def erase_data(self, user_id: str) -> bool:
         """Suppress the user from now on, and erase what is stored in the background, once.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ DEGRADED_STATES = {
 }
 """Source of the user state → what the response lacks."""
 RECALL_FAILED = "every recall channel failed or was late; the response has popular items only, or none"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,12 @@ class Trace(response_schemas.Trace):
         self.state_from = state_from
         if state_from in DEGRADED_STATES:
             self.degraded["online_store"] = DEGRADED_STATES[state_from]
+
+    def record_failure(self, part: str, why: str, metrics: Metrics) -> None:
+        """Log and count the exception that is being handled, and say what the response lacks."""
+        logger.exception("%s: %s", part, why)
+        metrics.skipped.labels(part, "failed").inc()
+        self.degraded[part] = why
 
     def record_recall(self, recalled: RecallResult) -> None:
         """Record the candidate count of each source, the sources left out, and whether these are all."""
@@ -194,8 +203,8 @@ def collect_reasons(
             asked[names[0]].append(item)
     found = recall.reasons(release, user.users, asked) if asked else {}
     for name, items in asked.items():
-        if name in found:
-            user.reasons[name] |= zip(items, found[name], strict=True)
-        else:
+        if name not in found:
             metrics.skipped.labels(f"reason_{name}", "failed").inc()
-    return [user.reasons[names[0]].get(item) if names else default for item, names in found_by.items()]
+        none: dict[int, Reason | None] = dict.fromkeys(items)
+        user.reasons[name] |= none | dict(zip(items, found.get(name, ()), strict=False))
+    return [user.reasons[names[0]][item] if names else default for item, names in found_by.items()]

@@ -57,8 +57,8 @@ class UserState:
     marks: Marks = field(default_factory=dict)  # what `exclusions` were made from
     state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
     found: dict[str, Candidates] = field(default_factory=dict)  # source → candidates
-    reasons: dict[str, dict[int, Reason]] = field(default_factory=lambda: defaultdict(dict))
-    """Source → item → why it was found."""
+    reasons: dict[str, dict[int, Reason | None]] = field(default_factory=lambda: defaultdict(dict))
+    """Source → item → why it was found; None if the source has failed to say."""
     fused: dict[str, tuple[tuple[Any, ...], CandidateTable]] = field(default_factory=dict)
     """Scene → what the last fusion depended on besides the state, and its result."""
     ranked: dict[str, tuple[CandidateTable, tuple[CandidateTable, CandidateTable]]] = field(default_factory=dict)
