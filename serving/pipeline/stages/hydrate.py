@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Container, Hashable
 from dataclasses import replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -47,6 +48,16 @@ logger = logging.getLogger(__name__)
 
 class StoreUnavailable(RuntimeError):
     """The online store failed and is not queried until a background check succeeds."""
+
+
+class OnlineFeatureReader(Protocol):
+    """The part of the online store that hydration needs."""
+
+    def read(self, user_id: str, known: Hashable = None) -> StoredUser:
+        """All views of the user; empty for an unknown user. Incomplete if their version is `known`."""
+
+    def read_events(self, user_id: str) -> StoredUser:
+        """The views with recent events alone, for when the rows of users cannot be read."""
 
 
 class OnlineStore:
@@ -131,7 +142,7 @@ class Hydrator:
     written to the feature log, if there is one.
     """
 
-    def __init__(self, online: OnlineStore, metrics: Metrics, log: FeatureLog | None = None) -> None:
+    def __init__(self, online: OnlineFeatureReader, metrics: Metrics, log: FeatureLog | None = None) -> None:
         self._online, self._metrics, self.log = online, metrics, log
         self._states = StateCache()
 
