@@ -33,6 +33,8 @@ MAX_AGE_US = 30 * DAY_US
 """Age of the oldest event that is accepted, so ids are kept longer than that."""
 MAX_EVENTS_OF_KIND = 2000
 """Events of one behavior and target type that a user's read returns, the newest: no view shows more."""
+ALIVE_FOR_US, LISTED_DAYS = 5_000_000, 8
+"""Time after its last sign of life for which a worker counts as alive, and days for which daily lists are kept."""
 VISIBLE_FOR_US = DAY_US
 """Time for which an event stays in the store after it was received, at least."""
 

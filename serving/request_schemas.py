@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from event_store.contract import ID_PATTERN, PRINTABLE_PATTERN
+from event_store.contract import ID_PATTERN, MAX_ID_BYTES, PRINTABLE_PATTERN
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.messages import Language
 from serving.pipeline.request import (
     DEFAULT_SCENE,
     MAX_EXCLUDED,
-    MAX_ID_BYTES,
     MAX_SEEDS,
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,

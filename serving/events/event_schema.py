@@ -25,13 +25,13 @@ from event_store.contract import (
     find_violation,
     time_rules,
 )
+from event_store.store import MAX_AGE_US, Event
 
 COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")
 MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
 MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of this century are below it
 MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
-MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_INTEGER = 2**63 - 1
 TOO_OLD = (
     "more than 30 days ago; land history with `python -m ingestion.land`. Integers are microseconds since 1970: multiply "
@@ -40,8 +40,6 @@ TOO_OLD = (
 TOO_NEW = "more than 5 minutes ahead of the server's clock; check the device's clock"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, pattern=ID_PATTERN)]
-Event = dict[str, Any]
-"""A row with every column of `COLUMNS`: times in µs UTC, None if absent; the log fills in `sequence_number`."""
 KINDS: dict[str, tuple[Any, Any, str]] = {
     "text": (Text, str, "text, not empty and without white space at its ends"),
     "time": (str | int, int, "a time: ISO 8601 in UTC, or an integer of microseconds since 1970"),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from event_store.store import DAY_US
 from recommender.recall.channel import Candidates
 from recommender.recall.reason import Reason
 from recommender.slate.candidate_table import CandidateTable
@@ -37,7 +38,6 @@ STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "noth
 """Sources of the state of a user."""
 STATE_AGE_US = 60_000_000
 """Time after which a state is computed again: how active a track is depends on the clock."""
-DAY_US = 86_400_000_000
 MAX_BYTES = 128 << 20
 RESULT_BYTES = 256 << 10
 """Approximate size of what a state has computed, in addition to its rows."""
