@@ -201,10 +201,10 @@ def collect_reasons(
     for item, names in found_by.items():
         if names and item not in user.reasons[names[0]]:
             asked[names[0]].append(item)
-    found = recall.reasons(release, user.users, asked) if asked else {}
+    found: dict[str, Sequence[Reason | None]] = {**recall.reasons(release, user.users, asked)} if asked else {}
     for name, items in asked.items():
         if name not in found:
             metrics.skipped.labels(f"reason_{name}", "failed").inc()
-        none: dict[int, Reason | None] = dict.fromkeys(items)
-        user.reasons[name] |= none | dict(zip(items, found.get(name, ()), strict=False))
+            found[name] = [None] * len(items)
+        user.reasons[name] |= zip(items, found[name], strict=True)
     return [user.reasons[names[0]][item] if names else default for item, names in found_by.items()]
