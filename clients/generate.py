@@ -107,16 +107,11 @@ def type_name(schema: Spec, language: Language) -> str:
 
 
 def read_schemas(document: Spec) -> list[Schema]:
-    """The named schemas, each after those that it refers to."""
-    found: dict[str, Schema] = {}
-    waiting = dict(document["components"]["schemas"])
-    while waiting:
-        for name, content in list(waiting.items()):
-            text = json.dumps(content)
-            if not any(f'/{other}"' in text for other in waiting if other != name):
-                found[name] = Schema(name, content.get("description", ""), _fields(content))
-                del waiting[name]
-    return list(found.values())
+    """The named schemas."""
+    return [
+        Schema(name, content.get("description", ""), _fields(content))
+        for name, content in document["components"]["schemas"].items()
+    ]
 
 
 def read_methods(document: Spec) -> list[Method]:

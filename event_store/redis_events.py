@@ -14,12 +14,14 @@ from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
-from event_store.private_sessions import END, MAX_SESSION_US, START, current_session, is_hidden, sessions_after
 from event_store.redis_database import RedisDatabase, script, user_key
 from event_store.store import (
+    END,
     ID_PERIOD_US,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
+    MAX_SESSION_US,
+    START,
     VISIBLE_FOR_US,
     Appended,
     Event,
@@ -27,8 +29,11 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    current_session,
     id_code,
+    is_hidden,
     kind_of,
+    sessions_after,
     to_text,
 )
 

@@ -10,12 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from event_store.redis_database import RedisDatabase, script, user_key
-from event_store.store import DAY_US, Position, Worker
+from event_store.store import ALIVE_FOR_US, DAY_US, LISTED_DAYS, Position, Worker
 
 KINDS = EXPOSURES, LISTS = "exposures", "daily_lists"
 WORKERS = "segue:workers"
-ALIVE_FOR_US = 5_000_000
-LISTED_DAYS = 8
 AGREED_FOR_S = 2 * DAY_US // 1_000_000
 ADD = script("", "return refusal(ARGV[1], ARGV[2]) or add(ARGV[3], ARGV[4], ARGV[5])")
 REPLACE = script(

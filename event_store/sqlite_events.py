@@ -13,22 +13,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from event_store.private_sessions import (
+from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
+from event_store.store import (
     END,
     EVERYONE,
     HIDDEN_ACTIONS,
-    MAX_SESSION_US,
-    START,
-    current_session,
-    is_hidden,
-    sessions_after,
-)
-from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
-from event_store.store import (
     ID_PERIOD_US,
     KEY_BYTES,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
+    MAX_SESSION_US,
+    START,
     VISIBLE_FOR_US,
     Appended,
     Event,
@@ -36,9 +31,12 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    current_session,
     id_code,
+    is_hidden,
     kind_of,
     read_text,
+    sessions_after,
     to_text,
 )
 from storage.files import atomic_write

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
-from event_store.store import DAY_US, Position, StoreUnavailable, Worker
+from event_store.store import ALIVE_FOR_US, DAY_US, LISTED_DAYS, Position, StoreUnavailable, Worker
 from storage.file_lock import file_lock
 
 SERVING_FILE = "serving.db"
-ALIVE_FOR_US = 5_000_000
-LISTED_DAYS = 8
 AGREED_DAYS = 1
 TABLES = (
     "create table if not exists exposures (seq integer primary key autoincrement, user_id text not null, body text not null)",

@@ -38,7 +38,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
     from sequences.feature_services import ServiceContract
     from served_behavior.listeners import Listeners
     from served_behavior.measure import BehaviorTests, fairness
-    from serving.events.online_store import SERVICE
+    from serving.pipeline.stages.hydrate import SERVICE
     from serving.releases.served_release import served_release
     from training.release.gate import Verdict, read_behavior, write_behavior
     from training.release.manifest import build, release_id, release_inputs

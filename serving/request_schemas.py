@@ -9,13 +9,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from event_store.contract import ID_PATTERN, PRINTABLE_PATTERN
+from event_store.contract import ID_PATTERN, MAX_ID_BYTES, PRINTABLE_PATTERN
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.messages import Language
 from serving.pipeline.request import (
     DEFAULT_SCENE,
     MAX_EXCLUDED,
-    MAX_ID_BYTES,
     MAX_SEEDS,
     MAX_TITLE_LENGTH,
     MIN_PATH_LENGTH,
@@ -178,35 +177,27 @@ class ListenerRequest(RequestBody):
     user_id: Id = Field(description="Id of the user")
 
 
-class LibraryRequest(RequestBody):
+class LibraryRequest(ListenerRequest):
     """A request for what a user liked, saved, marked as not interesting and blocked."""
 
-    user_id: Id = Field(description="Id of the user")
 
-
-class TasteRequest(RequestBody):
+class TasteRequest(ListenerRequest):
     """A request for what shapes the recommendations of a user."""
 
-    user_id: Id = Field(description="Id of the user")
 
-
-class ExportRequest(RequestBody):
+class ExportRequest(ListenerRequest):
     """A request for everything that is stored about a user."""
 
-    user_id: Id = Field(description="Id of the user")
 
-
-class EraseRequest(RequestBody):
+class EraseRequest(ListenerRequest):
     """A request to erase all data of a user."""
 
-    user_id: Id = Field(description="Id of the user")
     confirm: Id = Field(description="The same id again")
 
 
-class ExplainRequest(RequestBody):
+class ExplainRequest(ListenerRequest):
     """A request for the reasons why a track suits a user."""
 
-    user_id: Id = Field(description="Id of the user")
     track_id: Id = Field(description="Track to explain")
     scene: str = Field(
         default=DEFAULT_SCENE,

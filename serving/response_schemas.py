@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
+PREVIEW, COVER = "preview", "cover"
+"""Kinds of media in the paths below `/media/`."""
+
 
 class Track(BaseModel):
     """A track of the release."""

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
-from event_store.private_sessions import EVERYONE
-from event_store.store import PrivateSession, StoreBusy, StoreUnavailable
+from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
-from serving.events.online_store import OnlineStore
 from serving.events.suppression import SuppressionListFollower
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
@@ -38,7 +36,7 @@ from serving.pipeline.request import (
 )
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
-from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.hydrate import Hydrator, OnlineStore
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.user_state import filter_context
 from serving.releases.manager import ReleaseManager
@@ -108,7 +106,10 @@ class Runtime:
             stored=lambda user_id: self._events.export(user_id) | self._state.export(user_id),
         )
         self._pipelines = Pipelines(self._hydrator, self._recall, self._state, metrics)
-        self._suppress(self._suppression.users)
+        try:
+            self._erase_users(self._suppression.users)
+        except StoreUnavailable as error:
+            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
         self._tasks = [
             PeriodicTask("suppression-list", 1.0, self._suppression.reload),
             PeriodicTask("online-store-check", 0.25, self._online.check),
@@ -256,13 +257,14 @@ class Runtime:
         release, request_id = self._release_manager.current, new_request_id()
         with log_request(request_id, scene) as line:
             try:
-                with self._suppression.snapshot() as erased:
-                    request = anonymize_erased_user(read(now_us(), request_id), erased)
-                    release, arm = self._release_manager.release_for(request.user_id)
-                    request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
-                    is_shown = self._is_service and not request.is_private
-                    response = self._pipelines.recommend(request, release, is_shown=is_shown)
-                self._record_degraded(response)
+                request = anonymize_erased_user(read(now_us(), request_id), self._suppression.users)
+                release, arm = self._release_manager.release_for(request.user_id)
+                request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
+                is_shown = self._is_service and not request.is_private
+                response = self._pipelines.recommend(request, release, is_shown=is_shown)
+                for part, why in response.trace.degraded.items():
+                    if part != ONLINE_STORE:  # it reports itself
+                        self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
                 self._metrics.child(self._metrics.requests, scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
             except Exception as error:
@@ -276,10 +278,9 @@ class Runtime:
         Raises:
             UnknownTrack, NoCollections, NotReady: As for `recommend`.
         """
-        with self._suppression.snapshot() as erased:
-            request = anonymize_erased_user(request, erased)
-            release, arm = self._release_manager.release_for(request.user_id)
-            return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
+        request = anonymize_erased_user(request, self._suppression.users)
+        release, arm = self._release_manager.release_for(request.user_id)
+        return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
 
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries; empty before the first."""
@@ -292,15 +293,8 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         release = self._release_manager.serving_release(request.user_id)
-        with self._suppression.snapshot() as erased:
-            return self._hydrator.load_user_state(anonymize_erased_user(request, erased), release).users, release
-
-    def _record_degraded(self, response: RecommendationResponse) -> None:
-        """Report parts that failed for a response, and add those that concern every response."""
-        degraded = response.trace.degraded
-        for part, why in degraded.items():
-            if part != ONLINE_STORE:  # it reports itself
-                self._degradation.report(part, why, lasting_s=RECENT_FAILURE_S)
+        request = anonymize_erased_user(request, self._suppression.users)
+        return self._hydrator.load_user_state(request, release).users, release
 
     def erase_data(self, user_id: str) -> bool:
         """Suppress the user from now on, and erase what is stored in the background, once.
@@ -333,14 +327,12 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        request = read_search(user_id, now_us(), *policy)
-        with self._suppression.snapshot() as erased:
-            request = anonymize_erased_user(request, erased)
-            request = replace(request, is_private=self._private_session(request.user_id) is not None)
-            release = self._release_manager.serving_release(request.user_id)
-            user = self._hydrator.load_user_state(request, release) if request.user_id else None
-            context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
-            return search(query, limit, release, context, user.users if user else None)
+        request = anonymize_erased_user(read_search(user_id, now_us(), *policy), self._suppression.users)
+        request = replace(request, is_private=self._private_session(request.user_id) is not None)
+        release = self._release_manager.serving_release(request.user_id)
+        user = self._hydrator.load_user_state(request, release) if request.user_id else None
+        context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
+        return search(query, limit, release, context, user.users if user else None)
 
     def ingest_events(self, rows: list[object]) -> EventReport:
         """See `EventIngestor.ingest`.
@@ -349,8 +341,7 @@ class Runtime:
             StoreUnavailable: Nothing was accepted.
         """
         try:
-            with self._suppression.snapshot() as erased:
-                return self._ingestor.ingest(rows, erased)
+            return self._ingestor.ingest(rows, self._suppression.users)
         except StoreBusy:
             raise
         except StoreUnavailable as error:
@@ -360,28 +351,16 @@ class Runtime:
     def close(self) -> None:
         """Stop the background tasks and close the stores."""
         self._erasing.close(is_awaited=False)  # an erasure takes minutes and continues
-        self._suppression.close()
         for task in self._tasks:
             task.close()
-        if self._hydrator.log is not None:
-            self._hydrator.log.close()
         self._state.close()
         self._events.close()
 
-    def _suppress(self, erased: SuppressionList) -> None:
-        """Let the stores, which may be older than the list, accept nothing of erased users."""
-        try:
-            self._events.suppress(erased)
-            self._state.suppress(erased)
-        except StoreUnavailable as error:
-            self._degradation.report(EVENT_STORE, NO_EVENTS, error)
-
     def _erase_users(self, erased: SuppressionList) -> None:
-        """Drop cached data of erased users, and flush the feature log so that the eraser finds its records on the disk."""
-        self._suppress(erased)
+        """Let caches, feature log and stores, which may be older than the list, keep nothing of erased users from now on."""
         self._hydrator.erase_users(erased)
-        if self._hydrator.log is not None:
-            self._hydrator.log.flush()
+        self._events.suppress(erased)
+        self._state.suppress(erased)
 
     def _load(self, folder: Path) -> ServedRelease:
         return load_release(folder, self._online.contract(), self._settings.release_public_key)

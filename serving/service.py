@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -37,7 +38,6 @@ from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyLimits
 from serving.http.request_guard import RequestGuard
-from serving.http.route_labels import label_by_route
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
@@ -93,7 +93,7 @@ ERASE_MESSAGE = "an API key must not erase users; send a token of the user, or r
 
 
 class LimitedService(bentoml.Service[Any]):
-    """A BentoML service with limited headers, problem documents as errors, few labels of metrics, and without redirects."""
+    """A BentoML service with limited headers, problem documents as errors, without redirects, and without BentoML's metrics."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The ASGI application; BentoML's workers call it before they configure uvicorn."""
@@ -102,11 +102,11 @@ class LimitedService(bentoml.Service[Any]):
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
         app.router.redirect_slashes = False
-        paths = {method.route for method in self.apis.values()}
-        # BentoML makes spans of every request, also if no exporter is configured.
-        is_traced = BentoMLContainer.tracing.exporter_type.get() is not None
-        needed = [one for one in app.user_middleware if is_traced or one.cls is not OpenTelemetryMiddleware]
-        app.user_middleware = [label_by_route(one, paths) for one in needed]
+        # BentoML's metrics have a label for every path that a client requests.
+        unwanted: list[Any] = [RunnerTrafficMetricsMiddleware]
+        if BentoMLContainer.tracing.exporter_type.get() is None:  # it would make spans all the same
+            unwanted.append(OpenTelemetryMiddleware)
+        app.user_middleware = [one for one in app.user_middleware if one.cls not in unwanted]
         return ProblemDetails(app, openapi.methods, openapi.request_fields)
 
 

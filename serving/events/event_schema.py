@@ -25,14 +25,13 @@ from event_store.contract import (
     find_violation,
     time_rules,
 )
-from serving.field_suggestions import suggest
+from event_store.store import MAX_AGE_US, Event
 
 COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")
 MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
 MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of this century are below it
 MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
-MAX_AGE_US = 30 * 24 * 3600 * MICROSECONDS_PER_SECOND
 MAX_INTEGER = 2**63 - 1
 TOO_OLD = (
     "more than 30 days ago; land history with `python -m ingestion.land`. Integers are microseconds since 1970: multiply "
@@ -41,8 +40,6 @@ TOO_OLD = (
 TOO_NEW = "more than 5 minutes ahead of the server's clock; check the device's clock"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, pattern=ID_PATTERN)]
-Event = dict[str, Any]
-"""A row with every column of `COLUMNS`: times in µs UTC, None if absent; the log fills in `sequence_number`."""
 KINDS: dict[str, tuple[Any, Any, str]] = {
     "text": (Text, str, "text, not empty and without white space at its ends"),
     "time": (str | int, int, "a time: ISO 8601 in UTC, or an integer of microseconds since 1970"),
@@ -90,9 +87,7 @@ def read_event(row: object, now_us: int) -> Event:
         raise EventRejected(f"an event is an object with columns, not {type(row).__name__}")
     unknown = sorted(str(name) for name in row.keys() - set(COLUMNS))
     if unknown:
-        meant = suggest(unknown[0], [column for column in COLUMNS if column not in row])
-        hint = f"did you mean {meant}? The" if meant else "the"
-        raise EventRejected(f"unknown column {unknown[0][:64]!r}; {hint} contract has {', '.join(COLUMNS)}")
+        raise EventRejected(f"unknown column {unknown[0][:64]!r}; the contract has {', '.join(COLUMNS)}")
     event = _read_columns(row)
     length = (event["played_ms"] or 0) * 1000
     if event["ended_at"] is None:

@@ -1,8 +1,8 @@
 """Feature log: the features of sampled requests, for the skew check `python -m sequences.skew`.
 
 Files `SEGUE_HOME/requests/dt=<day>/requests-*.jsonl` contain ids, times and features. Requests are sampled by a hash of their
-id. Resources are bounded: a byte limit per hour (so that every hour is sampled), and a single writer thread with a bounded
-queue; `local.retention` removes old days. Requests neither wait for the log nor fail because of it. Independent of HTTP.
+id. Its size is limited per hour, so that every hour is sampled; `local.retention` removes old days. Requests do not fail because
+of the log. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import logging
 import os
 import threading
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from sequences.skew.feature_log import FEATURE_LOG_PREFIX, LoggedRequest, LogPos
 from serving.pipeline.request import Request
 
 MAX_BYTES_PER_HOUR = 8 << 20
-MAX_QUEUED_REQUESTS = 64
 HOUR_US = 3_600_000_000
 
 logger = logging.getLogger(__name__)
@@ -48,8 +46,8 @@ class FeatureLog:
         self._max_bytes_per_hour = max_bytes_per_hour
         self._hour, self._written = -1, 0
         self._name = f"{FEATURE_LOG_PREFIX}-{now_us():017d}-{os.getpid()}.jsonl"
-        self._writer = ThreadPoolExecutor(1, "feature-log")
-        self._places = threading.Semaphore(MAX_QUEUED_REQUESTS)
+        self._erased: Container[str] = ()
+        self._lock = threading.Lock()
 
     def is_sampled(self, request: Request) -> bool:
         """Whether the request is sampled; False once the log of this hour is full."""
@@ -80,25 +78,17 @@ class FeatureLog:
             profile=dict(profile),
             rows=rows,
         )
-        if self._places.acquire(blocking=False):
-            self._writer.submit(self._write, logged)
-        else:
-            logger.debug("the feature log is full; request %s is not logged", request.request_id)
-
-    def flush(self) -> None:
-        """Wait until everything given before is written."""
-        self._writer.submit(lambda: None).result()
-
-    def close(self) -> None:
-        """Write pending requests and close."""
-        self._writer.shutdown()
-
-    def _write(self, request: LoggedRequest) -> None:
-        self._places.release()
         try:
-            self._append(request.to_line())
+            with self._lock:
+                if request.user_id not in self._erased:
+                    self._append(logged.to_line())
         except Exception:
             logger.exception("request %s could not be written to the feature log", request.request_id)
+
+    def erase_users(self, users: Container[str]) -> None:
+        """Write nothing of these users from now on."""
+        with self._lock:
+            self._erased = users
 
     def _append(self, line: bytes) -> None:
         now_us = self._now_us()

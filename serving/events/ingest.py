@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from typing import Protocol
 
 from event_store.store import Appended, Event, EventStore
 from sequences.behaviors import load_behaviors, played_ratio
 from serving.events.event_schema import EventRejected, read_event
 from serving.observability.metrics import Metrics
+from serving.releases.track_lookup import TrackLookup
 from serving.response_schemas import EventReport, RejectedEvent, UnknownTrackEvent
 
 ERASED_USER_REASON = (
     "the user of user_id was erased; events with this id are not accepted, a returning user needs a new id"
 )
-
-
-class Tracks(Protocol):
-    """What the release in service has of tracks."""
-
-    def duration_of(self, track_id: str) -> int | None:
-        """Duration in ms; None if it is unknown."""
-
-    def is_known(self, track_id: str) -> bool:
-        """Whether the release has the track."""
 
 
 class EventIngestor:
@@ -37,7 +27,7 @@ class EventIngestor:
         now_us: Clock, µs UTC.
     """
 
-    def __init__(self, store: EventStore, tracks: Tracks, metrics: Metrics, now_us: Callable[[], int]) -> None:
+    def __init__(self, store: EventStore, tracks: TrackLookup, metrics: Metrics, now_us: Callable[[], int]) -> None:
         self._store, self._tracks, self._metrics, self._now_us = store, tracks, metrics, now_us
 
     def ingest(self, rows: Sequence[object], erased: Container[str] = ()) -> EventReport:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 from anyio import CapacityLimiter
-from starlette.responses import FileResponse, Response
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from serving.errors import UnknownTrack
 from serving.http.asgi import (
@@ -29,7 +31,7 @@ from serving.http.asgi import (
     Send,
     header_values,
 )
-from serving.releases.track_details import COVER, PREVIEW
+from serving.response_schemas import COVER, PREVIEW
 
 if TYPE_CHECKING:
     from serving.releases.track_lookup import TrackLookup
@@ -107,9 +109,8 @@ class MediaFiles(HttpMiddleware):
             raise HttpError(503, why, (b"retry-after", b"60")) from error
         finally:
             self._in_progress -= 1
-        if _is_known(scope, response.headers["etag"]):
-            headers = {name: response.headers[name] for name in ("etag", "cache-control", "last-modified")}
-            await Response(status_code=304, headers=headers)(scope, receive, send)
+        if StaticFiles().is_not_modified(response.headers, Headers(scope=dict(scope))):
+            await NotModifiedResponse(response.headers)(scope, receive, send)
         else:
             await response(_without_other_ranges(scope), receive, send)
 
@@ -141,13 +142,6 @@ def _status_of(file: Path) -> os.stat_result | None:
     except OSError:
         return None
     return status if stat.S_ISREG(status.st_mode) and os.access(file, os.R_OK) else None
-
-
-def _is_known(scope: Message, etag: str) -> bool:
-    """Whether the client has the file with this ETag already."""
-    known = b",".join(header_values(scope, b"if-none-match")).decode("latin-1")
-    tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
-    return etag in tags or "*" in tags
 
 
 def _without_other_ranges(scope: Message) -> Message:

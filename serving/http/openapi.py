@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel
@@ -55,12 +55,6 @@ from serving.response_schemas import (
 )
 
 Spec = dict[str, Any]
-
-
-class ApiMethod(Protocol):
-    """The part of a method of the service class that the document needs."""
-
-    doc: str | None
 
 
 @dataclass(frozen=True)
@@ -213,7 +207,7 @@ def methods() -> dict[str, str]:
     return {path: operation.method for path, operation in OPERATIONS.items()}
 
 
-def build_openapi_document(api: Mapping[str, ApiMethod]) -> Spec:
+def build_openapi_document(api: Mapping[str, Any]) -> Spec:
     """The OpenAPI document of the service.
 
     Args:
@@ -239,7 +233,7 @@ def build_openapi_document(api: Mapping[str, ApiMethod]) -> Spec:
     }
 
 
-def _operation(path: str, operation: Operation, api: Mapping[str, ApiMethod]) -> Spec:
+def _operation(path: str, operation: Operation, api: Mapping[str, Any]) -> Spec:
     doc = inspect.cleandoc(OPERATIONS_DOCS.get(path) or api[path[1:]].doc or "")
     summary, _, description = doc.partition("\n")
     described: Spec = {

@@ -9,16 +9,16 @@ Also responds to requests whose handling raises an error: ASGI middleware around
 
 from __future__ import annotations
 
+import difflib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
 
 from serving.errors import NotReady
-from serving.field_suggestions import did_you_mean, suggest
 from serving.http.asgi import (
     CLOSE_CONNECTION,
     PROBLEM_MEDIA_TYPE,
@@ -110,9 +110,9 @@ class ProblemDetails(HttpMiddleware):
         return problem(status, text or f"{HTTPStatus(status).phrase}: {method} {path[:80]}")
 
     def _describe_path(self, path: str) -> str:
-        near = suggest(path, self._methods())
-        meant = f"; did you mean {near}?" if near else "; GET /openapi.json lists all paths"
-        return f"there is no path {path[:80]!r}{meant}"
+        near = _nearest(path, self._methods())
+        meant = f"did you mean {near}?" if near else "GET /openapi.json lists all paths"
+        return f"there is no path {path[:80]!r}; {meant}"
 
     def _describe_method(self, path: str, method: str) -> str:
         allowed = self._methods().get(path)
@@ -171,8 +171,14 @@ def _location(error: Mapping[str, Any]) -> list[str]:
 
 def _sentence(error: Mapping[str, Any], fields: Sequence[str]) -> str:
     if error.get("type") == "extra_forbidden":
-        return f"unknown field{did_you_mean(_location(error)[-1], fields)}"
+        near = _nearest(_location(error)[-1], fields)
+        return f"unknown field; did you mean `{near}`?" if near else f"unknown field; allowed are {', '.join(fields)}"
     return str(error.get("msg", "is not valid"))
+
+
+def _nearest(name: str, allowed: Iterable[str]) -> str:
+    """The allowed name that is a little different; "" if none is."""
+    return next(iter(difflib.get_close_matches(name[:64], list(allowed), n=1)), "")
 
 
 class CatchAll(HttpMiddleware):

@@ -6,21 +6,18 @@ Independent of HTTP.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from recommender.recall.channel import Candidates
 from recommender.recall.reason import Reason
 from serving.inspection.library import describe_track
 from serving.messages import Language, render_parameter, render_reason
 from serving.pipeline.response import true_reason
+from serving.pipeline.stages.recall import Recall
+from serving.pipeline.user_state import UserState
+from serving.releases.served_release import ServedRelease
 from serving.response_schemas import ChannelExplanation, ExplanationResponse, GraphNode
-
-if TYPE_CHECKING:
-    from recommender.recall.channel import Candidates
-    from serving.pipeline.stages.recall import Recall
-    from serving.pipeline.user_state import UserState
-    from serving.releases.served_release import ServedRelease
 
 CANDIDATES = 200  # of each channel, as many as a request fuses
 PATH_CODE = "listens_to_path"

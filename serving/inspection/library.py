@@ -11,7 +11,6 @@ import numpy as np
 from recommender.user.exclusions import EXCLUSIONS_VIEW, canonical_marks, marks_of_view
 from sequences.sequence_batch import FIRST_CODE
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import detail_fields
 from serving.response_schemas import LibraryItem, LibraryResponse, Track
 
 LIBRARY_VIEW = "library"
@@ -59,7 +58,7 @@ def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryIt
 
 def describe_track(release: ServedRelease, item: int) -> Track:
     """What responses say about a track."""
-    return Track(**detail_fields(release, item))
+    return Track(**release.details(item))
 
 
 def _artist_name(artist_id: str, release: ServedRelease) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,10 @@ from recommender.user.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, 
 from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE
 from serving.inspection.library import collection_title, describe_track
+from serving.pipeline.stages.recall import Recall
+from serving.pipeline.user_state import UserState
+from serving.releases.served_release import ServedRelease
 from serving.response_schemas import LeftOutTarget, PrivateSessionResponse, TasteInterest, TasteResponse, Track
-
-if TYPE_CHECKING:
-    from serving.pipeline.stages.recall import Recall
-    from serving.pipeline.user_state import UserState
-    from serving.releases.served_release import ServedRelease
 
 MAX_EXAMPLES = 4
 INTEREST = "interest"

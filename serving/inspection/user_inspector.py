@@ -6,16 +6,17 @@ Nothing of an erased user is read. Independent of HTTP.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.settings import Settings
 from event_store.store import PrivateSession
 from recommender.slate.scene_settings import SCENES
 from sequences.online import online_stores
+from sequences.online.reader import StoredViews
 from serving.errors import NotReady
+from serving.events.suppression import SuppressionListFollower
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
 from serving.inspection.stored_data import collect_stored_data, export_of
@@ -24,6 +25,10 @@ from serving.inspection.user_profile import describe_user
 from serving.messages import Language
 from serving.pipeline.pipeline import encode_tracks
 from serving.pipeline.request import Request, anonymize_erased_user, read_request
+from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.recall import Recall
+from serving.releases.manager import ReleaseManager
+from serving.releases.served_release import ServedRelease
 from serving.response_schemas import (
     ExplanationResponse,
     ExportResponse,
@@ -32,14 +37,6 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from storage.file_lock import LockHeld, file_lock
-
-if TYPE_CHECKING:
-    from sequences.online.reader import StoredViews
-    from serving.events.suppression import SuppressionListFollower
-    from serving.pipeline.stages.hydrate import Hydrator
-    from serving.pipeline.stages.recall import Recall
-    from serving.releases.manager import ReleaseManager
-    from serving.releases.served_release import ServedRelease
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +78,9 @@ class UserInspector:
             RequestRejected: The id is invalid.
             NotReady: No release is in service yet.
         """
-        with self._served(user_id) as (request, release):
-            user = self._hydrator.load_user_state(request, release)
-            return describe_user(user, release, self._recall).model_copy(update={"user_id": user_id})
+        request, release = self._served(user_id)
+        user = self._hydrator.load_user_state(request, release)
+        return describe_user(user, release, self._recall).model_copy(update={"user_id": user_id})
 
     def describe_taste(self, user_id: str) -> TasteResponse:
         """What shapes the recommendations of a user, and what the user left out.
@@ -92,10 +89,10 @@ class UserInspector:
             RequestRejected: The id is invalid.
             NotReady: No release is in service yet, or the online store fails.
         """
-        with self._served(user_id) as (request, release):
-            rows = self._read_views(request)
-            user = self._hydrator.load_user_state(request, release)
-            taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
+        request, release = self._served(user_id)
+        rows = self._read_views(request)
+        user = self._hydrator.load_user_state(request, release)
+        taste = describe_taste(user, rows, release, self._recall, self._private_session(request.user_id))
         return taste.model_copy(update={"user_id": user_id})
 
     def describe_library(self, user_id: str) -> LibraryResponse:
@@ -105,8 +102,8 @@ class UserInspector:
             RequestRejected: The id is invalid.
             NotReady: No release is in service yet, or the online store fails.
         """
-        with self._served(user_id) as (request, release):
-            rows = self._read_views(request)
+        request, release = self._served(user_id)
+        rows = self._read_views(request)
         return describe_library(user_id, rows, release)
 
     def explain(self, user_id: str, track_id: str, scene: str, language: Language = "en") -> ExplanationResponse:
@@ -117,10 +114,10 @@ class UserInspector:
             UnknownTrack: The release does not have the track.
             NotReady: No release is in service yet.
         """
-        with self._served(user_id, scene) as (request, release):
-            item = int(encode_tracks([track_id], release, "use the id of another track")[0])
-            user = self._hydrator.load_user_state(request, release)
-            return explain(item, user, request.scene.name, release, self._recall, language)
+        request, release = self._served(user_id, scene)
+        item = int(encode_tracks([track_id], release, "use the id of another track")[0])
+        user = self._hydrator.load_user_state(request, release)
+        return explain(item, user, request.scene.name, release, self._recall, language)
 
     def export_data(self, user_id: str) -> ExportResponse:
         """Everything that is stored about the user; nothing for an erased one.
@@ -131,17 +128,15 @@ class UserInspector:
             RequestRejected: The id is invalid.
             NotReady: The online store does not respond, or another export is running.
         """
-        with self._requested(user_id) as request:
-            if not request.user_id:
-                return export_of(user_id, {})
-            try:
-                lock = file_lock(self._settings.home / "run" / "export.lock", timeout_s=0)
-            except LockHeld as error:
-                raise NotReady("another export is running; send the request again in a minute") from error
-            with lock:
-                if self._hydrator.log is not None:
-                    self._hydrator.log.flush()
-                return collect_stored_data(user_id, self._settings, self._stored(user_id), self._read_views(request))
+        request = self._requested(user_id)
+        if not request.user_id:
+            return export_of(user_id, {})
+        try:
+            lock = file_lock(self._settings.home / "run" / "export.lock", timeout_s=0)
+        except LockHeld as error:
+            raise NotReady("another export is running; send the request again in a minute") from error
+        with lock:
+            return collect_stored_data(user_id, self._settings, self._stored(user_id), self._read_views(request))
 
     def list_users(self, limit: int, after: str = "") -> list[str]:
         """At most `limit` sorted ids, greater than `after`, of users whose features were materialized.
@@ -154,25 +149,21 @@ class UserInspector:
             logger.exception("the users of the online store cannot be listed")
             return []
 
-    @contextmanager
-    def _requested(self, user_id: str, scene: str = "") -> Iterator[Request]:
-        """A request of the user now, without the id of an erased user; one version of the suppression list holds meanwhile.
+    def _requested(self, user_id: str, scene: str = "") -> Request:
+        """A request of the user now, without the id of an erased user.
 
         It is in the first scene unless `scene` is one, and private, because an inspection is not recorded.
         """
         request = read_request(user_id, scene if scene in SCENES else next(iter(SCENES)), None, self._now_us())
-        with self._suppression.snapshot() as erased:
-            yield replace(anonymize_erased_user(request, erased), is_private=True)
+        return replace(anonymize_erased_user(request, self._suppression.users), is_private=True)
 
-    @contextmanager
-    def _served(self, user_id: str, scene: str = "") -> Iterator[tuple[Request, ServedRelease]]:
+    def _served(self, user_id: str, scene: str = "") -> tuple[Request, ServedRelease]:
         """As `_requested`, with the release that serves the user.
 
         Raises:
             NotReady: No release is in service yet.
         """
-        with self._requested(user_id, scene) as request:
-            yield request, self._releases.serving_release(user_id)
+        return self._requested(user_id, scene), self._releases.serving_release(user_id)
 
     def _read_views(self, request: Request) -> StoredViews:
         """All views of the request's user.

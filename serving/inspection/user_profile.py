@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,13 +15,10 @@ from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize
-from serving.releases.track_details import detail_fields
+from serving.pipeline.stages.recall import Recall
+from serving.pipeline.user_state import UserState
+from serving.releases.served_release import ServedRelease
 from serving.response_schemas import InterestSummary, ProfileEvent, UserProfileResponse
-
-if TYPE_CHECKING:
-    from serving.pipeline.stages.recall import Recall
-    from serving.pipeline.user_state import UserState
-    from serving.releases.served_release import ServedRelease
 
 T = TypeVar("T")
 
@@ -65,7 +62,7 @@ def _events(recent: SequenceBatch, release: ServedRelease) -> list[ProfileEvent]
         item = int(column["track_id"][place])
         events.append(
             ProfileEvent(
-                **detail_fields(release, item),
+                **release.details(item),
                 behavior=name_of.get(int(column["behavior"][place]), ""),
                 ended_at=int(column["ended_at"][place]),
                 played_ratio=round(float(column["played_ratio"][place]), 3),

@@ -21,7 +21,6 @@ from serving.pipeline.request import Request
 from serving.pipeline.response import ResponseItem, Trace, collect_reasons
 from serving.pipeline.user_state import UserState, filter_context
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import detail_fields
 
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")
@@ -103,7 +102,7 @@ def _item(
     details = {
         f"{collections.kind}_id": collection_id,
         "title": str(collections.titles_N[selected.number]),
-        "tracks": [detail_fields(release, item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
+        "tracks": [release.details(item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
     }
     channels = [index.name] if selected.is_recalled else []
     return ResponseItem((collections.kind, collection_id), details, round(selected.score, 6), channels, reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,8 +24,6 @@ from serving.releases.served_release import ServedRelease
 
 MAX_NAMED_TRACKS = 10
 EXPOSURES_FAILED = "the exposure record was not written"
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,9 +88,7 @@ class Pipeline(ABC):
             shown_by = response_release(answer.items, release)
             self._state.add_exposure(request.user_id, exposure_record(request, shown_by, features_hash, answer.items))
         except OSError:
-            logger.exception("could not write the exposure record of %s", request.request_id)
-            self._metrics.skipped.labels("exposures", "failed").inc()
-            trace.degraded["exposures"] = EXPOSURES_FAILED
+            trace.record_failure("exposures", EXPOSURES_FAILED, self._metrics)
 
     def load_user(self, request: Request, release: ServedRelease, trace: Trace) -> UserState:
         """The state of the request's user."""

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from event_store.contract import is_printable
+from event_store.contract import MAX_ID_BYTES, is_printable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 from serving.errors import RequestRejected
 from storage.suppression_list import SuppressionList
 
-MAX_ID_BYTES = 256
 MAX_SEEDS, MAX_EXCLUDED = 100, 1000
 MAX_TITLE_LENGTH = 200
 MIN_PATH_LENGTH = 2

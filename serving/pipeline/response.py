@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,6 @@ from serving.observability.metrics import Metrics
 from serving.pipeline.stages.recall import Recall, RecallResult
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, UserState
 from serving.releases.served_release import ServedRelease
-from serving.releases.track_details import detail_fields
 
 MOST_PLAYED = Reason("most_played")
 DEGRADED_STATES = {
@@ -27,6 +27,8 @@ DEGRADED_STATES = {
 }
 """Source of the user state → what the response lacks."""
 RECALL_FAILED = "every recall channel failed or was late; the response has popular items only, or none"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,12 @@ class Trace(response_schemas.Trace):
         self.state_from = state_from
         if state_from in DEGRADED_STATES:
             self.degraded["online_store"] = DEGRADED_STATES[state_from]
+
+    def record_failure(self, part: str, why: str, metrics: Metrics) -> None:
+        """Log and count the exception that is being handled, and say what the response lacks."""
+        logger.exception("%s: %s", part, why)
+        metrics.skipped.labels(part, "failed").inc()
+        self.degraded[part] = why
 
     def record_recall(self, recalled: RecallResult) -> None:
         """Record the candidate count of each source, the sources left out, and whether these are all."""
@@ -173,7 +181,7 @@ def build_items(
             other.get(item) or own if other else own,
         )
         for item, score, propensity, sources, reason in zip(*columns, found_by, reasons, strict=True)
-        for details in (detail_fields(release, item),)
+        for details in (release.details(item),)
     ]
 
 
@@ -185,29 +193,18 @@ def collect_reasons(
     metrics: Metrics,
     default: Reason = MOST_PLAYED,
 ) -> list[Reason | None]:
-    """The reason of each item by the first of its sources that gives one; `default` for an item that no source found.
+    """The reason of each item by the first of its sources, None if that fails; `default` for an item that no source found.
 
     Each source is called once for all of its items, without those whose reason the state has.
     """
-    found_once = {item for item, names in found_by.items() if names}
-    found_by = dict(found_by)
-    while True:
-        asked: dict[str, list[int]] = defaultdict(list)
-        for item, names in found_by.items():
-            if names and item not in user.reasons[names[0]]:
-                asked[names[0]].append(item)
-        if not asked:
-            break
-        found = recall.reasons(release, user.users, asked)
-        for name, items in asked.items():
-            if name in found:
-                user.reasons[name] |= zip(items, found[name], strict=True)
-                continue
+    asked: dict[str, list[int]] = defaultdict(list)
+    for item, names in found_by.items():
+        if names and item not in user.reasons[names[0]]:
+            asked[names[0]].append(item)
+    found: dict[str, Sequence[Reason | None]] = {**recall.reasons(release, user.users, asked)} if asked else {}
+    for name, items in asked.items():
+        if name not in found:
             metrics.skipped.labels(f"reason_{name}", "failed").inc()
-            found_by |= {
-                item: [one for one in names if one != name] for item, names in found_by.items() if name in names
-            }
-    return [
-        user.reasons[names[0]][item] if names else None if item in found_once else default
-        for item, names in found_by.items()
-    ]
+            found[name] = [None] * len(items)
+        user.reasons[name] |= zip(items, found[name], strict=True)
+    return [user.reasons[names[0]][item] if names else default for item, names in found_by.items()]

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.catalog.catalog import Catalog
 from recommender.recall.reason import Reason
+from recommender.search.track_search import Match
 from recommender.slate.filters import FilterContext, apply_filters
+from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.response import MOST_PLAYED, ResponseItem, true_reason
-from serving.releases.track_details import detail_fields
-
-if TYPE_CHECKING:
-    from recommender.catalog.catalog import Catalog
-    from recommender.search.track_search import Match
-    from recommender.user.user_batch import UserBatch
-    from serving.releases.served_release import ServedRelease
+from serving.releases.served_release import ServedRelease
 
 NAME_REASONS = {
     "title": Reason("title_matches"),
@@ -97,7 +93,7 @@ def _is_allowed(items_C: NDArray[np.int64], context: FilterContext) -> NDArray[n
 
 
 def _result(item: int, score: float, reason: Reason | None, release: ServedRelease) -> ResponseItem:
-    details = detail_fields(release, item)
+    details = release.details(item)
     return ResponseItem(("track", details["track_id"]), details, score, [], reason)
 
 

@@ -6,7 +6,6 @@ evaluation uses. A candidate is a row of one table from recall to the response.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,17 +24,15 @@ from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTr
 from serving.pipeline.pipeline import Answer, Pipeline
 from serving.pipeline.request import Request
 from serving.pipeline.response import RecommendationResponse, Trace, build_items, collect_reasons
-from serving.pipeline.stages.explore import explore
 from serving.pipeline.stages.recall import FALLBACK_CANDIDATES, POPULARITY
-from serving.pipeline.stages.select import fill_slots, find_unmet
+from serving.pipeline.stages.select import explore, fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
 
 VOTES_FOR_HALF = 10
 """Liked new tracks that move the share of new tracks half of the way to 1."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
-
-logger = logging.getLogger(__name__)
+RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ class TrackPipeline(Pipeline):
         with trace.time_stage("filter"):
             fused = call.filter(fused, np.concatenate([call.excluded, call.listed_items]))
         with trace.time_stage("rank"):
-            ranked, others = rank(release, request.scene, user, fused, self._metrics, trace.degraded)
+            ranked, others = rank(release, request.scene, user, fused, self._metrics, trace)
             trace.ranked = len(ranked)
         return ranked, others
 
@@ -124,9 +121,7 @@ class TrackPipeline(Pipeline):
         try:
             return read_lists(self._state, request)
         except StoreUnavailable:
-            logger.exception("Could not read the stored daily lists of this user; generating a new list.")
-            self._metrics.skipped.labels("daily_lists", "failed").inc()
-            trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
+            trace.record_failure("daily_lists", DAILY_LISTS_FAILED, self._metrics)
             return DailyListHistory()
 
     def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
@@ -149,9 +144,7 @@ class TrackPipeline(Pipeline):
         try:
             write_list(self._state, request, _extend_list(answer, request.limit), answer.lists)
         except StoreUnavailable:
-            logger.exception("could not write the daily list of %s; the next one may differ", request.request_id)
-            self._metrics.skipped.labels("daily_lists", "failed").inc()
-            trace.degraded["daily_lists"] = DAILY_LISTS_FAILED
+            trace.record_failure("daily_lists", DAILY_LISTS_FAILED, self._metrics)
 
 
 class _Call:
@@ -274,23 +267,18 @@ def _discovery_share(request: Request, release: ServedRelease, user: UserState) 
     return share + (1 - share) * votes / (votes + VOTES_FOR_HALF)
 
 
-logger = logging.getLogger(__name__)
-
-RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
-
-
 def rank(
     release: ServedRelease,
     scene: Scene,
     user: UserState,
     fused: CandidateTable,
     metrics: Metrics,
-    degraded: dict[str, str],
+    trace: Trace,
 ) -> tuple[CandidateTable, CandidateTable]:
     """The best candidates of the scene by the release's blend, and the others in fused order, with scores of 0.
 
     The user's reactions raise and lower candidates before the cut and in the scores. With weights of 0 the ranker is not
-    called. If it fails, the fused order is kept, and the failure is counted and added to `degraded`, see `Trace`. The last result of
+    called. If it fails, the fused order is kept, and the failure is recorded in the trace. The last result of
     the scene is kept in the state.
     """
     known = user.ranked.get(scene.name)
@@ -306,9 +294,8 @@ def rank(
             probabilities = release.ranker.score(user.in_scene(scene.name), ranked.item_C[None, :])
             task_score_C = blend.heads.score(probabilities, scene.name)[0]
         except Exception:
-            logger.exception("The ranker failed; keeping the fused order.")
-            metrics.skipped.labels("ranker", "failed").inc()
-            degraded["ranker"], is_complete = RANKER_FAILED, False
+            trace.record_failure("ranker", RANKER_FAILED, metrics)
+            is_complete = False
     result = blend.rank(ranked, task_score_C, change_C[is_ranked_C]), others.scored(np.zeros(len(others)))
     if is_complete:
         user.ranked[scene.name] = fused, result

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from event_store.store import DAY_US
 from recommender.recall.channel import Candidates
 from recommender.recall.reason import Reason
 from recommender.slate.candidate_table import CandidateTable
@@ -37,7 +38,6 @@ STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "noth
 """Sources of the state of a user."""
 STATE_AGE_US = 60_000_000
 """Time after which a state is computed again: how active a track is depends on the clock."""
-DAY_US = 86_400_000_000
 MAX_BYTES = 128 << 20
 RESULT_BYTES = 256 << 10
 """Approximate size of what a state has computed, in addition to its rows."""
@@ -57,8 +57,8 @@ class UserState:
     marks: Marks = field(default_factory=dict)  # what `exclusions` were made from
     state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
     found: dict[str, Candidates] = field(default_factory=dict)  # source → candidates
-    reasons: dict[str, dict[int, Reason]] = field(default_factory=lambda: defaultdict(dict))
-    """Source → item → why it was found."""
+    reasons: dict[str, dict[int, Reason | None]] = field(default_factory=lambda: defaultdict(dict))
+    """Source → item → why it was found; None if the source has failed to say."""
     fused: dict[str, tuple[tuple[Any, ...], CandidateTable]] = field(default_factory=dict)
     """Scene → what the last fusion depended on besides the state, and its result."""
     ranked: dict[str, tuple[CandidateTable, tuple[CandidateTable, CandidateTable]]] = field(default_factory=dict)
@@ -134,6 +134,7 @@ class StateCache:
         self._max_bytes = max_bytes
         self._entries: OrderedDict[str, CachedState] = OrderedDict()
         self._bytes = 0
+        self._erased: Container[str] = ()
         self._lock = Lock()
 
     def get(self, release: ServedRelease, user_id: str, at_us: int) -> CachedState | None:
@@ -156,18 +157,21 @@ class StateCache:
         return entry.state.marks if entry is not None else {}
 
     def put(self, release: ServedRelease, version: Hashable, state: UserState) -> None:
-        """Keep a state instead of the one of the same user."""
-        entry = CachedState(weakref.ref(release), version, state)
+        """Keep a state instead of the one of the same user, unless the user is erased."""
+        entry, user_id = CachedState(weakref.ref(release), version, state), state.users.user_ids[0]
         with self._lock:
-            self._drop(state.users.user_ids[0])
-            self._entries[state.users.user_ids[0]] = entry
+            if user_id in self._erased:
+                return
+            self._drop(user_id)
+            self._entries[user_id] = entry
             self._bytes += entry.size
             while self._bytes > self._max_bytes:
                 self._drop(next(iter(self._entries)))
 
     def erase_users(self, users: Container[str]) -> None:
-        """Remove the states of these users."""
+        """Remove the states of these users, and keep none from now on."""
         with self._lock:
+            self._erased = users
             for user_id in [one for one in self._entries if one in users]:
                 self._drop(user_id)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -21,9 +22,12 @@ from recommender.slate.fusion import Fusion
 from recommender.user.profile_exclusions import NO_ITEMS, TargetTracks
 from releases import integrity
 from sequences.feature_services import ServiceContract
+from serving.response_schemas import COVER, PREVIEW
 
 if TYPE_CHECKING:
     from recommender.search.track_search import TrackSearch
+
+MAX_KEPT_DETAILS = 20_000
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +60,35 @@ class ServedRelease:
         return self.fusion.discovery_share(scene) if share is None else share
 
     @cached_property
-    def detail_fields(self) -> dict[int, dict[str, Any]]:
-        """Item → fields of its `Track`, of tracks that were shown."""
+    def _details(self) -> dict[int, dict[str, Any]]:
         return {}
+
+    def details(self, item: int) -> dict[str, Any]:
+        """The fields of an item's `Track`; those of tracks that were shown are kept, and must not be changed."""
+        fields = self._details.get(item)
+        if fields is None:
+            if len(self._details) >= MAX_KEPT_DETAILS:
+                self._details.clear()
+            fields = self._details[item] = self._read_details(item)
+        return fields
+
+    def _read_details(self, item: int) -> dict[str, Any]:
+        catalog, track_id = self.catalog, str(self.vocabulary.track_ids_V[item])
+        album_id, audio_url = catalog.album_ids_V[item], catalog.audio_urls_V[item]
+        path = track_id if track_id.isascii() and track_id.isalnum() else quote(track_id, safe="")
+        return {
+            "track_id": track_id,
+            "title": catalog.titles_V[item],
+            "artists": catalog.artist_names_V[item],
+            "artist_ids": catalog.artist_ids_of(item),
+            "album_id": album_id or None,
+            "album": catalog.album_titles.get(album_id, ""),
+            "duration_ms": int(catalog.duration_ms_V[item]),
+            "facets": catalog.facets.names_of(item),
+            # The URL of the catalog, or of the file that it names.
+            "audio_url": audio_url or (f"media/{PREVIEW}/{path}" if catalog.audio_paths_V[item] else None),
+            "cover_url": f"media/{COVER}/{path}" if catalog.cover_paths_V[item] else None,
+        }
 
     @cached_property
     def target_tracks(self) -> TargetTracks:

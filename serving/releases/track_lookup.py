@@ -5,25 +5,26 @@ Tracks of a release by title and artist, for listens that name no track.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config.settings import Settings
-from serving.errors import NotReady
-from serving.releases import track_details
+from recommender.catalog.catalog import Catalog
+from sequences.sequence_batch import FIRST_CODE
+from serving.errors import NotReady, UnknownTrack
 from serving.releases.manager import ReleaseManager
-from storage.media_paths import MediaPaths
+from serving.response_schemas import PREVIEW
+from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
 
 if TYPE_CHECKING:
     from media.rendered_media import RenderedMedia
-from array import array
-from collections.abc import Iterator
 
-from recommender.catalog.catalog import Catalog
-from sequences.sequence_batch import FIRST_CODE
+logger = logging.getLogger(__name__)
 
 
 class TrackLookup:
@@ -90,9 +91,23 @@ class TrackLookup:
             FileNotFoundError: The track has no such file.
             NotReady: No release is in service yet.
         """
+        release = self._releases.serving_release("")
+        item = release.vocabulary.track_code.get(track_id)
+        if item is None or not release.catalog.is_served_V[item]:
+            raise UnknownTrack(f"track {track_id[:80]!r} is not in release {release.release_id}")
+        catalog = release.catalog
+        landed = (catalog.audio_paths_V if kind == PREVIEW else catalog.cover_paths_V)[item]
+        # Clients read the message, so it does not name the file.
+        nothing = FileNotFoundError(f"there is no {kind} of the track {track_id[:80]!r}")
+        if not landed:
+            raise nothing
         # A new object for each request, so that folders that were landed again are found.
         paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
-        return track_details.find_file(self._releases.serving_release(""), kind, track_id, paths)
+        try:
+            return paths.resolve(landed)
+        except (MediaPathError, MediaRootError) as error:
+            logger.warning("%s of %s: %s", kind, track_id, error)
+            raise nothing from error
 
 
 class TrackNames:

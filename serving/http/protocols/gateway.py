@@ -140,24 +140,10 @@ class Protocols(HttpMiddleware):
         if kind is None:
             await self._app(scope, receive, send)
             return
-        start: Message | None = None
-        body = bytearray()
-
-        async def forward(message: Message) -> None:
-            nonlocal start
-            if message["type"] == "http.response.start" and message["status"] == 200:
-                start = message
-                return
-            if start is None:
-                await send(message)
-                return
-            body.extend(message.get("body", b""))
-            if not message.get("more_body", False):
-                answer = json.loads(bytes(body))
-                content = playlist_files.render(kind, f"Segue: {scope['path'][1:]}", answer["items"], _base_url(scope))
-                await send_response(send, 200, playlist_files.MEDIA_TYPES[kind].encode(), content)
-
-        await self._app(scope, receive, forward)
+        body = await self._bodies.read(scope, receive)
+        answer = await InternalApi(self._app, scope).post(scope["path"], body)
+        content = playlist_files.render(kind, f"Segue: {scope['path'][1:]}", answer["items"], _base_url(scope))
+        await send_response(send, 200, playlist_files.MEDIA_TYPES[kind].encode(), content)
 
 
 async def _send_json(send: Send, answer: object) -> None:

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.http.asgi import JSON_MEDIA_TYPE, RETRY_AFTER, App, HttpError, Message
+import httpx
 
-BODY_HEADERS = (b"content-type", b"content-length", b"transfer-encoding", b"accept", b"range", b"if-none-match")
+from serving.http.asgi import JSON_MEDIA_TYPE, RETRY_AFTER, App, HttpError, Message, get_client
 
 
 class InternalApi:
@@ -32,24 +32,13 @@ class InternalApi:
             HttpError: The response is an error.
         """
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        kept = [(name, value) for name, value in self._scope["headers"] if name not in BODY_HEADERS]
-        headers = [*kept, (b"content-type", JSON_MEDIA_TYPE), (b"content-length", str(len(content)).encode())]
-        scope = {**self._scope, "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
-        waiting, status, received = [content], 500, bytearray()
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": waiting.pop() if waiting else b"", "more_body": False}
-
-        async def send(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            else:
-                received.extend(message.get("body", b""))
-
-        await self._app({**scope, "headers": headers}, receive, send)
+        headers = {"Content-Type": JSON_MEDIA_TYPE.decode()}
+        request = httpx.Request("POST", f"http://localhost{path}", content=content, headers=headers)
+        transport = httpx.ASGITransport(self._app, client=(get_client(self._scope), 0))
+        response = await transport.handle_async_request(request)
+        status, received = response.status_code, await response.aread()
         try:
-            answer = json.loads(bytes(received))
+            answer = json.loads(received)
         except ValueError:
             answer = {}
         if status != 200 or not isinstance(answer, dict):

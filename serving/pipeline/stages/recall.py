@@ -60,20 +60,6 @@ class UserInterests:
     names: dict[str, str]
 
 
-def sources_to_call(release: ServedRelease, only: Sequence[str] | None) -> Mapping[str, CandidateSource]:
-    """All channels of a release by name, or `only` these sources.
-
-    Raises:
-        KeyError: The release has no such source.
-    """
-    return release.channels if only is None else {name: release.source(name) for name in only}
-
-
-def candidates_of(source: CandidateSource, users: UserBatch, k: int) -> Candidates:
-    """The best `k` of a source for each request; more of POPULARITY."""
-    return source.recall(users, FALLBACK_CANDIDATES if source.name == POPULARITY else k)
-
-
 class Recall:
     """Calls the sources of a release; thread-safe.
 
@@ -88,8 +74,13 @@ class Recall:
     def recall_for_users(
         self, release: ServedRelease, users: UserBatch, k: int, only: Sequence[str] | None = None
     ) -> RecallResult:
-        """See `candidates_of`, for every channel (or `only` these sources) and the one request in `users`."""
-        return self.run_channels(sources_to_call(release, only), lambda source: candidates_of(source, users, k))
+        """The best `k` of every channel (or `only` these sources) for the one request in `users`; more of POPULARITY."""
+
+        def recall(source: CandidateSource) -> Candidates:
+            return source.recall(users, FALLBACK_CANDIDATES if source.name == POPULARITY else k)
+
+        sources = release.channels if only is None else {name: release.source(name) for name in only}
+        return self.run_channels(sources, recall)
 
     def recall_continuation(self, release: ServedRelease, items: np.ndarray, title: str, k: int) -> RecallResult:
         """The best `k` of every source for a playlist with these seeds and this title, of which one may be empty."""

@@ -14,11 +14,10 @@ from event_store.opened import now_us
 from sequences import feast_store
 from sequences.online.online_stores import online_store_of, user_key
 from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
-from serving.events import online_store
-from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
-from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages import hydrate
+from serving.pipeline.stages.hydrate import Hydrator, OnlineStore
 from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_FROM_STORE, STATE_UNAVAILABLE
 from tests.support import valkey
 from tests.support.sequences.feast_stores import feature_store
@@ -61,7 +60,7 @@ def store(server, tmp_path, monkeypatch):
         feast_store.configure_redis(store, redis_timeout_s)
         return store
 
-    monkeypatch.setattr(online_store, "open_store", open_store)
+    monkeypatch.setattr(hydrate, "open_store", open_store)
     written = open_store()
     sample = {"string": "t1", "time": 1, "order": 1, "ratio": 1.0}
     kinds = {name: ATTRIBUTES[name].kind for name in SEQUENCE_VIEWS["recent_clicks"].attribute_names}

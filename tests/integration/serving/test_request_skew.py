@@ -29,10 +29,9 @@ from sequences.skew import __main__, compare, feature_log
 from sequences.skew.feature_log import LoggedRequest
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
-from serving.events.online_store import OnlineStore
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
-from serving.pipeline.stages.hydrate import Hydrator
+from serving.pipeline.stages.hydrate import Hydrator, OnlineStore
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
@@ -132,7 +131,6 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
             counts["duplicate"] += result.duplicate
             counts["late"] += clock[0] > step["ended_at"] + 10 * MINUTE
             counts["early"] += clock[0] < step["ended_at"]
-    features.close()
     store.close()
     state.close()
     return Replayed(home, list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)

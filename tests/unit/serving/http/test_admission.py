@@ -99,18 +99,6 @@ async def test_a_queue_may_have_a_limit_per_client():
     assert (await house.ask("f", path="/erase", **mine))[0] == 200
 
 
-async def test_queued_requests_run_in_order_of_arrival():
-    house = House()
-    queues = [RequestQueue(("/recommend",), 1, 9)]
-    house.admission = Admission(house.app, queues, 100, house.refused.append)
-    names = list("abcde")
-    inside = [house.ask(name) for name in names]
-    for name in names:
-        house.let_go(name)
-    await asyncio.gather(*inside)
-    assert house.begun == names
-
-
 async def test_other_paths_methods_and_connections_are_not_queued():
     house = House()
     for name in "abc":

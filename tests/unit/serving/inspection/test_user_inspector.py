@@ -1,6 +1,5 @@
 """Exports of everything that is stored about a user."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,7 @@ from serving.inspection.user_inspector import UserInspector
 def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also if the request of a running one was given up, which frees its place in the queue."""
     unused: Any = None
-    suppression: Any = SimpleNamespace(snapshot=lambda: nullcontext(frozenset()))
+    suppression: Any = SimpleNamespace(users=frozenset())
     hydrator: Any = SimpleNamespace(read_views=lambda user_id: {}, log=None)
     inspector = UserInspector(
         settings.Settings(home=tmp_path),

@@ -9,10 +9,9 @@ from recommender.recall.reason import Reason
 from serving.errors import NoCollections
 from serving.observability.metrics import Metrics
 from serving.pipeline.collection_pipeline import CollectionPipeline
-from serving.pipeline.request import anonymize_erased_user, read_request
+from serving.pipeline.request import read_request
 from serving.pipeline.stages.recall import Recall
 from serving.releases.warm_up import warm_up
-from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.collection_release import opened_release
 from tests.support.serving.list_source import ListSource
@@ -45,16 +44,6 @@ def test_playlist_has_reason_and_playable_tracks(bench):
         ("playlist", "p2", 1),
     ]
     assert (record["scene"], record["items"][0]["channels"]) == ("playlists", ["playlists"])
-
-
-@pytest.mark.parametrize(("kind", "scene"), [("playlist", "playlists"), ("mlog", "mlog")])
-def test_what_an_erased_user_is_shown_is_not_recorded(bench, kind, scene):
-    source = ListSource(kind, [[2], [3]], [2, 3])
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-    erased = SuppressionList().with_users(["u"])
-    request = anonymize_erased_user(read_request("u", scene, 10, NOW), erased)
-    assert len(path.recommend(request, release(tracks(8), [], collection_channels={source.name: source})).items) == 2
-    assert bench.state.exposures == []
 
 
 def test_most_opened_is_returned_when_the_source_fails(bench):

@@ -67,15 +67,6 @@ def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, 
         assert fewer == more[: len(fewer)]
 
 
-def test_older_tracks_than_those_of_the_history_view_are_no_discoveries(bench):
-    bench.store.users["u"] = history(*played(2))
-    channels = [ListChannel("favorites", range(4, 14)), ListChannel("popularity", range(2, 40))]
-    of = wide_release(channels=channels)
-    answer = bench.answer(of, limit=10, discovery=0.5)
-    known = played(12)
-    assert new_share([item.track_id for item in answer.items], known) == 0.5 and not answer.trace.unmet
-
-
 def test_default_share_is_that_of_the_scene_in_the_release(bench):
     known = played()
     bench.store.users["u"] = history(*known)

@@ -12,7 +12,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.scene_settings import SCENES
-from serving.pipeline.stages.explore import explore
+from serving.pipeline.stages.select import explore
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from tests.support.training.recall_cases import ragged
 
