@@ -2,6 +2,8 @@
 drift and skew.
 
 Marts are those of `reports/data_quality.json`, which their validation writes, with the results of the expectations.
+
+What landing made of the tracks of several sources: matches, conflicts, and sounds that are not recommended.
 """
 
 from __future__ import annotations
@@ -10,10 +12,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from config.settings import Settings
 from console.charts import Chart, drift_chart, skew_chart, skip_rate_chart, sparkline
 from console.page_parts import render, report_links
 from console.releases import read_json
+from content.music_detection import find_other_sounds, find_unheard
+from storage import content_tables, object_store
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
@@ -22,8 +28,12 @@ WEEK_DAYS = 7
 Profile = Mapping[str, Any]
 
 
+MAX_TRACKS = 100
+"""Listed tracks of a kind; their number is given in any case."""
+
+
 def render_quality_page(settings: Settings) -> str:
-    """Page with one row per mart, and skips, drift and skew by day."""
+    """Page with one row per mart, skips, drift and skew by day, and what landing made of tracks."""
     profile, verdicts = read_profile(settings), _read_verdicts(settings)
     return render(
         "quality.html",
@@ -33,6 +43,7 @@ def render_quality_page(settings: Settings) -> str:
         ],
         empty=[table["name"] for table in profile["tables"] if not table["days"]],
         charts=[skip_rate_chart(settings), drift_chart(settings), skew_chart(settings)],
+        tracks=read_track_tables(settings),
         reports=report_links(settings, "landed", "marts", "skew"),
     )
 
@@ -127,3 +138,23 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _hours_before(newest_at: str, as_of: str) -> float:
     """Hours from the newest row to the end of the last known day; 0 if it is later."""
     return max((datetime.fromisoformat(as_of) - datetime.fromisoformat(newest_at)).total_seconds() / 3600, 0.0)
+
+
+def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
+    """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
+    `conflicts`, `sounds` that are not music, and `unheard` files.
+    """
+    marts = object_store.fetch_marts(settings)
+    if not (marts / "track_aliases.parquet").exists():
+        return {}
+    titles = pl.scan_parquet(marts / "tracks.parquet").select("track_id", pl.col("title").fill_null("")).collect()
+    matched = pl.read_parquet(marts / "track_aliases.parquet").group_by("matched_by").len().sort("matched_by")
+    conflicts = pl.read_parquet(marts / "track_conflicts.parquet").join(titles, on="track_id", how="left")
+    tables = {"matched": matched, "conflicts": conflicts.select("conflict", "title", "track_id", "other_id").sort("*")}
+    audio = content_tables.table_file(marts, "audio")
+    if audio.exists():
+        sounds = find_other_sounds(audio).join(titles, on="track_id", how="left").sort("music_probability", "track_id")
+        tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").round(2))
+        tracks, plays = pl.read_parquet(marts / "tracks.parquet"), pl.scan_parquet(marts / "plays.parquet")
+        tables["unheard"] = titles.filter(pl.col("track_id").is_in(find_unheard(tracks, audio, plays)))
+    return {name: (rows.height, rows.head(MAX_TRACKS).rows()) for name, rows in tables.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from console.page_parts import report_links
+from console.page_parts import report_links, runs_url
 from storage import object_store
 
 FOLDER = "models/segue"
@@ -107,7 +107,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
             "logs": report_links(settings, "landed"),
             "marts": report_links(settings, "marts", "dbt"),
             "features": report_links(settings, "skew"),
-            "models": [*model_links, _link(settings.url(settings.mlflow_port), "MLflow")],
+            "models": [*model_links, _link(runs_url(settings), "MLflow")],
             "release": [_link(f"{settings.url(settings.recommender_port)}/status", "status of the recommender")],
         },
     }

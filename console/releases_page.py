@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from config.settings import Settings
 from console.charts import recall_chart
-from console.page_parts import render, report_links
+from console.page_parts import render
 from console.releases import Release, build_lineage, find_active, landed_source_names, list_releases, read_json
+from training.evaluation.report.charts import Bar, by_value, interval_chart
 from training.evaluation.report.release_comparison import compare_choices, compare_metrics
+from training.evaluation.report.verdicts import difference_class
 from web import format_utc_minute
+
+DIFFERENCE_NAMES = {
+    "play_rate": "plays per exposure",
+    "finish_rate": "full plays per play",
+    "skip_rate": "skips per play; lower is better",
+    "likes_per_1000": "likes per 1,000 exposures",
+}
 
 
 def render_releases_page(settings: Settings) -> str:
-    """Page with all releases and their recall, the running experiment, and its report."""
+    """Page with all releases and their recall, the running experiment, and the newest comparison."""
     split = read_json(settings.releases / "shares.json")
     releases = list_releases(settings)
     active = find_active(releases)
@@ -26,7 +36,7 @@ def render_releases_page(settings: Settings) -> str:
         experiment=str(split.get("experiment", "")) if arms else "",
         since=str(split.get("since", "")),
         arms=[*arms, (f"{active.release_id if active else 'no release'} (production)", rest)] if arms else [],
-        reports=report_links(settings, "experiment"),
+        report=_read_comparison(settings),
         can_start=active is not None and not arms,
         past=[
             (period["experiment"], ", ".join(f"{one['release']} {one['share']:.1%}" for one in period["canaries"]),
@@ -85,3 +95,41 @@ def _compare(this: Release, other: Release) -> dict[str, Any]:
         "metric_changes": compare_metrics(this.manifest, other.manifest, paired),
         "choice_changes": compare_choices(this.manifest, other.manifest),
     }
+
+
+def _read_comparison(settings: Settings) -> dict[str, Any] | None:
+    """The newest comparison of arms, with one chart of differences per metric; None if there is none."""
+    content = read_json(settings.reports / "experiment.json")
+    try:
+        arms: Mapping[str, Any] = content["arms"]
+        return {
+            "experiment": content["experiment"] or "",
+            "since": content["since"],
+            "until": content["until"],
+            "sample_ratio": content["sample_ratio"],
+            "arms": [
+                (name, *(f"{arm[count]:,}" for count in ("users", "requests", "exposures")))
+                for name, arm in arms.items()
+            ],
+            "charts": [
+                (title, interval_chart(bars, signed=True, digits=4))
+                for metric, title in DIFFERENCE_NAMES.items()
+                if (bars := _difference_bars(content["differences"], metric))
+            ],
+        }
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _difference_bars(differences: Mapping[str, Mapping[str, Any]], metric: str) -> list[Bar]:
+    return by_value(
+        [
+            Bar(
+                " − ".join(arm.rpartition("/")[2] for arm in pair.split(" - ")),
+                row[metric],
+                difference_class(row[metric], metric),
+            )
+            for pair, row in differences.items()
+            if row.get(metric) is not None
+        ]
+    )

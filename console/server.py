@@ -1,6 +1,6 @@
 """`python -m console.server`: HTTP server of the console: health, releases and experiments, quality.
 
-Serves generated pages and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
+Serves generated pages, live metrics and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
 private. With an operator's password, everything but `/livez` requires it; without one, actions on releases are not possible.
 """
 
@@ -13,6 +13,7 @@ import re
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -40,12 +41,14 @@ from console.actions import (
     read_actions,
     run_action,
 )
-from console.now_page import render_now_page
-from console.page_parts import render
+from console.live_metrics import INTERVAL_S, MetricsSampler
+from console.now_page import render_health, render_now_page
+from console.page_parts import render, runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import find_active, list_releases
+from console.releases import Release, find_active, list_releases
 from console.releases_page import render_comparison_page, render_release, render_releases_page
 from console.service_status import find_degraded_parts, read_services
+from serving.observability.periodic_task import PeriodicTask
 from web.basic_authentication import OperatorPassword
 
 STATIC = Path(__file__).parent / "static"
@@ -53,6 +56,8 @@ STATIC_PATH = "/static/"
 EMPTY = {"/livez": 200, "/favicon.ico": 204}
 """Path → status of responses without content; browsers request the icon for reports without one."""
 MAX_FORM_BYTES = 1000
+MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
+"""The header shows no older sample, because it is not the present state."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -71,8 +76,10 @@ class Handler(SimpleHTTPRequestHandler):
     timeout = 30.0
     """Seconds that a client may send or read nothing; without a limit, connections without a request would keep their threads."""
 
-    def __init__(self, *arguments: object, settings: Settings, password: OperatorPassword) -> None:
-        self.settings, self._password = settings, password
+    def __init__(
+        self, *arguments: object, settings: Settings, password: OperatorPassword, sampler: MetricsSampler | None = None
+    ) -> None:
+        self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
 
     def handle(self) -> None:
@@ -158,10 +165,10 @@ class Handler(SimpleHTTPRequestHandler):
         if self.path in EMPTY:
             self._send(EMPTY[self.path], "")
         elif self.path == "/mlflow":
-            settings = self._settings_for_client()
-            self._send(302, "", headers={"Location": settings.url(settings.mlflow_port)})
+            self._send(302, "", headers={"Location": runs_url(self._settings_for_client())})
         elif page is not None:
-            self._send(200, page, "application/json" if self.path == "/live.json" else "text/html; charset=utf-8")
+            is_json = self.path.startswith("/live.json")
+            self._send(200, page, "application/json" if is_json else "text/html; charset=utf-8")
         elif not self._is_public():
             self.send_error(404)
         elif not Path(self.translate_path(self.path)).exists():
@@ -176,10 +183,10 @@ class Handler(SimpleHTTPRequestHandler):
         values = dict(parse_qsl(query))
         match path.split("/")[1:]:
             case [""]:
-                degraded = find_degraded_parts(self.settings, find_active(list_releases(self.settings)))
-                return render_now_page(self._settings_for_client(), degraded)
+                degraded = self._degraded_parts(find_active(list_releases(self.settings)))
+                return render_now_page(self._settings_for_client(), degraded, self._samples())
             case ["live.json"]:
-                return json.dumps(self._live_state())
+                return json.dumps(self._live_state(has_health=query == "health"))
             case ["actions", name] if name in ACTIONS:
                 return self._render_action(name, values)
             case ["releases"]:
@@ -209,16 +216,27 @@ class Handler(SimpleHTTPRequestHandler):
             actions=read_actions(self.settings),
         )
 
-    def _live_state(self) -> dict[str, Any]:
-        """State of the header."""
+    def _live_state(self, has_health: bool) -> dict[str, Any]:
+        """State of the header, and the health of the first page if `has_health`."""
+        samples = self._samples()
         active = find_active(list_releases(self.settings))
+        degraded = self._degraded_parts(active)
         evaluation = self.settings.reports / "evaluation.html"
         return {
             "services": read_services(self.settings),
             "release": active.release_id if active else None,
             "evaluated_s": evaluation.stat().st_mtime if evaluation.exists() else None,
-            "degraded": find_degraded_parts(self.settings, active),
+            "degraded": degraded,
+            "last": next((one for one in samples[-1:] if one["time_s"] > time.time() - MAX_SAMPLE_AGE_S), None),
+            "health": render_health(degraded, samples) if has_health else None,
         }
+
+    def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
+        problem = self._sampler.problem if self._sampler else ""
+        return find_degraded_parts(self.settings, active, self._samples(), problem)
+
+    def _samples(self) -> list[dict[str, Any]]:
+        return self._sampler.samples() if self._sampler else []
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
@@ -276,10 +294,13 @@ def main() -> int:
     """Serve until the process is stopped."""
     settings = load_settings()
     check_bind_address(settings, "pages")
-    handler = functools.partial(Handler, settings=settings, password=OperatorPassword(load_operator_password()))
+    sampler = MetricsSampler(settings)
+    password = OperatorPassword(load_operator_password())
+    handler = functools.partial(Handler, settings=settings, password=password, sampler=sampler)
     # As the first process of a container, Python ignores SIGTERM unless there is a handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with Server((settings.host, settings.console_port), handler) as server:
+        PeriodicTask("metrics-sampler", INTERVAL_S, sampler.sample).start()
         server.serve_forever()
     return 0
 

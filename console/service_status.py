@@ -1,10 +1,13 @@
 """State of the services: which respond, and what is degraded.
 
-Degraded are the parts that the recommender reports, and an old release.
+Degraded are the parts that the recommender reports, parts left out of recent answers, missing marts, and an old release.
 """
 
 from __future__ import annotations
 
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +15,7 @@ import httpx
 
 from config.settings import Settings, load_api_keys
 from console.releases import Release
+from storage import object_store
 
 TIMEOUT_S = 1.0
 HEALTH_PATHS = {
@@ -19,6 +23,8 @@ HEALTH_PATHS = {
     "recommender": ("recommender", "/readyz"),
     "MLflow": ("mlflow", "/health"),
 }
+RECENT_S = 300.0
+MIN_SKIPPED_SHARE = 0.01  # of the recent requests, as in the alert SeguePartFails
 MAX_RELEASE_AGE_DAYS = 4  # as in the alert SegueReleaseOld
 
 
@@ -56,20 +62,55 @@ def _responds(url: str) -> bool:
         return False
 
 
-def find_degraded_parts(settings: Settings, active: Release | None) -> list[dict[str, str]]:
+def find_degraded_parts(
+    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = (), missing_metrics: str = ""
+) -> list[dict[str, str]]:
     """Degraded parts, each with `part`, `why` and the technical cause `error`; empty if everything works.
 
     Args:
-        settings: Address of the recommender.
+        settings: Address of the recommender, and home of marts.
         active: The active release.
+        samples: Live samples of the recommender's metrics, see `console.live_metrics`.
+        missing_metrics: Why the newest sample is missing or not complete; empty if it is.
     """
     reported = [
         {"part": part["part"], "why": part["why"], "error": part.get("error", "")}
         for part in read_degraded_parts(settings)
     ]
+    found = [
+        *([{"part": "metrics", "why": "live values are missing", "error": missing_metrics}] if missing_metrics else []),
+        *skipped_parts(samples, time.time()),
+        *(missing_marts(active, settings) if active else []),
+        *(old_release(active, datetime.now(UTC)) if active else []),
+    ]
     names = {part["part"] for part in reported}
-    found = old_release(active, datetime.now(UTC)) if active else []
     return [*reported, *(part for part in found if part["part"] not in names)]
+
+
+def skipped_parts(samples: Sequence[Mapping[str, Any]], now_s: float) -> list[dict[str, str]]:
+    """Channels and other parts that answers of the last five minutes lack."""
+    recent = [sample for sample in samples if sample["time_s"] > now_s - RECENT_S]
+    requests = sum(sample["requests"] for sample in recent)
+    skipped: Counter[str] = Counter()
+    for sample in recent:
+        skipped.update(sample["skipped"])
+    return [
+        {
+            "part": part,
+            "why": f"left out of {count:,.0f} of {requests:,.0f} answers of the last five minutes",
+            "error": "",
+        }
+        for part, count in skipped.most_common()
+        if count >= MIN_SKIPPED_SHARE * requests
+    ]
+
+
+def missing_marts(release: Release, settings: Settings) -> list[dict[str, str]]:
+    """Marts that the release was trained on and that are no longer published."""
+    published = {file.stem for file in object_store.list_files(settings.marts, "*.parquet")}
+    missing = sorted(release.manifest.get("marts", {}).keys() - published)
+    why = f"missing: {', '.join(missing)}; run the DAG build_features"
+    return [{"part": "marts", "why": why, "error": ""}] if missing else []
 
 
 def old_release(release: Release, now: datetime) -> list[dict[str, str]]:

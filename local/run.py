@@ -17,7 +17,7 @@ import httpx
 
 from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_api_keys, load_jwt_settings, load_settings
-from console.page_parts import REPORTS, report_links
+from console.page_parts import REPORTS, report_links, runs_url
 from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_server, services
 from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError
@@ -85,7 +85,7 @@ def format_addresses(settings: Settings) -> str:
         "  login": f"{airflow_server.USER}, password in {settings.airflow_passwords}",
         "Listening page": recommender,
         "  API page": f"{recommender}/docs",
-        "MLflow": settings.url(settings.mlflow_port),
+        "MLflow": runs_url(settings),
         "Console": console,
         **{f"  {name}": url for name, url in reports.items()},
     }

@@ -60,9 +60,11 @@
   async function poll() {
     const header = document.getElementById("live-header");
     try {
-      const response = await fetch("/live.json");
+      const health = document.getElementById("health"); // of the first page only
+      const response = await fetch(`/live.json${health ? "?health" : ""}`);
       if (!response.ok) throw new Error(String(response.status));
       const state = await response.json();
+      const last = state.last;
       const show = (key, text, bad = false) => {
         const element = header.querySelector(`[data-value="${key}"]`);
         element.textContent = text;
@@ -71,8 +73,13 @@
       const down = Object.entries(state.services).filter(([, up]) => !up).map(([name]) => name);
       show("services", down.length ? `${down.join(", ")} down` : "all up", down.length > 0);
       show("release", state.release ?? "none", !state.release);
+      const missing = state.degraded.find((part) => part.part === "metrics");
+      show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : missing ? "no metrics" : "–", !last && missing !== undefined);
+      show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
+      show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
       show("run", state.evaluated_s ? `${age(state.evaluated_s)} ago` : "never");
       show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
+      if (health) health.innerHTML = state.health;
     } catch (error) {
       header.querySelector('[data-value="services"]').textContent = `console does not answer (${error.message})`;
     }

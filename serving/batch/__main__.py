@@ -1,7 +1,8 @@
 """`python -m serving.batch --scene daily --out FOLDER`: lists and embeddings of all users, as Parquet files.
 
 Tables below FOLDER: `lists` (one row per item), `user_embeddings` and `item_embeddings` (one row per vector, with the versions
-of release and model); `_SUCCESS` appears at the end. Tables of an earlier run are replaced. The recommender may run or not.
+of release and model); `_SUCCESS` appears at the end. The same command continues an interrupted run; if the release, the users
+or an option changed, it begins anew. The recommender may run or not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from serving.errors import NoCollections, RequestRejected
 @report_errors(
     *(BatchError, RequestRejected, NoCollections, SettingError),
     code=1,
-    interrupted="stopped; give the command again",
+    interrupted="stopped; the same command continues after the finished parts",
 )
 def main(arguments: list[str] | None = None) -> int:
     """Run the batch; 1 if it cannot continue."""

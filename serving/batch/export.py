@@ -8,11 +8,12 @@ Vectors of users and items of the neural channels, with the versions of release 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,33 +36,63 @@ from serving.pipeline.request import Request, read_request
 from serving.pipeline.user_state import STATE_FROM_STORE
 from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
-from storage.files import atomic_write, open_draft
+from storage.files import atomic_write, open_draft, read_json
 from storage.suppression_list import read_suppression_list
 
 DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
-LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
-"""Folders of the tables."""
 
 
-def prepare_folder(folder: Path, description: Mapping[str, Any]) -> None:
-    """Empty the folder of an earlier run, or create a new one; the description says that it is one of these.
+class PartFolder:
+    """The folder of one run.
+
+    Args:
+        folder: The folder, which is created.
+        kinds: Names of the tables, which are folders inside.
+        description: What determines the content of the files; JSON.
+        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps its first time. A finished
+            run is not continued: the next one writes every part anew.
 
     Raises:
         BatchError: The folder has other files.
     """
-    file = folder / DESCRIPTION_FILE
-    if not file.exists() and folder.exists() and any(folder.iterdir()):
-        raise BatchError(f"{folder} has other files; give --out a new or empty folder")
-    (folder / SUCCESS_FILE).unlink(missing_ok=True)  # first, because readers rely on it
-    for kind in (LISTS, USERS, ITEMS):
-        shutil.rmtree(folder / kind, ignore_errors=True)
-    atomic_write(file, json.dumps(description, indent=1) + "\n")
+
+    def __init__(self, folder: Path, kinds: Sequence[str], description: Mapping[str, Any], at_us: int) -> None:
+        self._folder = folder
+        self._file = file = folder / DESCRIPTION_FILE
+        earlier = read_json(file)
+        if not file.exists() and folder.exists() and any(folder.iterdir()):
+            raise BatchError(f"{folder} has other files; give --out a new or empty folder")
+        is_equal = {**earlier, "at_us": None} == {**description, "at_us": None}
+        self.is_continued = is_equal and not (folder / SUCCESS_FILE).exists()
+        if self.is_continued:
+            self.at_us = int(earlier["at_us"])
+        else:
+            # `_SUCCESS` first, because readers rely on it. The description stays, because without it the folder would no longer
+            # count as one of an earlier run; it is empty, so that the rest of a finished run is not continued.
+            (folder / SUCCESS_FILE).unlink(missing_ok=True)
+            if file.exists():
+                _write(file, {})
+            for kind in kinds:
+                shutil.rmtree(folder / kind, ignore_errors=True)
+            self.at_us = at_us
+            _write(file, {**description, "at_us": at_us})
+
+    def path(self, kind: str, name: str | int) -> Path:
+        """File of a table: a numbered part of the table `kind`, or a file with a name."""
+        return self._folder / kind / (f"part-{name:05d}.parquet" if isinstance(name, int) else f"{name}.parquet")
+
+    def write(self, kind: str, name: str | int, table: pa.Table) -> None:
+        """Write a file; it is complete when it appears."""
+        with open_draft(self.path(kind, name)) as draft:
+            pq.write_table(table, draft, compression="zstd")
+
+    def finish(self) -> None:
+        """Write `_SUCCESS`, after which readers may rely on the folder."""
+        (self._folder / SUCCESS_FILE).touch()
 
 
-def write_table(file: Path, table: pa.Table) -> None:
-    """Write a file; it is complete when it appears."""
-    with open_draft(file) as draft:
-        pq.write_table(table, draft, compression="zstd")
+def _write(file: Path, content: dict[str, Any]) -> None:
+    atomic_write(file, json.dumps(content, indent=1) + "\n")
 
 
 VECTOR = pa.list_(pa.float32())
@@ -82,6 +113,8 @@ ITEM_SCHEMA = pa.schema(
 )
 
 
+LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
+"""Folders of the tables."""
 NO_DEADLINE_MS = 600_000
 """No user waits for the response, so a late channel is waited for instead of being left out."""
 IDS_PER_READ = 10_000
@@ -135,14 +168,14 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 def run(
     runtime: Runtime, settings: Settings, options: BatchOptions, out: Path, now_us: int, say: Callable[[str], None]
 ) -> None:
-    """Write the tables below `out`, instead of those of an earlier run.
+    """Write the tables below `out`; continue if an equal run was interrupted there.
 
     Raises:
         BatchError: There is no user, the folder has other files, the online store failed, or users were missing later on.
         RequestRejected: The scene, the limit or the discovery share is invalid.
         NoCollections: The release has no items of the scene's type.
     """
-    limit = _request("any", settings, options, now_us).limit  # of the scene by default
+    limit = _request("any", settings, options, now_us).limit
     users = _list_users(runtime)
     if not users:
         raise BatchError("no user has materialized features; run the pipeline first: `make run`")
@@ -153,37 +186,39 @@ def run(
         "explicit": settings.explicit,
         "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["canaries"])],
         "users": len(users),
-        "at_us": now_us,
+        "users_digest": hashlib.blake2b("\n".join(users).encode(), digest_size=16).hexdigest(),
     }
-    prepare_folder(out, description)
+    folder = PartFolder(out, (LISTS, USERS, ITEMS), description, now_us)
     models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
-    began = time.monotonic()
+    began, computed = time.monotonic(), 0
     with ThreadPoolExecutor(settings.concurrent_requests) as pool:
         for number, first in enumerate(range(0, len(users), options.users_per_part)):
+            if folder.path(LISTS, number).exists():  # written after the vectors
+                continue
             ids = users[first : first + options.users_per_part]
-            requests = [_request(user, settings, options, now_us) for user in ids]
+            requests = [_request(user, settings, options, folder.at_us) for user in ids]
             answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.
             erased = read_suppression_list(settings.suppression_list)
             kept = [rows for user, rows in zip(ids, answers, strict=True) if user not in erased]
             lists = [row for rows, _ in kept for row in rows]
             vectors = [row for _, rows in kept for row in rows]
-            write_table(out / USERS / f"part-{number:05d}.parquet", pa.Table.from_pylist(vectors, USER_SCHEMA))
-            write_table(out / LISTS / f"part-{number:05d}.parquet", pa.Table.from_pylist(lists, LIST_SCHEMA))
-            done = first + len(ids)
-            rate = done / max(time.monotonic() - began, 1e-9)
+            folder.write(USERS, number, pa.Table.from_pylist(vectors, USER_SCHEMA))
+            folder.write(LISTS, number, pa.Table.from_pylist(lists, LIST_SCHEMA))
+            computed, done = computed + len(ids), first + len(ids)
+            rate = computed / max(time.monotonic() - began, 1e-9)
             minutes = (len(users) - done) / rate / 60
             say(f"{done:,} of {len(users):,} users, {rate:.0f} users/s, {minutes:.0f} min left")
     missing, erased = set(users).difference(_list_users(runtime)), read_suppression_list(settings.suppression_list)
     if lost := missing - erased.intersection(missing):
         raise BatchError(
             f"{len(lost):,} of {len(users):,} users have no features anymore: the record of materialized users changed or could "
-            "not be read; give the command again when the materialization has ended"
+            "not be read; give the same command again when the materialization has ended"
         )
     for release_id, of in models.items():
         for name, table in of.item_tables():
-            write_table(out / ITEMS / f"{name}-{release_id}.parquet", table.cast(ITEM_SCHEMA))
-    (out / SUCCESS_FILE).touch()
+            folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
+    folder.finish()
     say(f"lists and embeddings of {len(users):,} users are in {out}")
 
 
@@ -197,7 +232,7 @@ def _answer(
     """
     response = runtime.compute(request)
     if response.trace.state_from != STATE_FROM_STORE:
-        raise BatchError("the online store failed; start it, then give the command again")
+        raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
     users, release = runtime.load_user(request)
     rows = [
         {
@@ -221,7 +256,7 @@ def _answer(
 
 
 def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int) -> Request:
-    """The request of a user; its id follows from the user and the time."""
+    """The request of a user; its id is the same in a repeated run, so that exploration chooses the same tracks."""
     request_id = uuid.uuid5(NAMESPACE, f"{options.scene}\n{at_us}\n{user_id}").hex
     return read_request(
         user_id,

@@ -87,8 +87,8 @@ def developer(page: Page, here: Settings) -> None:
 
 
 def operator(page: Page, here: Settings) -> None:
-    """First page of the console, with the live state in its header."""
-    expect(page.locator("[data-value=release]")).not_to_have_text("–")
+    """First page of the console, with live values."""
+    expect(page.locator("[data-value=requests]")).not_to_have_text("–")
 
 
 def lineage(page: Page, here: Settings) -> None:

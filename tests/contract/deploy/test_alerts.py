@@ -9,6 +9,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from console import live_metrics
 from serving import errors, service
 from serving.observability.metrics import Metrics, update_metrics
 from tests.support.serving import promql
@@ -36,16 +37,16 @@ def test_rules_use_existing_metrics_and_labels(rule):
     assert set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) <= promql.grouped(rule["expr"])
 
 
-def test_client_errors_are_the_same_in_the_alert_the_dashboard_and_the_service():
+def test_client_errors_are_the_same_in_the_alert_the_dashboard_the_console_and_the_service():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     statuses = {kind.__name__: service._answer(None, mock.Mock(side_effect=kind(""))).status_code for kind in kinds}
-    client_errors = {name for name, status in statuses.items() if status < 500}
+    assert {name for name, status in statuses.items() if status < 500} == live_metrics.CLIENT_ERRORS
     dashboard = settings.ROOT / "serving" / "monitoring" / "grafana" / "dashboards" / "recommender.json"
     texts = [dashboard.read_text().replace('\\"', '"'), *(rule["expr"] for rule in RULES)]
     left_out = [outcomes.split("|") for text in texts for outcomes in re.findall(r'outcome!~"([^"]*)"', text)]
     assert len(left_out) >= 2
     for outcomes in left_out:
-        assert sorted(outcomes) == sorted({"answered", *client_errors})
+        assert sorted(outcomes) == sorted({live_metrics.ANSWERED, *live_metrics.CLIENT_ERRORS})
 
 
 def test_monitor_updates_metrics_without_requests(tmp_path):

@@ -50,7 +50,7 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     "path",
     [
         *("/", "/quality", "/releases", "/actions/roll_back", "/nowhere", "/favicon.ico"),
-        *("/reports/evaluation.html", "/static/charts.js", "/live.json"),
+        *("/reports/evaluation.html", "/static/charts.js", "/live.json", "/live.json?health"),
     ],
 )
 def test_a_console_with_a_password_answers_the_operator_only(guarded, path):

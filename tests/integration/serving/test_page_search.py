@@ -139,6 +139,32 @@ def test_a_blocked_artist_disappears_until_the_block_is_undone(page, bodies, url
     ]
 
 
+def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(page, bodies, url):
+    song = SONG | {"reason": "you have listened to it 4 times"}
+    answer_with(page, "search", items=[song])
+    newer = ["you have listened to it 8 times", "you played it just now"]
+    channels = [{"name": name, "rank": 1, "reason": reason} for name, reason in zip("ab", newer, strict=True)]
+    explanation = {"track": song, "channels": channels, "tasks": {}, "graph": []}
+    page.route("**/explain", lambda route: route.fulfill(json=explanation))
+    page.goto(f"{url}?user=u1#/search/river")
+    page.locator(".song").get_by_role("button", name="More").click()
+    page.get_by_role("menuitem", name="Why this?").click()
+    expect(page.locator(".why .reason")).to_contain_text("4 times")
+    expect(page.locator(".why .reasons li")).to_have_count(1)
+    expect(page.locator(".why .reasons li")).to_contain_text("just now")
+
+
+@pytest.mark.parametrize("page", ["zh-CN"], indirect=True)
+def test_a_new_listener_sees_reasons_of_a_query_only(page, bodies, url):
+    page.goto(url)
+    expect(page.locator(".picks button")).to_have_count(1)
+    expect(page.locator(".picks .why-found")).to_have_count(0)
+    with page.expect_response("**/search"):
+        page.get_by_role("searchbox").fill("放点安静的歌")
+    expect(page.locator(".picks .why-found")).to_have_text(WHY)
+    assert bodies["search"][-1] == {"query": "放点安静的歌", "language": "zh", "limit": 20}
+
+
 def test_liked_songs_lead_to_more_like_these(page, bodies, url):
     liked = {"target_type": "track", "target_id": "t1", "track": SONG}
     answer_with(page, "library", liked=[liked])
@@ -153,6 +179,31 @@ def test_liked_songs_lead_to_more_like_these(page, bodies, url):
     expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
     (event,) = bodies["events"][-1]["events"]
     assert (event["target_id"], event["request_id"], event["scene"]) == ("t2", "q2", "continuation")
+
+
+def test_a_song_that_started_while_another_was_hidden_keeps_playing(page, bodies, url):
+    waiting = []
+
+    def hold_dislike(route):
+        if json.loads(route.request.post_data)["events"][0]["action"] == "dislike":
+            waiting.append(route)
+        else:
+            route.fallback()
+
+    page.route("**/events", hold_dislike)
+    player = show_songs(page, url)
+    song_of(page, "Song 0").locator(".start").click()
+    song_of(page, "Song 2").get_by_role("button", name="More").click()
+    with page.expect_request("**/events"):
+        page.get_by_role("menuitem", name="Not interested").click()
+    player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 1")
+    waiting[0].fulfill(json=ANSWERS["events"])
+    expect(page.locator(".toast")).to_be_visible()
+    expect(player).to_contain_text("Song 1")
+    player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 3")
+    assert reported_plays(bodies) == ["s0", "s1"]
 
 
 def test_a_song_that_is_left_for_another_one_is_reported_as_played(page, bodies, url):
@@ -202,6 +253,51 @@ def test_a_song_without_audio_has_a_link_and_is_not_reported_as_played(page, bod
     assert [one["events"][0]["action"] for one in bodies["events"]] == ["like"]
 
 
+def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
+    listed = ANSWERS["recommend"] | {"items": SILENT_SONGS}
+    page.route("**/recommend", lambda route: route.fulfill(json=listed), times=1)
+    page.goto(f"{url}?user=u1#/radio")
+    page.get_by_role("button", name="Start the radio").click()
+    player = page.get_by_role("region", name="Now playing")
+    for number in range(4):
+        expect(player).to_contain_text(f"Song {number}")
+        player.get_by_role("button", name="Next").click()
+    expect(player).to_contain_text("Song 4")
+    assert [body["exclude"] for body in bodies["recommend"]] == [["s0", "s1", "s2", "s3", "s4"]]
+    assert reported_plays(bodies) == []
+
+
+def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, url):
+    event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
+    played = SONG | event | {"behavior": "full_play"}
+    unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
+    events = [played, *(unknown | {"behavior": name} for name in ("full_play", "like"))]
+    answer_with(page, "listener", events=events)
+    page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+    with page.expect_response("**/page/scenes.json"):  # after all shelves
+        page.goto(f"{url}?user=u1#/")
+    assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
+    assert "playlists" in [body["scene"] for body in bodies["recommend"]]
+    expect(page.locator("#repeat")).to_have_count(0)
+    page.get_by_role("link", name="History", exact=True).first.click()
+    expect(page.locator(".song .title")).to_have_text(["Silver River"])
+
+
+def test_a_catalog_of_ones_own_plays_has_nothing_new(page, bodies, url):
+    answer_with(page, "listener", is_own_catalog=True)
+    page.route("**/page/scenes.json", lambda route: route.fulfill(json=[]))
+    with page.expect_response("**/page/scenes.json"):  # after all shelves
+        page.goto(f"{url}?user=u1#/")
+    expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
+    assert browser.accessibility_violations(page) == []
+    assert not any(body.get("discovery") for body in bodies["recommend"])
+
+
+def test_an_address_that_is_not_percent_encoded_is_read_as_text(page, bodies, url):
+    page.goto(f"{url}?user=u1#/search/100%")
+    expect(page.get_by_role("searchbox")).to_have_value("100%")
+
+
 def test_a_new_listener_starts_without_a_secure_context(page, bodies, url):
     page.add_init_script("delete Crypto.prototype.randomUUID")
     answer_with(page, "search", items=SONGS)
@@ -212,3 +308,10 @@ def test_a_new_listener_starts_without_a_secure_context(page, bodies, url):
         page.get_by_role("button", name="Begin", exact=True).click()
     (user,) = {one["events"][0]["user_id"] for one in bodies["events"]}
     assert len(user) == len("guest-") + 32
+
+
+def test_long_names_are_cut_to_what_the_service_accepts(page, bodies, url):
+    name = "🎵" * 201
+    page.goto(f"{url}?user=u1#/artist/a1/{name}")
+    expect(page.locator(".song")).to_have_count(1)
+    assert bodies["search"][-1]["query"] == name[:200]

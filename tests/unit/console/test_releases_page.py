@@ -8,6 +8,22 @@ from console.releases import list_releases
 from console.releases_page import render_comparison_page, render_releases_page
 from tests.support import console_home
 
+COMPARISON = {
+    "experiment": "discoveries",
+    "since": "2026-06-11T00:00:00",
+    "until": "2026-06-12T00:00:00",
+    "sample_ratio": {"holds": False, "says": "sample-ratio mismatch"},
+    "arms": {"discoveries/first": {"users": 1200, "requests": 3, "exposures": 90}},
+    "differences": {
+        "discoveries/first - discoveries/production": {
+            "play_rate": [0.02, 0.01, 0.03],
+            "finish_rate": [0.0, -0.01, 0.01],
+            "skip_rate": [0.02, 0.01, 0.03],
+            "likes_per_1000": None,
+        }
+    },
+}
+
 
 @pytest.fixture
 def here(here):
@@ -24,6 +40,20 @@ def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(here):
     page = render_releases_page(here)
     assert re.findall(r"Change the share of (\w+)", page) == ["first"] and "<td>first 0.4%</td>" in page
     assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(here)]
+
+
+def test_differences_are_colored_by_their_better_direction(here):
+    console_home.write(here.reports / "experiment.json", COMPARISON)
+    page = render_releases_page(here)
+    charts = page.split("<h3>")[1:]
+    assert [chart.split("</h3>")[0] for chart in charts] == [
+        "Plays per exposure",
+        "Full plays per play",
+        "Skips per play; lower is better",
+    ]
+    kinds = [chart.split('<tr class="')[1].split('"')[0] for chart in charts]
+    assert kinds == ["gain", "unclear", "loss"]
+    assert '<p class="bad">sample-ratio mismatch.</p>' in page
 
 
 def test_two_releases_are_compared_side_by_side(here):

@@ -1,4 +1,4 @@
-"""Degraded parts that the console finds: an old release, a refusal."""
+"""Degraded parts that the console finds: parts left out of recent answers, missing marts, an old release."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from console.releases import Release, ReleaseState
-from console.service_status import find_degraded_parts, old_release
+from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
 
 
 @pytest.fixture
@@ -16,6 +16,27 @@ def here(here):
 
 def release(**manifest):
     return Release("one", manifest, ReleaseState(""))
+
+
+def sample(time_s, requests, **skipped):
+    return {"time_s": time_s, "requests": requests, "skipped": skipped}
+
+
+def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degraded():
+    samples = [sample(100, 1000, realtime=1000), sample(900, 100, realtime=3), sample(905, 300, realtime=2, ranker=3)]
+    (realtime,) = skipped_parts(samples, 1000)
+    assert realtime["part"] == "realtime"
+    assert realtime["why"] == "left out of 5 of 400 answers of the last five minutes"
+    assert skipped_parts(samples, 2000) == []
+
+
+def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
+    trained = release(marts={"events": "1", "plays": "2"})
+    here.marts.mkdir(parents=True)
+    (here.marts / "events.parquet").touch()
+    assert missing_marts(trained, here)[0]["why"] == "missing: plays; run the DAG build_features"
+    (here.marts / "plays.parquet").touch()
+    assert missing_marts(trained, here) == []
 
 
 @pytest.mark.parametrize(("as_of", "is_old"), [("2026-06-10", False), ("2026-06-09", True), ("", False)])

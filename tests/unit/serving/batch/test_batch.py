@@ -1,4 +1,4 @@
-"""Batch lists and embeddings: equal to the service's answers, and with vectors that give the scores of the channels."""
+"""Batch lists and embeddings: equal to the service's answers, resumable, and with vectors that give the scores of the channels."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError
 from serving.batch import export as batch
-from serving.batch.export import BatchOptions
+from serving.batch.export import DESCRIPTION_FILE, BatchOptions
 from serving.observability.metrics import Metrics
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
@@ -107,14 +107,43 @@ def test_nothing_is_recorded_as_shown(home, tmp_path):
     assert state.read_exposures(None, 1) == [] and state.users() == set()
 
 
-def test_tables_of_an_earlier_run_are_replaced(home, tmp_path):
-    home.run(tmp_path / "out")
+def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):
+    home.run(tmp_path / "whole")
+    answer, computed = batch._answer, []
+
+    def fail_at_u4(runtime, request, *others):
+        if request.user_id == "u4":
+            raise KeyboardInterrupt
+        return answer(runtime, request, *others)
+
+    def count(runtime, request, *others):
+        computed.append(request.user_id)
+        return answer(runtime, request, *others)
+
+    monkeypatch.setattr(batch, "_answer", fail_at_u4)
+    with pytest.raises(KeyboardInterrupt):
+        home.run(tmp_path / "out")
+    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
+    (tmp_path / "out" / "lists" / ".part-00001.parquet.writing").write_bytes(b"half a file of a killed process")
+    monkeypatch.setattr(batch, "_answer", count)
+    lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
+    assert sorted(computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
+    assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
+    for kind in ("lists", "user_embeddings", "item_embeddings"):
+        assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
+
+
+def test_another_release_or_option_begins_anew(home, tmp_path):
+    for at_us in (NOW, NOW + 86_400_000_000):  # a finished run is computed again
+        home.run(tmp_path / "out", now_us=at_us)
+        assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == at_us
     home.release = replace(home.release, release_id="r2")
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
+    home.run(tmp_path / "out")
+    assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
     home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5))
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 2
-    for kind in ("lists", "item_embeddings"):
-        assert {row["release"] for row in read(tmp_path / "out", kind)} == {"r2"}
+    assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
 
 def test_folder_with_other_files_is_rejected(home, tmp_path):
@@ -127,7 +156,7 @@ def test_folder_with_other_files_is_rejected(home, tmp_path):
 
 def test_failing_store_ends_the_run(home, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "read", lambda self, user_id: (_ for _ in ()).throw(ConnectionError("away")))
-    with pytest.raises(BatchError, match="give the command again"):
+    with pytest.raises(BatchError, match="finished parts are kept"):
         home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
@@ -148,7 +177,7 @@ def test_users_who_are_missing_later_on_end_the_run(home, tmp_path, monkeypatch)
 
     with monkeypatch.context() as losing:
         losing.setattr(batch, "_answer", lose_store)
-        with pytest.raises(BatchError, match=r"^7 of 7 users have no features anymore: .* the command again"):
+        with pytest.raises(BatchError, match=r"^7 of 7 users have no features anymore: .* same command again"):
             home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
     home.users = list(USERS)
