@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
-if TYPE_CHECKING:
-    from recommender.catalog.vocabulary import Vocabulary
+from recommender.catalog.vocabulary import Vocabulary
 
 ReasonParameter = Union[str, int, tuple[str, ...], "Reason", tuple["Reason", ...]]
 """A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases.

@@ -73,7 +73,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     ) -> None:
         super().__init__(config, network, catalog, vocabulary, metadata)
         facet_values: list[str] = self.metadata.get("facet_values", [])
-        self.interest_names = InterestNames(facet_values, network.item_codes.facet_VF.numpy(), vocabulary)
+        self.interest_names = InterestNames(facet_values, network.items.codes.facet_VF.numpy(), vocabulary)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
@@ -101,8 +101,8 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
             ]
             return [ListenInterests(item_L, self.program.interests(item_L)) for item_L in listens]
 
-        # During training the weights change between calls with the same requests, so nothing is cached.
-        return users.get_or_compute(self, extract) if self.is_loaded else extract()
+        # During training the weights change between calls with the same requests, and each of them has its own program.
+        return users.get_or_compute(self.program, extract)
 
     def interests(self, user: UserBatch) -> list[Interest]:
         """Interests of the single request `user`, largest first."""

@@ -137,8 +137,6 @@ def merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_sh
 class MultiInterestNetwork(RecallNetwork):
     """Interests of histories, queries for each interest, and label-aware attention for training."""
 
-    item_codes_prefix = "items.codes."
-
     def __init__(self, config: MultiInterestConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.settings = config
@@ -152,15 +150,6 @@ class MultiInterestNetwork(RecallNetwork):
         self.extract = DynamicRouting(config)
         self.queries = build_query_heads(width)
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), -float(np.log(config.loss.temperature))))
-
-    @property
-    def item_codes(self) -> ItemCodes:
-        """See `RecallNetwork`."""
-        return self.items.codes
-
-    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
-        """See `RecallNetwork`."""
-        return functional.normalize(self.items(items, as_cold), dim=-1)
 
     def scale(self, task: str) -> Tensor:
         """Factor on the inner products of a task (1 / temperature)."""

@@ -16,7 +16,7 @@ from recommender.nn.trees import PastRequests
 from recommender.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
-from recommender.recall.learned_order import base_scores
+from recommender.recall.learned_order import base_scores, reorder
 from sequences import behaviors
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.plays import PARTS
@@ -111,11 +111,11 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     order = fit_trees(examples, replace(ORDER, min_candidates_per_leaf=20), KnowledgeGraphWalks.objective, 0)
     assert order is not None
     items = np.arange(100, 140)
-    ordered, scores = order.reorder(items, features[:count])
+    ordered, scores = reorder(order, items, features[:count])
     assert (np.diff(scores) <= 0).all()
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    of_trees = order.trees.predict_rows(features[:count])
+    of_trees = order.predict_rows(features[:count])
     assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
