@@ -138,9 +138,7 @@ class PlayArchive:
 
     @classmethod
     def load(cls, folder: Path) -> PlayArchive:
-        """The archive that `save` wrote; an empty one if there is none."""
-        if not (folder / ARCHIVE_FILE).exists():
-            return cls.empty()
+        """The archive that `save` wrote."""
         rows = pl.read_parquet(folder / ARCHIVE_FILE)
         offset_U1 = np.concatenate([[0], np.cumsum(rows["track"].list.len().to_numpy())]).astype(np.int64)
         types = {"track": np.int32, "known_at": np.int64, "outcome": np.int8, "session": np.int32}

@@ -94,9 +94,10 @@ class Interests:
 class UserInterests(NamedTuple):
     """Merged interests of one user: unlike `Interests`, only those that exist.
 
-    `vector_KD`: interest vectors. `interest_L`: the interest with the largest share of each listen.
+    `item_L`: listens. `vector_KD`: interest vectors. `interest_L`: the interest with the largest share of each listen.
     """
 
+    item_L: Ints
     vector_KD: Floats
     interest_L: Ints
 
@@ -206,7 +207,7 @@ class MultiInterestProgram:
     def interests(self, item_L: Ints) -> UserInterests:
         """Merged interests of listens in chronological order."""
         if not len(item_L):
-            return UserInterests(np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
+            return UserInterests(item_L, np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
         settings, later_L = self.settings, np.arange(len(item_L), 0, -1)
         weight_L = self.weight_X[np.log2(later_L).astype(np.int64)]
         item_LD = unit_rows(self.items.rows(item_L))
@@ -217,7 +218,7 @@ class MultiInterestProgram:
         iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
         vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
         merged = merge_similar(vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share)
-        return UserInterests(*merged)
+        return UserInterests(item_L, *merged)
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""
