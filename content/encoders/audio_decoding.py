@@ -35,14 +35,15 @@ CODECS = (
 MIN_RATE, MAX_RATE = 4_000, 384_000  # Hz
 MAX_CHANNELS = 8
 MAX_DECODED_SECONDS = 600
+MAX_PATCHES = 20  # a minute of audio, which bounds the time and the memory that a file takes
 MAX_AMPLITUDE = 8.0  # decoded floats may exceed full scale, but not by more than 18 dB
 MIN_AMPLITUDE = 1e-12  # below any sample format; the power of such samples is too small for fast arithmetic
 
 Samples = NDArray[np.float32]
 
 
-def read_patches(path: Path, max_patches: int) -> Samples:
-    """At most `max_patches` patches, evenly spaced over the first MAX_DECODED_SECONDS of the file, [P, PATCH_SAMPLES].
+def read_patches(path: Path) -> Samples:
+    """At most MAX_PATCHES patches, evenly spaced over the first MAX_DECODED_SECONDS of the file, [P, PATCH_SAMPLES].
 
     Audio that is shorter than a patch is repeated. Of a file that was cut off, what is there is read.
 
@@ -53,7 +54,7 @@ def read_patches(path: Path, max_patches: int) -> Samples:
         sample_S = _decode(container, _select_stream(path, container))
         if not len(sample_S):
             raise MediaError(path, "no audio could be decoded")
-        patch_PS = _spread_patches(sample_S, max_patches)
+        patch_PS = _spread_patches(sample_S)
     if not np.isfinite(patch_PS).all():
         raise MediaError(path, "the audio has samples that are not finite numbers")
     patch_PS[np.abs(patch_PS) < MIN_AMPLITUDE] = 0
@@ -87,13 +88,13 @@ def _decode(container: av.container.InputContainer, stream: av.AudioStream) -> S
     return np.concatenate(parts)[: MAX_DECODED_SECONDS * SAMPLE_RATE]
 
 
-def _spread_patches(sample_S: Samples, max_patches: int) -> Samples:
+def _spread_patches(sample_S: Samples) -> Samples:
     # As in librosa, frames are centered on multiples of HOP and reflect the audio at both ends.
     sample_S = np.pad(sample_S, WINDOW // 2, mode="reflect")
     if len(sample_S) < PATCH_SAMPLES:
         return np.resize(sample_S[WINDOW // 2 : -WINDOW // 2], (1, PATCH_SAMPLES))  # repeats
     patches = 1 + (len(sample_S) - PATCH_SAMPLES) // PATCH_STRIDE
-    starts = np.linspace(0, patches - 1, min(patches, max_patches)).round().astype(int) * PATCH_STRIDE
+    starts = np.linspace(0, patches - 1, min(patches, MAX_PATCHES)).round().astype(int) * PATCH_STRIDE
     return np.stack([sample_S[start : start + PATCH_SAMPLES] for start in starts])
 
 
