@@ -126,28 +126,6 @@ def test_temperatures_divide_the_logits(ranker: FittedRanker) -> None:
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
 
 
-def test_trees_of_each_task_are_blended_into_its_logit() -> None:
-    ranker = new_ranker("session_domains")
-    side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
-    made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
-    assert made.tree_logits_BCT is not None and ranker.features.trees is not None
-    for b in range(2):  # scored by LightGBM one row at a time
-        rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
-        for task, trees in enumerate(ranker.features.trees.tasks):
-            assert trees is not None
-            expected = trees.predict_rows(np.array(rows))
-            np.testing.assert_allclose(made.tree_logits_BCT[b, [0, 7], task], expected, rtol=1e-5)
-    assert not torch.equal(made.tree_logits_BCT[..., 0], made.tree_logits_BCT[..., 1])
-    with torch.no_grad():
-        state = ranker.model.encode_user(side.inputs)
-        blended = ranker.model(state, made)
-        ranker.model.set_tree_weights([0.0, 0.0])
-        network = ranker.model(state, made)
-        for task, weight in enumerate((0.5, 0.25)):
-            expected = (1 - weight) * network[..., task] + weight * made.tree_logits_BCT[..., task]
-            np.testing.assert_allclose(blended[..., task], expected, atol=1e-5)
-
-
 @pytest.mark.parametrize("name", sorted(RANKERS))
 def test_results_depend_on_the_seed_only(name: str) -> None:
     users = user_batch([history(6, 1)])
