@@ -52,12 +52,6 @@ class PlayArchive:
     outcome_P: np.ndarray  # int8
     session_P: np.ndarray  # int32, number of the user's first play in the same session
 
-    @classmethod
-    def empty(cls) -> PlayArchive:
-        """An archive without users."""
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8), nothing)
-
     def newest(self, max_plays: int) -> PlayArchive:
         """The newest `max_plays` plays of each user."""
         end_P = np.repeat(self.offset_U1[1:], np.diff(self.offset_U1))

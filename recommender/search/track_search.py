@@ -72,10 +72,6 @@ class TrackSearch:
         parser = QueryParser.load(folder, encode, encoder_version)
         return cls(TrackIndex(folder / INDEX_FOLDER), parser, TextVectors.load(folder))
 
-    def __len__(self) -> int:
-        """Number of tracks."""
-        return len(self._index)
-
     def search(
         self,
         query: str,
