@@ -86,9 +86,10 @@ class PathExplainer:
 
     def _shared_target_phrase(self, step: Step, following: Step) -> Reason:
         shared = self.name(step.target)
-        names = {"x": self.name(step.source), "y": self.name(following.target)}
-        is_facet = step.relation in FACET_RELATIONS and isinstance(shared, str)
-        return _phrase(SHARED_TARGET_CODES, step, {**names, "z": (shared,) if is_facet else shared})
+        names: dict[str, ReasonParameter] = {"x": self.name(step.source), "y": self.name(following.target), "z": shared}
+        if step.relation in FACET_RELATIONS and isinstance(shared, str):
+            names["z"] = (shared,)
+        return _phrase(SHARED_TARGET_CODES, step, names)
 
     def _step_phrase(self, step: Step) -> Reason:
         head, tail = (step.source, step.target) if step.is_forward else (step.target, step.source)
