@@ -8,7 +8,7 @@ Legend: N tracks, V vocabulary, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -37,7 +37,7 @@ MAX_TEXT_CHARACTERS = 400
 MAX_TIMES_MEDIAN = 10  # largest number of a vector, relative to that of the median vector
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
-"""Columns of the mart `tracks` that only this module reads; they may be missing."""
+"""Columns of the mart `tracks` that only this module reads."""
 ENCODED_COLUMNS = {"audio": "encoded_audio", "image": "encoded_image", "text": "encoded_text"}
 """Encoder of the table `track_content` to the column of its vectors.
 
@@ -65,8 +65,8 @@ class TrackContent:
         """Content rows in the order of `tracks`.
 
         Args:
-            tracks: track_id, title, artist_names, CONTENT_COLUMNS and ENCODED_COLUMNS; all but the id may be missing
-                or null.
+            tracks: track_id, title, artist_names, CONTENT_COLUMNS and ENCODED_COLUMNS; all but the id may be null, and vectors
+                missing.
             comments: track_id, text, occurred_at, without comments from after the train part of the fit.
 
         Raises:
@@ -114,9 +114,8 @@ def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tu
     comments without a time are not. A final fit, and marts that are split per user, use all comments. Encoded texts of
     tracks without lyrics and comments are left out: they say no more than names and facets.
     """
-    mart = pl.scan_parquet(marts / "tracks.parquet")
-    available = [name for name in CONTENT_COLUMNS if name in mart.collect_schema().names()]
-    rows = tracks.join(mart.select("track_id", *available).collect(), on="track_id", how="left", maintain_order="left")
+    content = pl.scan_parquet(marts / "tracks.parquet").select("track_id", *CONTENT_COLUMNS).collect()
+    rows = tracks.join(content, on="track_id", how="left", maintain_order="left")
     comments = read_comments(marts, before_validation=not is_final)
     for encoder, column in ENCODED_COLUMNS.items():
         if (file := table_file(marts, encoder)).exists():
@@ -130,8 +129,6 @@ def load_content_tables(marts: Path, tracks: pl.DataFrame, is_final: bool) -> tu
 def _tracks_with_texts(tracks: pl.DataFrame, comments: pl.DataFrame) -> pl.LazyFrame:
     """Ids of the tracks that have lyrics or a comment."""
     described = comments.lazy().filter(pl.col("text").str.strip_chars() != "").select("track_id")
-    if "lyrics" not in tracks.columns:
-        return described
     has_lyrics = pl.col("lyrics").cast(pl.String).str.strip_chars() != ""
     return pl.concat([described, tracks.lazy().filter(has_lyrics).select("track_id")])
 
@@ -170,13 +167,8 @@ def pca_whiten(vector_NW: Rows, width: int) -> Rows:
 
 def _name_texts(tracks: pl.DataFrame) -> list[str]:
     """Title and artist names of each track, as far as they are known."""
-    parts = [pl.lit("")]
-    if "title" in tracks.columns:
-        parts.append(pl.col("title").cast(pl.String).fill_null(""))
-    if "artist_names" in tracks.columns:
-        names = pl.col("artist_names").cast(pl.List(pl.String))
-        parts.append(names.list.eval(pl.element().fill_null("")).list.join(" ").fill_null(""))
-    return _concatenate_texts(tracks, parts)
+    names = pl.col("artist_names").cast(pl.List(pl.String)).list.eval(pl.element().fill_null("")).list.join(" ")
+    return _concatenate_texts(tracks, pl.col("title").cast(pl.String), names)
 
 
 def _lyrics_and_comments(tracks: pl.DataFrame, comments: pl.DataFrame) -> list[str]:
@@ -184,19 +176,14 @@ def _lyrics_and_comments(tracks: pl.DataFrame, comments: pl.DataFrame) -> list[s
     newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
     joined = newest.agg(comments=pl.col("text").head(MAX_COMMENTS_PER_TRACK).str.join(" "))
     tracks = tracks.join(joined, on="track_id", how="left", maintain_order="left")
-    parts = [pl.lit("")]
-    if "lyrics" in tracks.columns:
-        parts.append(pl.col("lyrics").cast(pl.String).str.slice(0, MAX_LYRICS_CHARACTERS).fill_null(""))
-    return [
-        text[:MAX_TEXT_CHARACTERS] for text in _concatenate_texts(tracks, [*parts, pl.col("comments").fill_null("")])
-    ]
+    lyrics = pl.col("lyrics").cast(pl.String).str.slice(0, MAX_LYRICS_CHARACTERS)
+    return [text[:MAX_TEXT_CHARACTERS] for text in _concatenate_texts(tracks, lyrics, pl.col("comments"))]
 
 
-def _concatenate_texts(tracks: pl.DataFrame, parts: Sequence[pl.Expr]) -> list[str]:
-    # Not `select`, which returns a single row if all parts are constants.
-    joined = tracks.with_columns(joined=pl.concat_str(parts, separator=" ").str.strip_chars())
-    texts: list[str] = joined["joined"].to_list()
-    return texts
+def _concatenate_texts(tracks: pl.DataFrame, *parts: pl.Expr) -> list[str]:
+    """The parts of each track with a space between them; null counts as empty."""
+    known = [part.fill_null("") for part in parts]
+    return tracks.select(text=pl.concat_str(known, separator=" ").str.strip_chars())["text"].to_list()
 
 
 def _read_vectors(tracks: pl.DataFrame, column: str) -> Rows:

@@ -78,9 +78,7 @@ def evaluate(workspace: Workspace) -> bool:
     continuation = tune_continuation(held_out)
     continuation.save(folder / "continuation.json")
     write_json(folder / "choice.json", {"ranker": choice.ranker, **choice.notes})
-    print(
-        f"selected on validation: {choice.fusion.format_summary()}; ranker {choice.ranker}, blend {choice.blend.weight}"
-    )
+    print(f"selected on validation: ranker {choice.ranker}, blend {choice.blend.weight}; weights are in {folder}")
 
     result = Result(workspace.as_of, read_time_split(workspace.marts)["split"])
     result.notes["chosen"] = {

@@ -9,26 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from content.encoders.audio_decoding import read_patches
+from content.encoders.audio_decoding import MAX_PATCHES, read_patches
 from content.encoders.encoder import Embeddings, Encoder
 from content.encoders.musicnn import TAGS, WIDTH, MusicNN, log_mel_patches
-
-MAX_PATCHES = 20  # a minute of audio, evenly spaced over the first ten minutes of the track
 
 
 class AudioEncoder(Encoder[Path, Tensor]):
     """MusiCNN over patches of 3 seconds; embeddings and probabilities are means over the patches of a file."""
 
     name = "audio"
-    dimension = WIDTH
     tags = TAGS
+    version = f"mtt_musicnn-0.1.0.patches-{MAX_PATCHES}.2"  # increase the last number with the preprocessing
 
-    def __init__(self, max_patches: int = MAX_PATCHES) -> None:
-        """Load the network; `max_patches` bounds the time and the memory that a file takes."""
-        if max_patches < 1:
-            raise ValueError(f"max_patches={max_patches} leaves nothing to encode; use at least 1")
-        self.max_patches = max_patches
-        self.version = f"mtt_musicnn-0.1.0.patches-{max_patches}.2"  # increase the last number with the preprocessing
+    def __init__(self) -> None:
+        """Load the network."""
         self._network = MusicNN.load()
 
     def load(self, source: Path) -> Tensor:
@@ -37,7 +31,7 @@ class AudioEncoder(Encoder[Path, Tensor]):
         Raises:
             MediaError: the file is broken, incomplete or of a format that is not supported.
         """
-        return log_mel_patches(torch.from_numpy(read_patches(source, self.max_patches)))
+        return log_mel_patches(torch.from_numpy(read_patches(source)))
 
     def encode(self, batch: Sequence[Tensor]) -> Embeddings:
         """Embeddings [B, 200]."""

@@ -76,7 +76,6 @@ class Encoder(ABC, Generic[Source, Content]):
     """
 
     name: str
-    dimension: int
     version: str
     """Changes whenever vectors of the same source change; vectors of different versions must not be mixed."""
 

@@ -59,7 +59,6 @@ class ImageEncoder(Encoder[Path, Tensor]):
     """EfficientNet-Lite0 without its classifier."""
 
     name = "image"
-    dimension = WIDTH
 
     def __init__(self) -> None:
         """Load the network."""

@@ -46,7 +46,6 @@ class TextEncoder(Encoder[TrackText | str, Fields]):
     """
 
     name = "text"
-    dimension = WIDTH
 
     def __init__(self) -> None:
         """Load vocabulary and weights."""

@@ -21,7 +21,7 @@ def unique_values(key_N: np.ndarray) -> np.ndarray:
 
 def unique_inverse(key_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct keys [M], and for each key its index among them [N]."""
-    order = _argsort(key_N)
+    order = key_N.argsort()
     key_N = key_N[order]
     is_first_N = first_occurrence_mask(key_N)
     index_N = np.empty(len(key_N), dtype=np.int64)
@@ -35,16 +35,6 @@ def first_occurrence_mask(sorted_N: np.ndarray) -> np.ndarray:
     is_first_N[:1] = True
     is_first_N[1:] = sorted_N[1:] != sorted_N[:-1]
     return is_first_N
-
-
-def _argsort(key_N: np.ndarray) -> np.ndarray:
-    """An order of the keys; with positions in the lower bits of small keys, numpy sorts in half of the time."""
-    bits = len(key_N).bit_length()
-    if not len(key_N) or key_N.min() < 0 or key_N.max() >= 1 << (62 - bits):
-        return np.argsort(key_N)
-    position_bits = (1 << bits) - 1
-    order_N: np.ndarray = np.sort(key_N.astype(np.int64) << bits | np.arange(len(key_N))) & position_bits
-    return order_N
 
 
 def is_among(key_N: np.ndarray, value_M: np.ndarray) -> np.ndarray:

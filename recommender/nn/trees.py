@@ -16,29 +16,18 @@ F = U + N, T trees, M nodes, X hashes.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recommender.compiled import compiled
-
-# scikit-learn takes most of LightGBM's import and is needed for its estimators only; it can be imported later as usual.
-_modules: dict[str, Any] = sys.modules
-_is_hidden = "sklearn" not in _modules
-if _is_hidden:
-    _modules["sklearn"] = None  # an import raises ImportError
-try:
-    import lightgbm
-finally:
-    if _is_hidden:
-        del _modules["sklearn"]
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint64]
@@ -69,15 +58,18 @@ class TreeNodes(NamedTuple):
     value_TX: NDArray[np.float64]
 
     @classmethod
-    def of(cls, booster: lightgbm.Booster) -> TreeNodes | None:
-        """Return the nodes of a booster; None if it has nodes other than threshold tests, or trees with too many leaves."""
+    def of(cls, booster: lightgbm.Booster) -> TreeNodes:
+        """Return the nodes of a booster.
+
+        Raises:
+            ValueError: A tree has more than MAX_LEAVES leaves, or nodes other than threshold tests.
+        """
         rows: list[list[float]] = []
         kept: list[int] = []
         begin, values = [0], []
         for tree in booster.dump_model()["tree_info"]:
             leaves: list[float] = []
-            if not _append_nodes(tree["tree_structure"], rows, kept, leaves) or len(leaves) > MAX_LEAVES:
-                return None
+            _append_nodes(tree["tree_structure"], rows, kept, leaves)
             begin.append(len(rows))
             value_X = np.zeros(MAX_LEAVES)
             value_X[_hash_leaves(np.uint64(1) << np.arange(len(leaves), dtype=np.uint64))] = leaves
@@ -89,24 +81,26 @@ class TreeNodes(NamedTuple):
         return cls(feature_M, _round_down(table[:, 1]), kept_M, second_M, end_M, begin_T, value_TX)
 
 
-def _append_nodes(node: dict[str, Any], rows: list[list[float]], kept: list[int], leaves: list[float]) -> bool:
-    """Append the inner nodes from this one on, and the leaves; return False if a node type is not supported."""
+def _append_nodes(node: dict[str, Any], rows: list[list[float]], kept: list[int], leaves: list[float]) -> None:
+    """Append the inner nodes from this one on, and the leaves."""
     number, first_leaf = len(rows), len(leaves)
     if "leaf_value" in node:
         leaves.append(node["leaf_value"])
-        return True
+        return
     if (node["decision_type"], node["missing_type"]) != ("<=", "None"):
-        return False
+        raise ValueError(
+            f"a tree has a node of type {node['decision_type']!r} for missing values {node['missing_type']!r}; "
+            "fit the trees on finite numbers"
+        )
     rows.append([node["split_feature"], node["threshold"], 0, 0])
     kept.append(0)
-    if not _append_nodes(node["left_child"], rows, kept, leaves):
-        return False
+    _append_nodes(node["left_child"], rows, kept, leaves)
     rows[number][2] = len(rows)
     kept[number] = (1 << MAX_LEAVES) - 1 - (((1 << len(leaves)) - 1) ^ ((1 << first_leaf) - 1))
-    if len(leaves) > MAX_LEAVES or not _append_nodes(node["right_child"], rows, kept, leaves):
-        return False
+    _append_nodes(node["right_child"], rows, kept, leaves)
     rows[number][3] = len(rows)
-    return True
+    if len(leaves) > MAX_LEAVES:
+        raise ValueError(f"a tree has {len(leaves)} leaves; fit trees with at most {MAX_LEAVES}")
 
 
 def _hash_leaves(bit: Bits) -> NDArray[np.int64]:
@@ -137,44 +131,21 @@ class PastRequests:
 
 @dataclass(frozen=True)
 class Trees:
-    """Fitted trees.
-
-    Requests of few candidates are scored by LightGBM, and all if the trees have other nodes (see `TreeNodes.of`).
-    """
+    """Fitted trees. Requests of few candidates are scored by LightGBM."""
 
     booster: lightgbm.Booster
 
     @classmethod
-    def fit(
-        cls,
-        data: lightgbm.Dataset,
-        count: int,
-        description: str,
-        first: Trees | None = None,
-        validation: tuple[Floats, Floats] | None = None,
-        patience: int = 0,
-    ) -> Trees:
+    def fit(cls, data: lightgbm.Dataset, count: int, description: str) -> Trees:
         """Fit trees with a progress bar, because minutes without output look like a fit that hangs.
 
         Args:
             data: Training data, see `dataset`, whose parameters are those of the fit.
             count: Number of trees.
             description: Label of the progress bar.
-            first: Trees to continue; they are part of the result, but not of `count`.
-            validation: Features and labels on which as many trees as are best are kept.
-            patience: Trees without improvement on them before the fit stops.
         """
         with tqdm(total=count, desc=description, unit="tree", mininterval=1) as bar:
-            callbacks: list[Any] = [lambda _: bar.update()]
-            valid_sets = []
-            if validation is not None:
-                callbacks.append(lightgbm.early_stopping(patience, verbose=False))
-                valid_sets.append(lightgbm.Dataset(*validation, reference=data))
-            start = None if first is None else first.booster
-            settings: dict[str, Any] = {"valid_sets": valid_sets, "callbacks": callbacks, "init_model": start}
-            booster = lightgbm.train(data.params or {}, data, count, **settings)
-        fitted = cls(booster)
-        return fitted if validation is None else fitted.first(booster.best_iteration)
+            return cls(lightgbm.train(data.params or {}, data, count, callbacks=[lambda _: bar.update()]))
 
     @property
     def count(self) -> int:
@@ -187,7 +158,7 @@ class Trees:
         return int(self.booster.num_feature())
 
     @cached_property
-    def nodes(self) -> TreeNodes | None:
+    def nodes(self) -> TreeNodes:
         """Nodes for compiled code."""
         return TreeNodes.of(self.booster)
 
@@ -231,7 +202,7 @@ class Trees:
         score_BC = np.zeros((B, C))
         if not score_BC.size:
             return score_BC
-        if self.nodes is not None and C >= MIN_CANDIDATES:
+        if C >= MIN_CANDIDATES:
             _sum_trees(self.nodes, np.ascontiguousarray(context_BU), np.ascontiguousarray(feature_BCN), score_BC)
             return score_BC
         rows = np.concatenate([np.broadcast_to(context_BU[:, None], (B, C, U)), feature_BCN], axis=2)

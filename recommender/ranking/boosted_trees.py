@@ -31,11 +31,6 @@ STAGE = 10
 """The number of trees that is chosen on validation is a multiple of this, or all."""
 
 
-def lightgbm_parameters(config: TreeConfig) -> dict[str, Any]:
-    """Return the parameters of LightGBM."""
-    return {**LIGHTGBM_PARAMETERS, "num_leaves": config.leaves, "learning_rate": config.learning_rate}
-
-
 @dataclass(frozen=True)
 class BoostedTrees:
     """Trees that predict the logit of each task of a ranker; None for a task without labels of both classes."""
@@ -102,7 +97,8 @@ def _fit_task(
     features_RN, label_R = known_rows(features_RN, label_R)
     if not count or len(np.unique(label_R)) < 2:
         return None
-    return Trees.fit(dataset(features_RN, label_R, lightgbm_parameters(config), seed, threads), count, "boosted trees")
+    parameters = {**LIGHTGBM_PARAMETERS, "num_leaves": config.leaves, "learning_rate": config.learning_rate}
+    return Trees.fit(dataset(features_RN, label_R, parameters, seed, threads), count, "boosted trees")
 
 
 def known_rows(features_RN: Floats, label_R: Floats) -> tuple[Floats, Floats]:

@@ -29,11 +29,6 @@ class EventInputs:
     ratio_BL: Tensor
     session_BL: Tensor
 
-    @property
-    def mask_BL(self) -> Tensor:
-        """True where there is an event."""
-        return self.behavior_BL > 0
-
 
 @dataclass(frozen=True)
 class UserInputs:

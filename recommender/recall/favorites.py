@@ -26,7 +26,8 @@ import numpy as np
 
 from config.dataclass_io import Section, config_from_dict
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, Ranked
+from recommender.nn.trees import Trees
+from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedChannel, Ranked
 from recommender.recall.play_archive import LISTENED, PlayArchive
 from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason
 from recommender.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
@@ -78,7 +79,7 @@ class Favorites(OrderedChannel[FavoritesConfig]):
         config: FavoritesConfig,
         vocabulary: Vocabulary,
         archive: PlayArchive,
-        order: CandidateOrder | None = None,
+        order: Trees | None = None,
     ) -> None:
         self.resolved_config, self.vocabulary, self.archive, self.order = config, vocabulary, archive, order
 
@@ -119,7 +120,7 @@ class Favorites(OrderedChannel[FavoritesConfig]):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
         config = config_from_dict(FavoritesConfig, json.loads((folder / "favorites.json").read_text()))
-        return cls(config, vocabulary, PlayArchive.load(folder), CandidateOrder.load(folder))
+        return cls(config, vocabulary, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
 
 
 def _play_count_reason(times: int, is_kept: bool) -> Reason:

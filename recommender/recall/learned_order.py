@@ -23,7 +23,7 @@ from recommender.nn.trees import Trees
 from recommender.recall.channel import Candidates, Config, RecallChannel
 from recommender.user.user_batch import UserBatch
 
-FILE = "order.txt"
+ORDER_FILE = "order.txt"
 
 Floats = NDArray[np.float32]
 Ranked = tuple[np.ndarray, np.ndarray, Any]
@@ -44,33 +44,22 @@ class OrderConfig(Section):
     max_requests: int
 
 
-@dataclass(frozen=True)
-class CandidateOrder:
-    """Fitted trees."""
+def reorder(
+    order: Trees, item_K: NDArray[np.int64], features_CF: Floats
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
 
-    trees: Trees
-
-    def reorder(self, item_K: NDArray[np.int64], features_CF: Floats) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
-
-        Args:
-            item_K: Items by activation.
-            features_CF: Features of the first C of them. Further items follow in their order.
-        """
-        C = len(features_CF)
-        base_K = base_scores(len(item_K))
-        score_K = base_K.copy()
-        if C:
-            score_K[:C] += self.trees.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
-            score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
-        order_K = np.argsort(-score_K, kind="stable")
-        return item_K[order_K], score_K[order_K]
-
-    @classmethod
-    def load(cls, folder: Path) -> CandidateOrder | None:
-        """The order of the channel that was saved into a folder; None if it has none."""
-        trees = Trees.load(folder / FILE)
-        return None if trees is None else cls(trees)
+    Args:
+        order: Fitted trees.
+        item_K: Items by activation.
+        features_CF: Features of the first C of them, at least one. Further items follow in their order.
+    """
+    C, base_K = len(features_CF), base_scores(len(item_K))
+    score_K = base_K.copy()
+    score_K[:C] += order.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
+    score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
+    order_K = np.argsort(-score_K, kind="stable")
+    return item_K[order_K], score_K[order_K]
 
 
 def base_scores(count: int) -> NDArray[np.float64]:
@@ -87,7 +76,7 @@ class OrderedChannel(RecallChannel[Config]):
     feature_names: ClassVar[tuple[str, ...]]
     objective: ClassVar[dict[str, Any]]
     """Parameters of LightGBM's ranking objective."""
-    order: CandidateOrder | None
+    order: Trees | None
     resolved_config: Any
 
     @abstractmethod
@@ -106,7 +95,7 @@ class OrderedChannel(RecallChannel[Config]):
         for row, (item_C, score_C, source) in enumerate(self.rank(users, max(k, pool))):
             ranked = item_C, score_C
             if self.order is not None and len(item_C):
-                ranked = self.order.reorder(item_C, self.features(source, item_C[:pool], score_C[:pool]))
+                ranked = reorder(self.order, item_C, self.features(source, item_C[:pool], score_C[:pool]))
             count = min(k, len(item_C))
             items_BK[row, :count], scores_BK[row, :count] = ranked[0][:k], ranked[1][:k]
         return Candidates.pad_or_truncate(items_BK, scores_BK, k)
@@ -118,7 +107,7 @@ class OrderedChannel(RecallChannel[Config]):
             yield item_C, self.features(source, item_C, score_C) if has_any else np.zeros((0, 0), dtype=np.float32)
 
     def save_order(self, folder: Path) -> None:
-        """Write the trees as a text file, if there are any; see `CandidateOrder.load`."""
-        (folder / FILE).unlink(missing_ok=True)
+        """Write the trees into ORDER_FILE, if there are any."""
+        (folder / ORDER_FILE).unlink(missing_ok=True)
         if self.order is not None:
-            self.order.trees.save(folder / FILE)
+            self.order.save(folder / ORDER_FILE)

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
 from recommender.recall.sequence_merge import interleave
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
-
-if TYPE_CHECKING:
-    pass
 
 ITEMS_PER_CHUNK = 65_536
 CATALOG_FILE = "catalog.npy"
@@ -68,8 +65,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         self.resolved_config = config
         self.network = network.eval()
         self.catalog, self.vocabulary, self.metadata = catalog, vocabulary, metadata or {}
-        self.is_loaded = False
-        """Whether the weights are final, so that results of the network may be cached per request."""
         self.rebuild_index()
 
     @abstractmethod
@@ -103,12 +98,6 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             items_BK[rows] = interleave(next_RK, new_RK, share, k)
         return Candidates.from_ranking(items_BK)
 
-    @property
-    def item_codes(self) -> ItemCodes:
-        """See `RecallNetwork`."""
-        codes: ItemCodes = self.network.item_codes
-        return codes
-
     def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
         """See `RecallNetwork`."""
         vectors: torch.Tensor = self.network.vectors(items, as_cold)
@@ -117,7 +106,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
     def rebuild_index(self) -> None:
         """Index the item vectors of the current weights, and compile `program` from them."""
         self.program = self.network.program()
-        is_cold_V = self.item_codes.is_cold_V
+        is_cold_V = self.network.items.codes.is_cold_V
         is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
         warm, cold = self.catalog[~is_cold_N], self.catalog[is_cold_N]
         exact_up_to = self.resolved_config.index.exact_up_to
@@ -175,11 +164,9 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         tensors = load_file(folder / f"{cls.name}.safetensors")
         network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
         network.load_state_dict(tensors, assign=True)
-        network.eval().precompute_items()
+        network.eval().items.precompute(network.reads_facets)
         catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)
-        channel = cls(config, network, catalog, vocabulary, stored["metadata"])
-        channel.is_loaded = True
-        return channel
+        return cls(config, network, catalog, vocabulary, stored["metadata"])
 
     @torch.no_grad()
     def _build_index(self, items: np.ndarray, exact_up_to: int | None) -> VectorIndex:

@@ -139,33 +139,23 @@ class NextItemConfig(NeuralChannelConfig):
 class RecallNetwork(nn.Module, ABC):
     """Network of a neural channel. Its item vectors are indexed, and its queries are compared with them."""
 
-    item_codes_prefix: ClassVar[str]
+    item_codes_prefix: ClassVar[str] = "items.codes."
     """Prefix of the item codes in `state_dict()`."""
+    reads_facets: ClassVar[bool] = False
+    """Whether the program needs `ItemTower.facet_rows`."""
+    items: ItemTower
 
-    @property
-    @abstractmethod
-    def item_codes(self) -> ItemCodes:
-        """Input codes of the item tower for every track of the vocabulary."""
-
-    @abstractmethod
     def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Unit-length item vectors [..., D]; with `as_cold`, computed from content only (see `ItemTower`)."""
+        return functional.normalize(self.items(items, as_cold), dim=-1)
 
     @abstractmethod
     def program(self) -> Any:
         """The network with its present weights for one request at a time, compiled: see `compiled_layers`."""
 
-    def precompute_items(self) -> None:
-        """Compute what depends on items and weights only, for weights that do not change any more."""
-        for module in self.modules():
-            if isinstance(module, ItemTower):
-                module.precompute()
-
 
 class NextItemNetwork(RecallNetwork):
     """A state after each event, and for each task a query computed from the state and the time until the request."""
-
-    item_codes_prefix = "items.codes."
 
     def __init__(self, config: NextItemConfig, codes: ItemCodes) -> None:
         super().__init__()
@@ -183,15 +173,6 @@ class NextItemNetwork(RecallNetwork):
         nn.init.normal_(self.query_gap.weight, std=0.02)
         self.queries = build_query_heads(items.width)
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), float(np.log(1 / config.loss.temperature))))
-
-    @property
-    def item_codes(self) -> ItemCodes:
-        """See `RecallNetwork`."""
-        return self.items.codes
-
-    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
-        """See `RecallNetwork`."""
-        return functional.normalize(self.items(items, as_cold), dim=-1)
 
     def states_at(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """States [M, D] after some of the events; gaps in µs. See `UserTower`."""

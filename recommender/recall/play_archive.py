@@ -52,12 +52,6 @@ class PlayArchive:
     outcome_P: np.ndarray  # int8
     session_P: np.ndarray  # int32, number of the user's first play in the same session
 
-    @classmethod
-    def empty(cls) -> PlayArchive:
-        """An archive without users."""
-        nothing = np.zeros(0, dtype=np.int64)
-        return cls((), np.zeros(1, dtype=np.int64), nothing.astype(np.int32), nothing, nothing.astype(np.int8), nothing)
-
     def newest(self, max_plays: int) -> PlayArchive:
         """The newest `max_plays` plays of each user."""
         end_P = np.repeat(self.offset_U1[1:], np.diff(self.offset_U1))
@@ -138,9 +132,7 @@ class PlayArchive:
 
     @classmethod
     def load(cls, folder: Path) -> PlayArchive:
-        """The archive that `save` wrote; an empty one if there is none."""
-        if not (folder / ARCHIVE_FILE).exists():
-            return cls.empty()
+        """The archive that `save` wrote."""
         rows = pl.read_parquet(folder / ARCHIVE_FILE)
         offset_U1 = np.concatenate([[0], np.cumsum(rows["track"].list.len().to_numpy())]).astype(np.int64)
         types = {"track": np.int32, "known_at": np.int64, "outcome": np.int8, "session": np.int32}

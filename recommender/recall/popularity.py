@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import polars as pl
 
 from config.dataclass_io import Section, config_from_dict
 from recommender.catalog.arrays import top_k_positions
@@ -29,8 +28,6 @@ from storage.files import write_json
 DAY_US = 86_400_000_000
 COUNT_ARRAYS = ("people_N", "times_N")
 """Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
-ONLY_LISTENER_FILE = "only_listener.parquet"
-"""Id of the user of all listens, if they are of one user; a Parquet file, so that erasure finds it."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,9 @@ class Popularity(RecallChannel[PopularityConfig]):
         languages: ItemLanguages,
         people_N: np.ndarray,
         times_N: np.ndarray,
-        only_listener: str | None = None,
     ) -> None:
         self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
-        self.people_N, self.times_N, self.only_listener = people_N, times_N, only_listener
+        self.people_N, self.times_N = people_N, times_N
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """The `k` most popular items; equal for users with the same languages."""
@@ -72,10 +68,10 @@ class Popularity(RecallChannel[PopularityConfig]):
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The number of users who listened to each track; if it is one, the number of listens, because it may be this
-        user. It is if all listens are of this user.
+        user.
         """
-        is_own = self.only_listener is not None and user.user_ids == [self.only_listener]
-        return [_listen_count_reason(*self._counts.get(item, (0, 0)), is_own) for item in items]
+        del user
+        return [_listen_count_reason(*self._counts.get(item, (0, 0))) for item in items]
 
     @cached_property
     def _counts(self) -> dict[int, tuple[int, int]]:
@@ -88,9 +84,6 @@ class Popularity(RecallChannel[PopularityConfig]):
         write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
         np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.is_in_NA)
-        (folder / ONLY_LISTENER_FILE).unlink(missing_ok=True)
-        if self.only_listener is not None:
-            pl.DataFrame({"user_id": [self.only_listener]}).write_parquet(folder / ONLY_LISTENER_FILE)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -102,16 +95,12 @@ class Popularity(RecallChannel[PopularityConfig]):
             languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
             counts = {name: arrays[name] for name in COUNT_ARRAYS}
             config, item_N, weight_N = config_from_dict(PopularityConfig, stored), arrays["item_N"], arrays["weight_N"]
-        file = folder / ONLY_LISTENER_FILE
-        listeners = pl.read_parquet(file)["user_id"].to_list() if file.exists() else []
-        return cls(config, item_N, weight_N, languages, **counts, only_listener=next(iter(listeners), None))
+        return cls(config, item_N, weight_N, languages, **counts)
 
 
-def _listen_count_reason(people: int, times: int, is_own: bool) -> Reason:
+def _listen_count_reason(people: int, times: int) -> Reason:
     if people > 1:
         return Reason("listened_by_people", {"people": people})
-    if is_own and times:
-        return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")
     if times > 1:
         return Reason("listened_times_overall", {"times": times})
     return Reason("listened_once_overall") if times else Reason("most_played")

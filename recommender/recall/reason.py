@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Union
+from typing import Union
 
-if TYPE_CHECKING:
-    from recommender.catalog.vocabulary import Vocabulary
+from recommender.catalog.vocabulary import Vocabulary
 
 ReasonParameter = Union[str, int, tuple[str, ...], "Reason", tuple["Reason", ...]]
 """A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases.
@@ -29,21 +28,6 @@ class Reason:
     def __hash__(self) -> int:
         """Hash of the code; reasons that differ only in parameters collide."""
         return hash(self.code)
-
-    def to_json(self) -> dict[str, Any]:
-        """This reason as JSON objects, lists, texts and numbers."""
-        return {"code": self.code, "parameters": {name: _encode(value) for name, value in self.parameters.items()}}
-
-    @classmethod
-    def from_json(cls, content: Any) -> Reason:
-        """The reason that `to_json` encoded.
-
-        Raises:
-            ValueError: `content` has another structure.
-        """
-        if not isinstance(content, dict) or not isinstance(content.get("parameters"), dict):
-            raise ValueError(f"not a reason: {str(content)[:80]!r}")
-        return cls(str(content["code"]), {str(name): _decode(value) for name, value in content["parameters"].items()})
 
 
 LIKED = Reason("liked")
@@ -67,19 +51,3 @@ def name_phrase(title: str, artist: str) -> Reason | str:
             else Reason("untitled_track_by_artist", {"artist": artist})
         )
     return title or Reason("untitled_track")
-
-
-def _encode(value: ReasonParameter) -> Any:
-    if isinstance(value, Reason):
-        return value.to_json()
-    return [_encode(one) for one in value] if isinstance(value, tuple) else value
-
-
-def _decode(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Reason.from_json(value)
-    if isinstance(value, list):
-        return tuple(_decode(one) for one in value)
-    if isinstance(value, str | int):
-        return value
-    raise ValueError(f"not a parameter of a reason: {str(value)[:80]!r}")

@@ -18,9 +18,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from recommender.search.grammar import (
-    AFTER,
     FULL_WEIGHT,
-    NEGATIONS,
     FacetValue,
     Word,
     affixes,
@@ -46,16 +44,13 @@ MIN_CORRECTED_LENGTH = 5
 
 MIN_LENGTH_OF_TWO_ERRORS = 9
 UNREAD_COST = 100  # of a token, in phrases
-MIN_EVIDENCE = 2
-"""Of a language: a phrase, a negation, a word in kana or Hangul, or two stop words, stems or affixes that English lacks."""
-MIN_STRONG_LENGTH = 6
-"""Shorter stems may be words of another language, and are less evidence: "noch" is not "noche"."""
+MIN_GAIN = 2
+"""Tokens that a further language has to read in addition, unless it reads all: "die" in an English query is not German. One is
+enough in a query with words of another alphabet.
+"""
 _CLAUSES = re.compile(rf"[|;:.!?。()]|([,、{MARKS}])")
 _KATAKANA = re.compile("([ァ-ヺー]+)")
 """Half of a word in katakana is no phrase: バースデー is not バー."""
-
-STRONG = (*NEGATIONS, *AFTER, Word.OPPOSITE)
-"""Words that are evidence of their language."""
 
 Phrase = tuple[str, ...]
 
@@ -106,14 +101,8 @@ class _Dictionary:
         self._language = language
         self._entries: dict[Phrase, Entry] = {}
         self._add_language(phrases, "")
-        shared = set(self._entries)
         if language:
             self._add_language(phrases, language)
-        self._evidence = {
-            key: 2 if isinstance(entry, dict) or entry in STRONG or not key[0].isascii() else 1
-            for key, entry in self._entries.items()
-            if key not in shared
-        }
         self._longest = max(map(len, self._entries), default=1)
         self.words = {token for phrase in self._entries for token in phrase if not is_chinese(token)}
         self._corrections = sorted(
@@ -148,7 +137,7 @@ class _Dictionary:
             else:
                 self._entries[key] = dict(entry) if isinstance(entry, dict) else entry
 
-    def divide(self, clause: str, correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
+    def divide(self, clause: str, correct: Callable[[str], str]) -> tuple[int, list[Part]]:
         """The division into phrases with the fewest tokens outside of phrases, and then the fewest phrases.
 
         Args:
@@ -156,12 +145,11 @@ class _Dictionary:
             correct: Corrects a token that the dictionary does not have.
 
         Returns:
-            Its cost, how much it says that the tokens are of the further language, and its parts.
+            Its cost and its parts.
         """
         pieces = enumerate(_KATAKANA.split(clause))  # those with odd numbers are in katakana
         words = [(one, piece) for piece, text in pieces for word in tokens(text) for one in self._split_affixes(word)]
-        splits = len(words) - len(tokens(clause))
-        cost, evidence, parts = self._divide([word for word, _ in words], correct)
+        cost, parts = self._divide([word for word, _ in words], correct)
         entries = [entry for part, entry in parts for _ in part]
         cut = {piece for (_, piece), entry in zip(words, entries, strict=True) if entry is None and piece % 2}
         if cut:
@@ -169,35 +157,31 @@ class _Dictionary:
             for piece, group in groupby(words, lambda word: word[1]):
                 members = [word for word, _ in group]
                 whole += ["".join(members)] if piece in cut else members
-            cost, evidence, parts = self._divide(whole, correct)
-        return cost, evidence + splits, parts
+            return self._divide(whole, correct)
+        return cost, parts
 
-    def _divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, int, list[Part]]:
+    def _divide(self, words: list[str], correct: Callable[[str], str]) -> tuple[int, list[Part]]:
         corrected = [word if self._has_word(word) else correct(word) for word in words]
         forms = [corrected, stems(corrected), *([stems(corrected, self._language)] if self._language else [])]
-        # Of the best division of the first tokens: cost, evidence, and start and entry of the last part.
-        best: list[tuple[int, int, int, Entry | None]] = [(0, 0, 0, None)]
+        # Of the best division of the first tokens: cost, and start and entry of the last part.
+        best: list[tuple[int, int, Entry | None]] = [(0, 0, None)]
         for end in range(1, len(words) + 1):
-            options: list[tuple[int, int, int, Entry | None]] = [
-                (best[end - 1][0] + UNREAD_COST, best[end - 1][1], end - 1, None)
-            ]
+            options: list[tuple[int, int, Entry | None]] = [(best[end - 1][0] + UNREAD_COST, end - 1, None)]
             for start in range(max(0, end - self._longest), end):
                 for number, form in enumerate(forms):
                     key = tuple(form[start:end])
                     entry = self._entries.get(key)
                     if isinstance(entry, dict) or (entry is not None and number < 2):  # English stems may be any word
-                        is_weak = number and sum(map(len, key)) < MIN_STRONG_LENGTH
-                        evidence = best[start][1] + min(self._evidence.get(key, 0), 1 if is_weak else 2)
-                        options.append((best[start][0] + 1, evidence, start, entry))
+                        options.append((best[start][0] + 1, start, entry))
                         break
             best.append(min(options, key=lambda option: option[0]))
         parts: list[Part] = []
         end = len(words)
         while end:
-            _, _, start, entry = best[end]
+            _, start, entry = best[end]
             parts.append(([one for word in words[start:end] for one in tokens(word)], entry))
             end = start
-        return best[-1][0], best[-1][1], parts[::-1]
+        return best[-1][0], parts[::-1]
 
     def _has_word(self, word: str) -> bool:
         return any(one in self.words for one in (word, *stems([word]), *stems([word], self._language)))
@@ -246,14 +230,15 @@ class Lexicon:
         # Every second part is the comma or the period of release between two clauses, or nothing after another mark.
         clauses = _CLAUSES.split(normalized.translate(symbols()))
         correct = cache(lambda word: word if is_name_word(word) else self._dictionaries[0].correct(word))
-        readings: list[tuple[tuple[int, int, int], list[list[Part]]]] = []
+        readings: list[tuple[int, list[list[Part]]]] = []
+        min_gain = MIN_GAIN if normalized.isascii() else 1
         for dictionary in self._dictionaries:
             divided = [dictionary.divide(clause, correct) for clause in clauses[::2]]
-            cost, evidence = sum(one for one, _, _ in divided), sum(one for _, one, _ in divided)
+            cost = sum(one for one, _ in divided)
             unread = cost // UNREAD_COST
-            if not readings or (unread < readings[0][0][0] and evidence >= MIN_EVIDENCE):
-                readings.append(((unread, -evidence, cost), [parts for _, _, parts in divided]))
-            if not readings[0][0][0]:
+            if not readings or not unread or readings[0][0] // UNREAD_COST - unread >= min_gain:
+                readings.append((cost, [parts for _, parts in divided]))
+            if not readings[0][0] // UNREAD_COST:
                 break
         best = min(readings, key=lambda one: one[0])[1]
         kinds = {None: Word.END, ",": Word.COMMA, "、": Word.AND}

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -36,37 +36,21 @@ MAX_SPANS = 8
 SPAN_WEIGHT = 0.5
 """Of the meaning of words between phrases that were understood."""
 _WORD = re.compile(r"[^\W_]+")
-_JAPANESE_WORD = re.compile("[\u4e00-\u9fff々]*[\u3041-\u3096]+")
-_PARTICLE = re.compile("[のはがをにでともへや]$")
 
-Name_co = TypeVar("Name_co", covariant=True)
-
-
-class Names(Protocol[Name_co]):
-    """Names of a catalog."""
-
-    def is_name_word(self, token: str) -> bool:
-        """Whether a token occurs in a name."""
-
-    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> Sequence[Name_co]:
-        """What the tokens of a query name.
-
-        Args:
-            words: The tokens.
-            content: Those that may be a name; none: only the whole query may be one.
-            exact: Those without a typing error.
-        """
+FindNames = Callable[[Sequence[str], Sequence[str], frozenset[str]], Sequence[Any]]
+"""From the tokens of a query, those of them that may be a name (none: only the whole query may be one) and those without a typing
+error to what they name."""
 
 
 @dataclass(frozen=True)
-class Query(Generic[Name_co]):
+class Query:
     """What a text asks for."""
 
     wanted: Sequence[Concept] = ()
     unwanted: Sequence[Concept] = ()
     periods: Sequence[Period] = ()
     unwanted_periods: Sequence[Period] = ()
-    names: Sequence[Name_co] = ()
+    names: Sequence[Any] = ()  # as FindNames returns them
     unread: Sequence[str] = ()  # tokens that stand for nothing else; they may be in names or texts
     unknown: Sequence[str] = ()  # phrases that were not understood, in order
     content: str = ""  # the text without words of the grammar, negated ones and periods
@@ -110,7 +94,7 @@ class QueryParser:
         newest: date | None,
         encode: Encode | None,
     ) -> None:
-        self._phrases, self._vector_PD, self._newest = phrases, vector_PD, newest
+        self._phrases, self._vector_PD, self._newest, self.encode = phrases, vector_PD, newest, encode
         self._lexicon = Lexicon(phrases)
         self._meaning = MeaningMatcher(phrases, vector_PD, encode) if encode else None
 
@@ -143,30 +127,32 @@ class QueryParser:
             encode if config["encoder"] == encoder_version else None,
         )
 
-    @property
-    def has_meaning(self) -> bool:
-        """Whether it understands words by their meaning."""
-        return self._meaning is not None
-
-    def parse(self, text: str, names: Names[Name_co], today: date = date.max) -> Query[Name_co]:
+    def parse(
+        self,
+        text: str,
+        is_name_word: Callable[[str], bool] = lambda _: False,
+        find_names: FindNames = lambda *_: (),
+        today: date = date.max,
+    ) -> Query:
         """What the text asks for.
 
         Args:
             text: Words of any kind.
-            names: The names that it may have.
+            is_name_word: Whether a token occurs in a name of the catalog.
+            find_names: Finds the names that it may have.
             today: The day that "new" and "last year" refer to, if the catalog has no older newest track.
         """
         written, text = text, normalize(text)
         periods, rest = read_periods(text, min(today, self._newest or date(9999, 1, 1)))
-        reading = self._lexicon.read(rest, names.is_name_word)
-        whole = self._lexicon.read(text, names.is_name_word) if periods else reading
+        reading = self._lexicon.read(rest, is_name_word)
+        whole = self._lexicon.read(text, is_name_word) if periods else reading
         words = tokens(text)[:MAX_TOKENS]
         refuses = bool(whole.unwanted or reading.refused_periods)
         unread = [token for run in reading.unread for token in run][:MAX_TOKENS]
         exact = {word for word in words if word in self._lexicon}
         exact |= {word for word in set(reading.content).difference(unread) if is_chinese(word)}
         content = whole.content or ([] if refuses else words)
-        found = names.find(words, content[:MAX_TOKENS], frozenset(exact))
+        found = find_names(words, content[:MAX_TOKENS], frozenset(exact))
         kept, refused = (
             [period for number, period in enumerate(periods) if (number in reading.refused_periods) == is_refused]
             for is_refused in (False, True)
@@ -177,9 +163,9 @@ class QueryParser:
         if not (periods or refuses or reading.wanted or unread or reading.refused):
             return replace(read, unread=words, unknown=[written.strip()] if written.strip() else [])
         query = self._add_meaning(read, reading)
-        return replace(query, unknown=[_as_written(run, text, written) for run in query.unknown])
+        return replace(query, unknown=[_as_written(run, written) for run in query.unknown])
 
-    def _add_meaning(self, query: Query[Name_co], reading: Reading) -> Query[Name_co]:
+    def _add_meaning(self, query: Query, reading: Reading) -> Query:
         """With the concepts of words that no phrase covers; of the whole text, if nothing else is wanted."""
         is_whole = bool(reading.unread) and not (query.wanted or query.unwanted)
         runs, refused = ([join(run) for run in found][:MAX_SPANS] for found in (reading.unread, reading.refused))
@@ -207,14 +193,8 @@ class QueryParser:
         return self._meaning.match(texts) if self._meaning else []
 
 
-def _as_written(run: str, text: str, written: str) -> str:
-    """Words of a normalized text as the user wrote them; the beginning of a Japanese word as the whole word."""
-    start = text.find(run)
-    for word in _JAPANESE_WORD.finditer(text) if start >= 0 else ():
-        first, end = min(start, word.start()), max(start + len(run), word.end())
-        if start < word.end() and word.start() < start + len(run):
-            particle = _PARTICLE.search(text, start + len(run), end)
-            run, start = text[first : particle.start() if particle else end], first
+def _as_written(run: str, written: str) -> str:
+    """Words of a normalized text as the user wrote them."""
     spelling = {normalize(word): word for word in (*_WORD.findall(written), *written)}
     return join([spelling.get(token, token) for token in tokens(run)])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from recommender.search.full_text_index import ALSO, Document, Hit, TrackIndex
 from recommender.search.grammar import Concept, FacetValue
-from recommender.search.named_tracks import NamedTrack, find_named_tracks
+from recommender.search.named_tracks import find_named_tracks
 from recommender.search.phrase_similarity import Encode
 from recommender.search.query_parser import Query, QueryParser
 from recommender.search.release_period import Period
@@ -53,46 +54,23 @@ class Match:
     is_partial: bool = False  # lacks a style or language that the query names, or has the opposite of a mood
 
 
-@dataclass(frozen=True)
-class TrackNames:
-    """The names of tracks, artists and albums, as `query_parser.Names`."""
-
-    index: TrackIndex
-    limit: int  # number of candidates
-
-    def is_name_word(self, token: str) -> bool:
-        """Whether a token occurs in a title or an artist's name."""
-        return self.index.is_name_word(token)
-
-    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> list[NamedTrack]:
-        """Tracks that the query names."""
-        return find_named_tracks(self.index, words, content, exact, self.limit)
-
-
 class TrackSearch:
     """Search over the tracks of a release.
 
     Args:
         index: Index of the tracks.
         parser: Parser of queries.
-        encode: Embeds texts with the encoder of `texts`.
-        texts: Embeddings of the texts of tracks, if there are any.
+        texts: Embeddings of the texts of tracks by the parser's encoder, if there are any.
     """
 
-    def __init__(
-        self, index: TrackIndex, parser: QueryParser, encode: Encode | None = None, texts: TextVectors | None = None
-    ) -> None:
-        self._index, self._parser, self._encode, self._texts = index, parser, encode, texts
+    def __init__(self, index: TrackIndex, parser: QueryParser, texts: TextVectors | None) -> None:
+        self._index, self._parser, self._texts = index, parser, texts
 
     @classmethod
     def load(cls, folder: Path, encode: Encode | None, encoder_version: str) -> Self:
         """Open what `write_search` wrote. Without an encoder of the same version there is no search by meaning."""
-        parser, index = QueryParser.load(folder, encode, encoder_version), TrackIndex(folder / INDEX_FOLDER)
-        return cls(index, parser, encode, TextVectors.load(folder)) if parser.has_meaning else cls(index, parser)
-
-    def __len__(self) -> int:
-        """Number of tracks."""
-        return len(self._index)
+        parser = QueryParser.load(folder, encode, encoder_version)
+        return cls(TrackIndex(folder / INDEX_FOLDER), parser, TextVectors.load(folder))
 
     def search(
         self,
@@ -113,7 +91,7 @@ class TrackSearch:
         """
         return self.rank(self.parse(query, today, 2 * limit), limit, is_allowed, affinity)
 
-    def parse(self, text: str, today: date, names: int = 0) -> Query[NamedTrack]:
+    def parse(self, text: str, today: date, names: int = 0) -> Query:
         """What a text asks for; `unknown` is what no track has, in names and lyrics either.
 
         Args:
@@ -121,7 +99,8 @@ class TrackSearch:
             today: See `search`.
             names: Number of tracks that may have a name of the text, NAME_CANDIDATES at least.
         """
-        query = self._parser.parse(text, TrackNames(self._index, max(names, NAME_CANDIDATES)), today)
+        find_names = partial(find_named_tracks, self._index, limit=max(names, NAME_CANDIDATES))
+        query = self._parser.parse(text, self._index.is_name_word, find_names, today)
         unknown = [one for one in query.unknown if not self._index.has_words(tokens(normalize(one)))]
         empty = [period for period in query.periods if not self._index.find([], [period], [], 1)]
         query = replace(query, unknown=[*unknown, *(period.words for period in empty)])
@@ -131,7 +110,7 @@ class TrackSearch:
 
     def rank(
         self,
-        query: Query[NamedTrack],
+        query: Query,
         limit: int,
         is_allowed: IsAllowed = lambda items: np.ones(len(items), dtype=bool),
         affinity: Affinity | None = None,
@@ -147,7 +126,7 @@ class TrackSearch:
         others = [match for match in self._rank_others(query, limit, is_allowed, affinity) if match.item not in found]
         return (named + others)[:limit]
 
-    def _rank_named(self, query: Query[NamedTrack], is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
+    def _rank_named(self, query: Query, is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
         """Tracks that the query names, the most similar names first, then by what else the query asks for."""
         items = np.array([track.hit.item for track in query.names], dtype=np.int64)
         named = [
@@ -174,9 +153,7 @@ class TrackSearch:
             matches.append(replace(match, name_field=track.field))
         return matches
 
-    def _rank_others(
-        self, query: Query[NamedTrack], limit: int, is_allowed: IsAllowed, affinity: Affinity | None
-    ) -> list[Match]:
+    def _rank_others(self, query: Query, limit: int, is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
         """Tracks that match most parts of the query, first those that it does not rule out as partial."""
         hits = self._find_allowed(query, limit, is_allowed, query.required, query.opposite_values)
         complete = {hit.item for hit in hits}
@@ -185,7 +162,8 @@ class TrackSearch:
         near = self._near_by_text(query, max(CANDIDATES, 2 * limit), is_allowed)
         documents = {hit.item: self._index.document(hit) for hit in near}
         complete |= {item for item, document in documents.items() if not _is_partial(query, document)}
-        hits = _add_texts(hits, near, [self._score_document(query, hit) for hit in near])
+        by_day = zip(documents.values(), self._index.released_on(near), strict=True)
+        hits = _add_texts(hits, near, [_score(query.wanted, query.periods, *one) for one in by_day])
         if not hits:
             return []
         item_C = np.array([hit.item for hit in hits], dtype=np.int64)
@@ -204,11 +182,11 @@ class TrackSearch:
             matches.append(replace(match, words=tuple(query.unread) if is_by_words else ()))
         return matches
 
-    def _near_by_text(self, query: Query[NamedTrack], limit: int, is_allowed: IsAllowed) -> list[Hit]:
+    def _near_by_text(self, query: Query, limit: int, is_allowed: IsAllowed) -> list[Hit]:
         """Allowed tracks whose texts have a similar meaning, if words of the query were not understood."""
-        if self._texts is None or self._encode is None or not query.unread:
+        if self._texts is None or self._parser.encode is None or not query.unread:
             return []
-        near = self._texts.nearest(self._encode([query.content])[0], limit, MIN_TEXT_SIMILARITY)
+        near = self._texts.nearest(self._parser.encode([query.content])[0], limit, MIN_TEXT_SIMILARITY)
         kept = is_allowed(np.array([item for item, _ in near], dtype=np.int64))
         hits = [
             self._index.hit_of(item, TEXT_SCORE * similarity)
@@ -223,13 +201,9 @@ class TrackSearch:
             and not _is_within(query.unwanted_periods, day)
         ]
 
-    def _score_document(self, query: Query[NamedTrack], hit: Hit) -> float:
-        (day,) = self._index.released_on([hit])
-        return _score(query.wanted, query.periods, self._index.document(hit), day)
-
     def _find_allowed(
         self,
-        query: Query[NamedTrack],
+        query: Query,
         limit: int,
         is_allowed: IsAllowed,
         required: Sequence[frozenset[FacetValue]] = (),
@@ -282,7 +256,7 @@ def _score(concepts: Sequence[Concept], periods: Sequence[Period], document: Doc
     return score
 
 
-def _is_partial(query: Query[NamedTrack], document: Document) -> bool:
+def _is_partial(query: Query, document: Document) -> bool:
     """Whether a track lacks a style or language that the query names, or has the opposite of a mood."""
     return any(map(document.facets.isdisjoint, query.required)) or not query.opposite_values.isdisjoint(document.facets)
 

@@ -15,9 +15,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from config.dataclass_io import config_from_dict
 from recommender.ranking.task_weights import TaskWeights
@@ -28,6 +30,7 @@ from storage.files import write_json
 
 BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
+Share = Annotated[float, Field(ge=0, le=1)]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.floating]
 
@@ -79,20 +82,13 @@ def cut(table: CandidateTable, change_C: Floats | float, count: int) -> Bools:
 class Blend:
     """Tuned parameters of the served order."""
 
-    weight: float  # weight b of the ranker among repeats, 0..1
+    weight: Share  # weight b of the ranker among repeats
     heads: TaskWeights = field(default_factory=TaskWeights)  # how tasks combine into the ranker's score
-    diversity: float = 0.0  # strength of diversity, 0..1
-    discovery_weight: float = 0.0  # weight b of the ranker among discoveries, 0..1
-    # share of discoveries in the visible list, 0..1, by scene; "" for all other scenes
-    discovery_shares: Mapping[str, float] = field(default_factory=dict)
+    diversity: Share = 0.0  # strength of diversity
+    discovery_weight: Share = 0.0  # weight b of the ranker among discoveries
+    # share of discoveries in the visible list by scene; "" for all other scenes
+    discovery_shares: Mapping[str, Share] = field(default_factory=dict)
     feedback: FeedbackWeights = field(default_factory=FeedbackWeights)  # how reactions raise and lower tracks
-
-    def __post_init__(self) -> None:
-        named = {"blend weight": self.weight, "diversity": self.diversity, "discovery weight": self.discovery_weight}
-        named |= {f"discovery share of scene {scene!r}": share for scene, share in self.discovery_shares.items()}
-        for name, value in named.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} {value} is outside [0, 1]")
 
     @property
     def uses_ranker(self) -> bool:
@@ -132,6 +128,6 @@ class Blend:
         """Read the file that `save` wrote.
 
         Raises:
-            ValueError: A field is missing or has another type.
+            ValueError: A field is missing, has another type or is out of range.
         """
         return config_from_dict(cls, json.loads(path.read_text()))

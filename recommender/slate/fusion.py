@@ -71,10 +71,7 @@ class Fusion(ChannelWeights):
         Args:
             table: Merged candidates of the sources; those of a source that failed may be missing.
             scenes: Scene of each request; None: no scene.
-            share: Share of discoveries; None: the share of the scene.
-
-        Raises:
-            ValueError: `share` is outside [0, 1].
+            share: Share of discoveries, 0..1; None: the share of the scene.
         """
         names = list(scenes or [ANY_SCENE] * table.requests)
         share_B = [self.discovery_share(name) if share is None else share for name in names]
@@ -105,12 +102,6 @@ class Fusion(ChannelWeights):
             score_C = np.where(is_scene_B[table.row_C], self.scenes[scene].scores(table), score_C)
         return table.take(np.lexsort((-score_C, table.is_discovery_C, table.row_C)))
 
-    def format_summary(self) -> str:
-        """Nonzero weights and shares as one line of text."""
-        shares = ", ".join(f"{share:g} {scene}".strip() for scene, share in self.shares.items())
-        own = [f"in {scene} {_format_weights(weights)}" for scene, weights in self.scenes.items()]
-        return "; ".join([_format_weights(self), *own, f"share of discoveries {shares}"])
-
     def save(self, path: Path) -> None:
         """Write as JSON."""
         write_json(path, asdict(self))
@@ -122,13 +113,7 @@ class Fusion(ChannelWeights):
 
 
 def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
-    """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position.
-
-    Raises:
-        ValueError: `share` is outside [0, 1].
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"discovery share {share} is outside [0, 1]")
+    """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position."""
     density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
     count_K = np.floor(density_K.cumsum() + 0.5)
     is_discovery_K: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
@@ -163,11 +148,3 @@ def _slots(share: float, k: int) -> Ints:
     is_discovery_K = discovery_slot_mask(share, k)
     own = [np.flatnonzero(is_own_K) for is_own_K in (~is_discovery_K, is_discovery_K)]
     return np.stack([np.concatenate([slots, k + np.arange(len(slots), k)]) for slots in own])
-
-
-def _format_weights(weights: ChannelWeights) -> str:
-    kinds = {"repeats": weights.repeats, "discoveries": weights.discoveries}
-    return "; ".join(
-        f"{kind} by " + ", ".join(f"{name} {weight:g}" for name, weight in fusion.weights.items() if weight)
-        for kind, fusion in kinds.items()
-    )

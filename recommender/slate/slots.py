@@ -118,15 +118,10 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
     slots of a longer list begin with those of a shorter one.
 
     Args:
-        share: Fraction of discoveries.
+        share: Fraction of discoveries, 0..1.
         count: Number of slots.
         first: Number of slots before the first of these, in a list that is continued.
-
-    Raises:
-        ValueError: `share` is outside [0, 1].
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f"discovery share {share} is outside [0, 1]")
     due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
     is_discovery_L: Bools = np.diff(due) > 0
     return is_discovery_L

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,6 @@ from sequences.feature_services import ServiceContract
 from sequences.reversals import drop_reversed
 from sequences.sequence_batch import SequenceBatch, encode
 from sequences.views import SEQUENCE_VIEWS
-
-if TYPE_CHECKING:
-    pass
 
 Value = TypeVar("Value")
 

@@ -63,8 +63,8 @@ def _named_codes(names: tuple[str, ...]) -> np.ndarray:
     return is_named_V
 
 
-def concat_history_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
-    """The item of every event in USER_HISTORY_VIEWS, [B, H], 0 for padding; a missing view is empty.
+def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
+    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items; a missing view is empty.
 
     Raises:
         KeyError: none of USER_HISTORY_VIEWS is in `views`, so the number of requests is unknown.
@@ -72,16 +72,7 @@ def concat_history_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     found = [views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views]
     if not found:
         raise KeyError(f"none of the views {', '.join(USER_HISTORY_VIEWS)} was read; add them to the feature service")
-    return np.concatenate(found, axis=1)
-
-
-def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
-    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items.
-
-    Raises:
-        KeyError: see `concat_history_items`.
-    """
-    items_BL = concat_history_items(views)
+    items_BL = np.concatenate(found, axis=1)
     row, column = (items_BL >= FIRST_CODE).nonzero()
     key = unique_values(row << ITEM_BITS | items_BL[row, column])
     return Ragged(key & ((1 << ITEM_BITS) - 1), (key >> ITEM_BITS).searchsorted(np.arange(len(items_BL) + 1)))

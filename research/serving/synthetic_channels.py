@@ -53,6 +53,9 @@ NOW = 1_800_000_000_000_000
 PLAY_DURATION_US = 200_000_000
 LOG_DURATION_US = 365 * 86_400_000_000
 BEHAVIOR_PROBABILITIES = np.array(["full_play", "play", "skip"]), np.array([0.6, 0.2, 0.2])
+NO_PLAYS = PlayArchive(
+    (), np.zeros(1, np.int64), *(np.zeros(0, kind) for kind in (np.int32, np.int64, np.int8, np.int32))
+)
 
 
 class SyntheticWorld:
@@ -75,9 +78,7 @@ class SyntheticWorld:
         """Return all channels."""
         makers: dict[str, Callable[[], RecallChannel]] = {
             "popularity": self._popularity,
-            "favorites": lambda: self._learn_order(
-                Favorites(config_of(Favorites, "small"), self.vocabulary, PlayArchive.empty())
-            ),
+            "favorites": lambda: self._learn_order(Favorites(config_of(Favorites, "small"), self.vocabulary, NO_PLAYS)),
             "realtime": lambda: self._neural_channel(Realtime, NextItemNetwork),
             "multi_interest": lambda: self._neural_channel(MultiInterest, MultiInterestNetwork, self._facet_values()),
             "long_short": lambda: self._neural_channel(LongShort, LongShortNetwork, discovery_share=0.2),
@@ -175,7 +176,7 @@ class SyntheticWorld:
         graph = self._graph()
         listeners_V = np.concatenate([[0, 0], 1e4 / (1.0 + np.arange(self.tracks))]).astype(np.float32)
         may_serve_V = np.arange(self.tracks + FIRST_CODE) >= FIRST_CODE
-        user_items = PlayArchive.empty()
+        user_items = NO_PLAYS
         first_listen_at_V = NOW - self.random.integers(0, LOG_DURATION_US, len(listeners_V))
         return KnowledgeGraphWalks(config, graph, {}, listeners_V, first_listen_at_V, may_serve_V, user_items)
 

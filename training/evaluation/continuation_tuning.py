@@ -23,7 +23,7 @@ from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.registry import TitleData, all_sources, channel_sources
 from recommender.recall.continuation.source import ContinuationSource
-from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, ArtistNames, TextVectors, title_lists
+from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors, title_lists
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.search.query_parser import QueryParser
 from recommender.slate.candidate_table import CandidateTable
@@ -104,8 +104,7 @@ def fit_continuation(
     validation = validation[np.unique(np.linspace(0, len(validation) - 1, MAX_CASES).astype(np.int64))]
     titles = read_titles(data, playlists, known)
     sources = all_sources(channels, playlists, known, titles, data.catalog_V)
-    names = ArtistNames({})
-    telling = [bool(titles.parser.parse(str(title), names).required) for title in playlists.titles_N[validation]]
+    telling = [bool(titles.parser.parse(str(title)).required) for title in playlists.titles_N[validation]]
     titled = validation[~np.array(telling)]
     weights = {}
     for least, tried in TUNED_SEEDS.items():

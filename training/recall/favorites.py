@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from recommender.nn.trees import Trees
 from recommender.recall.favorites import Favorites, FavoritesConfig
-from recommender.recall.learned_order import CandidateOrder
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData, archive_plays
@@ -18,14 +18,12 @@ from training.recall import learned_order
 CUTOFFS = (50, 200)
 
 
-def _fit_order(
-    channel: Favorites, data: TrainingData, config: FavoritesConfig
-) -> tuple[CandidateOrder | None, dict[str, Any]]:
+def _fit_order(channel: Favorites, data: TrainingData, config: FavoritesConfig) -> tuple[Trees | None, dict[str, Any]]:
     """The order of a channel with all plays in its archive, learned from requests of the `train` part, and its measures."""
     validation = data.recall_cases("validation")
     cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)
 
-    def validate(order: CandidateOrder) -> tuple[bool, dict[str, Any]]:
+    def validate(order: Trees) -> tuple[bool, dict[str, Any]]:
         return learned_order.compare_orders(channel, order, cases, data, "targets", CUTOFFS)
 
     return learned_order.fit_order(channel, sample_requests(data, config), data, "repeat", validate)

@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 
 from content.audio_facets import facet_triples
+from recommender.nn.trees import Trees
 from recommender.recall.knowledge_graph.candidate_features import NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphConfig, KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
-from recommender.recall.learned_order import CandidateOrder
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData, archive_plays
@@ -48,7 +48,7 @@ def fit(data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> Knowl
     of_train = channel.archive
     channel.store_past_plays(archive_plays(data, PARTS))  # as a request does: also plays since the end of `train`
 
-    def fit_order() -> tuple[CandidateOrder | None, dict[str, Any]]:
+    def fit_order() -> tuple[Trees | None, dict[str, Any]]:
         earlier = end_train_earlier(data, config.order.train_fraction)
         past = _channel_of_log(earlier, config, graph, titles, earlier.validation_catalog_V)
         past.store_past_plays(archive_plays(earlier, PARTS))
@@ -61,9 +61,7 @@ def fit(data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> Knowl
     return channel
 
 
-def _compare_order(
-    channel: KnowledgeGraphWalks, data: TrainingData, order: CandidateOrder
-) -> tuple[bool, dict[str, Any]]:
+def _compare_order(channel: KnowledgeGraphWalks, data: TrainingData, order: Trees) -> tuple[bool, dict[str, Any]]:
     """Compare an order with the order by the walk, on the validation part of the data of the fit."""
     config = channel.resolved_config
     cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from recommender.nn.trees import PastRequests, Trees, dataset
-from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, base_scores
+from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedChannel, base_scores
 from training.data.offline_features import OfflineFeatures, load_user_batches
 from training.data.recall_cases import RecallCases, is_significant_gain, mean_per_user, recall_at_k
 from training.data.training_data import TrainingData
@@ -49,8 +49,8 @@ def fit_order(
     requests: RecallCases,
     data: TrainingData,
     kind: str,
-    validate: Callable[[CandidateOrder], tuple[bool, dict[str, Any]]],
-) -> tuple[CandidateOrder | None, dict[str, Any]]:
+    validate: Callable[[Trees], tuple[bool, dict[str, Any]]],
+) -> tuple[Trees | None, dict[str, Any]]:
     """The order learned from past requests, and the numbers of its examples and of its validation.
 
     Args:
@@ -78,7 +78,7 @@ def fit_order(
 
 def compare_orders(
     channel: OrderedChannel[Any],
-    order: CandidateOrder,
+    order: Trees,
     cases: RecallCases,
     data: TrainingData,
     kind: str,
@@ -99,7 +99,7 @@ def compare_orders(
     if not len(cases):
         return True, {}
     batches = load_user_batches(data, cases, channel.feature_service)
-    orders: dict[str, CandidateOrder | None] = {"activation": None, "learned": order}
+    orders: dict[str, Trees | None] = {"activation": None, "learned": order}
     recall: dict[str, dict[int, np.ndarray]] = {}
     for name, channel.order in orders.items():
         bar = tqdm(batches, desc=f"validation, {name} order", mininterval=1)
@@ -111,9 +111,7 @@ def compare_orders(
     return is_significant_gain(gain_U), {"cases": len(cases), **table}
 
 
-def fit_trees(
-    examples: PastRequests, config: OrderConfig, objective: dict[str, Any], seed: int
-) -> CandidateOrder | None:
+def fit_trees(examples: PastRequests, config: OrderConfig, objective: dict[str, Any], seed: int) -> Trees | None:
     """Fit the trees; None if no candidate is a target, or all of them.
 
     Args:
@@ -138,11 +136,11 @@ def fit_trees(
     }
     threads = configure_threads()
     data = dataset(examples.features_RN, examples.is_target_R, parameters, seed, threads, **rows)
-    return CandidateOrder(Trees.fit(data, config.trees, "learned order"))
+    return Trees.fit(data, config.trees, "learned order")
 
 
 def set_order(
-    channel: OrderedChannel[Any], data: TrainingData, fit: Callable[[], tuple[CandidateOrder | None, dict[str, Any]]]
+    channel: OrderedChannel[Any], data: TrainingData, fit: Callable[[], tuple[Trees | None, dict[str, Any]]]
 ) -> None:
     """If the config has trees, set the order that `fit` returns, with its measures, or the order of `data.held_out_model`.
 
@@ -150,7 +148,7 @@ def set_order(
     """
     config = channel.resolved_config
     if config.order.trees and data.held_out_model is not None:
-        channel.order = CandidateOrder.load(data.held_out_model)
+        channel.order = Trees.load(data.held_out_model / ORDER_FILE)
     elif config.order.trees:
         channel.order, measures = fit()
         channel.measures = {**channel.measures, "order": measures}

@@ -131,7 +131,7 @@ class NeuralFit(ABC, Generic[Channel]):
         cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
         is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
         needs_thresholds = (
-            channel.item_codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
+            network.items.codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
         )
         batches = load_user_batches(data, cases, kind.feature_service) if is_early_stopped or needs_thresholds else []
         validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
@@ -216,7 +216,9 @@ def _cold_item_thresholds(
         has_query, by_task = channel.encode_queries(users)
         for task, query_BQD in by_task.items():
             targets = chunk.items[CASE_KIND_BY_TASK[task]].take(has_query)
-            scores[task].append(score_positives_as_cold(query_BQD, targets, channel.vectors, channel.item_codes))
+            scores[task].append(
+                score_positives_as_cold(query_BQD, targets, channel.vectors, channel.network.items.codes)
+            )
     joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
     quantile = channel.resolved_config.index.cold_item_quantile
     return {task: float(np.quantile(values, quantile)) for task, values in joined.items() if len(values)}

@@ -29,10 +29,8 @@ def fit(data: TrainingData, config: PopularityConfig, folder: Path) -> Popularit
     item_N = order[data.catalog_V[order]][: config.max_tracks]
     people_V = np.bincount(np.unique(key // days) // users, minlength=len(weight_V))
     times_V = np.bincount(plays.track_P[rows], minlength=len(weight_V))
-    listeners = np.unique(plays.user_P[rows])
-    only_listener = str(data.user_ids_U[listeners[0]]) if len(listeners) == 1 else None
     counts = people_V[item_N], times_V[item_N]
-    return Popularity(config, item_N, weight_V[item_N], _item_languages(data, item_N), *counts, only_listener)
+    return Popularity(config, item_N, weight_V[item_N], _item_languages(data, item_N), *counts)
 
 
 def _item_languages(data: TrainingData, item_N: np.ndarray) -> ItemLanguages:

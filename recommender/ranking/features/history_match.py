@@ -8,8 +8,8 @@ attended to.
 Tracks and artists are matched alike, so most arrays have both: index 0 of S is the track, 1 the artist. Compiled, because a
 request takes hundreds of sums over few occurrences, which cost little more than their calls.
 
-Networks read the first joins, `encode_plays` and `encode_events`. Boosted trees also read the joins of
-`search_users` and `search_candidates`. A join reuses the occurrences that were found once.
+Networks read the first joins, `encode_plays` and `encode_events`. Only boosted trees read the others. A join reuses the
+occurrences that were found once.
 
 The same code offline and online. Each row is computed from its own candidate alone, and from plays that ended before the
 request. Shape letters: B requests, C candidates, S = 2 (track, artist), R = B·S·C rows, L events, P occurrences, K columns, V
@@ -457,13 +457,3 @@ def _sum_same_context(
                 sum_BCW2[b, c, 2 * h] = sum_BHK2[b, h, familiarity]
                 sum_BCW2[b, c, 2 * h + 1] = tally_BHXK2[b, h, context, familiarity]
     return sum_BCW2
-
-
-def search_users(history: PlayHistory) -> list[Array]:
-    """Return the features of requests [B, K] by the joins that only trees read."""
-    return [streak_of_outcomes(history), fading_listen_rates(history), familiarity_listen_rates(history)]
-
-
-def search_candidates(history: PlayHistory, matches: Matches) -> list[Array]:
-    """Return the features of candidates [B, C, K] by the joins that only trees read."""
-    return [match_lately(history, matches), match_fading(history, matches), match_situations(history, matches)]

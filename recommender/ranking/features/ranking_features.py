@@ -26,9 +26,13 @@ from recommender.ranking.features.history_match import (
     artist_lookup,
     encode_events,
     encode_plays,
+    fading_listen_rates,
+    familiarity_listen_rates,
     find_occurrences,
-    search_candidates,
-    search_users,
+    match_fading,
+    match_lately,
+    match_situations,
+    streak_of_outcomes,
 )
 from recommender.ranking.features.track_statistics import (
     CANDIDATE_FEATURES,
@@ -189,7 +193,8 @@ class RankingFeatures:
         zeros_B = np.zeros(len(users), np.float32)
         parts += [signed_log2(users.profile.get(name, zeros_B))[:, None] for name in self.reads.profile_fields]
         if histories is not None and self.reads.searches:
-            parts += search_users(histories.plays)
+            history = histories.plays
+            parts += [streak_of_outcomes(history), fading_listen_rates(history), familiarity_listen_rates(history)]
         return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
 
     def track_artist_codes(self, items: Array) -> tuple[Array, Array]:
@@ -286,7 +291,11 @@ class RankingFeatures:
         if histories.content_similarity is not None:
             parts.append(histories.content_similarity.compute_candidate_features(items_BC))
         if self.reads.searches:
-            parts += search_candidates(history, matches)
+            parts += [
+                match_lately(history, matches),
+                match_fading(history, matches),
+                match_situations(history, matches),
+            ]
         return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:

@@ -19,7 +19,6 @@ from recommender.nn.vector_index import VectorIndex
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
 from recommender.recall.continuation.titles import (
-    ArtistNames,
     FacetTracks,
     TextVectors,
     TitlePlaylists,
@@ -54,7 +53,7 @@ def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, Continua
         if type(channel).similar_items is not RecallChannel.similar_items
     }
     realtime = channels.get(Realtime.name)
-    if isinstance(realtime, Realtime) and realtime.item_codes.content_V is not None:
+    if isinstance(realtime, Realtime) and realtime.network.items.codes.content_V is not None:
         sources[ContentNeighbors.name] = ContentNeighbors(realtime)
     return sources
 
@@ -81,7 +80,7 @@ def all_sources(
     if titles is None:
         return sources
     facets = FacetTracks(facet_lists(titles.tracks, titles.vocabulary), len(is_servable_V))
-    words = TitleWords(titles.parser, facets, ArtistNames(artist_lists(titles.vocabulary)), is_servable_V)
+    words = TitleWords(titles.parser, facets, artist_lists(titles.vocabulary), is_servable_V)
     if playlists is not None and len(numbers) and titles.vectors is not None:
         lists = titles.vectors.select(title_lists(playlists, numbers))
         sources[TitlePlaylists.name] = TitlePlaylists(lists, facets, is_servable_V)
@@ -98,7 +97,7 @@ class ContentNeighbors:
     name = "content"
 
     def __init__(self, realtime: Realtime) -> None:
-        self._codes = realtime.item_codes
+        self._codes = realtime.network.items.codes
         # Items are numbered by decreasing play count.
         items = realtime.catalog[:MAX_TRACKS]
         row_NW = self._content(items)

@@ -14,7 +14,7 @@ import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -29,7 +29,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import ContinuationSource, top_k_items
 from recommender.search.grammar import FACET_WEIGHTS, FacetValue
-from recommender.search.query_parser import REQUIRED_FACETS, Query, QueryParser
+from recommender.search.query_parser import REQUIRED_FACETS, QueryParser
 from recommender.search.text_normalization import normalize, tokens
 from recommender.user.profile_exclusions import NO_ITEMS
 from storage.files import write_json
@@ -163,26 +163,17 @@ class FacetTracks:
         return is_having_S
 
 
-@dataclass(frozen=True)
-class ArtistNames:
-    """Names of artists, as `query_parser.Names`."""
-
-    items_of: Mapping[str, np.ndarray]  # tokens of a name, joined by spaces → the tracks of all artists with it
-
-    def is_name_word(self, token: str) -> bool:
-        """Whether a token is the name of an artist."""
-        return token in self.items_of
-
-    def find(self, words: Sequence[str], content: Sequence[str], exact: frozenset[str]) -> list[np.ndarray]:
-        """The tracks of each artist that the words name."""
-        del exact
-        sequences = dict.fromkeys(
-            " ".join(words[start : start + count])
-            for count in range(1, MAX_NAME_WORDS + 1)
-            for start in range(len(words))
-            if content or count == len(words)
-        )
-        return [self.items_of[name] for name in sequences if name in self.items_of]
+def find_artists(
+    items_of: Mapping[str, np.ndarray], words: Sequence[str], content: Sequence[str], _: frozenset[str]
+) -> list[np.ndarray]:
+    """The tracks of each artist that the words name, see `query_parser.FindNames`; `items_of` as of `artist_lists`."""
+    sequences = dict.fromkeys(
+        " ".join(words[start : start + count])
+        for count in range(1, MAX_NAME_WORDS + 1)
+        for start in range(len(words))
+        if content or count == len(words)
+    )
+    return [items_of[name] for name in sequences if name in items_of]
 
 
 class TitleWords:
@@ -191,21 +182,22 @@ class TitleWords:
     Args:
         parser: Reads titles.
         facets: Tracks by facet value.
-        artists: Names of artists.
+        artists: Tracks by the name of their artist, see `artist_lists`.
         is_servable_V: Which items may be candidates.
     """
 
     name = "title_words"
 
     def __init__(
-        self, parser: QueryParser, facets: FacetTracks, artists: ArtistNames, is_servable_V: np.ndarray
+        self, parser: QueryParser, facets: FacetTracks, artists: Mapping[str, np.ndarray], is_servable_V: np.ndarray
     ) -> None:
         self._facets, self._is_servable_V = facets, is_servable_V
-        self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, artists))
+        names = artists.__contains__, partial(find_artists, artists)
+        self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, *names))
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
         """See `ContinuationSource`."""
-        query: Query[np.ndarray] = self._read(title)
+        query = self._read(title)
         if not (query.wanted or query.unwanted or query.names):
             return Candidates.empty(k)
         score_V = np.full(len(self._is_servable_V), 0.0 if query.wanted or query.names else 1.0)

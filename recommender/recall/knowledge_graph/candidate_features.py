@@ -125,7 +125,7 @@ class CandidateFeatures:
         of_tracks = artist_of_track_V, listeners_V.astype(np.float64), first_listen_at_V
         self._tracks = Tracks(*of_tracks, listeners_A, tracks_A, first_listen_at_A)
         offset_N1, *columns = walk_graph.edges
-        is_near_M = walk_graph.edges.code_M == walk_graph.code(HEARD_NEAR)
+        is_near_M = walk_graph.edges.code_M == 2 * walk_graph.graph.relation_number(HEARD_NEAR)
         kept_M1 = np.concatenate([[0], np.cumsum(is_near_M)])
         self._edges = Edges(kept_M1[offset_N1], *(column_M[is_near_M] for column_M in columns))
 

@@ -25,6 +25,7 @@ import numpy as np
 from config.dataclass_io import Section, config_from_dict
 from recommender.catalog.arrays import is_among, top_k_positions
 from recommender.catalog.vocabulary import Vocabulary
+from recommender.nn.trees import Trees
 from recommender.recall.channel import Candidates
 from recommender.recall.knowledge_graph.candidate_features import (
     FEATURE_NAMES,
@@ -34,7 +35,7 @@ from recommender.recall.knowledge_graph.candidate_features import (
 from recommender.recall.knowledge_graph.graph import KnowledgeGraph
 from recommender.recall.knowledge_graph.path_explanations import PathExplainer
 from recommender.recall.knowledge_graph.walk import WalkConfig, WalkGraph
-from recommender.recall.learned_order import CandidateOrder, OrderConfig, OrderedChannel, Ranked
+from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedChannel, Ranked
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 from recommender.user.user_batch import UserBatch
@@ -83,7 +84,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         first_listen_at_V: np.ndarray,
         is_servable_V: np.ndarray,
         archive: PlayArchive,
-        order: CandidateOrder | None = None,
+        order: Trees | None = None,
     ) -> None:
         self.resolved_config = config
         self.graph, self.path_explainer = graph, PathExplainer(graph, titles)
@@ -178,7 +179,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
             arrays = tracks["listeners_V"], tracks["first_listen_at_V"], tracks["is_servable_V"]
         config = config_from_dict(KnowledgeGraphConfig, stored)
-        channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), CandidateOrder.load(folder))
+        channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
         channel.walk_graph.prepare()
         return channel
 

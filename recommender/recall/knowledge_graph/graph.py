@@ -25,26 +25,11 @@ from recommender.catalog.vocabulary import Vocabulary
 from sequences.sequence_batch import FIRST_CODE
 
 PERFORMED_BY, HEARD_NEAR = "performed_by", "heard_near"
-ONE_WAY_RELATIONS = (HEARD_NEAR,)
-"""Derived relations. Each node has its own list of neighbors with strengths, so edges are followed forward only."""
+"""HEARD_NEAR is derived from the log. Each track has its own list of neighbors with strengths, so edges are followed forward
+only."""
 
 TRIPLES_FILE = "triples.npz"
 ENTITIES_FILE = "entities.parquet"
-
-
-@dataclass(frozen=True)
-class DirectedEdges:
-    """M edges, sorted by source, `relation_code_M` (2 · relation, + 1 for a triple read backward) and target.
-
-    A group is the edges of one source and code: group g begins at edge `group_G[g]`, edge m is in group `group_M[m]`.
-    """
-
-    source_M: np.ndarray
-    target_M: np.ndarray
-    relation_code_M: np.ndarray
-    strength_M: np.ndarray
-    group_G: np.ndarray
-    group_M: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -107,31 +92,9 @@ class KnowledgeGraph:
         """Text → node, for nodes that are neither tracks nor artists."""
         return {text: node for node, text in enumerate(self.entities, start=self.first_entity)}
 
-    @cached_property
-    def one_way_relations(self) -> list[int]:
-        """Numbers of the relations that are followed from head to tail only."""
-        return [number for number, name in enumerate(self.relations) if name in ONE_WAY_RELATIONS]
-
-    @cached_property
-    def directed_edges(self) -> DirectedEdges:
-        """Every triple in both directions; triples of one-way relations forward only."""
-        back = ~np.isin(self.relation_T, self.one_way_relations)
-        source = np.concatenate([self.head_T, self.tail_T[back]])
-        target = np.concatenate([self.tail_T, self.head_T[back]])
-        code = np.concatenate([2 * self.relation_T, 2 * self.relation_T[back] + 1])
-        strength = np.concatenate([self.strength_T, self.strength_T[back]]).astype(np.float64)
-        of_group = source * (2 * len(self.relations)) + code
-        order = np.argsort(of_group * len(self) + target)
-        of_group = of_group[order]
-        is_first = np.diff(of_group, prepend=-1) != 0
-        return DirectedEdges(
-            source[order].astype(np.int32),
-            target[order].astype(np.int32),
-            code[order].astype(np.int16),
-            strength[order],
-            np.flatnonzero(is_first),
-            np.cumsum(is_first) - 1,
-        )
+    def relation_number(self, name: str) -> int:
+        """Position of a relation in `relations`; -1 without triples of it."""
+        return self.relations.index(name) if name in self.relations else -1
 
     def with_edges(
         self, relation: str, head_T: np.ndarray, tail_T: np.ndarray, strength_T: np.ndarray

@@ -5,12 +5,13 @@ Independent of how paths are found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from recommender.recall.knowledge_graph.walk import Step
 from recommender.recall.reason import Reason, ReasonParameter, track_phrase
 
+OTHER = ""
 SHARED_TARGET_CODES = {
     "sang_ost_of": "shared_soundtrack",
     "has_genre": "shared_facet",
@@ -22,14 +23,16 @@ SHARED_TARGET_CODES = {
     "on_album": "shared_album",
     "in_playlist": "shared_playlist",
     PERFORMED_BY: "shared_artist",
+    OTHER: "shared_relation",
 }
-"""Relation of two steps `x ▸ z ◂ y` → message code. Other relations are named by `shared_relation`."""
+"""Relation of two steps `x ▸ z ◂ y` → message code, which names the relation if it is OTHER."""
 
 STEP_CODES = {
     HEARD_NEAR: "played_next_to",
     PERFORMED_BY: "performed_by",
+    OTHER: "related_by",
 }
-"""Relation of one step `x ▸ y`, read from head to tail → message code. Other relations are named by `related_by`."""
+"""Relation of one step `x ▸ y`, read from head to tail → message code, which names the relation if it is OTHER."""
 
 FACET_RELATIONS = ("has_genre", "has_style", "has_emotion", "has_language", "has_scene", "has_theme")
 """Relations whose targets are facet values, which have a name in each language."""
@@ -50,7 +53,8 @@ class PathExplainer:
         """The reason for a path of at least one step, from a node that the user listens to to a track."""
         start = self.name(path[0].source)
         # The recommended track is on the screen, so its performer step needs no words.
-        steps = path[:-1] if self._is_performer_to_track(path[-1]) else path
+        is_performer = path[-1].relation == PERFORMED_BY and not path[-1].is_forward
+        steps = path[:-1] if is_performer else path
         if not steps:
             return Reason("listens_to", {"start": start})
         return Reason("listens_to_path", {"start": start, "steps": tuple(self._step_phrases(steps))})
@@ -81,31 +85,18 @@ class PathExplainer:
         return phrases
 
     def _shared_target_phrase(self, step: Step, following: Step) -> Reason:
-        names: dict[str, ReasonParameter] = {
-            "x": self.name(step.source),
-            "y": self.name(following.target),
-            "z": self._target_name(step),
-        }
-        code = SHARED_TARGET_CODES.get(step.relation)
-        if code:
-            return Reason(code, names)
-        return Reason("shared_relation", {**names, "relation": _relation_text(step.relation)})
+        shared = self.name(step.target)
+        names: dict[str, ReasonParameter] = {"x": self.name(step.source), "y": self.name(following.target), "z": shared}
+        if step.relation in FACET_RELATIONS and isinstance(shared, str):
+            names["z"] = (shared,)
+        return _phrase(SHARED_TARGET_CODES, step, names)
 
     def _step_phrase(self, step: Step) -> Reason:
         head, tail = (step.source, step.target) if step.is_forward else (step.target, step.source)
-        names: dict[str, ReasonParameter] = {"x": self.name(head), "y": self.name(tail)}
-        code = STEP_CODES.get(step.relation)
-        return (
-            Reason(code, names) if code else Reason("related_by", {**names, "relation": _relation_text(step.relation)})
-        )
-
-    def _target_name(self, step: Step) -> ReasonParameter:
-        name = self.name(step.target)
-        return (name,) if step.relation in FACET_RELATIONS and isinstance(name, str) else name
-
-    def _is_performer_to_track(self, step: Step) -> bool:
-        return step.relation == PERFORMED_BY and not step.is_forward
+        return _phrase(STEP_CODES, step, {"x": self.name(head), "y": self.name(tail)})
 
 
-def _relation_text(relation: str) -> str:
-    return relation.replace("_", " ")
+def _phrase(codes: Mapping[str, str], step: Step, names: Mapping[str, ReasonParameter]) -> Reason:
+    if step.relation in codes:
+        return Reason(codes[step.relation], names)
+    return Reason(codes[OTHER], {**names, "relation": step.relation.replace("_", " ")})

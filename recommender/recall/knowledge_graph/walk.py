@@ -23,7 +23,7 @@ from config.dataclass_io import Section
 from recommender.catalog.arrays import first_occurrence_mask
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.compiled import compiled
-from recommender.recall.knowledge_graph.graph import PERFORMED_BY, KnowledgeGraph
+from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from sequences.sequence_batch import FIRST_CODE
 
 NO_CODE = -1
@@ -91,31 +91,29 @@ class WalkGraph:
             listeners_V: Number of users who listened to each track, for the weights of edges to tracks and artists.
             config: Weights and limits.
         """
-        edges = graph.directed_edges
-        weight = edges.strength_M * _node_weights(graph, listeners_V, config.popularity, config.damping)[edges.target_M]
-        is_derived = np.isin(edges.relation_code_M // 2, graph.one_way_relations)
-        weight[is_derived] = edges.strength_M[is_derived]
-        total_G = np.add.reduceat(weight, edges.group_G) if len(weight) else weight
-        share = weight / total_G[edges.group_M] ** config.damping if len(weight) else weight
+        source_M, target_M, code_M, weight_M = _directed_edges(graph)
+        is_popular_M = code_M != 2 * graph.relation_number(HEARD_NEAR)
+        weight_N = _node_weights(graph, listeners_V, config.popularity, config.damping)
+        weight_M[is_popular_M] *= weight_N[target_M[is_popular_M]]
+        # A group is the edges of one source and code.
+        is_first_M = (np.diff(source_M, prepend=-1) != 0) | (np.diff(code_M, prepend=-1) != 0)
+        group_G, group_M = np.flatnonzero(is_first_M), np.cumsum(is_first_M) - 1
+        total_G = np.add.reduceat(weight_M, group_G) if len(weight_M) else weight_M
         by_relation = np.array([config.weight(name) for name in graph.relations] or [0.0])
-        flow = by_relation[edges.relation_code_M // 2] * share
-        kept = (flow > 0) & _top_weight_mask(weight, edges.group_G, edges.group_M, config.fan_out)
-        counts = np.bincount(edges.source_M[kept], minlength=len(graph))
+        flow_M = by_relation[code_M // 2] * (weight_M / total_G[group_M] ** config.damping)
+        kept_M = (flow_M > 0) & _top_weight_mask(weight_M, group_G, group_M, config.fan_out)
+        counts = np.bincount(source_M[kept_M], minlength=len(graph))
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        return cls(graph, config, Edges(offset, edges.target_M[kept], flow[kept], edges.relation_code_M[kept]))
+        return cls(graph, config, Edges(offset, target_M[kept_M], flow_M[kept_M], code_M[kept_M]))
 
     def prepare(self) -> None:
         """Sort the edges by target in advance, so that the first `shortest_path` is not slower."""
         _ = self._reverse_edges
 
-    def code(self, relation: str) -> int:
-        """The code of the forward edges of a relation, NO_CODE without any."""
-        relations = self.graph.relations
-        return 2 * relations.index(relation) if relation in relations else NO_CODE
-
     @cached_property
     def _to_performer(self) -> int:
-        return self.code(PERFORMED_BY)
+        """The code of the edges from tracks to their artists, that of no edge without any."""
+        return 2 * self.graph.relation_number(PERFORMED_BY)
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
@@ -275,6 +273,22 @@ def top_k_ascending(activation: np.ndarray, count: int) -> np.ndarray:
     floor = np.partition(activation, size - count)[size - count]
     above, equal = np.flatnonzero(activation > floor), np.flatnonzero(activation == floor)
     return np.sort(np.concatenate((above, equal[: count - len(above)])))
+
+
+def _directed_edges(graph: KnowledgeGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Source, target, code and strength [M] of every triple in both directions, of HEARD_NEAR forward only; sorted by source,
+    code and target.
+    """
+    back_T = graph.relation_T != graph.relation_number(HEARD_NEAR)
+    source_M = np.concatenate([graph.head_T, graph.tail_T[back_T]])
+    target_M = np.concatenate([graph.tail_T, graph.head_T[back_T]])
+    code_M = np.concatenate([2 * graph.relation_T, 2 * graph.relation_T[back_T] + 1])
+    strength_M = np.concatenate([graph.strength_T, graph.strength_T[back_T]]).astype(np.float64)
+    order = np.lexsort((target_M, code_M, source_M))
+    types = np.int32, np.int32, np.int16, np.float64
+    columns = zip((source_M, target_M, code_M, strength_M), types, strict=True)
+    source_M, target_M, code_M, strength_M = (column_M[order].astype(kind) for column_M, kind in columns)
+    return source_M, target_M, code_M, strength_M
 
 
 def _top_weight_mask(weight_M: np.ndarray, group_G: np.ndarray, group_M: np.ndarray, count: int) -> np.ndarray:

@@ -40,7 +40,7 @@ from recommender.nn.compiled_layers import (
     to_array,
     unit_rows,
 )
-from recommender.nn.item_tower import ItemCodes
+from recommender.nn.item_tower import ItemCodes, ItemTower
 from recommender.nn.user_tower import Ints
 from recommender.recall.next_item_network import (
     NextItemConfig,
@@ -122,6 +122,7 @@ class LongShortNetwork(RecallNetwork):
     """Interests of requests, scores of repeat items, and queries for new tracks."""
 
     item_codes_prefix = "short.items.codes."
+    reads_facets = True
 
     mean_F: Tensor
     deviation_F: Tensor
@@ -160,17 +161,9 @@ class LongShortNetwork(RecallNetwork):
             self.deviation_F.copy_(feature_NF.std(0, unbiased=False).clamp(min=1e-3))
 
     @property
-    def item_codes(self) -> ItemCodes:
+    def items(self) -> ItemTower:  # type: ignore[override]  # set in the other networks
         """See `RecallNetwork`."""
-        return self.short.item_codes
-
-    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
-        """See `RecallNetwork`."""
-        return self.short.vectors(items, as_cold)
-
-    def precompute_items(self) -> None:
-        """See `RecallNetwork`."""
-        self.short.items.precompute(has_facets=True)
+        return self.short.items
 
     def program(self) -> LongShortProgram:
         """See `RecallNetwork`."""
@@ -226,7 +219,7 @@ class LongShortNetwork(RecallNetwork):
         return self.user(torch.cat([mean_BF, max_BF], dim=-1))  # type: ignore[no-any-return]
 
     def _facet_vectors(self, items: Tensor) -> dict[str, Tensor]:
-        tower, codes = self.short.items, self.item_codes
+        tower, codes = self.items, self.items.codes
         return {
             "track": tower.track(codes.track_V[items]) + tower.content_embedding(items),
             "artist": tower.artist(codes.artist_V[items]),

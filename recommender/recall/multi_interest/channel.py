@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,13 +42,6 @@ class Interest:
     items: np.ndarray
 
 
-class ListenInterests(NamedTuple):
-    """Listens of one user, item codes [L], and their interests."""
-
-    item_L: np.ndarray
-    interests: UserInterests
-
-
 class MultiInterest(NeuralChannel[MultiInterestConfig]):
     """Nearest items to every interest, merged by best score. `interests` lists the interests for display.
 
@@ -73,7 +66,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     ) -> None:
         super().__init__(config, network, catalog, vocabulary, metadata)
         facet_values: list[str] = self.metadata.get("facet_values", [])
-        self.interest_names = InterestNames(facet_values, network.item_codes.facet_VF.numpy(), vocabulary)
+        self.interest_names = InterestNames(facet_values, network.items.codes.facet_VF.numpy(), vocabulary)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
@@ -84,7 +77,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
         A request with fewer interests than others repeats the query of its first one.
         """
-        vectors = [one.interests.vector_KD for one in self._interests(users)]
+        vectors = [one.vector_KD for one in self._interests(users)]
         rows, most = [row for row, vector_KD in enumerate(vectors) if len(vector_KD)], max(map(len, vectors))
         query = {task: np.empty((len(rows), most, vectors[0].shape[1]), np.float32) for task in TASKS}
         for task, query_RKD in query.items():
@@ -94,19 +87,17 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
                 query_RKD[number, : len(found_KD)] = found_KD
         return np.array(rows, dtype=np.int64), query
 
-    def _interests(self, users: UserBatch) -> list[ListenInterests]:
-        def extract() -> list[ListenInterests]:
-            listens = [
-                item_L[item_L > 0] for item_L in recent_listens(users, self.resolved_config.encoder.history_length)
-            ]
-            return [ListenInterests(item_L, self.program.interests(item_L)) for item_L in listens]
+    def _interests(self, users: UserBatch) -> list[UserInterests]:
+        def extract() -> list[UserInterests]:
+            listens = recent_listens(users, self.resolved_config.encoder.history_length)
+            return [self.program.interests(item_L[item_L > 0]) for item_L in listens]
 
-        # During training the weights change between calls with the same requests, so nothing is cached.
-        return users.get_or_compute(self, extract) if self.is_loaded else extract()
+        # During training the weights change between calls with the same requests, and each of them has its own program.
+        return users.get_or_compute(self.program, extract)
 
     def interests(self, user: UserBatch) -> list[Interest]:
         """Interests of the single request `user`, largest first."""
-        [(item_L, (_, interest_L))] = self._interests(user)
+        [(item_L, _, interest_L)] = self._interests(user)
         numbers, counts = np.unique(interest_L, return_counts=True)
         found = [
             (np.unique(item_L[interest_L == number]), int(count)) for number, count in zip(numbers, counts, strict=True)
@@ -117,7 +108,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """What each of `items` has in common with the interest that is closest to it."""
-        [(item_L, (vector_KD, interest_L))] = self._interests(user)
+        [(item_L, vector_KD, interest_L)] = self._interests(user)
         if not len(vector_KD) or not len(items):
             return [RECENT_ACTIVITY] * len(items)
         history, plays = set(user.history_items.items.tolist()), user.views[HISTORY_VIEW]

@@ -94,9 +94,10 @@ class Interests:
 class UserInterests(NamedTuple):
     """Merged interests of one user: unlike `Interests`, only those that exist.
 
-    `vector_KD`: interest vectors. `interest_L`: the interest with the largest share of each listen.
+    `item_L`: listens. `vector_KD`: interest vectors. `interest_L`: the interest with the largest share of each listen.
     """
 
+    item_L: Ints
     vector_KD: Floats
     interest_L: Ints
 
@@ -137,8 +138,6 @@ def merge_similar(vector_KD: Floats, share_KL: Floats, min_cosine: float, min_sh
 class MultiInterestNetwork(RecallNetwork):
     """Interests of histories, queries for each interest, and label-aware attention for training."""
 
-    item_codes_prefix = "items.codes."
-
     def __init__(self, config: MultiInterestConfig, codes: ItemCodes) -> None:
         super().__init__()
         self.settings = config
@@ -152,15 +151,6 @@ class MultiInterestNetwork(RecallNetwork):
         self.extract = DynamicRouting(config)
         self.queries = build_query_heads(width)
         self.log_scale = nn.Parameter(torch.full((len(TASKS),), -float(np.log(config.loss.temperature))))
-
-    @property
-    def item_codes(self) -> ItemCodes:
-        """See `RecallNetwork`."""
-        return self.items.codes
-
-    def vectors(self, items: Tensor, as_cold: bool = False) -> Tensor:
-        """See `RecallNetwork`."""
-        return functional.normalize(self.items(items, as_cold), dim=-1)
 
     def scale(self, task: str) -> Tensor:
         """Factor on the inner products of a task (1 / temperature)."""
@@ -217,7 +207,7 @@ class MultiInterestProgram:
     def interests(self, item_L: Ints) -> UserInterests:
         """Merged interests of listens in chronological order."""
         if not len(item_L):
-            return UserInterests(np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
+            return UserInterests(item_L, np.zeros((0, len(self.heads["new"].bias_O)), dtype=np.float32), item_L)
         settings, later_L = self.settings, np.arange(len(item_L), 0, -1)
         weight_L = self.weight_X[np.log2(later_L).astype(np.int64)]
         item_LD = unit_rows(self.items.rows(item_L))
@@ -228,7 +218,7 @@ class MultiInterestProgram:
         iterations, sharpness = settings.routing_iterations, settings.routing_sharpness
         vector_KD, share_KL = route(logit_SKL, mapped_LD, weight_L, iterations, sharpness)
         merged = merge_similar(vector_KD, share_KL, settings.merge_cosine_threshold, settings.min_interest_share)
-        return UserInterests(*merged)
+        return UserInterests(item_L, *merged)
 
     def query(self, task: str, vector_KD: Floats) -> Floats:
         """Unit-length queries [K, D] for interest vectors."""

@@ -38,7 +38,7 @@ from content.encoders.encoder import MediaError
 from training.process import peak_bytes
 print(peak_bytes())
 try:
-    read_patches(Path(sys.argv[1]), 20)
+    read_patches(Path(sys.argv[1]))
 except MediaError:
     pass
 print(peak_bytes())
@@ -120,7 +120,7 @@ def test_sample_rates_and_channels(
 @pytest.mark.parametrize("seconds", [0.01, 0.2, 2.9])
 def test_short_audio_is_repeated(seconds: float, audio_encoder: AudioEncoder, tmp_path: Path) -> None:
     path = write_audio(tmp_path / "short.wav", music(seconds, 48_000), 48_000)
-    assert read_patches(path, 20).shape == (1, PATCH_SAMPLES)
+    assert read_patches(path).shape == (1, PATCH_SAMPLES)
     encode_file(audio_encoder, path)
 
 
@@ -128,7 +128,7 @@ def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tm
     audio = music(12.5, 48_000)
     monkeypatch.setattr(audio_decoding, "MAX_DECODED_SECONDS", 7)
     first, whole = (
-        read_patches(write_audio(tmp_path / f"{seconds}.wav", audio[:, : seconds * 48_000], 48_000), 20)
+        read_patches(write_audio(tmp_path / f"{seconds}.wav", audio[:, : seconds * 48_000], 48_000))
         for seconds in (7, 12)
     )
     np.testing.assert_allclose(whole[:-1], first[:-1], atol=1e-6)
@@ -136,32 +136,15 @@ def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+def test_of_a_file_that_was_cut_off_what_is_there_is_read(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / f"part{suffix}"
     content = files[suffix].read_bytes()
-    path = tmp_path / f"half{suffix}"
-    for share in (0.01, 0.5, 0.7):
-        path.write_bytes(content[: int(len(content) * share)])
+    path.write_bytes(content[: int(len(content) * 0.7)])
+    if suffix == ".m4a":  # its index is at the end
         with pytest.raises(MediaError):
-            read_patches(path, 20)
-
-
-def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: Path) -> None:
-    """FFmpeg estimates its length from the first frame, which is small because the beginning is silent."""
-    rate, path = 44_100, tmp_path / "quiet.mp3"
-    noise = 0.3 * np.random.default_rng(0).standard_normal(8 * rate).clip(-1, 1)
-    sample_S = np.concatenate([np.zeros(5 * rate), noise]).astype(np.float32)
-    with av.open(str(path), "w", options={"write_xing": "0"}) as container:
-        stream = container.add_stream("libmp3lame", rate=rate, layout="mono")
-        stream.codec_context.options = {"flags": "+qscale", "global_quality": "236"}
-        for start in range(0, len(sample_S), 1_152):
-            part_CS = sample_S[None, start : start + 1_152]
-            frame = av.AudioFrame.from_ndarray(part_CS, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = rate, start
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    with av.open(str(path)) as container:
-        assert container.duration > 20 * av.time_base
-    assert len(read_patches(path, 20)) == 4
+            read_patches(path)
+    else:
+        assert read_patches(path).any()
 
 
 @pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
@@ -174,7 +157,7 @@ def test_damaged_files_raise_nothing_else(suffix: str, files: dict[str, Path], t
             content[position] = int(rng.integers(256))
         path.write_bytes(content)
         try:
-            assert np.isfinite(read_patches(path, 20)).all()
+            assert np.isfinite(read_patches(path)).all()
         except MediaError as error:
             assert error.path == path and error.reason
 
@@ -196,7 +179,7 @@ def test_what_is_no_audio_is_rejected(content: bytes, suffix: str, tmp_path: Pat
     path = tmp_path / f"file{suffix}"
     path.write_bytes(content)
     with pytest.raises(MediaError, match=r"file\.\w+: .+") as caught:
-        read_patches(path, 20)
+        read_patches(path)
     assert caught.value.path == path
 
 
@@ -204,7 +187,7 @@ def test_wrong_extension_is_rejected_with_the_remedy(files: dict[str, Path], tmp
     path = tmp_path / "music.mp3"
     path.write_bytes(files[".flac"].read_bytes())
     with pytest.raises(MediaError, match=r"wrong extension: the content is flac, the name has \.mp3; rename the file"):
-        read_patches(path, 20)
+        read_patches(path)
 
 
 def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_path: Path) -> None:
@@ -219,7 +202,7 @@ def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_pa
     path.write_bytes(b"ID3\x03\0\0" + size + frame + content[audio_from:])
     with av.open(str(path)) as container:
         assert [stream.type for stream in container.streams] == ["audio", "video"]
-    np.testing.assert_array_equal(read_patches(path, 20), read_patches(files[".mp3"], 20))
+    np.testing.assert_array_equal(read_patches(path), read_patches(files[".mp3"]))
 
 
 @pytest.mark.parametrize("name", ["table.m4a", "covers.flac"])
@@ -238,18 +221,18 @@ def test_tables_and_covers_of_gigabytes_are_not_read(name: str, files: dict[str,
 def test_unsupported_codecs_are_named(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "music.wav", music(1, 16_000, 1), 16_000, "adpcm_ms")
     with pytest.raises(MediaError, match="the codec is not supported; use one of mp3float"):
-        read_patches(path, 20)
+        read_patches(path)
 
 
 def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
     sample_CS = music(SECONDS, 16_000, 1)
     sample_CS[0, 100] = np.nan
     with pytest.raises(MediaError, match="not finite"):
-        read_patches(write_audio(tmp_path / "nan.wav", sample_CS, 16_000, "pcm_f32le", "flt"), 20)
+        read_patches(write_audio(tmp_path / "nan.wav", sample_CS, 16_000, "pcm_f32le", "flt"))
 
 
 def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp3")
     for path in (tmp_path / "pipe.mp3", Path("/dev/zero"), tmp_path, tmp_path / "missing.mp3"):
         with pytest.raises(MediaError):
-            read_patches(path, 20)
+            read_patches(path)

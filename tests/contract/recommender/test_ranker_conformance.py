@@ -11,12 +11,10 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.ranking.boosted_trees import BoostedTrees
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.user.user_batch import UserBatch
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRACKS, history, new_ranker, user_batch
-from training.recipes import config_of
 
 
 @pytest.fixture(params=sorted(RANKERS))
@@ -79,15 +77,14 @@ def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int
 
 
 @pytest.mark.parametrize("count", [0, 3, 60])
-def test_prepared_inference_equals_the_layers(ranker: FittedRanker, count: int) -> None:
-    side = ranker.features.prepare_users(user_batch([history(count, 1)]))
-    candidates = ranker.features.prepare_candidates(side, ITEMS[None])
+def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) -> None:
+    users = ranker.encode_user(user_batch([history(count, 1)]))
+    candidates = ranker.features.prepare_candidates(users.side, ITEMS[None])
     with torch.inference_mode():
-        prepared = ranker.model(ranker.model.encode_user(side.inputs), candidates)
-        ranker.model.train()  # drops what was prepared
-        ranker.model.eval()
-        layers = ranker.model(ranker.model.encode_user(side.inputs), candidates)
-    torch.testing.assert_close(prepared, layers, atol=5e-6, rtol=1e-6)
+        logits_CT = ranker.model(ranker.model.encode_user(users.side.inputs), candidates)[0].numpy()
+    found = ranker.score_encoded(users, ITEMS[None])
+    for task, logit_C in zip(ranker.tasks, logits_CT.T, strict=True):
+        np.testing.assert_allclose(found[task][0], 1 / (1 + np.exp(-logit_C)), atol=5e-6)
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))
@@ -127,46 +124,6 @@ def test_temperatures_divide_the_logits(ranker: FittedRanker) -> None:
     cooler = scores(ranker, users, ITEMS)[0, :, 0]
     logit = np.log(plain / (1 - plain))
     np.testing.assert_allclose(cooler, 1 / (1 + np.exp(-logit / 2)), atol=1e-4)
-
-
-def test_trees_of_each_task_are_blended_into_its_logit() -> None:
-    ranker = new_ranker("session_domains")
-    side = ranker.features.prepare_users(user_batch([history(6, 1), []]))
-    made = ranker.features.prepare_candidates(side, np.tile(ITEMS, (2, 1)))
-    assert made.tree_logits_BCT is not None and ranker.features.trees is not None
-    for b in range(2):  # scored by LightGBM one row at a time
-        rows = [np.r_[side.inputs.context_BU[b], made.features_BCF[b, c], made.matches_BCM[b, c]] for c in (0, 7)]
-        for task, trees in enumerate(ranker.features.trees.tasks):
-            assert trees is not None
-            expected = trees.predict_rows(np.array(rows))
-            np.testing.assert_allclose(made.tree_logits_BCT[b, [0, 7], task], expected, rtol=1e-5)
-    assert not torch.equal(made.tree_logits_BCT[..., 0], made.tree_logits_BCT[..., 1])
-    with torch.no_grad():
-        state = ranker.model.encode_user(side.inputs)
-        blended = ranker.model(state, made)
-        ranker.model.set_tree_weights([0.0, 0.0])
-        network = ranker.model(state, made)
-        for task, weight in enumerate((0.5, 0.25)):
-            expected = (1 - weight) * network[..., task] + weight * made.tree_logits_BCT[..., task]
-            np.testing.assert_allclose(blended[..., task], expected, atol=1e-5)
-
-
-def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    features_RN = random.standard_normal((900, 3), dtype=np.float32)
-    labels_RT = np.column_stack([random.integers(0, 2, 900), np.full(900, np.nan), np.ones(900)]).astype(np.float32)
-    config = replace(config_of(RANKERS["sum_pooling"], "small").trees, count=3)
-    trees = BoostedTrees.fit(features_RN, labels_RT, config, 0, 1)
-    assert trees is not None and [fitted is None for fitted in trees.tasks] == [False, True, True]
-    assert BoostedTrees.fit(features_RN, labels_RT[:, 1:], config, 0, 1) is None
-    trees.save(tmp_path)
-    read = BoostedTrees.load(tmp_path, 3)
-    assert read is not None
-    inputs = features_RN[:2, :1], features_RN[:8, 1:2].reshape(2, 4, 1), features_RN[:8, 2:].reshape(2, 4, 1)
-    logits_BCT = trees.predict_logits(*inputs)
-    assert logits_BCT.shape == (2, 4, 3) and logits_BCT[..., 0].any() and not logits_BCT[..., 1:].any()
-    np.testing.assert_array_equal(read.predict_logits(*inputs), logits_BCT)
-    assert BoostedTrees.load(tmp_path / "none", 3) is None
 
 
 @pytest.mark.parametrize("name", sorted(RANKERS))

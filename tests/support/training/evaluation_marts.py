@@ -8,6 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
+from tests.support.training.tiny_world import CONTENT_TYPES
+
 FIRST = datetime(2024, 1, 1)
 
 
@@ -102,6 +104,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "available_until": None,
                 "released_on": None,
                 "is_in_catalog": track in played,
+                **dict.fromkeys(CONTENT_TYPES),
                 **facets,
             }
             for track, artist in sorted(artist_of.items())
@@ -113,6 +116,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
             "available_from": pl.Datetime("us"),
             "available_until": pl.Datetime("us"),
             "released_on": pl.Date,
+            **CONTENT_TYPES,
             **dict.fromkeys(facets, pl.List(pl.String)),
         },
     ).write_parquet(folder / "tracks.parquet")

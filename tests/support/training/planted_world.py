@@ -13,7 +13,7 @@ from ingestion.simulate import WorldSize, simulate
 from recommender.user.user_batch import UserBatch
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
-from tests.support.training.tiny_world import SERVICES, write_marts
+from tests.support.training.tiny_world import CONTENT_TYPES, SERVICES, write_marts
 from training.data.training_data import TrainingData
 from training.recipes import recipe
 
@@ -57,7 +57,8 @@ def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
     marts = write_marts(folder / "marts", list(plays.iter_rows()))
     played = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
     tracks = _tracks(folder).with_columns(is_in_catalog=pl.col("track_id").is_in(played.unique().to_list()))
-    tracks.drop("lyrics", "audio_vector", "image_vector").write_parquet(marts / "tracks.parquet")
+    nothing = [pl.lit(None, kind).alias(name) for name, kind in CONTENT_TYPES.items()]
+    tracks.with_columns(nothing).write_parquet(marts / "tracks.parquet")
     return _planted(folder)
 
 

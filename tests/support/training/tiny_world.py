@@ -17,6 +17,7 @@ from training.data.training_data import TrainingData
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40
+CONTENT_TYPES = {"lyrics": pl.String, "audio_vector": pl.List(pl.Float32), "image_vector": pl.List(pl.Float32)}
 NEVER = 4_000_000_000_000_000
 SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_clicks", "played_history"))) | {
     "popularity": ServiceContract(("recent_events",)),
@@ -82,10 +83,12 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
             "is_in_catalog": [track in played_tracks for track in ids],
             "available_from": [None for _ in ids],
             "released_on": [None for _ in ids],
+            **{name: [None for _ in ids] for name in CONTENT_TYPES},
             **facets,
         },
         schema_overrides=dict.fromkeys(facets, pl.List(pl.String))
-        | {"available_from": pl.Datetime("us"), "released_on": pl.Date},
+        | {"available_from": pl.Datetime("us"), "released_on": pl.Date}
+        | CONTENT_TYPES,
     ).write_parquet(folder / "tracks.parquet")
     triples = [(f"track:{track}", "performed_by", f"artist:{artist(track)}") for track in ids]
     triples += [(f"artist:{name}", "has_genre", "genre:rock") for name in sorted({artist(track) for track in ids})]

@@ -28,6 +28,7 @@ def comments_of(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
 def test_names_alone_do_not_describe_a_track() -> None:
     titles = ["Blue Train", "Blue Trane", None, ""]
     tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
+    tracks = tracks.with_columns(lyrics=pl.lit(None, pl.String))
     content = TrackContent.of(tracks, NO_COMMENTS)
     assert content.row_VW.dtype == np.float16
     assert content.row_VW.any(axis=1).tolist() == [True, True, False, False]
@@ -72,6 +73,7 @@ def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> No
             "track_id": list("abcdefgh"),
             "audio_vector": [*catalog.tolist(), *[None] * 4],
             "encoded_audio": [*encoded[:6].tolist(), None, encoded[7].tolist()],
+            **dict.fromkeys(("title", "lyrics", "artist_names"), [None] * 8),
         }
     )
     content = TrackContent.of(tracks, NO_COMMENTS)

@@ -8,7 +8,6 @@ import pytest
 from config.dataclass_io import change_config
 from recommender.recall.multi_interest.channel import MultiInterest
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import concat_history_items
 from tests.support.training.planted_world import PlantedWorld
 from training.recall.registry import fit_channel
 from training.recipes import config_of
@@ -61,7 +60,7 @@ def test_user_with_three_interests_gets_three_and_candidates_for_each(
         assert sum(one.share for one in found) == pytest.approx(1)
     user = threes[0]
     items = channel.recall(user, 60).items_BK[0]
-    new = items[~np.isin(items, concat_history_items(user.views))]
+    new = items[~np.isin(items, user.history_items.items)]
     for one in planted:
         assert (world.interest_V[items] == one).sum() >= 6
         assert (world.interest_V[new] == one).sum() >= 3

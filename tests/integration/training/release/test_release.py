@@ -141,7 +141,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
 
 def test_search_of_the_release_finds_its_tracks(released_workspace: Workspace) -> None:
     served = load_release(active_path(), ServiceContract((), ()))
-    assert served.search is not None and len(served.search) == int(served.catalog.is_served_V.sum())
+    assert len(served.search._index) == int(served.catalog.is_served_V.sum())
     (match, *_) = served.search.search("sonng 003", 5, date(2026, 6, 9))
     assert (served.vocabulary.track_ids_V[match.item], match.name_field) == ("003", "title")
 

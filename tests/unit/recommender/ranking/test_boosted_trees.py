@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,3 +52,18 @@ def test_a_task_without_labels_or_with_useful_trees_keeps_all(trees: BoostedTree
     features_RN, labels_RT = examples(0, 4_000)  # rows of the fit: every tree makes their loss smaller
     labels_RT[:, 0] = np.nan
     assert trees.keep_best(features_RN, labels_RT).counts == (COUNT, COUNT)
+
+
+def test_a_task_without_both_labels_has_no_trees(tmp_path: Path) -> None:
+    features_RN, labels_RT = examples(0, 900)
+    labels_RT[:, 1] = np.nan
+    trees = BoostedTrees.fit(features_RN, labels_RT, replace(TREES, count=3), 0, 1)
+    assert trees is not None and trees.counts == (3, 0)
+    assert BoostedTrees.fit(features_RN, labels_RT[:, 1:], TREES, 0, 1) is None
+    trees.save(tmp_path)
+    read = BoostedTrees.load(tmp_path, 2)
+    assert read is not None and BoostedTrees.load(tmp_path / "none", 2) is None
+    inputs = features_RN[:2, :1], features_RN[:8, 1:3].reshape(2, 4, 2), features_RN[:8, 3:].reshape(2, 4, 3)
+    logits_BCT = trees.predict_logits(*inputs)
+    assert logits_BCT[..., 0].any() and not logits_BCT[..., 1].any()
+    np.testing.assert_array_equal(read.predict_logits(*inputs), logits_BCT)

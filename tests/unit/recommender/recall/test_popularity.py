@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from privacy.parquet import erase_from_file
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.popularity import ONLY_LISTENER_FILE, ItemLanguages, Popularity
+from recommender.recall.popularity import ItemLanguages, Popularity
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
@@ -39,21 +38,6 @@ def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_pat
         Reason("listened_once_overall"),
         Reason("most_played"),
     ]
-
-
-def test_the_only_listener_is_you(tmp_path: Path) -> None:
-    listens = ["t1", "t1", "t2"]
-    plays = [("u0", track, START + timedelta(hours=hour), LISTENED_MS) for hour, track in enumerate(listens)]
-    channel, data = fitted(tmp_path, plays)
-    items = [data.vocabulary.track_code[track] for track in ("t1", "t2")]
-    channel.save(tmp_path)
-    own, other = (UserBatch([user], np.array([0]), {}) for user in ("u0", "guest"))
-    counted = [Reason("listened_times", {"times": 2}), Reason("listened_before")]
-    assert Popularity.load(tmp_path, EMPTY).reasons(own, items) == channel.reasons(own, items) == counted
-    overall = [Reason("listened_times_overall", {"times": 2}), Reason("listened_once_overall")]
-    assert channel.reasons(other, items) == overall
-    assert sum(erase_from_file(tmp_path / ONLY_LISTENER_FILE, ["u0"]).values()) == 1
-    assert Popularity.load(tmp_path, EMPTY).reasons(own, items) == overall
 
 
 def test_counts_are_those_of_plain_python(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     expected = sorted((float(cosine_V[item]) for item in others), reverse=True)[:K]
     np.testing.assert_allclose(found.scores_BK[0], expected, atol=1e-3)
     np.testing.assert_allclose(cosine_V[found.items_BK[0]], expected, atol=1e-3)
-    cold = np.flatnonzero(channel.item_codes.is_cold_V.numpy() & described_data.catalog_V)
+    cold = np.flatnonzero(channel.network.items.codes.is_cold_V.numpy() & described_data.catalog_V)
     everything = source.continue_playlist(seeds, "", len(others)).items_BK[0]
     assert set(everything.tolist()) == set(others) and np.isin(cold, everything).any()
     without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]

@@ -194,7 +194,6 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]
     assert fusion.scenes["night"].discoveries == fusion.discoveries, "there are no discoveries"
-    assert "in night repeats by explores" in fusion.format_summary()
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
 

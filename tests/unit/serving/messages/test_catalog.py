@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections.abc import Iterator
@@ -104,21 +103,3 @@ def test_times_in_the_past_are_told_in_words(days: int, english: str, chinese: s
 
 def test_a_reason_without_a_message_renders_empty() -> None:
     assert render_reason(None, "en") == render_reason(Reason("no_such_code"), "zh") == ""
-
-
-@pytest.mark.parametrize(
-    "reason",
-    [
-        Reason("most_played"),
-        Reason("listened_times_days_ago", {"times": 2, "days": 31}),
-        Reason("listens_to_path", {"start": Reason("untitled_track"), "steps": (Reason("x", {"z": ("jazz",)}),)}),
-    ],
-)
-def test_json_round_trip(reason: Reason) -> None:
-    assert Reason.from_json(json.loads(json.dumps(reason.to_json()))) == reason
-
-
-@pytest.mark.parametrize("content", [None, "text", {"code": "x"}, {"code": "x", "parameters": {"y": None}}])
-def test_other_json_is_rejected(content: Any) -> None:
-    with pytest.raises(ValueError, match="not a"):
-        Reason.from_json(content)

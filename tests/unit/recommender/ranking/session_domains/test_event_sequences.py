@@ -42,7 +42,7 @@ def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
     assert inputs.plays.behavior_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
     assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
     assert inputs.explicit_feedback.track_BL[0].tolist()[:2] == [5, 0]
-    assert inputs.explicit_feedback.mask_BL.sum(1).tolist() == [1, 0]
+    assert (inputs.explicit_feedback.behavior_BL > 0).sum(1).tolist() == [1, 0]
 
 
 def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:

@@ -10,7 +10,6 @@ from content.encoders.text import encode_texts
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates
 from recommender.recall.continuation.titles import (
-    ArtistNames,
     FacetTracks,
     TextVectors,
     TitlePlaylists,
@@ -53,9 +52,7 @@ def facets(tracks, vocabulary):
 @pytest.fixture(scope="module")
 def words(tracks, vocabulary, facets):
     is_servable_V = np.arange(len(vocabulary)) >= 2
-    return TitleWords(
-        QueryParser.of(tracks, encode_texts), facets, ArtistNames(artist_lists(vocabulary)), is_servable_V
-    )
+    return TitleWords(QueryParser.of(tracks, encode_texts), facets, artist_lists(vocabulary), is_servable_V)
 
 
 def facets_found(words, tracks, vocabulary, title, k=3):

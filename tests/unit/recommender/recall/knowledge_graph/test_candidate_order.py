@@ -16,10 +16,9 @@ from recommender.nn.trees import PastRequests
 from recommender.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
-from recommender.recall.learned_order import base_scores
+from recommender.recall.learned_order import base_scores, reorder
 from sequences import behaviors
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
-from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall import learned_order
 from training.recall.knowledge_graph import end_train_earlier, sample_requests
@@ -111,29 +110,15 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     order = fit_trees(examples, replace(ORDER, min_candidates_per_leaf=20), KnowledgeGraphWalks.objective, 0)
     assert order is not None
     items = np.arange(100, 140)
-    ordered, scores = order.reorder(items, features[:count])
+    ordered, scores = reorder(order, items, features[:count])
     assert (np.diff(scores) <= 0).all()
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    of_trees = order.trees.predict_rows(features[:count])
+    of_trees = order.predict_rows(features[:count])
     assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
     assert fit_trees(none, ORDER, KnowledgeGraphWalks.objective, 0) is None
-
-
-def test_train_part_that_ends_earlier(data: TrainingData) -> None:
-    earlier = end_train_earlier(data, FRACTION)
-    parts = [PARTS[part] for part in earlier.plays.part_P.tolist()]
-    for user in range(len(USERS)):
-        mine = np.flatnonzero(data.plays.user_P == user)
-        before = int((data.plays.part_P[mine] == 0).sum())
-        late = [row for row in mine[:before].tolist() if parts[row] == "validation"]
-        assert 0 < len(late) <= FRACTION * before + 1
-        assert late == list(range(int(mine[0]) + before - len(late), int(mine[0]) + before)), "the newest plays"
-        assert data.plays.session_start_P[late[0]] == late[0], "a part begins at the start of a session"
-        assert {parts[row] for row in mine[before:].tolist()} == {"test"}
-    assert data.plays.part_P.max() == 2 and (data.plays.part_P == 1).sum() < (earlier.plays.part_P == 1).sum()
 
 
 def test_earlier_requests_have_no_targets_after_the_train_part(tmp_path: Path) -> None:

@@ -2,119 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
-from ingestion.simulate import WorldSize, simulate
-from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates
-from recommender.recall.knowledge_graph.candidate_features import NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
-from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
+from recommender.recall.knowledge_graph.graph import HEARD_NEAR
 from recommender.recall.play_archive import PlayArchive
 from recommender.user.user_batch import UserBatch
-from sequences import behaviors
-from sequences.sequence_batch import SequenceBatch
-from serving.messages import render_reason
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
 from training.recall.knowledge_graph import build_cooccurrence_edges
 from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
-
-FACETS = ("styles", "scenes", "emotions", "themes")
-HOUR_US = 3_600_000_000
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small simulated world; only tests read `truth/`."""
-    folder = tmp_path_factory.mktemp("world") / "sim"
-    simulate(WorldSize(users=5, tracks=800, days=1, seed=3), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tracks(world: Path) -> pl.DataFrame:
-    return pl.read_parquet(world / "tracks" / "part.parquet")
-
-
-@pytest.fixture(scope="module")
-def triples(world: Path, tracks: pl.DataFrame) -> pl.DataFrame:
-    """The curated soundtracks, and the triples of the catalog as dbt derives them."""
-    heads = pl.lit("track:") + pl.col("track_id")
-    lists = {"performed_by": ("artist", "artist_ids")} | {f"has_{name[:-1]}": (name[:-1], name) for name in FACETS}
-    derived = [
-        tracks.explode(column, empty_as_null=True)
-        .drop_nulls(column)
-        .select(head=heads, relation=pl.lit(relation), tail=pl.lit(f"{kind}:") + pl.col(column))
-        for relation, (kind, column) in lists.items()
-    ]
-    language = tracks.select(head=heads, relation=pl.lit("has_language"), tail=pl.lit("language:") + pl.col("language"))
-    curated = pl.read_parquet(world / "knowledge_triples" / "part.parquet").select("head", "relation", "tail")
-    return pl.concat([curated, language, *derived])
-
-
-@pytest.fixture(scope="module")
-def channel(tracks: pl.DataFrame, triples: pl.DataFrame) -> KnowledgeGraphWalks:
-    """A channel in a world without plays, where every candidate is cold."""
-    rows = tracks.select("track_id", "title", artist_id=pl.col("artist_ids").list.first(), artist_names="artist_ids")
-    vocabulary = Vocabulary.build(rows, pl.DataFrame({"track_id": []}, schema={"track_id": pl.String}))
-    graph = KnowledgeGraph.build(triples, vocabulary)
-    may_serve_V = np.arange(len(vocabulary)) >= 2
-    no_history = PlayArchive.empty()
-    config = config_of(KnowledgeGraphWalks, "debug")
-    nothing_V = np.zeros(len(vocabulary), dtype=np.float32)
-    never_V = np.full(len(vocabulary), NO_LISTEN)
-    return KnowledgeGraphWalks(config, graph, {}, nothing_V, never_V, may_serve_V, no_history)
-
-
-def listener_of(item: int) -> UserBatch:
-    """A user who listened to one track one hour ago."""
-    full_play = behaviors.load_behaviors().encoder["full_play"]
-    columns = {"track_id": np.array([[item]]), "ended_at": np.array([[0]]), "behavior": np.array([[full_play]])}
-    return UserBatch(["u"], np.array([HOUR_US]), {"played_history": SequenceBatch(columns, np.array([1]))})
-
-
-def test_artists_with_a_common_soundtrack_are_reached_and_explained(
-    world: Path, tracks: pl.DataFrame, channel: KnowledgeGraphWalks
-) -> None:
-    """For every two artists of a planted soundtrack: from a song of one to a song of the other that has nothing in
-    common with it, and the soundtrack is why."""
-    sung_by = dict(tracks.select("track_id", pl.col("artist_ids").list.first()).iter_rows())
-    facets = {
-        row["track_id"]: {row["language"], *(value for name in FACETS for value in row[name] or [])}
-        for row in tracks.iter_rows(named=True)
-    }
-    songs: dict[str, list[str]] = {}
-    for track, artist in sung_by.items():
-        songs.setdefault(artist, []).append(track)
-    artists_of = {
-        work: {sung_by[track] for track in soundtrack}
-        for work, soundtrack in pl.read_parquet(world / "truth" / "works.parquet").iter_rows()
-    }
-    checked = 0
-    for together in artists_of.values():
-        for one, other in permutations(sorted(together), 2):
-            apart = [(a, b) for a in songs[one] for b in songs[other] if not facets[a] & facets[b]]
-            if not apart:
-                continue
-            listened, wanted = (channel.graph.vocabulary.track_code[track] for track in apart[0])
-            user = listener_of(listened)
-            assert wanted in channel.recall(user, 800).items_BK[0]
-            # Two artists may have sung together more than once: any such work is true.
-            shared = [work for work, artists in artists_of.items() if {one, other} <= artists]
-            assert render_reason(channel.reasons(user, [wanted])[0], "en") in {
-                f"because you listen to {one}: {one} and {other} both sang for the soundtrack of w{work}"
-                for work in shared
-            }
-            checked += 1
-    assert checked >= 5
 
 
 def test_played_tracks_are_excluded(data: TrainingData) -> None:

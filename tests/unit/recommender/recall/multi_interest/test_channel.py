@@ -66,7 +66,7 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     vector = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0, 0, 1]], dtype=np.float32)
     # 12 listens: 5 of the first, 4 of the second, 2 of the third (like the first), 1 of the last
     share = np.eye(4, dtype=np.float32)[[0] * 5 + [1] * 4 + [2] * 2 + [3]].T
-    found = UserInterests(*merge_similar(vector, share, 0.8, 0.1))
+    found = UserInterests(np.arange(12), *merge_similar(vector, share, 0.8, 0.1))
     np.testing.assert_allclose(found.vector_KD, [(5 * vector[0] + 2 * vector[2]) / 7, vector[1]], rtol=1e-6)
     assert found.interest_L[:11].tolist() == [0] * 5 + [1] * 4 + [0] * 2
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
