@@ -6,9 +6,13 @@ open further files. At most MAX_DECODED_SECONDS of a file are decoded. Legend: P
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -38,30 +42,43 @@ MAX_DECODED_SECONDS = 600
 MAX_PATCHES = 20  # a minute of audio, which bounds the time and the memory that a file takes
 MAX_AMPLITUDE = 8.0  # decoded floats may exceed full scale, but not by more than 18 dB
 MIN_AMPLITUDE = 1e-12  # below any sample format; the power of such samples is too small for fast arithmetic
+MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05
+"""Seconds and share by which the audio may be shorter than declared: some lengths are estimated from a bit rate."""
 
 Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _OpenAudio:
+    path: Path
+    container: av.container.InputContainer
+    stream: av.AudioStream
+    seconds: float | None  # declared length
 
 
 def read_patches(path: Path) -> Samples:
     """At most MAX_PATCHES patches, evenly spaced over the first MAX_DECODED_SECONDS of the file, [P, PATCH_SAMPLES].
 
-    Audio that is shorter than a patch is repeated. Of a file that was cut off, what is there is read.
+    Audio that is shorter than a patch is repeated.
 
     Raises:
-        MediaError: the file is not readable as audio, or of a format that is not in FORMATS.
+        MediaError: the file is not readable as audio, incomplete, or of a format that is not in FORMATS.
     """
-    with open_media(path) as file, open_container(file, FORMATS, CODECS) as container:
-        sample_S = _decode(container, _select_stream(path, container))
-        if not len(sample_S):
-            raise MediaError(path, "no audio could be decoded")
-        patch_PS = _spread_patches(sample_S)
+    with open_media(path) as file:
+        _check_is_whole(path, file)
+        is_estimated = path.suffix.lower() == ".mp3" and not _has_length_header(file)
+        with open_container(file, FORMATS, CODECS) as container:
+            audio = _select_stream(path, container)
+            if is_estimated:
+                audio = replace(audio, seconds=None)
+            patch_PS = _spread_patches(_decode(audio))
     if not np.isfinite(patch_PS).all():
         raise MediaError(path, "the audio has samples that are not finite numbers")
     patch_PS[np.abs(patch_PS) < MIN_AMPLITUDE] = 0
     return patch_PS.clip(-MAX_AMPLITUDE, MAX_AMPLITUDE)
 
 
-def _select_stream(path: Path, container: av.container.InputContainer) -> av.AudioStream:
+def _select_stream(path: Path, container: av.container.InputContainer) -> _OpenAudio:
     detected = container.format.name
     demuxer = detected.split(",")[0]  # "mov,mp4,m4a,..."
     check_extension(path, detected, FORMATS.get(demuxer, ()))
@@ -74,17 +91,24 @@ def _select_stream(path: Path, container: av.container.InputContainer) -> av.Aud
     if not MIN_RATE <= stream.rate <= MAX_RATE or not 1 <= stream.channels <= MAX_CHANNELS:
         limits = f"{MIN_RATE} to {MAX_RATE} Hz and {MAX_CHANNELS} channels are supported"
         raise MediaError(path, f"{stream.rate} Hz with {stream.channels} channels; {limits}")
-    return stream
+    if stream.duration is not None and stream.time_base is not None:
+        return _OpenAudio(path, container, stream, float(stream.duration * stream.time_base))
+    return _OpenAudio(path, container, stream, container.duration / av.time_base if container.duration else None)
 
 
-def _decode(container: av.container.InputContainer, stream: av.AudioStream) -> Samples:
+def _decode(audio: _OpenAudio) -> Samples:
     """All samples, at most MAX_DECODED_SECONDS."""
-    parts, count = [np.zeros(0, dtype=np.float32)], 0
-    for part in _resample(_frames(container, stream)):
+    parts, count = [], 0
+    for part in _resample(_frames(audio)):
         parts.append(part)
         count += len(part)
         if count >= MAX_DECODED_SECONDS * SAMPLE_RATE:
             break
+    if not count:
+        raise MediaError(audio.path, "no audio could be decoded")
+    seconds, declared = count / SAMPLE_RATE, min(audio.seconds or 0.0, MAX_DECODED_SECONDS)
+    if seconds < declared - max(MISSING_SECONDS, MISSING_SHARE * declared):
+        raise MediaError(audio.path, f"truncated: audio ends at {seconds:.1f} s of {audio.seconds:.1f} s")
     return np.concatenate(parts)[: MAX_DECODED_SECONDS * SAMPLE_RATE]
 
 
@@ -98,13 +122,13 @@ def _spread_patches(sample_S: Samples) -> Samples:
     return np.stack([sample_S[start : start + PATCH_SAMPLES] for start in starts])
 
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
-    """Decoded frames; packets that cannot be decoded are left out."""
-    for packet in container.demux(stream):
+def _frames(audio: _OpenAudio) -> Iterator[av.AudioFrame]:
+    """Decoded frames from the present position on; packets that cannot be decoded are left out."""
+    for packet in audio.container.demux(audio.stream):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            continue
+            continue  # what is missing in the end is checked by the caller
         yield from (frame for frame in frames if isinstance(frame, av.AudioFrame))
 
 
@@ -113,3 +137,36 @@ def _resample(frames: Iterator[av.AudioFrame]) -> Iterator[Samples]:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
     for frame in chain(frames, [None]):
         yield from (resampled.to_ndarray()[0] for resampled in resampler.resample(frame))
+
+
+def _check_is_whole(path: Path, file: BinaryIO) -> None:
+    """Reject truncated WAV and Ogg files, whose length FFmpeg takes from what is there."""
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    if head[:4] == b"RIFF" and len(head) == 12:
+        declared = struct.unpack("<I", head[4:8])[0] + 8
+        is_known = declared not in {8, (1 << 32) + 7}  # streams are written with 0 or the maximum
+        if is_known and declared > size + 1:  # the padding of an odd length is often missing
+            raise MediaError(path, f"truncated: {size} of {declared} bytes")
+    if head[:4] == b"OggS":
+        file.seek(max(size - 2 * 65_307, 0))  # a page has at most 65,307 bytes
+        tail = file.read()
+        page = tail[tail.rfind(b"OggS") :]
+        segments = page[27 : 27 + page[26]] if len(page) > 27 else b""
+        is_last = len(page) > 27 and bool(page[5] & 4)
+        if not is_last or len(page) < 27 + page[26] + sum(segments):
+            raise MediaError(path, "truncated: the last page of the Ogg stream is missing")
+    file.seek(0)
+
+
+def _has_length_header(file: BinaryIO) -> bool:
+    """Whether the first frame of an MP3 file has the length; otherwise FFmpeg estimates it from the frame's bit rate."""
+    head = file.read(10)
+    if head[:3] == b"ID3" and len(head) == 10:
+        size = sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        file.seek(10 + size)
+    else:
+        file.seek(0)
+    frame = file.read(256)
+    file.seek(0)
+    return any(name in frame for name in (b"Xing", b"Info", b"VBRI"))

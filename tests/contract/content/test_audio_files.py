@@ -136,15 +136,32 @@ def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_of_a_file_that_was_cut_off_what_is_there_is_read(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
-    path = tmp_path / f"part{suffix}"
+def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
     content = files[suffix].read_bytes()
-    path.write_bytes(content[: int(len(content) * 0.7)])
-    if suffix == ".m4a":  # its index is at the end
+    path = tmp_path / f"half{suffix}"
+    for share in (0.01, 0.5, 0.7):
+        path.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(MediaError):
             read_patches(path)
-    else:
-        assert read_patches(path).any()
+
+
+def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: Path) -> None:
+    """FFmpeg estimates its length from the first frame, which is small because the beginning is silent."""
+    rate, path = 44_100, tmp_path / "quiet.mp3"
+    noise = 0.3 * np.random.default_rng(0).standard_normal(8 * rate).clip(-1, 1)
+    sample_S = np.concatenate([np.zeros(5 * rate), noise]).astype(np.float32)
+    with av.open(str(path), "w", options={"write_xing": "0"}) as container:
+        stream = container.add_stream("libmp3lame", rate=rate, layout="mono")
+        stream.codec_context.options = {"flags": "+qscale", "global_quality": "236"}
+        for start in range(0, len(sample_S), 1_152):
+            part_CS = sample_S[None, start : start + 1_152]
+            frame = av.AudioFrame.from_ndarray(part_CS, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.duration > 20 * av.time_base
+    assert len(read_patches(path)) == 4
 
 
 @pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
