@@ -16,18 +16,29 @@ F = U + N, T trees, M nodes, X hashes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from recommender.compiled import compiled
+
+# LightGBM needs scikit-learn for its estimators only, and importing it takes 1.3 s and 65 MB of each process.
+_modules: dict[str, Any] = sys.modules
+_is_hidden = "sklearn" not in _modules
+if _is_hidden:
+    _modules["sklearn"] = None  # an import raises ImportError
+try:
+    import lightgbm
+finally:
+    if _is_hidden:
+        del _modules["sklearn"]
 
 Floats = NDArray[np.float32]
 Bits = NDArray[np.uint64]
