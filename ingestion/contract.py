@@ -188,7 +188,12 @@ QUARANTINE = pa.schema(
             "source_line", pa.int64(), "Line in that file, from 1 (in a JSON array or Parquet: the row)", required=True
         ),
         _column("reason", pa.string(), "Violated rule, with the value", required=True),
-        _column("raw", pa.string(), "The row as it was read", required=True),
+        _column(
+            "raw",
+            pa.string(),
+            "The row as it was read; empty if it has no valid user id, by which it could be erased",
+            required=True,
+        ),
         _column("user_id", pa.string(), "User of the row, if known"),
         LANDED_AT,
     ]
