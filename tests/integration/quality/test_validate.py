@@ -20,8 +20,8 @@ import pytest
 from markupsafe import escape
 
 from config.settings import Settings
-from quality.engine import DuckDBEngine
 from quality.suite_runner import Check, SuiteResult
+from quality.tables import connect
 from quality.validate import main, write_outcome
 from storage.content_tables import SCHEMA
 from tests.support.process_environment import kept_environment
@@ -260,6 +260,6 @@ def test_vectors_of_two_versions_or_with_tags_of_another_encoder_fail(
 
 
 def test_duckdb_spills_into_the_home_folder(home: Path) -> None:
-    engine = DuckDBEngine()
-    assert engine.rows("select current_setting('temp_directory')") == [(str(home / "quality.spill"),)]
-    engine.close()
+    with connect() as connection:
+        found = connection.execute("select current_setting('temp_directory')").fetchone()
+    assert found == (str(home / "quality.spill"),)
