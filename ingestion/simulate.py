@@ -1,8 +1,8 @@
 """`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: simulate a listening log with catalog.
 
 Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time,
-so memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which
-landing ignores, and the descriptions from which previews and covers are rendered go to `FOLDER/media/`.
+so memory grows with the number of users and tracks, not of days. The descriptions from which previews and covers are rendered go
+to `FOLDER/media/`. Interests and other latent facets are those of `World` and `SimulatedUsers` with the same seed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from tqdm import tqdm
 
 from config.command_line import report_errors
 from ingestion import contract
-from ingestion.simulation import catalog_rows, ground_truth
-from ingestion.simulation.catalog_rows import describe_tracks
+from ingestion.simulation import catalog_rows
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
-from ingestion.simulation.ground_truth import hide_facets
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import Ints, build_world, rank_in_group
+from ingestion.simulation.world import Ints, World, rank_in_group
 from media import track_description
 
 MANIFEST = "world.json"
@@ -68,7 +66,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     if size.seed < 0:
         raise ValueError(f"the seed {size.seed} is negative; correct --seed")
     first_day = _first_day(size)
-    world = build_world(size.tracks, size.days, size.seed)
+    world = World(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -77,23 +75,15 @@ def simulate(size: WorldSize, out: Path) -> int:
     writer = RowWriter(world, size.users, size.seed)
     tables = catalog_rows.build_tables(world, first_day, size.seed)
     titles = tables["tracks"]["title"].to_pylist()
-    track_description.write_descriptions(describe_tracks(world, titles, size.seed), out)
-    for name, table in (hide_facets(tables) if size.hide_facets else tables).items():
+    track_description.write_descriptions(catalog_rows.describe_tracks(world, titles, size.seed), out)
+    for name, table in (catalog_rows.hide_facets(tables) if size.hide_facets else tables).items():
         _write(table, out / name / "part.parquet")
-    for name, table in ground_truth.build_tables(world, users, writer).items():
-        _write(table, out / "truth" / f"{name}.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
         day = first_day + timedelta(days=number)
         columns = simulate_day(world, users, number, size.seed)
         rows = writer.events(columns, day, number, _sequence_numbers(columns, users))
         _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
-        _write(
-            ground_truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet"
-        )
-        if number % ground_truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
-            interests = ground_truth.build_user_interests(users, writer, day)
-            _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
         events += rows.num_rows
     manifest.write_text(json.dumps(parameters | {"events": events}, indent=2) + "\n")
     return events

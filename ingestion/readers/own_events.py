@@ -1,7 +1,7 @@
 """`own_events`, Segue's own format: Parquet or JSON lines of any contract table.
 
 The table is the name of a folder in the path (`tracks/…/x.parquet`) or of the file (`tracks.parquet`). Other files
-hold listening events if their rows have `event_id, user_id, action`. Folders `truth/` hold the ground truth of simulated logs and
+hold listening events if their rows have `event_id, user_id, action`. Folders `truth/` are of simulations of earlier versions and
 are never read.
 """
 

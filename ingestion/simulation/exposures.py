@@ -139,8 +139,7 @@ def show_collections(
         return clicked_S
     user_N = np.repeat(sessions.user_S[at], places)
     position_N = np.tile(np.arange(places), S)
-    drawn_I = (weights_UI[user_N].cumsum(axis=1) < random.random((len(user_N), 1))).sum(axis=1)
-    interest_N = users.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
+    interest_N = users.draw_interests(random, weights_UI, user_N)
     shown_N = groups.draw(random, interest_N, EXPLORATION_SHARE)
     # Remove duplicates within a response.
     session_N = np.repeat(np.arange(S), places)
@@ -162,14 +161,7 @@ def show_collections(
         "position": position_N,
         "propensity": propensity_N,
     }
-    buffer.add(
-        user_N,
-        action=ACTION["impression"],
-        target=shown_N,
-        begin=shown_at_N,
-        affinity=affinity_N.astype(np.float32),
-        **shared,
-    )
+    buffer.add(user_N, action=ACTION["impression"], target=shown_N, begin=shown_at_N, **shared)
     clicks = np.flatnonzero(is_clicked_N)
     _, first_click = np.unique(session_N[clicks], return_index=True)
     if target_type == "playlist":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import facets
-from ingestion.simulation.world import Floats, Ints, World, rank_in_group
+from ingestion.simulation.world import Floats, Ints, World, draw_columns, rank_in_group
 
 MAX_INTERESTS = 5
 HISTORY_LENGTH = 128
@@ -68,6 +68,11 @@ class SimulatedUsers:
         raised = np.exp(self.logit_UI - self.logit_UI.max(axis=1, keepdims=True))
         weights: Floats = raised / raised.sum(axis=1, keepdims=True)
         return weights
+
+    def draw_interests(self, random: np.random.Generator, weights_UI: Floats, user_N: Ints) -> Ints:
+        """Sample one of each user's interests by weight [N]."""
+        interest_N: Ints = self.interest_UI[user_N, draw_columns(random, weights_UI.cumsum(axis=1), user_N)]
+        return interest_N
 
     def start_day(self, day: int) -> None:
         """Let interests drift and replace some of them."""

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from ingestion.simulate import WorldSize, simulate
+from ingestion.simulation.world import World
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates
 from recommender.recall.knowledge_graph.candidate_features import NO_LISTEN
@@ -30,13 +31,14 @@ from training.recipes import config_of, recipe
 
 FACETS = ("styles", "scenes", "emotions", "themes")
 HOUR_US = 3_600_000_000
+SIZE = WorldSize(users=5, tracks=800, days=1, seed=3)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small simulated world; only tests read `truth/`."""
+    """A small simulated world."""
     folder = tmp_path_factory.mktemp("world") / "sim"
-    simulate(WorldSize(users=5, tracks=800, days=1, seed=3), folder)
+    simulate(SIZE, folder)
     return folder
 
 
@@ -95,10 +97,8 @@ def test_artists_with_a_common_soundtrack_are_reached_and_explained(
     songs: dict[str, list[str]] = {}
     for track, artist in sung_by.items():
         songs.setdefault(artist, []).append(track)
-    artists_of = {
-        work: {sung_by[track] for track in soundtrack}
-        for work, soundtrack in pl.read_parquet(world / "truth" / "works.parquet").iter_rows()
-    }
+    soundtracks = World(SIZE.tracks, SIZE.days, SIZE.seed).tracks_WL.tolist()
+    artists_of = {work: {sung_by[f"t{track}"] for track in tracks} for work, tracks in enumerate(soundtracks)}
     checked = 0
     for together in artists_of.values():
         for one, other in permutations(sorted(together), 2):
