@@ -68,18 +68,6 @@ def test_interrupted_upload_leaves_no_partial_table(here: settings.Settings, ser
     assert not list(here.built_marts.iterdir())
 
 
-def test_landed_files_are_written_atomically(here: settings.Settings, server: dict[str, str]) -> None:
-    file = here.landing / "listening_events" / "dt=2026-06-01" / "some.parquet"
-    code = (
-        "from config import settings; from storage import object_store; "
-        f"object_store.write(settings.remote_folder({str(file)!r}), bytes(4_000_000))"
-    )
-    run_and_kill(server, "to", code)
-    assert object_store.list_files(here.landing, "*/*/*") == []
-    object_store.write(file, b"whole")
-    assert file.read_bytes() == b"whole"
-
-
 def test_interrupted_fetch_leaves_no_partial_copy(here: settings.Settings, server: dict[str, str]) -> None:
     old = build(here, 1)
     upload(here.built_marts, here.marts)
@@ -89,25 +77,6 @@ def test_interrupted_fetch_leaves_no_partial_copy(here: settings.Settings, serve
     run_and_kill(server, "from", FETCH)
     assert pl.read_parquet(here.home / "cache" / "marts" / "plays.parquet").equals(old)
     assert published(here).equals(new)
-
-
-def test_table_replaced_during_the_copy_is_copied_again(
-    here: settings.Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    build(here, 1)
-    upload(here.built_marts, here.marts)
-    new, copies = build(here, 2), []
-    real = shutil.copyfileobj
-
-    def replaced(source, target, size):
-        copies.append(source.details["ETag"])
-        if len(copies) == 1:
-            upload(here.built_marts, here.marts)
-        real(source, target, size)
-
-    monkeypatch.setattr(object_store.shutil, "copyfileobj", replaced)
-    assert published(here).equals(new)
-    assert len(set(copies)) == 2
 
 
 def test_only_changed_tables_are_fetched_and_removed_ones_deleted(
