@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -44,7 +44,6 @@ class WorldSize:
     seed: int = 7
     last_day: str = "2026-06-30"  # last simulated day, UTC
     version: int = VERSION
-    hide_facets: bool = False  # whether the catalog lacks facets, names and embeddings; the media have them
 
 
 def simulate(size: WorldSize, out: Path) -> int:
@@ -76,7 +75,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     tables = catalog_rows.build_tables(world, first_day, size.seed)
     titles = tables["tracks"]["title"].to_pylist()
     track_description.write_descriptions(catalog_rows.describe_tracks(world, titles, size.seed), out)
-    for name, table in (catalog_rows.hide_facets(tables) if size.hide_facets else tables).items():
+    for name, table in tables.items():
         _write(table, out / name / "part.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
@@ -123,13 +122,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=default.days)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--last-day", default=default.last_day, help="last simulated day, YYYY-MM-DD")
-    parser.add_argument(
-        "--hide-facets", action="store_true", help="leave facets, names and embeddings out of the catalog"
-    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the simulation")
     options = parser.parse_args(arguments)
     size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
-    size = replace(size, hide_facets=options.hide_facets)
     start = time.perf_counter()
     events = simulate(size, options.out)
     seconds = time.perf_counter() - start

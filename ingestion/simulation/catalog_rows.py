@@ -16,14 +16,6 @@ from media.track_description import TrackDescription, cover_path, preview_path
 PREFIX = {"track": "t", "playlist": "p", "album": "l", "artist": "a", "mlog": "m"}
 LYRIC_WORDS = 16
 SOUNDTRACK_RELATION = "sang_ost_of"
-HIDDEN_COLUMNS = ("title", "language", "styles", "scenes", "emotions", "themes", "audio_vector", "image_vector")
-NAMES = {
-    "artists": ("artist_id", "name"),
-    "albums": ("album_id", "title"),
-    "playlists": ("playlist_id", "title"),
-    "mlogs": ("mlog_id", "title"),
-}
-"""Tables with names, which become the id."""
 
 
 def make_ids(target_type: str, count: int) -> list[str]:
@@ -184,25 +176,6 @@ def _contract_table(name: str, /, **columns: object) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def hide_facets(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
-    """The tables without what says how a track sounds: null in HIDDEN_COLUMNS, and ids as names.
-
-    Lyrics, comments and media paths stay: for models that must learn it from audio, cover and text.
-    """
-    hidden = dict(tables)
-    for column in HIDDEN_COLUMNS:
-        hidden["tracks"] = _replace(hidden["tracks"], column, None)
-    for table, (key, name) in NAMES.items():
-        hidden[table] = _replace(hidden[table], name, tables[table][key])
-    return hidden
-
-
-def _replace(table: pa.Table, column: str, values: pa.ChunkedArray | None) -> pa.Table:
-    place = table.schema.get_field_index(column)
-    field = table.schema.field(place)
-    return table.set_column(place, field, pa.nulls(len(table), field.type) if values is None else values)
 
 
 def describe_tracks(world: World, titles: Sequence[str], seed: int) -> dict[str, TrackDescription]:
