@@ -159,7 +159,7 @@ TRACK_MATCHES = pa.schema(
 
 LANDINGS = pa.schema(
     [
-        _column("landing_id", pa.string(), "Hash of the source's content", required=True),
+        _column("landing_id", pa.string(), "Hash of names, sizes and times of the source's files", required=True),
         _column("source", pa.string(), "Name of the landed file or folder", required=True),
         _column("format", pa.string(), "Reader that read it", required=True),
         _column("split", pa.string(), "Train/test split of the events: user_time, global_time; null for live events"),

@@ -99,7 +99,7 @@ def _land_format(
     scratch.mkdir(parents=True)
     source_at = min(now, max(member.written_at for member in files))  # a clock that was wrong must not win forever
     landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at)
-    landing_id = reader.fingerprint(files)
+    landing_id = source_files.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)

@@ -110,7 +110,6 @@ class Landing:
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
-        self._pending: dict[str, list[pl.DataFrame]] = {}
         self._rejected: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[tuple[str, str], _StagedRows] = {}
 
@@ -138,9 +137,7 @@ class Landing:
             return
         if rows.table == "tracks":
             valid = self._add_media_root(valid)
-        self._pending.setdefault(rows.table, []).append(valid)
-        if _is_full(self._pending[rows.table]):
-            self._flush(rows.table)
+        self._stage(rows.table, valid)
 
     def _add_media_root(self, tracks: pl.DataFrame) -> pl.DataFrame:
         """Tracks whose media paths name the folder that they are relative to."""
@@ -172,8 +169,6 @@ class Landing:
 
     def finish(self) -> LandingCounts:
         """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
-        for table in list(self._pending):
-            self._flush(table)
         for table, partition in sorted(self._staged):
             self._land(table, partition)
         for table in list(self._rejected):
@@ -188,10 +183,10 @@ class Landing:
     def record(
         self, landing_id: str, source: str, reader: str, split: str | None, through: Position | None = None
     ) -> None:
-        """Append the landing to the table `landings`, unless the same content was landed before and no row is new.
+        """Append the landing to the table `landings`, unless the same files were landed before and no row is new.
 
         Args:
-            landing_id: Hash of the source's content.
+            landing_id: Hash of the files of the source.
             source: Name of the landed file or folder.
             reader: Reader that read it.
             split: Train/test split of the events.
@@ -217,9 +212,8 @@ class Landing:
     def _today(self) -> str:
         return f"dt={self._landed_at:%Y-%m-%d}"
 
-    def _flush(self, table: str) -> None:
-        """Stage the buffered rows by partition until `finish`, which compares each with the landed ones in one pass."""
-        rows = pl.concat(self._pending.pop(table))
+    def _stage(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep rows by partition until `finish`, which compares each with the landed ones in one pass."""
         time = contract.EVENT_TIME_COLUMNS.get(table)
         partition = pl.lit("") if time is None else pl.col(time).dt.strftime(PARTITION_FORMATS[self._period])
         parts = rows.with_columns(partition=partition).partition_by("partition", as_dict=True, include_key=False)

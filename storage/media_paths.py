@@ -89,11 +89,11 @@ def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
 
 @dataclass(frozen=True)
 class MediaPaths:
-    """Finds the files that landed paths name. Each root is checked once in the life of the object."""
+    """Finds the files that landed paths name. Each root is found once in the life of the object."""
 
     media: Path  # SEGUE_HOME/media
     media_root: Path | None = None  # SEGUE_MEDIA_ROOT
-    _roots: dict[str, Path | str] = field(default_factory=dict, repr=False)  # by prefix: the folder, or what is wrong
+    _roots: dict[str, Path] = field(default_factory=dict, repr=False)  # by prefix
     simulations: dict[Path, tuple[int, RenderedMedia]] = field(default_factory=dict, repr=False)
     """Rendered media by root, with the time of their descriptions; may be shared, because reading them takes a while."""
 
@@ -160,14 +160,8 @@ class MediaPaths:
 
     def _root(self, prefix: str) -> Path:
         if prefix not in self._roots:
-            try:
-                self._roots[prefix] = self._find_root(prefix)
-            except MediaRootError as error:
-                self._roots[prefix] = str(error)
-        root = self._roots[prefix]
-        if isinstance(root, str):
-            raise MediaRootError(root)
-        return root
+            self._roots[prefix] = self._find_root(prefix)
+        return self._roots[prefix]
 
     def _find_root(self, prefix: str) -> Path:
         if prefix == EXTRACTED:
