@@ -60,14 +60,10 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         if member.file.endswith(PARQUET):
             for frame in parquet_rows.read_file(member, contract.source_schema(table).names, context):
                 yield Rows(table, frame)
-        else:
-            yield from _json_lines(member, table, context)
-
-
-def _json_lines(member: Member, table: str, context: ReadContext) -> Iterator[Rows]:
-    with member.open(context.report_progress) as stream:
-        for block in json_rows.read_line_blocks(stream, member.name):
-            yield json_rows.to_rows(table, block, (json_rows.parse_object(text) for _, text in block), member.name)
+            continue
+        with member.open(context.report_progress) as stream:
+            for block in json_rows.read_line_blocks(stream, member.name):
+                yield json_rows.to_rows(table, block, (json_rows.parse_object(text) for _, text in block), member.name)
 
 
 READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")
