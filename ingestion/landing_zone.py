@@ -110,6 +110,7 @@ class Landing:
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
+        self._today = f"dt={landed_at:%Y-%m-%d}"
         self._rejected: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[tuple[str, str], _StagedRows] = {}
 
@@ -207,10 +208,6 @@ class Landing:
             "event_seq": through and through.seq,
         }
         write_parquet(folder / self._today, pa.Table.from_pylist([row], contract.LANDINGS))
-
-    @property
-    def _today(self) -> str:
-        return f"dt={self._landed_at:%Y-%m-%d}"
 
     def _stage(self, table: str, rows: pl.DataFrame) -> None:
         """Keep rows by partition until `finish`, which compares each with the landed ones in one pass."""

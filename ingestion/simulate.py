@@ -50,7 +50,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     """Write a simulation and return its number of events; does nothing if `out` already holds it.
 
     Raises:
-        ValueError: A parameter is out of range, or `out` holds files that are not a simulation.
+        ValueError, OverflowError: A parameter is out of range, or `out` holds files that are not a simulation.
     """
     parameters = asdict(size)
     manifest = out / MANIFEST
@@ -62,9 +62,7 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"{out} is not empty and is not a simulation; choose another --out")
     if size.users < 1:
         raise ValueError(f"cannot simulate {size.users} users; use at least 1")
-    if size.seed < 0:
-        raise ValueError(f"the seed {size.seed} is negative; correct --seed")
-    first_day = _first_day(size)
+    first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     world = World(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
@@ -88,17 +86,6 @@ def simulate(size: WorldSize, out: Path) -> int:
     return events
 
 
-def _first_day(size: WorldSize) -> date:
-    try:
-        last_day = date.fromisoformat(size.last_day)
-    except ValueError as error:
-        raise ValueError(f"the last day {size.last_day} is not a day, YYYY-MM-DD; correct --last-day") from error
-    try:
-        return last_day - timedelta(days=size.days - 1)
-    except OverflowError as error:
-        raise ValueError(f"{size.days} days that end on {last_day} begin before the year 1; correct --days") from error
-
-
 def _sequence_numbers(columns: Columns, users: SimulatedUsers) -> Ints:
     """Sequence number of each event [E], continuing each user's numbers of the previous days."""
     user_E = columns["user"]
@@ -112,7 +99,7 @@ def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=1)
 
 
-@report_errors(ValueError)
+@report_errors(ValueError, OverflowError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print the number of events and the rate; return the exit code."""
     default = WorldSize()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from event_store.behaviors import ACTIONS, TARGET_TYPES
 from ingestion import contract
-from ingestion.simulation.catalog_rows import PREFIX, make_ids
+from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.world import Ints, World
 
@@ -86,7 +86,6 @@ class RowWriter:
             [f"{kind}:{name}" for kind, part in zip(TARGET_TYPES, names, strict=True) for name in part]
         )
         self._user_ids = pa.array([f"u{user}" for user in range(users)])
-        assert set(PREFIX) == set(TARGET_TYPES)  # noqa: S101 - ids of different types must differ
 
     def events(self, columns: Columns, day: date, number: int, sequence_E: Ints) -> pa.Table:
         """Rows of `listening_events` of one day.
