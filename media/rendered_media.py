@@ -35,7 +35,7 @@ class RenderedMedia:
 
     def __init__(self, simulation: Path, cache: Path) -> None:
         self._descriptions = Descriptions.read(simulation)
-        self._cache, self._lock = cache, threading.Lock()
+        self._cache = cache
 
     def find(self, relative: str) -> Path | None:
         """The rendered file of a path below the simulation; None if there is nothing to render by this name.
@@ -47,16 +47,13 @@ class RenderedMedia:
             return None
         description, name = found
         file, is_preview = self._cache / name, name.endswith(".wav")
-        with self._lock:
-            if not file.exists():
-                content = (
-                    encode_wav(render_preview(description)) if is_preview else encode_jpeg(render_cover(description))
-                )
-                self._cache.mkdir(parents=True, exist_ok=True)
-                draft = file.with_name(f".{name}.{os.getpid()}")
-                draft.write_bytes(content)
-                draft.rename(file)
-                self._remove_oldest()
+        if not file.exists():
+            content = encode_wav(render_preview(description)) if is_preview else encode_jpeg(render_cover(description))
+            self._cache.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
+            draft.write_bytes(content)
+            draft.rename(file)
+            self._remove_oldest()
         return file
 
     def modified_ns(self, relative: str) -> int | None:

@@ -14,6 +14,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,6 @@ class MediaPaths:
     media: Path  # SEGUE_HOME/media
     media_root: Path | None = None  # SEGUE_MEDIA_ROOT
     _roots: dict[str, Path] = field(default_factory=dict, repr=False)  # by prefix
-    simulations: dict[Path, tuple[int, RenderedMedia]] = field(default_factory=dict, repr=False)
-    """Rendered media by root, with the time of their descriptions; may be shared, because reading them takes a while."""
 
     def resolve(self, landed: str) -> Path:
         """The file that a landed path names, which need not exist.
@@ -148,15 +147,10 @@ class MediaPaths:
         described_at = description_time(root)
         if described_at is None:
             return None
-        known = self.simulations.get(root)
-        if known is None or known[0] != described_at:
-            from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
-
-            try:
-                known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
-            except DamagedDescriptions as error:
-                raise MediaRootError(str(error)) from error
-        return known[1]
+        try:
+            return _open_simulation(root, self.media / RENDERED_FOLDER, described_at)
+        except DamagedDescriptions as error:
+            raise MediaRootError(str(error)) from error
 
     def _root(self, prefix: str) -> Path:
         if prefix not in self._roots:
@@ -180,3 +174,11 @@ class MediaPaths:
         if folder.stat().st_ino != root["inode"]:
             raise MediaRootError(f"{folder} is not the folder that was landed, but another one of that name; {remedy}")
         return folder.resolve()
+
+
+@lru_cache(maxsize=8)
+def _open_simulation(root: Path, cache: Path, _described_at: int) -> RenderedMedia:
+    """The media of a simulation, kept until its descriptions are written again, because reading them takes a while."""
+    from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
+
+    return RenderedMedia(root, cache)

@@ -5,25 +5,19 @@ Tracks of a release by title and artist, for listens that name no track.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from config.settings import Settings
+from recommender.catalog.catalog import Catalog
+from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NotReady
 from serving.releases import track_details
 from serving.releases.manager import ReleaseManager
 from storage.media_paths import MediaPaths
-
-if TYPE_CHECKING:
-    from media.rendered_media import RenderedMedia
-from array import array
-from collections.abc import Iterator
-
-from recommender.catalog.catalog import Catalog
-from sequences.sequence_batch import FIRST_CODE
 
 
 class TrackLookup:
@@ -37,7 +31,6 @@ class TrackLookup:
     def __init__(self, settings: Settings, releases: ReleaseManager) -> None:
         self._settings, self._releases = settings, releases
         self._names: dict[str, TrackNames] = {}  # by release
-        self._simulations: dict[Path, tuple[int, RenderedMedia]] = {}
 
     def duration_of(self, track_id: str) -> int | None:
         """Duration in ms; None if it is unknown."""
@@ -91,7 +84,7 @@ class TrackLookup:
             NotReady: No release is in service yet.
         """
         # A new object for each request, so that folders that were landed again are found.
-        paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
+        paths = MediaPaths(self._settings.media, self._settings.media_root)
         return track_details.find_file(self._releases.serving_release(""), kind, track_id, paths)
 
 

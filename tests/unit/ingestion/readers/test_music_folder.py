@@ -193,7 +193,7 @@ def test_a_compressed_frame_is_not_read(tmp_path: Path, version: int) -> None:
     path.write_bytes(b"ID3" + bytes([version, 0, 0]) + BitPaddedInt.to_str(len(frame)) + frame + path.read_bytes())
     land(tmp_path / "music", tmp_path / "home")
     (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
-    assert reason == "the tags are damaged: the frame TIT2 is compressed; write the tags without compression"
+    assert reason.endswith("MutagenError: the frame TIT2 is compressed; write the tags without compression")
 
 
 def test_a_table_with_millions_of_samples_needs_little_memory(tmp_path: Path) -> None:
