@@ -295,7 +295,7 @@ class Settings(EnvironmentSettings):
     grafana_url: str = Field(default="", description="address of Grafana, which the console links")
     engine: Engine = Field(
         default="duckdb",
-        description="or `spark`: the engine of marts, validation and features ([operations](operations.md#spark))",
+        description="or `spark`: the engine of marts and features ([operations](operations.md#spark))",
     )
     spark_master: str = Field(
         default="local[*]", description="Spark master URL: `spark://host:7077`, `yarn`, `k8s://...`"

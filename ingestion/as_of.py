@@ -50,7 +50,7 @@ def resolve_as_of(tables: Path, requested: date | None = None, now: datetime | N
 
     Raises:
         LookupError: No event has been landed.
-        FutureDayError: The requested day is after tomorrow and after the default, which simulated events may put later.
+        FutureDayError: The requested day is after tomorrow and after the default.
     """
     default = default_as_of(tables)
     latest = max(default, (now or datetime.now(UTC)).date() + timedelta(days=1))

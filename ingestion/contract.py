@@ -159,7 +159,7 @@ TRACK_MATCHES = pa.schema(
 
 LANDINGS = pa.schema(
     [
-        _column("landing_id", pa.string(), "Hash of the source's content", required=True),
+        _column("landing_id", pa.string(), "Hash of names, sizes and times of the source's files", required=True),
         _column("source", pa.string(), "Name of the landed file or folder", required=True),
         _column("format", pa.string(), "Reader that read it", required=True),
         _column("split", pa.string(), "Train/test split of the events: user_time, global_time; null for live events"),
@@ -188,7 +188,12 @@ QUARANTINE = pa.schema(
             "source_line", pa.int64(), "Line in that file, from 1 (in a JSON array or Parquet: the row)", required=True
         ),
         _column("reason", pa.string(), "Violated rule, with the value", required=True),
-        _column("raw", pa.string(), "The row as it was read", required=True),
+        _column(
+            "raw",
+            pa.string(),
+            "The row as it was read; empty if it has no valid user id, by which it could be erased",
+            required=True,
+        ),
         _column("user_id", pa.string(), "User of the row, if known"),
         LANDED_AT,
     ]

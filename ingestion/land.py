@@ -11,8 +11,6 @@ Recognizes files that cannot be landed, so that the error message can explain wh
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
@@ -30,20 +28,14 @@ from ingestion.readers import READERS
 from ingestion.readers.parsing import column_mapping
 from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.recorded import land_recorded
-from ingestion.row_validation import LATEST
-from ingestion.source_files import READ_ERRORS, Member, SourceError
+from ingestion.source_files import Member, SourceError
 from media import track_description
 from storage import object_store, suppression_list
 from storage.errors import StorageError
 from storage.media_paths import MediaRootError
 from storage.suppression_list import SuppressionList, SuppressionListError
 
-SIMULATION_MANIFEST = "world.json"  # written by `ingestion.simulate`
-SIMULATION_KEYS = {"seed", "days", "last_day", "version"}
-SIMULATION_FILES = ("truth", SIMULATION_MANIFEST)  # files of a simulation that are not landed
-
-
-PARQUET_MAGIC = b"PAR1"
+SIMULATION_FILES = ("truth", "world.json")  # files of a simulation that are not landed
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 
 
@@ -57,7 +49,7 @@ def land(
 ) -> dict[str, LandingCounts]:
     """Land a file, folder or zip; return the row counts by format. Rows of erased users are dropped.
 
-    Events later than `CLOCK_SKEW` from now are quarantined, except for those of a simulation, which has its own clock.
+    Events later than `CLOCK_SKEW` from now are quarantined.
 
     Args:
         path: File, folder or zip.
@@ -77,8 +69,6 @@ def land(
     files = source_files.list_members(path)
     by_format = {name: selected for name, reader in READERS.items() if (selected := reader.select_files(files))}
     ignored = _ignored_files(files, by_format)
-    if truncated := find_truncated(ignored):
-        raise SourceError(truncated)
     if not by_format:
         raise SourceError(explain_unsupported(files) or _unknown_format_message(path, ignored))
     if ignored:
@@ -86,24 +76,11 @@ def land(
     counts: dict[str, LandingCounts] = {}
     tables = tables or home
     media = MediaFolders(home / "media", path if path.is_dir() else path.parent, media_root)
-    latest = LATEST if _is_simulation(files) else now + CLOCK_SKEW
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "suppression_list.json")
         for name, selected in by_format.items():
-            counts[name] = _land_format(name, selected, path, home, user_id, now, latest, suppressed, tables, media)
+            counts[name] = _land_format(name, selected, path, home, user_id, now, suppressed, tables, media)
     return counts
-
-
-def _is_simulation(files: list[Member]) -> bool:
-    """Whether the files are the folder of a simulation."""
-    manifest = next((member for member in files if member.name == SIMULATION_MANIFEST), None)
-    if manifest is None:
-        return False
-    try:
-        content = json.loads(manifest.peek())
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.keys() >= SIMULATION_KEYS
 
 
 def _land_format(
@@ -113,17 +90,16 @@ def _land_format(
     home: Path,
     user_id: str | None,
     now: datetime,
-    latest: datetime,
     suppressed: SuppressionList,
     tables: Path,
     media: MediaFolders,
 ) -> LandingCounts:
-    reader = READERS[name]
+    reader, latest = READERS[name], now + CLOCK_SKEW
     scratch = home / "landing" / ".scratch" / name
     scratch.mkdir(parents=True)
     source_at = min(now, max(member.written_at for member in files))  # a clock that was wrong must not win forever
     landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at)
-    landing_id = reader.fingerprint(files)
+    landing_id = source_files.fingerprint(files)
     size = sum(member.size for member in files)
     with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
         context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
@@ -210,23 +186,6 @@ def explain_unsupported(files: list[Member]) -> str | None:
             f"{column_mapping.GUIDE}) and land the folder"
         )
     return None
-
-
-def find_truncated(files: list[Member]) -> str | None:
-    """Error message for the first truncated Parquet file, whose content cannot be determined; None if there is none."""
-    for member in files:
-        if member.file.endswith(".parquet") and not _is_whole(member):
-            return f"{member.name} is damaged (a Parquet file without its footer); get the file again"
-    return None
-
-
-def _is_whole(member: Member) -> bool:
-    try:
-        with member.opener() as file:
-            file.seek(-len(PARQUET_MAGIC), io.SEEK_END)
-            return file.read() == PARQUET_MAGIC
-    except (*READ_ERRORS, ValueError):
-        return False
 
 
 if __name__ == "__main__":

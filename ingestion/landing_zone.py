@@ -4,7 +4,7 @@ Files are written atomically, to the home folder or to object storage; the lock 
 idempotent: events are deduplicated by `event_id`, rows of other tables are landed only if they differ from the newest
 landed row of their key. Of tables with `source_at`, rows of other readers and of later sources do not count in this, and
 a row that an older source stated, too, is landed with its new time. Rows that violate the contract go to `quarantine/`,
-rows of erased users are dropped.
+with their text if they name a user; rows of erased users are dropped.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.file_lock import file_lock
 from storage.suppression_list import SuppressionList
-from storage.user_data import extract_user_ids
 
 CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
 FLUSH_ROWS = 400_000
@@ -111,7 +110,7 @@ class Landing:
         self._suppression_list = suppressed_users or SuppressionList()
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
-        self._pending: dict[str, list[pl.DataFrame]] = {}
+        self._today = f"dt={landed_at:%Y-%m-%d}"
         self._rejected: dict[str, list[pl.DataFrame]] = {}
         self._staged: dict[tuple[str, str], _StagedRows] = {}
 
@@ -139,9 +138,7 @@ class Landing:
             return
         if rows.table == "tracks":
             valid = self._add_media_root(valid)
-        self._pending.setdefault(rows.table, []).append(valid)
-        if _is_full(self._pending[rows.table]):
-            self._flush(rows.table)
+        self._stage(rows.table, valid)
 
     def _add_media_root(self, tracks: pl.DataFrame) -> pl.DataFrame:
         """Tracks whose media paths name the folder that they are relative to."""
@@ -173,8 +170,6 @@ class Landing:
 
     def finish(self) -> LandingCounts:
         """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
-        for table in list(self._pending):
-            self._flush(table)
         for table, partition in sorted(self._staged):
             self._land(table, partition)
         for table in list(self._rejected):
@@ -189,10 +184,10 @@ class Landing:
     def record(
         self, landing_id: str, source: str, reader: str, split: str | None, through: Position | None = None
     ) -> None:
-        """Append the landing to the table `landings`, unless the same content was landed before and no row is new.
+        """Append the landing to the table `landings`, unless the same files were landed before and no row is new.
 
         Args:
-            landing_id: Hash of the source's content.
+            landing_id: Hash of the files of the source.
             source: Name of the landed file or folder.
             reader: Reader that read it.
             split: Train/test split of the events.
@@ -214,13 +209,8 @@ class Landing:
         }
         write_parquet(folder / self._today, pa.Table.from_pylist([row], contract.LANDINGS))
 
-    @property
-    def _today(self) -> str:
-        return f"dt={self._landed_at:%Y-%m-%d}"
-
-    def _flush(self, table: str) -> None:
-        """Stage the buffered rows by partition until `finish`, which compares each with the landed ones in one pass."""
-        rows = pl.concat(self._pending.pop(table))
+    def _stage(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep rows by partition until `finish`, which compares each with the landed ones in one pass."""
         time = contract.EVENT_TIME_COLUMNS.get(table)
         partition = pl.lit("") if time is None else pl.col(time).dt.strftime(PARTITION_FORMATS[self._period])
         parts = rows.with_columns(partition=partition).partition_by("partition", as_dict=True, include_key=False)
@@ -308,19 +298,11 @@ class Landing:
             yield from _batches(changed)
 
     def _is_suppressed(self, checked: pl.DataFrame) -> pl.Series:
-        """Whether each row belongs to an erased user, by `user_id` or, if an invalid row has none, by its raw text."""
+        """Whether each row belongs to an erased user. Of rows without a valid `user_id` no text is kept."""
         if "user_id" not in checked.columns:
             return pl.repeat(False, checked.height, eager=True)
         suppressed = self._suppression_list.intersection(checked["user_id"].unique().drop_nulls())
-        is_suppressed = checked["user_id"].is_in(list(suppressed)).fill_null(False)
-        if "raw" not in checked.columns:
-            return is_suppressed
-        has_no_user = checked["user_id"].is_null() & checked["reason"].is_not_null() & checked["raw"].is_not_null()
-        is_named = [
-            check_raw and bool(self._suppression_list.intersection(extract_user_ids(raw)))
-            for check_raw, raw in zip(has_no_user, checked["raw"], strict=True)
-        ]
-        return is_suppressed | pl.Series(is_named, dtype=pl.Boolean)
+        return checked["user_id"].is_in(list(suppressed)).fill_null(False)
 
     def _reject(self, table: str, rows: pl.DataFrame, checked: pl.DataFrame) -> None:
         if not self.counts.quarantined:
@@ -349,7 +331,9 @@ class Landing:
         for file in _files(folder, "*"):
             rows = rows.filter(~pl.col("reject_id").is_in(_read(file, ["reject_id"])["reject_id"].to_pylist()))
         if rows.height:
-            new = rows.with_columns(landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
+            # A text that names no user could not be found when a user in it is erased.
+            raw = pl.when(pl.col("user_id").is_not_null()).then("raw").otherwise(pl.lit(""))
+            new = rows.with_columns(raw=raw, landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
             write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
 
 

@@ -79,9 +79,13 @@ def _cast(rows: pl.DataFrame, field: pa.Field, keeps_empty: bool) -> tuple[pl.Ex
         return _clean(column.cast(target), field, keeps_empty), None
     if not _is_convertible(source, target):
         return pl.lit(None, target), column.is_not_null()
-    if source == pl.String:
-        column = _strip(column)
-    value = _as_time(column, source) if target == TIME else _clean(_as_value(column, source, target), field)
+    if isinstance(target, pl.List):
+        value = _clean(column.cast(target, strict=False), field)
+    elif source.is_temporal():
+        value = _time_of(column, source).cast(target)
+    else:
+        column = _strip(column.cast(pl.String))
+        value = _parse(column, target)
     return value, value.is_null() & column.is_not_null()
 
 
@@ -107,11 +111,9 @@ def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
             return False
         is_text = target.inner == pl.String
         return source.inner.is_numeric() or (is_text and source.inner == pl.String)
-    if isinstance(source, pl.Datetime | pl.Date):
-        return target in (TIME, pl.Date)
-    if source == pl.Boolean:
-        return target not in (TIME, pl.Date)
-    return source == pl.String or source.is_integer() or (source.is_numeric() and target != pl.Date)
+    if source.is_temporal():
+        return isinstance(source, pl.Datetime | pl.Date) and target in (TIME, pl.Date)
+    return source in (pl.String, pl.Boolean) or source.is_numeric()
 
 
 def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
@@ -123,42 +125,33 @@ def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
     return _reason(f"{field.name} {{{field.name}}} is not {description}")
 
 
-def _as_value(column: pl.Expr, source: pl.DataType, target: pl.DataType) -> pl.Expr:
-    if target == pl.Boolean and source == pl.String:
-        return column.str.to_lowercase().replace_strict(
-            {"true": True, "false": False}, default=None, return_dtype=target
-        )
+def _parse(text: pl.Expr, target: pl.DataType) -> pl.Expr:
+    """Values from text; null if it has none. A time is in ISO 8601 (UTC if it has no offset) or microseconds since 1970."""
+    if target == pl.Boolean:
+        return text.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=target)
     if target == pl.Date:
-        if isinstance(source, pl.Datetime):
-            return _as_time(column, source).cast(pl.Date)
-        days = (column.str.to_date("%Y-%m-%d", strict=False) if source == pl.String else column).cast(pl.Int64)
-        return pl.when(days.is_between(MIN_TIME_US // DAY_US, MAX_TIME_US // DAY_US)).then(days).cast(pl.Date)
-    if target.is_integer() and source.is_float():
-        return pl.when(column == column.round()).then(column).cast(target, strict=False)
-    if target.is_float() and source == pl.String:
-        value = column.cast(target, strict=False)
+        return _time_of_micros(text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int64) * DAY_US).cast(target)
+    if target.is_integer():
+        return text.str.strip_suffix(".0").cast(target, strict=False)  # whole numbers among fractions
+    if target.is_float():
+        value = text.cast(target, strict=False)
         return pl.when(value.is_finite()).then(value)
-    return column.cast(target, strict=False)
-
-
-def _as_time(column: pl.Expr, source: pl.DataType) -> pl.Expr:
-    """UTC microseconds from a datetime, integer microseconds since 1970, or ISO 8601 text (UTC if it has no offset)."""
-    if isinstance(source, pl.Datetime):
-        ticks = column.cast(pl.Int64)  # since 1970 UTC with any time zone; without one, the time is UTC
-        if source.time_unit == "ms":
-            ticks = pl.when(ticks.is_between(MIN_TIME_US // 1_000, MAX_TIME_US // 1_000)).then(ticks) * 1_000
-        elif source.time_unit == "ns":
-            ticks = ticks // 1_000
-        return _time_of_micros(ticks)
-    if source == pl.Date:
-        return _time_of_micros(column.cast(pl.Int64) * DAY_US)
-    if source.is_numeric():
-        return _time_of_micros(column.cast(pl.Int64, strict=False))
-    iso = column.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
+    if target == pl.String:
+        return text
+    iso = text.str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
     iso = pl.when(iso.str.contains(r"T.*[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
-    microseconds = pl.when(column.str.contains(r"^-?\d+$")).then(column).cast(pl.Int64, strict=False)
+    microseconds = text.str.strip_suffix(".0").cast(pl.Int64, strict=False)
     times = (iso.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in ISO_WITH_ZONE)
     return _time_of_micros(pl.coalesce(microseconds, *(time.cast(pl.Int64) for time in times)))
+
+
+def _time_of(column: pl.Expr, source: pl.DataType) -> pl.Expr:
+    """UTC microseconds from a date, or from a datetime, which is UTC if it has no time zone."""
+    ticks, unit = column.cast(pl.Int64), source.time_unit if isinstance(source, pl.Datetime) else "day"
+    if unit == "ns":
+        return _time_of_micros(ticks // 1_000)
+    scale = {"day": DAY_US, "ms": 1_000, "us": 1}[unit]
+    return _time_of_micros(pl.when(ticks.is_between(MIN_TIME_US // scale, MAX_TIME_US // scale)).then(ticks) * scale)
 
 
 def _time_of_micros(microseconds: pl.Expr) -> pl.Expr:

@@ -1,8 +1,8 @@
 """`python -m ingestion.simulate --users --tracks --days --seed --out FOLDER`: simulate a listening log with catalog.
 
 Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time,
-so memory grows with the number of users and tracks, not of days. The ground truth goes to `FOLDER/truth/`, which
-landing ignores, and the descriptions from which previews and covers are rendered go to `FOLDER/media/`.
+so memory grows with the number of users and tracks, not of days. The descriptions from which previews and covers are rendered go
+to `FOLDER/media/`. Interests and other latent facets are those of `World` and `SimulatedUsers` with the same seed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -23,13 +23,11 @@ from tqdm import tqdm
 
 from config.command_line import report_errors
 from ingestion import contract
-from ingestion.simulation import catalog_rows, ground_truth
-from ingestion.simulation.catalog_rows import describe_tracks
+from ingestion.simulation import catalog_rows
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
-from ingestion.simulation.ground_truth import hide_facets
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import Ints, build_world, rank_in_group
+from ingestion.simulation.world import Ints, World, rank_in_group
 from media import track_description
 
 MANIFEST = "world.json"
@@ -46,14 +44,13 @@ class WorldSize:
     seed: int = 7
     last_day: str = "2026-06-30"  # last simulated day, UTC
     version: int = VERSION
-    hide_facets: bool = False  # whether the catalog lacks facets, names and embeddings; the media have them
 
 
 def simulate(size: WorldSize, out: Path) -> int:
     """Write a simulation and return its number of events; does nothing if `out` already holds it.
 
     Raises:
-        ValueError: A parameter is out of range, or `out` holds files that are not a simulation.
+        ValueError, OverflowError: A parameter is out of range, or `out` holds files that are not a simulation.
     """
     parameters = asdict(size)
     manifest = out / MANIFEST
@@ -65,10 +62,8 @@ def simulate(size: WorldSize, out: Path) -> int:
         raise ValueError(f"{out} is not empty and is not a simulation; choose another --out")
     if size.users < 1:
         raise ValueError(f"cannot simulate {size.users} users; use at least 1")
-    if size.seed < 0:
-        raise ValueError(f"the seed {size.seed} is negative; correct --seed")
-    first_day = _first_day(size)
-    world = build_world(size.tracks, size.days, size.seed)
+    first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
+    world = World(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
     for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
         shutil.rmtree(out / folder, ignore_errors=True)
@@ -77,37 +72,18 @@ def simulate(size: WorldSize, out: Path) -> int:
     writer = RowWriter(world, size.users, size.seed)
     tables = catalog_rows.build_tables(world, first_day, size.seed)
     titles = tables["tracks"]["title"].to_pylist()
-    track_description.write_descriptions(describe_tracks(world, titles, size.seed), out)
-    for name, table in (hide_facets(tables) if size.hide_facets else tables).items():
+    track_description.write_descriptions(catalog_rows.describe_tracks(world, titles, size.seed), out)
+    for name, table in tables.items():
         _write(table, out / name / "part.parquet")
-    for name, table in ground_truth.build_tables(world, users, writer).items():
-        _write(table, out / "truth" / f"{name}.parquet")
     events = 0
     for number in tqdm(range(size.days), desc="simulate", unit="day", disable=None):
         day = first_day + timedelta(days=number)
         columns = simulate_day(world, users, number, size.seed)
         rows = writer.events(columns, day, number, _sequence_numbers(columns, users))
         _write(rows, out / "listening_events" / f"dt={day}" / "part.parquet")
-        _write(
-            ground_truth.build_events(columns, writer, number), out / "truth" / "events" / f"dt={day}" / "part.parquet"
-        )
-        if number % ground_truth.INTEREST_INTERVAL_DAYS == 0 or number == size.days - 1:
-            interests = ground_truth.build_user_interests(users, writer, day)
-            _write(interests, out / "truth" / "user_interests" / f"dt={day}" / "part.parquet")
         events += rows.num_rows
     manifest.write_text(json.dumps(parameters | {"events": events}, indent=2) + "\n")
     return events
-
-
-def _first_day(size: WorldSize) -> date:
-    try:
-        last_day = date.fromisoformat(size.last_day)
-    except ValueError as error:
-        raise ValueError(f"the last day {size.last_day} is not a day, YYYY-MM-DD; correct --last-day") from error
-    try:
-        return last_day - timedelta(days=size.days - 1)
-    except OverflowError as error:
-        raise ValueError(f"{size.days} days that end on {last_day} begin before the year 1; correct --days") from error
 
 
 def _sequence_numbers(columns: Columns, users: SimulatedUsers) -> Ints:
@@ -123,7 +99,7 @@ def _write(table: pa.Table, path: Path) -> None:
     pq.write_table(table, path, compression="zstd", compression_level=1)
 
 
-@report_errors(ValueError)
+@report_errors(ValueError, OverflowError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print the number of events and the rate; return the exit code."""
     default = WorldSize()
@@ -133,13 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=default.days)
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--last-day", default=default.last_day, help="last simulated day, YYYY-MM-DD")
-    parser.add_argument(
-        "--hide-facets", action="store_true", help="leave facets, names and embeddings out of the catalog"
-    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the simulation")
     options = parser.parse_args(arguments)
     size = WorldSize(options.users, options.tracks, options.days, options.seed, options.last_day)
-    size = replace(size, hide_facets=options.hide_facets)
     start = time.perf_counter()
     events = simulate(size, options.out)
     seconds = time.perf_counter() - start

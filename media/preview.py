@@ -7,6 +7,7 @@ A step is a sixteenth of a bar. Shape letters: N notes of the melody, S samples.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -62,20 +63,13 @@ LANGUAGES = {
 }
 
 
-@dataclass(frozen=True)
-class Note:
-    """One note of an instrument, one stroke of a drum, or one syllable."""
-
-    instrument: str
-    start: float  # seconds
-    length: float  # seconds
-    pitch: float  # MIDI number
-    loudness: float
-    vowels: Vowels | None = None  # formants in Hz at the start and at the end of a syllable
+Play = Callable[[str, float, float, float, float, Vowels | None], None]
+"""Plays a note: instrument, start and length in seconds, MIDI number, loudness; of a syllable, the formants in Hz at the start and at
+the end."""
 
 
-def compose(track: TrackDescription, seconds: float) -> list[Note]:
-    """The notes of a track.
+def compose(track: TrackDescription, seconds: float, play: Play) -> None:
+    """Play the notes of a track.
 
     Raises:
         ValueError: The style, an emotion or the language of the track has no sound.
@@ -92,14 +86,13 @@ def compose(track: TrackDescription, seconds: float) -> list[Note]:
     move_N = artist.integers(-2, 3, 8)[: len(onset_N)] + melody.integers(-1, 2, len(onset_N))
     line = np.stack([onset_N, np.cumsum(move_N).clip(-4, 8), np.diff(np.r_[onset_N, 16]).clip(max=6)], 1).tolist()
     progression = PROGRESSIONS[melody.integers(len(PROGRESSIONS))]
-    notes: list[Note] = []
 
     def add(
         name: str, step: int, steps: float, degree: int, loudness: float, shift: int = 0, vowels: Vowels | None = None
     ) -> None:
         octave, place = divmod(degree, len(scale))
         start = (step + 2 * style.swing * (step % 2)) * step_s
-        notes.append(Note(name, start, steps * step_s, root + 12 * octave + scale[place] + shift, loudness, vowels))
+        play(name, start, steps * step_s, root + 12 * octave + scale[place] + shift, loudness, vowels)
 
     for bar in range(int(np.ceil(seconds / (16 * step_s)))):
         first, chord = 16 * bar, progression[bar % len(progression)] % len(scale)
@@ -122,7 +115,6 @@ def compose(track: TrackDescription, seconds: float) -> list[Note]:
             vowels = region.vowels[(bar + number) % len(region.vowels)]
             loudness, register = 0.12 * (1 + style.voice), region.register + singer
             add("voice", first + step, steps * region.length, degree + chord, loudness, register, vowels)
-    return notes
 
 
 def render_preview(track: TrackDescription) -> Samples:
@@ -135,11 +127,14 @@ def render_preview(track: TrackDescription) -> Samples:
     artist = track.generator("timbre", track.artist)
     render = cache(Synthesizer(artist, 0.5 * energy + 0.3 * valence).note)
     driven_S, clean_S = np.zeros((2, SECONDS * RATE), np.float32)
-    for note in compose(track, SECONDS):
-        sound_S = render(INSTRUMENTS[note.instrument], note.pitch, int(note.length * RATE), note.vowels)
-        is_driven = note.instrument in (style.chords, style.bass, *style.leads)
-        place_S = (driven_S if is_driven else clean_S)[int(note.start * RATE) :][: len(sound_S)]
-        place_S += note.loudness * sound_S[: len(place_S)]
+
+    def play(name: str, start: float, length: float, pitch: float, loudness: float, vowels: Vowels | None) -> None:
+        sound_S = render(INSTRUMENTS[name], pitch, int(length * RATE), vowels)
+        is_driven = name in (style.chords, style.bass, *style.leads)
+        place_S = (driven_S if is_driven else clean_S)[int(start * RATE) :][: len(sound_S)]
+        place_S += loudness * sound_S[: len(place_S)]
+
+    compose(track, SECONDS, play)
     room_S = (
         artist.standard_normal(RATE, np.float32) * np.geomspace(0.05, 0.00005, RATE, dtype=np.float32) * style.space
     )

@@ -18,8 +18,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-import pyarrow.compute as pc
-
 from config import settings
 from config.command_line import report_errors
 from event_store.opened import open_event_store, open_serving_state
@@ -41,9 +39,7 @@ from storage.file_lock import file_lock, held_locks
 from storage.suppression_list import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
 from storage.user_data import (
     PARQUET_FOLDERS,
-    RAW_COLUMN,
     USER_COLUMN,
-    extract_user_ids,
     list_parquet_files,
     list_user_tables,
 )
@@ -263,12 +259,8 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
 def _ids_of_table(path: Path) -> Iterator[set[str]]:
     try:
         for rows in parquet.read_user_columns(path):
-            if has_users := USER_COLUMN in rows.column_names:
+            if USER_COLUMN in rows.column_names:
                 yield {str(user) for user in rows[USER_COLUMN].unique().to_pylist() if user is not None}
-            if RAW_COLUMN in rows.column_names:
-                # As in an erasure, only rows without a user id.
-                nameless = rows.filter(pc.is_null(rows[USER_COLUMN])) if has_users else rows
-                yield {user for text in nameless[RAW_COLUMN].to_pylist() for user in extract_user_ids(text or "")}
     except UnreadableFile:
         print_progress(f"{path} is no readable Parquet file and is not searched")
 

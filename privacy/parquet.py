@@ -1,6 +1,7 @@
 """Erasure of users from Parquet files by atomic rewriting; order and schema are kept.
 
-A row belongs to a user by its column `user_id`, or, for quarantined rows without a valid id, by the ids in its raw text.
+A row belongs to a user by its column `user_id`. Of quarantined rows without one, earlier versions kept the text, in which any user
+may be named: they are erased with the first user.
 Independent of the location of files.
 """
 
@@ -21,7 +22,7 @@ from privacy import UnreadableFile
 from releases.integrity import CHECKSUM_FILE
 from storage import object_store
 from storage.files import atomic_write, hash_file, open_draft, sync
-from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids
+from storage.user_data import RAW_COLUMN, USER_COLUMN
 
 
 def erase_from_file(path: Path, user_ids: Collection[str]) -> Counter[str]:
@@ -119,12 +120,8 @@ def _matching_users(table: pa.Table, user_ids: Collection[str]) -> pa.Array:
     wanted, no_users = pa.array(sorted(user_ids), pa.string()), pa.nulls(table.num_rows, pa.string())
     users = table[USER_COLUMN].combine_chunks().cast(pa.string()) if USER_COLUMN in table.column_names else no_users
     if RAW_COLUMN in table.column_names:
-        raw = table[RAW_COLUMN].to_pylist()
-        with_raw_ids = [
-            user if user is not None else next(iter(extract_user_ids(text or "").intersection(user_ids)), None)
-            for user, text in zip(users.to_pylist(), raw, strict=True)
-        ]
-        users = pa.array(with_raw_ids, pa.string())
+        is_nameless = pc.and_(pc.is_null(users), pc.not_equal(table[RAW_COLUMN].combine_chunks(), ""))
+        users = pc.if_else(pc.fill_null(is_nameless, False), wanted[0], users)
     return pc.if_else(pc.is_in(users, wanted), users, pa.scalar(None, pa.string()))
 
 

@@ -10,7 +10,6 @@ Legend: D days, B bins of a column.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -38,40 +37,14 @@ OTHER = "other values"
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class ColumnProfile:
-    """One column. A distance is the total variation distance of two distributions: 0 is equal, 1 is disjoint.
-
-    Attributes:
-        null_rates: Fraction of the rows without a value by day; None on days without rows.
-        drift: Distance of each day from the seven days before it; None if there are too few rows, or no bins.
-        week_drift: Distance of the newest seven days from the seven before.
-        bins: Value or range, its share in the newest seven days, and in the seven before; the most frequent first for text.
-    """
-
-    name: str
-    type: str
-    null_rates: list[float | None]
-    drift: list[float | None]
-    week_drift: float | None
-    bins: list[tuple[str, float, float]]
-
-
-@dataclass(frozen=True)
-class TableProfile:
-    """One mart: its rows by day and its columns. `days` are ISO dates without gaps, oldest first."""
-
-    name: str
-    time_column: str
-    rows: int
-    newest_at: str | None
-    days: list[str]
-    row_counts: list[int]
-    columns: list[ColumnProfile]
-
-
 def profile_marts(marts: Path, time_columns: Mapping[str, str], as_of: date) -> dict[str, Any]:
     """Content of `data_quality.json`: the profile of each of these marts that was published.
+
+    A mart has its rows by day, for `days` without gaps, oldest first, and its columns: `null_rates`, the fraction of rows
+    without a value by day, None on days without rows; `drift`, the distance of each day from the seven days before it, None if there
+    are too few rows, or no bins; `week_drift`, that of the newest seven days from the seven before; `bins`, a value or range, its
+    share in the newest seven days, and in the seven before, the most frequent first for text. A distance is the total
+    variation distance of two distributions: 0 is equal, 1 is disjoint.
 
     Args:
         marts: Folder of the published marts.
@@ -80,7 +53,7 @@ def profile_marts(marts: Path, time_columns: Mapping[str, str], as_of: date) -> 
     """
     with duckdb.connect(config={"threads": 2, "memory_limit": "1GB"}) as connection:
         tables = [
-            asdict(profile_mart(connection, marts, name, column, as_of))
+            profile_mart(connection, marts, name, column, as_of)
             for name, column in time_columns.items()
             if (marts / f"{name}.parquet").is_file()
         ]
@@ -89,12 +62,13 @@ def profile_marts(marts: Path, time_columns: Mapping[str, str], as_of: date) -> 
 
 def profile_mart(
     connection: duckdb.DuckDBPyConnection, marts: Path, name: str, time_column: str, as_of: date
-) -> TableProfile:
+) -> dict[str, Any]:
     """Profile of one mart over the last days, up to its newest day before `as_of`."""
     source = connection.read_parquet(str(marts / f"{name}.parquet"))
     rows, newest = source.aggregate(f'count(*), max("{time_column}")').fetchone() or (0, None)
+    table = {"name": name, "time_column": time_column, "rows": rows, "newest_at": newest and newest.isoformat()}
     if newest is None:
-        return TableProfile(name, time_column, rows, None, [], [], [])
+        return {**table, "days": [], "row_counts": [], "columns": []}
     # Batch features have the time of the next midnight, so a day of `as_of` or later ends the last known day.
     first = min(date.fromisoformat(str(newest)[:10]), as_of) - timedelta(days=DAY_COUNT - 1)
     recent = source.filter(f"\"{time_column}\" >= date '{first}'").project(
@@ -108,7 +82,7 @@ def profile_mart(
         if not (column in (time_column, *SKIPPED_COLUMNS) or column.endswith(SKIPPED_SUFFIXES) or "[]" in kind)
     ]
     days = [(first + timedelta(days=day)).isoformat() for day in range(WEEK_DAYS, DAY_COUNT)]
-    return TableProfile(name, time_column, rows, newest.isoformat(), days, rows_D[WEEK_DAYS:].tolist(), columns)
+    return {**table, "days": days, "row_counts": rows_D[WEEK_DAYS:].tolist(), "columns": columns}
 
 
 def total_variation(first_B: Ints, second_B: Ints) -> float | None:
@@ -118,16 +92,17 @@ def total_variation(first_B: Ints, second_B: Ints) -> float | None:
     return float(np.abs(first_B / first_B.sum() - second_B / second_B.sum()).sum() / 2)
 
 
-def _profile_column(connection: duckdb.DuckDBPyConnection, name: str, kind: str, rows_D: Ints) -> ColumnProfile:
+def _profile_column(connection: duckdb.DuckDBPyConnection, name: str, kind: str, rows_D: Ints) -> dict[str, Any]:
     known = f'from recent where "{name}" is not null group by all'
     known_D = _count(connection, f"select day, 0, count(*) {known}", 1)[:, 0]
     nulls = [
         None if rows == 0 else round(1 - count / rows, 6)
         for rows, count in zip(rows_D[WEEK_DAYS:].tolist(), known_D[WEEK_DAYS:].tolist(), strict=True)
     ]
+    profile = {"name": name, "type": kind, "null_rates": nulls}
     expression, labels = _bins(connection, name, kind)
     if not labels:
-        return ColumnProfile(name, kind, nulls, [None] * len(nulls), None, [])
+        return {**profile, "drift": [None] * len(nulls), "week_drift": None, "bins": []}
     counts_DB = _count(connection, f"select day, {expression}, count(*) {known}", len(labels))
     weeks_DB = np.array([counts_DB[day - WEEK_DAYS : day].sum(0) for day in range(WEEK_DAYS, DAY_COUNT)])
     drift = [total_variation(counts_DB[WEEK_DAYS + day], week_B) for day, week_B in enumerate(weeks_DB)]
@@ -135,7 +110,7 @@ def _profile_column(connection: duckdb.DuckDBPyConnection, name: str, kind: str,
     shares = [part_B / max(part_B.sum(), 1) for part_B in (newest_B, before_B)]
     bins = [(label, float(newest), float(before)) for label, newest, before in zip(labels, *shares, strict=True)]
     shown = [one for one in bins if any(one[1:])]
-    return ColumnProfile(name, kind, nulls, drift, total_variation(newest_B, before_B), shown)
+    return {**profile, "drift": drift, "week_drift": total_variation(newest_B, before_B), "bins": shown}
 
 
 def _bins(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> tuple[str, list[str]]:

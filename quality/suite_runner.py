@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import great_expectations as gx
+import pandas as pd
+from duckdb import DuckDBPyConnection, DuckDBPyRelation
 from great_expectations.data_context.types.base import ProgressBarsConfig
 
 from config import settings
 from quality import suites, table_metrics, tables
 from quality.suites import Suite
-from quality.tables import Table
 from storage import content_tables, object_store
 
-if TYPE_CHECKING:
-    from quality.spark_engine import Engine
-
+MAX_ROWS = 200_000
+"""Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
 ROWS = "the table"
 
 LANDED_SUITE = "landed_listening_events"
@@ -54,29 +54,8 @@ def build_check(result: Any, metrics: Mapping[str, float | None]) -> Check:
         column, observed = name.replace("_", " "), "not known" if value is None else f"{value:,.4g}"
     else:
         observed = _observed(result)
-    return Check(column, _expectation(config.type, config.kwargs), observed, bool(result.success))
-
-
-def _expectation(kind: str, kwargs: dict[str, Any]) -> str:
-    if kind == "expect_column_values_to_not_be_null":
-        return "has a value in every row"
-    if kind == "expect_column_values_to_be_in_set":
-        return "is one of " + ", ".join(map(str, kwargs["value_set"]))
-    if kind == "expect_column_values_to_match_regex":
-        return f"matches {kwargs['regex']}"
-    if kind == "expect_column_pair_values_a_to_be_greater_than_b":
-        return f"is {'not less than' if kwargs.get('or_equal') else 'greater than'} {kwargs['column_B']}"
-    if kind in ("expect_column_values_to_be_between", "expect_table_row_count_to_be_between"):
-        what = "has" if kind.startswith("expect_table") else "is"
-        unit = " rows" if kind.startswith("expect_table") else ""
-        return f"{what} {_range(kwargs.get('min_value'), kwargs.get('max_value'))}{unit}"
-    return kind.removeprefix("expect_").replace("_", " ")  # an expectation that another project added
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return f"at most {high:,.10g}" if high is not None else f"at least {low:,.10g}"
-    return f"{low:,.10g}" if low == high else f"{low:,.10g} to {high:,.10g}"
+    text = (config.meta or {}).get("text") or config.type.removeprefix("expect_").replace("_", " ")
+    return Check(column, text, observed, bool(result.success))
 
 
 def _observed(result: Any) -> str:
@@ -114,24 +93,27 @@ class Validator:
     """One validation run: validates tables one after the other.
 
     Args:
-        engine: Source of the validated rows.
+        connection: Database that reads the tables, from `tables.connect`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, connection: DuckDBPyConnection) -> None:
+        self.connection = connection
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)  # they would fill the task logs
-        self._source = engine.data_source(self._context)
+        self._source = self._context.data_sources.add_pandas("segue")
 
-    def run(self, name: str, frame: Any, suite: Suite, metrics: table_metrics.TableMetrics) -> SuiteResult:
-        """Validate the rows of one table, including its metric columns.
+    def run(self, name: str, rows: DuckDBPyRelation, suite: Suite, metrics: table_metrics.TableMetrics) -> SuiteResult:
+        """Validate the newest rows of one table, and its metrics.
 
         Args:
             name: Name of the suite and the table.
-            frame: Rows from `Engine.newest_rows`.
+            rows: The table.
             suite: The expectations.
             metrics: Metrics of the whole table.
         """
+        frame = _newest_rows(rows, suite)
+        for metric, value in metrics.values.items():
+            frame[f"table_{metric}"] = pd.Series(value, index=frame.index, dtype="float64")
         # Adding an expectation to a suite changes it, so add copies.
         expectations = [copy(expectation) for expectation in suite.expectations]
         stored = self._context.suites.add(gx.ExpectationSuite(name=name, expectations=expectations))
@@ -154,12 +136,10 @@ def validate_landed(
     """
     if only not in (None, LANDED_SUITE):
         return []
-    engine = validator.engine
-    landed, is_historical = tables.find_landed_events(engine, object_store.fetch_landing(home), as_of)
-    age_hours = None if is_historical else table_metrics.hours_before(engine, landed.source, as_of)
+    landed, is_historical = tables.find_landed_events(validator.connection, object_store.fetch_landing(home), as_of)
+    age_hours = None if is_historical else table_metrics.hours_before(landed, as_of)
     metrics = table_metrics.TableMetrics({"hours_before_as_of": age_hours})
-    frame = _frame(engine, landed, suites.LANDED_EVENTS, metrics)
-    return [validator.run(LANDED_SUITE, frame, suites.LANDED_EVENTS, metrics)]
+    return [validator.run(LANDED_SUITE, landed, suites.LANDED_EVENTS, metrics)]
 
 
 def validate_marts(
@@ -170,29 +150,30 @@ def validate_marts(
     Raises:
         tables.TableError: A mart has not been published.
     """
-    engine = validator.engine
-    is_historical = _is_historical(engine, home, as_of)
+    connection = validator.connection
+    is_historical = _is_historical(connection, home, as_of)
     marts = object_store.fetch_marts(home)
     results = []
     for name, suite in suites.MARTS.items():
         if only not in (None, name):
             continue
-        table = tables.mart_table(engine, marts, name, suite.newest)
-        if not is_historical:
+        rows = tables.mart_table(connection, marts, name)
+        if suite.newest is not None and not is_historical:
             time_columns = table_metrics.TIME_COLUMNS if suite.has_time else ()
-            table = tables.recent_rows(engine, table, {*_columns(suite), *suite.key, *time_columns})
+            columns = {*_columns(suite), *suite.key, *time_columns}
+            rows = tables.recent_rows(connection, name, rows, columns, suite.newest)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
-            metrics = _metrics_by_time(engine, table.source, as_of, is_historical)
-            age_hours = table_metrics.hours_before(engine, table.source, as_of)
-            excluded = tables.mart_table(engine, marts, "excluded_user_days", None)
+            metrics = _metrics_by_time(rows, as_of, is_historical)
+            age_hours = table_metrics.hours_before(rows, as_of)
+            excluded = tables.mart_table(connection, marts, "excluded_user_days")
             metrics.values |= {
-                "excluded_user_share": table_metrics.excluded_user_share(engine, table, excluded),
+                "excluded_user_share": table_metrics.excluded_user_share(rows, excluded),
                 "hours_before_as_of": age_hours,
                 "hours_before_as_of_if_daily": None if is_historical else age_hours,
             }
-        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(engine, table, suite.key)
-        results.append(validator.run(name, _frame(engine, table, suite, metrics), suite, metrics))
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(rows, suite.key)
+        results.append(validator.run(name, rows, suite, metrics))
     return results
 
 
@@ -211,12 +192,12 @@ def validate_content(
     for file, suite in (files | {content_tables.facets_file(marts): suites.TRACK_FACETS}).items():
         if only not in (None, file.stem) or not file.exists():
             continue
-        table = Table(file.stem, validator.engine.parquet_relation([str(file)]))
+        rows = validator.connection.read_parquet(str(file))
         metrics = table_metrics.TableMetrics()
         if suite is suites.TRACK_CONTENT:
             metrics.values |= table_metrics.vector_metrics(file, file.stem.removeprefix("track_content_"))
-        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(validator.engine, table, suite.key)
-        results.append(validator.run(file.stem, _frame(validator.engine, table, suite, metrics), suite, metrics))
+        metrics.values["duplicate_keys"] = table_metrics.duplicate_keys(rows, suite.key)
+        results.append(validator.run(file.stem, rows, suite, metrics))
     return results
 
 
@@ -228,24 +209,29 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
 }
 
 
-def _metrics_by_time(engine: Engine, source: str, as_of: date, is_historical: bool) -> table_metrics.TableMetrics:
+def _metrics_by_time(rows: DuckDBPyRelation, as_of: date, is_historical: bool) -> table_metrics.TableMetrics:
     """Volume and drift of the newest day that has ended before `as_of`."""
     if is_historical:
         return table_metrics.historical_load_metrics()
     end = min(as_of, datetime.now(UTC).date())
-    return table_metrics.trailing_week_metrics(table_metrics.count_days(engine, source), end)
+    return table_metrics.trailing_week_metrics(table_metrics.count_days(rows), end)
 
 
-def _is_historical(engine: Engine, home: settings.Settings, as_of: date) -> bool:
+def _is_historical(connection: DuckDBPyConnection, home: settings.Settings, as_of: date) -> bool:
     try:
-        return tables.find_landed_events(engine, object_store.fetch_landing(home), as_of)[1]
+        return tables.find_landed_events(connection, object_store.fetch_landing(home), as_of)[1]
     except tables.TableError:
         # Marts can be validated without a landing zone; they must then be as fresh as a daily load.
         return False
 
 
-def _frame(engine: Engine, table: Table, suite: Suite, metrics: table_metrics.TableMetrics) -> Any:
-    return engine.newest_rows(table.source, _columns(suite), table.newest, metrics.values)
+def _newest_rows(rows: DuckDBPyRelation, suite: Suite) -> pd.DataFrame:
+    """The columns of the suite that exist, of at most `MAX_ROWS` rows, the newest ones."""
+    columns = _columns(suite)
+    # Without a required column, read the first one, so that the number of rows is right.
+    selected = [f'"{name}"' for name in rows.columns if name in columns] or [f'"{rows.columns[0]}"']
+    order = f"order by {suite.newest} desc" if suite.newest in rows.columns else ""
+    return rows.query("rows", f"select {', '.join(selected)} from rows {order} limit {MAX_ROWS}").df()  # noqa: S608
 
 
 def _columns(suite: Suite) -> set[str]:

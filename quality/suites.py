@@ -1,4 +1,5 @@
 """Expectation suites: one per mart, one for the landed events and one for encoded content. Adding an expectation is adding a line.
+Their texts, which pages show, are in `meta`.
 
 A column that begins with `table_` is a metric of the whole table (see `table_metrics.py`); others are columns of the
 rows.
@@ -34,17 +35,31 @@ class Suite:
 
 def not_null(*columns: str) -> list[Expectation]:
     """The columns contain no nulls."""
-    return [gxe.ExpectColumnValuesToNotBeNull(column=column) for column in columns]
+    meta = {"text": "has a value in every row"}
+    return [gxe.ExpectColumnValuesToNotBeNull(column=column, meta=meta) for column in columns]
 
 
 def in_set(column: str, values: Sequence[str]) -> Expectation:
     """The column contains only these values; nulls pass."""
-    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values))
+    meta = {"text": f"is one of {', '.join(values)}"}
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(values), meta=meta)
+
+
+def matches(column: str, pattern: str) -> Expectation:
+    """The values of the column match a regular expression; nulls pass."""
+    return gxe.ExpectColumnValuesToMatchRegex(column=column, regex=pattern, meta={"text": f"matches {pattern}"})
 
 
 def between(column: str, low: float | None, high: float | None) -> Expectation:
     """The values are within the closed range [low, high]; None: no limit. Nulls pass."""
-    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high)
+    meta = {"text": f"is {_range(low, high)}"}
+    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=low, max_value=high, meta=meta)
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"at most {high:,.10g}" if high is not None else f"at least {low:,.10g}"
+    return f"{low:,.10g}" if low == high else f"{low:,.10g} to {high:,.10g}"
 
 
 def within_contract(*names: str) -> list[Expectation]:
@@ -59,16 +74,18 @@ def within_contract(*names: str) -> list[Expectation]:
 def not_after(earlier: str, later: str, or_equal: bool = True) -> Expectation:
     """`earlier` is not greater than `later` in any row.
 
-    Nulls pass because engines treat them differently; add `not_null` for required columns.
+    Nulls pass; add `not_null` for required columns.
     """
+    meta = {"text": f"is {'not less' if or_equal else 'greater'} than {earlier}"}
     return gxe.ExpectColumnPairValuesAToBeGreaterThanB(
-        column_A=later, column_B=earlier, or_equal=or_equal, ignore_row_if="either_value_is_missing"
+        column_A=later, column_B=earlier, or_equal=or_equal, ignore_row_if="either_value_is_missing", meta=meta
     )
 
 
 def row_count(low: int, high: int | None = None) -> Expectation:
     """The number of rows is between `low` and `high`; None: no upper limit."""
-    return gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high)
+    meta = {"text": f"has {_range(low, high)} rows"}
+    return gxe.ExpectTableRowCountToBeBetween(min_value=low, max_value=high, meta=meta)
 
 
 def unique_key() -> Expectation:
@@ -95,7 +112,7 @@ TRACK_CONTENT = Suite(
         unique_key(),
         *not_null("track_id", "encoder_version"),
         in_set("encoder", ENCODER_NAMES),
-        gxe.ExpectColumnValuesToMatchRegex(column="content_hash", regex="^[0-9a-f]{64}$"),
+        matches("content_hash", "^[0-9a-f]{64}$"),
         between("table_encoder_versions", 0, 1),
         between("table_wrong_embeddings", 0, 0),
         between("table_wrong_probabilities", 0, 0),
@@ -241,8 +258,8 @@ MARTS: dict[str, Suite] = {
         None,
         (
             unique_key(),
-            gxe.ExpectColumnValuesToMatchRegex(column="head", regex="^[a-z_]+:."),
-            gxe.ExpectColumnValuesToMatchRegex(column="tail", regex="^[a-z_]+:."),
+            matches("head", "^[a-z_]+:."),
+            matches("tail", "^[a-z_]+:."),
         ),
     ),
     "track_statistics": Suite(

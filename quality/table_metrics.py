@@ -13,14 +13,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
-
-from quality.tables import Table
-
-if TYPE_CHECKING:
-    from quality.spark_engine import Engine
+from duckdb import DuckDBPyRelation
 
 MIN_USERS = 100
 """Minimum number of users for the share of excluded users to be limited."""
@@ -49,50 +45,43 @@ class TableMetrics:
     notes: list[str] = field(default_factory=list)  # one line per group of metrics that could not be computed, and why
 
 
-def duplicate_keys(engine: Engine, table: Table, key: tuple[str, ...]) -> float:
+def duplicate_keys(rows: DuckDBPyRelation, key: tuple[str, ...]) -> float:
     """Number of rows whose key occurs in an earlier row, or contains a null."""
     columns = ", ".join(key)
     nulls = " or ".join(f"{column} is null" for column in key)
-    ((count,),) = engine.rows(
-        f"select coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter (where {nulls}), 0)"  # noqa: S608
-        f" from (select {columns}, count(*) as copies from {table.source} group by {columns})"
-    )
+    keys = rows.aggregate(f"{columns}, count(*) as copies", columns)
+    repeated = f"coalesce(sum(copies - 1), 0) + coalesce(sum(copies) filter (where {nulls}), 0)"
+    ((count,),) = keys.aggregate(repeated).fetchall()
     return float(count)
 
 
-def hours_before(engine: Engine, source: str, as_of: date) -> float | None:
+def hours_before(rows: DuckDBPyRelation, as_of: date) -> float | None:
     """Hours from the newest `ended_at` of a relation to `as_of`; negative if an event ended later; None without rows."""
-    ((newest_us,),) = engine.rows(f"select {engine.epoch_micros('max(ended_at)')} from {source}")  # noqa: S608
+    ((newest_us,),) = rows.aggregate("epoch_us(max(ended_at))").fetchall()
     if newest_us is None:
         return None
     limit_s = (datetime.combine(as_of, time()) - datetime(1970, 1, 1)).total_seconds()
     return float(limit_s - newest_us / 1e6) / 3600
 
 
-def excluded_user_share(engine: Engine, events: Table, excluded: Table) -> float | None:
+def excluded_user_share(events: DuckDBPyRelation, excluded: DuckDBPyRelation) -> float | None:
     """Share of the users of the newest eight days that are in the mart `excluded_user_days`; None for fewer than MIN_USERS users."""
-    days = (
-        f"select user_id, cast(ended_at as date) as day, false as is_excluded from {events.source}"  # noqa: S608
-        f" union all select user_id, event_date, true from {excluded.source}"
-    )
-    ((users, all_users),) = engine.rows(
-        f"with days as ({days}) select count(distinct case when is_excluded then user_id end), count(distinct user_id)"  # noqa: S608
-        f" from days where day > (select max(day) from days) - interval {WEEK_DAYS + 1} day"
-    )
+    known = events.project("user_id, ended_at::date as day, false as is_excluded")
+    days = known.union(excluded.project("user_id, event_date, true"))
+    recent = f"from days where day > (select max(day) from days) - interval {WEEK_DAYS + 1} day"  # noqa: S608
+    query = f"select count(distinct case when is_excluded then user_id end), count(distinct user_id) {recent}"
+    ((users, all_users),) = days.query("days", query).fetchall()
     return users / all_users if all_users >= MIN_USERS else None
 
 
-def count_days(engine: Engine, source: str) -> DayCounts:
+def count_days(rows: DuckDBPyRelation) -> DayCounts:
     """Number of events of a relation by day, action and play length."""
-    length = f"least(floor(played_ms / {LENGTH_BIN_MS}), {MAX_LENGTH_BIN})"
-    day = f"floor({engine.epoch_micros('ended_at')} / 86400000000)"
-    counted = engine.rows(
-        f"select {day} as day, action, {length} as length, count(*) from {source} where ended_at is not null group by 1, 2, 3"  # noqa: S608
+    length = f"least(played_ms // {LENGTH_BIN_MS}, {MAX_LENGTH_BIN})::int"
+    counted = rows.filter("ended_at is not null").query(
+        "events",
+        f"select epoch_us(ended_at) // 86400000000 as day, action, {length} as length, count(*) from events group by all",  # noqa: S608
     )
-    return {
-        (int(day), action, None if length_bin is None else int(length_bin)): int(count)
-        for day, action, length_bin, count in counted
-    }
+    return {(day, action, length_bin): count for day, action, length_bin, count in counted.fetchall()}
 
 
 def trailing_week_metrics(counts: DayCounts, end: date) -> TableMetrics:

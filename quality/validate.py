@@ -25,26 +25,9 @@ from storage.daily_files import append_to_history
 from web import create_environment
 
 if TYPE_CHECKING:
-    from quality.spark_engine import Engine
     from quality.suite_runner import SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-
-def create_engine(name: str, tables: Path | None = None) -> Engine:
-    """Return a new engine of the kind that the settings choose.
-
-    Args:
-        name: Value of `SEGUE_ENGINE`: "duckdb" or "spark".
-        tables: Root folder of the tables, which may be on object storage; None for the local disk. Spark ignores it.
-    """
-    if name == "spark":
-        from quality.spark_engine import SparkEngine  # PySpark is an optional dependency
-
-        return SparkEngine()
-    from quality.engine import DuckDBEngine  # pandas takes long to import
-
-    return DuckDBEngine(tables)
 
 
 def write_outcome(
@@ -119,16 +102,16 @@ def main(arguments: list[str] | None = None) -> int:
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
     from quality.suite_runner import STAGES, SuiteError, Validator
-    from quality.tables import TableError
+    from quality.tables import TableError, connect
     from storage.errors import StorageError
 
     results: list[SuiteResult] = []
     pages = []
-    engine = create_engine(home.engine, home.tables)
+    connection = connect(home.tables)
     try:
         for stage in STAGES if options.stage == "all" else [options.stage]:
             site = home.reports / "data_docs" / stage
-            validator = Validator(engine)
+            validator = Validator(connection)
             stage_results: list[SuiteResult] = []
             error_message = None
             try:
@@ -153,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:
-        engine.close()
+        connection.close()
     failures = print_results(results)
     print(f"{failures} failed expectations" + "".join(f"; data docs: {path}" for path in pages))
     return 1 if failures else 0

@@ -24,7 +24,7 @@ from content.encoders.audio_decoding import FORMATS
 from content.encoders.encoder import MediaError
 from content.music_detection import MIN_MUSIC_PROBABILITY, WEIGHTS, detection_features
 
-MAX_FILES, MAX_PATCHES = 60, 6  # of a source, of a file
+MAX_FILES = 60  # of a source
 REGULARIZATION = 0.1  # inverse strength, of weights over standardized features
 
 
@@ -62,7 +62,7 @@ def left_out_probabilities(clips: Clips) -> NDArray[np.float64]:
 
 def encode_clips(music: Path, other: Path) -> Clips:
     """At most MAX_FILES files of each source, evenly spaced by name."""
-    encoder = AudioEncoder(MAX_PATCHES)
+    encoder = AudioEncoder()
     rows, is_music, sources = [], [], []
     for folder, label in ((music, True), (other, False)):
         for source in sorted(path for path in folder.iterdir() if path.is_dir()):

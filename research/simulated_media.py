@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation.catalog_rows import describe_tracks
-from ingestion.simulation.world import build_world
+from ingestion.simulation.world import World
 from media.cover import encode_jpeg, render_cover
 from media.preview import encode_wav, render_preview
 from media.style_table import mood
@@ -44,7 +44,7 @@ class Separation:
 
 def sample_tracks(tracks: int, seed: int) -> list[TrackDescription]:
     """TRACKS_PER_ARTIST tracks of each of some artists of a simulated world."""
-    world = build_world(WORLD_TRACKS, 10, seed)
+    world = World(WORLD_TRACKS, 10, seed)
     described = list(describe_tracks(world, [""] * world.tracks, seed).values())
     random = np.random.default_rng(seed)
     counts = np.bincount(world.artist_V)

@@ -14,6 +14,7 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,13 +90,11 @@ def _read_roots(media: Path) -> dict[str, dict[str, str | int]]:
 
 @dataclass(frozen=True)
 class MediaPaths:
-    """Finds the files that landed paths name. Each root is checked once in the life of the object."""
+    """Finds the files that landed paths name. Each root is found once in the life of the object."""
 
     media: Path  # SEGUE_HOME/media
     media_root: Path | None = None  # SEGUE_MEDIA_ROOT
-    _roots: dict[str, Path | str] = field(default_factory=dict, repr=False)  # by prefix: the folder, or what is wrong
-    simulations: dict[Path, tuple[int, RenderedMedia]] = field(default_factory=dict, repr=False)
-    """Rendered media by root, with the time of their descriptions; may be shared, because reading them takes a while."""
+    _roots: dict[str, Path] = field(default_factory=dict, repr=False)  # by prefix
 
     def resolve(self, landed: str) -> Path:
         """The file that a landed path names, which need not exist.
@@ -148,26 +147,15 @@ class MediaPaths:
         described_at = description_time(root)
         if described_at is None:
             return None
-        known = self.simulations.get(root)
-        if known is None or known[0] != described_at:
-            from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
-
-            try:
-                known = self.simulations[root] = described_at, RenderedMedia(root, self.media / RENDERED_FOLDER)
-            except DamagedDescriptions as error:
-                raise MediaRootError(str(error)) from error
-        return known[1]
+        try:
+            return _open_simulation(root, self.media / RENDERED_FOLDER, described_at)
+        except DamagedDescriptions as error:
+            raise MediaRootError(str(error)) from error
 
     def _root(self, prefix: str) -> Path:
         if prefix not in self._roots:
-            try:
-                self._roots[prefix] = self._find_root(prefix)
-            except MediaRootError as error:
-                self._roots[prefix] = str(error)
-        root = self._roots[prefix]
-        if isinstance(root, str):
-            raise MediaRootError(root)
-        return root
+            self._roots[prefix] = self._find_root(prefix)
+        return self._roots[prefix]
 
     def _find_root(self, prefix: str) -> Path:
         if prefix == EXTRACTED:
@@ -186,3 +174,11 @@ class MediaPaths:
         if folder.stat().st_ino != root["inode"]:
             raise MediaRootError(f"{folder} is not the folder that was landed, but another one of that name; {remedy}")
         return folder.resolve()
+
+
+@lru_cache(maxsize=8)
+def _open_simulation(root: Path, cache: Path, _described_at: int) -> RenderedMedia:
+    """The media of a simulation, kept until its descriptions are written again, because reading them takes a while."""
+    from media.rendered_media import RenderedMedia  # with the drawing library, which few commands need
+
+    return RenderedMedia(root, cache)

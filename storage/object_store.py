@@ -27,9 +27,6 @@ from storage.files import atomic_write, open_draft
 if TYPE_CHECKING:
     import duckdb
 
-MAX_FETCH_ATTEMPTS = 5
-"""Number of attempts to copy an object that is replaced during the copy."""
-
 
 def is_remote(path: Path) -> bool:
     """Whether a path is on object storage."""
@@ -192,30 +189,18 @@ def _fetch(path: Path, copy: Path, etag: str) -> None:
     etag_file = _etag_file(copy)
     if copy.exists() and etag_file.exists() and etag_file.read_text() == etag:
         return
-    for tries_left in reversed(range(MAX_FETCH_ATTEMPTS)):
-        try:
-            with (
-                open_draft(copy, is_durable=True) as draft,
-                _storage_errors(path),
-                _filesystem(path).open(_key(path), "rb") as source,
-            ):
-                etag, written_at = source.details["ETag"], source.details["LastModified"].timestamp()
-                with draft.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 23)
-                os.utime(draft, (written_at, written_at))
-                # A process killed before it has written the new ETag leaves a copy without one, which is fetched again.
-                etag_file.unlink(missing_ok=True)
-            break
-        except _ObjectReplaced as error:
-            if not tries_left:
-                raise StorageError(
-                    f"{path} was replaced {MAX_FETCH_ATTEMPTS} times while it was read; run this again after publication"
-                ) from error
+    with (
+        open_draft(copy, is_durable=True) as draft,
+        _storage_errors(path),
+        _filesystem(path).open(_key(path), "rb") as source,
+    ):
+        etag, written_at = source.details["ETag"], source.details["LastModified"].timestamp()
+        with draft.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 23)
+        os.utime(draft, (written_at, written_at))
+        # A process killed before it has written the new ETag leaves a copy without one, which is fetched again.
+        etag_file.unlink(missing_ok=True)
     etag_file.write_text(etag)
-
-
-class _ObjectReplaced(Exception):
-    """An object was replaced while it was read."""
 
 
 @contextmanager
@@ -227,7 +212,7 @@ def _storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExpired as error:
-        raise _ObjectReplaced from error
+        raise StorageError(f"{path} was replaced while it was read; run this again after publication") from error
     except (OSError, BotoCoreError, ClientError) as error:
         raise StorageError(
             f"cannot access {path} ({error or type(error).__name__}); check that the bucket exists, that AWS_ENDPOINT_URL "

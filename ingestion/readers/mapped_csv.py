@@ -98,9 +98,7 @@ def _rename_columns(rows: pl.DataFrame, mapping: ColumnMapping) -> pl.DataFrame:
     )
     problems = {
         "time is missing": pl.col("time").is_null(),
-        f"time is not {'ISO 8601' if mapping.time == 'iso' else f'a number of {mapping.time} since 1970'}": pl.col(
-            "at_us"
-        ).is_null(),
+        f"time is not a number of {mapping.time} since 1970": pl.col("at_us").is_null(),
         "played is not a number": pl.col("played").is_not_null() & pl.col("played_ms").is_null(),
     }
     reason = pl.coalesce(pl.when(condition).then(pl.lit(reason)) for reason, condition in problems.items())
@@ -108,14 +106,9 @@ def _rename_columns(rows: pl.DataFrame, mapping: ColumnMapping) -> pl.DataFrame:
 
 
 def _time_expression(mapping: ColumnMapping) -> pl.Expr:
-    """Expression of the timestamp in microseconds since 1970."""
+    """Expression of the timestamp: ISO text, or microseconds since 1970."""
     if mapping.time == "iso":
-        iso = pl.col("time").str.replace(" ", "T", literal=True).str.replace(r"[zZ]$", "+00:00")
-        zoned = pl.when(iso.str.contains(r"[+-]\d\d:?\d\d$")).then(iso).otherwise(iso + "+00:00")
-        forms = ("%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z")
-        return pl.coalesce(
-            zoned.str.to_datetime(form, time_unit="us", time_zone="UTC", strict=False) for form in forms
-        ).dt.epoch("us")
+        return pl.col("time")
     number = pl.col("time").cast(pl.Float64, strict=False) / (1000 if mapping.time == "ms" else 1)
     return pl.when(number.is_between(-MAX_EPOCH_S, MAX_EPOCH_S)).then(
         (number * 1e6).round().cast(pl.Int64, strict=False)

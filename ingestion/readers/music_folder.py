@@ -7,7 +7,6 @@ Covers are extracted to `SEGUE_HOME/media`; without one in the file, `cover.jpg`
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
 import re
 import unicodedata
@@ -31,7 +30,6 @@ from ingestion.source_files import Member, SourceError
 from storage import media_paths
 
 MAX_FILES = 200_000
-MAX_DEPTH = 30
 BATCH_ROWS = 5_000
 COVER_FILES = re.compile(r"(cover|folder|front|album|albumart)\.(jpe?g|png|webp)", re.IGNORECASE)
 VARIOUS_ARTISTS = "Various Artists"
@@ -58,14 +56,6 @@ def _is_audio(member: Member) -> bool:
 
 def _is_playlist(member: Member) -> bool:
     return posixpath.splitext(member.file)[1].lower() in playlist_file.EXTENSIONS
-
-
-def _fingerprint(files: list[Member]) -> str:
-    """Hash of names, sizes and times: reading a whole collection once more would take as long as landing it."""
-    content = hashlib.sha256()
-    for member in files:
-        content.update(f"{member.name}\0{member.size}\0{member.written_at.isoformat()}\n".encode())
-    return content.hexdigest()[:32]
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
@@ -131,8 +121,6 @@ class _Collection:
         """
         if NOT_UTF8.search(member.name):
             raise AudioFileError("the name of the file or a folder is not UTF-8; rename it")
-        if len(member.parts) > MAX_DEPTH:
-            raise AudioFileError(f"nested {len(member.parts) - 1} folders deep; at most {MAX_DEPTH} are read")
         if member.is_outside:
             raise AudioFileError(
                 "a symbolic link out of the folder, which is not followed; copy the file into the folder"
@@ -257,4 +245,4 @@ def _read_start(member: Member) -> bytes:
         raise PlaylistError(f"the file cannot be read: {error.strerror}") from error
 
 
-READER = Reader(select_files=_select_files, read=_read, period="month", split=None, fingerprint=_fingerprint)
+READER = Reader(select_files=_select_files, read=_read, period="month", split=None)

@@ -68,7 +68,7 @@ def _stage_block(
         plays: Receives the plays.
     """
     is_extended = EXTENDED_PATTERN.match(member.file) is not None
-    rows = [{"source_line": line} | (_extended if is_extended else _basic)(element) for line, element in block]
+    rows = [{"source_line": line} | _play(element, is_extended) for line, element in block]
     schema = dict.fromkeys(COLUMNS, pl.String) | {"source_line": pl.Int64}
     constant = {"user": pl.lit(user), "action": pl.lit("play"), "source_file": pl.lit(member.name)}
     frame = pl.DataFrame(rows, schema=schema).with_columns(**constant)
@@ -127,9 +127,15 @@ def _read_text(member: Member, context: ReadContext) -> str:
     return content.decode("utf-8-sig", "replace")
 
 
-def _basic(row: Any) -> dict[str, str | None]:
-    if problem := _problem(row):
-        return {"reason": problem}
+def _play(row: Any, is_extended: bool) -> dict[str, str | None]:
+    if not isinstance(row, dict):
+        return {"reason": "the row is not a JSON object"}
+    if json_rows.has_unpaired_surrogate(row):
+        return {"reason": json_rows.NOT_UNICODE}
+    return _extended(row) if is_extended else _basic(row)
+
+
+def _basic(row: dict[str, Any]) -> dict[str, str | None]:
     return {
         "at_us": _text(row.get("endTime")),
         "artist": _text(row.get("artistName")),
@@ -138,9 +144,7 @@ def _basic(row: Any) -> dict[str, str | None]:
     }
 
 
-def _extended(row: Any) -> dict[str, str | None]:
-    if problem := _problem(row):
-        return {"reason": problem}
+def _extended(row: dict[str, Any]) -> dict[str, str | None]:
     title, uri = _text(row.get("master_metadata_track_name")), _text(row.get("spotify_track_uri")) or ""
     other = _text(row.get("episode_name")) or _text(row.get("spotify_episode_uri")) or _text(row.get("audiobook_title"))
     return {
@@ -152,13 +156,6 @@ def _extended(row: Any) -> dict[str, str | None]:
         "played_ms": _text(row.get("ms_played")),
         "reason": "a podcast episode or an audiobook, not a track" if other and not title else None,
     }
-
-
-def _problem(row: Any) -> str | None:
-    """Why an element is no play; None if it may be one."""
-    if not isinstance(row, dict):
-        return "the row is not a JSON object"
-    return json_rows.NOT_UNICODE if json_rows.has_unpaired_surrogate(row) else None
 
 
 def _text(value: Any) -> str | None:

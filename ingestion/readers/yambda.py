@@ -59,11 +59,8 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 
 def _is_flat(member: Member) -> bool:
-    try:
-        with member.opener() as file:
-            schema = pq.read_schema(file)
-    except (OSError, pa.ArrowInvalid):
-        return False
+    with member.opener() as file:
+        schema = pq.read_schema(file)
     return {"uid", "timestamp", "item_id"} <= set(schema.names) and pa.types.is_integer(schema.field("item_id").type)
 
 

@@ -41,7 +41,7 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
     users.start_day(day)
     weights_UI = users.interest_weights()
     buffer, available = EventBuffer(), AvailableTracks(world, day)
-    sessions = session.draw_sessions(random, users, day)
+    sessions = Sessions(random, users, day)
     # Request numbers: one per session, and one more for each further private-FM response.
     opened_S, songs_S = _show_collections(random, world, users, weights_UI, sessions, buffer)
     session_N, number_N = session.expand_slots(songs_S)
@@ -93,8 +93,6 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
         "context_type": _context_types(kind_N),
         "context": np.where(kind_N == session.SIMILAR, sessions.seed_S[session_N], opened_S[session_N]),
         "affinity": affinity_N,
-        "mood_interest": moods.interest_N,
-        "mood_emotion": moods.emotion_N,
         "is_played": is_played_N,
         "is_known": memory_N > 0,
     }
@@ -159,10 +157,7 @@ def _choose_tracks(
     library_N = np.where((drawn_N > 0.93) & (work_N >= 0), soundtrack_N, library_N)
 
     # Recommendations: some repeats, some exploration, the rest by the user's interests, independent of the mood.
-    drawn_I = (weights_UI[user_N].cumsum(axis=1) < random.random((N, 1))).sum(axis=1)
-    usual_N = available.sample_by_interest(
-        random, users.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
-    )
+    usual_N = available.sample_by_interest(random, users.draw_interests(random, weights_UI, user_N))
     recommended_N = np.where(drawn_N < EXPLORATION_SHARE, available.sample_uniform(random, N), usual_N)
     recalled_N = users.sample_repeat(random, user_N)
     repeats_N = _repeat_share(kind_N)
@@ -255,8 +250,7 @@ def _emit(
     request, inverse = np.unique(shown["request"], return_inverse=True)
     first_at = np.full(len(request), np.iinfo(np.int64).max)
     np.minimum.at(first_at, inverse, shown["begin"])
-    truth = ("affinity", "mood_interest", "mood_emotion")
-    shared = ("target", "scene", "context_type", "context", "request", "position", "propensity", "device", *truth)
+    shared = ("target", "scene", "context_type", "context", "request", "position", "propensity", "device")
     buffer.add(
         shown["user"],
         action=ACTION["impression"],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from event_store.behaviors import ACTIONS, TARGET_TYPES
 from ingestion import contract
-from ingestion.simulation.catalog_rows import PREFIX, make_ids
+from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.world import Ints, World
 
@@ -32,9 +32,6 @@ COLUMNS: dict[str, tuple[type, float]] = {
     "position": (np.int32, -1),
     "propensity": (np.float64, np.nan),
     "device": (np.int8, -1),
-    "affinity": (np.float32, np.nan),  # this and the following columns are ground truth and not in the log
-    "mood_interest": (np.int16, -1),
-    "mood_emotion": (np.int16, -1),
 }
 
 Columns = dict[str, NDArray[Any]]
@@ -88,8 +85,7 @@ class RowWriter:
         self._contexts = pa.array(
             [f"{kind}:{name}" for kind, part in zip(TARGET_TYPES, names, strict=True) for name in part]
         )
-        self.user_ids = pa.array([f"u{user}" for user in range(users)])
-        assert set(PREFIX) == set(TARGET_TYPES)  # noqa: S101 - ids of different types must differ
+        self._user_ids = pa.array([f"u{user}" for user in range(users)])
 
     def events(self, columns: Columns, day: date, number: int, sequence_E: Ints) -> pa.Table:
         """Rows of `listening_events` of one day.
@@ -105,8 +101,8 @@ class RowWriter:
         has_context = columns["context_type"] >= 0
         context_E = self._offset[np.maximum(columns["context_type"], 0)] + columns["context"]
         arrays = {
-            "event_id": self.event_ids(len(place_E), number),
-            "user_id": self.user_ids.take(pa.array(columns["user"])),
+            "event_id": self._numbered(np.arange(len(place_E)), f"s{self._seed}d{number}n"),
+            "user_id": self._user_ids.take(pa.array(columns["user"])),
             "sequence_number": pa.array(sequence_E),
             "target_type": _decode_names(columns["target_type"], TARGET_TYPES),
             "target_id": self._targets.take(pa.array(place_E)),
@@ -124,10 +120,6 @@ class RowWriter:
         return pa.Table.from_arrays(
             [arrays[name] for name in contract.LISTENING_EVENTS.names], schema=contract.LISTENING_EVENTS
         )
-
-    def event_ids(self, count: int, number: int) -> pa.Array:
-        """Ids of `count` events of day `number`, in order."""
-        return self._numbered(np.arange(count), f"s{self._seed}d{number}n")
 
     @staticmethod
     def _numbered(numbers: Ints, prefix: str) -> pa.Array:

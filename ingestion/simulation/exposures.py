@@ -33,6 +33,7 @@ class AvailableTracks:
         self._bounds_K = np.searchsorted(world.interest_V[self._order], np.arange(world.interests + 1))
         self._total_K = np.diff(self._cumulative[self._bounds_K])
         self._available = np.flatnonzero(self.is_available_V)
+        self.size = len(self._available)
         self._interest_V = world.interest_V
 
     def sample_by_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
@@ -56,11 +57,6 @@ class AvailableTracks:
         sampled: Ints = self._available[random.integers(0, len(self._available), count)]
         return sampled
 
-    @property
-    def size(self) -> int:
-        """Number of available tracks."""
-        return len(self._available)
-
 
 class InterestGroups:
     """Playlists or mlogs grouped by interest and sampled uniformly within it."""
@@ -69,6 +65,7 @@ class InterestGroups:
         self._order = np.argsort(interest_P, kind="stable")
         self._bounds_K = np.searchsorted(interest_P[self._order], np.arange(interests + 1))
         self._count_K = np.diff(self._bounds_K)
+        self.is_empty_K: NDArray[np.bool_] = self._count_K == 0
         self._interest_P = interest_P
 
     def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
@@ -92,12 +89,6 @@ class InterestGroups:
         within_N = interest_share_N / self._count_K[self._interest_P[drawn_N]]
         probability_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N
         return probability_N
-
-    @property
-    def is_empty_K(self) -> NDArray[np.bool_]:
-        """Whether an interest has no collections [K]."""
-        is_empty: NDArray[np.bool_] = self._count_K == 0
-        return is_empty
 
 
 def show_collections(
@@ -139,8 +130,7 @@ def show_collections(
         return clicked_S
     user_N = np.repeat(sessions.user_S[at], places)
     position_N = np.tile(np.arange(places), S)
-    drawn_I = (weights_UI[user_N].cumsum(axis=1) < random.random((len(user_N), 1))).sum(axis=1)
-    interest_N = users.interest_UI[user_N, np.minimum(drawn_I, weights_UI.shape[1] - 1)]
+    interest_N = users.draw_interests(random, weights_UI, user_N)
     shown_N = groups.draw(random, interest_N, EXPLORATION_SHARE)
     # Remove duplicates within a response.
     session_N = np.repeat(np.arange(S), places)
@@ -162,14 +152,7 @@ def show_collections(
         "position": position_N,
         "propensity": propensity_N,
     }
-    buffer.add(
-        user_N,
-        action=ACTION["impression"],
-        target=shown_N,
-        begin=shown_at_N,
-        affinity=affinity_N.astype(np.float32),
-        **shared,
-    )
+    buffer.add(user_N, action=ACTION["impression"], target=shown_N, begin=shown_at_N, **shared)
     clicks = np.flatnonzero(is_clicked_N)
     _, first_click = np.unique(session_N[clicks], return_index=True)
     if target_type == "playlist":

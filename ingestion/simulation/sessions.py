@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingestion.simulation import facets
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import Floats, Ints, World, rank_in_group
+from ingestion.simulation.world import Ints, World, draw_columns, rank_in_group
 
 # Product scenes, the `scene` of an event. In the library the user selects tracks, in the others the recommender does.
 PRODUCT_SCENES = ("library", "private_fm", "daily", "playlists", "mlog", "similar")
@@ -26,17 +25,36 @@ SCENE_PULL = 1.2  # logit bonus of interests that suit the situation
 MINUTE = 60_000_000
 
 
-@dataclass(frozen=True)
 class Sessions:
-    """Sessions of a day, ordered by user and time."""
+    """Sessions of a day, ordered by user and time. Sessions of a user neither overlap nor cross midnight.
 
-    user_S: Ints
-    start_S: Ints  # microseconds after midnight
-    scene_S: Ints  # situation, index into facets.SCENES
-    product_scene_S: Ints  # index into PRODUCT_SCENES
-    tracks_S: Ints  # number of tracks
-    seed_S: Ints  # track that a `similar` session starts from; -1 otherwise
-    device_S: Ints  # index into DEVICES
+    Attributes:
+        user_S: User.
+        start_S: Microseconds after midnight.
+        scene_S: Situation, index into facets.SCENES.
+        product_scene_S: Index into PRODUCT_SCENES.
+        tracks_S: Number of tracks.
+        seed_S: Track that a `similar` session starts from; -1 otherwise.
+        device_S: Index into DEVICES.
+    """
+
+    def __init__(self, random: np.random.Generator, users: SimulatedUsers, day: int) -> None:
+        chance_UP = np.where(users.first_day_U[:, None] <= day, users.session_chance_UP, 0)
+        self.user_S, part_S = np.nonzero(random.random(chance_UP.shape) < chance_UP)
+        S = len(self.user_S)
+        minute_S = facets.FIRST_MINUTE + part_S * facets.DAY_PART_MINUTES + random.random(S) * 20
+        self.start_S: Ints = (minute_S * MINUTE).astype(np.int64)
+        kind_S = random.choice(len(PRODUCT_SCENES), S, p=PRODUCT_SCENE_PROBABILITIES)
+        self.seed_S: Ints = np.where(kind_S == SIMILAR, users.sample_repeat(random, self.user_S), -1)
+        self.product_scene_S: Ints = np.where((kind_S == SIMILAR) & (self.seed_S < 0), LIBRARY, kind_S)
+        usual_S = users.scene_UP[self.user_S, part_S]
+        other_S = np.array([facets.SCENES.index(part[0]) for part in facets.DAY_PARTS])[part_S]
+        self.scene_S: Ints = np.where(random.random(S) < 0.75, usual_S, other_S)
+        device_S = random.choice(3, S, p=[0.7, 0.2, 0.1])
+        is_driving_S = self.scene_S == facets.SCENES.index("driving")
+        self.device_S: Ints = np.where(is_driving_S, DEVICES.index("car"), device_S)
+        songs_S = np.minimum(random.geometric(1 / MEAN_TRACKS, S), MAX_TRACKS)
+        self.tracks_S: Ints = np.where(self.product_scene_S == DAILY, DAILY_TRACKS, songs_S)
 
 
 @dataclass(frozen=True)
@@ -45,31 +63,6 @@ class Moods:
 
     interest_N: Ints
     emotion_N: Ints
-
-
-def draw_sessions(random: np.random.Generator, users: SimulatedUsers, day: int) -> Sessions:
-    """Sample the sessions of a day. Sessions of a user neither overlap nor cross midnight."""
-    chance_UP = np.where(users.first_day_U[:, None] <= day, users.session_chance_UP, 0)
-    user_S, part_S = np.nonzero(random.random(chance_UP.shape) < chance_UP)
-    S = len(user_S)
-    minute_S = facets.FIRST_MINUTE + part_S * facets.DAY_PART_MINUTES + random.random(S) * 20
-    kind_S = random.choice(len(PRODUCT_SCENES), S, p=PRODUCT_SCENE_PROBABILITIES)
-    seed_S = np.where(kind_S == SIMILAR, users.sample_repeat(random, user_S), -1)
-    kind_S = np.where((kind_S == SIMILAR) & (seed_S < 0), LIBRARY, kind_S)
-    usual_S = users.scene_UP[user_S, part_S]
-    other_S = np.array([facets.SCENES.index(part[0]) for part in facets.DAY_PARTS])[part_S]
-    scene_S = np.where(random.random(S) < 0.75, usual_S, other_S)
-    device_S = random.choice(3, S, p=[0.7, 0.2, 0.1])
-    songs_S = np.minimum(random.geometric(1 / MEAN_TRACKS, S), MAX_TRACKS)
-    return Sessions(
-        user_S=user_S,
-        start_S=(minute_S * MINUTE).astype(np.int64),
-        scene_S=scene_S,
-        product_scene_S=kind_S,
-        tracks_S=np.where(kind_S == DAILY, DAILY_TRACKS, songs_S),
-        seed_S=seed_S,
-        device_S=np.where(scene_S == facets.SCENES.index("driving"), DEVICES.index("car"), device_S),
-    )
 
 
 def draw_moods(
@@ -90,16 +83,9 @@ def draw_moods(
     interest_G = interest_GI[np.arange(len(user_G)), drawn_G]
     seed_G = sessions.seed_S[session_G]
     interest_G = np.where(seed_G >= 0, world.interest_V[seed_G], interest_G)
-    emotion_G = draw_rows(random, world.emotions_KE.cumsum(axis=1), interest_G)
+    emotion_G = draw_columns(random, world.emotions_KE.cumsum(axis=1), interest_G)
     stretch_N = turns_N.cumsum() - 1
     return Moods(interest_G[stretch_N], emotion_G[stretch_N])
-
-
-def draw_rows(random: np.random.Generator, cumulative_KE: Floats, row_N: Ints) -> Ints:
-    """Sample a column [N] from the given rows of a table of cumulative probabilities."""
-    sampled: NDArray[np.int64] = (cumulative_KE[row_N] < random.random((len(row_N), 1))).sum(axis=1)
-    column_N: Ints = np.minimum(sampled, cumulative_KE.shape[1] - 1)
-    return column_N
 
 
 def expand_slots(songs_S: Ints) -> tuple[Ints, Ints]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import facets
-from ingestion.simulation.world import Floats, Ints, World, rank_in_group
+from ingestion.simulation.world import Floats, Ints, World, draw_columns, rank_in_group
 
 MAX_INTERESTS = 5
 HISTORY_LENGTH = 128
@@ -27,7 +27,7 @@ class SimulatedUsers:
 
     def __init__(self, world: World, users: int, days: int, seed: int) -> None:
         self._random = np.random.default_rng([seed, 2])
-        self._world = world
+        self._world, self.users = world, users
         random, K = self._random, world.interests
         count_U = random.choice(np.arange(1, MAX_INTERESTS + 1), users, p=[0.15, 0.25, 0.3, 0.2, 0.1])
         fame_K = 1 / np.arange(1, K + 1) ** 0.5
@@ -58,16 +58,16 @@ class SimulatedUsers:
         self._disliked_tracks: Ints = np.empty(0, np.int64)
         self._blocked_artists: Ints = np.empty(0, np.int64)
 
-    @property
-    def users(self) -> int:
-        """Number of users."""
-        return len(self.work_U)
-
     def interest_weights(self) -> Floats:
         """Weight of each interest of each user [U, I]; rows sum to 1, absent interests have 0."""
         raised = np.exp(self.logit_UI - self.logit_UI.max(axis=1, keepdims=True))
         weights: Floats = raised / raised.sum(axis=1, keepdims=True)
         return weights
+
+    def draw_interests(self, random: np.random.Generator, weights_UI: Floats, user_N: Ints) -> Ints:
+        """Sample one of each user's interests by weight [N]."""
+        interest_N: Ints = self.interest_UI[user_N, draw_columns(random, weights_UI.cumsum(axis=1), user_N)]
+        return interest_N
 
     def start_day(self, day: int) -> None:
         """Let interests drift and replace some of them."""
@@ -120,10 +120,9 @@ class SimulatedUsers:
 
     def is_rejected(self, user_N: Ints, track_N: Ints) -> NDArray[np.bool_]:
         """Whether the user has disliked the track or blocked its artist before today."""
-        artist_N = self._world.artist_V[track_N]
-        return _contains_keys(self._disliked_tracks, user_N * self._world.tracks + track_N) | _contains_keys(
-            self._blocked_artists, user_N * self._world.tracks + artist_N
-        )
+        first_N, artist_N = user_N * self._world.tracks, self._world.artist_V[track_N]
+        is_disliked_N = np.isin(first_N + track_N, self._disliked_tracks)
+        return is_disliked_N | np.isin(first_N + artist_N, self._blocked_artists)
 
     def artist_affinity(self, user_N: Ints, artist_N: Ints) -> Floats:
         """Fixed affinity of a user to an artist independent of all facets [N]; about standard normal."""
@@ -135,10 +134,3 @@ class SimulatedUsers:
 
 
 LAG_WEIGHT = (np.arange(HISTORY_LENGTH) + 1.0) ** -LAG_DECAY
-
-
-def _contains_keys(sorted_keys: Ints, keys: Ints) -> NDArray[np.bool_]:
-    if not len(sorted_keys):
-        return np.zeros(len(keys), bool)
-    found: NDArray[np.bool_] = sorted_keys[np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)] == keys
-    return found

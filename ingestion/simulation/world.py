@@ -8,9 +8,6 @@ width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,114 +21,60 @@ PLAYLIST_LENGTH = 30
 OST_TRACKS = 5  # tracks in the soundtrack of a work, of different interests if possible
 
 
-@dataclass(frozen=True)
 class World:
-    """Catalog of a simulation. Days count from the first simulated day; negative days are before it."""
+    """Catalog of a simulation; equal arguments give equal catalogs.
 
-    language_K: Ints
-    style_K: Ints
-    emotions_KE: Floats  # probability of each emotion
-    scenes_KS: NDArray[np.bool_]  # scenes that suit the interest
-    interest_A: Ints
-    popularity_A: Floats
-    artist_V: Ints
-    interest_V: Ints
-    album_V: Ints
-    recording_V: Ints  # equal for tracks of the same recording
-    first_day_V: Ints
-    last_day_V: Ints
-    duration_ms_V: Ints
-    quality_V: Floats
-    popularity_V: Floats
-    emotions_VE: NDArray[np.bool_]
-    scenes_VS: NDArray[np.bool_]
-    theme_V: Ints  # -1: none
-    is_explicit_V: NDArray[np.bool_]
-    audio_VD: NDArray[np.float32]
-    image_VD: NDArray[np.float32]
-    tracks_PL: Ints
-    interest_P: Ints
-    is_editorial_P: NDArray[np.bool_]
-    track_M: Ints
-    tracks_WL: Ints  # soundtrack of each work
-
-    @property
-    def tracks(self) -> int:
-        """Number of tracks."""
-        return len(self.artist_V)
-
-    @property
-    def interests(self) -> int:
-        """Number of interests."""
-        return len(self.language_K)
-
-
-def build_world(tracks: int, days: int, seed: int) -> World:
-    """Sample a catalog; equal arguments give equal catalogs.
+    Days count from the first simulated day; negative days are before it.
 
     Raises:
         ValueError: Fewer than 100 tracks (some interests would have none) or no day.
     """
-    if tracks < 100 or days < 1:
-        raise ValueError(
-            f"{tracks} tracks and {days} days are not enough to simulate; use at least 100 tracks and 1 day"
-        )
-    random = np.random.default_rng([seed, 1])
-    K, A = int(np.clip(tracks // 60, len(facets.FIRST_INTERESTS), 48)), max(tracks // 8, 16)
-    language_K, style_K = _interests(random, K)
-    emotions_KE = random.dirichlet(np.full(len(facets.EMOTIONS), 0.35), K)
-    scenes_KS = random.random((K, len(facets.SCENES))).argsort(axis=1) < 4
-    interest_A = random.permutation(np.arange(A) % K)
-    popularity_A = random.lognormal(0, 1.0, A)
 
-    artist_V = np.sort(
-        np.concatenate([np.arange(A), random.choice(A, tracks - A, p=popularity_A / popularity_A.sum())])
-    )
-    strays = random.random(tracks) < 0.1  # a track outside its artist's usual interest
-    interest_V = np.where(strays, random.integers(0, K, tracks), interest_A[artist_V])
-    number_V = rank_in_group(artist_V)
-    album_V = np.unique(artist_V * 10_000 + number_V // 8, return_inverse=True)[1].astype(np.int64)
-    again = (number_V > 0) & (random.random(tracks) < 0.04)  # a recording released a second time
-    recording_V = np.where(again, np.arange(tracks) - 1, np.arange(tracks))
-    interest_V = np.where(again, np.roll(interest_V, 1), interest_V)
+    def __init__(self, tracks: int, days: int, seed: int) -> None:
+        if tracks < 100 or days < 1:
+            raise ValueError(
+                f"{tracks} tracks and {days} days are not enough to simulate; use at least 100 tracks and 1 day"
+            )
+        random = np.random.default_rng([seed, 1])
+        K, A = int(np.clip(tracks // 60, len(facets.FIRST_INTERESTS), 48)), max(tracks // 8, 16)
+        self.tracks, self.interests = tracks, K
+        self.language_K, self.style_K = _interests(random, K)
+        self.emotions_KE: Floats = random.dirichlet(
+            np.full(len(facets.EMOTIONS), 0.35), K
+        )  # probability of each emotion
+        self.scenes_KS = random.random((K, len(facets.SCENES))).argsort(axis=1) < 4  # that suit the interest
+        self.interest_A: Ints = random.permutation(np.arange(A) % K)
+        popularity_A = random.lognormal(0, 1.0, A)
 
-    emotions_VE = _emotions(random, emotions_KE, interest_V)
-    own_scenes = random.random((tracks, len(facets.SCENES))) < 0.6
-    tracks_WL = _soundtracks(random, interest_V, popularity_A[artist_V], works=max(3, A // 25))
-    theme_V = np.where(random.random(tracks) < 0.3, random.integers(0, len(facets.THEMES), tracks), -1)
-    theme_V[theme_V == facets.SOUNDTRACK] = -1
-    theme_V[tracks_WL.ravel()] = facets.SOUNDTRACK
-    quality_V = random.normal(0, 1, tracks)
-    first_day_V, last_day_V = _availability(random, artist_V, A, days)
-    tracks_PL, interest_P = _playlists(random, interest_V, K, playlists=max(tracks // 25, 2 * K))
-    popularity_V = popularity_A[artist_V] * random.lognormal(0, 0.9, tracks) * np.exp(0.4 * quality_V)
-    return World(
-        language_K=language_K,
-        style_K=style_K,
-        emotions_KE=emotions_KE,
-        scenes_KS=scenes_KS,
-        interest_A=interest_A,
-        popularity_A=popularity_A,
-        artist_V=artist_V,
-        interest_V=interest_V,
-        album_V=album_V,
-        recording_V=recording_V,
-        first_day_V=first_day_V,
-        last_day_V=last_day_V,
-        duration_ms_V=np.clip(random.lognormal(np.log(215_000), 0.25, tracks), 90_000, 480_000).astype(np.int64),
-        quality_V=quality_V,
-        popularity_V=popularity_V,
-        emotions_VE=emotions_VE,
-        scenes_VS=own_scenes & scenes_KS[interest_V],
-        theme_V=theme_V,
-        is_explicit_V=random.random(tracks) < 0.06,
-        tracks_PL=tracks_PL,
-        interest_P=interest_P,
-        is_editorial_P=random.random(len(interest_P)) < 0.4,
-        track_M=random.choice(tracks, max(tracks // 20, 10), replace=False),
-        tracks_WL=tracks_WL,
-        **_vectors(random, interest_V, emotions_VE, artist_V, album_V),
-    )
+        more = random.choice(A, tracks - A, p=popularity_A / popularity_A.sum())
+        self.artist_V: Ints = np.sort(np.concatenate([np.arange(A), more]))
+        strays = random.random(tracks) < 0.1  # a track outside its artist's usual interest
+        interest_V = np.where(strays, random.integers(0, K, tracks), self.interest_A[self.artist_V])
+        number_V = rank_in_group(self.artist_V)
+        self.album_V: Ints = np.unique(self.artist_V * 10_000 + number_V // 8, return_inverse=True)[1].astype(np.int64)
+        again = (number_V > 0) & (random.random(tracks) < 0.04)  # a recording released a second time
+        self.recording_V: Ints = np.where(again, np.arange(tracks) - 1, np.arange(tracks))
+        self.interest_V: Ints = np.where(again, np.roll(interest_V, 1), interest_V)
+
+        self.emotions_VE = _emotions(random, self.emotions_KE, self.interest_V)
+        own_scenes = random.random((tracks, len(facets.SCENES))) < 0.6
+        self.scenes_VS: NDArray[np.bool_] = own_scenes & self.scenes_KS[self.interest_V]
+        self.tracks_WL = _soundtracks(random, self.interest_V, popularity_A[self.artist_V], works=max(3, A // 25))
+        self.theme_V: Ints = np.where(random.random(tracks) < 0.3, random.integers(0, len(facets.THEMES), tracks), -1)
+        self.theme_V[self.theme_V == facets.SOUNDTRACK] = -1  # none
+        self.theme_V[self.tracks_WL.ravel()] = facets.SOUNDTRACK
+        self.quality_V: Floats = random.normal(0, 1, tracks)
+        self.first_day_V, self.last_day_V = _availability(random, self.artist_V, A, days)
+        playlists = max(tracks // 25, 2 * K)
+        self.tracks_PL, self.interest_P = _playlists(random, self.interest_V, K, playlists)
+        fame_V = popularity_A[self.artist_V] * random.lognormal(0, 0.9, tracks)
+        self.popularity_V: Floats = fame_V * np.exp(0.4 * self.quality_V)
+        length_V = np.clip(random.lognormal(np.log(215_000), 0.25, tracks), 90_000, 480_000)
+        self.duration_ms_V: Ints = length_V.astype(np.int64)
+        self.is_explicit_V = random.random(tracks) < 0.06
+        self.is_editorial_P = random.random(playlists) < 0.4
+        self.track_M: Ints = random.choice(tracks, max(tracks // 20, 10), replace=False)
+        self.audio_VD, self.image_VD = _vectors(random, self.interest_V, self.emotions_VE, self.artist_V, self.album_V)
 
 
 def _interests(random: np.random.Generator, K: int) -> tuple[Ints, Ints]:
@@ -149,8 +92,7 @@ def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints
     emotions_VE = np.zeros((len(interest_V), emotions_KE.shape[1]), bool)
     rows = np.arange(len(interest_V))
     for _ in range(2):
-        sampled = (emotions_KE[interest_V].cumsum(axis=1) < random.random((len(interest_V), 1))).sum(axis=1)
-        emotions_VE[rows, np.minimum(sampled, emotions_KE.shape[1] - 1)] = True
+        emotions_VE[rows, draw_columns(random, emotions_KE.cumsum(axis=1), interest_V)] = True
     return emotions_VE
 
 
@@ -189,7 +131,7 @@ def _soundtracks(random: np.random.Generator, interest_V: Ints, weight_V: Floats
 
 def _vectors(
     random: np.random.Generator, interest_V: Ints, emotions_VE: NDArray[np.bool_], artist_V: Ints, album_V: Ints
-) -> dict[str, Any]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Audio vectors depend on interest, emotion and artist; cover vectors on interest and album."""
     sound_KD = random.normal(0, 1, (interest_V.max() + 1, AUDIO_WIDTH))
     sound_ED = random.normal(0, 0.4, (emotions_VE.shape[1], AUDIO_WIDTH))
@@ -198,10 +140,14 @@ def _vectors(
     cover_KD = random.normal(0, 1, (interest_V.max() + 1, IMAGE_WIDTH))
     cover_BD = random.normal(0, 0.7, (album_V.max() + 1, IMAGE_WIDTH))
     noise_VD = random.normal(0, 0.3, audio_VD.shape)
-    return {
-        "audio_VD": (audio_VD + noise_VD).astype(np.float32),
-        "image_VD": (cover_KD[interest_V] + cover_BD[album_V]).astype(np.float32),
-    }
+    return (audio_VD + noise_VD).astype(np.float32), (cover_KD[interest_V] + cover_BD[album_V]).astype(np.float32)
+
+
+def draw_columns(random: np.random.Generator, cumulative_RC: Floats, row_N: Ints) -> Ints:
+    """Sample a column [N] from the given rows of a table of cumulative probabilities."""
+    sampled: Ints = (cumulative_RC[row_N] < random.random((len(row_N), 1))).sum(axis=1)
+    column_N: Ints = np.minimum(sampled, cumulative_RC.shape[1] - 1)
+    return column_N
 
 
 def rank_in_group(group: Ints) -> Ints:

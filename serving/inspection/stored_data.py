@@ -17,7 +17,7 @@ from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.response_schemas import ExportResponse
 from storage import object_store
-from storage.user_data import RAW_COLUMN, USER_COLUMN, extract_user_ids, list_user_tables
+from storage.user_data import USER_COLUMN, list_user_tables
 
 MAX_ROWS = 50_000
 """Rows of one store in an export; a person has fewer events."""
@@ -88,14 +88,9 @@ def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
         names = rows.collect_schema().names()
     except (FileNotFoundError, pl.exceptions.ComputeError):  # removed since it was listed, or being written
         return
-    if USER_COLUMN not in names and RAW_COLUMN not in names:
+    if USER_COLUMN not in names:
         return
-    user = pl.col(USER_COLUMN).cast(pl.String) if USER_COLUMN in names else pl.lit(None, pl.String)
-    is_theirs = user == user_id
-    if RAW_COLUMN in names:
-        is_in_raw = pl.col(RAW_COLUMN).map_elements(lambda raw: user_id in extract_user_ids(raw), pl.Boolean)
-        is_theirs = pl.when(user.is_null()).then(is_in_raw).otherwise(is_theirs)
-    selected = rows.filter(is_theirs).head(MAX_ROWS + 1)
+    selected = rows.filter(pl.col(USER_COLUMN).cast(pl.String) == user_id).head(MAX_ROWS + 1)
     for row in selected.collect(engine="streaming").iter_rows(named=True):
         yield {name: _to_json(value) for name, value in row.items()}
 

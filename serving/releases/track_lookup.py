@@ -9,7 +9,6 @@ import logging
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from serving.errors import NotReady, UnknownTrack
 from serving.releases.manager import ReleaseManager
 from serving.response_schemas import PREVIEW
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
-
-if TYPE_CHECKING:
-    from media.rendered_media import RenderedMedia
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +34,6 @@ class TrackLookup:
     def __init__(self, settings: Settings, releases: ReleaseManager) -> None:
         self._settings, self._releases = settings, releases
         self._names: dict[str, TrackNames] = {}  # by release
-        self._simulations: dict[Path, tuple[int, RenderedMedia]] = {}
 
     def duration_of(self, track_id: str) -> int | None:
         """Duration in ms; None if it is unknown."""
@@ -102,7 +97,7 @@ class TrackLookup:
         if not landed:
             raise nothing
         # A new object for each request, so that folders that were landed again are found.
-        paths = MediaPaths(self._settings.media, self._settings.media_root, simulations=self._simulations)
+        paths = MediaPaths(self._settings.media, self._settings.media_root)
         try:
             return paths.resolve(landed)
         except (MediaPathError, MediaRootError) as error:

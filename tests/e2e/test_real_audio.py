@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from config import settings
-from content.encoders.audio import MAX_PATCHES, AudioEncoder
+from content.encoders.audio import AudioEncoder
 from content.music_detection import MIN_MUSIC_PROBABILITY, music_probability
 from tests.support.acceptance_plugin import report
 from tests.support.tiers import acceptance_only
@@ -56,8 +56,8 @@ class EncodedAudio:
 
 @pytest.fixture(scope="module")
 def audio() -> EncodedAudio:
-    """All tracks and clips, in twice as many patches as usual."""
-    encoder = AudioEncoder(2 * MAX_PATCHES)
+    """All tracks and clips, each in at most a minute of patches."""
+    encoder = AudioEncoder()
     files = [path for folder in ALBUMS.values() for path in sorted((GAMES / folder).iterdir())]
     files += [path for path in sorted(CLIPS.iterdir()) if path.suffix in (".ogg", ".mp3")]
     files = [path for path in files if path.name != SILENCE]

@@ -14,10 +14,9 @@ from pathlib import PurePosixPath
 from typing import IO
 
 import av
-import mutagen
 
 from ingestion.readers.parsing.audio_tags import AudioTags, read_tags
-from media.audio_container import BoundedFile, HeaderTooLargeError, open_container
+from media.audio_container import BoundedFile, open_container
 
 FORMATS = {
     ".mp3": "mp3",
@@ -65,12 +64,6 @@ def read_audio_file(name: str, size: int, opener: Callable[[], IO[bytes]]) -> Au
             return AudioFile(audio_id, duration_ms, read_tags(BoundedFile(file, MAX_TAG_BYTES), extension))
     except AudioFileError:
         raise
-    except HeaderTooLargeError as error:
-        raise AudioFileError(str(error)) from error
-    except MemoryError as error:
-        raise AudioFileError("the tags are too large") from error
-    except mutagen.MutagenError as error:
-        raise AudioFileError(f"the tags are damaged: {error or type(error).__name__}") from error
     except Exception as error:
         # Damaged files make the libraries raise many types; one file must not stop a landing.
         reason = getattr(error, "strerror", None) or error

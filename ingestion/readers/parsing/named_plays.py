@@ -108,7 +108,7 @@ last play).
 
 EVENTS = "listening_events"
 COLUMNS = ("user", "at_us", "track", "title", "artist", "artist_id", "album", "action", "played_ms", "audio_url")
-"""Columns of the rows, null where the source has no value; `at_us` is in microseconds since 1970 UTC."""
+"""Columns of the rows, null where the source has no value; `at_us` is in microseconds since 1970 UTC, or text in ISO 8601."""
 NUMBERS = ("time_us", "at_us", "played_ms", "source_line")
 STAGED_COLUMNS = ("user_id", "time_us", "track_id", "action", "played_ms", "source_file", "source_line")
 CATALOG_COLUMNS = (

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.row_validation import LATEST
-from ingestion.source_files import Member, content_digest
+from ingestion.source_files import Member
 from storage import media_paths
 
 Period = Literal["month", "day"]
@@ -72,7 +72,6 @@ class Reader:
     read: Callable[[list[Member], ReadContext], Iterator[Rows]]  # converts the files to contract rows
     period: Period  # partition length: historical loads land by month, running services by day
     split: Split | None  # train/test split: by global time or by each user's own time; None: the format has no events
-    fingerprint: Callable[[list[Member]], str] = content_digest  # equal for sources with equal content
 
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:

@@ -22,7 +22,6 @@ from privacy.erase import find_suppressed_users, main
 from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
 from storage.suppression_list import SuppressionList
-from storage.user_data import extract_user_ids
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
 ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
@@ -216,70 +215,22 @@ def _listing(folder: Path) -> str:
     return checksum_listing(folder)
 
 
-@pytest.mark.parametrize(
-    ("raw", "users"),
-    [
-        ('{"user_id": "ann", "x": "bob"}', {"ann"}),
-        ('{"user_id": 7}', {"7"}),
-        ('["ann", 1]', {"ann", "1"}),
-        ('{"userId": "u7", "track": "t1"}', {"u7", "t1"}),
-        ('{"user": {"id": 7}, "track_id": "1", "plays": 1}', {"7"}),
-        ('[{"user_id": "u7", "plays": 1}]', {"u7"}),
-        ('{"user_id": null, "listener": "7"}', {"7"}),
-        ("ann", {"ann"}),
-    ],
-)
-def test_user_ids_of_invalid_rows(raw: str, users: set[str]) -> None:
-    assert extract_user_ids(raw) == users
+def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path) -> None:
+    land(play_log(tmp_path / "log", [*ROWS[:5], "bob,never,1,1,5", "ann,1500000000,1,1,9000,stray"]), home)
+    torn = json_lines(tmp_path / "own.jsonl", [event(9), json.dumps(event(1, user_id="ann"))[:-3]])
+    land(torn, home)
+    kept = dict(quarantined(home).select("user_id", "raw").iter_rows())
+    assert kept.keys() == {"bob", None} and kept[None] == "" and "never" in kept["bob"]
+    assert all(b"ann" not in file.read_bytes() for file in (home / "quarantine").rglob("*.parquet"))
 
 
-@pytest.mark.parametrize(
-    ("raw", "user"),
-    [
-        ('{"user_id": "ann", "acti', "ann"),
-        ('{"user_id": "spotify:user:jane", "acti', "spotify:user:jane"),
-        ('{"user_id": "zo\\u00eb", "acti', "zoë"),
-        ('{"user_id": "zoë", "acti', "zoë"),
-        ('{"user_id": "a\\"b", "acti', 'a"b'),
-        ('_id": "Doe, Jane", "target_id": "t1"}', "Doe, Jane"),
-        ("ann,1,bob", "1"),
-        ('"Doe, Jane",1700000300,t2,a1,200000,stray', "Doe, Jane"),
-        ("1700000300, Doe, Jane,t2", "Doe, Jane"),
-        ('1700000300,"say ""hi""",t2', 'say "hi"'),
-        ('say "hi"\t1700000300', 'say "hi"'),
-        ('"bob",x\n"Doe, Jane",y', "Doe, Jane"),
-        ("auth0|12:3,1700000000,t1", "auth0|12:3"),
-        ("a;b,1700000000,t1", "a;b"),
-    ],
-)
-def test_user_ids_of_text(raw: str, user: str) -> None:
-    assert user in extract_user_ids(raw) and f"{user}." not in extract_user_ids(raw)
-
-
-def test_very_long_invalid_rows_are_searched() -> None:
-    assert {"x" * 200_000, "ann"} <= extract_user_ids('"' + "x" * 200_000 + '","ann"')
-    assert "ann" in extract_user_ids('["' + '", "'.join(["bob"] * 2000) + '", "ann"')
-
-
-ODD_USERS = ("Doe, Jane", 'say "hi"', "auth0|12:3", "zoë")
-
-
-def test_invalid_rows_of_users_with_odd_ids_are_erased_and_not_landed_again(home: Path, tmp_path: Path) -> None:
-    quoted = ['"Doe, Jane"', '"say ""hi"""', "auth0|12:3", "bob"]
-    rows = [f"{user},{1_500_000_000 + n},1,1,9000" for n, user in enumerate(quoted)]
-    log = play_log(tmp_path / "log", [*rows[1:], *(f"{row},stray" for row in rows)])
-    torn = [json.dumps(event(n, user_id=user))[:-3] for n, user in enumerate([*ODD_USERS, "bob"])]
-    own = json_lines(tmp_path / "own.jsonl", [event(9, user_id="zoë"), *torn])
-    land(log, home), land(own, home)
-    assert quarantined(home).height == 9
-    exported = [collect_stored_data(user, settings.load_settings(), {}, {}).stores for user in ODD_USERS]
-    assert [len(stores["quarantine/listening_events"]) for stores in exported] == [2, 2, 2, 1]
-    assert main([*ODD_USERS]) == 0
-    assert [("bob" in raw) for raw in quarantined(home)["raw"]] == [True, True]
-    kept = quarantined(home)["raw"].to_list()
-    assert land(log, home)["play_log"].suppressed == 5 and land(own, home)["own_events"].suppressed == 5
-    assert quarantined(home)["raw"].to_list() == kept
-    assert find_suppressed_users(settings.load_settings()) == []
+def test_texts_of_earlier_versions_are_erased_with_the_first_user(home: Path) -> None:
+    file = home / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet"
+    file.parent.mkdir(parents=True)
+    rows = {"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}
+    pl.DataFrame(rows).write_parquet(file)
+    assert main(["ann"]) == 0
+    assert pl.read_parquet(file).rows() == [(None, ""), ("bob", "x,bob,ann")]
 
 
 def test_a_row_with_a_user_id_belongs_to_no_other_user(home: Path, tmp_path: Path) -> None:

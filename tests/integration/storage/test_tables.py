@@ -22,8 +22,7 @@ from ingestion.simulate import WorldSize, simulate
 from local.land import list_landed_sources
 from local.publish_marts import upload
 from quality import table_metrics
-from quality.engine import DuckDBEngine
-from quality.tables import find_landed_events
+from quality.tables import connect, find_landed_events
 from sequences.feast_store import open_store
 from sequences.offline.duckdb_store import SequenceOfflineStore
 from sequences.skew.compare import Arrivals
@@ -116,10 +115,9 @@ def test_marts_are_equal_row_by_row(at: dict[str, settings.Settings], name: str)
 def test_validation_and_names_of_landed_files_are_equal(at: dict[str, settings.Settings]) -> None:
     metrics, sources = [], []
     for here in at.values():
-        engine = DuckDBEngine(here.tables)
-        landed, is_month = find_landed_events(engine, here.landing, AS_OF)
-        metrics.append((table_metrics.hours_before(engine, landed.source, AS_OF), is_month))
-        engine.close()
+        with connect(here.tables) as connection:
+            landed, is_month = find_landed_events(connection, here.landing, AS_OF)
+            metrics.append((table_metrics.hours_before(landed, AS_OF), is_month))
         sources.append((list_landed_sources(here), landed_source_names(here)))
     assert metrics[0] == metrics[1] and sources[0] == sources[1]
 

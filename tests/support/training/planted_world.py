@@ -10,6 +10,9 @@ import polars as pl
 
 from content import FACETS
 from ingestion.simulate import WorldSize, simulate
+from ingestion.simulation.catalog_rows import make_ids
+from ingestion.simulation.facets import LANGUAGES, STYLES
+from ingestion.simulation.world import World
 from recommender.user.user_batch import UserBatch
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
@@ -59,7 +62,7 @@ def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
     tracks = _tracks(folder).with_columns(is_in_catalog=pl.col("track_id").is_in(played.unique().to_list()))
     nothing = [pl.lit(None, kind).alias(name) for name, kind in CONTENT_TYPES.items()]
     tracks.with_columns(nothing).write_parquet(marts / "tracks.parquet")
-    return _planted(folder)
+    return _planted(folder, size)
 
 
 def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedWorld:
@@ -78,7 +81,7 @@ def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedW
     comments = pl.read_parquet(folder / "simulated" / "track_comments" / "part.parquet")
     comments = comments.with_columns(pl.col("occurred_at").dt.replace_time_zone(None))
     comments.filter(~pl.col("track_id").is_in(new)).write_parquet(marts / "track_comments.parquet")
-    return _planted(folder)
+    return _planted(folder, size)
 
 
 def _plays(folder: Path) -> pl.DataFrame:
@@ -106,10 +109,10 @@ def _tracks(folder: Path) -> pl.DataFrame:
     )
 
 
-def _planted(folder: Path) -> PlantedWorld:
+def _planted(folder: Path, size: WorldSize) -> PlantedWorld:
     data = TrainingData(folder / "marts", "held_out", recipe("debug"), services=SERVICES)
-    truth = folder / "simulated" / "truth"
-    planted = dict(pl.read_parquet(truth / "tracks.parquet").select("track_id", "interest").iter_rows())
+    world = World(size.tracks, size.days, size.seed)
+    planted = dict(zip(make_ids("track", world.tracks), world.interest_V.tolist(), strict=True))
     interest_V = np.array([planted.get(track, -1) for track in data.vocabulary.track_ids_V])
-    names = list(pl.read_parquet(truth / "interests.parquet").sort("interest").select("language", "style").iter_rows())
-    return PlantedWorld(data, interest_V, names)
+    languages, styles = (np.array(LANGUAGES)[world.language_K].tolist(), np.array(STYLES)[world.style_K].tolist())
+    return PlantedWorld(data, interest_V, list(zip(languages, styles, strict=True)))

@@ -9,7 +9,7 @@ from datetime import date
 import polars as pl
 
 from ingestion.simulation import catalog_rows
-from ingestion.simulation.world import build_world
+from ingestion.simulation.world import World
 from training.evaluation.search_quality import FOLDER
 
 
@@ -31,7 +31,7 @@ def read_catalog() -> SimulatedCatalog:
 
 def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
     """The tracks with the columns of `recommender.search.write_search`, in the order of the simulation."""
-    world = build_world(size.tracks, size.days, size.seed)
+    world = World(size.tracks, size.days, size.seed)
     tables = {
         name: pl.from_arrow(table) for name, table in catalog_rows.build_tables(world, size.start, size.seed).items()
     }

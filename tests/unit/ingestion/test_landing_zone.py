@@ -102,7 +102,7 @@ def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: 
         default_as_of(tmp_path / "home")
 
 
-def test_events_from_the_future_are_quarantined_unless_they_are_simulated(tmp_path: Path) -> None:
+def test_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
     now = datetime(2026, 5, 1, 12, tzinfo=UTC)
     late = {"occurred_at": "2099-05-02T12:00:00Z", "ended_at": "2099-05-02T12:00:00Z"}
     skewed = {"occurred_at": "2026-05-02T11:59:59Z", "ended_at": "2026-05-02T11:59:59Z"}
@@ -113,10 +113,6 @@ def test_events_from_the_future_are_quarantined_unless_they_are_simulated(tmp_pa
     assert (counts.landed, counts.quarantined) == (2, 1)
     assert "ended_at 2099-05-02 12:00:00" in quarantined(tmp_path / "home")["reason"].item()
     assert default_as_of(tmp_path / "home") == date(2026, 5, 3)
-    (log / "world.json").write_text("[]")  # not the file of a simulation
-    assert land(log, tmp_path / "home", now=now)["own_events"].quarantined == 1
-    (log / "world.json").write_text('{"seed": 7, "days": 60, "last_day": "2099-05-02", "version": 1}')
-    assert land(log, tmp_path / "simulated", now=now)["own_events"].landed == 3
 
 
 def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,15 +44,6 @@ def test_an_xz_bomb_in_a_dump_is_an_error(tmp_path: Path) -> None:
         land(tmp_path / "listenbrainz-listens-dump.tar.xz", tmp_path / "home")
 
 
-def test_a_compressed_log_is_read_completely(tmp_path: Path) -> None:
-    log = tmp_path / "log" / "listening_events.jsonl.gz"
-    log.parent.mkdir()
-    log.write_bytes(
-        gzip.compress("".join(json.dumps(event(n % 60, event_id=f"e{n}")) + "\n" for n in range(50_000)).encode())
-    )
-    assert land(log, tmp_path / "home")["own_events"].landed == 50_000
-
-
 def test_a_link_out_of_the_source_is_an_error(tmp_path: Path) -> None:
     outside = json_lines(tmp_path / "private" / "listening_events.jsonl", [event(1)])
     (tmp_path / "log").mkdir()

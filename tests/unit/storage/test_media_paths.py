@@ -10,6 +10,7 @@ import pytest
 
 from media.cover import encode_jpeg, render_cover
 from media.preview import encode_wav, render_preview
+from media.rendered_media import RenderedMedia
 from media.track_description import cover_path, preview_path, write_descriptions
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
 from tests.support.media_descriptions import described
@@ -94,6 +95,16 @@ def test_media_of_a_simulation_are_rendered_into_the_cache(tmp_path: Path) -> No
     assert paths.resolve(prefix + preview_path("t2")) != preview
     for path in ("media/preview/t3.wav", "media/preview/t1.mp3", "media/cover/t1.wav", "media/video/t1.wav"):
         assert paths.resolve(prefix + path) == simulation / path and not (simulation / path).exists()
+
+
+def test_the_oldest_rendered_files_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media.rendered_media.MAX_FILES", 5)
+    write_descriptions({f"t{number}": described(album=f"l{number}") for number in range(8)}, tmp_path)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / ".killed.jpg.1.writing").write_bytes(b"half")
+    media = RenderedMedia(tmp_path, tmp_path / "cache")
+    files = [media.find(cover_path(f"t{number}")) for number in range(8)]
+    assert sorted((tmp_path / "cache").iterdir()) == sorted(file for file in files[3:] if file is not None)
 
 
 def test_a_file_in_the_folder_of_a_simulation_is_preferred(tmp_path: Path) -> None:

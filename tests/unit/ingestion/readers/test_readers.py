@@ -71,13 +71,6 @@ def test_play_log_gives_events_tracks_and_artists(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["Ghost, the", "Rise"]
 
 
-def test_play_log_without_names_gives_tracks(tmp_path: Path) -> None:
-    rows = ["7,1600000000,9,4,5000", "7,1600000060,8,,5000"]
-    land(play_log(tmp_path / "log", rows, names=False), tmp_path / "home")
-    tracks = landed(tmp_path / "home", "tracks").sort("track_id").select("track_id", "artist_ids").rows()
-    assert tracks == [("8", []), ("9", ["4"])]
-
-
 def test_play_log_without_a_required_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "events.csv").write_text("user_id,ts,track_id\n1,1600000000,1\n")

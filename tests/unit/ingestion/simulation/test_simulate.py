@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,13 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
+from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.exposures import AvailableTracks
 from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import build_world
+from ingestion.simulation.world import World
 from media.track_description import Descriptions
+from research import hidden_facets
 from tests.support.log_sources import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -30,16 +31,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plays(world: Path) -> pl.DataFrame:
-    """Plays of tracks with `interest`, ground truth, `is_full`, `is_skip` and `is_own` (an interest of the user)."""
-    tracks = read(world / "tracks").select("track_id", "duration_ms")
-    own = read(world / "truth" / "user_interests").select("user_id", "interest").unique().with_columns(is_own=True)
+    """Plays of tracks with `is_full`, `is_skip` and `is_own` (an interest of the user at the end)."""
+    latent = World(SIZE.tracks, SIZE.days, SIZE.seed)
+    users = SimulatedUsers(latent, SIZE.users, SIZE.days, SIZE.seed)
+    for day in range(SIZE.days):
+        users.start_day(day)
+    user, place = np.nonzero(users.interest_weights())
+    interests = {"user_id": [f"u{one}" for one in user], "interest": users.interest_UI[user, place], "is_own": True}
+    ids = pl.DataFrame({"track_id": make_ids("track", SIZE.tracks), "interest": latent.interest_V})
+    tracks = read(world / "tracks").select("track_id", "duration_ms").join(ids, on="track_id")
     return (
         events(world)
         .filter(pl.col("action") == "play")
         .join(tracks, left_on="target_id", right_on="track_id")
-        .join(pl.read_parquet(world / "truth" / "tracks.parquet"), left_on="target_id", right_on="track_id")
-        .join(read(world / "truth" / "events"), on="event_id")
-        .join(own, on=["user_id", "interest"], how="left")
+        .join(pl.DataFrame(interests), on=["user_id", "interest"], how="left")
         .with_columns(
             is_own=pl.col("is_own").fill_null(False),
             is_full=pl.col("played_ms") / pl.col("duration_ms") >= 0.9,
@@ -77,7 +82,7 @@ def test_existing_simulations_and_other_folders_are_not_overwritten(tmp_path: Pa
         simulate(size, tmp_path / "mine")
 
 
-def test_every_row_satisfies_the_contract_and_the_ground_truth_is_not_landed(world: Path, tmp_path: Path) -> None:
+def test_every_row_satisfies_the_contract(world: Path, tmp_path: Path) -> None:
     counts = land(world, tmp_path / "home")["own_events"]
     assert counts.quarantined == 0 and counts.duplicate == 0
     assert landed(tmp_path / "home").height == events(world).height
@@ -102,19 +107,15 @@ def test_descriptions_of_media_have_the_facets_of_landed_tracks(world: Path, tmp
         assert sorted(found.emotions) == sorted(track["emotions"])
 
 
-def test_hidden_facets_are_in_the_media_only(world: Path, tmp_path: Path) -> None:
-    simulate(replace(SIZE, hide_facets=True), tmp_path / "hidden")
-    assert land(tmp_path / "hidden", tmp_path / "home")["own_events"].quarantined == 0
-    shown, hidden = read(world / "tracks"), read(tmp_path / "hidden" / "tracks")
-    names = ["title", "language", "styles", "scenes", "emotions", "themes", "audio_vector", "image_vector"]
+def test_hidden_facets_are_in_the_media_only(tmp_path: Path) -> None:
+    simulate(WorldSize(users=5, tracks=100, days=1), tmp_path)
+    shown = read(tmp_path / "tracks")
+    hidden_facets.main([str(tmp_path)])
+    hidden, names = read(tmp_path / "tracks"), list(hidden_facets.HIDDEN_COLUMNS)
     assert hidden.select(names).null_count().row(0) == (len(hidden),) * len(names)
-    assert hidden.drop(names).equals(shown.drop(names))
-    for table, key, name in (("artists", "artist_id", "name"), ("playlists", "playlist_id", "title")):
-        rows = read(tmp_path / "hidden" / table)
-        assert rows[name].to_list() == rows[key].to_list()
-    for folder in ("listening_events", "truth", "track_comments"):
-        assert tree(tmp_path / "hidden" / folder) == tree(world / folder)
-    assert tree(tmp_path / "hidden" / "media") == tree(world / "media")
+    assert hidden.drop(names).equals(shown.drop(names)) and hidden.schema == shown.schema
+    assert read(tmp_path / "artists").select(pl.col("name") == pl.col("artist_id")).to_series().all()
+    assert land(tmp_path, tmp_path / "home")["own_events"].quarantined == 0
 
 
 def test_events_are_ordered_by_time_and_sessions_do_not_overlap(world: Path, plays: pl.DataFrame) -> None:
@@ -133,7 +134,7 @@ def test_users_finish_tracks_of_their_interests_and_skip_others(plays: pl.DataFr
     assert rates["is_skip"][1] < rates["is_skip"][0] - 0.1
 
 
-def test_position_bias_equals_the_ground_truth(world: Path) -> None:
+def test_position_bias_is_that_of_the_model(world: Path) -> None:
     shown = events(world).filter((pl.col("scene") == "daily") & (pl.col("target_type") == "track"))
     rate = (
         shown.group_by("position")
@@ -164,7 +165,7 @@ def test_rejected_tracks_are_not_played_again(world: Path) -> None:
 
 
 def test_propensities_equal_sampling_frequencies() -> None:
-    world = build_world(tracks=200, days=10, seed=1)
+    world = World(tracks=200, days=10, seed=1)
     shelf, random = AvailableTracks(world, 5), np.random.default_rng(0)
     drawn = shelf.sample_by_interest(random, np.zeros(200_000, np.int64))
     tracks = np.flatnonzero((world.interest_V == 0) & shelf.is_available_V)
