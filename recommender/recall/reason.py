@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TYPE_CHECKING, Union
 
-from recommender.catalog.vocabulary import Vocabulary
+if TYPE_CHECKING:
+    from recommender.catalog.vocabulary import Vocabulary
 
 ReasonParameter = Union[str, int, tuple[str, ...], "Reason", tuple["Reason", ...]]
 """A name as text, a number, facet values (genres, styles, ...; translated and joined), a phrase, or a list of phrases.
