@@ -1,7 +1,7 @@
 """Pages of the quality by day: rows, freshness, null rates and distributions of each mart against the week before; skips,
 drift and skew.
 
-Marts are those of `reports/data_quality.json`, which their validation writes, with the results of the expectations.
+Marts come from `reports/data_quality.json`, which their validation writes, with the results of the expectations.
 
 What landing made of the tracks of several sources: matches, conflicts, and sounds that are not recommended.
 """

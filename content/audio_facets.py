@@ -36,7 +36,7 @@ def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str,
         tags: Names of the tags.
 
     Returns:
-        Columns of `storage.content_tables.FACET_SCHEMA`. The probability of a value is that of its most probable tag.
+        Columns of `storage.content_tables.FACET_SCHEMA`. A value is as probable as its most probable tag.
     """
     probabilities = content.drop_nulls("tag_probabilities").select(
         "track_id", tag=pl.lit(list(tags)), probability="tag_probabilities"

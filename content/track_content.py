@@ -34,7 +34,7 @@ BLOCKS = ("names", "text_ngrams", "catalog_audio", "catalog_image", "audio", "im
 """Blocks of a row in order; those without any content have no columns."""
 MAX_LYRICS_CHARACTERS, MAX_COMMENTS_PER_TRACK = 300, 5  # the newest comments are used
 MAX_TEXT_CHARACTERS = 400
-MAX_TIMES_MEDIAN = 10  # largest number of a vector, relative to that of the median vector
+MAX_TIMES_MEDIAN = 10  # largest number of a vector, relative to the median vector's
 VECTOR_COLUMNS = ("audio_vector", "image_vector")
 CONTENT_COLUMNS = ("lyrics", *VECTOR_COLUMNS)
 """Columns of the mart `tracks` that only this module reads."""

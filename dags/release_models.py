@@ -2,7 +2,7 @@
 
 Refits the validated models on all data before `as_of`, for the number of steps that validation chose (boosted trees of the
 validated fit are kept, except with recipe `full`), and releases them as a unit if
-the slate on held-out requests is not worse than that of the active release and of the best heuristic baseline, and no
+the slate on held-out requests is not worse than the active release's and the best heuristic baseline's, and no
 behavioral test is below its floor and below the active release. A rejected
 release fails here with the reason; the active release keeps serving. Identical inputs give the identical release: the
 task logs "unchanged".

@@ -124,7 +124,7 @@ def _asset_event_task(noun: str) -> Task:
 _TASKS = (
     Task(
         "request",
-        "Resolves the parameters of this run: its own Params take precedence over those of the asset event that triggered "
+        "Resolves the parameters of this run: its own Params take precedence over the Params of the asset event that triggered "
         "it, then the defaults apply.",
         "The log names the value that could not be read. If nothing is landed, trigger `ingest_listening_logs`.",
         XCOM_PAGE,

@@ -242,7 +242,7 @@ EVENT_RULES = (
         "action {action} has a different ended_at and occurred_at; only plays may have a duration",
     ),
 )
-"""The rules of several columns of an event. The limits of `time_rules` are those of landing and of the service."""
+"""The rules of several columns of an event. `time_rules` has the limits of landing and of the service."""
 
 
 def find_violation(row: Mapping[str, Any], rules: Iterable[Rule]) -> Rule | None:

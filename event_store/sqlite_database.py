@@ -43,7 +43,7 @@ class SqliteDatabase:
     Args:
         path: The file; it is created if it is missing.
         synchronous: `full` if a commit must survive a machine failure, else `normal`.
-        tables: Statements that create its tables unless they exist. Tables with a column `user_id` are those of users.
+        tables: Statements that create its tables unless they exist. Tables with a column `user_id` belong to users.
     """
 
     def __init__(self, path: Path, synchronous: str, tables: Sequence[str]) -> None:

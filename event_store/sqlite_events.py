@@ -208,7 +208,7 @@ class _Writing:
 
 
 def _sessions_of(database: sqlite3.Connection, user_id: str) -> list[PrivateSession]:
-    """The user's private sessions, or those of everyone after a loss; ascending."""
+    """The user's private sessions, or everyone's after a loss; ascending."""
     query = "select since_us, until_us from private_sessions where user_id = ? order by since_us"
     rows = database.execute(query, (user_id,)).fetchall() or database.execute(query, (EVERYONE,)).fetchall()
     return [PrivateSession(*row) for row in rows]

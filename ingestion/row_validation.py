@@ -1,6 +1,6 @@
 """Checks rows against the data contract.
 
-`conform` converts a table from the types of its source (text from a CSV, numbers from Parquet) to those of the contract
+`conform` converts a table from the types of its source (text from a CSV, numbers from Parquet) to the types of the contract
 and adds a reason to each row that violates it. Line numbers and raw text are passed through as ordinary columns.
 """
 
@@ -39,7 +39,7 @@ Check = tuple[pl.Expr, pl.Expr]  # (row violates the rule, reason)
 def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.DataFrame:
     """Convert rows to the types of the contract and add `reason`, which is null for rows that satisfy it.
 
-    Missing columns become null; additional columns (line numbers, raw text) follow those of the contract.
+    Missing columns become null; additional columns (line numbers, raw text) follow the contract's.
 
     Args:
         table: Contract table.

@@ -2,7 +2,7 @@
 
 Writes the contract tables as Parquet. Equal arguments give equal content. One day is simulated and written at a time,
 so memory grows with the number of users and tracks, not of days. The descriptions from which previews and covers are rendered go
-to `FOLDER/media/`. Interests and other latent facets are those of `World` and `SimulatedUsers` with the same seed.
+to `FOLDER/media/`. `World` and `SimulatedUsers` with the same seed have the interests and other latent facets.
 """
 
 from __future__ import annotations

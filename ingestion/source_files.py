@@ -49,7 +49,7 @@ class Member:
     name: str  # path below the source (POSIX, without `..`)
     size: int  # bytes; uncompressed for a file in a zip
     opener: Callable[[], IO[bytes]]
-    written_at: datetime  # modification time; that of the zip for a file in a zip
+    written_at: datetime  # modification time; for a file in a zip, of the zip
     max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
     is_outside: bool = False  # a symbolic link of a music folder that leads out of it; must not be opened
 

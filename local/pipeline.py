@@ -39,7 +39,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     variables = environment(settings)
     check_channels(parameters, variables)
     folder, log, terminal = settings.home / "run" / "pipeline", settings.logs / "pipeline.log", sys.stdout
-    # Not *.lock, which are those of tasks
+    # Not *.lock, which belong to tasks
     with file_lock(folder.with_suffix(".running"), waiting="waiting: another `make pipeline` runs"):
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.update(variables | airflow_environment(folder))

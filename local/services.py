@@ -215,7 +215,7 @@ def _wait_until_healthy(service: Service, settings: Settings, before: str) -> No
 
 
 def _supervisor_lock(settings: Settings) -> Path:
-    return settings.home / "run" / "supervisor"  # not *.lock, which are those of tasks
+    return settings.home / "run" / "supervisor"  # not *.lock, which belong to tasks
 
 
 def _supervisor_log(settings: Settings) -> Path:

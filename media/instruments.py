@@ -94,7 +94,7 @@ class Synthesizer:
             instrument: One of INSTRUMENTS.
             pitch: MIDI number, 60 is middle C.
             length: Samples from the attack to the release.
-            vowels: Formants in Hz at the start and at the end of a sung note, in place of those of the instrument.
+            vowels: Formants in Hz at the start and at the end of a sung note, in place of the instrument's.
         """
         hz = instrument.hz * self._tuning or 440 * 2 ** ((pitch - 69) / 12)
         time_S = np.arange(length + RATE // 12, dtype=np.float32) / RATE

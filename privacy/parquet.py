@@ -143,7 +143,7 @@ def _write_without_users(path: Path, draft: Path, user_ids: Collection[str]) -> 
 
 
 def _update_checksum(path: Path, draft: Path) -> None:
-    """Replace the hash of the file by that of the draft in the checksum list of a parent folder, if there is one."""
+    """Replace the hash of the file by the draft's in the checksum list of a parent folder, if there is one."""
     for folder in path.parents:
         listed = folder / CHECKSUM_FILE
         if not listed.exists():

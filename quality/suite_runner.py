@@ -46,7 +46,7 @@ class Check:
 
 
 def build_check(result: Any, metrics: Mapping[str, float | None]) -> Check:
-    """The check of one result of Great Expectations; `metrics` are those of the whole table by name."""
+    """The check of one result of Great Expectations; `metrics` are metrics of the whole table by name."""
     config = result.expectation_config
     column = str(config.kwargs.get("column") or config.kwargs.get("column_A") or ROWS)
     if (name := column.removeprefix("table_")) != column:  # a constant column
@@ -129,7 +129,7 @@ def validate_landed(
 ) -> list[SuiteResult]:
     """Validate the newest landed partition before `as_of`; the list is empty if `only` names another suite.
 
-    Volume and drift are those of the mart `events`, which has no events of bots.
+    Volume and drift are computed on the mart `events`, which has no events of bots.
 
     Raises:
         tables.TableError: No event before `as_of` has been landed.

@@ -1,6 +1,6 @@
 """Metrics of a table that no single row shows, as constant columns that expectations can name.
 
-Metrics are computed over all rows, of daily loads over those of the last weeks (`tables.recent_rows`), and repeated in every
+Metrics are computed over all rows, of daily loads over the rows of the last weeks (`tables.recent_rows`), and repeated in every
 validated row as `table_<name>`. A metric that cannot be computed is null, which every expectation accepts;
 `TableMetrics.notes` gives the reason.
 

@@ -2,7 +2,7 @@
 
 Writes SEGUE_HOME/reports/benchmark.json after each benchmark, so a failing benchmark
 loses no other results; running one benchmark replaces its results and keeps the others'. Each result has the machine and
-the revision that it was measured on; those of the report are the newest run's.
+the revision that it was measured on; the report has the newest run.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def select_benchmarks(only: str | None) -> list[str]:
-    """Names of the benchmarks that `--only` selects: all for None, one by its name or one of its results, or those of a prefix."""
+    """Names of the benchmarks that `--only` selects: all for None, else by name, result or prefix."""
     return [
         name
         for name in BENCHMARKS

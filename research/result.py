@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Result:
-    """One measurement with that of a peer from the same run; `ratio` > 1 means that Segue is better.
+    """One measurement beside a peer's from the same run; `ratio` > 1 means that Segue is better.
 
     Without a peer the last three fields are None; a limit to keep is stored as a peer named "limit".
     """

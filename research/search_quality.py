@@ -1,6 +1,6 @@
 """`python -m research.search_quality --marts FOLDER`: precision of the search on the queries of the evaluation, as a table.
 
-The conditions of the queries are those of a simulated world with the size and seed in `queries.json` (the defaults of
+The conditions of the queries belong to a simulated world with the size and seed in `queries.json` (the defaults of
 `make simulate`); see `training.evaluation.search_quality`.
 """
 

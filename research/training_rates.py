@@ -7,7 +7,7 @@
     <name>_core               the same per second of processor time, which other load affects less
 
 Channels: sequences of 64 tracks out of 50,000, width 64, batches of 64, dropout 0.1, tracks by their ids alone. Rankers: width 32,
-batches of 256. Each try has its own process on two threads, and the better of two counts; steps are those of every fit
+batches of 256. Each try has its own process on two threads, and the better of two counts; steps are the same as in every fit
 (`training.trainer`).
 """
 

@@ -47,7 +47,7 @@ def begins_session(
 def is_in_current_session(
     batch: SequenceBatch, length_B: NDArray[np.int64], request_at_B: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Mask [B, L] of those of the first `length_B` events that belong to the session of a play that starts now.
+    """Mask [B, L] of the first `length_B` events: whether one belongs to the session of a play that starts now.
 
     If that play would begin a session, these are the events, none of them plays, within the session gap before it.
 

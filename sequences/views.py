@@ -3,7 +3,7 @@
 The single definition: the offline stores, the dense reader, materialization and the online reader all serve the views
 declared here, and Feast's feature views are generated from them (`feature_repo/views.py`).
 
-Order and time are those of the event table: rows sorted by `known_at` within a user, which is the order of the contract
+Order and time come from the event table: rows sorted by `known_at` within a user, which is the order of the contract
 (`ended_at`, then `sequence_number`, then `event_id`). "Before t" means `known_at < t`; a request time never equals a
 `known_at`, so `<=` gives the same rows.
 

@@ -4,7 +4,7 @@ In the spirit of RecList: Chia, Tagliabue, Bianchi, He, Ko, "Beyond NDCG: behavi
 RecList" (2022), arXiv 2111.09963. Every response is computed by the pipeline of the service; a reaction is an event that is
 added to the history of a real user of the marts. One response before the reactions is shared by all tests of a user.
 
-Shares are those of tracks among the first LENGTH of a radio, without the tracks that were reacted to and without explored
+Shares are of tracks among the first LENGTH of a radio, without the tracks that were reacted to and without explored
 ones.
 """
 

@@ -42,7 +42,7 @@ Territory = Annotated[
     str | None,
     Field(
         pattern=r"^[A-Za-z]{2}$",
-        description="Country of the listener, ISO 3166-1 alpha-2; default: that of the service (`SEGUE_TERRITORY`). Without "
+        description="Country of the listener, ISO 3166-1 alpha-2; default: `SEGUE_TERRITORY` of the service. Without "
         "either, only tracks that are available everywhere are returned",
     ),
 ]
@@ -101,7 +101,7 @@ class RecommendRequest(RequestBody):
         default=None,
         description="Number of items, at most "
         + ", ".join(f"{scene.max_limit} in {scene.name}" for scene in SCENES.values())
-        + f", and {CONTINUATION.max_limit} with `seeds` or `title`; default: that of the scene",
+        + f", and {CONTINUATION.max_limit} with `seeds` or `title`; default: the limit of the scene",
     )
     discovery: float | None = Field(
         default=None,

@@ -159,7 +159,7 @@ class Recommender:
         there are not enough known or new tracks, others fill the list and `unmet` says so.
 
         The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has no track of the
-        lists of the last 7 days; if `discovery` is below one half, only those of them that the user has never played are
+        lists of the last 7 days; if `discovery` is below one half, only the ones that the user has never played are
         excluded. A blocked or disliked track leaves the list immediately. At most 4 tracks that the user has played and 3 new
         ones are by one artist, unless there are not enough artists, which `unmet` says. Until a user has played 3 tracks,
         tracks that they have only liked are not returned. `debug` adds a `trace` of the computation.
@@ -196,7 +196,7 @@ class Recommender:
         """Tracks similar to a given one, most similar first.
 
         From the sources of playlist continuation: channels with item similarity (item vectors, the music graph),
-        content and shared playlists. Every item names the sources that found it. The filters are those of `/recommend`, and
+        content and shared playlists. Every item names the sources that found it. The filters are the same as in `/recommend`, and
         every version of the given recording is excluded. If few tracks are similar, the response is short: it is not filled
         with popular tracks.
         """
@@ -223,8 +223,8 @@ class Recommender:
 
         The first and the last track are the given ones, no track or recording occurs twice, and neighbors are as similar as
         possible: the path minimizes the sum of the fourth powers of the angles between the vectors of neighbors, with a penalty
-        for tracks of one artist close to each other. The score of a track is the cosine between its vector and that of the
-        track before. The filters are those of `/recommend`. If few tracks may be
+        for tracks of one artist close to each other. The score of a track is the cosine between its vector and the vector of the
+        track before. The filters are the same as in `/recommend`. If few tracks may be
         played, the path is shorter.
         """
         return _answer(
@@ -338,7 +338,7 @@ class Recommender:
         """Search tracks by names or by what they are like, best first.
 
         "something calm for the night", "放点安静的歌", "sad cantopop from 2015", or a title, artist or album with typing errors.
-        Every track has the reason of its match. The filters are those of `/recommend`. An empty query returns the most played
+        Every track has the reason of its match. The filters are the same as in `/recommend`. An empty query returns the most played
         tracks.
         """
         return _answer(

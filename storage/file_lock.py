@@ -68,5 +68,5 @@ def lock_holder(path: Path) -> str | None:
 
 
 def held_locks(folder: Path) -> list[str]:
-    """Names of the locks `<name>.lock` of a folder that are held, such as those of running tasks in `SEGUE_HOME/run`."""
+    """Names of the locks `<name>.lock` of a folder that are held, such as the locks of running tasks in `SEGUE_HOME/run`."""
     return [path.stem for path in sorted(folder.glob("*.lock")) if lock_holder(path) is not None]

@@ -74,7 +74,7 @@ def encode(here: settings.Settings, name: str, limit: int | None = None, is_publ
         FileNotFoundError: there are no marts.
         StorageError: object storage is not available.
     """
-    # Plays only order the tracks, so that those of the last build that was read whole suffice.
+    # Plays only order the tracks, so that the last build that was read whole suffices.
     marts = object_store.fetch_marts(here)
     for mart in ("tracks", "plays", TIME_SPLIT_MART):
         if not (marts / f"{mart}.parquet").exists():

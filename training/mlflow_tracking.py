@@ -24,12 +24,12 @@ _open_runs: list[Run] = []
 
 
 class Run:
-    """A run of MLflow; it is nested in that of the workspace, or that one itself without a name.
+    """A run of MLflow, nested in the run of the workspace; without a name, the run of the workspace itself.
 
     Nothing is written without MLFLOW_TRACKING_URI.
 
     Args:
-        workspace: Folder of the workspace, whose name is that of the parent run.
+        workspace: Folder of the workspace; the parent run has its name.
         name: Name of the nested run.
         parameters: Nested dictionaries are written by dotted path.
     """

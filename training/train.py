@@ -120,7 +120,7 @@ def _fit(
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     mark_done(folder, inputs)
-    shutil.rmtree(checkpoints, ignore_errors=True)  # those of this fit, and those of fits that were never finished
+    shutil.rmtree(checkpoints, ignore_errors=True)  # of this fit, and of fits that were never finished
     return measures
 
 

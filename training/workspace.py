@@ -53,7 +53,7 @@ class Workspace:
     marts: Path  # tables to learn from
     as_of: str  # YYYY-MM-DD
     recipe: str
-    seed: int | None = None  # of all models; None: that of their configs
+    seed: int | None = None  # of all models; None: the seeds of their configs
 
     @classmethod
     def open(cls, as_of: str | None = None, recipe: str = "small") -> Workspace:

@@ -21,7 +21,7 @@ class RateLimit:
 
     Args:
         per_s: Tokens per second, above 0.
-        burst: Size of a bucket; default: that of `BURST_S` seconds, at least 1.
+        burst: Size of a bucket; default: the requests of `BURST_S` seconds, at least 1.
         max_clients: Maximum number of buckets.
         clock_s: Monotonic clock, seconds.
     """

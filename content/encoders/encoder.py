@@ -51,7 +51,7 @@ def open_media(path: Path) -> Iterator[BinaryIO]:
     except MediaError:
         raise
     except Exception as error:
-        # The message of the decoder alone: the names that errors add are those of file descriptors.
+        # The message of the decoder alone: the names that errors add are file descriptors.
         raise MediaError(path, f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}") from error
 
 

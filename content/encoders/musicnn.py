@@ -8,7 +8,7 @@ of the original up to rounding; the computation differs:
   maximum after normalization is then the minimum before it.
 - Patches are computed one by one, so that an output does not depend on the other patches of a batch.
 
-Spectrograms are those that it was trained on: 16 kHz, 96 bands, log10(1 + 10,000 x power). The bands are those of librosa
+Spectrograms are as in its training: 16 kHz, 96 bands, log10(1 + 10,000 x power). The bands are as in librosa
 with its defaults: Slaney's mel scale (linear to 1 kHz, logarithmic above) from 0 Hz to half the sample rate, triangles of
 equal area.
 

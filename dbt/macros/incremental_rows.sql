@@ -261,7 +261,7 @@
     (({{ now }} except {{ built }}) union all ({{ built }} except {{ now }}))
 {%- endmacro %}
 
-{# Number of this build in the mart `changed_users`, greater than that of every build that the table has: µs since 1970. #}
+{# Number of this build in the mart `changed_users`, greater than every number that the table has: µs since 1970. #}
 {% macro build_number() -%}
     {%- set started_us = (run_started_at.timestamp() * 1000000) | int -%}
     {%- if execute and is_incremental() -%}

@@ -25,7 +25,7 @@
     cast(timestamp_micros({{ microseconds }}) as timestamp_ntz)
 {%- endmacro %}
 
-{# Landed timestamps have a time zone, those of marts do not. #}
+{# Landed timestamps have a time zone, timestamps of marts do not. #}
 {% macro to_naive_utc(column) -%}
     {{ timestamp_from_micros(epoch_micros(column)) }}
 {%- endmacro %}

@@ -88,7 +88,7 @@ def _interests(random: np.random.Generator, K: int) -> tuple[Ints, Ints]:
 
 
 def _emotions(random: np.random.Generator, emotions_KE: Floats, interest_V: Ints) -> NDArray[np.bool_]:
-    """One or two emotions per track [V, E], sampled from those of its interest."""
+    """One or two emotions per track [V, E], sampled from its interest's."""
     emotions_VE = np.zeros((len(interest_V), emotions_KE.shape[1]), bool)
     rows = np.arange(len(interest_V))
     for _ in range(2):

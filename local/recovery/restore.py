@@ -2,7 +2,7 @@
 
 The checksums of all files are verified before anything is written. Users who were erased after the backup was made must stay
 erased: their current suppression list is read from `SEGUE_HOME/suppression_list.json` if that file is there, or from the file that
-`--suppression` names, and joined with that of the backup. The data of its users is erased before the restored files appear at their
+`--suppression` names, and joined with the backup's. The data of its users is erased before the restored files appear at their
 paths.
 """
 
@@ -42,14 +42,14 @@ class Restored:
 
     manifest: BackupManifest
     output: str  # what the erasure of suppressed users printed
-    has_current_list: bool  # whether a suppression list other than that of the backup was applied
+    has_current_list: bool  # whether a suppression list other than the backup's was applied
 
 
 def restore(settings: Settings, source: Path, suppression: Path | None = None) -> Restored:
     """Restore the backup in `source` into the empty home of the settings.
 
     Args:
-        settings: The settings; also those of this process.
+        settings: The settings, also of this process.
         source: Folder of the backup.
         suppression: The current suppression list; default: that in the home, if there is one.
 

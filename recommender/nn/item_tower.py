@@ -125,7 +125,7 @@ class ItemTower(nn.Module):
         """Compute the vectors of all items once, for weights that do not change any more; nothing for large catalogs.
 
         Args:
-            has_facets: Also those of `facet_embedding`.
+            has_facets: With `facet_embedding`.
         """
         self.eval()
         items = torch.arange(len(self.codes.track_V))

@@ -151,7 +151,7 @@ class Trees:
         """Fit trees with a progress bar, because minutes without output look like a fit that hangs.
 
         Args:
-            data: Training data, see `dataset`, whose parameters are those of the fit.
+            data: Training data with the parameters of the fit, see `dataset`.
             count: Number of trees.
             description: Label of the progress bar.
         """
@@ -197,8 +197,8 @@ class Trees:
         """Return the sum of the trees [B, C]. Runs on the calling thread.
 
         Args:
-            context_BU: The first U features: those of the requests.
-            feature_BCN: The other features: those of each candidate.
+            context_BU: The first U features, of the requests.
+            feature_BCN: The other features, of each candidate.
 
         Raises:
             ValueError: The trees were fitted on another number of features. The compiled function does not check it and would

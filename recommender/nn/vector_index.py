@@ -38,7 +38,7 @@ Ints = NDArray[np.int64]
 class VectorIndex:
     """Immutable index of item vectors."""
 
-    item_N: Ints  # by vector, ascending: those of vector g are item_N[offset_G1[g]:offset_G1[g + 1]]
+    item_N: Ints  # by vector, ascending: vector g has item_N[offset_G1[g]:offset_G1[g + 1]]
     offset_G1: Ints
     faiss_index: Any  # of the distinct vectors
 

@@ -122,7 +122,7 @@ class LambdaMARTHead:
 
 
 def build_listwise_features(users: UserInputs, candidates: CandidateInputs, user_features: int) -> Floats:
-    """Return the head's features [B, C, N]: the first `user_features` of the user, those of the candidate, the matches.
+    """Return the head's features [B, C, N]: the first `user_features` of the user, then of the candidate, then the matches.
 
     Every ranker with hard search computes these; features that only some rankers have come after them and are left out.
 

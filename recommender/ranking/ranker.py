@@ -61,7 +61,7 @@ class FeatureConfig(Section):
 
     @property
     def user_feature_count(self) -> int:
-        """Number of user features without those of further searches, which only trees read."""
+        """Number of user features without the features of further searches, which only trees read."""
         return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
 
     @property
@@ -98,7 +98,7 @@ class TrainingConfig(Section):
     learning_rate: float
     auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
-    planned_cases: int = 0  # cases that the steps were planned for; 0: those of the fit (which writes them here)
+    planned_cases: int = 0  # cases that the steps were planned for; 0: the cases of the fit (which writes them here)
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class RecallChannel(CandidateSource[Config]):
         """Replace what the channel stores of past plays, for an evaluation.
 
         Requests read the plays before their own time only. A release is at most some days old when it serves a request,
-        so its stored plays are nearly complete; those of a fit on the `train` part are not.
+        so its stored plays are nearly complete; after a fit on the `train` part they are not.
         """
 
     @abstractmethod

@@ -58,7 +58,7 @@ class FavoritesConfig(Section):
 class Favorites(OrderedChannel[FavoritesConfig]):
     """Tracks of the user's history that are most likely to be played again; empty for a user without a history.
 
-    Played tracks are candidates even if they are not in the catalog of the fit. Scores are those of the order, or logarithms
+    Played tracks are candidates even if they are not in the catalog of the fit. Scores come from the order, or are logarithms
     of activations.
     """
 

@@ -43,7 +43,7 @@ class PastPlays:
 
 @dataclass(frozen=True)
 class PlayArchive:
-    """Plays by user and time; those of user u are `offset_U1[u]:offset_U1[u + 1]`."""
+    """Plays by user and time; user u has `offset_U1[u]:offset_U1[u + 1]`."""
 
     user_ids: tuple[str, ...]
     offset_U1: np.ndarray

@@ -198,7 +198,7 @@ class TrackIndex:
         return _alternatives(by_field) if by_field else None
 
     def _rarity(self, term: str) -> float:
-        """1 for unknown terms and for those of a few tracks, less for frequent ones."""
+        """1 for unknown and rare terms, less for frequent ones."""
         count = max(self._searcher.doc_freq(field, term) for field in ("title", "artist"))
         return max(0.2, 1 - math.log1p(count) / math.log1p(len(self) + 1)) if count else 1.0
 
@@ -232,7 +232,7 @@ class TrackIndex:
         return lambda field: [(self._term(field, one), 0.5) for one in pair] if pair and field in NAME_FIELDS else []
 
     def _fuzzy_matches(self, term: str, fields: Iterable[str]) -> dict[str, tantivy.Query]:
-        """Queries for words with the fewest errors, by those of the fields that have some."""
+        """Queries for words with the fewest errors, by the fields that have some."""
         if len(term) < MIN_FUZZY_LENGTH or is_chinese(term):
             return {}
         for distance in (1, 2) if len(term) >= MIN_LENGTH_OF_TWO_ERRORS else (1,):

@@ -1,6 +1,6 @@
 """Finds the phrases of a query that stand for facet values, and the words of its grammar.
 
-A query is read with the phrases of English and Chinese, and with those of each other language. The division with the fewest
+A query is read with the phrases of English and Chinese, and of each other language. The division with the fewest
 tokens outside of phrases wins.
 """
 

@@ -18,7 +18,7 @@ MIN_SIMILARITY = 0.8
 """Similarity from which the whole query counts as a name."""
 CONTENT_WEIGHT = 0.9
 """Weight of a similarity without the stop words of the query, which may be part of the name ("The Band")."""
-ALBUM_WEIGHT = 0.95  # of two equal names, that of the track comes first
+ALBUM_WEIGHT = 0.95  # of two equal names, the track comes first
 MIN_COVERED_NAME, MIN_COVERED_WORDS = 0.85, 2
 """An artist is named within a longer query if it has at least this share and number of its words, and they are adjacent."""
 

@@ -72,7 +72,7 @@ class CandidateTable:
             found: Source → candidates.
             history: Items in the user's history of each request. These are repeats, and so are the items that
                 REPEAT_CHANNELS propose: a history view has a maximum length, and these channels know older plays.
-            sources: Sources of the table, with those of `found`; empty: only these.
+            sources: Sources of the table besides the sources of `found`.
         """
         names, sources = sorted(found), tuple(sources or sorted(found))
         nothing_B0 = np.zeros((len(history.offset_C1) - 1, 0), dtype=np.int64)
@@ -156,7 +156,7 @@ class CandidateTable:
 
     @property
     def place_C(self) -> Ints:
-        """Place of each candidate among those of its request, from 0."""
+        """Place of each candidate in its request, from 0."""
         return np.arange(len(self)) - _begin_of_groups(self.row_C)
 
     def items(self, k: int) -> Ints:

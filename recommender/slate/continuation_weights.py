@@ -62,7 +62,7 @@ class Continuation:
         return Fusion(discoveries=weights).fuse(table, share=1.0)
 
     def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:
-        """The weights of sources that read seeds, with those of the sources that read the title."""
+        """The weights of sources that read seeds or the title."""
         of_seeds = {
             name: weights.weights.get(name, 0.0) if weights.weights else 1.0
             for name in names

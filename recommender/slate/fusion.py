@@ -69,7 +69,7 @@ class Fusion(ChannelWeights):
         """The candidates of each request, best first; scores by place, see `SCORE_HALF_LIFE`.
 
         Args:
-            table: Merged candidates of the sources; those of a source that failed may be missing.
+            table: Merged candidates of the sources; a source that failed may be missing.
             scenes: Scene of each request; None: no scene.
             share: Share of discoveries, 0..1; None: the share of the scene.
         """

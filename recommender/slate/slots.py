@@ -115,7 +115,7 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
     """Which of `count` slots are for discoveries, evenly spaced; the k-th is the first slot n with share * n >= k.
 
     A repeat comes first unless the share is 1. A larger share has at least as many discoveries in every prefix, and the
-    slots of a longer list begin with those of a shorter one.
+    slots of a longer list begin with the slots of a shorter one.
 
     Args:
         share: Fraction of discoveries, 0..1.

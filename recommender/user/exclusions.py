@@ -81,7 +81,7 @@ def names_of_view(rows: Mapping[str, Sequence[Any]]) -> dict[str, str]:
 
 
 def merge_marks(known: Marks, more: Marks) -> Marks:
-    """The newest mark of both for each target; of equally old ones that of `more`."""
+    """The newest mark of both for each target; of equally old ones the one in `more`."""
     newer = {key: mark for key, mark in more.items() if key not in known or mark[0] >= known[key][0]}
     return known | newer
 

@@ -1,4 +1,4 @@
-"""Plays that a user left out of the taste profile: those of an album, of a playlist, or of an interest.
+"""Plays that a user left out of the taste profile by album, playlist or interest.
 
 From the event that excludes a target on, models see none of the user's events on its tracks, also earlier ones: neither
 as features of a request nor in training. A reset drops the events before it only. Legend: V vocabulary, B requests, L

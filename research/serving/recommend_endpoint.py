@@ -23,7 +23,7 @@ Results of `run(requests)` over 50,000 tracks, recipe `small`:
                                       under 100
     recommend_store_down_events_p99   `POST /events` meanwhile, ms; must stay under 100
 
-`run_1m(requests)`, over a million tracks, recipe `full`: `recommend_1m_p50`, at most 1.3 times that of 50,000 tracks in
+`run_1m(requests)`, over a million tracks, recipe `full`: `recommend_1m_p50`, at most 1.3 times `recommend_p50` of 50,000 tracks in
 the same run.
 """
 

@@ -44,7 +44,7 @@ def run(name: str, limit_ms: float) -> Callable[[int], list[Result]]:
 
         with tempfile.TemporaryDirectory(prefix="segue-search-bench-") as folder:
             write_search(make_tracks(tracks), Path(folder) / "search", encode_texts, text_encoder_version())
-            # In a process of its own: the memory of building is not that of searching.
+            # In a process of its own: building takes memory that searching does not.
             command = [sys.executable, "-m", "research.serving.search_latency", folder]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())

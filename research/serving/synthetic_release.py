@@ -1,6 +1,6 @@
 """Synthetic release and users, without training, large enough to load-test the real service.
 
-Channels and catalog are those of `synthetic_channels`; the ranker is `session_domains` with random weights and the
+Channels and catalog come from `synthetic_channels`; the ranker is `session_domains` with random weights and the
 recipe's sizes; each user has 400 events, three in four of them listened to. The search is of the made-up titles.
 Responses are meaningless, but cost as much as with a real release of these sizes.
 """

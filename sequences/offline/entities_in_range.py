@@ -1,6 +1,6 @@
 """Entity rows of a retrieval that gives a time range instead of rows: every entity with a row in the range, at its end.
 
-The rows are those of Feast's Spark store: the distinct keys of all requested views, null where a view lacks a key of
+The rows are the same as in Feast's Spark store: the distinct keys of all requested views, null where a view lacks a key of
 another. Both engines use them. Memory is proportional to the number of distinct keys.
 """
 

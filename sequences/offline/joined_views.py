@@ -32,7 +32,7 @@ from sequences.offline.list_reader import ListReader
 from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
 
 MART_PATHS = ("marts/", "${SEGUE_HOME}/marts/")
-"""Begin of the registered path of a mart; the second is that of an earlier version."""
+"""Begin of the registered path of a mart; the second is from an earlier version."""
 
 
 class JoinedView(Protocol):

@@ -156,7 +156,7 @@ class _Writer:
 
 
 def _new_position(online: SequenceStore, before: StoredState, as_of: date, marts: Path) -> Position | None:
-    """The position up to which the rows will have every event; removes the events up to that of the previous run.
+    """The position up to which the rows will have every event; removes the events up to the previous run's.
 
     Not those up to the new position, so that no request reads the rows before this run and the events after it.
     """

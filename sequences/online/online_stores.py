@@ -51,7 +51,7 @@ class SequenceStore(_Base):
 
     @cached_property
     def events(self) -> EventStore:
-        """The event store: that of the settings unless another one was set.
+        """The event store of the settings, unless another one was set.
 
         Raises:
             StoreUnavailable: It cannot be opened.

@@ -56,7 +56,7 @@ class OnlineReader:
 
     Args:
         store: The Feast store.
-        events: The event store; default: that of the Feast store.
+        events: The event store; default: the Feast store's.
         views: The sequence views.
     """
 

@@ -1,4 +1,4 @@
-"""Training/serving skew: comparison of the features that requests read online with those of the offline store.
+"""Training/serving skew: the features that requests read online, compared with the offline store.
 
 The offline features are read for the users and times of logged requests (`get_historical_features` with the views of the
 same feature service) and compared position by position from the newest event, because models read that end. **Skew** is a
@@ -179,7 +179,7 @@ class _Comparison:
     estimated: Container[str]  # tracks whose length is estimated
 
     def add(self, now: LoggedRequest, then: LoggedRequest) -> None:
-        """Compare with the offline features at the time of the request, and at that of its materialized rows."""
+        """Compare with the offline features at the times of the request and of its materialized rows."""
         found, is_stale = Counter[str](), False
         for name, lists in self.request.views.items():
             view = SEQUENCE_VIEWS[name]

@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the tables: new, empty, or of an earlier run"
     )
-    parser.add_argument("--limit", type=int, help="items per list (default: that of the scene)")
+    parser.add_argument("--limit", type=int, help="items per list (default: the limit of the scene)")
     parser.add_argument("--discovery", type=float, help="fraction of new tracks, 0 to 1 (default: the release's share)")
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="language of the reasons")
     parser.add_argument("--users-per-part", type=int, default=1000, help="users in memory and in each file")

@@ -144,7 +144,7 @@ class BatchOptions:
     """What to write."""
 
     scene: str
-    limit: int | None = None  # None: that of the scene
+    limit: int | None = None  # None: the limit of the scene
     discovery: float | None = None  # None: the release's share
     language: Language = "en"
     users_per_part: int = 1000

@@ -1,6 +1,6 @@
 """Reported events: rows of the data contract's `listening_events`, which may lack ids and times.
 
-The columns and their rules are those of `event_store.contract`, which landing checks, too. Independent of HTTP or storage.
+The columns and their rules come from `event_store.contract`, which landing checks, too. Independent of HTTP or storage.
 """
 
 from __future__ import annotations

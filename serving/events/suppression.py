@@ -57,6 +57,6 @@ class SuppressionListFollower:
             self._erase(self.users)
             self._content = content
         logger.info(
-            "%d users are erased: their events are rejected, and their requests are answered as those of unknown users",
+            "%d users are erased: their events are rejected, and their requests are answered as for unknown users",
             len(self.users),
         )

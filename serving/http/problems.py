@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457) for all errors: also those of BentoML, Starlette and the static files.
+"""Problem documents (RFC 9457) for all errors, also of BentoML, Starlette and the static files.
 
 Unknown paths and methods get a suggestion, and BentoML's list of validation errors becomes one sentence per field. ASGI
 application around the whole service; responses that are problem documents already, and all without an error, pass unchanged.

@@ -95,7 +95,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def configure_logging(stream: TextIO | None = None) -> logging.Handler:
-    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error); escape that of the server."""
+    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error); escape the server's log."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLineFormatter())
     handler.addFilter(RareTracebacks())

@@ -31,7 +31,7 @@ async function post(path, body) {
     }
   }
   const answer = await response.json().catch(() => ({}));
-  // `detail` is that of RFC 9457 problems.
+  // `detail` comes from an RFC 9457 problem.
   if (!response.ok) throw new ApiError(answer.error || answer.detail || `${path}: ${response.status}`, response.status);
   return answer;
 }

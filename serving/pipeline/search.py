@@ -114,7 +114,7 @@ def _reason(match: Match) -> Reason | None:
 
 
 def _build_affinity(users: UserBatch, catalog: Catalog) -> Callable[[NDArray[np.int64]], NDArray[np.float64]] | None:
-    """Cosine similarity of an item's facet values to those of the user's newest listens; None without listens."""
+    """Cosine similarity of facet values between an item and the user's newest listens; None without listens."""
     history = users.views.get(HISTORY_VIEW)
     if history is None:
         return None

@@ -33,7 +33,7 @@ class PathPipeline(Pipeline):
     def answer(self, request: Request, release: ServedRelease, trace: Trace) -> Answer:
         """A path of `request.limit` tracks between both seeds, in order; shorter if too few tracks may be played.
 
-        The score of a track is the cosine between its vector and that of the track before; 1 for the first.
+        The score of a track is the cosine between its vector and the vector of the track before; 1 for the first.
 
         Raises:
             UnknownTrack: The release does not have one of the seeds.

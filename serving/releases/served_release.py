@@ -55,7 +55,7 @@ class ServedRelease:
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source
 
     def discovery_share(self, scene: str) -> float:
-        """Fraction of new tracks in a list of a scene; of a release without tuned shares, that of its candidates."""
+        """Fraction of new tracks in a list of a scene; without tuned shares, the fraction among the candidates."""
         share = self.blend.discovery_share(scene)
         return self.fusion.discovery_share(scene) if share is None else share
 
@@ -64,7 +64,7 @@ class ServedRelease:
         return {}
 
     def details(self, item: int) -> dict[str, Any]:
-        """The fields of an item's `Track`; those of tracks that were shown are kept, and must not be changed."""
+        """The fields of an item's `Track`; they are kept for tracks that were shown, and must not be changed."""
         fields = self._details.get(item)
         if fields is None:
             if len(self._details) >= MAX_KEPT_DETAILS:

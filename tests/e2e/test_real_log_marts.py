@@ -1,4 +1,4 @@
-"""On real listening logs the plays equal those of the reference implementation of split, clock and sessions, row by row."""
+"""On real listening logs the plays equal a reference implementation of split, clock and sessions, row by row."""
 
 from __future__ import annotations
 

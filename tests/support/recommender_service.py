@@ -65,7 +65,7 @@ def running(
 def prepared(
     home: Path, store: str, redis_port: int, prepare: Callable[[Path], date], **variables: str
 ) -> Iterator[Place]:
-    """Materialize features in a home. Until the end of the context, the settings of this process are those of the home.
+    """Materialize features in a home. Until the end of the context, this process has the home's settings.
 
     `prepare` writes marts below `home`, and a release if needed, and returns the day to materialize.
     """

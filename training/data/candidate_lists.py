@@ -71,7 +71,7 @@ def case_scenes(cases: RecallCases) -> list[str]:
 
 
 def concatenate_candidates(parts: Sequence[Candidates], k: int) -> Candidates:
-    """The candidates of all parts, `k` of each request; the requests of a part follow those of the part before."""
+    """The candidates of all parts, `k` of each request; the requests of the parts follow one another."""
     parts = [Candidates(np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)), *parts]
     return Candidates(
         np.concatenate([part.items_BK for part in parts]), np.concatenate([part.scores_BK for part in parts])

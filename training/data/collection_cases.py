@@ -86,7 +86,7 @@ def _assign_parts(data: TrainingData, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_collections(data: TrainingData, kind: str, marts: Path | None = None) -> Collections:
-    """All collections of a kind in the marts (default: those of the data), sorted by id; empty if the mart is missing."""
+    """All collections of a kind in the marts (default: the marts of the data), sorted by id; empty if the mart is missing."""
     path = (marts or data.marts) / f"{COLLECTION_MARTS[kind]}.parquet"
     rows: list[tuple[str, str, list[int]]] = []
     if path.exists():

@@ -20,7 +20,7 @@ def collect_tracks(data: TrainingData) -> pl.DataFrame:
     tracks = rows.select(name for name in names if name in rows.columns)
     if "released_on" in tracks.columns:
         tracks = tracks.with_columns(pl.col("released_on").cast(pl.Date))
-    # Lyrics are larger than all other columns: only those of these tracks are read.
+    # Lyrics are larger than all other columns: only the lyrics of these tracks are read.
     source = pl.scan_parquet(data.marts / "tracks.parquet")
     if "lyrics" in source.collect_schema().names():
         lyrics = source.select("track_id", "lyrics").filter(pl.col("lyrics").is_not_null()).collect()

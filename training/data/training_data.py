@@ -202,7 +202,7 @@ class TrainingData:
     def recall_cases_from_rows(self, rows: np.ndarray, reachable_V: np.ndarray) -> RecallCases:
         """Cases that start at the given plays and end with their session; a session of `train` ends with that part.
 
-        The request time is that of the play. Cases without a listen are left out.
+        The request time is the time of the play. Cases without a listen are left out.
 
         Args:
             rows: Rows of `plays`, ascending, at most one per session.

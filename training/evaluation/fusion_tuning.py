@@ -136,7 +136,7 @@ def _improves_held_out(pool: CandidateTable, cases: RecallCases, overall: Channe
 def choose_share(lists: Mapping[float, Ints], cases: RecallCases, baseline: Ints | None = None) -> tuple[float, Curve]:
     """The share whose validation objective is best, as the mean over samples of the users (bagging, Breiman 1996).
 
-    The objective is flat around its maximum: the best share of one sample of users differs from that of another by
+    The objective is flat around its maximum: the best shares of two samples of users differ by
     chance, the mean over many samples hardly does. Discoveries must not cost so much that a heuristic would do: the share is
     at most the largest one of `lists` that finds significantly more of all targets than the baseline, if there is one.
 

@@ -53,7 +53,7 @@ def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
     """Return a ranker fitted on the `train` part; steps, number and weights of the trees and temperatures are chosen on
-    `validation`, if any. The trees are those of `data.held_out_model`, if it is given.
+    `validation`, if any. The trees come from `data.held_out_model`, if it is given.
 
     Args:
         name: Key of `RANKERS`.
@@ -123,7 +123,7 @@ def fit_ranker(
 def _prepare_training(
     cases: RankingCases, offline: OfflineFeatures, config: RankerConfig, service: str, features: RankingFeatures
 ) -> tuple[CaseBatches, BoostedTrees | None]:
-    """Return the batches of the network, and the trees: those of `held_out_model` if it is given, else fitted ones."""
+    """Return the batches of the network, and the trees: from `held_out_model` if it is given, else fitted ones."""
     data, network_cases, threads = offline.data, config.training.cases, configure_threads()
     grows_trees = config.trees.count > 0 and data.held_out_model is None
     read_cases = max(network_cases, config.trees.cases) if grows_trees else network_cases
@@ -161,7 +161,7 @@ def _blend_and_calibrate(
 ) -> RankerConfig:
     """Set the weights of the trees in the model, and return the config with them and with the temperatures.
 
-    Both are fitted on the held-out cases; without cases, those of the config are kept.
+    Both are fitted on the held-out cases; without cases, the config's values are kept.
     """
     if trees is not None:
         if held_out:

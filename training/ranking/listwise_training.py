@@ -4,7 +4,7 @@ Past requests are sampled at the start of a session, and within it, where the pr
 targets are the listens from then on. Trained on session starts only, the head could not distinguish tracks played a
 minute ago from tracks played in the previous session.
 
-The channels were fitted on the same past, so their candidates contain a few more hits than those of future requests.
+The channels were fitted on the same past, so their candidates contain a few more hits than the candidates of future requests.
 Their scores, which would reveal the hits, are not used as features.
 
 Legend: P plays, C cases, K candidates, R rows, F features.

@@ -34,7 +34,7 @@ CUTOFFS = (20, 50)
 def fit(data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
     """Build the graph, add edges from the log, and fit the order.
 
-    The order is that of `data.held_out_model`, if it is given.
+    The order comes from `data.held_out_model`, if it is given.
 
     Raises:
         FileNotFoundError: The mart of triples does not exist.

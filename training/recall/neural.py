@@ -159,7 +159,7 @@ def _train(
         channel: The channel, whose network has the initial weights.
         objective: Its loss.
         config: Config with the number of steps.
-        validation: Requests for early stopping; None: all steps, or those of `early_stopping_step`.
+        validation: Requests for early stopping; None: all steps, or `early_stopping_step` of them.
         folder: Folder of checkpoints.
 
     Returns:
@@ -225,7 +225,7 @@ def _cold_item_thresholds(
 
 
 def build_item_codes(data: TrainingData, count_V: np.ndarray, min_plays: int) -> ItemCodes:
-    """Codes of the vocabulary's tracks. Content is that of tracks with texts or vectors besides their names.
+    """Codes of the vocabulary's tracks. Only tracks with texts or vectors besides their names have content.
 
     Args:
         data: Training data.

@@ -2,7 +2,7 @@
 
 Two rules on `recall_at_30` of all targets, averaged over the requests of a user and then over users:
 
-1. **No worse than the best heuristic baseline**: the metric of the slate is at least that of the best baseline on the
+1. **No worse than the best heuristic baseline**: the metric of the slate is at least as high as the best baseline's on the
    same requests with lists of the same length, slots and spacing, minus 1 % of it. Skips and dislikes of the user, which
    baselines do not read, have no say in this comparison. The point estimate decides, not the lower bound,
    because this rule also applies to the first release, which may have few users: a lower bound would refuse a release

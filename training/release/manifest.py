@@ -82,7 +82,7 @@ def _is_refit_of_evaluated(
 ) -> bool:
     """Whether the `final` fit of a model (`kind/name`) has the code and parameters of its `held_out` fit.
 
-    A copied head must be that of the `held_out` fit, and a collection must use the vectors of the `final` fit of
+    A copied head must come from the `held_out` fit, and a collection must use the vectors of the `final` fit of
     `realtime`.
     """
     kind, model = name.split("/")

@@ -38,7 +38,7 @@ class Outcome:
 def release(workspace: Workspace, reason: str | None = None, share: float | None = None) -> Outcome:
     """Release the final models of a workspace if the gate passes.
 
-    The outcome is "unchanged" for the inputs of the active release, and for those of a release that was rolled back
+    The outcome is "unchanged" for the inputs of the active release, or of a release that was rolled back
     unless there is a `reason`.
 
     Args:

@@ -73,7 +73,7 @@ named as (
 
 ),
 
--- Some sources use the id of the recording as that of the track.
+-- Some sources use the id of the recording as the track's.
 recordings as (
 
     select

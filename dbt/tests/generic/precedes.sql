@@ -1,4 +1,4 @@
-{# Rows whose value is not less than that of the column `later`. #}
+{# Rows whose value is not less than their value in the column `later`. #}
 {% test precedes(model, column_name, later) %}
     select *
     from {{ model }}

@@ -1,6 +1,6 @@
 """Reads text in blocks of lines, and converts JSON objects to rows of a contract table.
 
-Values keep loose types, which `row_validation.conform` converts to those of the contract.
+Values keep loose types, which `row_validation.conform` converts to the types of the contract.
 """
 
 from __future__ import annotations

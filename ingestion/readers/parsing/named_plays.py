@@ -172,7 +172,7 @@ class NamedPlays:
         """Stage rows in source order; yield those that violate the contract. The others are returned by `events`.
 
         Args:
-            named: Some of COLUMNS, at least those of the user, the time and the track; source_file, source_line and `reason`.
+            named: Some of COLUMNS, at least user, time and track; source_file, source_line and `reason`.
             raw_lines: source_line and `raw`; read only if a row is quarantined.
         """
         missing = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in named.columns]

@@ -133,7 +133,7 @@ def _ends(size_R: np.ndarray) -> list[int]:
 def read_file(
     member: Member, columns: list[str], context: ReadContext, required: Sequence[str] = ()
 ) -> Iterator[pl.DataFrame]:
-    """Yield rows in blocks of bounded size: those of `columns` that the file has, `source_file`, `source_line` (from 1), and
+    """Yield rows in blocks of bounded size: the `columns` that the file has, `source_file`, `source_line` (from 1), and
     `reason` of rows that have an unreadable value.
 
     Args:
@@ -211,7 +211,7 @@ def _plain_list(array: pa.Array) -> pa.Array:
 
 
 def _decode(value: Any) -> Any:
-    """The text of bytes, or those of a list; None if it is not UTF-8."""
+    """The text of bytes, or of a list of bytes; None if it is not UTF-8."""
     try:
         if isinstance(value, list):
             return [None if item is None else str(item, "utf-8") for item in value]

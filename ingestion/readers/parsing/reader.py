@@ -44,7 +44,7 @@ class MediaFolders:
     """Folders of the media of one landing."""
 
     home: Path  # SEGUE_HOME/media, for extracted covers
-    source: Path  # the landed folder, or that of the landed file
+    source: Path  # the landed folder, or the folder of the landed file
     media_root: Path | None = None  # SEGUE_MEDIA_ROOT
 
     def landed_prefix(self) -> str:

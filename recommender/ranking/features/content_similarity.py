@@ -5,7 +5,7 @@ equal. One of them is the base-level activation of the candidate in the user's m
 Sguerra, Meseguer-Brocal, Briand, Moussallam, "Beyond the past: Leveraging Audio and Human Memory for Sequential Music
 Recommendation" (RecSys 2025), arXiv 2507.17356. Difference: there a network predicts the activation from audio and an
 embedding of the user; here a kernel of the content similarity spreads the activation of the played tracks, so that a
-candidate's own plays count in full and those of similar tracks in part, and nothing has to be learned.
+candidate's own plays count in full and plays of similar tracks in part, and nothing has to be learned.
 
 Each value is computed from its own candidate alone; the same code offline and online. Shape letters: V vocabulary, W
 content width, B requests, C candidates, N plays that are read.

@@ -380,7 +380,7 @@ def match_situations(history: PlayHistory, matches: Matches) -> Array:
     the same context.
 
     The context of a play: how often its track had been played and its last outcome (familiarity), whether its artist is
-    that of the play before, and the outcomes of the last two plays. Some users play new tracks to the end and skip known
+    the same of the play before, and the outcomes of the last two plays. Some users play new tracks to the end and skip known
     ones, others the reverse; their own plays in the same context show which. Plays beyond the history count as never played.
     """
     sums = history.context_tally_BHXK2, history.context_tally_BHXK2.sum(2)

@@ -7,7 +7,7 @@ Network for Click-Through Rate Prediction", 1905.06482. Differs:
 
 - Events of a group do not attend to each other.
 - Each implicit behavior (full play, skip, unclicked impression, ...) is a group, derived from the table of behaviors;
-  explicit behaviors are rare, so those of one polarity share a group.
+  explicit behaviors are rare, so all of one polarity share a group.
 - Unclicked impressions are denoised by attention from full plays and explicit feedback (as in DFN) with the same block.
 - Sessions are means of plays, which one block relates to each other.
 - The dense features of `target_attention` are concatenated with the interests and have a linear path to the logits;

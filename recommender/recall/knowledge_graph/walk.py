@@ -112,7 +112,7 @@ class WalkGraph:
 
     @cached_property
     def _to_performer(self) -> int:
-        """The code of the edges from tracks to their artists, that of no edge without any."""
+        """The code of the edges from tracks to their artists; without any, a code that no edge has."""
         return 2 * self.graph.relation_number(PERFORMED_BY)
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ Information lifting carries slow, strong signals past the deep layers of the rep
 - Base-level activation is added as a mixture of power laws with learned weights (Tran, Tricard, Hennequin 2024,
   arXiv 2408.16578, learn one decay), which brings back tracks that were played often long ago.
 
-Differences from SDM: attention is over the tracks of the history with multiplicity, facets are those of the tracks, and
+Differences from SDM: attention is over the tracks of the history with multiplicity, facets belong to the tracks, and
 repeats have their own score.
 
 Legend: B requests, L events, M repeat items (tracks of the history), F repeat features, P decays, D width, N items.
@@ -231,7 +231,7 @@ class SetAttention(nn.Module):
     """Attention of a user vector over a set: softmax of scaled inner products, in a learned space.
 
     The key projection is applied to the query and the value projection to the weighted sum. The result is the same, and
-    the cost is that of one vector per user instead of one per member.
+    it costs one vector per user instead of one per member.
     """
 
     def __init__(self, width: int) -> None:

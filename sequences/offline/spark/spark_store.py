@@ -224,7 +224,7 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
 
 
 def _open_session(config: RepoConfig) -> SparkSession:
-    """The Spark session, set to UTC: Spark converts times with a time zone to that of the session, by default the process's."""
+    """The Spark session, set to UTC: Spark converts times with a time zone to the session's, by default the process's."""
     session = get_spark_session_or_start_new_with_repoconfig(config.offline_store)
     session.conf.set("spark.sql.session.timeZone", "UTC")
     return session

@@ -1,6 +1,6 @@
 """Requests of other protocols: translated into calls of the service's own API, inside the same limits. ASGI middleware.
 
-Errors are problem documents, except those of OpenSubsonic, whose clients expect status 200 with the error inside.
+Errors are problem documents, except in OpenSubsonic, whose clients expect status 200 with the error inside.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """OpenSubsonic: `getSimilarSongs2`, `getSimilarSongs`, `getRandomSongs`, `ping` and `getOpenSubsonicExtensions`.
 
-Similar songs of a song come from `/similar`, those of an artist from `/recommend` with the artist's most played tracks as
-seeds. Random songs are those of the scene `private_fm`; with a genre or years, what `/search` finds for these words.
+Similar songs of a song come from `/similar`, of an artist from `/recommend` with the artist's most played tracks as
+seeds. Random songs come from the scene `private_fm`; with a genre or years, what `/search` finds for these words.
 """
 
 from __future__ import annotations

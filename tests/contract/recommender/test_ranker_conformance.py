@@ -156,7 +156,7 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Pa
     written.save(tmp_path)
     read = FittedRanker.load(tmp_path, vocabulary)
     np.testing.assert_array_equal(scores(written, user_batch(rows), ITEMS), scores(read, user_batch(rows), ITEMS))
-    # A fit without trees, genres and content into the same folder does not keep those of this one.
+    # A fit without trees, genres and content into the same folder does not keep this one's.
     FittedRanker(ranker.model, replace(features, trees=None, genres=None, content=None), config, {}).save(tmp_path)
     again = FittedRanker.load(tmp_path, vocabulary).features
     assert (again.trees, again.genres, again.content) == (None, None, None)

@@ -1,4 +1,4 @@
-"""Every API method that takes user ids rejects those of other users than the token's; the paths without this check are closed."""
+"""Every API method that takes user ids rejects other users than the token's; the paths without this check are closed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from training.release.publish import release
 
 
 def without_part(held_out: HeldOutModels, part: str) -> HeldOutModels:
-    """The models with data whose plays of a part are those of `train`."""
+    """The models with data whose plays of every part come from `train`."""
     plays = held_out.data.plays
     part_P = np.where(plays.part_P == PARTS.index(part), PARTS.index("train"), plays.part_P)
     held_out.data.plays = replace(plays, part_P=part_P.astype(plays.part_P.dtype))

@@ -53,7 +53,7 @@ class Store(MemoryStore):
 
 
 def use_home(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Settings and variables of tools are those of `home`."""
+    """Settings and variables of tools belong to `home`."""
     patch.setenv("SEGUE_HOME", str(home))
     for name, value in tool_environment(settings.load_settings()).items():
         patch.setenv(name, value)

@@ -98,7 +98,7 @@ class UserPlays:
 
         Args:
             play_number: Number of the play.
-            weight_S: Weights of sessions by age, that of the newest session with a listen first.
+            weight_S: Weights of sessions with a listen, the newest first.
         """
         pairs = int(np.searchsorted(self.play_number_E, play_number))
         if not pairs:

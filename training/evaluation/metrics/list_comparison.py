@@ -152,7 +152,7 @@ def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:
 
 
 def play_subsets(data: TrainingData) -> Subsets:
-    """Tracks of the catalog by their plays in the train part, and by those of their artist."""
+    """Tracks of the catalog by plays of the track and of its artist in the train part."""
     artist_V = data.vocabulary.artist_of_track_V
     plays_V, plays_A = _count_train_plays(data)
     has_artist_V = data.catalog_V & (artist_V >= FIRST_CODE)

@@ -156,7 +156,7 @@ def calibration_curve(
 def slice_masks(data: TrainingData, cases: RankingCases) -> Masks:
     """Mask [N] of each slice, e.g. `{"plays 0-99": [N]}`; slices of one kind are disjoint.
 
-    The skip rate is that of the train part; users without plays there are in no slice of this kind. Tracks outside the
+    The skip rate is computed on the train part; users without plays there are in no slice of this kind. Tracks outside the
     vocabulary are new to every user.
     """
     before_N, is_known_N = _prior_plays(data, cases)

@@ -53,7 +53,7 @@ def measure_by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) ->
         names: Metrics such as `recall_at_50`.
 
     Raises:
-        ValueError: A name is not `recall_at_K` or `ndcg_at_K`, or the number of lists differs from that of the cases.
+        ValueError: A name is not `recall_at_K` or `ndcg_at_K`, or the numbers of lists and cases differ.
     """
     if len(items_CK) != len(cases):
         raise ValueError(f"{len(items_CK)} lists for {len(cases)} cases; pass one list per case, which may be empty")

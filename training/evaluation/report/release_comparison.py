@@ -52,7 +52,7 @@ def compare_metrics(this: Manifest, other: Manifest, paired: Interval | None = N
     """Metrics of two manifests side by side.
 
     Args:
-        this: Manifest whose `metrics` are those of the newer release.
+        this: Manifest of the newer release, with its `metrics`.
         other: Manifest of the other release.
         paired: Paired difference of recall@30 of the served list, if the gate measured it.
     """
@@ -124,5 +124,5 @@ def _change(what: str, metric: str, this: Interval | None, other: Interval | Non
 
 
 def _above(first: Interval, second: Interval) -> bool:
-    """Whether the interval of the first is above that of the second."""
+    """Whether the first interval is above the second."""
     return first[1] is not None and second[2] is not None and first[1] > second[2]

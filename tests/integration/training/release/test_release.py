@@ -67,7 +67,7 @@ def change(here: Workspace, shift: float) -> None:
 
 
 def report(here: Workspace) -> str:
-    """The published evaluation report, which is that of the workspace."""
+    """The published evaluation report, equal to the workspace's."""
     page = (load_settings().reports / "evaluation.html").read_text()
     assert page == (here.folder / "evaluation" / "evaluation.html").read_text()
     return page

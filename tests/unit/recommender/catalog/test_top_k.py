@@ -1,4 +1,4 @@
-"""The best scores of one row equal those of sorting all."""
+"""The best scores of one row equal the first ones after sorting all."""
 
 from __future__ import annotations
 

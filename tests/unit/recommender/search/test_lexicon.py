@@ -31,7 +31,7 @@ def values(lexicon, query):
         ("chill一点的日文歌", [{"relaxed"}, {"Japanese"}]),
         ("坐地铁上班", [{"metro"}, {"work"}]),  # not 地铁上, 班
         ("peaceful and serene", [{"quiet", "relaxed"}]),  # synonyms are one concept
-        ("play something playful", [{"happy"}]),  # its stem is that of a stop word
+        ("play something playful", [{"happy"}]),  # it has the stem of a stop word
     ],
 )
 def test_concepts(lexicon, query, expected):

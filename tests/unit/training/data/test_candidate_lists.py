@@ -1,4 +1,4 @@
-"""Histories of past requests, compared with those of served ones."""
+"""Histories of past requests, compared with histories of served ones."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def marts(tmp_path: Path) -> Path:
 
 
 def test_users_outside_the_sample_are_ignored(marts: Path, tmp_path: Path) -> None:
-    """Training data equals that of marts with the sampled users only."""
+    """Training data equals data from marts with the sampled users only."""
     sample = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES, max_plays=300)
     assert sample.sampled_user_ids is not None
     assert 0 < len(sample.plays) <= 300

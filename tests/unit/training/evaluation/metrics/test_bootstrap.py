@@ -1,4 +1,4 @@
-"""Bootstrap intervals equal those of the reference implementation; differences are paired."""
+"""Bootstrap intervals equal the reference implementation's; differences are paired."""
 
 from __future__ import annotations
 
