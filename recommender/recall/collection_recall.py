@@ -126,6 +126,8 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
             np.zeros((len(users), MAX_OPENINGS), dtype=bool),
         )
         clicks = users.views["recent_clicks"]
+        if "target_id" not in clicks.columns:  # the vocabulary has no collections
+            return newest_BC, is_fresh_BC
         is_kind_BL = clicks.columns["target_type"] == FIRST_CODE + TARGET_TYPES.index(self.kind)
         number_BL = np.where(is_kind_BL, self._number_of_code[clicks.columns["target_id"]], 0)
         last_B = users.views["recent_events"].columns["ended_at"].max(axis=1)

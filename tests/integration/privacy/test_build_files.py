@@ -72,7 +72,7 @@ def land_source(home: Path) -> None:
 SOURCES: dict[str, Callable[[Path], object]] = {
     "landed": lambda home: land(json_lines(home.parent / "new.jsonl", [event(2, user_id="ann")]), home),
     "source": land_source,
-    "quarantine": lambda home: land(play_log(home.parent / "log", ["ann,1500000000,1,1,9,stray,,,,,"]), home),
+    "quarantine": lambda home: land(play_log(home.parent / "log", ["ann,9900000000,1,1,9"]), home),
     "mart": lambda home: write_parquet(home / "marts" / "likes.parquet", "ann"),
     "event store": lambda home: record(home, [recorded_event(1, "ann")]),
     "warehouse": lambda home: write_warehouse(home / "warehouse.duckdb", "ann"),

@@ -43,9 +43,9 @@ def url():
 
 
 @pytest.fixture
-def page():
+def page(request):
     """A page whose requests are answered by hand."""
-    with browser.open_page(locale="en-US") as page:
+    with browser.open_page(locale=getattr(request, "param", "en-US")) as page:
         page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
         yield page
 
