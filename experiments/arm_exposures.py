@@ -42,7 +42,6 @@ from read_parquet($file)
 where
     shown_at >= $since
     and shown_at < $until
-
     and ($experiment is null or starts_with(arm, $experiment || '/'))
 group by arm, user_id
 order by user_id, arm

@@ -42,8 +42,8 @@ def profile_marts(marts: Path, time_columns: Mapping[str, str], as_of: date) -> 
 
     A mart has its rows by day, for `days` without gaps, oldest first, and its columns: `null_rates`, the fraction of rows
     without a value by day, None on days without rows; `drift`, the distance of each day from the seven days before it, None if there
-    are too few rows, or no bins; `week_drift`, that of the newest seven days from the seven before; `bins`, a value or range, its
-    share in the newest seven days, and in the seven before, the most frequent first for text. A distance is the total
+    are too few rows, or no bins; `week_drift`, the distance between the newest seven days and the seven before; `bins`, a value or range,
+    its share in the newest seven days, and in the seven before, the most frequent first for text. A distance is the total
     variation distance of two distributions: 0 is equal, 1 is disjoint.
 
     Args:

@@ -46,7 +46,7 @@ class Check:
 
 
 def build_check(result: Any, metrics: Mapping[str, float | None]) -> Check:
-    """The check of one result of Great Expectations; `metrics` are metrics of the whole table by name."""
+    """The check of one result of Great Expectations; `metrics`: of the whole table, by name."""
     config = result.expectation_config
     column = str(config.kwargs.get("column") or config.kwargs.get("column_A") or ROWS)
     if (name := column.removeprefix("table_")) != column:  # a constant column

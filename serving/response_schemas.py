@@ -54,7 +54,7 @@ class RecommendedTrack(Track):
     release: str | None = Field(
         default=None,
         exclude_if=lambda release: release is None,
-        description="Release that recommended the track, if another than the response's: in a daily list that an "
+        description="Release that recommended the track, if it is another one than the response names: in a daily list that an "
         "earlier release began",
     )
 

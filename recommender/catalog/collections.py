@@ -1,4 +1,4 @@
-"""Collections of tracks (playlists, mlogs): their contents, and recall cases of users opening them.
+"""Collections of tracks (playlists, mlogs): their contents and their popularity.
 
 Legend: N collections, of which 0 is padding and 1 unknown, as for items. Times are int64 µs since 1970, UTC.
 """

@@ -38,8 +38,8 @@ SPAN_WEIGHT = 0.5
 _WORD = re.compile(r"[^\W_]+")
 
 FindNames = Callable[[Sequence[str], Sequence[str], frozenset[str]], Sequence[Any]]
-"""From the tokens of a query, those of them that may be a name (none: only the whole query may be one) and those without a typing
-error to what they name."""
+"""Finds names in a query: its tokens, the tokens that may be a name (none: only the whole query may be one), and the tokens that
+are spelled right ▸ what they name."""
 
 
 @dataclass(frozen=True)

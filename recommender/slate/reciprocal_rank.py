@@ -1,4 +1,4 @@
-"""Weighted reciprocal rank fusion, with weights tuned on sessions.
+"""Weighted reciprocal rank fusion; `training.evaluation.reciprocal_rank_tuning` tunes the weights on sessions.
 
 Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and individual Rank Learning Methods" (SIGIR
 2009). Differences: each channel has a weight, and ranks are counted separately among repeats and among discoveries.

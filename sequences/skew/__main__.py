@@ -1,6 +1,4 @@
-"""`python -m sequences.skew`: the daily check of training/serving skew (`daily_check.py`).
-
-`python -m sequences.skew --as-of 2025-06-02`: training/serving skew of the requests logged on the day before.
+"""`python -m sequences.skew --as-of 2025-06-02`: training/serving skew of the requests logged on the day before.
 
 Writes `reports/skew.json` and fails if more than `MAX_SKEW_RATE` of the values differ, naming the worst feature. A day
 without logged requests is not an error. A day of which no request could be compared is one, and is not recorded. See

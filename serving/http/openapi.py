@@ -1,7 +1,7 @@
 """OpenAPI 3.1 document of the service: the models of requests and responses, with tags, examples and errors.
 
-Summaries and descriptions of operations are the docstrings of the API methods; of fields, pydantic field
-descriptions. Examples are in `openapi_examples.yaml`. Operation ids are names of methods in generated clients, so they do not
+Summaries and descriptions of operations are the docstrings of the API methods; fields have the
+descriptions of pydantic. Examples are in `openapi_examples.yaml`. Operation ids are names of methods in generated clients, so they do not
 change. Independent of HTTP.
 """
 

@@ -17,7 +17,7 @@ from serving.observability.metrics import Metrics
 
 EVENT_STORE, ONLINE_STORE, RELEASE = "event_store", "online_store", "release"
 PRIVATE_SESSIONS = "private_sessions"
-"""Parts; a response has its own in the trace."""
+"""Parts of the service. Parts that failed for one response are in its trace."""
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,4 @@
-"""What the releases in service have of single tracks and artists.
-
-Tracks of a release by title and artist, for listens that name no track.
-"""
+"""Looks up single tracks and artists in the releases in service: by id, and by title and artist for listens that name no id."""
 
 from __future__ import annotations
 

@@ -16,6 +16,15 @@ from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table
 from training.evaluation.reciprocal_rank_tuning import fit_weights, weighted_recall
 
+CUTOFFS = (50, 200)
+MIN_SCENE_CASES = 200
+OBJECTIVE = (("targets", CUTOFFS[0]), ("targets", CUTOFFS[1]), ("reachable", CUTOFFS[1]))
+"""Parts of `validation_objective`."""
+SAMPLES = 1000
+LIST_TARGET_KIND = {True: "repeat", False: "reachable"}
+"""Kind of targets that the list of repeats (True) and the list of discoveries (False) are tuned on."""
+Curve = dict[float, dict[str, float]]
+
 
 def fit_fusion(
     candidates: Mapping[str, Candidates],
@@ -60,26 +69,6 @@ def fit_fusion(
         of_scene = {share: items[part] for share, items in merged.items()}
         shares[scene], _ = choose_share(of_scene, cases.take(part), None if baseline is None else baseline[part])
     return replace(overall, shares=shares, scenes=scenes), curve
-
-
-CUTOFFS = (50, 200)
-
-
-MIN_SCENE_CASES = 200
-
-
-OBJECTIVE = (("targets", CUTOFFS[0]), ("targets", CUTOFFS[1]), ("reachable", CUTOFFS[1]))
-"""Parts of `validation_objective`."""
-
-
-SAMPLES = 1000
-
-
-LIST_TARGET_KIND = {True: "repeat", False: "reachable"}
-"""Kind of targets that the list of repeats (True) and the list of discoveries (False) are tuned on."""
-
-
-Curve = dict[float, dict[str, float]]
 
 
 def _fit_list(pool: CandidateTable, cases: RecallCases, is_repeat: bool) -> ReciprocalRank:

@@ -13,6 +13,10 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.reciprocal_rank import Floats, Ints, ReciprocalRank, reciprocal_ranks
 from training.data.recall_cases import mean_over_users
 
+RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
+WEIGHT_GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
+MAX_ROUNDS = 3
+
 
 def fit_weights(table: CandidateTable, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]) -> ReciprocalRank:
     """Weights and constant with the highest recall of `targets`, summed over `cutoffs`.
@@ -28,22 +32,13 @@ def fit_weights(table: CandidateTable, targets: Ragged, user_C: Ints, cutoffs: t
 def weighted_recall(
     weights: ReciprocalRank, table: CandidateTable, targets: Ragged, user_C: Ints, cutoffs: tuple[int, ...]
 ) -> float:
-    """The objective of `fit`."""
+    """The recall that `fit_weights` maximizes."""
     fusion_targets = FusionTargets.of(table, targets, user_C)
     return sum(
         fusion_targets.recall(
             weights.weighted_sum(reciprocal_ranks(fusion_targets.rank_HBX, weights.constant), table.sources), cutoffs
         )
     )
-
-
-RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
-
-
-WEIGHT_GRID = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5)
-
-
-MAX_ROUNDS = 3
 
 
 def _coordinate_ascent(

@@ -29,6 +29,8 @@ from training.recall import learned_order
 TRAIN, VALIDATION, TEST = range(len(PARTS))
 CUTOFFS = (20, 50)
 """Numbers of discoveries in a list of 200 between which fusion usually chooses."""
+PLAYS_PER_CHUNK = 1_000_000
+MART_BY_TITLED_ENTITY = {"album": "albums", "playlist": "playlists"}
 
 
 def fit(data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> KnowledgeGraphWalks:
@@ -126,9 +128,6 @@ def read_titles(graph: KnowledgeGraph, marts: Path) -> dict[str, str]:
     return {text: titles[text] for text in graph.entities if text in titles}
 
 
-PLAYS_PER_CHUNK = 1_000_000
-
-
 def read_triples(marts: Path) -> pl.DataFrame:
     """The mart `knowledge_triples`, and the facets that tracks have from their audio.
 
@@ -178,6 +177,3 @@ def _pairs_at_distance(data: TrainingData, rows: np.ndarray, distance: int) -> p
     a, b, user = a[kept], b[kept], plays.user_P[first][kept]
     columns = {"a": np.minimum(a, b), "b": np.maximum(a, b), "user": user}
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int32)).unique()
-
-
-MART_BY_TITLED_ENTITY = {"album": "albums", "playlist": "playlists"}
