@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
+from content.encoders import audio_decoding
 from content.encoders.audio import AudioEncoder
 from content.encoders.audio_decoding import FORMATS
 from content.encoders.encoder import MediaError
 from content.music_detection import MIN_MUSIC_PROBABILITY, WEIGHTS, detection_features
 
-MAX_FILES = 60  # of a source
+MAX_FILES, MAX_PATCHES = 60, 6  # of a source, of a file
 REGULARIZATION = 0.1  # inverse strength, of weights over standardized features
 
 
@@ -62,6 +63,7 @@ def left_out_probabilities(clips: Clips) -> NDArray[np.float64]:
 
 def encode_clips(music: Path, other: Path) -> Clips:
     """At most MAX_FILES files of each source, evenly spaced by name."""
+    audio_decoding.MAX_PATCHES = MAX_PATCHES
     encoder = AudioEncoder()
     rows, is_music, sources = [], [], []
     for folder, label in ((music, True), (other, False)):

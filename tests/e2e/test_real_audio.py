@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from config import settings
+from content.encoders import audio_decoding
 from content.encoders.audio import AudioEncoder
 from content.music_detection import MIN_MUSIC_PROBABILITY, music_probability
 from tests.support.acceptance_plugin import report
@@ -56,12 +57,14 @@ class EncodedAudio:
 
 @pytest.fixture(scope="module")
 def audio() -> EncodedAudio:
-    """All tracks and clips, each in at most a minute of patches."""
+    """All tracks and clips, in twice as many patches as usual."""
     encoder = AudioEncoder()
     files = [path for folder in ALBUMS.values() for path in sorted((GAMES / folder).iterdir())]
     files += [path for path in sorted(CLIPS.iterdir()) if path.suffix in (".ogg", ".mp3")]
     files = [path for path in files if path.name != SILENCE]
-    patches = [encoder.encode_with_tags(encoder.load(path).split(1)) for path in files]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audio_decoding, "MAX_PATCHES", 2 * audio_decoding.MAX_PATCHES)
+        patches = [encoder.encode_with_tags(encoder.load(path).split(1)) for path in files]
     vector_ND, tags_NT = (np.array([both[place].mean(0) for both in patches]) for place in (0, 1))
     return EncodedAudio(
         np.array([not path.name.startswith(tuple(NOT_MUSIC)) for path in files]),
