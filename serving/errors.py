@@ -10,7 +10,7 @@ class RequestRejected(ValueError):
 
 
 class UnknownTrack(LookupError):
-    """The release does not have the requested tracks; the message names both."""
+    """The release does not have what an id names; the message names both."""
 
 
 class NoItemVectors(LookupError):

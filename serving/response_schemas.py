@@ -43,6 +43,18 @@ class Track(BaseModel):
     )
 
 
+class CatalogEntry(BaseModel):
+    """An artist, an album or a playlist of the release."""
+
+    kind: Literal["artist", "album", "playlist"]
+    id: str
+    title: str = Field(description="Title, or name of an artist; empty if unknown")
+    track_count: int = Field(description="Number of tracks that may be played")
+    tracks: list[Track] = Field(
+        description="Playable tracks, at most 500: a playlist in its order, others by the number of plays"
+    )
+
+
 class RecommendedTrack(Track):
     """One recommended track."""
 
@@ -70,7 +82,10 @@ class RecommendedCollection(BaseModel):
     score: float
     channels: list[str] = Field(description="`playlists` or `mlogs`; empty for an item recommended for its popularity")
     reason: str = Field(description="Why the item is recommended, as a sentence in the requested language")
-    tracks: list[CollectionTrack] = Field(description="The first playable tracks")
+    track_count: int = Field(description="Number of playable tracks")
+    tracks: list[CollectionTrack] = Field(
+        description="The first playable tracks; `GET /playlists/{playlist_id}` has the others"
+    )
 
 
 class RecommendedPlaylist(RecommendedCollection):

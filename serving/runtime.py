@@ -19,6 +19,7 @@ from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.events.suppression import SuppressionListFollower
+from serving.inspection.catalog_entries import describe_entry
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
 from serving.observability.metrics import Metrics, update_metrics
@@ -43,7 +44,7 @@ from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
-from serving.response_schemas import EventReport
+from serving.response_schemas import CatalogEntry, EventReport, Track
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
 
@@ -333,6 +334,16 @@ class Runtime:
         user = self._hydrator.load_user_state(request, release) if request.user_id else None
         context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
         return search(query, limit, release, context, user.users if user else None)
+
+    def describe_entry(self, kind: str, name: str) -> Track | CatalogEntry:
+        """See `serving.inspection.catalog_entries.describe_entry`; for the release and the content policy of the service.
+
+        Raises:
+            UnknownTrack: The release does not have it, or it may not be played.
+            NotReady: No release is in service yet.
+        """
+        release = self._release_manager.serving_release("")
+        return describe_entry(kind, name, release, now_us(), *self._content_policy(None, None))
 
     def ingest_events(self, rows: list[object]) -> EventReport:
         """See `EventIngestor.ingest`.

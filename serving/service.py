@@ -33,6 +33,7 @@ from serving.http.admission import (
 )
 from serving.http.asgi import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
 from serving.http.cross_origin import CrossOriginSharing
+from serving.http.catalog_entries import CatalogEntries
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
@@ -425,6 +426,7 @@ def _protect(app: Any) -> Any:
     )
     app = Protocols(app, bodies, _tracks)
     app = MediaFiles(app, _tracks, _count_shed_request)
+    app = CatalogEntries(app, lambda kind, name: _current_runtime().describe_entry(kind, name))
     app = AccessControl(ListeningPage(app), _access_policy(), _count_denied_request)
     return CrossOriginSharing(CatchAll(app), http.allowed_origins)
 

@@ -21,9 +21,10 @@ from pydantic.json_schema import models_json_schema
 
 from recommender.slate.scene_settings import SCENES
 from serving.events.event_schema import ReportedEvent
-from serving.http import media_files
+from serving.http import catalog_entries, media_files
 from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
+from serving.inspection.catalog_entries import KINDS
 from serving.request_schemas import (
     EraseRequest,
     EventsRequest,
@@ -39,6 +40,7 @@ from serving.request_schemas import (
     TasteRequest,
 )
 from serving.response_schemas import (
+    CatalogEntry,
     EraseResponse,
     EventProblem,
     EventReport,
@@ -50,6 +52,7 @@ from serving.response_schemas import (
     SearchResults,
     ServiceStatus,
     TasteResponse,
+    Track,
     UserIds,
     UserProfileResponse,
 )
@@ -85,6 +88,10 @@ OPERATIONS = {
     "/erase": Operation("erase_data", "Inspect", EraseRequest, EraseResponse),
     "/explain": Operation("explain", "Inspect", ExplainRequest, ExplanationResponse),
     "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
+    **{
+        path: Operation(kind, "Catalog", response=Track if kind == "track" else CatalogEntry)
+        for kind, path in zip(KINDS, catalog_entries.PATHS, strict=True)
+    },
     media_files.PATHS[0]: Operation("preview", "Media"),
     media_files.PATHS[1]: Operation("cover", "Media"),
     "/livez": Operation("livez", "Operations"),
@@ -148,11 +155,14 @@ TAGS = {
     "Recommend": "Tracks for a listener.",
     "Events": "Feedback of the listener.",
     "Inspect": "For people who want to see the inputs of the models; used by the listening page.",
+    "Catalog": "Single tracks, artists, albums and playlists.",
     "Media": "Audio and covers of tracks.",
     "Operations": "For load balancers and monitoring.",
 }
 
+ENTRY_TEXT = " by id\n\nWith the tracks that may be played by the settings of the service."
 OPERATIONS_DOCS = {
+    **{path: kind.capitalize() + ENTRY_TEXT for kind, path in zip(KINDS, catalog_entries.PATHS, strict=True)},
     media_files.PATHS[
         0
     ]: "Audio of a track\n\nThe file that the catalog names, or a preview of 10 s if the track is simulated. "
@@ -242,6 +252,8 @@ def _operation(path: str, operation: Operation, api: Mapping[str, Any]) -> Spec:
         "summary": summary.removesuffix("."),
         "description": description.strip() or doc,
     }
+    if "{" in path:
+        described["parameters"] = [_path_parameter(path)]
     if path in media_files.PATHS:
         return described | _media_operation(path)
     if operation.response is None:
@@ -263,12 +275,24 @@ def _operation(path: str, operation: Operation, api: Mapping[str, Any]) -> Spec:
     }
     if path == "/events":
         described["responses"]["422"] = _error(422, examples["all_rejected"], EventProblem)
-    schemes = (API_KEY_SCHEME, USER_TOKEN_SCHEME) if path in USER_PATHS else (API_KEY_SCHEME,)
+    is_for_users = path in USER_PATHS or path in catalog_entries.PATHS
+    schemes = (API_KEY_SCHEME, USER_TOKEN_SCHEME) if is_for_users else (API_KEY_SCHEME,)
     return described | {"security": [{}, *({scheme: []} for scheme in schemes)]}
 
 
+def _path_parameter(path: str) -> Spec:
+    name = path.partition("{")[2].rstrip("}")
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1},
+        "description": f"Id of the {name.removesuffix('_id')}, URL-encoded",
+    }
+
+
 def _media_operation(path: str) -> Spec:
-    """Parameters and responses of a path of `media_files`."""
+    """Responses of a path of `media_files`."""
     kind = path.split("/")[2]
     types = dict.fromkeys(sorted(set(media_files.MEDIA_TYPES[kind].values())))
     # OpenAPI 3.1 describes binary content by its media type alone.
@@ -281,15 +305,6 @@ def _media_operation(path: str) -> Spec:
         503: "no release is in service yet",
     }
     return {
-        "parameters": [
-            {
-                "name": "track_id",
-                "in": "path",
-                "required": True,
-                "schema": {"type": "string", "minLength": 1},
-                "description": "Id of the track, URL-encoded",
-            }
-        ],
         "responses": {
             "200": {"description": "The file", "content": content},
             "206": {"description": "The range of the header Range", "content": content},

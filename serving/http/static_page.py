@@ -1,17 +1,20 @@
 """Listening page at `/`, its files below `/page/`: ASGI middleware.
 
-Besides the files of `serving/page`, it serves the message catalogs (`/page/messages/<language>.json`) and the scene table
-(`/page/scenes.json`). Independent of the requests that the page sends.
+Besides the files of `serving/page`, it serves the message catalogs (`messages/<language>.json`) and the scene table
+(`scenes.json`). The path of a file contains the version of all of them, so that clients keep files for ever. Independent of the
+requests that the page sends.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
+import json
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -23,6 +26,16 @@ from serving.messages import MESSAGES_FOLDER
 
 FOLDER = Path(__file__).parents[1] / "page"
 FILES = "/page"
+PAGE_HEADERS = {
+    "Cache-Control": "no-cache",
+    # The service's own files, and audio over https.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; media-src 'self' https:; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    # Audio hosts must not learn the URL of the page, which contains the user id.
+    "Referrer-Policy": "no-referrer",
+}
+MIN_GZIP_BYTES = 500
 
 
 class ListeningPage(HttpMiddleware):
@@ -30,24 +43,19 @@ class ListeningPage(HttpMiddleware):
 
     def __init__(self, app: App) -> None:
         super().__init__(app)
-        index = (FOLDER / "index.html").read_text()
-        headers = {
-            "Content-Security-Policy": _content_security_policy(index),
-            "X-Content-Type-Options": "nosniff",
-            # Audio hosts must not learn the URL of the page, which contains the user id.
-            "Referrer-Policy": "no-referrer",
-        }
+        files = f"{FILES}/{_version()}"
+        index = (FOLDER / "index.html").read_text().replace("./page/", f".{files}/")
 
         def page(_: Request) -> Response:
-            return HTMLResponse(index, headers=headers)
+            return HTMLResponse(index, headers=PAGE_HEADERS)
 
         routes = [
             Route("/", page),
-            Route(f"{FILES}/scenes.json", _scenes),
-            Mount(f"{FILES}/messages", StaticFiles(directory=MESSAGES_FOLDER)),
-            Mount(FILES, StaticFiles(directory=FOLDER)),
+            Route(f"{files}/scenes.json", _scenes),
+            Mount(f"{files}/messages", _Unchanging(directory=MESSAGES_FOLDER)),
+            Mount(files, _Unchanging(directory=FOLDER)),
         ]
-        self._page = Starlette(routes=routes)
+        self._page = Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES)])
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         """See `HttpMiddleware.handle`."""
@@ -58,20 +66,30 @@ class ListeningPage(HttpMiddleware):
             await self._app(scope, receive, send)
 
 
+class _Unchanging(StaticFiles):
+    """Files that clients may keep for ever."""
+
+    def file_response(self, *args: object, **options: object) -> Response:
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]
+        MutableHeaders(raw=response.raw_headers)["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def _version() -> str:
+    """Digest of everything below the path of the files."""
+    digest = hashlib.blake2b(json.dumps(_scene_table()).encode(), digest_size=8)
+    for path in sorted([*FOLDER.rglob("*.*"), *MESSAGES_FOLDER.rglob("*.json")]):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def _scenes(_: Request) -> Response:
+    return JSONResponse(_scene_table())
+
+
+def _scene_table() -> list[dict[str, object]]:
     """The scene table as the page needs it."""
-    return JSONResponse(
-        [
-            {"name": scene.name, "target_type": scene.target_type, "is_stream": scene.excludes_session_plays}
-            for scene in SCENES.values()
-        ]
-    )
-
-
-def _content_security_policy(index: str) -> str:
-    """A policy that allows the service's own files, the inline import map and audio over https, and nothing else."""
-    inline = re.findall(r'<script type="importmap">(.*?)</script>', index, flags=re.DOTALL)
-    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in inline]
-    scripts = " ".join(["'self'", *(f"'sha256-{one}'" for one in hashes)])
-    media = "img-src 'self' data:; media-src 'self' https:"
-    return f"default-src 'self'; script-src {scripts}; {media}; base-uri 'none'; frame-ancestors 'none'"
+    return [
+        {"name": scene.name, "target_type": scene.target_type, "is_stream": scene.excludes_session_plays}
+        for scene in SCENES.values()
+    ]

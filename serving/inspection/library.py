@@ -50,7 +50,7 @@ def _entry(kind: str, target: str, at: int, release: ServedRelease) -> LibraryIt
             track = describe_track(release, item)
             name = track.title
     elif kind == "artist":
-        name = _artist_name(target, release)
+        name = artist_name(target, release)
     else:
         name = collection_title(kind, target, release)
     return LibraryItem(target_type=kind, target_id=target, at=at, name=name, track=track)
@@ -61,7 +61,8 @@ def describe_track(release: ServedRelease, item: int) -> Track:
     return Track(**release.details(item))
 
 
-def _artist_name(artist_id: str, release: ServedRelease) -> str:
+def artist_name(artist_id: str, release: ServedRelease) -> str:
+    """Name of an artist; empty if the release does not have it."""
     catalog = release.catalog
     code = catalog.artist_code.get(artist_id)
     if code is None:

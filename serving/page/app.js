@@ -1,28 +1,14 @@
-// Listening page: navigation, the view of the address, the player, and drawers.
-import { render } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
-import * as api from "./api.js";
-import { html } from "./html.js";
-import { LANGUAGES, load, localeOf, NAMES, preferred } from "./messages.js";
-import { Developer } from "./parts/developer.js";
-import { Icon } from "./parts/icons.js";
-import { Toasts, useToasts } from "./parts/toasts.js";
-import { Why } from "./parts/reason.js";
-import { PlayerBar } from "./playback/player_bar.js";
-import { QueueDrawer } from "./playback/queue.js";
-import { SessionProvider, useNewSession, useSession } from "./playback/session.js";
-import { address, useRoute } from "./route.js";
-import { Collection, Collections } from "./views/collections.js";
-import { History } from "./views/history.js";
+// Listening page: navigation, the view of the address, the player, and drawers. Views and drawers are loaded when first opened.
+import * as api from "./base.js";
+import { address, LANGUAGES, load, localeOf, NAMES, preferred, useRoute } from "./base.js";
+import { Icon, LoadingRows, Toasts, useToasts } from "./parts.js";
+import { NowPlaying, PlayerBar } from "./player.js";
+import { forgetQueue, SessionProvider, useNewSession, useSession } from "./session.js";
+import { html, render, useEffect, useMemo, useState } from "./vendor/preact.mjs";
 import { Home } from "./views/home.js";
-import { Library } from "./views/library.js";
-import { Radio } from "./views/radio.js";
-import { Search } from "./views/search.js";
-import { Taste } from "./views/taste.js";
-import { ArtistPage, PathPage, remember, TrackPage } from "./views/track.js";
-import { Welcome } from "./views/welcome.js";
 
 const DAILY = "daily";
+const DEVELOPER = "segue-developer";
 const REQUESTED_USER = new URLSearchParams(location.search).get("user") || "";
 
 // The list of the day is requested before the page is drawn, if it opens at home, which takes this answer.
@@ -36,26 +22,38 @@ const daily = (userId, language, isChanged) => {
   const key = `${userId} ${language}`;
   const answer = (!isChanged && early[key]) || api.recommend(userId, DAILY, language);
   delete early[key];
-  return answer.then((found) => {
-    remember(found.items);
-    return found;
-  });
+  return answer;
 };
+
+// A component of a module that is loaded when it is first shown.
+function lazy(name, open, Waiting = () => null) {
+  let Loaded = null;
+  return function Lazy(properties) {
+    const [, setLoaded] = useState(false);
+    useEffect(() => {
+      if (!Loaded) open().then((module) => setLoaded(Boolean((Loaded = module[name]))), () => properties.onError(new api.ApiError("outdated")));
+    }, []);
+    return Loaded ? html`<${Loaded} ...${properties} />` : html`<${Waiting} />`;
+  };
+}
+const ofView = (file, name) => lazy(name, () => import(`./views/${file}.js`), LoadingRows);
+const ofDrawer = (name) => lazy(name, () => import("./drawers.js"));
+const [Radio, Library, Search, Taste, Welcome] = ["Radio", "Library", "Search", "Taste", "Welcome"].map((name) => ofView(name.toLowerCase(), name));
+const [Playlists, Playlist, Album, Artist, Track, Path] = ["Playlists", "Playlist", "Album", "Artist", "Track", "Path"].map((name) => ofView("lists", name));
+const [QueueDrawer, Why, Developer] = ["QueueDrawer", "Why", "Developer"].map(ofDrawer);
 
 const PLACES = [
   ["", "home"],
   ["radio", "radio"],
   ["playlists", "playlists"],
-  ["videos", "videos"],
-  ["liked", "heart"],
-  ["history", "history"],
+  ["library", "heart"],
   ["search", "search"],
   ["taste", "taste"],
 ];
-const PARENTS = { playlist: "playlists", mlog: "videos", artist: "search", track: "search", path: "search" };
+const PARENTS = { playlist: "playlists", album: "search", artist: "search", track: "search", path: "search" };
 
 function Navigation({ view, texts, children }) {
-  const titles = { "": texts.home, radio: texts.radio, playlists: texts.playlists, videos: texts.videos, liked: texts.liked, history: texts.history, search: texts.search, taste: texts.taste };
+  const titles = { "": texts.home, radio: texts.radio, playlists: texts.playlists, library: texts.library, search: texts.search, taste: texts.taste };
   const here = PARENTS[view] ?? view;
   return html`<nav class="places" aria-label=${texts.title}>
     <a class="brand" href="#/" tabindex="-1" aria-hidden="true"><span class="mark"></span>${texts.title}</a>
@@ -64,21 +62,21 @@ function Navigation({ view, texts, children }) {
   </nav>`;
 }
 
-function View({ route, onWhy }) {
+function View({ route, onWhy, ...settings }) {
+  const { onError } = useSession();
   const [view, first, second] = route;
+  const shared = { onWhy, onError };
   switch (view) {
-    case "radio": return html`<${Radio} onWhy=${onWhy} />`;
-    case "playlists": return html`<${Collections} key="playlist" kind="playlist" />`;
-    case "videos": return html`<${Collections} key="mlog" kind="mlog" />`;
-    case "playlist":
-    case "mlog": return html`<${Collection} key=${`${view}:${first}`} kind=${view} id=${first} onWhy=${onWhy} />`;
-    case "liked": return html`<${Library} onWhy=${onWhy} />`;
-    case "history": return html`<${History} onWhy=${onWhy} />`;
-    case "taste": return html`<${Taste} />`;
-    case "search": return html`<${Search} query=${first} onWhy=${onWhy} />`;
-    case "track": return html`<${TrackPage} key=${first} trackId=${first} onWhy=${onWhy} />`;
-    case "path": return html`<${PathPage} key=${first} from=${first} to=${second} onWhy=${onWhy} />`;
-    case "artist": return html`<${ArtistPage} key=${first} artistId=${first} name=${second || first} onWhy=${onWhy} />`;
+    case "radio": return html`<${Radio} ...${shared} />`;
+    case "playlists": return html`<${Playlists} ...${shared} />`;
+    case "playlist": return html`<${Playlist} key=${first} id=${first} ...${shared} />`;
+    case "album": return html`<${Album} key=${first} id=${first} ...${shared} />`;
+    case "artist": return html`<${Artist} key=${first} id=${first} ...${shared} />`;
+    case "track": return html`<${Track} key=${first} id=${first} ...${shared} />`;
+    case "path": return html`<${Path} key=${first} from=${first} to=${second} ...${shared} />`;
+    case "library": return html`<${Library} tab=${first} ...${shared} />`;
+    case "search": return html`<${Search} query=${first} ...${shared} />`;
+    case "taste": return html`<${Taste} ...${settings} onError=${onError} />`;
     default: return html`<${Home} daily=${daily} onWhy=${onWhy} />`;
   }
 }
@@ -95,24 +93,36 @@ function Listening({ userId, language, texts, tools, error, onError, onChange, o
   const route = useRoute();
   const session = useNewSession({ userId, language, texts, toast, onError, onErased });
   const [drawer, setDrawer] = useState(null);
+  const [isDeveloper, setDeveloper] = useState(localStorage.getItem(DEVELOPER) === "yes");
   const close = () => setDrawer(null);
   const toggle = (name) => setDrawer((open) => (open?.name === name ? null : { name }));
   const onWhy = (track, shown) => setDrawer({ name: "why", track, shown });
+  const onDeveloper = () => {
+    localStorage.setItem(DEVELOPER, isDeveloper ? "no" : "yes");
+    setDeveloper(!isDeveloper);
+  };
+  useEffect(() => {
+    if (route[0]) session.start(); // home starts after its first list
+    // An error belongs to the view where it happened, and a drawer to the view that it was opened from.
+    onError("");
+    close();
+  }, [route.join("/")]);
   return html`<${SessionProvider} value=${session}>
     <div class=${`app ${drawer ? "has-drawer" : ""}`}>
       <${Navigation} view=${route[0]} texts=${texts}>
         <div class="tools">
           <a class="plain taste-link" href=${address("taste")} aria-label=${texts.taste} title=${texts.taste}><${Icon} name="taste" /></a>
           <button type="button" class="plain" aria-label=${texts.change} title=${texts.change} onClick=${onChange}><${Icon} name="user" /></button>
-          <button type="button" class="plain" aria-pressed=${drawer?.name === "developer"} aria-label=${texts.developer} title=${texts.developer} onClick=${() => toggle("developer")}><${Icon} name="developer" /></button>
+          ${isDeveloper && html`<button type="button" class="plain" aria-pressed=${drawer?.name === "developer"} aria-label=${texts.developer} title=${texts.developer} onClick=${() => toggle("developer")}><${Icon} name="developer" /></button>`}
           ${tools}
         </div>
       </${Navigation}>
-      <main id="main" tabindex="-1">${error}<${PrivateNote} /><${View} route=${route} onWhy=${onWhy} /></main>
-      ${drawer?.name === "why" && html`<${Why} key=${drawer.track.track_id} track=${drawer.track} shown=${drawer.shown} onClose=${close} />`}
-      ${drawer?.name === "queue" && html`<${QueueDrawer} onClose=${close} />`}
-      ${drawer?.name === "developer" && html`<${Developer} onClose=${close} />`}
-      <${PlayerBar} isQueueOpen=${drawer?.name === "queue"} onQueue=${() => toggle("queue")} onWhy=${onWhy} />
+      <main id="main" tabindex="-1">${error}<${PrivateNote} /><${View} route=${route} onWhy=${onWhy} isDeveloper=${isDeveloper} onDeveloper=${onDeveloper} /></main>
+      ${drawer?.name === "why" && html`<${Why} key=${drawer.track.track_id} track=${drawer.track} shown=${drawer.shown} isDeveloper=${isDeveloper} onClose=${close} onError=${onError} />`}
+      ${drawer?.name === "queue" && html`<${QueueDrawer} onClose=${close} onError=${onError} />`}
+      ${drawer?.name === "developer" && html`<${Developer} onClose=${close} onError=${onError} />`}
+      ${drawer?.name === "player" && session.queue.current && html`<${NowPlaying} onClose=${close} onQueue=${() => toggle("queue")} onWhy=${onWhy} />`}
+      <${PlayerBar} isQueueOpen=${drawer?.name === "queue"} onQueue=${() => toggle("queue")} onOpen=${() => toggle("player")} onWhy=${onWhy} />
       <${Toasts} toasts=${toasts} />
     </div>
   </${SessionProvider}>`;
@@ -136,6 +146,7 @@ function App() {
   };
   const onError = useMemo(() => (problem) => setError(problem.message || String(problem)), []);
   const onErased = () => {
+    forgetQueue(userId);
     open("");
     setNotice("erasedNotice");
   };
@@ -144,7 +155,7 @@ function App() {
   const alert = error && html`<p class="error" role="alert"><span>${texts[error] || error}</span><button type="button" class="plain" aria-label=${texts.close} onClick=${() => setError("")}><${Icon} name="close" /></button></p>`;
   return userId
     ? html`<${Listening} key=${userId} userId=${userId} language=${language} texts=${texts} tools=${tools} error=${alert} onError=${onError} onChange=${() => open("")} onErased=${onErased} />`
-    : html`<div class="app is-welcome"><header class="top"><span class="brand"><span class="mark"></span>${texts.title}</span><div class="tools"><a href="./docs">${texts.api}</a>${tools}</div></header>
+    : html`<div class="app is-welcome"><header class="top"><span class="brand"><span class="mark"></span>${texts.title}</span><div class="tools">${tools}</div></header>
         <main>${alert}${notice && html`<p class="notice" role="status">${texts[notice]}</p>`}<${Welcome} language=${language} texts=${texts} onStart=${open} onError=${onError} /></main></div>`;
 }
 

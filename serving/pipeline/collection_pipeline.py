@@ -102,6 +102,7 @@ def _item(
     details = {
         f"{collections.kind}_id": collection_id,
         "title": str(collections.titles_N[selected.number]),
+        "track_count": len(selected.items),
         "tracks": [release.details(item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
     }
     channels = [index.name] if selected.is_recalled else []

@@ -1,9 +1,8 @@
-// The listener's data: download it, or erase it for good.
-import { useRef, useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { Icon } from "../parts/icons.js";
-import { useSession } from "../playback/session.js";
+// The listener's data: download it, or erase it for good; and the switch for developers.
+import * as api from "../base.js";
+import { Icon } from "../parts.js";
+import { useSession } from "../session.js";
+import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
 
 function save(answer, name) {
   const url = URL.createObjectURL(new Blob([JSON.stringify(answer, null, 2)], { type: "application/json" }));
@@ -33,7 +32,7 @@ function Confirm({ onCancel }) {
   </div>`;
 }
 
-export function Data() {
+export function Data({ isDeveloper, onDeveloper }) {
   const { userId, texts, onError } = useSession();
   const [isCollecting, setCollecting] = useState(false);
   const [isConfirming, setConfirming] = useState(false);
@@ -50,5 +49,8 @@ export function Data() {
         <div><h3 id="erase">${texts.erase}</h3><p class="hint">${texts.eraseHint}</p></div>
         ${!isConfirming && html`<button type="button" class="pill" aria-label=${texts.erase} onClick=${() => setConfirming(true)}>${texts.eraseButton}</button>`}
         ${isConfirming && html`<${Confirm} onCancel=${() => setConfirming(false)} />`}</li>
+      <li><span class="private-mark" aria-hidden="true"><${Icon} name="developer" /></span>
+        <div><h3 id="developer">${texts.developer}</h3><p class="hint">${texts.developerHint} <a class="link" href="./docs">${texts.api}</a></p></div>
+        <button type="button" class="switch" role="switch" aria-checked=${isDeveloper} aria-labelledby="developer" onClick=${onDeveloper}><span></span></button></li>
     </ul>`;
 }

@@ -1,65 +1,92 @@
-// Home: the list of the day, and shelves.
-import { useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { format, summary } from "../messages.js";
-import { Mosaic, hueOf } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { LoadingRows } from "../parts/loading.js";
-import { Rows } from "../parts/rows.js";
-import { Shelf, Tile } from "../parts/tiles.js";
-import { RADIO, useSession } from "../playback/session.js";
-import { address } from "../route.js";
-import { CollectionTiles } from "./collections.js";
+// Home: the list of the day, and shelves of what is not in it.
+import * as api from "../base.js";
+import { address, format, formatCount, summary } from "../base.js";
+import { Cover, hueOf, Icon, LoadingRows, Mosaic, Shelf, Tile } from "../parts.js";
+import { Rows } from "../player.js";
+import { RADIO, useSession } from "../session.js";
+import { html, useEffect, useState } from "../vendor/preact.mjs";
 
 const PLACED_SCENES = new Set(["daily", RADIO]);
 const SHOWN = 8;
-const NEW_SHOWN = 12;
+const SHELF_LENGTH = 12;
+const MIN_SHELF = 3;
 
-// Most played tracks of the recent events, at least two plays each unless there are few.
+// Most played tracks of the recent events.
 function onRepeat(events) {
   const plays = new Map();
   for (const event of events.filter((one) => one.behavior === "full_play" || one.behavior === "play"))
     plays.set(event.track_id, { track: event, count: (plays.get(event.track_id)?.count || 0) + 1 });
-  return [...plays.values()].sort((a, b) => b.count - a.count).slice(0, 12);
+  return [...plays.values()].sort((a, b) => b.count - a.count).map((one) => one.track);
 }
 
 // The track that the shelf "Because you like ..." starts from: the one liked last, else the one played most.
 const seedOf = (events) =>
-  events.filter((event) => event.behavior === "like" || event.behavior === "collect").at(-1) || onRepeat(events)[0]?.track;
+  events.filter((event) => event.behavior === "like" || event.behavior === "collect").at(-1) || onRepeat(events)[0];
 
-function useShelves({ userId, language, onError }) {
-  const [shelves, setShelves] = useState({ repeat: [] });
+// Lists below the list of the day, each without the tracks above it.
+function useShelves({ userId, language, daily, onError }) {
+  const [shelves, setShelves] = useState([]);
+  const isReady = daily !== null;
   useEffect(() => {
+    if (!isReady) return undefined;
     let isCurrent = true;
-    const show = (change) => isCurrent && setShelves((before) => ({ ...before, ...change }));
-    const fresh = () => api.recommend(userId, RADIO, language, { discovery: 1, limit: NEW_SHOWN }).then((answer) => show({ fresh: answer }));
-    const because = async () => {
+    const above = new Set(daily.items.map((track) => track.track_id));
+    const show = (shelf) => {
+      const tracks = shelf.tracks?.filter((track) => !above.has(track.track_id)).slice(0, SHELF_LENGTH);
+      tracks?.forEach((track) => above.add(track.track_id));
+      if (isCurrent && (!tracks || tracks.length >= MIN_SHELF)) setShelves((all) => [...all, { ...shelf, tracks }]);
+    };
+    const excluding = () => ({ limit: SHELF_LENGTH, exclude: [...above] });
+    const request = async () => {
       const profile = await api.listener(userId);
       const events = api.known(profile.events);
-      show({ isOwnCatalog: profile.is_own_catalog, repeat: onRepeat(events) });
+      show({ id: "repeat", tracks: onRepeat(events) });
       const seed = seedOf(events);
-      if (seed) show({ seed, because: await api.similar(seed.track_id, userId, language, NEW_SHOWN) });
-      if (!profile.is_own_catalog) await fresh();
+      if (seed) {
+        const answer = await api.similar(seed.track_id, userId, language, excluding());
+        show({ id: "because", seed, answer: { ...answer, scene: "similar" }, tracks: answer.items });
+      }
+      if (profile.is_own_catalog) show({ id: "own" });
+      else {
+        const answer = await api.recommend(userId, RADIO, language, { discovery: 1, ...excluding() });
+        show({ id: "fresh", answer, tracks: answer.items });
+      }
+      show({ id: "playlists", answer: await api.recommend(userId, "playlists", language, { limit: 8 }) });
+      // Scenes of tracks that have no place of their own on the page.
+      for (const scene of await api.scenes()) {
+        if (scene.target_type !== "track" || PLACED_SCENES.has(scene.name)) continue;
+        const answer = await api.recommend(userId, scene.name, language, excluding());
+        show({ id: scene.name, answer, tracks: answer.items });
+      }
     };
-    const playlists = () => api.recommend(userId, "playlists", language, { limit: 8 }).then((answer) => show({ playlists: answer }));
-    // Scenes of tracks that have no place of their own on the page.
-    const others = async () => {
-      const names = (await api.scenes()).filter((scene) => scene.target_type === "track" && !PLACED_SCENES.has(scene.name)).map((scene) => scene.name);
-      show({ others: await Promise.all(names.map((name) => api.recommend(userId, name, language))) });
-    };
-    // One after the other, so that the list of the day and covers are not delayed.
-    because().then(playlists).then(others).catch(onError);
+    setShelves([]);
+    request().catch(onError);
     return () => (isCurrent = false);
-  }, [userId, language]);
+  }, [userId, language, isReady]);
   return shelves;
 }
 
-function TrackTiles({ tracks, answer, scene, sub }) {
+function TrackTiles({ tracks, answer }) {
   const { texts, playList, isVisible } = useSession();
-  const shownOf = (place) => (answer ? { request_id: answer.request_id, position: place, scene } : {});
+  // A list that was filtered: the position in the response, not on the shelf.
+  const positions = new Map((answer?.items || []).map((track, position) => [track.track_id, position]));
+  const shownOf = (place) => (answer ? { request_id: answer.request_id, position: positions.get(tracks[place].track_id), scene: answer.scene } : {});
   return tracks.map((track, place) => isVisible(track) && html`<${Tile} key=${track.track_id} tracks=${[track]} title=${track.title || track.track_id}
-    sub=${sub?.(place) || track.artists.join(", ")} playLabel=${`${texts.play} ${track.title}`} onPlay=${() => playList(tracks, place, shownOf)} />`);
+    sub=${track.artists.join(", ")} playLabel=${`${texts.play} ${track.title}`} onPlay=${() => playList(tracks, place, shownOf)} />`);
+}
+
+function ShelfOf({ id, tracks, answer, seed }) {
+  const { texts } = useSession();
+  const all = (place) => html`<a class="link" href=${place}>${texts.seeAll}</a>`;
+  if (id === "own") return html`<section class="shelf" aria-labelledby="fresh"><header><h2 id="fresh">${texts.newForYou}</h2></header><p class="notice">${texts.ownCatalog}</p></section>`;
+  if (id === "playlists")
+    return answer.items.length > 0 && html`<${Shelf} id=${id} title=${texts.playlistsForYou} more=${all(address("playlists"))}><${PlaylistTiles} answer=${answer} /></${Shelf}>`;
+  const parts = {
+    repeat: { title: texts.onRepeat },
+    because: { title: seed && format(texts.becauseYouLike, { title: seed.title }), more: seed && all(address("track", seed.track_id)) },
+    fresh: { title: texts.newForYou, sub: texts.newForYouHint },
+  }[id] || { title: texts.scenes[id] || id };
+  return html`<${Shelf} id=${id} title=${parts.title} sub=${parts.sub} more=${parts.more}><${TrackTiles} tracks=${tracks} answer=${answer} /></${Shelf}>`;
 }
 
 function greeting(texts) {
@@ -97,28 +124,52 @@ function Daily({ answer, onWhy }) {
 }
 
 export function Home({ daily, onWhy }) {
-  const session = useSession();
-  const { userId, language, texts, exclusions, onError } = session;
-  const { repeat, isOwnCatalog, fresh, seed, because, playlists, others } = useShelves({ userId, language, onError });
+  const { userId, language, texts, exclusions, start, onError } = useSession();
   const [answer, setAnswer] = useState(null);
+  const shelves = useShelves({ userId, language, daily: answer, onError });
   useEffect(() => {
     let isCurrent = true;
-    daily(userId, language, exclusions).then((next) => isCurrent && setAnswer(next), onError);
+    daily(userId, language, exclusions)
+      .then((next) => isCurrent && setAnswer(next), onError)
+      .then(() => isCurrent && !exclusions && setTimeout(start)); // after the list is drawn
     return () => (isCurrent = false);
   }, [userId, language, exclusions]);
   return html`<div class="home">
     <h1 class="greeting">${greeting(texts)}</h1>
     ${answer ? html`<${Daily} answer=${answer} onWhy=${onWhy} />` : html`<div class="daily is-loading" aria-busy="true"><div class="hero"><span class="cover"></span></div><${LoadingRows} count=${SHOWN} /></div>`}
-    ${repeat.length > 1 && html`<${Shelf} id="repeat" title=${texts.onRepeat}>
-      <${TrackTiles} tracks=${repeat.map((one) => one.track)} sub=${(place) => repeat[place].track.artists[0]} /></${Shelf}>`}
-    ${because?.items.length > 0 && html`<${Shelf} id="because" title=${format(texts.becauseYouLike, { title: seed.title })}
-      more=${html`<a class="link" href=${address("track", seed.track_id)}>${texts.seeAll}</a>`}>
-      <${TrackTiles} tracks=${because.items} answer=${because} scene="similar" /></${Shelf}>`}
-    ${isOwnCatalog && html`<section class="shelf" aria-labelledby="fresh"><header><h2 id="fresh">${texts.newForYou}</h2></header><p class="notice">${texts.ownCatalog}</p></section>`}
-    ${fresh?.items.length > 0 && html`<${Shelf} id="fresh" title=${texts.newForYou} sub=${texts.newForYouHint}><${TrackTiles} tracks=${fresh.items} answer=${fresh} scene=${RADIO} /></${Shelf}>`}
-    ${playlists?.items.length > 0 && html`<${Shelf} id="playlists" title=${texts.playlistsForYou} more=${html`<a class="link" href=${address("playlists")}>${texts.seeAll}</a>`}>
-      <${CollectionTiles} answer=${playlists} kind="playlist" /></${Shelf}>`}
-    ${others?.map((found) => found.items.length > 0 && html`<${Shelf} key=${found.scene} id=${found.scene} title=${texts.scenes[found.scene] || found.scene}>
-      <${TrackTiles} tracks=${found.items} answer=${found} scene=${found.scene} /></${Shelf}>`)}
+    ${shelves.map((shelf) => html`<${ShelfOf} key=${shelf.id} ...${shelf} />`)}
   </div>`;
+}
+
+// ---- Playlists as tiles
+
+// Playlists that the page has shown, by id: how, and why.
+export const shownPlaylists = new Map();
+
+// Reports that a playlist was opened, or plays its tracks with it as context: the response showed the playlist, not the track.
+export function useOpening() {
+  const { userId, playList, onError } = useSession();
+  const contextOf = (id) => () => ({ context_id: `playlist:${id}`, scene: "playlists" });
+  return {
+    contextOf,
+    click: (id, shown) => api.report(userId, "playlist", id, "click", shown).catch(onError),
+    play: (id, tracks, place = 0) => playList(tracks, place, contextOf(id)),
+  };
+}
+
+export function PlaylistTiles({ answer }) {
+  const { texts, has, onError } = useSession();
+  const { click, play } = useOpening();
+  return answer.items.map((playlist, position) => {
+    const { playlist_id: id, title, reason, track_count: count, tracks } = playlist;
+    const shown = { request_id: answer.request_id, position, scene: "playlists" };
+    shownPlaylists.set(id, { shown, reason });
+    if (has("disliked", "playlist", id)) return null;
+    const start = () => {
+      click(id, shown);
+      api.entry("playlist", id).then((whole) => play(id, whole.tracks), onError);
+    };
+    return html`<${Tile} key=${id} tracks=${tracks} title=${title || id} sub=${`${formatCount(texts, "songCount", count)} · ${reason}`}
+      href=${address("playlist", id)} playLabel=${`${texts.play} ${title || id}`} onPlay=${start} />`;
+  });
 }

@@ -1,12 +1,11 @@
-// Liked and saved tracks, and what is hidden, with buttons that take it back.
-import { useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { formatCount } from "../messages.js";
-import { Cover } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { Rows } from "../parts/rows.js";
-import { useSession } from "../playback/session.js";
+// Liked and saved tracks, what was played, and what is hidden, with buttons that take it back.
+import * as api from "../base.js";
+import { address, dayName, formatCount, timeOfDay, useAnswer } from "../base.js";
+import { Cover, Icon, LoadingRows } from "../parts.js";
+import { Rows } from "../player.js";
+import { useSession } from "../session.js";
+import { html } from "../vendor/preact.mjs";
+import { Continuation } from "./lists.js";
 
 function Hidden() {
   const { library, texts, reverse } = useSession();
@@ -24,41 +23,52 @@ function Hidden() {
   </ul>`;
 }
 
-const MORE_SHOWN = 10;
-const MAX_SEEDS = 100;
+const PLAYS = new Set(["full_play", "play", "skip"]);
 
-// Songs that continue a list of songs, as the service continues a playlist.
-function MoreLikeThese({ tracks, onWhy }) {
-  const { userId, language, texts, onError } = useSession();
-  const [more, setMore] = useState(null);
-  const seeds = tracks.slice(0, MAX_SEEDS).map((track) => track.track_id);
-  useEffect(() => {
-    let isCurrent = true;
-    api.continuation(seeds, "", userId, language, MORE_SHOWN).then((found) => isCurrent && setMore(found), onError);
-    return () => (isCurrent = false);
-  }, [seeds.join(), language]);
-  if (!more?.items.length) return null;
-  const shownOf = (position) => ({ request_id: more.request_id, position, scene: "continuation" });
-  return html`<h2>${texts.moreLikeThese}</h2><${Rows} tracks=${more.items} shownOf=${shownOf} onWhy=${onWhy} />`;
+// [day, events of the day], the newest first; `ended_at` is in µs.
+function byDay(events, language) {
+  const days = new Map();
+  for (const event of events.filter((one) => PLAYS.has(one.behavior)).reverse()) {
+    const day = dayName(event.ended_at / 1000, language);
+    days.set(day, [...(days.get(day) || []), event]);
+  }
+  return [...days];
 }
 
-export function Library({ onWhy }) {
-  const { library, texts } = useSession();
-  const [tab, setTab] = useState("liked");
-  const tracksOf = (name) => [...library[name].values()].map((entry) => entry.track).filter(Boolean);
-  const hidden = library.blocked.size + library.disliked.size;
+function History({ onWhy }) {
+  const { userId, language, texts, version, onError } = useSession();
+  const state = useAnswer(() => api.listener(userId), [userId, version], onError);
+  const days = state ? byDay(api.known(state.events), language) : [];
+  const noteOf = (event) => `${timeOfDay(event.ended_at / 1000, language)} · ${texts.behaviors[event.behavior]}`;
+  return html`<div>
+    ${!state && html`<${LoadingRows} />`}
+    ${state && !days.length && html`<p class="empty">${texts.nothingYet}</p>`}
+    ${days.map(([day, events]) => html`<section key=${day}><h2>${day}</h2><${Rows} tracks=${events} noteOf=${noteOf} onWhy=${onWhy} /></section>`)}
+  </div>`;
+}
+
+const MORE_SHOWN = 10;
+
+export function Library({ tab = "liked", onWhy }) {
+  const { library, texts, isVisible } = useSession();
+  const tracksOf = (name) => [...library[name].values()].map((entry) => entry.track).filter((track) => track && isVisible(track));
   const tabs = [
     ["liked", texts.likedSongs, tracksOf("liked").length],
     ["collected", texts.savedSongs, tracksOf("collected").length],
-    ["hidden", texts.hidden, hidden],
+    ["history", texts.history],
+    ["hidden", texts.hidden, library.blocked.size + library.disliked.size],
   ];
-  const tracks = tab === "hidden" ? [] : tracksOf(tab);
   return html`<div><h1>${texts.library}</h1>
-    <div class="segments" role="group" aria-label=${texts.library}>
-      ${tabs.map(([name, title, count]) => html`<button type="button" key=${name} aria-pressed=${tab === name} onClick=${() => setTab(name)}>${title} <span class="count">${count}</span></button>`)}
-    </div>
-    ${tab === "hidden" ? html`<${Hidden} />`
-      : tracks.length ? html`<p class="hint">${formatCount(texts, "songCount", tracks.length)}</p><${Rows} tracks=${tracks} onWhy=${onWhy} /><${MoreLikeThese} key=${tab} tracks=${tracks} onWhy=${onWhy} />`
-      : html`<p class="empty">${tab === "liked" ? texts.nothingLiked : texts.nothingSaved}</p>`}
+    <nav class="segments" aria-label=${texts.library}>
+      ${tabs.map(([name, title, count]) => html`<a key=${name} href=${address("library", name)} aria-current=${tab === name ? "page" : undefined}>${title} ${count !== undefined && html`<span class="count">${count}</span>`}</a>`)}
+    </nav>
+    ${tab === "hidden" ? html`<${Hidden} />` : tab === "history" ? html`<${History} onWhy=${onWhy} />` : html`<${Songs} key=${tab} tab=${tab} tracks=${tracksOf(tab)} onWhy=${onWhy} />`}
   </div>`;
+}
+
+function Songs({ tab, tracks, onWhy }) {
+  const { texts } = useSession();
+  if (!tracks.length) return html`<p class="empty">${tab === "liked" ? texts.nothingLiked : texts.nothingSaved}</p>`;
+  return html`<p class="hint">${formatCount(texts, "songCount", tracks.length)}</p><${Rows} tracks=${tracks} onWhy=${onWhy} />
+    <${Continuation} title=${texts.moreLikeThese} seeds=${tracks.map((track) => track.track_id)} limit=${MORE_SHOWN} onWhy=${onWhy} />`;
 }

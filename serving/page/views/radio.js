@@ -1,14 +1,11 @@
 // Radio: an endless stream that follows every play, skip and like.
-import { useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { sentence } from "../messages.js";
-import { Cover, hueOf } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { Artists, LikeButton, Rows } from "../parts/rows.js";
-import { PlayButton, Position } from "../playback/player_bar.js";
-import { UpNext } from "../playback/queue.js";
-import { RADIO, useSession } from "../playback/session.js";
+import * as api from "../base.js";
+import { sentence } from "../base.js";
+import { UpNext } from "../drawers.js";
+import { Cover, hueOf, Icon } from "../parts.js";
+import { Artists, LikeButton, PlayButton, Position, Rows } from "../player.js";
+import { RADIO, useSession } from "../session.js";
+import { html, useEffect, useState } from "../vendor/preact.mjs";
 
 const SHOWN = 8;
 
@@ -28,7 +25,7 @@ function Balance() {
 
 export function Radio({ onWhy }) {
   const session = useSession();
-  const { userId, language, texts, queue, discovery, engine, playRadio, next, dislike, onError } = session;
+  const { userId, language, texts, queue, discovery, playRadio, next, dislike, onError } = session;
   const isOn = queue.current?.kind === "radio";
   const [answer, setAnswer] = useState(null);
   useEffect(() => {
@@ -50,7 +47,7 @@ export function Radio({ onWhy }) {
           <p class="title">${track.title || track.track_id}</p>
           <p class="sub"><${Artists} track=${track} /></p>
           ${track.reason && html`<button type="button" class="reason-button" onClick=${() => onWhy(track, shown)}>${sentence(track.reason)}</button>`}
-          ${isOn && html`<${Position} engine=${engine} texts=${texts} />`}
+          ${isOn && html`<${Position} />`}
           <div class="buttons">
             ${isOn && html`<button type="button" class="round" aria-label=${`${texts.dislike}: ${track.title}`} title=${texts.dislike} onClick=${() => dislike(track, shown)}><${Icon} name="hide" /></button>`}
             ${isOn ? html`<${PlayButton} class="is-big" />` : html`<button type="button" class="round main is-big" aria-label=${texts.startRadio} onClick=${() => playRadio(answer)}><${Icon} name="play" /></button>`}

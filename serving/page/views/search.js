@@ -1,14 +1,10 @@
 // Search for songs and artists by names, and for songs by what they are like.
-import { useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { facetName } from "../messages.js";
-import { Cover } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { LoadingRows } from "../parts/loading.js";
-import { Rows } from "../parts/rows.js";
-import { useSession } from "../playback/session.js";
-import { address } from "../route.js";
+import * as api from "../base.js";
+import { address, facetName } from "../base.js";
+import { Cover, Icon, LoadingRows } from "../parts.js";
+import { Rows } from "../player.js";
+import { useSession } from "../session.js";
+import { html, useEffect, useState } from "../vendor/preact.mjs";
 
 const TYPING_MS = 200;
 const MOODS = ["quiet", "happy", "sad", "romantic", "relaxed", "excited", "nostalgic", "healing", "study", "night", "driving", "sport", "rock", "folk", "jazz", "electronic", "piano", "Cantonese", "Japanese"];
@@ -22,7 +18,7 @@ export function useSearch(text, { language, userId = null, isEmptyAllowed = fals
     let isCurrent = true;
     if (!isSearching) setFound(null);
     const later = isSearching
-      ? setTimeout(() => api.search(text, language, userId).then((items) => isCurrent && setFound(items), onError), text ? TYPING_MS : 0)
+      ? setTimeout(() => api.search(text, language, userId).then((answer) => isCurrent && setFound(answer), onError), text ? TYPING_MS : 0)
       : 0;
     return () => {
       isCurrent = false;
@@ -53,16 +49,16 @@ export function Search({ query = "", onWhy }) {
   const [text, setText] = useState(query);
   useEffect(() => setText(query), [query]);
   const found = useSearch(text, { language, userId, onError });
-  const artists = found ? artistsOf(found, text) : [];
+  const artists = found ? artistsOf(found.items, text) : [];
   return html`<div class="search" role="search">
     <h1>${texts.search}</h1>
     <${SearchField} value=${text} onInput=${setText} texts=${texts} isFocused=${true} />
     ${!text.trim() && html`<h2>${texts.moods}</h2><ul class="moods">
       ${MOODS.map((mood) => html`<li key=${mood}><button type="button" style=${`--hue:${(MOODS.indexOf(mood) * 47) % 360}`} onClick=${() => setText(facetName(mood, texts))}>${facetName(mood, texts)}</button></li>`)}</ul>`}
     ${!found && text.trim() && html`<${LoadingRows} />`}
-    ${found && !found.length && html`<p class="empty">${texts.nothingFound}</p>`}
+    ${found && !found.items.length && html`<p class="empty">${texts.nothingFound}</p>`}
     ${artists.length > 0 && html`<h2>${texts.artists}</h2><ul class="artist-chips">
       ${artists.map((artist) => html`<li key=${artist.id}><a href=${address("artist", artist.id, artist.name)}><${Cover} track=${artist.track} />${artist.name}</a></li>`)}</ul>`}
-    ${found?.length > 0 && html`<h2>${texts.songs}</h2><${Rows} tracks=${found} noteOf=${(track) => track.reason} onWhy=${onWhy} />`}
+    ${found?.items.length > 0 && html`<h2>${texts.songs}</h2><${Rows} tracks=${found.items} noteOf=${(track) => track.reason} onWhy=${onWhy} />`}
   </div>`;
 }

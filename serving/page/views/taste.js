@@ -1,10 +1,8 @@
 // What shapes the recommendations: interests, what does not count, and private sessions.
-import { useEffect, useRef, useState } from "preact/hooks";
-import { html } from "../html.js";
-import { dayName, format, formatCount, interestName, timeOfDay } from "../messages.js";
-import { Cover, hueOf, Mosaic } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { useSession } from "../playback/session.js";
+import { dayName, format, formatCount, interestName, timeOfDay } from "../base.js";
+import { Cover, hueOf, Icon, Mosaic } from "../parts.js";
+import { useSession } from "../session.js";
+import { html, useEffect, useState } from "../vendor/preact.mjs";
 import { Data } from "./data.js";
 
 const US_PER_MS = 1000;
@@ -81,7 +79,7 @@ function LeftOut() {
   </ul>`;
 }
 
-export function Taste() {
+export function Taste({ isDeveloper, onDeveloper }) {
   const { taste, isTasteLoaded, refresh, texts, onError } = useSession();
   useEffect(() => {
     if (isTasteLoaded) refresh().catch(onError); // what was played since
@@ -93,6 +91,6 @@ export function Taste() {
     <ul class="interests">${taste.interests.map((interest) => html`<${InterestCard} key=${interest.interest_id} interest=${interest} />`)}</ul>
     <h2>${texts.leftOut}</h2><p class="hint">${texts.leftOutHint}</p>
     <${LeftOut} />
-    <${Data} />
+    <${Data} isDeveloper=${isDeveloper} onDeveloper=${onDeveloper} />
   </div>`;
 }

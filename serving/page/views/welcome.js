@@ -1,11 +1,8 @@
 // Choice of the listener: a known one, or a new one who likes three songs first.
-import { useEffect, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { html } from "../html.js";
-import { format, interestName } from "../messages.js";
-import { Cover, Mosaic } from "../parts/cover.js";
-import { Icon } from "../parts/icons.js";
-import { LoadingTiles } from "../parts/loading.js";
+import * as api from "../base.js";
+import { format, interestName } from "../base.js";
+import { Cover, Icon, LoadingTiles, Mosaic } from "../parts.js";
+import { html, useEffect, useState } from "../vendor/preact.mjs";
 import { SearchField, useSearch } from "./search.js";
 
 const REQUIRED_SONGS = 3;
@@ -33,7 +30,7 @@ function NewListener({ language, texts, onStart, onError }) {
     <${SearchField} value=${text} onInput=${setText} texts=${texts} />
     <ul class="picks">
       ${!found && html`<${LoadingTiles} />`}
-      ${(found || []).slice(0, SHOWN_SONGS).map((track) => html`<li key=${track.track_id}><button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
+      ${(found?.items || []).slice(0, SHOWN_SONGS).map((track) => html`<li key=${track.track_id}><button type="button" aria-pressed=${isPicked(track)} onClick=${() => toggle(track)}>
         <${Cover} track=${track} /><span class="tick"><${Icon} name="saved" /></span><span class="tile-title">${track.title}</span><span class="tile-sub">${track.artists.join(", ")}</span>
         ${text.trim() && track.reason && html`<span class="why-found">${track.reason}</span>`}</button></li>`)}
     </ul>

@@ -19,5 +19,5 @@ def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_has_dbts_share_of_a_full_play() -> None:
-    engine = (settings.ROOT / "serving/page/playback/engine.js").read_text(encoding="utf-8")
+    engine = (settings.ROOT / "serving/page/engine.js").read_text(encoding="utf-8")
     assert f"FULL_PLAY_SHARE = {load_behaviors().full_play_ratio};" in engine

@@ -1,24 +1,16 @@
 // Session of a listener: what plays, the queue, and what the listener liked, saved, hid and blocked. Each action is an event.
-import { createContext } from "preact";
-import { useContext, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import * as api from "../api.js";
-import { format, formatCount } from "../messages.js";
+import * as api from "./base.js";
+import { format, formatCount, interestName } from "./base.js";
 import { Engine } from "./engine.js";
-import { useTaste } from "./taste_control.js";
+import { createContext, useContext, useEffect, useMemo, useRef, useState } from "./vendor/preact.mjs";
 
 export const RADIO = "private_fm";
 const RADIO_LENGTH = 8;
+const MAX_PAST = 50;
 
 const Session = createContext(null);
 export const SessionProvider = Session.Provider;
 export const useSession = () => useContext(Session);
-
-// State of the player; renders again whenever it changes.
-export function usePlayback(engine) {
-  const [state, setState] = useState(engine.state);
-  useEffect(() => engine.subscribe(setState), [engine]);
-  return state;
-}
 
 // Reverse of each action that can be undone.
 const REVERSE = { like: "unlike", collect: "uncollect", dislike: "undislike", block: "unblock" };
@@ -26,8 +18,13 @@ const EXCLUDING = new Set(["dislike", "block"]);
 const SETS = { like: "liked", collect: "collected", dislike: "disliked", block: "blocked" };
 const FORWARD = Object.fromEntries(Object.entries(REVERSE).map(([action, reverse]) => [reverse, action]));
 
+// Scenes whose lists follow from tracks: less of one of them is a request without it, not an event.
+const SEEDED_SCENES = new Set(["continuation", "similar"]);
+const REPEATS = ["off", "all", "one"];
+
 const keyOf = (type, id) => `${type}:${id}`;
 const EMPTY_LIBRARY = { liked: new Map(), collected: new Map(), disliked: new Map(), blocked: new Map() };
+const EMPTY_QUEUE = { past: [], current: null, upcoming: [] };
 
 // Keys of each list of the library → its entry, the newest first.
 const asMaps = (answer) =>
@@ -38,13 +35,64 @@ const asMaps = (answer) =>
 let number = 0;
 const entryOf = (track, shown, kind) => ({ track, shown, kind, key: (number += 1) });
 
+// The queue survives a reload, in this tab only.
+const queueKey = (userId) => `segue-queue:${userId}`;
+export const forgetQueue = (userId) => sessionStorage.removeItem(queueKey(userId));
+function readQueue(userId) {
+  const stored = JSON.parse(sessionStorage.getItem(queueKey(userId)) || "null");
+  if (!stored?.queue.current) return { queue: EMPTY_QUEUE, positionMs: 0 };
+  const anew = (entry) => ({ ...entry, key: (number += 1) });
+  const { past, current, upcoming } = stored.queue;
+  return { queue: { past: past.map(anew), current: anew(current), upcoming: upcoming.map(anew) }, positionMs: stored.positionMs };
+}
+
+const TASTE_REVERSE = { exclude: "unexclude", unexclude: "exclude", reset: "unreset", unreset: "reset" };
+const EMPTY_TASTE = { interests: [], left_out: [], private_session: null };
+
+// The control of the taste profile: interests, what does not count, and private sessions. `onChange` is called after each event.
+function useTaste({ userId, texts, toast, onError, onChange }) {
+  const [taste, setTaste] = useState(EMPTY_TASTE);
+  const [isLoaded, setLoaded] = useState(false);
+  const refresh = async () => {
+    setTaste(await api.tasteOf(userId));
+    setLoaded(true);
+  };
+
+  async function control(action, type, id) {
+    await api.report(userId, type, id, action);
+    await refresh();
+    onChange();
+  }
+  const controlWithUndo = (action, type, id, text, name) =>
+    control(action, type, id).then(() => toast(format(text, { name }), texts.undo, () => control(TASTE_REVERSE[action], type, id).catch(onError)), onError);
+  const interestTitle = (interest) => interest.name || interestName(interest.interest_id, texts);
+
+  return {
+    taste, refresh, interestTitle,
+    isTasteLoaded: isLoaded,
+    isLeftOut: (type, id) => taste.left_out.some((one) => one.target_type === type && one.target_id === id),
+    leaveOut: (type, id, name) => controlWithUndo("exclude", type, id, texts.leftOutToast, name),
+    countAgain: (action, type, id, name) => controlWithUndo(TASTE_REVERSE[action], type, id, texts.countedToast, name),
+    pauseInterest: (one) => controlWithUndo("exclude", "interest", one.interest_id, texts.pausedToast, interestTitle(one)),
+    resumeInterest: (one) => control("unexclude", "interest", one.interest_id).catch(onError),
+    removeInterest: (one) => controlWithUndo("reset", "interest", one.interest_id, texts.removedToast, interestTitle(one)),
+    renameInterest: (one, name) => control("rename", "interest", `${one.interest_id}=${name.trim()}`).catch(onError),
+    setPrivate: (isOn) =>
+      control(isOn ? "start_private" : "end_private", "session", "page")
+        .then(() => toast(isOn ? texts.privateOnToast : texts.privateOffToast), onError),
+  };
+}
+
 export function useNewSession({ userId, language, texts, toast, onError, onErased }) {
   const engine = useMemo(() => new Engine(), [userId]);
-  const [queue, setQueue] = useState({ past: [], current: null, upcoming: [] });
+  const restored = useMemo(() => readQueue(userId), [userId]);
+  const [queue, setQueue] = useState(restored.queue);
   const [library, setLibrary] = useState(EMPTY_LIBRARY);
   const [version, setVersion] = useState(0); // changes with every event
   const [exclusions, setExclusions] = useState(0); // changes with every event that hides something, or takes that back
   const [discovery, setDiscovery] = useState(null);
+  const [repeat, setRepeat] = useState("off");
+  const [negatives, setNegatives] = useState([]); // tracks that seeded lists should have less of
   const [note, setNote] = useState("");
   const latest = useRef({});
   const onTasteChange = () => {
@@ -53,17 +101,37 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     if (isRadio()) refill("changed").catch(onError);
   };
   const tasteControl = useTaste({ userId, texts, toast, onError, onChange: onTasteChange });
-  Object.assign(latest.current, { queue, library, language, discovery, isPrivate: tasteControl.taste.private_session !== null });
+  Object.assign(latest.current, { queue, library, language, discovery, repeat, isPrivate: tasteControl.taste.private_session !== null });
 
-  useEffect(() => {
-    // The taste profile comes second, so that the first list is not delayed.
+  // Library and taste come after the first list.
+  const start = () => {
+    if (latest.current.isStarted) return;
+    latest.current.isStarted = true;
     api.library(userId).then((answer) => setLibrary(asMaps(answer))).then(tasteControl.refresh).catch(onError);
-    return () => engine.stop();
+  };
+  const keep = () => {
+    const { past, current, upcoming } = latest.current.queue;
+    const kept = { past: past.slice(-MAX_PAST), current, upcoming: upcoming.slice(0, MAX_PAST) };
+    sessionStorage.setItem(queueKey(userId), JSON.stringify({ queue: kept, positionMs: engine.state.positionMs }));
+  };
+  useEffect(() => {
+    if (restored.queue.current) engine.load(restored.queue.current.track, restored.positionMs);
+    const onHide = () => (latest.current.queue.current ? keep() : forgetQueue(userId));
+    window.addEventListener("pagehide", onHide);
+    return () => {
+      window.removeEventListener("pagehide", onHide);
+      engine.stop();
+    };
   }, [userId]);
 
   const change = (next) => {
     latest.current.queue = next;
     setQueue(next);
+  };
+  // The queue without the current track: [tracks before it with it, tracks after it].
+  const split = () => {
+    const { past, current, upcoming } = latest.current.queue;
+    return [current ? [...past, current].slice(-MAX_PAST) : past, upcoming];
   };
 
   // Plays a track, or nothing, and reports the track that it replaces, unless that has no audio.
@@ -81,8 +149,7 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
   // Plays a list from a place on. `shownOf(place)` says how the track was shown; `kind` is "radio" or "list".
   function playList(tracks, place, shownOf, kind = "list") {
     const entries = tracks.map((track, index) => entryOf(track, shownOf(index), kind));
-    const { current } = latest.current.queue;
-    play(entries[place], entries.slice(place + 1), current ? [...latest.current.queue.past, current].slice(-50) : []).catch(onError);
+    play(entries[place], entries.slice(place + 1), split()[0]).catch(onError);
     setNote("");
     if (kind === "radio" && entries.length - place <= 3) refill().catch(onError);
   }
@@ -118,19 +185,26 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     playList(answer.items, place, (position) => ({ request_id: answer.request_id, position, scene: RADIO }), "radio");
   }
 
-  // Goes on to the next track after `playedMs` of the current one; with an empty queue, the radio follows. A track that was
-  // not heard changes nothing that follows.
+  // Goes on to the next track after `playedMs` of the current one; with an empty queue, the list is repeated, or the radio
+  // follows. A track that was not heard changes nothing that follows.
   async function advance(playedMs, why) {
-    const { past, current, upcoming } = latest.current.queue;
+    const { current } = latest.current.queue;
     if (!current) return;
     const wasRadio = current.kind === "radio";
-    await play(upcoming[0] || null, upcoming.slice(1), [...past, current].slice(-50), playedMs);
+    let [past, upcoming] = split();
+    if (!upcoming.length && latest.current.repeat === "all") [past, upcoming] = [[], past.map((entry) => ({ ...entry, key: (number += 1) }))];
+    await play(upcoming[0] || null, upcoming.slice(1), past, playedMs);
     const isFollowed = wasRadio && playedMs !== null;
-    if (isFollowed || upcoming.length < 2) await refill(isFollowed ? why : "");
+    if (isFollowed || (upcoming.length < 2 && latest.current.repeat !== "all")) await refill(isFollowed ? why : "");
     const { current: now, upcoming: then } = latest.current.queue;
     if (!now && then.length) await play(then[0], then.slice(1));
   }
-  engine.onEnd = (playedMs) => advance(playedMs, "changedAfterPlay").catch(onError);
+  function end(playedMs) {
+    const { past, current, upcoming } = latest.current.queue;
+    if (latest.current.repeat === "one") return play(current, upcoming, past, playedMs);
+    return advance(playedMs, "changedAfterPlay");
+  }
+  engine.onEnd = (playedMs) => end(playedMs).catch(onError);
   const next = () => advance(engine.playedMs, "changedAfterSkip").catch(onError);
 
   function previous() {
@@ -179,30 +253,49 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
 
   const trackTarget = (track) => ({ type: "track", id: track.track_id, name: track.title, track });
   const has = (name, type, id) => library[name].has(keyOf(type, id));
-  const session = {
-    userId, language, texts, engine, queue, library, version, exclusions, discovery, note, toast, onError, onErased, has,
+  const dislike = (track, shown) => exclude("dislike", trackTarget(track), shown).catch(onError);
+
+  // Less of a track: seeded lists are requested without it, all others learn from "not interested".
+  function lessLike(track, shown) {
+    if (!SEEDED_SCENES.has(shown?.scene)) return dislike(track, shown);
+    const without = (all) => all.filter((one) => one.track_id !== track.track_id);
+    setNegatives((all) => [...without(all), track]);
+    return toast(format(texts.lessLikeToast, { name: track.title }), texts.undo, () => setNegatives(without));
+  }
+
+  // Adds a track at a place of the queue, or plays it if nothing plays.
+  function enqueue(track, shown, placeOf) {
+    const { current, upcoming, past } = latest.current.queue;
+    const entry = entryOf(track, shown, "list");
+    if (!current) return play(entry, upcoming).catch(onError);
+    toast(format(texts.queuedToast, { name: track.title }));
+    const at = placeOf(upcoming);
+    return change({ past, current, upcoming: [...upcoming.slice(0, at), entry, ...upcoming.slice(at)] });
+  }
+  const beforeRadio = (upcoming) => {
+    const place = upcoming.findIndex((one) => one.kind === "radio");
+    return place < 0 ? upcoming.length : place;
+  };
+
+  return {
+    userId, language, texts, engine, queue, library, version, exclusions, discovery, repeat, negatives, note, toast, onError, onErased, has, start,
     setDiscovery: (value) => {
       latest.current.discovery = value;
       setDiscovery(value);
       if (isRadio()) refill("changed").catch(onError);
     },
+    changeRepeat: () => setRepeat((one) => REPEATS[(REPEATS.indexOf(one) + 1) % REPEATS.length]),
     isVisible: (track) =>
       !has("disliked", "track", track.track_id) && !has("blocked", "track", track.track_id) &&
       !(track.artist_ids || []).some((artist) => has("blocked", "artist", artist)),
-    playList, playRadio, next, previous,
+    playList, playRadio, next, previous, dislike, lessLike,
+    forgive: (track) => setNegatives((all) => all.filter((one) => one.track_id !== track.track_id)),
     playAt: (place) => {
-      const { past, current, upcoming } = latest.current.queue;
-      play(upcoming[place], upcoming.slice(place + 1), current ? [...past, current] : past).catch(onError);
+      const [past, upcoming] = split();
+      play(upcoming[place], upcoming.slice(place + 1), past).catch(onError);
     },
-    addToQueue: (track, shown) => {
-      const { current, upcoming, past } = latest.current.queue;
-      const entry = entryOf(track, shown, "list");
-      if (!current) return play(entry, upcoming).catch(onError);
-      toast(format(texts.queuedToast, { name: track.title }));
-      const place = upcoming.findIndex((one) => one.kind === "radio");
-      const at = place < 0 ? upcoming.length : place;
-      return change({ past, current, upcoming: [...upcoming.slice(0, at), entry, ...upcoming.slice(at)] });
-    },
+    addToQueue: (track, shown) => enqueue(track, shown, beforeRadio),
+    playNext: (track, shown) => enqueue(track, shown, () => 0),
     move: (from, to) => {
       const { past, current, upcoming } = latest.current.queue;
       if (to < 0 || to >= upcoming.length) return;
@@ -214,11 +307,9 @@ export function useNewSession({ userId, language, texts, toast, onError, onErase
     remove: (place) => change({ ...latest.current.queue, upcoming: latest.current.queue.upcoming.filter((_, one) => one !== place) }),
     toggleLike: (track, shown) => act(has("liked", "track", track.track_id) ? "unlike" : "like", trackTarget(track), shown).catch(onError),
     toggleSave: (target, shown) => act(has("collected", target.type, target.id) ? "uncollect" : "collect", target, shown).catch(onError),
-    dislike: (track, shown) => exclude("dislike", trackTarget(track), shown).catch(onError),
     block: (artistId, name, shown) => exclude("block", { type: "artist", id: artistId, name }, shown).catch(onError),
     reverse: (action, entry) => act(REVERSE[action], { type: entry.target_type, id: entry.target_id, name: entry.name, track: entry.track }).catch(onError),
     trackTarget,
     ...tasteControl,
   };
-  return session;
 }

@@ -1,4 +1,5 @@
 // Plays the audio of one track; a track without audio stays silent until another one is loaded. Independent of the queue.
+import { useEffect, useState } from "./vendor/preact.mjs";
 
 // Audio shorter than this share of the song is a preview.
 const PREVIEW_SHARE = 0.5;
@@ -17,6 +18,8 @@ function addressOf(track) {
   return url.protocol === "https:" || url.origin === location.origin ? url.href : null;
 }
 
+const VOLUME = "segue-volume";
+
 // `kind`: "audio", "preview", "missing" (no URL, or it cannot be played), or "none" without a track.
 const EMPTY = { track: null, positionMs: 0, wholeMs: 0, isPaused: true, kind: "none" };
 
@@ -26,6 +29,7 @@ export class Engine {
   #listenedMs = 0;
   onEnd = () => {};
   state = EMPTY;
+  volume = Number(localStorage.getItem(VOLUME) ?? 1);
 
   subscribe(listener) {
     this.#listeners.add(listener);
@@ -37,20 +41,22 @@ export class Engine {
     this.#listeners.forEach((listener) => listener(this.state));
   }
 
-  // Starts a track; calls `onEnd(playedMs)` when it is played to its end.
-  load(track) {
+  // Starts a track, or shows it paused at a position; calls `onEnd(playedMs)` when it is played to its end.
+  load(track, pausedAtMs = null) {
     this.stop();
     this.#listenedMs = 0;
     const address = addressOf(track);
-    this.#set({ track, positionMs: 0, wholeMs: track.duration_ms || 0, isPaused: !address, kind: address ? "audio" : "missing" });
-    if (address) this.#loadAudio(track, address);
+    const isPaused = !address || pausedAtMs !== null;
+    this.#set({ track, positionMs: pausedAtMs || 0, wholeMs: track.duration_ms || 0, isPaused, kind: address ? "audio" : "missing" });
+    if (address) this.#loadAudio(track, address, pausedAtMs);
   }
 
-  #loadAudio(track, address) {
+  #loadAudio(track, address, pausedAtMs) {
     const audio = new Audio();
     this.#audio = audio;
     const isCurrent = () => this.#audio === audio;
-    audio.preload = "auto";
+    audio.preload = pausedAtMs === null ? "auto" : "metadata";
+    audio.volume = this.volume;
     audio.ondurationchange = () => {
       if (!isCurrent() || !Number.isFinite(audio.duration)) return;
       const wholeMs = Math.round(audio.duration * 1000);
@@ -64,6 +70,10 @@ export class Engine {
       this.#set({ kind: "missing", isPaused: true });
     };
     audio.src = address;
+    if (pausedAtMs !== null) {
+      audio.onloadedmetadata = () => (audio.currentTime = pausedAtMs / 1000);
+      return;
+    }
     // Browsers that block autoplay leave the song paused. Other failures are handled by onerror.
     audio.play().catch((error) => error.name === "NotAllowedError" && isCurrent() && this.#set({ isPaused: true }));
   }
@@ -104,9 +114,26 @@ export class Engine {
     this.#audio.currentTime = positionMs / 1000;
   }
 
+  setVolume(volume) {
+    this.volume = volume;
+    localStorage.setItem(VOLUME, volume);
+    if (this.#audio) this.#audio.volume = volume;
+    this.#set({}); // renders the slider again
+  }
+
   stop() {
     this.#audio?.pause();
     this.#audio = null;
     this.#set(EMPTY);
   }
+}
+
+// State of the player; renders again whenever it changes.
+export function usePlayback(engine) {
+  const [state, setState] = useState(engine.state);
+  useEffect(() => {
+    setState(engine.state);
+    return engine.subscribe(setState);
+  }, [engine]);
+  return state;
 }
