@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 PREVIEW, COVER = "preview", "cover"
 """Kinds of media in the paths below `/media/`."""
+EntryKind = Literal["track", "artist", "album", "playlist"]
+"""Entries of the catalog with paths of their own, as `/playlists/{playlist_id}`."""
 
 
 class Track(BaseModel):
@@ -34,19 +36,19 @@ class Track(BaseModel):
     audio_url: str | None = Field(
         default=None,
         exclude_if=lambda url: url is None,
-        description="Audio: an https address or a path of this host; absent if unknown",
+        description="Audio: an https URL, or a URL relative to the root of the service (`/`); absent if unknown",
     )
     cover_url: str | None = Field(
         default=None,
         exclude_if=lambda url: url is None,
-        description="Cover: a path of this host; absent if unknown",
+        description="Cover: a URL relative to the root of the service (`/`); absent if unknown",
     )
 
 
 class CatalogEntry(BaseModel):
     """An artist, an album or a playlist of the release."""
 
-    kind: Literal["artist", "album", "playlist"]
+    kind: EntryKind
     id: str
     title: str = Field(description="Title, or name of an artist; empty if unknown")
     track_count: int = Field(description="Number of tracks that may be played")
@@ -157,6 +159,11 @@ class Recommendation(BaseModel):
         default=None,
         exclude_if=lambda arm: not arm,
         description="Experiment and arm of the user; absent without an experiment",
+    )
+    is_known: bool | None = Field(
+        default=None,
+        exclude_if=lambda is_known: is_known is None,
+        description="Whether anything is known of the user; absent for a request without a user",
     )
     items: list[RecommendedTrack | RecommendedPlaylist | RecommendedMlog] = Field(
         description="Playlists in the scene `playlists`, mlogs in `mlog`, tracks in all other scenes"
@@ -403,11 +410,20 @@ class Problem(BaseModel):
     title: str = Field(description="Phrase of the status")
     status: int = Field(description="HTTP status")
     detail: str = Field(description="What is wrong, and the remedy")
-    error: str = Field(description="The same as `detail`, for clients of earlier versions")
+    code: str = Field(
+        description="Kind of the problem, for programs: `invalid_request`, `unknown_id`, `no_collections`, `no_item_vectors`, "
+        "`not_ready`, `events_rejected`, or what the status says, as `not_found`"
+    )
+    request_id: str = Field(
+        default="",
+        exclude_if=lambda request_id: not request_id,
+        description="Id of the request in the log of the service; absent if the request was rejected before it had one",
+    )
+    error: str = Field(deprecated=True, description="The same as `detail`, until the next version")
     errors: list[InvalidField] | None = Field(
         default=None,
         exclude_if=lambda errors: errors is None,
-        description="The first invalid fields of a body that violates its schema",
+        description="Every invalid field of the body, at most 100",
     )
 
 

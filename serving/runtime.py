@@ -15,6 +15,7 @@ from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
+from serving.errors import RequestError
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
@@ -44,7 +45,7 @@ from serving.releases.manager import ReleaseManager
 from serving.releases.served_release import ServedRelease, load_release
 from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
-from serving.response_schemas import CatalogEntry, EventReport, Track
+from serving.response_schemas import CatalogEntry, EntryKind, EventReport, Track
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
 
@@ -269,6 +270,8 @@ class Runtime:
                 self._metrics.child(self._metrics.requests, scene, "answered", release.release_id).inc()
                 line.update(describe_response(request, response))
             except Exception as error:
+                if isinstance(error, RequestError):
+                    error.request_id = request_id
                 self._metrics.requests.labels("", type(error).__name__, release.release_id if release else "").inc()
                 raise
             return response
@@ -335,7 +338,7 @@ class Runtime:
         context = filter_context(request, release, user, wanted_sounds=None)  # a search finds all tracks
         return search(query, limit, release, context, user.users if user else None)
 
-    def describe_entry(self, kind: str, name: str) -> Track | CatalogEntry:
+    def describe_entry(self, kind: EntryKind, name: str) -> Track | CatalogEntry:
         """See `serving.inspection.catalog_entries.describe_entry`; for the release and the content policy of the service.
 
         Raises:

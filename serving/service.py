@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from config import garbage_collector, settings
 from config.bind_address import check_bind_address
 from serving import supervisor
-from serving.errors import NoCollections, NoItemVectors, NotReady, RequestRejected, UnknownTrack
+from serving.errors import NoCollections, NoItemVectors, NotReady, RequestError, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
 from serving.http import openapi
 from serving.http.access_policy import OTHER_USER, AccessControl, AccessPolicy, ApiKeys, load_rate_limit
@@ -31,9 +31,9 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
-from serving.http.asgi import PROBLEM_MEDIA_TYPE, RETRY_AFTER_S, problem
-from serving.http.cross_origin import CrossOriginSharing
+from serving.http.asgi import DEPRECATION, PROBLEM_MEDIA_TYPE, RETRY_AFTER, problem
 from serving.http.catalog_entries import CatalogEntries
+from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
@@ -457,11 +457,16 @@ def _deny_other_users(user_ids: Iterable[object]) -> Response | None:
 
 
 def _error(status: int, error: Exception) -> Response:
-    return _problem(status, str(error))
+    if not isinstance(error, RequestError):
+        return _problem(status, str(error))
+    members: dict[str, Any] = {"request_id": error.request_id} if error.request_id else {}
+    if error.field:
+        members["errors"] = [{"pointer": f"/{error.field}", "detail": str(error)}]
+    return _problem(status, str(error), code=error.code, **members)
 
 
 def _problem(status: int, detail: str, **members: Any) -> Response:
     # BentoML returns a Response object unchanged.
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None
+    headers = {name.decode(): value.decode() for name, value in [DEPRECATION, RETRY_AFTER][: 2 if status == 503 else 1]}
     content, media_type = problem(status, detail, **members), PROBLEM_MEDIA_TYPE.decode()
     return JSONResponse(content, status_code=status, headers=headers, media_type=media_type)

@@ -17,6 +17,18 @@ RETRY_AFTER_S = 1
 RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
 """Header of responses to requests that may be sent again."""
 CLOSE_CONNECTION = (b"connection", b"close")
+DEPRECATION = (b"deprecation", b"@1796083200")
+"""Header of problem documents (RFC 9745): their member `error` goes with the next version."""
+CODES = {
+    400: "invalid_request",
+    401: "unauthorized",
+    408: "body_too_slow",
+    413: "body_too_large",
+    422: "events_rejected",
+    500: "internal_error",
+    503: "unavailable",
+}
+"""Codes of problem documents that are not the phrase of the status."""
 TITLES = {413: "Request Entity Too Large", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
 """Titles of problem documents, of which Python 3.13 has newer ones."""
 
@@ -80,10 +92,20 @@ def get_client(scope: Message) -> str:
     return client
 
 
-def problem(status: int, detail: str, **members: Any) -> dict[str, Any]:
+def problem(status: int, detail: str, code: str = "", **members: Any) -> dict[str, Any]:
     """A problem document (RFC 9457) with further `members`; `error` repeats `detail` for clients of earlier versions."""
-    title = TITLES.get(status) or HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, "error": detail, **members}
+    phrase = HTTPStatus(status).phrase
+    code = code or CODES.get(status) or phrase.lower().replace(" ", "_")
+    title = TITLES.get(status) or phrase
+    document = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "error": detail,
+    }
+    return {**document, **members}
 
 
 async def send_response(
@@ -97,4 +119,6 @@ async def send_response(
 
 async def send_error(send: Send, status: int, error: str, *more: tuple[bytes, bytes]) -> None:
     """Send an error response as a problem document, with `more` headers."""
-    await send_response(send, status, PROBLEM_MEDIA_TYPE, json.dumps(problem(status, error)).encode(), more)
+    await send_response(
+        send, status, PROBLEM_MEDIA_TYPE, json.dumps(problem(status, error)).encode(), (DEPRECATION, *more)
+    )

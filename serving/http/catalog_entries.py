@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import cast, get_args
 
 import anyio
 from anyio import CapacityLimiter
@@ -24,8 +25,9 @@ from serving.http.asgi import (
     Send,
     send_response,
 )
-from serving.inspection.catalog_entries import KINDS
+from serving.response_schemas import EntryKind
 
+KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 PATH = re.compile(rf"/({'|'.join(KINDS)})s/(.+)", re.DOTALL)
 PATHS = tuple(f"/{kind}s/{{{kind}_id}}" for kind in KINDS)
 """Paths in the API description."""
@@ -40,7 +42,7 @@ class CatalogEntries(HttpMiddleware):
         describe: Returns the entry of a kind and an id; called in a thread.
     """
 
-    def __init__(self, app: App, describe: Callable[[str, str], BaseModel]) -> None:
+    def __init__(self, app: App, describe: Callable[[EntryKind, str], BaseModel]) -> None:
         super().__init__(app)
         self._describe = describe
         self._limiter: CapacityLimiter | None = None  # made in the event loop
@@ -55,7 +57,8 @@ class CatalogEntries(HttpMiddleware):
         if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
             raise HttpError(503, f"{MAX_WAITING} requests for the catalog wait already; retry in a second", RETRY_AFTER)
         try:
-            entry = await anyio.to_thread.run_sync(self._describe, *match.groups(), limiter=self._limiter)
+            kind, name = match.groups()
+            entry = await anyio.to_thread.run_sync(self._describe, cast(EntryKind, kind), name, limiter=self._limiter)
         except UnknownTrack as error:
             raise HttpError(404, str(error)) from error
         content = b"" if scope["method"] == "HEAD" else entry.model_dump_json().encode()

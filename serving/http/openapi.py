@@ -24,7 +24,6 @@ from serving.events.event_schema import ReportedEvent
 from serving.http import catalog_entries, media_files
 from serving.http.asgi import problem
 from serving.http.user_tokens import USER_PATHS
-from serving.inspection.catalog_entries import KINDS
 from serving.request_schemas import (
     EraseRequest,
     EventsRequest,
@@ -90,7 +89,7 @@ OPERATIONS = {
     "/search": Operation("search", "Inspect", SearchRequest, SearchResults),
     **{
         path: Operation(kind, "Catalog", response=Track if kind == "track" else CatalogEntry)
-        for kind, path in zip(KINDS, catalog_entries.PATHS, strict=True)
+        for kind, path in zip(catalog_entries.KINDS, catalog_entries.PATHS, strict=True)
     },
     media_files.PATHS[0]: Operation("preview", "Media"),
     media_files.PATHS[1]: Operation("cover", "Media"),
@@ -162,7 +161,10 @@ TAGS = {
 
 ENTRY_TEXT = " by id\n\nWith the tracks that may be played by the settings of the service."
 OPERATIONS_DOCS = {
-    **{path: kind.capitalize() + ENTRY_TEXT for kind, path in zip(KINDS, catalog_entries.PATHS, strict=True)},
+    **{
+        path: kind.capitalize() + ENTRY_TEXT
+        for kind, path in zip(catalog_entries.KINDS, catalog_entries.PATHS, strict=True)
+    },
     media_files.PATHS[
         0
     ]: "Audio of a track\n\nThe file that the catalog names, or a preview of 10 s if the track is simulated. "
@@ -267,7 +269,13 @@ def _operation(path: str, operation: Operation, api: Mapping[str, Any]) -> Spec:
         described["requestBody"] = {"required": needs_fields, "content": {MEDIA_TYPE: content}}
     answer = {
         "schema": _reference(operation.response),
-        "examples": {"A response": {"value": examples["responses"][path]}},
+        "examples": {
+            name: {"value": value}
+            for name, value in {
+                "A response": examples["responses"][path],
+                **examples["more_responses"].get(path, {}),
+            }.items()
+        },
     }
     errors = sorted(examples["errors"][path].items())
     described["responses"] = {"200": {"description": "The response", "content": {MEDIA_TYPE: answer}}} | {

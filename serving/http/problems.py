@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from serving.errors import NotReady
 from serving.http.asgi import (
     CLOSE_CONNECTION,
+    DEPRECATION,
     PROBLEM_MEDIA_TYPE,
     RETRY_AFTER,
     App,
@@ -33,7 +34,8 @@ from serving.http.asgi import (
     send_error,
 )
 
-MAX_LISTED_ERRORS = 5
+MAX_NAMED_ERRORS, MAX_LISTED_ERRORS = 5, 100
+"""Invalid fields in the sentence of a problem, and in its list."""
 REQUEST_MODEL = "Request"
 """End of the names of request models. A response that does not match its model is a server error."""
 BENTOML_MODEL = "IODescriptor"
@@ -149,7 +151,7 @@ def _is_problem(start: Message) -> bool:
 def _with_problem_headers(start: Message, length: int) -> Message:
     replaced = (b"content-type", b"content-length")
     kept = [(name, value) for name, value in start.get("headers", ()) if name.lower() not in replaced]
-    headers = [*kept, (b"content-type", PROBLEM_MEDIA_TYPE), (b"content-length", str(length).encode())]
+    headers = [*kept, (b"content-type", PROBLEM_MEDIA_TYPE), (b"content-length", str(length).encode()), DEPRECATION]
     return {**start, "headers": headers}
 
 
@@ -157,12 +159,12 @@ def _describe_fields(errors: list[Any], fields: Sequence[str]) -> dict[str, Any]
     """The problem of an invalid body: a sentence per field, and each field with its JSON pointer."""
     described = [(_location(error), _sentence(error, fields)) for error in errors if isinstance(error, dict)]
     sentences = [f"{'.'.join(where)[:64] or 'the body'}: {what}" for where, what in described]
-    more = f"; and {len(sentences) - MAX_LISTED_ERRORS} more" if len(sentences) > MAX_LISTED_ERRORS else ""
+    more = f"; and {len(sentences) - MAX_NAMED_ERRORS} more" if len(sentences) > MAX_NAMED_ERRORS else ""
     listed = [
         {"pointer": "".join(f"/{one[:64]}" for one in where), "detail": what}
         for where, what in described[:MAX_LISTED_ERRORS]
     ]
-    return problem(HTTPStatus.BAD_REQUEST, "; ".join(sentences[:MAX_LISTED_ERRORS]) + more, errors=listed)
+    return problem(HTTPStatus.BAD_REQUEST, "; ".join(sentences[:MAX_NAMED_ERRORS]) + more, errors=listed)
 
 
 def _location(error: Mapping[str, Any]) -> list[str]:

@@ -33,6 +33,13 @@ PAGE = b"""<!DOCTYPE html>
 <html lang="en">
   <head>
     <meta charset="UTF-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <style>
+      /* Swagger UI sets tables and code wider than a phone. */
+      .swagger-ui :is(table, pre, .parameters-col_description) { max-width: 100%; overflow-wrap: anywhere; }
+      .swagger-ui .wrapper { padding: 0 clamp(.5rem, 3vw, 1.25rem); }
+      @media (max-width: 40rem) { .swagger-ui :is(.opblock-summary-description, .authorization__btn) { display: none; } }
+    </style>
     <title>Segue recommender</title>
     <link rel="stylesheet" href="./static_content/swagger-ui.css">
   </head>

@@ -9,21 +9,20 @@ from recommender.user.exclusions import Exclusions
 from serving.errors import UnknownTrack
 from serving.inspection.library import artist_name, collection_title, describe_track
 from serving.releases.served_release import ServedRelease
-from serving.response_schemas import CatalogEntry, Track
+from serving.response_schemas import CatalogEntry, EntryKind, Track
 
 MAX_TRACKS = 500
-KINDS = ("track", "artist", "album", "playlist")
 
 
 def describe_entry(
-    kind: str, name: str, release: ServedRelease, at_us: int, territory: str, is_explicit_wanted: bool
+    kind: EntryKind, name: str, release: ServedRelease, at_us: int, territory: str, is_explicit_wanted: bool
 ) -> Track | CatalogEntry:
     """What the release has under an id: a track, or an artist, album or playlist with its first MAX_TRACKS tracks.
 
     Tracks of a playlist are in its order, tracks of an artist or an album by the number of their plays.
 
     Args:
-        kind: One of KINDS.
+        kind: Kind of entry.
         name: Id.
         release: Release that serves the request.
         at_us: Time of the request, µs UTC.
@@ -53,7 +52,7 @@ def describe_entry(
     return CatalogEntry(kind=kind, id=name, title=title, track_count=len(items), tracks=tracks)
 
 
-def _find(kind: str, name: str, release: ServedRelease) -> tuple[np.ndarray, str]:
+def _find(kind: EntryKind, name: str, release: ServedRelease) -> tuple[np.ndarray, str]:
     """Items of an entry and its title; no items if the release does not have it."""
     catalog = release.catalog
     if kind == "track":

@@ -73,9 +73,9 @@ class Pipeline(ABC):
                     self.record(request, release, answer, trace)
         finally:
             trace.count(request.scene.name, time.perf_counter() - began, self._metrics)
-        return RecommendationResponse(
-            request.request_id, response_release(answer.items, release), answer.items, trace, request.arm
-        )
+        is_known = answer.user.is_known if request.user_id else None
+        shown_by = response_release(answer.items, release)
+        return RecommendationResponse(request.request_id, shown_by, answer.items, trace, request.arm, is_known)
 
     def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
         """Count exposures, and write the exposure record of a user. A response without it is better than no response."""

@@ -81,26 +81,34 @@ def read_request(
         tracks = _distinct_ids("seeds", seeds)
         return _request(CONTINUATION, *common, seeds=tracks, title=title.strip(), excluded=excluded)
     if user_id is None:
-        raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
+        raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue", "user_id")
     if scene not in SCENES:
-        raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}")
+        raise RequestRejected(f"scene {scene[:64]!r} is not one of {', '.join(SCENES)}", "scene")
     if discovery is not None and not 0 <= discovery <= 1:
-        raise RequestRejected(f"discovery {discovery} is not between 0 (no new tracks) and 1 (only new tracks)")
+        raise RequestRejected(
+            f"discovery {discovery} is not between 0 (no new tracks) and 1 (only new tracks)", "discovery"
+        )
     row = SCENES[scene]
     if discovery is not None and row.item_type != TRACKS:
-        raise RequestRejected(f"scene {scene} has {row.item_type}, for which discovery is not defined; omit discovery")
+        raise RequestRejected(
+            f"scene {scene} has {row.item_type}, for which discovery is not defined; omit discovery", "discovery"
+        )
     if excluded and row.item_type != TRACKS:
-        raise RequestRejected(f"scene {scene} has {row.item_type}, and exclude names tracks; omit exclude")
+        raise RequestRejected(f"scene {scene} has {row.item_type}, and exclude names tracks; omit exclude", "exclude")
     return _request(row, *common, discovery=discovery, excluded=excluded)
 
 
 def _check_playlist(scene: str, discovery: float | None, title: str) -> None:
     if scene != DEFAULT_SCENE:
-        raise RequestRejected(f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title")
+        raise RequestRejected(
+            f"scene {scene[:64]!r} is not defined for a playlist; omit scene, or seeds and title", "scene"
+        )
     if discovery is not None:
-        raise RequestRejected("discovery is not defined for a playlist; omit discovery, or seeds and title")
+        raise RequestRejected(
+            "discovery is not defined for a playlist; omit discovery, or seeds and title", "discovery"
+        )
     if not is_printable(title):
-        raise RequestRejected("title has an unprintable character; remove it")
+        raise RequestRejected("title has an unprintable character; remove it", "title")
 
 
 def read_path(
@@ -121,7 +129,7 @@ def read_path(
     _check_id("from", first)
     _check_id("to", last)
     if first == last:
-        raise RequestRejected(f"from and to are both {first!r}; give two tracks")
+        raise RequestRejected(f"from and to are both {first!r}; give two tracks", "to")
     return _request(PATH, user_id, length, now_us, request_id, territory, is_explicit_wanted, seeds=(first, last))
 
 
@@ -176,7 +184,7 @@ def _request(
         _check_id("user_id", user_id)
     if limit is not None and not 1 <= limit <= scene.max_limit:
         raise RequestRejected(
-            f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}"
+            f"limit {limit} is not between 1 and {scene.max_limit}, the maximum of scene {scene.name}", "limit"
         )
     return Request(
         request_id or new_request_id(),
@@ -197,9 +205,12 @@ def _distinct_ids(name: str, ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_id(name: str, text: str) -> None:
+    field = name.partition(":")[0]
     if not text.strip() or not is_printable(text):
-        raise RequestRejected(f"{name} is blank or not printable; give 1 to {MAX_ID_BYTES} bytes of printable text")
+        raise RequestRejected(
+            f"{name} is blank or not printable; give 1 to {MAX_ID_BYTES} bytes of printable text", field
+        )
     if (size := len(text.encode())) > MAX_ID_BYTES:
-        raise RequestRejected(f"{name} has {size} bytes; give at most {MAX_ID_BYTES}")
+        raise RequestRejected(f"{name} has {size} bytes; give at most {MAX_ID_BYTES}", field)
     if text != text.strip():
-        raise RequestRejected(f"{name} begins or ends with white space; remove it")
+        raise RequestRejected(f"{name} begins or ends with white space; remove it", field)

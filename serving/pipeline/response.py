@@ -133,6 +133,7 @@ class RecommendationResponse:
         items: Items, best first.
         trace: How the response was computed.
         arm: Arm of the experiment; empty without one.
+        is_known: Whether the user has events; None for a request without a user.
     """
 
     request_id: str
@@ -140,6 +141,7 @@ class RecommendationResponse:
     items: Sequence[ResponseItem]
     trace: Trace
     arm: str = ""
+    is_known: bool | None = None
 
 
 def true_reason(reason: Reason | None, item: int, release: ServedRelease) -> Reason | None:

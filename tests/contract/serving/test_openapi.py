@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from recommender.slate.scene_settings import SCENES, SIMILAR
 from serving.errors import RequestRejected
 from serving.events.event_schema import EventRejected, read_event
-from serving.http import media_files, openapi
+from serving.http import catalog_entries, media_files, openapi
 from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.response_schemas import (
     EraseResponse,
@@ -59,7 +59,15 @@ def spec():
 
 
 def test_every_route_is_in_the_document(spec):
-    assert set(spec["paths"]) == {*PATHS, *media_files.PATHS, "/livez", "/readyz", "/status", "/metrics"}
+    assert set(spec["paths"]) == {
+        *PATHS,
+        *catalog_entries.PATHS,
+        *media_files.PATHS,
+        "/livez",
+        "/readyz",
+        "/status",
+        "/metrics",
+    }
     assert {f"/{name}" for name in Recommender.apis} == set(PATHS)
 
 
@@ -85,8 +93,8 @@ def test_examples_are_valid(spec):
                 read_path(value["from"], value["to"], value.get("length"), value.get("user_id"), NOW)
             for row in value.get("events", []):
                 read_event(row, NOW)
-        (answer,) = operation["responses"]["200"]["content"]["application/json"]["examples"].values()
-        answered.model_validate(answer["value"])
+        for answer in operation["responses"]["200"]["content"]["application/json"]["examples"].values():
+            answered.model_validate(answer["value"])
         for status, response in operation["responses"].items():
             if status != "200":
                 (example,) = response["content"]["application/problem+json"]["examples"].values()

@@ -23,7 +23,7 @@ SENT = {name: value for name, value in TRACK.items() if value}
 @pytest.mark.parametrize("release", ["r1", "r0"])
 @pytest.mark.parametrize("kind", ["track", "playlist", "mlog"])
 def test_rendering_keeps_all_fields_and_does_not_modify_the_response(kind: str, release: str) -> None:
-    details = TRACK if kind == "track" else {f"{kind}_id": "x", "title": "P", "tracks": [TRACK]}
+    details = TRACK if kind == "track" else {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [TRACK]}
     shown = ResponseItem((kind, "x"), details, 0.5, ["realtime"], REASON, release=release)
     answer = RecommendationResponse(
         "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
@@ -36,6 +36,6 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(kind: str, 
     if kind == "track":
         expected = SENT | common | ({"release": "r0"} if release == "r0" else {})
     else:
-        expected = {f"{kind}_id": "x", "title": "P", "tracks": [SENT]} | common
+        expected = {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [SENT]} | common
     assert sent["items"] == [expected]
     assert "trace" not in render_recommendation(answer, "en", False).model_dump()

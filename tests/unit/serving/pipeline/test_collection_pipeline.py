@@ -77,8 +77,11 @@ def test_click_changes_the_next_response_over_http(tmp_path):
         assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
         second = recommend_scene("playlists")[0]
         assert (second["playlist_id"], second["reason"]) == (opened, "because you opened it not long ago")
-        assert set(second) == {"playlist_id", "title", "score", "channels", "reason", "tracks"}
+        assert set(second) == {"playlist_id", "title", "score", "channels", "reason", "track_count", "tracks"}
         assert [track["track_id"] for track in second["tracks"]] == PLAYLISTS[opened]
+        whole = client.get(f"/playlists/{opened}").json()
+        assert [track["track_id"] for track in whole["tracks"]] == PLAYLISTS[opened]
+        assert (whole["id"], whole["track_count"]) == (opened, len(PLAYLISTS[opened]))
         mlogs = recommend_scene("mlog")
         assert mlogs and all("mlog_id" in item for item in mlogs)
         client.post("/events", json={"events": [event | {"action": "dislike"}]})
