@@ -1,4 +1,4 @@
-"""Previews: 10 s of audio from the description of a track, as WAV.
+"""Previews: 10 s of audio from the description of a track, as Opus.
 
 Notes come from harmony and rhythm of the style, the motif of the artist, the melody of the track and the voice of the language.
 A step is a sixteenth of a bar. Shape letters: N notes of the melody, S samples.
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.io import wavfile
 
 from media.instruments import INSTRUMENTS, RATE, Samples, Synthesizer, Vowels
 from media.style_table import SCALES, find_style, mood
@@ -41,7 +40,8 @@ _A, _E, _I = (820, 1250, 2700), (500, 1850, 2600), (290, 2300, 3100)
 _O, _U, _Y, _EO = (460, 850, 2500), (320, 750, 2300), (280, 1850, 2250), (620, 1050, 2600)
 
 SECONDS = 10
-VERSION = 2  # increased when equal descriptions give another sound
+BIT_RATE = 32_000
+VERSION = 3  # increased when equal descriptions give another sound
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,15 @@ def render_preview(track: TrackDescription) -> Samples:
     return np.asarray(np.tanh(sample_S), np.float32)
 
 
-def encode_wav(sample_S: Samples) -> bytes:
-    """A WAV file with 16-bit samples."""
+def encode_opus(sample_S: Samples) -> bytes:
+    """An Ogg file with Opus, about 40 kB; equal samples give equal files."""
+    import av  # a page without previews does not need it
+
     file = io.BytesIO()
-    wavfile.write(file, RATE, (sample_S * 32_767).round().astype("<i2"))
+    with av.open(file, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libopus", rate=RATE, layout="mono", options={"compression_level": "0"})
+        stream.bit_rate = BIT_RATE
+        frame = av.AudioFrame.from_ndarray((sample_S * 32_767).round().astype("<i2")[None], "s16", "mono")
+        frame.sample_rate = RATE
+        container.mux([*stream.encode(frame), *stream.encode(None)])
     return file.getvalue()

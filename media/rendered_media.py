@@ -1,8 +1,8 @@
 """Media files of a simulation, which are rendered on demand.
 
-The folder of a simulation has descriptions of its tracks in `media/`. `media/preview/<track id>.wav` and
-`media/cover/<track id>.jpg` below it name files that do not exist there: they are rendered into
-a bounded cache, which several processes may use at once.
+The folder of a simulation has descriptions of its tracks in `media/`. `media/preview/<track id>.ogg` and
+`media/cover/<track id>.jpg` below it name files that do not exist there (`.wav` in
+earlier simulations): they are rendered into a bounded cache, which several processes may use at once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from media.cover import VERSION as COVER_VERSION
 from media.cover import encode_jpeg, render_cover
 from media.preview import VERSION as PREVIEW_VERSION
-from media.preview import encode_wav, render_preview
+from media.preview import encode_opus, render_preview
 from media.track_description import FOLDER, Descriptions, TrackDescription
 
-MAX_FILES = 800  # 256 MB if all are previews
+MAX_FILES = 4000  # 160 MB if all are previews
 MTIME_RANGE_NS = 10**18  # modification times are before 2001-09-09
-PATH = re.compile(rf"{FOLDER}/(?:(?P<preview>preview)/(?P<track>[^/]+)\.wav|cover/(?P<cover_track>[^/]+)\.jpg)")
+PATH = re.compile(rf"{FOLDER}/(?:(?P<preview>preview)/(?P<track>[^/]+)\.(?:ogg|wav)|cover/(?P<cover_track>[^/]+)\.jpg)")
 
 
 class RenderedMedia:
@@ -46,9 +46,9 @@ class RenderedMedia:
         if found is None:
             return None
         description, name = found
-        file, is_preview = self._cache / name, name.endswith(".wav")
+        file, is_preview = self._cache / name, name.endswith(".ogg")
         if not file.exists():
-            content = encode_wav(render_preview(description)) if is_preview else encode_jpeg(render_cover(description))
+            content = encode_opus(render_preview(description)) if is_preview else encode_jpeg(render_cover(description))
             self._cache.mkdir(parents=True, exist_ok=True)
             draft = file.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
             draft.write_bytes(content)
@@ -78,5 +78,5 @@ class RenderedMedia:
         description = self._descriptions.find(match["track"] or match["cover_track"]) if match else None
         if match is None or description is None:
             return None
-        suffix = f"{PREVIEW_VERSION}.wav" if match["preview"] else f"{COVER_VERSION}.jpg"
+        suffix = f"{PREVIEW_VERSION}.ogg" if match["preview"] else f"{COVER_VERSION}.jpg"
         return description, f"{description.digest()}.{suffix}"

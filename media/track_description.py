@@ -86,7 +86,7 @@ class Descriptions:
 
 def preview_path(track_id: str) -> str:
     """Path of a preview, relative to the folder of the simulation."""
-    return f"{FOLDER}/preview/{track_id}.wav"
+    return f"{FOLDER}/preview/{track_id}.ogg"
 
 
 def cover_path(track_id: str) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ingestion.simulation.catalog_rows import describe_tracks
 from ingestion.simulation.world import World
 from media.cover import encode_jpeg, render_cover
-from media.preview import encode_wav, render_preview
+from media.preview import encode_opus, render_preview
 from media.style_table import mood
 from media.track_description import TrackDescription
 from training.encode_content import ENCODERS
@@ -29,7 +29,7 @@ from training.encode_content import ENCODERS
 TRACKS_PER_ARTIST = 5
 WORLD_TRACKS = 8_000
 RENDERERS: dict[str, tuple[str, Callable[[TrackDescription], bytes]]] = {
-    "audio": (".wav", lambda track: encode_wav(render_preview(track))),
+    "audio": (".ogg", lambda track: encode_opus(render_preview(track))),
     "image": (".jpg", lambda track: encode_jpeg(render_cover(track))),
 }
 

@@ -21,7 +21,7 @@ from content.music_detection import (
     scan_music,
 )
 from media.instruments import RATE
-from media.preview import encode_wav, render_preview
+from media.preview import encode_opus, render_preview
 from storage.content_tables import SCHEMA, table_file
 from tests.support.media_descriptions import described
 from tests.support.training.content_home import ContentHome
@@ -99,8 +99,8 @@ def test_simulated_previews_are_music_and_noise_is_not(tmp_path: Path) -> None:
     noise_S = np.random.default_rng(0).normal(0, 0.1, 5 * RATE).astype(np.float32)
     sounds = {style: render_preview(described(style=style)) for style in ("pop", "folk")} | {"noise": noise_S}
     for name, sample_S in sounds.items():
-        (tmp_path / f"{name}.wav").write_bytes(encode_wav(sample_S))
+        (tmp_path / f"{name}.ogg").write_bytes(encode_opus(sample_S))
     probability_N = music_probability(
-        *encoder.encode_with_tags([encoder.load(tmp_path / f"{name}.wav") for name in sounds])
+        *encoder.encode_with_tags([encoder.load(tmp_path / f"{name}.ogg") for name in sounds])
     )
     assert (probability_N >= MIN_MUSIC_PROBABILITY).tolist() == [True, True, False]

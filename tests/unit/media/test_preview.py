@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import wave
 
+import av
 import numpy as np
 import pytest
 
 from ingestion.simulation import facets
 from media.instruments import RATE
-from media.preview import LANGUAGES, SECONDS, encode_wav, render_preview
+from media.preview import LANGUAGES, SECONDS, encode_opus, render_preview
 from media.style_table import EMOTIONS, STYLES
 from tests.support.media_descriptions import described
 
@@ -53,8 +53,13 @@ def test_every_facet_is_audible(change: dict[str, object]) -> None:
     assert np.abs(one - other).mean() > 0.1 * np.abs(one).mean()
 
 
-def test_wav_files_have_the_samples() -> None:
-    sample_S = np.array([0, 0.5, -0.5, 1], np.float32)
-    with wave.open(io.BytesIO(encode_wav(sample_S))) as file:
-        assert file.getparams()[:3] == (1, 2, RATE)
-        assert np.frombuffer(file.readframes(4), "<i2").tolist() == [0, 16384, -16384, 32767]
+def test_files_are_small_and_sound_like_the_samples() -> None:
+    sample_S = render_preview(described())
+    content = encode_opus(sample_S)
+    assert len(content) < 50_000 and content == encode_opus(sample_S)
+    with av.open(io.BytesIO(content)) as file:
+        heard_S = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+        rate = file.streams.audio[0].rate
+    assert len(heard_S) / rate == pytest.approx(SECONDS, abs=0.03)
+    loudness = [np.abs(np.array_split(part, 20)).mean(1) for part in (sample_S, heard_S[: SECONDS * rate])]
+    assert np.corrcoef(*loudness)[0, 1] > 0.99

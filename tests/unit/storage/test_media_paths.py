@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from media.cover import encode_jpeg, render_cover
-from media.preview import encode_wav, render_preview
+from media.preview import encode_opus, render_preview
 from media.rendered_media import RenderedMedia
 from media.track_description import cover_path, preview_path, write_descriptions
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
@@ -87,7 +87,7 @@ def test_media_of_a_simulation_are_rendered_into_the_cache(tmp_path: Path) -> No
     write_descriptions({"t1": described(), "t2": described(artist="a2")}, simulation)
     prefix, paths = register_root(media, simulation), MediaPaths(media)
     preview, cover = paths.resolve(prefix + preview_path("t1")), paths.resolve(prefix + cover_path("t1"))
-    assert preview.read_bytes() == encode_wav(render_preview(described()))
+    assert preview.read_bytes() == encode_opus(render_preview(described()))
     assert cover.read_bytes() == encode_jpeg(render_cover(described()))
     assert preview.parent == cover.parent == media / "rendered"
     preview.unlink()  # as the cache does when it is full
