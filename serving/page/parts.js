@@ -161,8 +161,8 @@ export const LoadingRows = ({ count = 8 }) => html`<ul class="placeholders" aria
   <span class="cover"></span><span><i></i><i></i></span></li>`)}</ul>`;
 
 // Items of a list of tiles.
-export const LoadingTiles = ({ count = 12, isWide = false }) => times(count, (place) => html`<li class="placeholder" key=${place} aria-hidden="true">
-  <span class=${`cover ${isWide ? "is-wide" : ""}`}></span><i></i></li>`);
+export const LoadingTiles = ({ count = 12 }) => times(count, (place) => html`<li class="placeholder" key=${place} aria-hidden="true">
+  <span class="cover"></span><i></i></li>`);
 
 // ---- Menu behind a button with three dots; closes on a choice, on Escape and on a click elsewhere.
 
@@ -223,10 +223,10 @@ export function Menu({ label, items }) {
 
 // ---- Shelves of tiles that scroll sideways, and grids of them.
 
-export function Tile({ tracks, title, sub, isWide = false, playLabel, onPlay, href }) {
-  const picture = isWide ? html`<${Cover} track=${tracks[0]} class="is-wide" />` : html`<${Mosaic} tracks=${tracks} />`;
+export function Tile({ id, tracks, title, sub, playLabel, onPlay, href }) {
+  const picture = html`<${Mosaic} tracks=${tracks} />`;
   const texts = html`<span class="tile-title">${title}</span>${sub && html`<span class="tile-sub">${sub}</span>`}`;
-  return html`<li class="tile">
+  return html`<li class="tile" data-id=${id}>
     ${href ? html`<a href=${href}>${picture}${texts}</a>` : html`<button type="button" class="tile-body" aria-label=${playLabel} onClick=${onPlay}>${picture}${texts}</button>`}
     ${href && html`<button type="button" class="round tile-play" aria-label=${playLabel} onClick=${onPlay}><${Icon} name="play" /></button>`}
     ${!href && html`<span class="round tile-play" aria-hidden="true"><${Icon} name="play" /></span>`}

@@ -98,6 +98,7 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
         player_of(page).get_by_role("button", name="Next").click()
     assert events[-1]["action"] == "play" and report.value.json()["private"] == 1
     with page.expect_response("**/listener") as listener:
+        page.get_by_role("link", name="Your library", exact=True).click()
         page.get_by_role("link", name="History", exact=True).click()
     assert listener.value.request.post_data_json == {"user_id": user}
     recorded = [event["ended_at"] for event in listener.value.json()["events"]]

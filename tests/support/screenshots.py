@@ -82,6 +82,8 @@ def newcomer(page: Page, here: Settings) -> None:
 
 def developer(page: Page, here: Settings) -> None:
     """Events and interests of a listener."""
+    page.evaluate("localStorage.setItem('segue-developer', 'yes')")
+    page.reload()
     page.get_by_role("button", name="For developers").click()
     expect(page.locator(".sequence li").first).to_be_visible()
 

@@ -71,7 +71,7 @@ function TrackTiles({ tracks, answer }) {
   // A list that was filtered: the position in the response, not on the shelf.
   const positions = new Map((answer?.items || []).map((track, position) => [track.track_id, position]));
   const shownOf = (place) => (answer ? { request_id: answer.request_id, position: positions.get(tracks[place].track_id), scene: answer.scene } : {});
-  return tracks.map((track, place) => isVisible(track) && html`<${Tile} key=${track.track_id} tracks=${[track]} title=${track.title || track.track_id}
+  return tracks.map((track, place) => isVisible(track) && html`<${Tile} key=${track.track_id} id=${track.track_id} tracks=${[track]} title=${track.title || track.track_id}
     sub=${track.artists.join(", ")} playLabel=${`${texts.play} ${track.title}`} onPlay=${() => playList(tracks, place, shownOf)} />`);
 }
 
