@@ -6,6 +6,8 @@ called; the user's blocks and dislikes hold.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from recommender.catalog.ragged import Ragged
@@ -55,17 +57,17 @@ class SeedPipeline(Pipeline):
             trace.ranked = len(fused)
         with trace.time_stage("select"):
 
-            def popular() -> CandidateTable:
+            def popular() -> Iterator[CandidateTable]:
                 self.recall(user, release, k, [POPULARITY] if POPULARITY in release.channels else [])
                 found = popular_tracks(fused, user, release)
                 others = np.concatenate([gone, fused.item_C])
                 context = filter_context(request, release, user, already_shown_items=others)
-                return found.take(trace.filter(found.item_C, context))
+                yield found.take(trace.filter(found.item_C, context))
 
             # Without a history, all candidates are discoveries.
             slots = Slots.of(fused, release.catalog, request.scene, request.limit, share=1.0)
             is_similar = request.track_id is not None
-            chosen = fill_slots(slots, fused, None if is_similar else popular, request.scene.relaxes_artist_cap)
+            chosen = fill_slots(slots, fused, iter(()) if is_similar else popular(), request.scene.relaxes_artist_cap)
             trace.unmet |= find_unmet(request, release.catalog, chosen)
             trace.unmet |= find_unmet_title(request.title, release, request.at_us)
             found_by = chosen.found_by()
