@@ -89,20 +89,20 @@ class RecommendRequest(RequestBody):
             "allOf": [
                 {
                     "anyOf": [
-                        {"properties": {"scene": {"enum": [name for name in SCENES if name != scene.name]}}},
-                        {"properties": {"limit": {"maximum": scene.max_limit}}},
-                    ]
-                }
-                for scene in SCENES.values()
-                if scene.max_limit < MAX_LIMIT
-            ]
-            + [
-                {
-                    "anyOf": [
                         {"properties": {"negative_seeds": {"maxItems": 0}}},
                         {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
                     ]
-                }
+                },
+                *(
+                    {
+                        "anyOf": [
+                            {"properties": {"scene": {"enum": [name for name in SCENES if name != scene.name]}}},
+                            {"properties": {"limit": {"maximum": scene.max_limit}}},
+                        ]
+                    }
+                    for scene in SCENES.values()
+                    if scene.max_limit < MAX_LIMIT
+                ),
             ],
         }
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,10 +204,10 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        playlist = seeds, title, exclude, negative_seeds
+        read = partial(read_request, seeds=seeds, title=title, exclude=exclude, negative_seeds=negative_seeds)
         return self._serve(
             CONTINUATION.name if seeds or title.strip() else scene,
-            lambda now, own_id: read_request(user_id, scene, limit, now, discovery, own_id, *policy, *playlist),
+            lambda now, own_id: read(user_id, scene, limit, now, discovery, own_id, *policy),
         )
 
     def similar(
@@ -227,10 +228,8 @@ class Runtime:
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        others = exclude, negative_seeds
-        return self._serve(
-            SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *policy, *others)
-        )
+        read = partial(read_similar, exclude=exclude, negative_seeds=negative_seeds)
+        return self._serve(SIMILAR.name, lambda now, own_id: read(track_id, limit, user_id, now, own_id, *policy))
 
     def path(
         self,

@@ -82,9 +82,8 @@ def read_request(
     common = user_id, limit, now_us, request_id, territory, is_explicit_wanted
     if seeds or title.strip():
         _check_playlist(scene, discovery, title.strip())
-        tracks = _distinct_ids("seeds", seeds)
-        playlist = {"seeds": tracks, "negative_seeds": negatives, "title": title.strip()}
-        return _request(CONTINUATION, *common, excluded=excluded, **playlist)
+        given: dict[str, Any] = {"seeds": _distinct_ids("seeds", seeds), "negative_seeds": negatives}
+        return _request(CONTINUATION, *common, title=title.strip(), excluded=excluded, **given)
     if user_id is None:
         raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
     if scene not in SCENES:
