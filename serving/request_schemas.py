@@ -81,28 +81,23 @@ class RecommendRequest(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": ["user_id"], "properties": {"user_id": {"type": "string"}}},
+                {
+                    "required": ["user_id"],
+                    "properties": {"user_id": {"type": "string"}, "negative_seeds": {"maxItems": 0}},
+                },
                 {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
-                {"required": ["title"], "properties": {"title": {"pattern": r"\S"}}},
+                {"required": ["title"], "properties": {"title": {"pattern": r"\S"}, "negative_seeds": {"maxItems": 0}}},
             ],
             # Without `if`, which `bentoml build` does not know.
             "allOf": [
                 {
                     "anyOf": [
-                        {"properties": {"negative_seeds": {"maxItems": 0}}},
-                        {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
+                        {"properties": {"scene": {"enum": [name for name in SCENES if name != scene.name]}}},
+                        {"properties": {"limit": {"maximum": scene.max_limit}}},
                     ]
-                },
-                *(
-                    {
-                        "anyOf": [
-                            {"properties": {"scene": {"enum": [name for name in SCENES if name != scene.name]}}},
-                            {"properties": {"limit": {"maximum": scene.max_limit}}},
-                        ]
-                    }
-                    for scene in SCENES.values()
-                    if scene.max_limit < MAX_LIMIT
-                ),
+                }
+                for scene in SCENES.values()
+                if scene.max_limit < MAX_LIMIT
             ],
         }
     )
