@@ -13,7 +13,8 @@ earlier days only lower tracks. A like of a track that was not played before is 
 raises tracks as much tomorrow as now. The weights are a decision of the product
 (docs/adr/0069-let-reactions-raise-and-lower-tracks.md).
 
-In a stream, an artist whose track was skipped rests for the session, until another reaction brings it back.
+In a stream, an artist rests for the next RESTING_SONGS songs after one skip of its tracks in the session, and for the session
+after two or a dislike. A like or a save brings it back.
 
 Evaluation and serving call the same functions. Legend: E reactions of one user, C candidates, F EVIDENCE, G values.
 """
@@ -29,7 +30,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from content import FACETS
-from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.user.user_batch import UserBatch
@@ -57,7 +57,8 @@ EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days", "chosen")
 PRIOR = 4.0  # reactions that the usual ones count as
 USUAL_LISTENS, USUAL_PLAYS = 6.0, 8.0  # of a user without plays
 MAX_RAISE, MAX_LOWERING = 1.5, 6.0  # of the logarithm of a score
-RESTING = -20.0  # change of the logarithm for an artist that rests: behind all others
+RESTING_SONGS = 10  # songs that are listened to while an artist rests after one skip
+SKIPS_FOR_SESSION = 2.0  # strength of skips and dislikes after which an artist rests for the session
 DAY_US = 86_400_000_000
 
 Floats = NDArray[np.float64]
@@ -161,10 +162,22 @@ class Reactions:
         return mean_PC
 
     def resting_artists(self, catalog: Catalog) -> Ints:
-        """Main artists to whom the last reaction in the current session was a skip or a dislike."""
-        artist_E = catalog.main_artist_V[self.item_E[self.is_in_session_E]]
-        last = dict(zip(artist_E.tolist(), self.strength_E[self.is_in_session_E].tolist(), strict=True))
-        return np.array([one for one, strength in last.items() if strength < 0 and one >= FIRST_CODE], dtype=np.int64)
+        """Main artists that rest because of the current session, the one skipped longest ago first."""
+        is_listen_E = ~self.is_explicit_E & (self.strength_E > 0)
+        later_E = is_listen_E.sum() - is_listen_E.cumsum()  # songs that were listened to after each reaction
+        columns_EX = np.stack(
+            [catalog.main_artist_V[self.item_E], self.strength_E, self.is_explicit_E, later_E], axis=1
+        )
+        rejected: dict[float, tuple[float, float]] = {}
+        for artist, strength, is_explicit, later in columns_EX[self.is_in_session_E].tolist():
+            if strength < 0:  # removed first, so that the artists are in the order of their last skips
+                rejected[artist] = rejected.pop(artist, (0.0, 0))[0] - strength, later
+            elif is_explicit:
+                rejected.pop(artist, None)
+        is_resting = {
+            one: skips >= SKIPS_FOR_SESSION or later < RESTING_SONGS for one, (skips, later) in rejected.items()
+        }
+        return np.array([one for one, rests in is_resting.items() if rests and one >= FIRST_CODE], dtype=np.int64)
 
     def votes_for_new(self) -> float:
         """Number of tracks that were liked or saved before they were ever played, fading over days."""
@@ -176,25 +189,6 @@ class Reactions:
         is_first_E = np.zeros(len(self.item_E), dtype=bool)
         is_first_E[np.unique(self.item_E, return_index=True)[1]] = True
         return is_first_E & self.is_explicit_E & (self.strength_E > 0)
-
-
-def score_changes(
-    reactions: Reactions, weights: FeedbackWeights, catalog: Catalog, items_C: Ints, rests: bool
-) -> Floats:
-    """Change of the logarithm of each item's score by the user's reactions, [C].
-
-    Args:
-        reactions: Reactions of the user.
-        weights: Weight of each evidence.
-        catalog: Catalog of the release.
-        items_C: Items.
-        rests: Whether artists of skipped tracks rest, as in a stream.
-    """
-    changes_C = weights.log_factors(reactions.evidence(items_C, catalog))
-    if rests:
-        resting = reactions.resting_artists(catalog)
-        changes_C = np.where(is_among(catalog.main_artist_V[items_C], resting), RESTING, changes_C)
-    return changes_C
 
 
 def reactions_of(users: UserBatch) -> Reactions:

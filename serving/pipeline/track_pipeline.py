@@ -6,6 +6,7 @@ evaluation uses. A candidate is a row of one table from recall to the response.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from event_store.store import StoreUnavailable
 from recommender.catalog.arrays import is_among
 from recommender.slate.blend import cut
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.feedback import reactions_of, score_changes
+from recommender.slate.feedback import reactions_of
 from recommender.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
 from recommender.slate.slots import Slots
 from recommender.user.profile_exclusions import NO_ITEMS
@@ -90,7 +91,7 @@ class TrackPipeline(Pipeline):
         with trace.time_stage("filter"):
             fused = call.filter(fused, np.concatenate([call.excluded, call.listed_items]))
         with trace.time_stage("rank"):
-            ranked, others = rank(release, request.scene, user, fused, self._metrics, trace)
+            ranked, others = rank(release, request.scene, user, fused, call.resting, self._metrics, trace)
             trace.ranked = len(ranked)
         return ranked, others
 
@@ -107,9 +108,7 @@ class TrackPipeline(Pipeline):
             user.history,
             call.session,
         )
-        chosen = fill_slots(
-            slots, ranked, lambda: others.then(call.popular(ranked.then(others))), scene.relaxes_artist_cap
-        )
+        chosen = fill_slots(slots, ranked, call.further(ranked, others), scene.relaxes_artist_cap)
         rate = 0.0 if request.discovery == 0 else scene.exploration_rate
         explored = explore(chosen, ranked, release.catalog, rate, request.request_id)
         call.trace.explored = int(((explored.propensity_C < 1) & (explored.slot_C < 0)).sum())
@@ -164,6 +163,8 @@ class _Call:
             # Repeated tracks are wanted: exclude only tracks that were listed and never played.
             recent = recent[~is_among(recent, user.history)]
         self.excluded = np.concatenate([recent, user.unplayed_picks, self.session, self.requested])
+        is_stream = request.scene.excludes_session_plays
+        self.resting = reactions_of(user.users).resting_artists(release.catalog) if is_stream else NO_ITEMS
         listed_by = {name for track in self.todays_tracks.values() for name in track.channels}
         self.no_candidates = CandidateTable.empty(sorted({*release.channels, *listed_by}))
 
@@ -202,6 +203,15 @@ class _Call:
         fused = fusion.fuse(table, [scene.name], self.request.discovery)
         user.fused[scene.name] = depends_on, fused
         return fused
+
+    def further(self, ranked: CandidateTable, others: CandidateTable) -> Iterator[CandidateTable]:
+        """What follows the ranked candidates while tracks lack: other candidates and popular tracks, then the artists that rest,
+        the one skipped longest ago first.
+        """
+        table = others.then(self.popular(ranked.then(others)))
+        artist_C = self.release.catalog.main_artist_V[table.item_C]
+        yield table.take(~is_among(artist_C, self.resting))
+        yield from (table.take(artist_C == artist) for artist in self.resting)
 
     def popular(self, table: CandidateTable) -> CandidateTable:
         """Popular tracks that pass the filters and are not in the table: the further candidates of POPULARITY; without that
@@ -272,22 +282,24 @@ def rank(
     scene: Scene,
     user: UserState,
     fused: CandidateTable,
+    resting: np.ndarray,
     metrics: Metrics,
     trace: Trace,
 ) -> tuple[CandidateTable, CandidateTable]:
     """The best candidates of the scene by the release's blend, and the others in fused order, with scores of 0.
 
-    The user's reactions raise and lower candidates before the cut and in the scores. With weights of 0 the ranker is not
-    called. If it fails, the fused order is kept, and the failure is recorded in the trace. The last result of
-    the scene is kept in the state.
+    The user's reactions raise and lower candidates before the cut and in the scores. Tracks by artists in `resting` are among the
+    others. With weights of 0 the ranker is not called. If it fails, the fused order is kept, and the failure is recorded in the
+    trace. The last result of the scene is kept in the state.
     """
     known = user.ranked.get(scene.name)
     if known is not None and known[0].has_order_of(fused):
         return known[1]
     blend, catalog, is_complete = release.blend, release.catalog, True
     reactions = reactions_of(user.users)
-    change_C = score_changes(reactions, blend.feedback, catalog, fused.item_C, scene.excludes_session_plays)
-    is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates)
+    is_resting_C = is_among(catalog.main_artist_V[fused.item_C], resting)
+    change_C = np.where(is_resting_C, -np.inf, blend.feedback.log_factors(reactions.evidence(fused.item_C, catalog)))
+    is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates) & ~is_resting_C
     ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
     if release.ranker is not None and blend.uses_ranker and len(ranked):
         try:

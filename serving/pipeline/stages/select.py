@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -30,17 +30,17 @@ MAX_SHARE_ERROR = 0.05
 
 
 def fill_slots(
-    slots: Slots, ranked: CandidateTable, others: Callable[[], CandidateTable] | None, relaxes_cap: bool
+    slots: Slots, ranked: CandidateTable, others: Iterator[CandidateTable], relaxes_cap: bool
 ) -> CandidateTable:
     """The response before exploration, in which tracks of today's list keep their slots.
 
-    If the ranked candidates are too few, others follow. If these are not enough either and a full list is preferred to the
-    cap per artist, further tracks of the same artists follow, with the smallest cap that fills the list.
+    While the candidates are too few, others follow. If these are not enough either and a full list is preferred to the cap per
+    artist, further tracks of the same artists follow, with the smallest cap that fills the list.
 
     Args:
         slots: Slots of the response.
         ranked: Tracks of today's list and ranked candidates.
-        others: Returns further candidates, best first; None: there are none.
+        others: Further candidates, the best tables first; only those that are needed are computed.
         relaxes_cap: Whether a full list is preferred to the cap.
     """
     place_L = np.full(len(slots.is_discovery_L), -1)
@@ -48,12 +48,13 @@ def fill_slots(
     place_L[ranked.slot_C[is_listed_C]] = is_listed_C.nonzero()[0]
     if (place_L < 0).any():
         place_L = slots.select(ranked, place_L)
-    if others is not None and (place_L < 0).any():
-        ranked = ranked.then(others())
-        for excess in range(len(place_L) if relaxes_cap else 1):
-            place_L = slots.select(ranked, place_L, excess)
-            if (place_L >= 0).all():
-                break
+    while (place_L < 0).any() and (further := next(others, None)) is not None:
+        ranked = ranked.then(further)
+        place_L = slots.select(ranked, place_L)
+    for excess in range(1, len(place_L) if relaxes_cap else 0):
+        if (place_L >= 0).all():
+            break
+        place_L = slots.select(ranked, place_L, excess)
     return ranked.take(place_L[place_L >= 0])
 
 

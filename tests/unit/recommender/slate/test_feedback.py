@@ -81,11 +81,37 @@ def test_skipper_is_not_driven_to_unknown_styles(catalog: Catalog) -> None:
     assert factors(catalog, *usual, *recent)[3] > 0.9
 
 
-def test_artist_rests_after_a_skip_until_another_reaction(catalog: Catalog) -> None:
-    skip = ("skip", 2, NOW - 3 * MINUTE)
-    assert reactions(skip).resting_artists(catalog).tolist() == [catalog.main_artist_V[2]]
-    assert not len(reactions(skip, ("like", 2, NOW - MINUTE)).resting_artists(catalog))
-    assert not len(reactions(("skip", 2, NOW - DAY)).resting_artists(catalog))
+SONGS = [("full_play", 9)]
+SKIP, LIKE = ("skip", 2), ("like", 2)
+
+
+@pytest.mark.parametrize(
+    ("session", "rests"),
+    [
+        ([SKIP], True),
+        ([SKIP, *SONGS * 9], True),
+        ([SKIP, *SONGS * 10], False),
+        ([SKIP, *SONGS * 9, ("skip", 8)], True),  # a skipped song was not listened to
+        ([SKIP, *SONGS * 10, SKIP, *SONGS * 20], True),
+        ([SKIP, ("full_play", 2)], True),
+        ([SKIP, LIKE], False),
+        ([SKIP, SKIP, ("collect", 2)], False),
+        ([SKIP, LIKE, SKIP, *SONGS * 10], False),
+        ([("dislike", 2), *SONGS * 20], True),
+        ([LIKE], False),
+    ],
+)
+def test_artist_rests_for_ten_songs_after_a_skip_and_for_the_session_after_two(
+    catalog: Catalog, session: list[tuple[str, int]], rests: bool
+) -> None:
+    events = [(*one, NOW - (len(session) - place) * MINUTE) for place, one in enumerate(session)]
+    assert (catalog.main_artist_V[2] in reactions(*events).resting_artists(catalog)) == rests
+    assert not len(reactions(*((*one, at - DAY) for *one, at in events)).resting_artists(catalog))  # a new session
+
+
+def test_resting_artists_are_in_the_order_of_their_last_skips(catalog: Catalog) -> None:
+    skips = [("skip", item, NOW - (9 - place) * MINUTE) for place, item in enumerate((4, 2, 3, 4))]
+    assert reactions(*skips).resting_artists(catalog).tolist() == catalog.main_artist_V[[2, 3, 4]].tolist()
 
 
 def test_only_likes_of_unplayed_tracks_are_votes_for_new_ones() -> None:

@@ -168,6 +168,36 @@ def test_stream_excludes_tracks_of_the_current_session(bench):
     ]  # one track per artist: t0 and t1 have the same; t2 was played last
 
 
+@pytest.mark.parametrize(
+    "skipped", [[], ["a3"], ["a4", "a0", "a2"], ["a1", "a0", "a3", "a2"], ["a2", "a4", "a1", "a3", "a0"]]
+)
+@pytest.mark.parametrize("discovery", [None, 0.0, 1.0])
+def test_artists_that_rest_return_to_a_stream_in_the_order_of_their_skips_if_tracks_lack(bench, skipped, discovery):
+    """A music folder of five artists, with four tracks each."""
+    artists = [f"a{n // 4}" for n in range(20)]
+    played = [*range(0, 20, 4), *(4 * int(one[1:]) + 1 for one in skipped)]  # the first track of each, then the skips
+    views = history(*(f"t{n}" for n in played))["played_history"]
+    views["behavior"][5:] = ["skip"] * len(skipped)
+    views["ended_at"] = views["occurred_at"] = [NOW - (20 - place) * 60_000_000 for place in range(len(played))]
+    views["ended_at"][:5] = views["occurred_at"][:5] = range(5)
+    bench.store.users["u"] = {"played_history": views}
+    table = tracks(20, artist_id=artists, artist_ids=[[one] for one in artists])
+    for limit in (3, 5):
+        answer = bench.ask(
+            release(table, [ListChannel("popularity", range(2, 22))]),
+            scene="private_fm",
+            limit=limit,
+            discovery=discovery,
+        )
+        found, awake = [artists[int(track[1:])] for track in answer], 5 - len(skipped)
+        assert (
+            set(found) == {*artists} - {*skipped[max(limit - awake, 0) :]}
+            if limit > awake
+            else not {*found} & {*skipped}
+        )
+        assert len(found) == limit and len(set(answer)) == limit
+
+
 class WithoutReasons(ListChannel):
     def reasons(self, user, items):
         return super().reasons(user, items)[:1]
