@@ -1,7 +1,7 @@
 // Home: the list of the day, and shelves of what is not in it.
 import * as api from "../base.js";
 import { address, format, formatCount, summary } from "../base.js";
-import { Cover, hueOf, Icon, LoadingRows, Mosaic, Shelf, Tile } from "../parts.js";
+import { hueOf, Icon, LoadingRows, Mosaic, Shelf, Tile } from "../parts.js";
 import { Rows } from "../player.js";
 import { RADIO, useSession } from "../session.js";
 import { html, useEffect, useState } from "../vendor/preact.mjs";

@@ -1,6 +1,6 @@
 // Search for songs and artists by names, and for songs by what they are like.
 import * as api from "../base.js";
-import { address, facetName } from "../base.js";
+import { address, facetName, keepAddress } from "../base.js";
 import { Cover, Icon, LoadingRows } from "../parts.js";
 import { Rows } from "../player.js";
 import { useSession } from "../session.js";
@@ -48,13 +48,17 @@ export function Search({ query = "", onWhy }) {
   const { userId, language, texts, onError } = useSession();
   const [text, setText] = useState(query);
   useEffect(() => setText(query), [query]);
+  const onInput = (value) => {
+    setText(value);
+    keepAddress("search", value);
+  };
   const found = useSearch(text, { language, userId, onError });
   const artists = found ? artistsOf(found.items, text) : [];
   return html`<div class="search" role="search">
     <h1>${texts.search}</h1>
-    <${SearchField} value=${text} onInput=${setText} texts=${texts} isFocused=${true} />
+    <${SearchField} value=${text} onInput=${onInput} texts=${texts} isFocused=${true} />
     ${!text.trim() && html`<h2>${texts.moods}</h2><ul class="moods">
-      ${MOODS.map((mood) => html`<li key=${mood}><button type="button" style=${`--hue:${(MOODS.indexOf(mood) * 47) % 360}`} onClick=${() => setText(facetName(mood, texts))}>${facetName(mood, texts)}</button></li>`)}</ul>`}
+      ${MOODS.map((mood) => html`<li key=${mood}><button type="button" style=${`--hue:${(MOODS.indexOf(mood) * 47) % 360}`} onClick=${() => onInput(facetName(mood, texts))}>${facetName(mood, texts)}</button></li>`)}</ul>`}
     ${!found && text.trim() && html`<${LoadingRows} />`}
     ${found && !found.items.length && html`<p class="empty">${texts.nothingFound}</p>`}
     ${artists.length > 0 && html`<h2>${texts.artists}</h2><ul class="artist-chips">

@@ -2,7 +2,7 @@
 import { dayName, format, formatCount, interestName, timeOfDay } from "../base.js";
 import { Cover, hueOf, Icon, Mosaic } from "../parts.js";
 import { useSession } from "../session.js";
-import { html, useEffect, useState } from "../vendor/preact.mjs";
+import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
 import { Data } from "./data.js";
 
 const US_PER_MS = 1000;
