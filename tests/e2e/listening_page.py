@@ -157,6 +157,30 @@ def check_home_repeats_nothing(url: str, user_id: str) -> None:
         assert len(everything) == len(set(everything))
 
 
+def check_traces(url: str, user_id: str) -> None:
+    """A blocked artist leaves no song and no number behind, an error goes with its view, and links for developers stay hidden."""
+    with browser.open_page(expected_error="404") as page:
+        open_listener(page, url, user_id, "library")
+        count, songs = page.locator(".segments .count").first, page.locator(".songs").first.locator(".song")
+        expect(count).to_have_text(str(songs.count()))
+        artist = songs.first.locator(".artists a").first.inner_text()
+        by_artist = songs.filter(has_text=artist).count()
+        before = songs.count()
+        choose(page, songs.first.get_by_role("button", name="More"), f"Never play {artist}")
+        expect(songs).to_have_count(before - by_artist)
+        expect(count).to_have_text(str(before - by_artist))
+        with page.expect_response("**/events"):
+            page.locator(".toast").get_by_role("button", name="Undo").click()
+        expect(count).to_have_text(str(before))
+        page.goto(f"{url}/?user={user_id}#/playlist/unknown")
+        expect(page.get_by_role("alert")).to_contain_text("unknown")
+        page.get_by_role("link", name="Radio", exact=True).first.click()
+        expect(page.locator("h1")).to_have_text("Radio")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        assert page.locator("a[href*='docs']").count() == 0
+        assert page.get_by_role("button", name="For developers").count() == 0
+
+
 def check_keyboard(url: str, user_id: str) -> None:
     """Keys of the slider (which changes the list), Enter on a track, and the player's space, arrow and l."""
     with browser.open_page() as page:

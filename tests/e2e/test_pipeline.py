@@ -195,6 +195,7 @@ def test_make_clean_removes_only_files_of_segue(home, tmp_path):
         listening_page.check_playlists_open_and_play,
         listening_page.check_phone,
         listening_page.check_home_repeats_nothing,
+        listening_page.check_traces,
         listening_page.check_keyboard,
         listening_page.check_accessibility,
     ],

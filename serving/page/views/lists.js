@@ -43,6 +43,15 @@ function LessLike({ tracks, onForgive }) {
     <button type="button" class="plain" aria-label=${`${texts.undo}: ${track.title}`} onClick=${() => onForgive(track)}><${Icon} name="close" /></button></li>`)}</ul>`;
 }
 
+// A playlist, an album or an artist, without the tracks that the listener has hidden; null until it is loaded.
+function useEntry(kind, id) {
+  const { isVisible, onError } = useSession();
+  const found = useAnswer(() => api.entry(kind, id), [`${kind}:${id}`], onError);
+  if (!found) return null;
+  const tracks = found.tracks.filter(isVisible);
+  return { title: found.title || id, query: found.title, tracks, count: found.track_count - (found.tracks.length - tracks.length) };
+}
+
 function Hero({ tracks, kind, title, sub, children, isRound = false }) {
   const picture = tracks.length > 1 && !isRound ? html`<${Mosaic} tracks=${tracks} />` : html`<${Cover} track=${tracks[0]} class=${isRound ? "is-artist" : ""} />`;
   return html`<header class="hero" style=${`--hue:${hueOf(tracks[0])}`}>${picture}
@@ -56,16 +65,15 @@ function PlayPill({ onPlay }) {
 }
 
 export function Playlist({ id, onWhy }) {
-  const { texts, has, toggleSave, isLeftOut, leaveOut, countAgain, onError } = useSession();
+  const { texts, has, toggleSave, isLeftOut, leaveOut, countAgain } = useSession();
   const { click, play, contextOf } = useOpening();
   const opened = shownPlaylists.get(id);
-  const playlist = useAnswer(() => api.entry("playlist", id), [id], onError);
+  const playlist = useEntry("playlist", id);
   useEffect(() => {
     if (opened) click(id, opened.shown);
   }, [id]);
   if (!playlist) return html`<${LoadingRows} />`;
-  const { tracks, track_count: count } = playlist;
-  const title = playlist.title || id;
+  const { title, query, tracks, count } = playlist;
   const isSaved = has("collected", "playlist", id);
   const isOut = isLeftOut("playlist", id);
   const sub = [summary(tracks, texts, count), opened && sentence(opened.reason)].filter(Boolean).join(" · ");
@@ -77,32 +85,31 @@ export function Playlist({ id, onWhy }) {
         <${Icon} name=${isOut ? "count" : "leave"} />${isOut ? texts.countAgain : texts.leaveOut}</button>
     </${Hero}>
     <${Rows} tracks=${tracks} shownOf=${contextOf(id)} onPlay=${(place) => play(id, tracks, place)} />
-    <${Continuation} title=${texts.goesOn} hint="goesOnHint" seeds=${tracks.map((track) => track.track_id)} query=${playlist.title} onWhy=${onWhy} />
+    <${Continuation} title=${texts.goesOn} hint="goesOnHint" seeds=${tracks.map((track) => track.track_id)} query=${query} onWhy=${onWhy} />
   </div>`;
 }
 
 export function Album({ id, onWhy }) {
-  const { texts, playList, isLeftOut, leaveOut, countAgain, onError } = useSession();
-  const album = useAnswer(() => api.entry("album", id), [id], onError);
+  const { texts, playList, isLeftOut, leaveOut, countAgain } = useSession();
+  const album = useEntry("album", id);
   if (!album) return html`<${LoadingRows} />`;
-  const title = album.title || id;
+  const { title, tracks, count } = album;
   const isOut = isLeftOut("album", id);
   return html`<div>
-    <${Hero} tracks=${album.tracks.slice(0, 1)} kind=${texts.album} title=${title} sub=${summary(album.tracks, texts, album.track_count)}>
-      <${PlayPill} onPlay=${() => playList(album.tracks, 0, () => ({}))} />
+    <${Hero} tracks=${tracks.slice(0, 1)} kind=${texts.album} title=${title} sub=${summary(tracks, texts, count)}>
+      <${PlayPill} onPlay=${() => playList(tracks, 0, () => ({}))} />
       <button type="button" class="pill" aria-pressed=${isOut} onClick=${() => (isOut ? countAgain("exclude", "album", id, title) : leaveOut("album", id, title))}>
         <${Icon} name=${isOut ? "count" : "leave"} />${isOut ? texts.countAgain : texts.leaveOut}</button>
     </${Hero}>
-    <${Rows} tracks=${album.tracks} onWhy=${onWhy} />
+    <${Rows} tracks=${tracks} onWhy=${onWhy} />
   </div>`;
 }
 
 export function Artist({ id, onWhy }) {
-  const { texts, has, block, reverse, playList, onError } = useSession();
-  const artist = useAnswer(() => api.entry("artist", id), [id], onError);
+  const { texts, has, block, reverse, playList } = useSession();
+  const artist = useEntry("artist", id);
   if (!artist) return html`<${LoadingRows} />`;
-  const { tracks, track_count: count } = artist;
-  const name = artist.title || id;
+  const { title: name, tracks, count } = artist;
   const isBlocked = has("blocked", "artist", id);
   return html`<div>
     <${Hero} tracks=${tracks} kind=${texts.artist} title=${name} sub=${summary(tracks, texts, count)} isRound=${true}>
