@@ -1,7 +1,8 @@
-"""### Refit, check against the gate, release
+"""### Evaluate, refit, check against the gate, release
 
-Refits the validated models on all data before `as_of`, for the number of steps that validation chose (boosted trees of the
-validated fit are kept, except with recipe `full`), and releases them as a unit if
+`evaluate` scores the test part once and writes the report. Meanwhile the models are fitted again on all data before
+`as_of`, for the number of steps that validation chose (boosted trees of the
+validated fit are kept, except with recipe `full`). They are released as a unit if
 the slate on held-out requests is not worse than the active release's and the best heuristic baseline's, and no
 behavioral test is below its floor and below the active release. A rejected
 release fails here with the reason; the active release keeps serving. Identical inputs give the identical release: the
@@ -14,6 +15,7 @@ To override the gate, with the recipe and `as_of` of this run: `python -m local.
 from airflow.sdk import DAG, PartitionedAssetTimetable, chain
 from dag_defaults import MODELS, RELEASE, build_dag_arguments
 from task_factory import (
+    EVALUATION_PRIORITY,
     create_all_training_tasks,
     create_asset_event_task,
     create_command_task,
@@ -26,8 +28,15 @@ with DAG(
     **build_dag_arguments("release_models", __doc__),
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
+    evaluate = create_command_task("evaluate", run_parameters, priority=EVALUATION_PRIORITY)
     behavior = create_command_task("measure_behavior", run_parameters)
     release = create_command_task("release", run_parameters)
     channels, collections, rankers, heads = create_all_training_tasks(run_parameters, fit="final")
-    chain(run_parameters, [channels, rankers], behavior, release, create_asset_event_task(RELEASE, run_parameters))
+    chain(
+        run_parameters,
+        [evaluate, channels, rankers],
+        behavior,
+        release,
+        create_asset_event_task(RELEASE, run_parameters),
+    )
     chain(channels, [collections, heads], behavior)

@@ -107,13 +107,16 @@ def log_error(error: AirflowException) -> AirflowException:
     return error
 
 
-def create_command_task(name: str, parameters: Any, operator: type[Command] = FailFastCommand) -> Command:
+def create_command_task(
+    name: str, parameters: Any, operator: type[Command] = FailFastCommand, priority: int = 1
+) -> Command:
     """Task that runs a command of the task table from the repository root.
 
     Args:
         name: Name in the task table.
         parameters: Run parameters, added to the environment of the command.
         operator: `Command` if errors are transient and worth a retry.
+        priority: Weight of the task among the tasks that could start.
     """
     return operator(
         task_id=name,
@@ -121,6 +124,7 @@ def create_command_task(name: str, parameters: Any, operator: type[Command] = Fa
         env=parameters,
         append_env=True,
         cwd=str(ROOT),
+        priority_weight=priority,
         doc_md=format_task_documentation(name),
     )
 
@@ -235,10 +239,12 @@ def read_model_tables(parameters: dict[str, str]) -> dict[str, list[str]]:
 
 
 TRAINING_PRIORITY = {("head", "held_out"): 10, ("ranker", "final"): 20}
-"""Weights of training tasks by kind and fit; others have 1.
+EVALUATION_PRIORITY = 30
+"""Weights of training tasks by kind and fit, and of the evaluation; others have 1.
 
 Airflow starts the task with most dependents first: the channels. A `held_out` head is ready after them and takes longer than
-most rankers, so it must not wait for those. A `final` head is a copy, so the ranker, which takes longest, starts first.
+most rankers, so it must not wait for those. The evaluation takes longest of what follows, so it starts first, then the ranker; a
+`final` head is a copy.
 """
 
 

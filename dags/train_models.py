@@ -1,9 +1,9 @@
-"""### Train recall channels and rankers, and evaluate them
+"""### Train recall channels and rankers
 
 One mapped task per recall channel, kind of collection (playlists, mlogs) and ranker, from the tables in `recommender/recall` and
 `recommender/ranking`, without the rankers that the recipe excludes. Collections and heads run after the channels: collections use
 the vectors of a channel, heads learn from the channels' candidates.
-Models are fitted on the train part and tuned on validation; `evaluate` scores the test part once and writes the report.
+Models are fitted on the train part and tuned on validation.
 `report_experiment` compares the releases that were shown to users.
 
 A killed training resumes from its last checkpoint; a task with unchanged inputs logs "unchanged".
@@ -24,9 +24,9 @@ with DAG(
 ):
     run_parameters = create_parameters_task(are_events_landed=True)
     prepare = create_command_task("prepare", run_parameters)
-    evaluate = create_command_task("evaluate", run_parameters)
+    trained = create_asset_event_task(MODELS, run_parameters)
     # A leaf: a fault in the served experiment must not block the models that may correct it.
     run_parameters >> create_command_task("report_experiment", run_parameters)
     channels, collections, rankers, heads = create_all_training_tasks(run_parameters, fit="held_out")
-    chain(run_parameters, prepare, [channels, rankers], evaluate, create_asset_event_task(MODELS, run_parameters))
-    chain(channels, [collections, heads], evaluate)
+    chain(run_parameters, prepare, [channels, rankers], trained)
+    chain(channels, [collections, heads], trained)
