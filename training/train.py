@@ -8,8 +8,8 @@ model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
 `--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
 and `validation`, `--fit final` from all data, with those hyperparameters. The listwise head, whose features do not contain
-ids, is copied from `held_out`; so are learned orders of channels and trees of rankers, unless the recipe refits before the
-test.
+ids, is copied from `held_out`; so are learned orders of channels, trees of rankers and the network of long_short, unless the
+recipe refits before the test.
 """
 
 from __future__ import annotations

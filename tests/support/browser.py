@@ -77,7 +77,7 @@ def _open_browser() -> Iterator[Browser]:
 
 @contextmanager
 def open_page(expected_error: str | None = None, **options: Any) -> Iterator[Page]:
-    """Page with cookies, storage and cache of its own; fails if it logged another error than an expected one. Skips the test without Chromium."""
+    """Page with cookies, storage and cache of its own; fails if it logs an unexpected error. Skips the test without Chromium."""
     if find_chromium() is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
     errors: list[str] = []

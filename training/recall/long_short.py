@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +31,15 @@ class LongShortFit(NeuralFit[LongShort]):
     """See the module."""
 
     channel_class: ClassVar[type[LongShort]] = LongShort
+
+    def __call__(self, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
+        """See `NeuralFit`; with `data.held_out_model`, its network with the present catalog."""
+        if data.held_out_model is None:
+            return super().__call__(data, config, folder)
+        channel = LongShort.load(data.held_out_model, data.vocabulary)
+        channel.catalog = np.flatnonzero(data.catalog_V)
+        channel.rebuild_index()
+        return channel
 
     def examples(self, data: TrainingData, config: LongShortConfig) -> SessionSampler:
         """Past sessions and event windows."""

@@ -1,5 +1,6 @@
 """Long- and short-term interest, information lifting and gate, on histories made by hand."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +116,17 @@ def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path
             some = found[row][found[row] > 0]
             new_count = int((~np.isin(some, played_BL[row])).sum())
             assert minimum <= new_count <= maximum
+
+
+def test_the_network_of_the_held_out_fit_is_kept_for_the_present_catalog(data: TrainingData, tmp_path: Path) -> None:
+    config = change_config(config_of(LongShort, "debug"), {"validation.early_stopping_step": 2})
+    fitted = fit_channel(LongShort, data, config, tmp_path / "fit")
+    fitted.save(tmp_path)
+    later = copy.copy(data)
+    later.held_out_model, later.catalog_V = tmp_path, data.catalog_V.copy()
+    gone = int(np.flatnonzero(data.catalog_V)[0])
+    later.catalog_V[gone] = False
+    kept = fit_channel(LongShort, later, config, tmp_path / "fit")
+    assert kept.catalog.tolist() == np.flatnonzero(later.catalog_V).tolist() and gone in fitted.catalog
+    for name, weights in fitted.network.state_dict().items():
+        assert torch.equal(kept.network.state_dict()[name], weights), name
