@@ -54,6 +54,16 @@ Explicit = Annotated[
 ]
 ReasonLanguage = Annotated[Language, Field(description="Language of the reasons: English or Chinese")]
 Debug = Annotated[bool, Field(description="Whether the response has a `trace`")]
+NegativeSeeds = Annotated[
+    list[Id],
+    Field(
+        max_length=MAX_SEEDS, description="Tracks that the response should not resemble: what is close to them sinks"
+    ),
+]
+Excluded = Annotated[
+    list[Id],
+    Field(max_length=MAX_EXCLUDED, description="Tracks that must not be in the response; may be unknown ones"),
+]
 
 
 class RequestBody(BaseModel):
@@ -71,9 +81,12 @@ class RecommendRequest(RequestBody):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
-                {"required": ["user_id"], "properties": {"user_id": {"type": "string"}}},
+                {
+                    "required": ["user_id"],
+                    "properties": {"user_id": {"type": "string"}, "negative_seeds": {"maxItems": 0}},
+                },
                 {"required": ["seeds"], "properties": {"seeds": {"minItems": 1}}},
-                {"required": ["title"], "properties": {"title": {"pattern": r"\S"}}},
+                {"required": ["title"], "properties": {"title": {"pattern": r"\S"}, "negative_seeds": {"maxItems": 0}}},
             ],
             # Without `if`, which `bentoml build` does not know.
             "allOf": [
@@ -117,17 +130,14 @@ class RecommendRequest(RequestBody):
     seeds: list[Id] = Field(
         default=[], max_length=MAX_SEEDS, description="Tracks of a playlist to continue, in its order"
     )
+    negative_seeds: NegativeSeeds = []
     title: str = Field(
         default="",
         max_length=MAX_TITLE_LENGTH,
         json_schema_extra={"pattern": PRINTABLE_PATTERN},
         description="Title of the playlist to continue, in any language",
     )
-    exclude: list[Id] = Field(
-        default=[],
-        max_length=MAX_EXCLUDED,
-        description="Tracks that must not be in the response; may be unknown ones",
-    )
+    exclude: Excluded = []
 
 
 class SimilarRequest(RequestBody):
@@ -142,6 +152,8 @@ class SimilarRequest(RequestBody):
     explicit: Explicit = None
     language: ReasonLanguage = "en"
     debug: Debug = False
+    negative_seeds: NegativeSeeds = []
+    exclude: Excluded = []
 
 
 class PathRequest(RequestBody):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,23 +191,23 @@ class Runtime:
         seeds: Sequence[str] = (),
         title: str = "",
         exclude: Sequence[str] = (),
+        negative_seeds: Sequence[str] = (),
     ) -> RecommendationResponse:
         """Recommendations from the release that serves the user. `territory` and `explicit` default to the settings.
 
-        With `seeds` or a `title`, the tracks that continue this playlist.
+        With `seeds` or a `title`, the tracks that continue this playlist, if possible unlike `negative_seeds`.
 
         Raises:
             RequestRejected: The request is invalid.
-            UnknownTrack: The release does not have some of the seeds.
+            UnknownTrack: The release does not have some of the seeds or negative seeds.
             NoCollections: The release has no items of the scene's type.
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
+        read = partial(read_request, seeds=seeds, title=title, exclude=exclude, negative_seeds=negative_seeds)
         return self._serve(
             CONTINUATION.name if seeds or title.strip() else scene,
-            lambda now, own_id: read_request(
-                user_id, scene, limit, now, discovery, own_id, *policy, seeds=seeds, title=title, exclude=exclude
-            ),
+            lambda now, own_id: read(user_id, scene, limit, now, discovery, own_id, *policy),
         )
 
     def similar(
@@ -216,18 +217,19 @@ class Runtime:
         user_id: str | None,
         territory: str | None = None,
         explicit: bool | None = None,
+        exclude: Sequence[str] = (),
+        negative_seeds: Sequence[str] = (),
     ) -> RecommendationResponse:
-        """Tracks similar to `track_id`.
+        """Tracks similar to `track_id`, if possible unlike `negative_seeds`.
 
         Raises:
             RequestRejected: The request is invalid.
-            UnknownTrack: The release does not have the track.
+            UnknownTrack: The release does not have the track or some of the negative seeds.
             NotReady: No release is in service yet.
         """
         policy = self._content_policy(territory, explicit)
-        return self._serve(
-            SIMILAR.name, lambda now, own_id: read_similar(track_id, limit, user_id, now, own_id, *policy)
-        )
+        read = partial(read_similar, exclude=exclude, negative_seeds=negative_seeds)
+        return self._serve(SIMILAR.name, lambda now, own_id: read(track_id, limit, user_id, now, own_id, *policy))
 
     def path(
         self,

@@ -147,6 +147,7 @@ class Recommender:
         seeds: Sequence[str] = (),
         title: str = "",
         exclude: Sequence[str] = (),
+        negative_seeds: Sequence[str] = (),
     ) -> Recommendation | Response:
         """Tracks, playlists or short videos for a user, best first.
 
@@ -169,14 +170,16 @@ class Recommender:
         response. These scenes have no `discovery`. 404: the release has no items of the scene's type.
 
         With `seeds` or `title` the response continues a playlist: tracks that fit the seeds and the words of the title, without
-        the seeds themselves. It depends on the user only by their blocked and disliked tracks and artists; `scene` and
+        the seeds themselves. With `negative_seeds`, which need `seeds`, tracks that are close to these sink, and they are not
+        returned in any version. The response depends on the user only by their blocked and disliked tracks and artists; `scene` and
         `discovery` do not apply. 404: the release does not have some of the seeds. `exclude` works with every scene of tracks;
         the list of `daily` is not changed by it.
         """
+        playlist = seeds, title, exclude, negative_seeds
         return _answer(
             user_id,
             lambda: render_recommendation(
-                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit, seeds, title, exclude),
+                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit, *playlist),
                 language,
                 debug,
             ),
@@ -192,18 +195,22 @@ class Recommender:
         explicit: bool | None = None,
         language: Language = "en",
         debug: bool = False,
+        negative_seeds: Sequence[str] = (),
+        exclude: Sequence[str] = (),
     ) -> Recommendation | Response:
         """Tracks similar to a given one, most similar first.
 
         From the sources of playlist continuation: channels with item similarity (item vectors, the music graph),
         content and shared playlists. Every item names the sources that found it. The filters are the same as in `/recommend`, and
-        every version of the given recording is excluded. If few tracks are similar, the response is short: it is not filled
-        with popular tracks.
+        every version of the given recording is excluded. `negative_seeds` and `exclude` are as in `/recommend`. If few tracks
+        are similar, the response is short: it is not filled with popular tracks.
         """
         return _answer(
             user_id,
             lambda: render_recommendation(
-                self._runtime.similar(track_id, limit, user_id, territory, explicit), language, debug
+                self._runtime.similar(track_id, limit, user_id, territory, explicit, exclude, negative_seeds),
+                language,
+                debug,
             ),
         )
 

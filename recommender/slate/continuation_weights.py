@@ -3,8 +3,9 @@
 One seed is continued best by other sources than 25, and a title alone only by those that read titles. The weights of
 reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds. With
 seeds, the sources that read the title share a part of the weight of all others, so that a title never outvotes the seeds.
+The sources continue negative seeds, too; the scores of these candidates are subtracted.
 
-Legend: C cases, K candidates.
+Legend: C candidates.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.fusion import Fusion
+from recommender.slate.fusion import interleave
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from storage.files import write_json
 
@@ -46,8 +47,8 @@ class Continuation:
 
     weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
 
-    def fuse(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
-        """The candidates of each playlist, best first; all playlists have a number of seeds of the same range.
+    def score(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
+        """The candidates of each playlist with scores; all playlists have a number of seeds of the same range.
 
         Args:
             candidates: Candidates by source.
@@ -59,7 +60,27 @@ class Continuation:
         if count:
             weights = self._with_titles(weights, candidates)
         table = CandidateTable.merge(candidates, _no_history(len(seeds.count_C)), sources)
-        return Fusion(discoveries=weights).fuse(table, share=1.0)
+        return table.scored(weights.scores(table))
+
+    def fuse(
+        self,
+        candidates: Mapping[str, Candidates],
+        seeds: Ragged,
+        sources: Sequence[str] = (),
+        unwanted: CandidateTable | None = None,
+    ) -> CandidateTable:
+        """The candidates of each playlist, best first, with scores by place.
+
+        Args:
+            candidates, seeds, sources: See `score`.
+            unwanted: Scored candidates of the negative seeds of the only playlist.
+        """
+        table = self.score(candidates, seeds, sources)
+        score_C = table.score_C
+        if unwanted is not None:
+            subtracted = dict(zip(unwanted.item_C.tolist(), unwanted.score_C.tolist(), strict=True))
+            score_C = score_C - np.array([subtracted.get(item, 0.0) for item in table.item_C.tolist()])
+        return interleave(table.take(np.lexsort((-score_C, table.row_C))), [1.0] * table.requests)
 
     def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:
         """The weights of sources that read seeds or the title."""

@@ -38,6 +38,7 @@ class Request:
     territory: str = ""  # upper-case country code; empty if unknown
     is_explicit_wanted: bool = True
     seeds: tuple[str, ...] = ()  # distinct tracks of the playlist to continue, or the two ends of a path
+    negative_seeds: tuple[str, ...] = ()  # distinct tracks that the response should not resemble
     title: str = ""  # of the playlist to continue
     is_private: bool = False  # within a private session of the user: nothing is recorded
     excluded: tuple[str, ...] = ()  # tracks that must not be in the response; may be unknown
@@ -65,21 +66,24 @@ def read_request(
     seeds: Sequence[str] = (),
     title: str = "",
     exclude: Sequence[str] = (),
+    negative_seeds: Sequence[str] = (),
 ) -> Request:
     """Validate a request for recommendations; without `request_id` it gets a new one.
 
     With `seeds` or a `title` it is a request to continue a playlist, which needs no user.
 
     Raises:
-        RequestRejected: Unknown scene, limit or discovery out of range, invalid ids or title, or a parameter that does not apply
-            to a playlist.
+        RequestRejected: Unknown scene, limit or discovery out of range, invalid ids or title, negative seeds without seeds, or a
+            parameter that does not apply to a playlist.
     """
-    excluded = _distinct_ids("exclude", exclude)
+    excluded, negatives = _distinct_ids("exclude", exclude), _distinct_ids("negative_seeds", negative_seeds)
+    if negatives and not seeds:
+        raise RequestRejected("negative_seeds need seeds; give the tracks to continue, or omit negative_seeds")
     common = user_id, limit, now_us, request_id, territory, is_explicit_wanted
     if seeds or title.strip():
         _check_playlist(scene, discovery, title.strip())
-        tracks = _distinct_ids("seeds", seeds)
-        return _request(CONTINUATION, *common, seeds=tracks, title=title.strip(), excluded=excluded)
+        given: dict[str, Any] = {"seeds": _distinct_ids("seeds", seeds), "negative_seeds": negatives}
+        return _request(CONTINUATION, *common, title=title.strip(), excluded=excluded, **given)
     if user_id is None:
         raise RequestRejected("user_id is missing; give it, or seeds or a title of a playlist to continue")
     if scene not in SCENES:
@@ -133,6 +137,8 @@ def read_similar(
     request_id: str | None = None,
     territory: str = "",
     is_explicit_wanted: bool = True,
+    exclude: Sequence[str] = (),
+    negative_seeds: Sequence[str] = (),
 ) -> Request:
     """Validate a request for tracks similar to `track_id`, with or without a user.
 
@@ -140,7 +146,9 @@ def read_similar(
         RequestRejected: Limit out of range, invalid id.
     """
     _check_id("track_id", track_id)
-    return _request(SIMILAR, user_id, limit, now_us, request_id, territory, is_explicit_wanted, track_id=track_id)
+    excluded, negatives = _distinct_ids("exclude", exclude), _distinct_ids("negative_seeds", negative_seeds)
+    common = user_id, limit, now_us, request_id, territory, is_explicit_wanted
+    return _request(SIMILAR, *common, track_id=track_id, excluded=excluded, negative_seeds=negatives)
 
 
 def read_search(user_id: str | None, now_us: int, territory: str = "", is_explicit_wanted: bool = True) -> Request:

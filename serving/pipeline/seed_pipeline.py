@@ -1,12 +1,12 @@
 """Pipeline of tracks similar to a track, and of the continuation of a playlist: hydrate ▸ recall ▸ filter ▸ select.
 
 The candidates depend on tracks or a title. The ranker predicts what a user plays next, not what is similar to tracks, and is not
-called; the user's blocks and dislikes hold.
+called; the user's blocks and dislikes hold. Candidates that are close to negative seeds sink.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,24 +32,23 @@ class SeedPipeline(Pipeline):
     def answer(self, request: Request, release: ServedRelease, trace: Trace) -> Answer:
         """See `Pipeline.answer`."""
         with trace.time_stage("hydrate"):
-            seeds = (
-                encode_tracks([request.track_id], release, "use the id of another track")
-                if request.track_id is not None
-                else encode_tracks(request.seeds, release, "omit them from seeds")
-            )
-            seeds = np.array(list(dict.fromkeys(seeds.tolist())), dtype=np.int64)  # several ids may stand for one track
+            is_similar = request.track_id is not None
+            remedy = "use the id of another track" if is_similar else "omit them from seeds"
+            seeds = _encode([request.track_id] if request.track_id is not None else request.seeds, release, remedy)
+            negatives = _encode(request.negative_seeds, release, "omit them from negative_seeds")
             user = self.load_user(request, release, trace)
             code = release.vocabulary.track_code
             excluded = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
-            gone = np.concatenate([seeds, excluded])
+            gone = np.concatenate([seeds, negatives, excluded])
         with trace.time_stage("recall"):
             k = request.scene.candidates_per_channel
             recalled = self._recall.recall_continuation(release, seeds, request.title, k)
             trace.record_recall(recalled)
+            unwanted = self._recall.recall_continuation(release, negatives, "", k) if len(negatives) else None
         with trace.time_stage("fuse"):
-            seed_list = Ragged(seeds, np.array([0, len(seeds)], dtype=np.int64))
             sources = sorted({*release.continuation_sources, POPULARITY})
-            fused = release.continuation.fuse(recalled.candidates, seed_list, sources)
+            against = release.continuation.score(unwanted.candidates, _playlist(negatives)) if unwanted else None
+            fused = release.continuation.fuse(recalled.candidates, _playlist(seeds), sources, against)
             trace.fused = len(fused)
         with trace.time_stage("filter"):
             shown = filter_context(request, release, user, already_shown_items=gone)
@@ -66,7 +65,6 @@ class SeedPipeline(Pipeline):
 
             # Without a history, all candidates are discoveries.
             slots = Slots.of(fused, release.catalog, request.scene, request.limit, share=1.0)
-            is_similar = request.track_id is not None
             chosen = fill_slots(slots, fused, iter(()) if is_similar else popular(), request.scene.relaxes_artist_cap)
             trace.unmet |= find_unmet(request, release.catalog, chosen)
             trace.unmet |= find_unmet_title(request.title, release, request.at_us)
@@ -74,6 +72,16 @@ class SeedPipeline(Pipeline):
             names_of = [names if score else [] for names, score in zip(found_by, chosen.score_C.tolist(), strict=True)]
             reasons = [_reason(request, seeds, names, release) for names in names_of]
             return Answer(user, build_items(chosen, release, found_by, reasons))
+
+
+def _encode(track_ids: Sequence[str], release: ServedRelease, remedy: str) -> np.ndarray:
+    """The items of tracks in order, each once, because several ids may stand for one track."""
+    return np.array(list(dict.fromkeys(encode_tracks(track_ids, release, remedy).tolist())), dtype=np.int64)
+
+
+def _playlist(items: np.ndarray) -> Ragged:
+    """One playlist."""
+    return Ragged(items, np.array([0, len(items)], dtype=np.int64))
 
 
 def _reason(request: Request, seeds: np.ndarray, found_by: list[str], release: ServedRelease) -> Reason:

@@ -49,7 +49,7 @@ def with_accepted_events(case):
 
 def with_a_user(case):
     """The case for a user instead of a playlist: the schema cannot express that seeds exclude most scenes."""
-    for name in ("scene", "seeds", "title", "exclude"):
+    for name in ("scene", "seeds", "negative_seeds", "title", "exclude"):
         case.body.pop(name, None)
     case.body["user_id"] = "u"
     return case

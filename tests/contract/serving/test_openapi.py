@@ -76,7 +76,9 @@ def test_examples_are_valid(spec):
         for example in examples.values():
             value = example["value"]
             if path == "/recommend":
-                playlist = {name: value[name] for name in ("seeds", "title", "exclude") if name in value}
+                playlist = {
+                    name: value[name] for name in ("seeds", "negative_seeds", "title", "exclude") if name in value
+                }
                 scene = value.get("scene", DEFAULT_SCENE)
                 read_request(value.get("user_id"), scene, value.get("limit"), NOW, value.get("discovery"), **playlist)
             if path == "/similar":
@@ -154,5 +156,6 @@ def test_a_body_is_required_where_an_empty_one_is_not_valid(spec):
         if not operation.get("requestBody", {"required": True})["required"]
     }
     assert optional == {"/listeners", "/search"}
+    assert not is_valid(spec, "RecommendRequest", {"title": "a", "negative_seeds": ["t"]})
     assert not is_valid(spec, "RecommendRequest", {}) and not is_valid(spec, "RecommendRequest", {"title": " "})
     assert all(is_valid(spec, "RecommendRequest", one) for one in ({"user_id": "u"}, {"seeds": ["t"]}, {"title": "a"}))
