@@ -48,7 +48,7 @@ def test_listens_are_told_in_weeks_and_months_where_these_say_more(times: list[d
 
 def test_months_are_named_in_the_language() -> None:
     reason = Reason("listened_in_month", {"month": Reason("month_of_year", {"month": Reason("month_3"), "year": 2025})})
-    assert render_reason(reason, "zh") == "因为你在2025 年 3 月常听"
+    assert render_reason(reason, "zh") == "因为你在 2025 年 3 月常听"
 
 
 @pytest.mark.parametrize("scale_days", [5, 40, 300, 1000])
