@@ -5,8 +5,10 @@ Independent of how channels compute reasons: one rule per message code.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,18 @@ from content import FACETS
 from recommender.recall.long_short.channel import KEEPS_LISTENING
 from recommender.recall.realtime import JUST_NOW_US
 from recommender.recall.reason import Reason, ReasonParameter, name_phrase
+from recommender.recall.repeat_reason import (
+    DAY_US,
+    MOST_WEEKS,
+    OFTEN_A_MONTH,
+    OFTEN_A_WEEK,
+    REGULAR_MONTHS,
+    WEEKS,
+)
 from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from sequences.views import SEQUENCE_VIEWS
 from served_behavior.listeners import Listener
+from serving.messages import render_reason
 
 SHARED = {
     "shared_artist": "artist_names",
@@ -71,21 +82,25 @@ class ReasonTruth:
         self._listens, self._kept = listener.count(LISTEN_BEHAVIORS), listener.count(KEPT_BEHAVIORS)
         self._is_complete = self._listens.total() < SEQUENCE_VIEWS["played_history"].length
         frequent = [track for track, times in self._listens.items() if times >= KEEPS_LISTENING]
-        self._last: dict[str, int] = {}
+        self._times: dict[str, list[int]] = defaultdict(list)
         for one in listener.events:
             if one["behavior"] in LISTEN_BEHAVIORS:
-                self._last[one["track_id"]] = max(one["ended_at"], self._last.get(one["track_id"], 0))
+                self._times[one["track_id"]].append(one["ended_at"])
         newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
         self._recent = {one["track_id"] for one in newest if one["behavior"] in LISTEN_BEHAVIORS}
         just_now = self._now_us - JUST_NOW_US
-        self._just_now = {track for track, ended_at in self._last.items() if ended_at > just_now}
+        self._just_now = {track for track, times in self._times.items() if max(times) > just_now}
         self._rules: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
             "listened_before": lambda track, _: self._has_listens(track, 1),
-            "listened_once": lambda track, _: self._has_listens(track, 1),
             "listened_times": lambda track, p: self._has_listens(track, p["times"]),
-            "listened_once_days_ago": lambda track, p: self._has_listens(track, 1) and self._was(track, p["days"]),
-            "listened_times_days_ago": lambda track, p: (
-                self._has_listens(track, p["times"]) and self._was(track, p["days"])
+            "last_listened": lambda track, p: self._was(track, p["days"]),
+            "listens_these_days": lambda track, _: self._weeks_ago(track).count(0) >= OFTEN_A_WEEK,
+            "listens_most_weeks": lambda track, _: len({*self._weeks_ago(track)} & {*range(WEEKS)}) >= MOST_WEEKS,
+            "listened_in_month": lambda track, p: (
+                self._months(track).count(self._named_month(p["month"])) >= OFTEN_A_MONTH
+            ),
+            "listened_since": lambda track, p: (
+                len({*self._months(track)}) >= REGULAR_MONTHS and self._named_month(p["month"]) in self._months(track)
             ),
             "liked": lambda track, _: self._kept[track] > 0,
             "liked_track": lambda _, p: p["track"] in self._facts.names(self._kept),
@@ -120,7 +135,19 @@ class ReasonTruth:
         return listens == times or (not self._is_complete and listens > times > 0)
 
     def _was(self, track: str, days: int) -> bool:
-        return abs((self._now_us - self._last.get(track, 0)) // 86_400_000_000 - days) <= HISTORY_DAYS_TOLERANCE
+        return abs((self._now_us - max(self._times[track], default=0)) // DAY_US - days) <= HISTORY_DAYS_TOLERANCE
+
+    def _weeks_ago(self, track: str) -> list[int]:
+        return [(self._now_us - time) // (7 * DAY_US) for time in self._times[track]]
+
+    def _months(self, track: str) -> list[tuple[int, int]]:
+        return [_month_of(time) for time in self._times[track]]
+
+    def _named_month(self, name: Reason) -> tuple[int, int]:
+        """Year and month of a name; without a year, the last month of this name."""
+        (year, this_month), words = _month_of(self._now_us), render_reason(name, "en").split()
+        month = datetime.strptime(words[0], "%B").month
+        return int(words[1]) if words[1:] else year - (month > this_month), month
 
     def _is_fact(self, step: Reason) -> bool:
         """Whether two named tracks share what a step claims; steps that name other things are facts of the graph."""
@@ -141,3 +168,8 @@ class ReasonTruth:
         if not isinstance(name, Reason) or "title" not in name.parameters:
             return []
         return [row for row in self._facts.rows.values() if row["title"] == name.parameters["title"]]
+
+
+def _month_of(time_us: int) -> tuple[int, int]:
+    at = datetime.fromtimestamp(time_us / 1e6, UTC)
+    return at.year, at.month

@@ -16,7 +16,6 @@ Legend: B requests, T tracks of one user, C candidates, K results, V vocabulary.
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedCha
 from recommender.recall.play_archive import LISTENED, PlayArchive
 from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason
 from recommender.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
+from recommender.recall.repeat_reason import repeat_reasons
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import kept_items
 from storage.files import write_json
@@ -104,11 +104,11 @@ class Favorites(OrderedChannel[FavoritesConfig]):
         return candidate_features(table, order_C[: len(item_C)], activation_T, artist_V, skip)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """How often each track was listened to, before the history view too."""
+        """When and how often each track was listened to, before the history view too."""
         plays = next(self.archive.past_plays(user, self.resolved_config.max_plays))
-        times = Counter(plays.track_N[plays.outcome_N >= LISTENED].tolist())
-        kept = kept_items(user.views)
-        return [_play_count_reason(times[item], item in kept) for item in items]
+        is_listened_N, kept, now_us = plays.outcome_N >= LISTENED, kept_items(user.views), int(user.request_at_B[0])
+        found = repeat_reasons(plays.track_N[is_listened_N], plays.ended_at_N[is_listened_N], items, now_us)
+        return [found.get(item) or (LIKED if item in kept else RECENT_ACTIVITY) for item in items]
 
     def save(self, folder: Path) -> None:
         """Write the config as JSON, the archive as Parquet and the order as text."""
@@ -121,9 +121,3 @@ class Favorites(OrderedChannel[FavoritesConfig]):
         """The channel that `save` wrote."""
         config = config_from_dict(FavoritesConfig, json.loads((folder / "favorites.json").read_text()))
         return cls(config, vocabulary, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
-
-
-def _play_count_reason(times: int, is_kept: bool) -> Reason:
-    if not times:
-        return LIKED if is_kept else RECENT_ACTIVITY
-    return Reason("listened_times", {"times": times}) if times > 1 else Reason("listened_before")

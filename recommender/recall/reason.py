@@ -31,6 +31,13 @@ class Reason:
         return hash(self.code)
 
 
+KINDS: Mapping[str, str] = {
+    **dict.fromkeys(("listened_before", "listened_times"), "number of own listens"),
+    **dict.fromkeys(
+        ("listened_by_people", "listened_times_overall", "listened_once_overall", "most_played"), "popularity"
+    ),
+}
+"""Code → kind of reasons that say the same in several ways; every other code is a kind of its own."""
 LIKED = Reason("liked")
 NEAR_INTERESTS = Reason("near_interests")
 RECENT_ACTIVITY = Reason("recent_activity")

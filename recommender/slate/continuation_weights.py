@@ -3,7 +3,7 @@
 One seed is continued best by other sources than 25, and a title alone only by those that read titles. The weights of
 reciprocal rank fusion are therefore fitted for each range of SEED_RANGES on validation playlists of that many seeds. With
 seeds, the sources that read the title share a part of the weight of all others, so that a title never outvotes the seeds.
-The sources continue negative seeds, too; the scores of these candidates are subtracted.
+The sources continue negative seeds, too; a part of the scores of these candidates is subtracted.
 
 Legend: C candidates.
 """
@@ -22,6 +22,7 @@ from config.dataclass_io import config_from_dict
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import TITLE_SOURCES
+from recommender.slate.blend import scale_by_max
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import interleave
 from recommender.slate.reciprocal_rank import ReciprocalRank
@@ -34,6 +35,11 @@ CUTOFFS = (30, 200)
 TITLE_SHARE = 0.5
 """Weight of the sources that read the title, as a part of the weight of those that read seeds. Of 0.1 to 0.5, validation chose it
 in every world that was tried."""
+
+NEGATIVE_SHARE = 0.5
+"""Weight of negative seeds, as a part of the weight of seeds. With 1, a negative seed that resembles the seeds would take away most
+of what is close to them.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,10 @@ class Continuation:
         """
         table = self.score(candidates, seeds, sources)
         score_C = table.score_C
-        if unwanted is not None:
-            subtracted = dict(zip(unwanted.item_C.tolist(), unwanted.score_C.tolist(), strict=True))
-            score_C = score_C - np.array([subtracted.get(item, 0.0) for item in table.item_C.tolist()])
+        if unwanted is not None:  # scaled, because the weights of two ranges have different sums
+            subtracted = dict(zip(unwanted.item_C.tolist(), scale_by_max(unwanted.score_C).tolist(), strict=True))
+            negative_C = np.array([subtracted.get(item, 0.0) for item in table.item_C.tolist()])
+            score_C = scale_by_max(score_C) - NEGATIVE_SHARE * negative_C
         return interleave(table.take(np.lexsort((-score_C, table.row_C))), [1.0] * table.requests)
 
     def _with_titles(self, weights: ReciprocalRank, names: Collection[str]) -> ReciprocalRank:

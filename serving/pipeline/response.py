@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from recommender.recall.reason import Reason
+from recommender.recall.reason import KINDS, Reason
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.filters import FilterContext, apply_filters
 from serving import response_schemas
@@ -21,6 +21,8 @@ from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, Use
 from serving.releases.served_release import ServedRelease
 
 MOST_PLAYED = Reason("most_played")
+KINDS_PER_LIST = 3
+"""At most one of so many reasons of a list is of one kind, where the items have others."""
 DEGRADED_STATES = {
     STATE_FROM_CACHE: "the online store failed; the state of the user is from an earlier request",
     STATE_UNAVAILABLE: "the online store failed; the user is answered like an unknown one",
@@ -197,16 +199,44 @@ def collect_reasons(
 ) -> list[Reason | None]:
     """The reason of each item by the first of its sources, None if that fails; `default` for an item that no source found.
 
-    Each source is called once for all of its items, without those whose reason the state has.
+    At most 1 / KINDS_PER_LIST of the reasons are of one kind, as far as further sources of the items have others. Each source is
+    called once for all of its items that need it, without those whose reason the state has.
     """
     asked: dict[str, list[int]] = defaultdict(list)
     for item, names in found_by.items():
-        if names and item not in user.reasons[names[0]]:
+        if names:
             asked[names[0]].append(item)
+    _ask_sources(asked, user, release, recall, metrics)
+    chosen = {item: user.reasons[names[0]][item] if names else default for item, names in found_by.items()}
+    kind_of = {item: reason and KINDS.get(reason.code, reason.code) for item, reason in chosen.items()}
+    kinds, most = Counter(kind_of.values()), max(len(found_by) // KINDS_PER_LIST, 1)
+    for place in range(1, max(map(len, found_by.values()), default=0)):
+        crowding = {kind for kind, count in kinds.items() if count > most}
+        asked = defaultdict(list)
+        for item, names in reversed(
+            [*found_by.items()]
+        ):  # the first items rather keep the reasons of their best sources
+            if kind_of[item] in crowding and len(names) > place:
+                asked[names[place]].append(item)
+        _ask_sources(asked, user, release, recall, metrics)
+        for name, crowded in asked.items():
+            for item in crowded:
+                other = true_reason(user.reasons[name][item], item, release)
+                if other is not None and kinds[kind_of[item]] > most > kinds[kind := KINDS.get(other.code, other.code)]:
+                    kinds[kind_of[item]] -= 1
+                    kinds[kind] += 1
+                    chosen[item], kind_of[item] = other, kind
+    return [*chosen.values()]
+
+
+def _ask_sources(
+    items_of: Mapping[str, list[int]], user: UserState, release: ServedRelease, recall: Recall, metrics: Metrics
+) -> None:
+    """Add the reasons that sources have for items to the state, None where a source fails."""
+    asked = {name: [item for item in items if item not in user.reasons[name]] for name, items in items_of.items()}
+    asked = {name: items for name, items in asked.items() if items}
     found: dict[str, Sequence[Reason | None]] = {**recall.reasons(release, user.users, asked)} if asked else {}
     for name, items in asked.items():
         if name not in found:
             metrics.skipped.labels(f"reason_{name}", "failed").inc()
-            found[name] = [None] * len(items)
-        user.reasons[name] |= zip(items, found[name], strict=True)
-    return [user.reasons[names[0]][item] if names else default for item, names in found_by.items()]
+        user.reasons[name] |= zip(items, found.get(name, [None] * len(items)), strict=True)

@@ -21,12 +21,12 @@ from recommender.recall.long_short.data import repeat_items
 from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.reason import RECENT_ACTIVITY, Reason, track_phrase
+from recommender.recall.repeat_reason import repeat_reasons
 from recommender.recall.sequence_merge import interleave, merge_clicks
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW, is_listened, kept_items
 from sequences.sequence_batch import FIRST_CODE
 
-DAY_US = 86_400_000_000
 KEEPS_LISTENING = 3
 """Listens from which on a user keeps listening to a track."""
 
@@ -82,17 +82,14 @@ class LongShort(NeuralChannel[LongShortConfig]):
             yield query_1D, item_M, score_M
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
-        """How often and how long ago each item was played; for a new track, the track of the history closest to it."""
+        """When and how often each item was listened to; for a new track, the track of the history closest to it."""
         history = user.views[HISTORY_VIEW]
         is_listened_L = is_listened(history)[0]
-        track_L, ended_L = (history.columns[name][0][is_listened_L].tolist() for name in ("track_id", "ended_at"))
-        count, last = dict(Counter(track_L)), dict(zip(track_L, ended_L, strict=True))
-        closest = self._closest_track_reasons([item for item in items if item not in count], count, user)
-        now_us = int(user.request_at_B[0])
-        return [
-            _repeat_reason(count[item], (now_us - last[item]) // DAY_US) if item in count else closest[item]
-            for item in items
-        ]
+        track_L, ended_L = (history.columns[name][0][is_listened_L] for name in ("track_id", "ended_at"))
+        found = repeat_reasons(track_L, ended_L, items, int(user.request_at_B[0]))
+        others = [item for item in items if item not in found]
+        found |= self._closest_track_reasons(others, Counter(track_L.tolist()), user)
+        return [found[item] for item in items]
 
     def _closest_track_reasons(
         self, items: list[int], listens: Mapping[int, int], user: UserBatch
@@ -123,11 +120,3 @@ def _reason_of_track(track: Reason | str, listens: int) -> Reason:
     if listens >= KEEPS_LISTENING:
         return Reason("keeps_listening_to_track", {"track": track})
     return Reason("listened_to_track", {"track": track})
-
-
-def _repeat_reason(times: int, days: int) -> Reason:
-    if days > 30:
-        if times == 1:
-            return Reason("listened_once_days_ago", {"days": days})
-        return Reason("listened_times_days_ago", {"times": times, "days": days})
-    return Reason("listened_once") if times == 1 else Reason("listened_times", {"times": times})

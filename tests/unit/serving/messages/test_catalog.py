@@ -14,6 +14,7 @@ from ingestion.simulation import facets
 from recommender.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from recommender.recall.reason import Reason
 from recommender.recall.registry import CHANNELS
+from recommender.recall.repeat_reason import MONTHS
 from recommender.slate.scene_settings import SCENES
 from serving.messages import LANGUAGES, Language, load_messages, render_reason
 
@@ -37,7 +38,7 @@ def produced_codes() -> set[str]:
     """Codes of every `Reason("...")` in the sources, and those that the music graph looks up by relation."""
     files = [file for folder in ("recommender", "serving") for file in (settings.ROOT / folder).rglob("*.py")]
     codes = {code for file in files for code in re.findall(r'\bReason\(\s*"(\w+)"', file.read_text(encoding="utf-8"))}
-    return codes | {*SHARED_TARGET_CODES.values(), *STEP_CODES.values()}
+    return codes | {*SHARED_TARGET_CODES.values(), *STEP_CODES.values(), *MONTHS}
 
 
 def test_catalogs_have_the_same_keys_and_placeholders() -> None:
@@ -96,9 +97,9 @@ def test_phrases_facets_and_steps_are_rendered_in_the_language() -> None:
     ],
 )
 def test_times_in_the_past_are_told_in_words(days: int, english: str, chinese: str) -> None:
-    reason = Reason("listened_times_days_ago", {"times": 7, "days": days})
-    assert render_reason(reason, "en") == f"because you have listened to it 7 times, last {english}"
-    assert render_reason(reason, "zh") == f"因为你听过 7 次，最近一次在{chinese}"
+    reason = Reason("last_listened", {"days": days})
+    assert render_reason(reason, "en") == f"because you last listened to it {english}"
+    assert render_reason(reason, "zh") == f"因为你上次听是在{chinese}"
 
 
 def test_a_reason_without_a_message_renders_empty() -> None:

@@ -28,7 +28,7 @@ def test_weights_are_those_of_one_seed_without_a_title(bench):
     ("unlike", "exclude", "expected"),
     [
         ([], [], ["t5", "t6", "t7"]),
-        (["t1"], [], ["t7", "t5", "t6"]),  # 1/63 is more than 1/61 - 1/61
+        (["t1"], [], ["t7", "t5", "t6"]),  # 61/63 is more than 1 - 1/2
         (["t2"], [], ["t5", "t7", "t6"]),
         (["t6"], [], ["t5", "t7"]),  # never in the answer
         (["t8"], [], ["t6", "t7"]),  # nor another version of it

@@ -1,6 +1,7 @@
 """Track pipeline on a hand-made release: order, reasons, failing parts, exclusions."""
 
 import time
+from collections import Counter
 from types import SimpleNamespace
 from unittest import mock
 
@@ -196,6 +197,47 @@ def test_artists_that_rest_return_to_a_stream_in_the_order_of_their_skips_if_tra
             else not {*found} & {*skipped}
         )
         assert len(found) == limit and len(set(answer)) == limit
+
+
+class SaysReason(ListChannel):
+    """Gives one reason."""
+
+    def __init__(self, name, items, code):
+        super().__init__(name, items)
+        self.code = code
+
+    def reasons(self, user, items):
+        return [Reason(self.code)] * len(items)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({"liked": range(9)}, {"liked": 9}),  # nothing else holds
+        ({"liked": range(9), "played_recently": range(4)}, {"liked": 6, "played_recently": 3}),
+        ({"liked": range(9), "played_recently": [8]}, {"liked": 8, "played_recently": 1}),
+        (
+            {"liked": range(9), "played_recently": range(9), "near_interests": range(9)},
+            dict.fromkeys(("liked", "played_recently", "near_interests"), 3),
+        ),
+        ({"listened_before": range(9), "listened_times": range(9)}, {"listened_before": 9}),  # of one kind
+        ({"liked": range(9), "most_played": range(9)}, {"liked": 9}),  # no track was listened to
+    ],
+)
+def test_a_third_of_the_reasons_are_of_one_kind_where_others_hold(bench, found, expected):
+    channels = [
+        SaysReason(f"{number}", [item + 2 for item in items], code)
+        for number, (code, items) in enumerate(found.items())
+    ]
+    table = tracks(
+        9,
+        artist_ids=[[f"b{n}"] for n in range(9)],
+        artist_id=[f"b{n}" for n in range(9)],
+        plays_total=[1] * 9,
+        listens_total=[0] * 9,
+    )
+    items = bench.answer(release(table, channels), limit=9).items
+    assert Counter(item.reason.code for item in items) == expected
 
 
 class WithoutReasons(ListChannel):
