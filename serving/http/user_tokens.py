@@ -35,8 +35,8 @@ USER_PATHS = (
     "/search",
 )
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
-USER_PREFIXES = ("/media/", "/1/", "/rest/")
-"""Beginnings of paths that user tokens are accepted for: media, which do not depend on the user, and the other protocols, where
+USER_PREFIXES = ("/media/", "/1/")
+"""Beginnings of paths that user tokens are accepted for: media, which do not depend on the user, and ListenBrainz, where
 the user is always the one of the token."""
 OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of the token, or use an API key"
 

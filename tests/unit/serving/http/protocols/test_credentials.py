@@ -24,15 +24,6 @@ def scope(path, authorization=(), query=b""):
         ("/1/submit-listens", [b"Token KEY:u:1"], b"", "KEY"),
         ("/1/submit-listens", [b"Bearer KEY"], b"", "KEY"),
         ("/1/submit-listens", [], b"apiKey=KEY", ""),
-        ("/rest/ping", [], b"apiKey=KEY&u=u", "KEY"),
-        ("/rest/ping", [], b"p=KEY", "KEY"),
-        ("/rest/ping", [], b"p=enc:4b4559", "KEY"),
-        ("/rest/ping", [], b"p=enc:no", ""),
-        ("/rest/ping", [], b"p=enc:ff", ""),
-        ("/rest/ping", [], b"&".join([b"apiKey=KEY"] * 65), ""),
-        ("/rest/ping", [b"Bearer KEY"], b"apiKey=OTHER", "KEY"),
-        ("/rest/ping", [b"Basic KEY"], b"apiKey=KEY", ""),
-        ("/rest/ping", [], b"t=26719a1196d2a940705a59634eb18eab&s=c19b2d", ""),
     ],
 )
 def test_credential(path, authorization, query, credential):
