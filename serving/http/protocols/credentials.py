@@ -10,13 +10,9 @@ Texts are UTF-8.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
-
 from serving.http.asgi import Message, header_values
 
 LISTENBRAINZ_PREFIX = "/1/"
-MAX_PARAMETERS = 64
 
 
 def read_credential(scope: Message) -> str:
@@ -38,16 +34,6 @@ def read_listenbrainz_user(scope: Message, has_credentials: bool) -> str:
     if scheme != "token":
         return ""
     return credential.partition(":")[2] if has_credentials else credential
-
-
-def read_parameters(query: bytes) -> Mapping[str, str]:
-    """The parameters of a query; the first value of each.
-
-    Raises:
-        ValueError: There are too many.
-    """
-    pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    return dict(reversed(pairs))
 
 
 def _authorization(scope: Message) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import anyio
 from anyio import CapacityLimiter
@@ -22,7 +23,7 @@ from serving.http.asgi import (
     send_response,
 )
 from serving.http.protocols import listenbrainz, playlist_files
-from serving.http.protocols.credentials import read_listenbrainz_user, read_parameters
+from serving.http.protocols.credentials import read_listenbrainz_user
 from serving.http.protocols.internal_call import InternalApi
 from serving.http.request_body import BodyLimits, BodyReader
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
+MAX_PARAMETERS = 64
 
 
 class Protocols(HttpMiddleware):
@@ -99,8 +101,10 @@ class Protocols(HttpMiddleware):
 
     async def _export(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
-            requested = read_parameters(scope.get("query_string", b"")).get("format")
-            kind = playlist_files.choose_format(_accept(scope), requested)
+            query = parse_qs(
+                scope.get("query_string", b"").decode(errors="replace"), True, max_num_fields=MAX_PARAMETERS
+            )
+            kind = playlist_files.choose_format(_accept(scope), query.get("format", [None])[0])
         except ValueError as error:
             raise HttpError(400, str(error)) from error
         if kind is None:
