@@ -17,6 +17,7 @@ READERS: dict[str, Reader] = {
     "play_log": mapped_csv.READERS["play_log"],
     "streaming_history": streaming_history.READER,
     "artist_genres": artist_genres.READER,
+    "lastfm_export": mapped_csv.READERS["lastfm_export"],
     "lastfm_1k": mapped_csv.READERS["lastfm_1k"],
     "listenbrainz": listenbrainz.READER,
     "mapped_csv": mapped_csv.READERS["mapped_csv"],

@@ -147,6 +147,14 @@ def lastfm_1k(folder: Path, chance: random.Random) -> int:
     return write_lines(folder / "userid-timestamp-artid-artname-traid-traname.tsv", of, chance)
 
 
+def lastfm_export(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        return f'"{second_of(number)}","1 Jan","Ghost","","Meliora","","t ""{number % 9}""",""'.encode()
+
+    header = b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n"
+    return write_lines(folder / "export.csv", of, chance, header)
+
+
 def artist_genres(folder: Path, chance: random.Random) -> int:
     def of(number: int) -> bytes:
         return f"artist {number}\thas_genre\trock\tx".encode()
@@ -317,6 +325,7 @@ FORMATS = {
     "streaming_history": FuzzedFormat(streaming_history),
     "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),
     "lastfm_1k": FuzzedFormat(lastfm_1k),
+    "lastfm_export": FuzzedFormat(lastfm_export),
     "listenbrainz": FuzzedFormat(listenbrainz),
     "mapped_csv": FuzzedFormat(mapped_csv),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
