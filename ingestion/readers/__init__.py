@@ -7,6 +7,7 @@ from ingestion.readers import (
     music_folder,
     own_events,
     streaming_history,
+    subsonic,
     thirty_music,
     yambda,
 )
@@ -22,6 +23,7 @@ READERS: dict[str, Reader] = {
     "listenbrainz": listenbrainz.READER,
     "mapped_csv": mapped_csv.READERS["mapped_csv"],
     "music_folder": music_folder.READER,
+    "subsonic": subsonic.READER,
     "yambda": yambda.READER,
     "thirty_music": thirty_music.READER,
 }
