@@ -15,6 +15,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +25,7 @@ from pydantic import (
     FilePath,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -106,7 +108,7 @@ def _matching(pattern: str, what: str) -> AfterValidator:
 
 
 def _split(text: object) -> object:
-    return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
+    return [part.strip() for part in re.split("[,\n]", text) if part.strip()] if isinstance(text, str) else text
 
 
 def _split_pairs(text: object) -> object:
@@ -124,11 +126,39 @@ def _file(text: str) -> str:
     return str(Path(text).resolve()) if text else ""
 
 
-def _read_lines(file: object) -> object:
+def _read_text(file: object) -> object:
     try:
-        return ",".join(Path(file).read_text(encoding="utf-8").splitlines()) if isinstance(file, str) else file
+        return Path(file).read_text(encoding="utf-8") if isinstance(file, str) else file
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot be read ({error}); set it to a UTF-8 file with one key per line") from error
+        raise ValueError(
+            f"cannot be read ({error}); set it to a UTF-8 file, for example with one key per line"
+        ) from error
+
+
+def _read_accounts(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    accounts = {}
+    for number, line in enumerate(filter(str.strip, text.splitlines()), start=1):
+        user_id, _, login = line.strip().partition("=")
+        account, _, password = login.partition(":")
+        if not (user_id and account and password):  # without the line, which may contain a password
+            raise SettingError(f"line {number} of SEGUE_SUBSONIC_ACCOUNTS_FILE is not USER_ID=ACCOUNT:PASSWORD")
+        accounts[user_id] = account, password
+    return accounts
+
+
+def _server_url(url: str, info: ValidationInfo) -> str:
+    if url and not re.fullmatch(
+        r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[\w.~-]+)*/?", url, re.ASCII
+    ):
+        raise SettingError(  # without the URL, which may contain a password
+            "SEGUE_SUBSONIC_URL is not the address of a server; write it like https://music.example.org or "
+            "http://localhost:4533, without a user"
+        )
+    if url.startswith("http:") and not (info.data.get("allow_http") or is_loopback(urlsplit(url).hostname or "")):
+        raise ValueError("is not encrypted; use https, or set SEGUE_SUBSONIC_ALLOW_HTTP=yes if you trust the network")
+    return url.rstrip("/")
 
 
 def _password(password: str) -> str:
@@ -195,6 +225,7 @@ Origin = Annotated[
         "an origin; write it in lower case like https://music.example.org or http://localhost:8090, without a path",
     ),
 ]
+Accounts = Annotated[dict[str, tuple[str, str]], NoDecode, BeforeValidator(_read_accounts), BeforeValidator(_read_text)]
 ServiceHosts = Annotated[
     dict[
         Annotated[str, _matching("|".join(SERVICES), f"one of {', '.join(SERVICES)}")],
@@ -481,7 +512,7 @@ class AccessSettings(EnvironmentSettings):
         repr=False,
         description="API keys of the recommender's clients, separated by commas; a client with a key may act for every user",
     )
-    api_keys_file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), BeforeValidator(_read_lines)] = Field(
+    api_keys_file: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), BeforeValidator(_read_text)] = Field(
         default=(), repr=False, description="the same in a file, one per line"
     )
     operator_password: Annotated[str, AfterValidator(_password)] = Field(
@@ -554,6 +585,27 @@ class HttpSettings(EnvironmentSettings):
     client_requests: Count = Field(
         default=48,
         description="requests of one client in progress or queued, of which one is `/export` or `/erase`; further ones get 429",
+    )
+
+
+class MusicServerSettings(EnvironmentSettings):
+    """A music server with the Subsonic API, whose library is landed and which gets playlists."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEGUE_SUBSONIC_", alias_generator=lambda name: f"SEGUE_SUBSONIC_{name.upper()}"
+    )
+
+    allow_http: bool = Field(default=False, description="`yes`: the URL may be plain `http` to another machine")
+    url: Annotated[str, AfterValidator(_server_url)] = Field(
+        default="",
+        description="address of a [music server](music_server.md) with the Subsonic API, such as Navidrome or gonic; empty: none",
+    )
+    accounts: Accounts = Field(
+        default={},
+        repr=False,
+        validation_alias="SEGUE_SUBSONIC_ACCOUNTS_FILE",
+        description="file that says who listens with which account, in lines `USER_ID=ACCOUNT:PASSWORD`; the library is read "
+        "with the first account",
     )
 
 
@@ -633,6 +685,21 @@ def load_jwt_settings() -> JwtSettings | None:
         SettingError: The key file does not exist, issuer or audience is missing, or an algorithm is not supported.
     """
     return JwtSettings() if os.environ.get("SEGUE_JWT_KEY_FILE") else None
+
+
+def load_music_server() -> MusicServerSettings:
+    """Return the settings of the music server, with an address and at least one account.
+
+    Raises:
+        SettingError: One is missing, the address is not encrypted, or a line is not `USER_ID=ACCOUNT:PASSWORD`.
+    """
+    server = MusicServerSettings()
+    if not (server.url and server.accounts):
+        raise SettingError(
+            "no music server is configured; set SEGUE_SUBSONIC_URL to its address, and SEGUE_SUBSONIC_ACCOUNTS_FILE to a file "
+            "with a line USER_ID=ACCOUNT:PASSWORD"
+        )
+    return server
 
 
 def url_host(host: str) -> str:

@@ -1,12 +1,14 @@
 """### Land the listening logs
 
-Lands a log (`logs`; empty: logs that are already landed, otherwise the simulated world) and the events that the recommender
-recorded, both in the data contract. Landing is idempotent; rows that violate the contract are stored in `quarantine/` with
-the reason. Runs every midnight UTC and can be backfilled over past days; each day is a separate `as_of`.
+Lands a log (`logs`; empty: logs that are already landed, otherwise the simulated world), the library of the music server if
+there is one, and the events that the recommender recorded, all in the data contract. Landing is idempotent; rows that violate the
+contract are stored in `quarantine/` with the reason. Runs every midnight UTC
+and can be backfilled over past days; each day is a separate `as_of`.
 
 Then **build_features** starts for the same day.
 """
 
+import os
 from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, chain
@@ -22,3 +24,5 @@ with DAG("ingest_listening_logs", schedule=EVERY_MIDNIGHT, **build_dag_arguments
     land_logs = create_command_task("land_logs", run_parameters)
     land_live_events = create_command_task("land_live_events", run_parameters)
     chain(land_logs, land_live_events, create_asset_event_task(EVENTS, run_parameters))
+    if os.environ.get("SEGUE_SUBSONIC_URL"):
+        chain(land_logs, create_command_task("land_server_library", run_parameters), land_live_events)

@@ -10,7 +10,9 @@ To override the gate, with the recipe and `as_of` of this run: `python -m local.
 --as-of DAY --force --reason "…"`. To roll back, or to release to a share of the users: `set_release`.
 """
 
-from airflow.sdk import DAG, PartitionedAssetTimetable, chain
+import os
+
+from airflow.sdk import DAG, PartitionedAssetTimetable, TriggerRule, chain
 from dag_defaults import MODELS, RELEASE, build_dag_arguments
 from task_factory import (
     EVALUATION_PRIORITY,
@@ -33,3 +35,7 @@ with DAG(
     # The evaluation chooses the ranker that is fitted again.
     chain(run_parameters, evaluate, rankers, behavior, release, create_asset_event_task(RELEASE, run_parameters))
     chain(run_parameters, channels, [collections, heads], behavior)
+    if os.environ.get("SEGUE_SUBSONIC_URL"):
+        playlists = create_command_task("write_playlists", run_parameters)
+        playlists.trigger_rule = TriggerRule.ALL_DONE
+        chain(release, playlists)

@@ -146,6 +146,14 @@ _TASKS = (
         "python -m local.land --events",
         short="events that the recommender recorded",
     ),
+    Task(
+        "land_server_library",
+        "Lands the songs of the music server, with its ids. Only if `SEGUE_SUBSONIC_URL` is set.",
+        "The log names the server and its error. Start it, or correct the settings `SEGUE_SUBSONIC_...`.",
+        "quality",
+        "python -m ingestion.land --server",
+        short="songs of the music server",
+    ),
     _validation_task("landed", "the newest landed events", "expectations on the newest events, data docs"),
     Task(
         "marts_are_free",
@@ -284,6 +292,16 @@ _TASKS = (
         "releases",
         'python -m training.release --as-of "$AS_OF" --recipe "$RECIPE"',
         short="release gate and model store",
+    ),
+    Task(
+        "write_playlists",
+        "Writes the daily list and new music of each listener into the music server, as playlists. Only if "
+        "`SEGUE_SUBSONIC_URL` is set; also if no release was made, from the active one.",
+        "The log names the server and its error. Start it, or correct the settings `SEGUE_SUBSONIC_...`. No other task depends on "
+        "this one.",
+        "",
+        "python -m serving.batch.playlists",
+        short="playlists in the music server",
     ),
     Task(
         "read_parameters",

@@ -18,6 +18,7 @@ CLASSES = (
     settings.AccessSettings,
     settings.JwtSettings,
     settings.HttpSettings,
+    settings.MusicServerSettings,
     settings.TrainingSettings,
     settings.Lifetimes,
 )

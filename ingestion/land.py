@@ -1,6 +1,7 @@
 """`python -m ingestion.land PATH`: land the listening logs and catalog files of a path.
 
 `python -m ingestion.land --events`: land what the recommender recorded (`recorded.py`).
+`python -m ingestion.land --server`: land the library of the music server (`music_server.py`).
 
 Landing is idempotent: landing the same files again changes nothing, and an interrupted landing is completed by running
 the command again.
@@ -33,6 +34,7 @@ from media import track_description
 from storage import object_store, suppression_list
 from storage.errors import StorageError
 from storage.media_paths import MediaRootError
+from storage.music_server import LIBRARY_FILE, MusicServerError, save_library
 from storage.suppression_list import SuppressionList, SuppressionListError
 
 SIMULATION_FILES = ("truth", "world.json")  # files of a simulation that are not landed
@@ -138,17 +140,26 @@ def _unknown_format_message(path: Path, files: list[Member]) -> str:
     )
 
 
-@report_errors(SourceError, SuppressionListError, StorageError, MediaRootError, StoreUnavailable, settings.SettingError)
+@report_errors(
+    SourceError,
+    MusicServerError,
+    SuppressionListError,
+    StorageError,
+    MediaRootError,
+    StoreUnavailable,
+    settings.SettingError,
+)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; print read, landed, duplicate and quarantined rows per format; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.land", description=__doc__)
     parser.add_argument("path", type=Path, nargs="?", help="file, folder or zip of listening logs")
     parser.add_argument("--events", action="store_true", help="land what the recommender recorded instead")
+    parser.add_argument("--server", action="store_true", help="land the library of the music server instead")
     parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
     options = parser.parse_args(arguments)
-    if options.events == (options.path is not None):
-        parser.error("give a path or --events")
+    if options.events + options.server + (options.path is not None) != 1:
+        parser.error("give a path, --events or --server")
     here = settings.load_settings()
     here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
     object_store.check_bucket_access(here.tables)
@@ -156,6 +167,8 @@ def main(arguments: list[str] | None = None) -> int:
         with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
             counts = land_recorded(events, state, here.home, here.tables)
     else:
+        if options.server:
+            options.path = save_library(settings.load_music_server(), here.home / LIBRARY_FILE)
         landed = land(options.path, here.home, options.user, tables=here.tables, media_root=here.media_root)
         counts = list(landed.items())
     for name, count in counts:

@@ -55,7 +55,7 @@ def simulate_world(settings: Settings, recipe: str) -> Path:
 
 
 def land(settings: Settings, logs: str | None, recipe: str) -> None:
-    """Land `logs`, or the simulated world if nothing is landed.
+    """Land `logs`, or the simulated world if nothing is landed and no music server is configured.
 
     Raises:
         SystemExit: The landing command failed and has printed the reason.
@@ -64,6 +64,8 @@ def land(settings: Settings, logs: str | None, recipe: str) -> None:
         _run_module("ingestion.land", logs)
     elif sources := list_landed_sources(settings):
         print(f"no logs given: continuing with the logs landed in {settings.landing}: {', '.join(sources)}")
+    elif os.environ.get("SEGUE_SUBSONIC_URL"):
+        print("no logs given: continuing with what the music server scrobbles")
     else:
         print("no logs given: using simulated listeners (to use your own: LOGS=PATH)")
         _run_module("ingestion.land", str(simulate_world(settings, recipe)))

@@ -278,15 +278,19 @@ class Runtime:
                 raise
             return response
 
-    def compute(self, request: Request) -> RecommendationResponse:
+    def compute(self, request: Request, is_kept: bool = False) -> RecommendationResponse:
         """The response to a request, which is neither logged nor recorded as shown.
+
+        With `is_kept`, a list of the day is stored, unless the user listens in private: requests of the day get the same
+        tracks, and those of the next days others.
 
         Raises:
             UnknownTrack, NoCollections, NotReady: As for `recommend`.
         """
         request = anonymize_erased_user(request, self._suppression.users)
         release, arm = self._release_manager.release_for(request.user_id)
-        return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False)
+        is_kept = is_kept and self._private_session(request.user_id) is None
+        return self._pipelines.recommend(replace(request, arm=arm), release, is_shown=False, is_kept=is_kept)
 
     def releases(self) -> list[ServedRelease]:
         """The production release and the canaries; empty before the first."""

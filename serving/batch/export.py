@@ -33,6 +33,7 @@ from serving.errors import NO_RELEASE_MESSAGE
 from serving.messages import Language, render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
+from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.user_state import STATE_FROM_STORE
 from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
@@ -231,8 +232,7 @@ def _answer(
         BatchError: The state of the user could not be read.
     """
     response = runtime.compute(request)
-    if response.trace.state_from != STATE_FROM_STORE:
-        raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
+    check_state(response)
     users, release = runtime.load_user(request)
     rows = [
         {
@@ -253,6 +253,16 @@ def _answer(
         for position, item in enumerate(response.items)
     ]
     return rows, models[release.release_id].user_rows(request.user_id, users)
+
+
+def check_state(response: RecommendationResponse) -> None:
+    """Check that the response is made from the stored state of the user.
+
+    Raises:
+        BatchError: The state could not be read.
+    """
+    if response.trace.state_from != STATE_FROM_STORE:
+        raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
 
 
 def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int) -> Request:

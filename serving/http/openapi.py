@@ -139,8 +139,8 @@ const { items } = await segue.recommend({ user_id: "u0", scene: "daily", limit: 
 curl --json '{"user_id": "u0", "scene": "daily", "limit": 10}' localhost:3000/recommend
 ```
 
-Lists are also playlist files: XSPF, JSPF or M3U with `?format=xspf`, `jspf` or `m3u`. Scrobblers may use ListenBrainz's
-`POST /1/submit-listens`, players OpenSubsonic's `getSimilarSongs2` and `getRandomSongs` below `/rest`.
+Lists are also playlist files: XSPF, JSPF or M3U with `?format=xspf`, `jspf` or `m3u`. Scrobblers and music servers
+may use ListenBrainz's `POST /1/submit-listens`.
 
 Errors are problem documents (RFC 9457), whose `detail` names the value and the remedy.
 

@@ -36,9 +36,9 @@ USER_PATHS = (
 )
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
 CATALOG_PREFIXES = ("/tracks/", "/artists/", "/albums/", "/playlists/")
-USER_PREFIXES = (*CATALOG_PREFIXES, "/media/", "/1/", "/rest/")
-"""Beginnings of paths that user tokens are accepted for: the catalog and media, which do not depend on the user, and the other
-protocols, where the user is always the one of the token."""
+USER_PREFIXES = (*CATALOG_PREFIXES, "/media/", "/1/")
+"""Beginnings of paths that user tokens are accepted for: the catalog and media, which do not depend on the user, and ListenBrainz,
+where the user is always the one of the token."""
 OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of the token, or use an API key"
 
 AUTHENTICATED_USER: contextvars.ContextVar[str | None] = contextvars.ContextVar("authenticated_user", default=None)

@@ -42,7 +42,7 @@ class Pipeline(ABC):
     Args:
         hydrator: Reads users.
         recall: Finds candidates.
-        state: Keeps exposures and daily lists; of a process that shows nothing, it is only read.
+        state: Keeps exposures and daily lists; of a process that shows and keeps nothing, it is only read.
         metrics: Metrics of the service.
     """
 
@@ -53,13 +53,16 @@ class Pipeline(ABC):
     def answer(self, request: Request, release: ServedRelease, trace: Trace) -> Answer:
         """At most `request.limit` items, best first; nothing is recorded."""
 
-    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
+    def recommend(
+        self, request: Request, release: ServedRelease, is_shown: bool = True, is_kept: bool = False
+    ) -> RecommendationResponse:
         """The response to a request.
 
         Args:
             request: The request.
             release: Release that answers it.
             is_shown: Whether to write the exposure record and the daily list.
+            is_kept: Whether to write the daily list even if it is not shown.
 
         Raises:
             UnknownTrack: The request is about tracks that the release does not have.
@@ -68,17 +71,21 @@ class Pipeline(ABC):
         trace, began = Trace(release.release_id), time.perf_counter()
         try:
             answer = self.answer(request, release, trace)
-            if is_shown:
+            if is_shown or is_kept:
                 with trace.time_stage("side_effects"):
-                    self.record(request, release, answer, trace)
+                    self.record(request, release, answer, trace, is_shown)
         finally:
             trace.count(request.scene.name, time.perf_counter() - began, self._metrics)
         is_known = answer.user.is_known if request.user_id else None
         shown_by = response_release(answer.items, release)
         return RecommendationResponse(request.request_id, shown_by, answer.items, trace, request.arm, is_known)
 
-    def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
+    def record(
+        self, request: Request, release: ServedRelease, answer: Answer, trace: Trace, is_shown: bool = True
+    ) -> None:
         """Count exposures, and write the exposure record of a user. A response without it is better than no response."""
+        if not is_shown:
+            return
         self._metrics.child(self._metrics.exposures, request.scene.name, release.release_id).inc(len(answer.items))
         if not request.user_id or not answer.items:
             return

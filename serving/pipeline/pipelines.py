@@ -25,10 +25,12 @@ class Pipelines:
         self._tracks, self._collections = TrackPipeline(*stages), CollectionPipeline(*stages)
         self._seeds, self._path = SeedPipeline(*stages), PathPipeline(*stages)
 
-    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
+    def recommend(
+        self, request: Request, release: ServedRelease, is_shown: bool = True, is_kept: bool = False
+    ) -> RecommendationResponse:
         """See `Pipeline.recommend` of the request's pipeline."""
         if request.is_about_tracks:
             pipeline: Pipeline = self._path if request.scene.name == PATH.name else self._seeds
         else:
             pipeline = self._tracks if request.scene.item_type == TRACKS else self._collections
-        return pipeline.recommend(request, release, is_shown)
+        return pipeline.recommend(request, release, is_shown, is_kept)

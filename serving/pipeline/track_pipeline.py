@@ -47,12 +47,14 @@ class TrackAnswer(Answer):
 class TrackPipeline(Pipeline):
     """Recommends tracks to a user; lists of scenes with one list per day keep their tracks."""
 
-    def recommend(self, request: Request, release: ServedRelease, is_shown: bool = True) -> RecommendationResponse:
+    def recommend(
+        self, request: Request, release: ServedRelease, is_shown: bool = True, is_kept: bool = False
+    ) -> RecommendationResponse:
         """See `Pipeline.recommend`."""
         try:
-            return super().recommend(request, release, is_shown)
+            return super().recommend(request, release, is_shown, is_kept)
         except ListChanged:  # concurrent requests of a user get the same list
-            return self.recommend(request, release, is_shown)
+            return self.recommend(request, release, is_shown, is_kept)
 
     def answer(self, request: Request, release: ServedRelease, trace: Trace) -> TrackAnswer:
         """See `Pipeline.answer`."""
@@ -123,7 +125,9 @@ class TrackPipeline(Pipeline):
             trace.record_failure("daily_lists", DAILY_LISTS_FAILED, self._metrics)
             return DailyListHistory()
 
-    def record(self, request: Request, release: ServedRelease, answer: Answer, trace: Trace) -> None:
+    def record(
+        self, request: Request, release: ServedRelease, answer: Answer, trace: Trace, is_shown: bool = True
+    ) -> None:
         """See `Pipeline.record`; before, write the list of today.
 
         Raises:
@@ -131,7 +135,7 @@ class TrackPipeline(Pipeline):
         """
         assert isinstance(answer, TrackAnswer)  # noqa: S101
         self._write_list(request, answer, trace)
-        super().record(request, release, answer, trace)
+        super().record(request, release, answer, trace, is_shown)
 
     def _write_list(self, request: Request, answer: TrackAnswer, trace: Trace) -> None:
         # A list generated without the user's state, without any channel, or without the tracks that one request excludes,

@@ -1,4 +1,4 @@
-"""Looks up single tracks and artists in the releases in service: by id, and by title and artist for listens that name no id."""
+"""Looks up single tracks in the releases in service: by id, and by title and artist for listens that name no id."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from config.settings import Settings
 from recommender.catalog.catalog import Catalog
 from sequences.sequence_batch import FIRST_CODE
-from serving.errors import NotReady, UnknownTrack
+from serving.errors import UnknownTrack
 from serving.releases.manager import ReleaseManager
 from serving.response_schemas import PREVIEW
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError
@@ -42,20 +42,6 @@ class TrackLookup:
         """Whether the release has the track; True without a release, which cannot tell."""
         release = self._releases.current
         return release is None or track_id in release.vocabulary.track_code
-
-    def artist_tracks(self, artist_id: str, most: int, user_id: str) -> list[str]:
-        """Ids of the most played tracks of an artist in the release that serves the user; empty if it does not have the
-        artist, or no release is in service yet.
-        """
-        try:
-            release = self._releases.serving_release(user_id)
-        except NotReady:
-            return []
-        artist = release.vocabulary.artist_code.get(artist_id)
-        if artist is None:
-            return []
-        # Items are numbered by decreasing play count.
-        return release.vocabulary.decode(np.flatnonzero(release.catalog.main_artist_V == artist)[:most])
 
     def find_by_names(self, names: Sequence[tuple[str, str]], user_id: str) -> list[str | None]:
         """Ids of the tracks with these titles and artists in the release that serves the user; None without one.

@@ -22,6 +22,7 @@ PAGES = (
     "docs/feast.md",
     "docs/operations.md",
     "docs/api.md",
+    "docs/music_server.md",
     "serving/README.md",
     "ingestion/readers/README.md",
 )
@@ -54,6 +55,9 @@ ELSEWHERE = {
     "SEGUE_RELEASE_PRIVATE_KEY=release.pem python -m local.environment python -m releases sign ID": "integration/training/release/test_release.py",  # noqa: E501
     "python -m local.publish_marts": "integration/storage/test_tables.py",
     "python -m ingestion.land MUSIC": "unit/ingestion/test_landing_zone.py",
+    "python -m ingestion.land --server": "integration/serving/test_music_server.py",
+    "python -m ingestion.land --user anna scrobbles.csv": "unit/ingestion/readers/test_mapped_csv.py",
+    "python -m serving.batch.playlists": "integration/serving/test_music_server.py",
     "make run": "e2e/test_pipeline.py",
     "make run RECIPE=debug": "e2e/test_pipeline.py",
     "make stop": "e2e/test_pipeline.py",

@@ -147,6 +147,25 @@ def lastfm_1k(folder: Path, chance: random.Random) -> int:
     return write_lines(folder / "userid-timestamp-artid-artname-traid-traname.tsv", of, chance)
 
 
+def lastfm_export(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        return f'"{second_of(number)}","1 Jan","Ghost","","Meliora","","t ""{number % 9}""",""'.encode()
+
+    header = b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n"
+    return write_lines(folder / "export.csv", of, chance, header)
+
+
+def subsonic(folder: Path, chance: random.Random) -> int:
+    def changed(number: int) -> bytes:
+        row: dict[str, Any] = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999}
+        row |= {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"], "album_artist": "a"}
+        if chance.random() < MUTATED_SHARE:
+            row[chance.choice(list(row))] = chance.choice(VALUES)
+        return json_line(row)
+
+    return write_lines(folder / "library.subsonic", changed, chance, count=count_json_lines)
+
+
 def artist_genres(folder: Path, chance: random.Random) -> int:
     def of(number: int) -> bytes:
         return f"artist {number}\thas_genre\trock\tx".encode()
@@ -317,6 +336,8 @@ FORMATS = {
     "streaming_history": FuzzedFormat(streaming_history),
     "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),
     "lastfm_1k": FuzzedFormat(lastfm_1k),
+    "lastfm_export": FuzzedFormat(lastfm_export),
+    "subsonic": FuzzedFormat(subsonic, ("tracks",)),
     "listenbrainz": FuzzedFormat(listenbrainz),
     "mapped_csv": FuzzedFormat(mapped_csv),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),

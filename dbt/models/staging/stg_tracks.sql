@@ -4,9 +4,10 @@ source as (
 
     select
         *,
-        -- The greatest rank is preferred: an own catalog, then folders of music, each for itself, then logs.
+        -- The greatest rank is preferred: an own catalog, a music server, folders of music, each for itself, then logs.
         case
             when format = 'own_events' then '3'
+            when format = 'subsonic' then '2server'
             when format = 'music_folder' then '2' || coalesce(regexp_extract(audio_path, '^([0-9a-f]{16}):', 1), '')
             when format is not null then '1' || format
             else '0'

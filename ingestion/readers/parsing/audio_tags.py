@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -163,8 +163,8 @@ def _tags(values: dict[str, list[str]], pictures: list[tuple[int, bytes]]) -> Au
         album_artists=listed("albumartist", "album artist"),
         is_compilation=first("compilation").lower() in ("1", "true"),
         released_on=_parse_date(first("date", "originaldate", "year")),
-        genres=_split(listed("genre")),
-        moods=_split(listed("mood")),
+        genres=split_values(listed("genre")),
+        moods=split_values(listed("mood")),
         language=first("language"),
         lyrics=_clean(lyrics[:MAX_LYRICS], MAX_LYRICS, keep_lines=True),
         musicbrainz_recording=first("musicbrainz_trackid"),
@@ -181,7 +181,7 @@ def image_extension(content: bytes) -> str:
     return next((extension for magic, extension in IMAGE_TYPES.items() if content.startswith(magic)), "")
 
 
-def _split(texts: tuple[str, ...]) -> tuple[str, ...]:
+def split_values(texts: Sequence[str]) -> tuple[str, ...]:
     """Values in lower case; several in one text are separated by semicolons or slashes between spaces."""
     parts = [part.strip().lower() for text in texts for part in re.split(r";|\s/\s", text)]
     return tuple(dict.fromkeys(part for part in parts if part))[:MAX_VALUES]

@@ -38,7 +38,8 @@ class ColumnMapping(BaseModel):
     columns: dict[Annotated[str, _one_of(COLUMNS)], str]  # one of COLUMNS to the file's column
     header: list[str] | None = None  # all columns of a file without a header line
     delimiter: Literal[",", "\t"] = ","
-    time: Literal["iso", "s", "ms"] = "iso"  # format of the timestamps; s and ms are counted from 1970
+    # format of the timestamps, in UTC: s and ms are counted from 1970, others are as in "%d %b %Y %H:%M"
+    time: Annotated[str, Field(pattern="^(iso|s|ms)$|%")] = "iso"
     means: Literal["begin", "end"] = "begin"  # whether timestamps are starts or ends of plays
     played: Literal["s", "ms"] = "ms"  # unit of the played duration
     actions: dict[str, Annotated[str, _one_of(ACTIONS)]] = {}  # value of the action column to the contract's action
@@ -46,9 +47,8 @@ class ColumnMapping(BaseModel):
     @model_validator(mode="after")
     def check_columns(self) -> Self:
         """Check that the mapped columns are enough for plays."""
-        if missing := [key for key in ("user", "time") if key not in self.columns]:
-            names = ", ".join(f"{key}: NAME" for key in missing)
-            raise ValueError(f"does not map {' and '.join(missing)}; add under columns: {names}")
+        if "time" not in self.columns:
+            raise ValueError("does not map time; add under columns: time: NAME")
         if "track" not in self.columns and not {"title", "artist"} <= self.columns.keys():
             raise ValueError("does not map the track; map track, or title and artist")
         if self.means == "end" and "played" not in self.columns:

@@ -1,1 +1,1 @@
-"""Other protocols than the service's own: ListenBrainz, OpenSubsonic and playlist files."""
+"""Other protocols than the service's own: ListenBrainz and playlist files."""

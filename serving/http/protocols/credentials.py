@@ -1,39 +1,26 @@
-"""Where each protocol has its credential and its user. Read from headers and the query only, before the body is received.
+"""Where each protocol has its credential and its user. Read from headers only, before the body is received.
 
 | protocol | API key of a backend | token of a user | service without keys |
 |---|---|---|---|
 | own | `Authorization: Bearer KEY`, user in the body | `Authorization: Bearer JWT` | user in the body |
 | ListenBrainz | `Authorization: Token KEY:USER` | `Authorization: Token JWT` | `Authorization: Token USER` |
-| OpenSubsonic | `apiKey=KEY` or `p=KEY` in the query, with `u=USER` | `apiKey=JWT` in the query | `u=USER` |
 
-Texts are UTF-8. OpenSubsonic's salted tokens (`t`, `s`) cannot be verified, because the service stores no keys, only their hashes.
+Texts are UTF-8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from urllib.parse import parse_qsl
-
 from serving.http.asgi import Message, header_values
 
-LISTENBRAINZ_PREFIX, SUBSONIC_PREFIX = "/1/", "/rest/"
-MAX_PARAMETERS = 64
+LISTENBRAINZ_PREFIX = "/1/"
 
 
 def read_credential(scope: Message) -> str:
-    """The API key or token of a request; "" without one, with several, or with too many parameters."""
-    path, (scheme, credential) = scope["path"], _authorization(scope)
-    if path.startswith(LISTENBRAINZ_PREFIX) and scheme == "token":
+    """The API key or token of a request; "" without one, or with several."""
+    scheme, credential = _authorization(scope)
+    if scope["path"].startswith(LISTENBRAINZ_PREFIX) and scheme == "token":
         return credential.partition(":")[0]
-    if scheme:
-        return credential if scheme == "bearer" else ""
-    if path.startswith(SUBSONIC_PREFIX):
-        try:
-            given = read_parameters(scope.get("query_string", b""))
-        except ValueError:
-            return ""
-        return given.get("apiKey") or _plain_password(given.get("p", ""))
-    return ""
+    return credential if scheme == "bearer" else ""
 
 
 def read_listenbrainz_user(scope: Message, has_credentials: bool) -> str:
@@ -49,27 +36,8 @@ def read_listenbrainz_user(scope: Message, has_credentials: bool) -> str:
     return credential.partition(":")[2] if has_credentials else credential
 
 
-def read_parameters(query: bytes) -> Mapping[str, str]:
-    """The parameters of a query or a form; the first value of each.
-
-    Raises:
-        ValueError: There are too many.
-    """
-    pairs = parse_qsl(query.decode(errors="replace"), keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
-    return dict(reversed(pairs))
-
-
 def _authorization(scope: Message) -> tuple[str, str]:
     """Scheme in lower case and credential of the header Authorization; both "" without one, or with several."""
     given = header_values(scope, b"authorization")
     scheme, _, credential = given[0].decode(errors="replace").partition(" ") if len(given) == 1 else ("", "", "")
     return scheme.lower(), credential.strip()
-
-
-def _plain_password(password: str) -> str:
-    if not password.startswith("enc:"):
-        return password
-    try:
-        return bytes.fromhex(password[4:]).decode()
-    except ValueError:
-        return ""

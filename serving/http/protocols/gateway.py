@@ -1,13 +1,11 @@
-"""Requests of other protocols: translated into calls of the service's own API, inside the same limits. ASGI middleware.
-
-Errors are problem documents, except in OpenSubsonic, whose clients expect status 200 with the error inside.
-"""
+"""Requests of other protocols: translated into calls of the service's own API, inside the same limits. ASGI middleware."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 import anyio
 from anyio import CapacityLimiter
@@ -24,16 +22,9 @@ from serving.http.asgi import (
     header_values,
     send_response,
 )
-from serving.http.cross_origin import NAMELESS_PAGE, is_of_foreign_page
-from serving.http.protocols import listenbrainz, opensubsonic, playlist_files
-from serving.http.protocols.credentials import (
-    LISTENBRAINZ_PREFIX,
-    SUBSONIC_PREFIX,
-    read_listenbrainz_user,
-    read_parameters,
-)
+from serving.http.protocols import listenbrainz, playlist_files
+from serving.http.protocols.credentials import read_listenbrainz_user
 from serving.http.protocols.internal_call import InternalApi
-from serving.http.protocols.opensubsonic import OpenSubsonic
 from serving.http.request_body import BodyLimits, BodyReader
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 
@@ -42,7 +33,7 @@ if TYPE_CHECKING:
 
 EXPORTED_PATHS = ("/recommend", "/similar", "/path", "/search")
 """Paths whose responses can be had as playlist files."""
-FORM = b"application/x-www-form-urlencoded"
+MAX_PARAMETERS = 64
 
 
 class Protocols(HttpMiddleware):
@@ -51,24 +42,20 @@ class Protocols(HttpMiddleware):
     Args:
         app: The wrapped application.
         limits: Limits of bodies.
-        tracks: Returns what finds tracks of artists, and tracks by their names.
+        tracks: Returns what finds tracks by their names.
     """
 
     def __init__(self, app: App, limits: BodyLimits, tracks: Callable[[], TrackLookup]) -> None:
         super().__init__(app)
-        self._bodies, self._tracks, self._subsonic = BodyReader(limits), tracks, OpenSubsonic(tracks)
+        self._bodies, self._tracks = BodyReader(limits), tracks
         self._lookups: CapacityLimiter | None = None  # made in the event loop
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         """See `HttpMiddleware.handle`."""
         path = scope["path"]
-        method = path.removeprefix(SUBSONIC_PREFIX).removesuffix(".view")
-        is_subsonic = path.startswith(SUBSONIC_PREFIX) and method in self._subsonic.methods
         is_export = path in EXPORTED_PATHS and scope["method"] == "POST" and _may_name_format(scope)
-        if path.startswith(LISTENBRAINZ_PREFIX) and path in (listenbrainz.SUBMIT_PATH, listenbrainz.VALIDATE_PATH):
+        if path in (listenbrainz.SUBMIT_PATH, listenbrainz.VALIDATE_PATH):
             handle = self._listenbrainz(scope, receive, send)
-        elif is_subsonic and scope["method"] in ("GET", "POST"):
-            handle = self._answer_subsonic(method, scope, receive, send)
         elif is_export:
             handle = self._export(scope, receive, send)
         else:
@@ -112,29 +99,12 @@ class Protocols(HttpMiddleware):
             raise HttpError(400, error.detail) from error
         await _send_json(send, answer)
 
-    async def _answer_subsonic(self, method: str, scope: Message, receive: Receive, send: Send) -> None:
-        # A response to a user is recorded as shown, so such a page could change what is learned about the user.
-        if is_of_foreign_page(scope):
-            raise HttpError(403, NAMELESS_PAGE)
-        try:
-            given = dict(read_parameters(scope.get("query_string", b"")))
-            if scope["method"] == "POST":
-                types = header_values(scope, b"content-type")
-                if types and types[0].split(b";")[0].strip().lower() != FORM:
-                    raise HttpError(415, f"send {FORM.decode()}")
-                given = {**read_parameters(await self._bodies.read(scope, receive)), **given}
-        except ValueError as error:
-            raise HttpError(400, f"the parameters cannot be read: {error}") from error
-        # With an API key any user may be named, with a token only its own.
-        user_id = AUTHENTICATED_USER.get() or given.get("u", "")
-        answer = await self._subsonic.answer(InternalApi(self._app, scope), method, user_id, given)
-        kind, content = opensubsonic.render(answer, given.get("f", "xml"))
-        await send_response(send, 200, kind, content)
-
     async def _export(self, scope: Message, receive: Receive, send: Send) -> None:
         try:
-            requested = read_parameters(scope.get("query_string", b"")).get("format")
-            kind = playlist_files.choose_format(_accept(scope), requested)
+            query = parse_qs(
+                scope.get("query_string", b"").decode(errors="replace"), True, max_num_fields=MAX_PARAMETERS
+            )
+            kind = playlist_files.choose_format(_accept(scope), query.get("format", [None])[0])
         except ValueError as error:
             raise HttpError(400, str(error)) from error
         if kind is None:

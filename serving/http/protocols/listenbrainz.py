@@ -22,6 +22,7 @@ MAX_LISTENS = 100
 """Listens of one request; each counts as a request against the rate limit."""
 FULL_LISTEN_MS = 240_000
 """ListenBrainz's rule: a listen is half of a track or 4 minutes; used if nothing says how long the track was played."""
+MIN_LENGTH_MS = 5_000
 MAX_LISTENED_AT_S = 2**40
 
 Listen = dict[str, Any]
@@ -83,16 +84,17 @@ def read_listens(body: bytes) -> list[Listen]:
             if not isinstance(metadata, dict) or not isinstance(metadata.get(name), str) or not metadata[name].strip():
                 raise InvalidListens(f"payload {number}: track_metadata.{name} is missing")
         listened_at = listen.get("listened_at")
-        is_time = isinstance(listened_at, int) and not isinstance(listened_at, bool)
+        is_time = isinstance(listened_at, int | float) and not isinstance(listened_at, bool)
         if kind != "playing_now" and not (is_time and 0 <= listened_at < MAX_LISTENED_AT_S):
             raise InvalidListens(
-                f"payload {number}: listened_at is not an integer of seconds since 1970 (UTC) below 2**40"
+                f"payload {number}: listened_at is not a number of seconds since 1970 (UTC) below 2**40"
             )
     return [] if kind == "playing_now" else listens
 
 
 def _event(user_id: str, track_id: str, listen: Mapping[str, Any]) -> dict[str, Any]:
-    began_s, played_ms = listen["listened_at"], _played_ms(_info(listen["track_metadata"]))
+    # supysonic sends fractions of seconds.
+    began_s, played_ms = int(listen["listened_at"]), _played_ms(_info(listen["track_metadata"]))
     # Clients submit a listen before its end.
     until_now_ms = max(1000, round(time.time() - began_s) * 1000)
     # Without `played_ms`, which is another one when the listen is submitted again.
@@ -110,9 +112,10 @@ def _event(user_id: str, track_id: str, listen: Mapping[str, Any]) -> dict[str, 
 
 
 def _played_ms(info: Mapping[str, Any]) -> int:
-    for name, unit in (("duration_played", 1000), ("duration_ms", 1), ("duration", 1000)):
+    # supysonic sends seconds as `duration_ms`; no track is so short that this would matter.
+    for name, unit, least in (("duration_played", 1000, 1), ("duration_ms", 1, MIN_LENGTH_MS), ("duration", 1000, 1)):
         value = info.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value * unit < 86_400_000:
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value * unit < 86_400_000:
             return round(value * unit)
     return FULL_LISTEN_MS
 

@@ -61,11 +61,19 @@ print(json.dumps({
 """
 
 
+def describe(home, **variables):
+    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False", **variables}
+    return json.loads(run_to_end([sys.executable, "-c", DESCRIBE, str(DAGS)], environment).splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
-    environment = {**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
-    return json.loads(run_to_end([sys.executable, "-c", DESCRIBE, str(DAGS)], environment).splitlines()[-1])
+    return describe(tmp_path_factory.mktemp("airflow"))
+
+
+@pytest.fixture(scope="module")
+def bag_with_server(tmp_path_factory):
+    return describe(tmp_path_factory.mktemp("airflow"), SEGUE_SUBSONIC_URL="http://localhost:4533")
 
 
 def test_every_dag_parses_and_is_named_after_its_file(bag):
@@ -80,6 +88,19 @@ def test_every_dag_parses_and_is_named_after_its_file(bag):
             "export_recommendations",
         ]
     }
+
+
+def test_a_music_server_adds_tasks(bag, bag_with_server):
+    landing, release = (
+        {name: set(before) - set(bag["dags"][dag]["upstream"].get(name, ())) for name, before in of["upstream"].items()}
+        for dag in (PIPELINE_DAGS[0], PIPELINE_DAGS[3])
+        for of in [bag_with_server["dags"][dag]]
+    )
+    assert {name: before for name, before in landing.items() if before} == {
+        "land_server_library": {"land_logs", "request"},
+        "land_live_events": {"land_server_library"},
+    }
+    assert {name: before for name, before in release.items() if before} == {"write_playlists": {"release", "request"}}
 
 
 def test_each_dag_starts_the_next_by_its_asset(bag):
@@ -113,8 +134,8 @@ def test_result_links_point_to_pages_of_the_console(here, task_factory, task_cat
             assert response.status_code in (200, 302) or is_missing_report, page
 
 
-def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag, task_catalog):
-    tasks = {name.rpartition(".")[2] for dag in bag["dags"].values() for name in dag["upstream"]}
+def test_the_task_table_has_exactly_the_tasks_of_the_dags(bag_with_server, task_catalog):
+    tasks = {name.rpartition(".")[2] for dag in bag_with_server["dags"].values() for name in dag["upstream"]}
     assert set(task_catalog.TASKS) == tasks
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.landing_zone import at, built, event, write, write_empty_tables
 
-FORMATS = ("own_events", "music_folder", "lastfm_1k", "mapped_csv")
-RANKS = {"own_events": 3, "music_folder": 2}
+FORMATS = ("own_events", "subsonic", "music_folder", "lastfm_1k", "mapped_csv")
+RANKS = {"own_events": 3, "subsonic": 2.5, "music_folder": 2}
 RIGHTS = ("territories", "is_explicit")
 MBID = "8f3471b5-7e6a-48da-86a9-c1c07a0f47ae"
 

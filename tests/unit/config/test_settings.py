@@ -46,6 +46,46 @@ def test_the_url_of_the_event_store_has_a_supported_scheme(monkeypatch: pytest.M
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "accounts", "message"),
+    [
+        ("", "me=a:b", "no music server is configured; set SEGUE_SUBSONIC_URL"),
+        ("https://music.example.org", "", "no music server is configured"),
+        (
+            "http://music.example.org",
+            "me=a:secret",
+            "is not encrypted; use https, or set SEGUE_SUBSONIC_ALLOW_HTTP=yes",
+        ),
+        ("http://me:secret@localhost", "me=a:b", "is not the address of a server"),
+        (
+            "http://localhost",
+            "me=a:b\n\nme:secret",
+            "line 2 of SEGUE_SUBSONIC_ACCOUNTS_FILE is not USER_ID=ACCOUNT:PASSWORD",
+        ),
+    ],
+)
+def test_settings_of_a_music_server_that_are_missing_or_unsafe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, accounts: str, message: str
+) -> None:
+    (tmp_path / "accounts").write_text(accounts)
+    monkeypatch.setenv("SEGUE_SUBSONIC_URL", url)
+    monkeypatch.setenv("SEGUE_SUBSONIC_ACCOUNTS_FILE", str(tmp_path / "accounts"))
+    with pytest.raises(settings.SettingError, match=message) as error:
+        settings.load_music_server()
+    assert "secret" not in str(error.value)
+
+
+def test_a_music_server_may_be_here_encrypted_or_allowed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "accounts").write_text("me=alice:pass=word, with:all \nyou=bob:b")
+    monkeypatch.setenv("SEGUE_SUBSONIC_ACCOUNTS_FILE", str(tmp_path / "accounts"))
+    for url, is_allowed in (("http://[::1]:4533/", ""), ("https://host/music/", ""), ("http://navidrome:4533", "yes")):
+        monkeypatch.setenv("SEGUE_SUBSONIC_URL", url)
+        monkeypatch.setenv("SEGUE_SUBSONIC_ALLOW_HTTP", is_allowed)
+        server = settings.load_music_server()
+        assert server.url == url.rstrip("/") and "pass" not in repr(server)
+        assert server.accounts == {"me": ("alice", "pass=word, with:all"), "you": ("bob", "b")}
+
+
 @pytest.mark.usefixtures("here")
 def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SEGUE_TABLES", raising=False)

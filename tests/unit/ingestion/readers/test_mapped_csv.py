@@ -78,6 +78,31 @@ def test_mapping_renames_columns(tmp_path: Path) -> None:
     assert landed(tmp_path / "home", "tracks")["title"].to_list() == ["Cirice"]
 
 
+def test_a_file_without_users_is_of_one_user_and_times_may_have_a_format(tmp_path: Path) -> None:
+    says = "file: plays.csv\ncolumns: {time: day, title: song, artist: band}\ntime: '%d.%m.%Y %H:%M'\n"
+    folder = mapped(tmp_path / "log", says, ["day,song,band", "2.3.2020 10:00,Cirice,Ghost", "2020-03-02,Cirice,Ghost"])
+    land(folder, tmp_path / "home", user_id="me")
+    assert landed_events(tmp_path / "home", "user_id")[0][2] == at("2020-03-02T10:00")
+    assert landed(tmp_path / "home", "listening_events")["user_id"].to_list() == ["me"]
+    assert quarantined(tmp_path / "home")["reason"].to_list() == ["time is not in the format %d.%m.%Y %H:%M"]
+
+
+def test_exports_of_lastfm_need_no_mapping(tmp_path: Path) -> None:
+    (folder := tmp_path / "lastfm").mkdir()
+    header = '"uts","utc_time","artist","artist_mbid","album","album_mbid","track","track_mbid"'
+    row = '"1577830200","31 Dec 2019, 22:10","Say ""Hi""","a-1","","","Comma, Song","t-1"'
+    (folder / "scrobbles.csv").write_text(f"{header}\n{row}\n")
+    (folder / "other.csv").write_text("Ghost,Meliora,Cirice,01 Jan 2020 10:00\nGhost,Meliora,Cirice,\n")
+    counts = land(folder, tmp_path / "home", user_id="me")
+    assert list(counts) == ["lastfm_export"] and counts["lastfm_export"].quarantined == 1  # still playing
+    times = [row[2] for row in landed_events(tmp_path / "home", "occurred_at")]
+    assert times == [at("2019-12-31T22:10"), at("2020-01-01T10:00")]
+    assert set(landed(tmp_path / "home", "tracks")["title"]) == {"Comma, Song", "Cirice"}
+    (folder / "segue-mapping.yaml").write_text("file: other.csv\ncolumns: {user: u, time: t, track: x}")
+    with pytest.raises(SourceError, match="has no column u"):
+        land(folder, tmp_path / "other")
+
+
 def test_likes_of_users_and_tracks_that_differ_in_case_are_different_events(tmp_path: Path) -> None:
     says = "file: plays.csv\ntime: s\nmeans: end\nplayed: ms\ncolumns: {user: u, time: t, track: x, played: p, action: what}\n"
     lines = ["u,t,x,p,what", *(f"{user},1600000000,{track},,like" for user in ("Ann", "ann") for track in ("aB", "ab"))]
@@ -114,7 +139,7 @@ def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
         ("columns: {user: u, time: t, track: x}", "file: Field required"),
         (
             "file: plays.csv\ncolumns: {user: u, time: t, track: x}\ntime: days",
-            "time: Input should be 'iso', 's' or 'ms'",
+            "time: String should match pattern '^(iso|s|ms)$|%'",
         ),
         ("file: plays.csv\ncolumns: {user: u, time: t, track: x}\nmeans: end", "map played as well"),
         (

@@ -1,4 +1,4 @@
-"""Tracks of artists and names come from the release that serves the user."""
+"""Tracks of names come from the release that serves the user."""
 
 import json
 
@@ -6,8 +6,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from releases import traffic_split
-from releases.traffic_split import CanaryRelease, TrafficSplit
 from serving.errors import NotReady
 from serving.observability.degraded_parts import Degradation
 from serving.observability.metrics import Metrics
@@ -26,23 +24,6 @@ def releases(tmp_path):
 
     metrics = Metrics(CollectorRegistry())
     return ReleaseManager(tmp_path / "active.json", load, lambda _: None, metrics, Degradation(metrics))
-
-
-def test_tracks_of_an_artist_are_those_of_the_release_that_serves_the_user(releases, tmp_path):
-    lookup = TrackLookup(settings.load_settings(), releases)
-    assert lookup.artist_tracks("a1", 20, "u") == []
-    (tmp_path / "active.json").write_text(json.dumps({"release": "production", "path": "/releases/production"}))
-    canaries = (CanaryRelease("canary", "/releases/canary", 0.5),)
-    traffic_split.write(tmp_path / "shares.json", TrafficSplit("artists", canaries))
-    releases.poll()
-    served = {}
-    for number in range(50):
-        user = f"u{number}"
-        served.setdefault(releases.serving_release(user).release_id, set()).add(
-            tuple(lookup.artist_tracks("a1", 20, user))
-        )
-    assert served == {"production": {("t2", "t3")}, "canary": {("t2",)}}
-    assert lookup.artist_tracks("a1", 1, "") == ["t2"] and lookup.artist_tracks("a9", 20, "u0") == []
 
 
 def test_names_are_those_of_the_release_that_serves_the_user(releases, tmp_path):

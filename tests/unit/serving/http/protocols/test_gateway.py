@@ -37,9 +37,6 @@ class Service:
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
-    def artist_tracks(self, artist, most, user):
-        return ["t1"] if (artist, user) == ("a", "u") else []
-
     def find_by_names(self, names, user):
         if not self.is_ready:
             raise NotReady("no release is in service yet")
@@ -88,8 +85,7 @@ def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
 @pytest.mark.parametrize("token", [b"", b"Token you", b"Token wrong:u", b"Bearer wrong"])
 def test_body_is_not_read_without_a_credential(service, token):
     headers = [(b"authorization", token)] if token else []
-    for path in ("/1/submit-listens", "/rest/getRandomSongs"):
-        assert service.ask("POST", path, b"u=u", b"apiKey=" + KEY.encode(), *headers)[0] == 401
+    assert service.ask("POST", "/1/submit-listens", b"u=u", b"apiKey=" + KEY.encode(), *headers)[0] == 401
     assert (service.reads, service.calls) == (0, [])
 
 
@@ -127,20 +123,3 @@ def test_listens_are_not_acknowledged_without_a_release():
     assert "no release" in json.loads(body)["detail"]
     now = {"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}
     assert service.submit(now)[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("query", "user"), [(f"apiKey={KEY}&u=u", "u"), ("apiKey=TOKEN&u=you", "me"), (f"p={KEY}&u=u", "u")]
-)
-def test_subsonic_user_is_that_of_the_credential(service, query, user):
-    assert service.ask("GET", "/rest/getRandomSongs.view", f"{query}&size=99&f=json".encode())[0] == 200
-    assert service.calls == [("/recommend", {"user_id": user, "scene": "private_fm", "limit": 30})]
-
-
-def test_artists_are_continued_from_their_tracks(service):
-    service.ask("GET", "/rest/getSimilarSongs2", f"apiKey={KEY}&u=u&id=a&count=500".encode())
-    service.ask("GET", "/rest/getSimilarSongs2", f"apiKey={KEY}&u=u&id=t9&count=5".encode())
-    assert service.calls == [
-        ("/recommend", {"seeds": ["t1"], "limit": 100, "user_id": "u"}),
-        ("/similar", {"track_id": "t9", "limit": 5, "user_id": "u"}),
-    ]

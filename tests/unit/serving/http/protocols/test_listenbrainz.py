@@ -29,15 +29,15 @@ def submit(api, listened_at, user="u"):
     return asyncio.run(listenbrainz.submit_listens(api, user, listenbrainz.read_listens(body), ["t1"]))
 
 
-@pytest.mark.parametrize("listened_at", [-1, 2**40, 10**400, 1.5, True, "now", None])
+@pytest.mark.parametrize("listened_at", [-1, 2**40, 10**400, float("nan"), True, "now", None])
 def test_impossible_times_are_rejected(listened_at):
-    with pytest.raises(listenbrainz.InvalidListens, match="payload 0: listened_at is not an integer of seconds"):
+    with pytest.raises(listenbrainz.InvalidListens, match="payload 0: listened_at is not a number of seconds"):
         submit(Api(), listened_at)
 
 
 def test_a_listen_that_is_submitted_again_is_the_same_event(monkeypatch):
     api = Api()
-    submissions = [(120, NOW_S, "u"), (121, NOW_S, "u"), (120, NOW_S + 1, "u"), (120, NOW_S, "v")]
+    submissions = [(120, NOW_S + 0.5, "u"), (121, NOW_S, "u"), (120, NOW_S + 1, "u"), (120, NOW_S, "v")]
     for after_s, listened_at, user in submissions:
         monkeypatch.setattr(listenbrainz.time, "time", lambda after_s=after_s: float(NOW_S + after_s))
         submit(api, listened_at, user)
@@ -45,3 +45,21 @@ def test_a_listen_that_is_submitted_again_is_the_same_event(monkeypatch):
     assert [event["played_ms"] for event in api.events[:2]] == [120_000, 121_000]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
+
+
+@pytest.mark.parametrize(
+    ("info", "played_ms"),
+    [
+        ({"duration_ms": 90_000}, 90_000),
+        ({"duration_ms": 90}, listenbrainz.FULL_LISTEN_MS),  # seconds, as of supysonic
+        ({"duration": 90}, 90_000),
+        ({"duration_played": 3, "duration": 90}, 3_000),
+        ({"duration_ms": True, "duration": "90"}, listenbrainz.FULL_LISTEN_MS),
+        (None, listenbrainz.FULL_LISTEN_MS),
+    ],
+)
+def test_played_time(monkeypatch, info, played_ms):
+    monkeypatch.setattr(listenbrainz.time, "time", lambda: NOW_S + 1_000.0)
+    api, names = Api(), {"artist_name": "Artist", "track_name": "Song", "additional_info": info}
+    asyncio.run(listenbrainz.submit_listens(api, "u", [{"listened_at": NOW_S, "track_metadata": names}], ["t1"]))
+    assert api.events[0]["played_ms"] == played_ms
