@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from feast import FeatureStore
 
 from recommender.user.user_batch import UserBatch, _to_floats, column_name, fill_scenes
 from sequences.feature_services import ServiceContract, read_cached_registry
 from sequences.reversals import drop_reversed
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 
 @dataclass
