@@ -86,7 +86,7 @@ class UnderstandsAll:
     """A search that understands all words of titles, and finds nothing."""
 
     def parse(self, *_):
-        return SimpleNamespace(unknown=())
+        return SimpleNamespace(unknown=(), empty_periods=())
 
     def search(self, *_):
         return []
