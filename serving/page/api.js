@@ -55,7 +55,7 @@ export const eraseData = (userId) => post("erase", { user_id: userId, confirm: u
 export const explain = (userId, trackId, scene, language) =>
   post("explain", { user_id: userId, track_id: trackId, language, ...(scene ? { scene } : {}) });
 export const search = (query, language, userId = null, limit = 20) =>
-  post("search", { query: cut(query), language, limit, ...withUser(userId) }).then((answer) => answer.items);
+  post("search", { query: cut(query), language, limit, ...withUser(userId) });
 export const similar = (trackId, userId, language, limit = 20) =>
   post("similar", { track_id: trackId, limit, language, user_id: userId });
 export const path = (from, to, userId, language) => post("path", { from, to, language, user_id: userId });

@@ -99,7 +99,7 @@ export function PathPage({ from, to, onWhy }) {
 export function ArtistPage({ artistId, name, onWhy }) {
   const { userId, language, texts, has, block, reverse, playList } = useSession();
   const found = useAnswer(() => api.search(name, language, userId, 50), [name, language]);
-  const tracks = (found || []).filter((track) => (track.artist_ids || []).includes(artistId));
+  const tracks = (found?.items || []).filter((track) => (track.artist_ids || []).includes(artistId));
   const isBlocked = has("blocked", "artist", artistId);
   const entry = { target_type: "artist", target_id: artistId, name };
   return html`<div>
