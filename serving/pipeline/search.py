@@ -122,8 +122,8 @@ def _understood(parsed: Query) -> list[UnderstoodPart]:
         for found, is_excluded in ((parsed.periods, False), (parsed.unwanted_periods, True))
         for one in found
     ]
-    unknown = {token for text in parsed.unknown for token in tokens(normalize(text))}
-    words = join([token for token in parsed.unread if token not in unknown])
+    others = [*parsed.unknown, *(one.words for one in parsed.wanted)]  # not understood, or by their meaning
+    words = join([token for token in parsed.unread if token not in tokens(normalize(" ".join(others)))])
     return [*names, *facets, *periods, *([UnderstoodPart(kind="words", text=words)] if words and not names else [])]
 
 
