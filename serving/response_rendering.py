@@ -27,7 +27,9 @@ def render_search(answer: SearchAnswer, language: Language) -> SearchResults:
     """The HTTP form of search results, with reasons as sentences."""
     return SearchResults(
         items=[FoundTrack(**_fields(one, language)) for one in answer.results],
-        unmet=answer.unmet,
+        understood=answer.understood,
+        unmet={part: render_reason(reason, language) for part, reason in answer.unmet.items()},
+        **answer.named,
     )
 
 

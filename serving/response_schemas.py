@@ -192,15 +192,56 @@ class FoundTrack(Track):
     reason: str = Field(description="Why it matches, as a sentence in the requested language")
 
 
+class UnderstoodPart(BaseModel):
+    """A part of a query that decides which tracks are found."""
+
+    kind: Literal["name", "facet", "period", "words"] = Field(
+        description="The name of a track, artist or album; values of facets; a time of release; or words of names and lyrics"
+    )
+    text: str = Field(description="The name, or the words of the query, normalized")
+    values: list[str] = Field(default=[], description="The facet values, of which a track has at least one")
+    is_excluded: bool = Field(default=False, description="Tracks with it are left out")
+
+
+class FoundArtist(BaseModel):
+    """An artist whose name matches a query."""
+
+    artist_id: str
+    name: str
+    track_count: int
+
+
+class FoundAlbum(BaseModel):
+    """An album whose title matches a query."""
+
+    album_id: str
+    title: str
+    artists: list[str]
+
+
+class FoundPlaylist(BaseModel):
+    """A playlist whose title matches a query."""
+
+    playlist_id: str
+    title: str
+
+
 class SearchResults(BaseModel):
-    """Matching tracks, best first; the most played first among equally good ones."""
+    """Matching tracks, best first; the most played first among equally good ones. At most 15 % are by one artist, unless
+    the query names the artist or the album.
+    """
 
     items: list[FoundTrack]
+    understood: list[UnderstoodPart] = []
+    artists: list[FoundArtist] = Field(default=[], description="At most 6 whose name matches, as albums and playlists")
+    albums: list[FoundAlbum] = []
+    playlists: list[FoundPlaylist] = []
     unmet: dict[str, str] | None = Field(
         default=None,
         exclude_if=lambda unmet: not unmet,
-        description="`words` of the query that were not understood; `facets`: styles, languages and moods of the query that too "
-        "few tracks have → how the response differs; absent if the response is as requested",
+        description="`words` of the query that were not understood; `period`: times of release of no track; `facets`: styles, "
+        "languages and moods of the query that too few tracks have; `max_per_artist` → how the response differs, as a sentence "
+        "in the requested language; absent if the response is as requested",
     )
 
 

@@ -343,11 +343,12 @@ class Recommender:
         explicit: bool | None = None,
         language: Language = "en",
     ) -> SearchResults | Response:
-        """Search tracks by names or by what they are like, best first.
+        """Search tracks by names or by what they are like, best first, and artists, albums and playlists by names.
 
         "something calm for the night", "放点安静的歌", "sad cantopop from 2015", or a title, artist or album with typing errors.
-        Every track has the reason of its match. The filters are the same as in `/recommend`. An empty query returns the most played
-        tracks.
+        Every track has the reason of its match. Of a time of release only tracks from it are found, if there are any. The answer
+        says which parts of the query were understood and which are not met; a query without meaning finds nothing. The
+        filters are the same as in `/recommend`. An empty query returns the most played tracks.
         """
         return _answer(
             user_id,

@@ -112,6 +112,10 @@ class Catalog:
     def _artist_ids(self) -> list[str]:
         return list(self.artist_code)  # codes count from 0 in this order
 
+    def track_count(self, artist_id: str) -> int:
+        """Number of tracks of an artist."""
+        return int((self.artist_F == self.artist_code[artist_id]).sum())
+
     def artist_ids_of(self, item: int) -> list[str]:
         """Ids of an item's artists, main artist first."""
         codes = self.artist_F[self.artist_offset_V1[item] : self.artist_offset_V1[item + 1]]

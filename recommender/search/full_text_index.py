@@ -27,7 +27,9 @@ ALSO = 0.3
 FUZZY_WEIGHT = 0.8
 MAX_RARE_COUNT, RARE_FUZZY_WEIGHT = 3, 0.5
 """A term of at most this many tracks may be an error in a frequent one."""
-MIN_FUZZY_LENGTH, MIN_LENGTH_OF_TWO_ERRORS, MIN_SPLIT_LENGTH = 4, 6, 8
+MIN_FUZZY_LENGTH, MIN_LENGTH_OF_TWO_ERRORS, MIN_SPLIT_LENGTH = 4, 8, 8
+PERIOD_SCORE = 0.25
+"""Of a track that was released in a period of the query: less than what is worth being found for."""
 EPOCH = date(1970, 1, 1)
 FACET_SEPARATOR = ":"
 
@@ -94,9 +96,9 @@ class TrackIndex:
         """Whether a token occurs in a title or an artist's name."""
         return any(self._searcher.doc_freq(name, token) for name in ("title", "artist"))
 
-    def has_words(self, tokens: Sequence[str]) -> bool:
-        """Whether each token, or a long one with an error, occurs in a name or in lyrics; false without tokens."""
-        return bool(tokens) and all(map(self._has_term, _query_terms(tokens)))
+    def has_words(self, tokens: Sequence[str], rule: Callable[[Iterable[bool]], bool] = all) -> bool:
+        """Whether all tokens, or `any`, occur in a name or in lyrics, long ones maybe with an error; false without tokens."""
+        return bool(tokens) and rule(map(self._has_term, _query_terms(tokens)))
 
     def _has_term(self, term: str) -> bool:
         is_exact = any(self._searcher.doc_freq(field, term) for field in TEXT_FIELDS)
@@ -105,6 +107,14 @@ class TrackIndex:
     def find_names(self, tokens: Sequence[str], limit: int) -> list[Hit]:
         """Tracks whose title, artists or album have the most of these tokens, rare ones first."""
         return self._search(self._text_query(tokens, NAME_FIELDS, are_pairs_split=True), limit)
+
+    def find_in_field(self, field: str, tokens: Sequence[str], limit: int) -> list[Hit]:
+        """Tracks with the most of these tokens in a field of NAME_FIELDS, or with a word that begins with the last one."""
+        if not tokens:
+            return []
+        begun = tantivy.Query.fuzzy_term_query(self._schema, field, tokens[-1], 0, prefix=True)
+        whole = self._text_query(tokens, {field: 1.0}, are_pairs_split=True) or begun
+        return self._search(_alternatives([whole, tantivy.Query.boost_query(begun, FUZZY_WEIGHT)]), limit)
 
     def find(
         self,
@@ -121,7 +131,7 @@ class TrackIndex:
 
         Args:
             concepts: Each scores about 1 at most.
-            periods: Each scores 1 at most.
+            periods: A track was released in one of them. Each scores PERIOD_SCORE at most.
             tokens: Tokens of names and lyrics; all together score `tokens_weight` at most in a field.
             limit: Number of tracks.
             tokens_weight: See `tokens`.
@@ -130,18 +140,19 @@ class TrackIndex:
             excluded_periods: Periods that no track was released in; as `excluded`.
         """
         parts = [self._concept_query(concept) for concept in concepts]
-        parts += [self._period_query(period) for period in periods]
         if text := self._text_query(tokens, TEXT_FIELDS):
             parts.append(tantivy.Query.boost_query(text, tokens_weight))
         none_of = [self._any_of(excluded)] if excluded else []
         none_of += [self._period_query(period) for period in excluded_periods]
-        if none_of and not parts:
+        released = [(tantivy.Occur.Should, self._period_query(period)) for period in periods]
+        if none_of and not (parts or released):
             parts.append(tantivy.Query.const_score_query(tantivy.Query.all_query(), 1.0))
-        if not parts:
+        if not (parts or released):
             return []
         clauses = [(tantivy.Occur.Should, one) for one in parts]
         clauses += [(tantivy.Occur.Must, tantivy.Query.boost_query(self._any_of(one), 0.0)) for one in required]
         clauses += [(tantivy.Occur.MustNot, one) for one in none_of]
+        clauses += [(tantivy.Occur.Must, tantivy.Query.boolean_query(released))] if released else []
         return self._search(tantivy.Query.boolean_query(clauses), limit)
 
     def _search(self, query: tantivy.Query | None, limit: int) -> list[Hit]:
@@ -173,7 +184,10 @@ class TrackIndex:
         ]
         step = 0.4 / len(ranges)
         return tantivy.Query.disjunction_max_query(
-            [tantivy.Query.const_score_query(one, 1.0 - step * place) for place, one in enumerate(ranges)]
+            [
+                tantivy.Query.const_score_query(one, PERIOD_SCORE * (1.0 - step * place))
+                for place, one in enumerate(ranges)
+            ]
         )
 
     def _text_query(

@@ -5,10 +5,11 @@ Similarity of a query to names, with typing errors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import OSA
 
 from recommender.search.full_text_index import Document, Hit, TrackIndex
@@ -44,6 +45,7 @@ class NamedTrack:
     hit: Hit
     document: Document
     field: str  # title, artist or album
+    name: str
     similarity: float  # 0..1
     words: frozenset[str]  # tokens of the query that are the name
     is_whole_query: bool  # whether the query is only the name
@@ -96,7 +98,7 @@ def _name(
         if not is_whole and not (field == "artist" and least < 1 and _is_within(match)):
             continue
         words = frozenset(extended[place] for place in match.positions)
-        track = NamedTrack(hit, document, field, similarity if is_whole else match.covered_name, words, is_whole)
+        track = NamedTrack(hit, document, field, name, similarity if is_whole else match.covered_name, words, is_whole)
         if best is None or (track.is_whole_query, track.similarity) > (best.is_whole_query, best.similarity):
             best = track
     return best
@@ -193,6 +195,28 @@ def _misspelled_similarity(token: str, word: str) -> float:
     return 1 - ERROR_COST * (1 - similarity) if similarity else 0.0
 
 
-@lru_cache(maxsize=10_000)
+def best_names(text: str, content: str, names: Mapping[str, str], most: int) -> list[str]:
+    """Keys of at most `most` names that have all words of a query, or are as similar to it as MIN_SIMILARITY.
+
+    Equal names come first, then those with the query at the beginning of a word, and then the most similar ones.
+
+    Args:
+        text: The query.
+        content: The query without words that are not about names.
+        names: Names by key, the most popular ones first.
+        most: Number of names.
+    """
+    whole, words = (" ".join(_name_tokens(one)) for one in (text, content))
+    normalized = {key: " ".join(_name_tokens(name)) for key, name in names.items()}
+    similar = process.extract(
+        words, normalized, scorer=fuzz.token_set_ratio, score_cutoff=100 * MIN_SIMILARITY, limit=len(names)
+    )
+    similarity = {key: score for _, score, key in similar}
+    begins = {key for key, name in normalized.items() if words and f" {words}" in f" {name}"}
+    found = [key for key in names if key in begins or key in similarity]
+    return sorted(found, key=lambda key: (normalized[key] != whole, key not in begins, -similarity.get(key, 0)))[:most]
+
+
+@lru_cache(maxsize=50_000)
 def _name_tokens(name: str) -> tuple[str, ...]:
     return tuple(tokens(normalize(name)))

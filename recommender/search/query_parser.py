@@ -54,6 +54,17 @@ class Query:
     unread: Sequence[str] = ()  # tokens that stand for nothing else; they may be in names or texts
     unknown: Sequence[str] = ()  # phrases that were not understood, in order
     content: str = ""  # the text without words of the grammar, negated ones and periods
+    empty_periods: Sequence[Period] = ()  # in which no track was released; none of `periods`
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether any part has a meaning."""
+        return bool(self.wanted or self.unwanted or self.periods or self.unwanted_periods)
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the query is a name and has no other meaning."""
+        return bool(self.names) and self.names[0].is_whole_query and not (self.is_understood and not self.unread)
 
     @property
     def unwanted_values(self) -> frozenset[FacetValue]:

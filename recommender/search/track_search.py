@@ -1,7 +1,8 @@
 """Search of tracks: reads a query, collects candidates from the index, and ranks them.
 
 A query that is the name of a track, artist or album finds that; otherwise the tracks that match most parts of it. Styles and
-languages that it names are required, and the opposites of moods left out, if enough tracks remain.
+languages that it names are required, and the opposites of moods left out, if enough tracks remain. Tracks of other periods than
+those that it names are not found.
 """
 
 from __future__ import annotations
@@ -10,29 +11,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.search.full_text_index import ALSO, Document, Hit, TrackIndex
+from recommender.search.full_text_index import ALSO, PERIOD_SCORE, Document, Hit, TrackIndex
 from recommender.search.grammar import Concept, FacetValue
 from recommender.search.named_tracks import find_named_tracks
+from recommender.search.noise_floor import similarity_floor
 from recommender.search.phrase_similarity import Encode
-from recommender.search.query_parser import Query, QueryParser
+from recommender.search.query_parser import MAX_TOKENS, Query, QueryParser
 from recommender.search.release_period import Period
 from recommender.search.text_normalization import normalize, tokens
 from recommender.search.text_vectors import TextVectors
 from recommender.search.write_search import INDEX_FOLDER
 
-NAME_CANDIDATES, CANDIDATES = 100, 200
+NAME_CANDIDATES, CANDIDATES, NAMED_ITEMS = 100, 200, 500
 NAME_SCORE = 10.0
 UNREAD_SCORE = 0.8
 TEXT_SCORE = 0.8
 """Times the similarity of its texts to the query: what a track without other matches scores."""
-MIN_TEXT_SIMILARITY = 0.45
 AFFINITY_WEIGHT = 0.2
+MIN_MISSPELLED_SCORE = 0.4
+"""Half of the words of a query without any other meaning are in a name with errors, or its texts are similar."""
 MIN_RELATIVE_SCORE = 0.5
 """Tracks that match less than this share of what the best one matches are left out."""
 
@@ -103,10 +107,16 @@ class TrackSearch:
         query = self._parser.parse(text, self._index.is_name_word, find_names, today)
         unknown = [one for one in query.unknown if not self._index.has_words(tokens(normalize(one)))]
         empty = [period for period in query.periods if not self._index.find([], [period], [], 1)]
-        query = replace(query, unknown=[*unknown, *(period.words for period in empty)])
-        if empty and not (query.wanted or query.unwanted or query.names or query.unread):
-            return replace(query, periods=[], unread=tokens(normalize(text)))
-        return query
+        kept = [period for period in query.periods if period not in empty]
+        dated = {token for period in query.periods for token in tokens(normalize(period.words))}
+        if dated and all(dated.isdisjoint(named.words) for named in query.names):  # "Anna 2012" is a name and a year
+            query = replace(query, names=[replace(named, is_whole_query=False) for named in query.names])
+        return replace(query, unknown=unknown, periods=kept, empty_periods=empty)
+
+    def items_named(self, text: str, field: str) -> list[int]:
+        """Items whose `artist` or `album` has the most words of a text, the most popular first; errors as in `search`."""
+        words = tokens(normalize(text))[:MAX_TOKENS]
+        return [hit.item for hit in self._index.find_in_field(field, words, NAMED_ITEMS)]
 
     def rank(
         self,
@@ -117,10 +127,7 @@ class TrackSearch:
     ) -> list[Match]:
         """As `search`, for a parsed query."""
         named = self._rank_named(query, is_allowed, affinity)[:limit]
-        is_understood = (
-            bool(query.wanted or query.unwanted or query.periods or query.unwanted_periods) and not query.unread
-        )
-        if query.names and not (query.names[0].is_whole_query and is_understood):
+        if query.names and (query.is_name or not query.names[0].is_whole_query):
             return named
         found = {match.item for match in named}
         others = [match for match in self._rank_others(query, limit, is_allowed, affinity) if match.item not in found]
@@ -137,9 +144,12 @@ class TrackSearch:
         if not named:
             return []
         days = self._index.released_on([track.hit for track in named])
+        within = [] if named[0].is_whole_query else [_is_within(query.periods, day) for day in days]
+        if any(within):
+            named, days = [*compress(named, within)], [*compress(days, within)]
         scores = [
             NAME_SCORE * track.similarity
-            + _score(_not_covered(query.wanted, track.words), query.periods, track.document, day)
+            + _score(not_covered(query.wanted, track.words), query.periods, track.document, day)
             for track, day in zip(named, days, strict=True)
         ]
         item_C = np.array([track.hit.item for track in named], dtype=np.int64)
@@ -148,7 +158,7 @@ class TrackSearch:
         matches = []
         for place in order:
             track, day = named[place], days[place]
-            concepts = [] if track.is_whole_query else _not_covered(query.wanted, track.words)
+            concepts = [] if track.is_whole_query else not_covered(query.wanted, track.words)
             match = self._explain(concepts, query.periods, track.hit, track.document, float(score_C[place]), day)
             matches.append(replace(match, name_field=track.field))
         return matches
@@ -170,6 +180,8 @@ class TrackSearch:
         score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, item_C)
         order = np.lexsort((item_C, -score_C, ~np.isin(item_C, list(complete)))).tolist()
         least = MIN_RELATIVE_SCORE * max(hit.score for hit in hits)
+        if not (query.is_understood or self._index.has_words(query.unread, any)):
+            least = max(least, MIN_MISSPELLED_SCORE)
         chosen = [place for place in order if hits[place].score >= least][:limit]
         days = self._index.released_on([hits[place] for place in chosen])
         matches = []
@@ -186,7 +198,8 @@ class TrackSearch:
         """Allowed tracks whose texts have a similar meaning, if words of the query were not understood."""
         if self._texts is None or self._parser.encode is None or not query.unread:
             return []
-        near = self._texts.nearest(self._parser.encode([query.content])[0], limit, MIN_TEXT_SIMILARITY)
+        vector_D = self._parser.encode([query.content])[0]
+        near = self._texts.nearest(vector_D, limit, similarity_floor(vector_D, self._parser.encode))
         kept = is_allowed(np.array([item for item, _ in near], dtype=np.int64))
         hits = [
             self._index.hit_of(item, TEXT_SCORE * similarity)
@@ -199,6 +212,7 @@ class TrackSearch:
             for hit, day in zip(found, self._index.released_on(found), strict=True)
             if query.unwanted_values.isdisjoint(self._index.document(hit).facets)
             and not _is_within(query.unwanted_periods, day)
+            and (not query.periods or _is_within(query.periods, day))
         ]
 
     def _find_allowed(
@@ -248,7 +262,7 @@ class TrackSearch:
 
 def _score(concepts: Sequence[Concept], periods: Sequence[Period], document: Document, day: date | None) -> float:
     """What a track has of concepts and periods, about as `TrackIndex.find` scores it."""
-    score = 1.0 if _is_within(periods, day) else 0.0
+    score = PERIOD_SCORE if _is_within(periods, day) else 0.0
     for concept in concepts:
         weights = [weight for value, weight in concept.weights.items() if value in document.facets]
         if weights:
@@ -270,7 +284,7 @@ def _add_texts(hits: Sequence[Hit], near: Sequence[Hit], scores: Sequence[float]
     return list(by_item.values())
 
 
-def _not_covered(concepts: Sequence[Concept], words: frozenset[str]) -> list[Concept]:
+def not_covered(concepts: Sequence[Concept], words: frozenset[str]) -> list[Concept]:
     """Concepts of words that are not part of the name."""
     return [concept for concept in concepts if not words.issuperset(tokens(concept.words))]
 

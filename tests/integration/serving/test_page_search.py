@@ -100,7 +100,7 @@ def reported_plays(bodies):
 def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
     page.goto(f"{url}?user=u1#/search")
     page.get_by_role("searchbox").fill("something calm for the night")
-    expect(page.locator(".song .note")).to_contain_text(WHY)
+    expect(page.locator(".song .title")).to_have_text("Silver River")
     assert bodies["search"][-1] == {
         "query": "something calm for the night", "language": "en", "limit": 20, "user_id": "u1"
     }  # fmt: skip
@@ -114,6 +114,34 @@ def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
     player.get_by_role("button", name="Like").click()
     expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
     assert [one["events"][0]["action"] for one in bodies["events"]] == ["like", "unlike"]
+
+
+def test_the_page_says_what_was_understood_and_links_to_what_has_the_name(page, bodies, url):
+    answer_with(
+        page,
+        "search",
+        items=[SONG, SONG | {"track_id": "t2", "facets": []}],
+        understood=[
+            {"kind": "facet", "text": "calm", "values": ["quiet"], "is_excluded": False},
+            {"kind": "facet", "text": "rap", "values": ["rap"], "is_excluded": True},
+        ],
+        unmet={"period": "no song: 80s"},
+        artists=[{"artist_id": "a1", "name": "Anna", "track_count": 2}],
+        albums=[{"album_id": "l1", "title": "Harbor", "artists": ["Anna"]}],
+        playlists=[{"playlist_id": "p1", "title": "Calm nights"}],
+    )
+    page.goto(f"{url}?user=u1#/search/calm")
+    expect(page.locator(".search [role=status]")).to_have_text("No song: 80s; showing quiet · without rap")
+    expect(page.locator(".song .chip")).to_have_text(["quiet"])  # both are not rap
+    links = page.locator(".search .artist-chips a").all()
+    assert [link.get_attribute("href") for link in links] == ["#/artist/a1/Anna", "#/album/l1", "#/playlist/p1"]
+    assert browser.accessibility_violations(page) == []
+    answer_with(page, "search", items=[], unmet={"words": "not understood: qqq"})
+    page.get_by_role("searchbox").fill("qqq")
+    expect(page.locator(".search .moods button")).to_have_count(3)
+    with page.expect_request("**/search") as asked:
+        page.locator(".search .moods button").first.click()
+    assert asked.value.post_data_json["query"] == "quiet" and bodies["search"] == []
 
 
 def test_an_action_that_the_service_rejects_is_taken_back(page, bodies, url):

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -13,6 +12,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.continuation.source import SimilarItems
 from recommender.recall.reason import Reason
+from recommender.search.query_parser import Query
 from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
 from sequences.feature_services import ServiceContract
@@ -86,12 +86,12 @@ class UnderstandsAll:
     """A search that understands all words of titles, and finds nothing."""
 
     def parse(self, *_):
-        return SimpleNamespace(unknown=())
+        return Query()
 
     def search(self, *_):
         return []
 
-    rank = search
+    rank = items_named = search
 
 
 def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> ServedRelease:

@@ -154,10 +154,25 @@ def test_a_query_that_is_a_name_is_no_negation(tmp_path):
     assert items(search, "not jazz") == [0, 3]
 
 
-def test_a_period_without_tracks_is_unknown(search):
-    query = search.parse("sad songs of the 80s", TODAY)
-    assert query.unknown == ["80s"] and [match.item - 2 for match in search.rank(query, 10)] == [0, 2]
-    assert search.parse("1970年代", TODAY).unknown == ["1970年代"]
+@pytest.mark.parametrize(
+    ("query", "periods", "empty", "expected"),
+    [
+        ("sad songs of the 80s", [], ["80s"], [0, 2]),  # the other parts are used
+        ("1970年代", [], ["1970年代"], []),
+        ("songs from the 1980s", [], ["1980s"], []),
+        ("songs from 1985 or 2012", ["2012"], ["1985"], [2]),
+        ("lonely or sad songs of 2011", ["2011"], [], [1]),  # none is sad, but no song of another year is found
+        ("songs by the slow engine band from 2011", ["2011"], [], [0]),
+    ],
+)
+def test_only_tracks_of_the_period_are_found_if_there_are_any(search, query, periods, empty, expected):
+    parsed = search.parse(query, TODAY)
+    named = [
+        [period.words.removeprefix("of ").removeprefix("from ") for period in one]
+        for one in (parsed.periods, parsed.empty_periods)
+    ]
+    assert named == [periods, empty]
+    assert [match.item - 2 for match in search.rank(parsed, 10)] == expected
 
 
 def test_tracks_that_are_not_allowed_are_not_found(search):
@@ -215,6 +230,32 @@ def test_texts_with_a_similar_meaning(tmp_path):
     assert [match.item for match in found] == [7, 9] and all(match.is_by_text for match in found)
     assert [match.item for match in search.search("woebegone", 10, TODAY, lambda items: items != 7)] == [9]
     assert items(search, "woebegone western songs")[:1] == [5]  # item 7: by language and by its texts
+
+
+def test_texts_are_similar_if_they_are_nearer_than_random_strings(tmp_path):
+    def encode_letters(texts):
+        vectors = encode(texts)
+        return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32([0.8, 0.6]))
+
+    vectors = pl.DataFrame({"item": [6, 7], "embedding": [[0.8, 0.6], [1.0, 0.0]]})
+    table = catalog().drop("languages", "emotions", "scenes")
+    write_search(table, tmp_path / "search", encode_letters, "v1", vectors)
+    search = TrackSearch.load(tmp_path / "search", encode_letters, "v1")
+    assert items(search, "qqqq") == [] and items(search, "woebegone") == [5]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("qwxy lantren", False),
+        ("lantren", True),
+        ("qwxy zzvv lantern", True),
+        ("qwxy zzvv xilophone", True),
+        ("qwxy goldn", False),
+    ],
+)
+def test_a_word_with_an_error_beside_unknown_ones_finds_nothing(search, query, found):
+    assert bool(items(search, query)) == found
 
 
 @pytest.mark.parametrize("count", [50, MAX_EXHAUSTIVE + 1])

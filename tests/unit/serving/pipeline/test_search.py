@@ -1,10 +1,17 @@
-"""Track search of the service: filters, reasons, the user's taste."""
+"""Search of the service: filters, reasons, the user's taste, what was understood, and what has the name."""
+
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
+import pytest
 
+from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.catalog.ragged import Ragged
+from recommender.search.track_search import Match
 from recommender.slate.filters import Exclusions, FilterContext
 from recommender.user.user_batch import user_batch_from_online
-from serving.pipeline.search import search
+from serving.pipeline.search import limit_artists, search
 from serving.response_rendering import render_search
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
@@ -12,9 +19,9 @@ from tests.support.serving.small_release import CONTRACT, history, release, trac
 NOW = 1_800_000_000_000_000
 
 
-def answer(query, limit=10, exclusions=Exclusions(), listened=(), **columns):  # noqa: B008
+def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_indexes=None, **columns):  # noqa: B008
     table = tracks(6, **columns)
-    served = with_search(release(table, []), table)
+    served = replace(with_search(release(table, []), table), collection_indexes=collection_indexes or {})
     context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
     users = None
     if listened:
@@ -63,11 +70,91 @@ def test_the_taste_of_the_user_decides_between_equal_matches():
     assert found("sad", listened=("t3",), **columns)[:2] == ["t1", "t3"]
 
 
-def test_parts_of_the_query_that_are_not_met():
-    columns = {"styles": [["rock"], *[["jazz"]] * 5], "scenes": [["night", "tea"]] * 6}
-    assert answer("jazz for tea at night", limit=5, **columns).unmet == {}
-    few = answer("rock for tea at night, qqqzz", limit=5, **columns)
-    assert few.results[0].track_id == "t0" and set(few.unmet) == {"words", "facets"}
-    assert "qqqzz" in few.unmet["words"] and few.unmet["facets"].startswith("4 of 5 tracks")
-    assert render_search(few, "en").model_dump()["unmet"] == few.unmet
-    assert "unmet" not in render_search(answer("jazz", **columns), "en").model_dump()
+@pytest.mark.parametrize(
+    ("query", "found", "understood", "unmet"),
+    [
+        ("jazz for tea", ["t1", "t2", "t3", "t4", "t5"], ["facet jazz", "facet tea"], {}),
+        (
+            "rock for tea at night, qqqzz",
+            ["t0"],
+            ["facet rock", "facet tea", "facet night"],
+            {"words": "qqqzz", "facets": "5 of 6"},
+        ),
+        ("no rock", ["t1"], ["no facet rock"], {}),
+        ("jazz from the 80s", ["t1"], ["facet jazz"], {"period": "from that time: 80s"}),
+        ("jazz of 2011", ["t1"], ["facet jazz", "period of 2011"], {}),
+        ("artist 1 of 2011", ["t2", "t3"], ["name Artist 1"], {"period": "2011"}),
+        ("xylophone", ["t0"], ["words xylophone"], {}),
+        ("qqqzz", [], [], {"words": "qqqzz"}),
+        ("artist 2", ["t4", "t5"], ["name Artist 2"], {}),
+    ],
+)
+def test_parts_of_a_query_that_are_understood_and_met(query, found, understood, unmet):
+    columns = {
+        "styles": [["rock"], *[["jazz"]] * 5],
+        "scenes": [["night", "tea"]] * 6,
+        "lyrics": ["a xylophone", *[None] * 5],
+        "released_on": [date(2011, 5, 1)] * 2 + [date(2020, 1, 1)] * 4,
+    }
+    rendered = render_search(answer(query, limit=20, **columns), "en").model_dump()
+    assert [one["track_id"] for one in rendered["items"]][: len(found) or None] == found
+    parts = [f"{'no ' * one['is_excluded']}{one['kind']} {one['text']}" for one in rendered["understood"]]
+    assert parts == understood
+    stated = rendered.get("unmet", {})
+    assert stated.keys() == unmet.keys() and all(text in stated[part] for part, text in unmet.items())
+
+
+@pytest.mark.parametrize(
+    ("fields", "partial", "expected", "exceeding"),
+    [
+        ([""] * 8, 0, [0, 2, 4, 6, 1], 1),  # there are only four artists
+        ([""] * 8, 6, [0, 2, 4, 1, 3], 2),  # a song that lacks what was asked for is no replacement
+        (["artist"] * 4 + [""] * 4, 0, [0, 1, 2, 3, 4], 0),  # the query names the artist
+        (["title"] * 8, 0, [0, 2, 4, 6, 1], 1),
+    ],
+)
+def test_artists_share_the_results(fields, partial, expected, exceeding):
+    catalog = release(tracks(8), []).catalog
+    matches = [
+        Match(n + 2, 1.0, name_field=field, is_partial=bool(partial) and n >= partial) for n, field in enumerate(fields)
+    ]
+    chosen, number = limit_artists(matches, 5, 1, catalog)
+    assert [match.item - 2 for match in chosen] == expected and number == exceeding
+    assert [match.item - 2 for match in limit_artists(matches, 20, 3, catalog)[0]][:8] == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("query", "artists", "albums", "playlists"),
+    [
+        ("artist 1", ["a1"], [], []),
+        ("arti", ["a0", "a1", "a2"], [], []),  # the beginning of a word
+        ("artsit 2", ["a2"], [], []),
+        ("golden", [], ["l1"], ["p2"]),
+        ("goldn lantern", [], ["l1"], []),
+        ("the golden morning", [], [], ["p2"]),
+        ("金色", [], ["l2"], []),
+        ("qqqzz", [], [], []),
+    ],
+)
+def test_artists_albums_and_playlists_with_the_name(query, artists, albums, playlists):
+    columns = {
+        "album_id": ["l1", "l1", "l2", "l2", None, None],
+        "album_title": ["Golden Lantern"] * 2 + ["金色的海"] * 2 + [None] * 2,
+    }
+    titles = np.array(["", "", "Morning run", "The Golden Morning"], dtype=object)
+    table = Collections(
+        "playlist",
+        np.array(["", "", "p1", "p2"], dtype=object),
+        titles,
+        Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64)),
+    )
+    index = CollectionIndex("playlists", table, np.zeros(4), requires_all_tracks=False)
+    named = answer(query, collection_indexes={"playlists": index}, **columns).named
+    assert [sorted(one.artist_id for one in named["artists"]), [one.album_id for one in named["albums"]]] == [
+        artists,
+        albums,
+    ]
+    assert [one.playlist_id for one in named["playlists"]] == playlists
+    assert all(one.track_count == 2 for one in named["artists"])
+    blocked = Exclusions(artist_ids=frozenset({"a0", "a1", "a2"}), collections=frozenset({("playlist", "p2")}))
+    assert not any(answer(query, exclusions=blocked, collection_indexes={"playlists": index}, **columns).named.values())
