@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.training.evaluation_content import evaluation, interval
 from training.evaluation.report.page import render_page
-from training.evaluation.report.release_comparison import compare_metrics
+from training.evaluation.report.release_comparison import compare_metrics, describe_changes
 from training.evaluation.report.verdicts import Gate, difference_class, gate_baseline
 from training.release.gate import judge
 
@@ -102,5 +102,12 @@ def test_releases_are_compared_metric_by_metric() -> None:
     assert rows["ranker: not skipped, log loss"].kind == "loss"
     assert rows["ranker: not skipped, GAUC"].kind == "unclear"
     assert set(rows) == {"served list: recall@30", "ranker: not skipped, GAUC", "ranker: not skipped, log loss"}
-    (first, *_) = compare_metrics(manifest(0.3, 0.5), manifest(0.29, 0.5), [0.01, 0.005, 0.015])
+    newer = manifest(0.3, 0.5) | {
+        "gate": {"compared_with": "older", "figures": {"slate - production": [0.01, 0.005, 0.015]}}
+    }
+    older = manifest(0.29, 0.5) | {"release": "older", "ranker": "none"}
+    (first, *_) = compare_metrics(newer, older)
     assert (first.name, first.kind) == ("served list: recall@30, paired", "gain")
+    assert "1.0 more (0.5 to 1.5)" in describe_changes(newer, older)[0]
+    assert "1.0 fewer (0.5 to 1.5)" in describe_changes(older, newer)[0]
+    assert [change for change in describe_changes(newer, older) if change.startswith("Ranker")] != []
