@@ -138,7 +138,7 @@ SHOTS = (
     Shot("listening-phone-radio", RADIO, "main h1", radio, PHONE, scheme="dark"),
     Shot("listening-dark", LISTENING, "#repeat", scheme="dark"),
     Shot("listening-chinese", LISTENING, "#repeat", locale="zh-CN"),
-    Shot("operator", "{console}", "#verdict", operator, (1200, 700)),
+    Shot("operator", "{console}", "#verdict", operator, (1200, 500)),
     Shot("operator-lineage", "{console}/releases", "td a", lineage, (1200, 700)),
     Shot("evaluation", REPORTS + "evaluation.html"),
     Shot("data-docs", REPORTS + "data_docs/marts/outcome.html"),
