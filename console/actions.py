@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -165,6 +166,12 @@ def _check_active(name: str, values: Mapping[str, str], settings: Settings) -> N
             f"{active or 'no release'} is active now, not {shown[:100] or 'none'} as when the page was opened; see the releases, and "
             "open the page again"
         )
+
+
+def command_line(settings: Settings, *arguments: str) -> str:
+    """The command of an action, to copy into a shell of this machine."""
+    command = ["env", f"SEGUE_HOME={settings.home.absolute()}", sys.executable, "-m", "releases", *arguments]
+    return shlex.join(["cd", str(ROOT)]) + " && " + shlex.join(command)
 
 
 def active_release(settings: Settings) -> str:

@@ -45,6 +45,7 @@ def runs_url(settings: Settings) -> str:
 
 
 _ENVIRONMENT = create_environment(Path(__file__).parent / "templates", charts.TEMPLATES)
+_ENVIRONMENT.filters["of_100"] = charts.of_100
 
 
 def render(template: str, **context: Any) -> str:

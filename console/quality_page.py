@@ -1,5 +1,4 @@
-"""Pages of the quality by day: rows, freshness, null rates and distributions of each mart against the week before; skips,
-drift and skew.
+"""Pages of the quality by day: what moved, skips, and each mart against the week before: rows, freshness, null rates, distributions.
 
 Marts come from `reports/data_quality.json`, which their validation writes, with the results of the expectations.
 
@@ -15,7 +14,8 @@ from typing import Any
 import polars as pl
 
 from config.settings import Settings
-from console.charts import Chart, drift_chart, skew_chart, skip_rate_chart, sparkline
+from console.charts import Chart, read_plays_by_day, skip_rate_chart, sparkline
+from console.movements import WEEK_DAYS, find_movements, mean
 from console.page_parts import render, report_links
 from console.releases import read_json
 from content.music_detection import find_other_sounds, find_unheard
@@ -23,7 +23,6 @@ from storage import content_tables, object_store
 
 SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
-WEEK_DAYS = 7
 
 Profile = Mapping[str, Any]
 
@@ -33,16 +32,17 @@ MAX_TRACKS = 100
 
 
 def render_quality_page(settings: Settings) -> str:
-    """Page with one row per mart, skips, drift and skew by day, and what landing made of tracks."""
-    profile, verdicts = read_profile(settings), _read_verdicts(settings)
+    """Page with what moved by day, skips, one row per mart, and what landing made of tracks."""
+    profile, verdicts, plays = read_profile(settings), _read_verdicts(settings), read_plays_by_day(settings)
     return render(
         "quality.html",
+        movements=find_movements(settings, plays, profile),
+        chart=skip_rate_chart(plays),
         profile=profile,
         tables=[
             _summarize(table, profile, verdicts.get(table["name"])) for table in profile["tables"] if table["days"]
         ],
         empty=[table["name"] for table in profile["tables"] if not table["days"]],
-        charts=[skip_rate_chart(settings), drift_chart(settings), skew_chart(settings)],
         tracks=read_track_tables(settings),
         reports=report_links(settings, "landed", "marts", "skew"),
     )
@@ -67,7 +67,7 @@ def render_table_page(name: str, settings: Settings) -> str | None:
             {
                 **column,
                 "null_rate": column["null_rates"][-1],
-                "null_rate_before": _mean(column["null_rates"][-1 - WEEK_DAYS : -1]),
+                "null_rate_before": mean(column["null_rates"][-1 - WEEK_DAYS : -1]),
                 "spark": sparkline(column["drift"], profile["max_drift"]),
                 "is_open": number < OPEN_COLUMNS,
                 "largest": max((max(newest, before) for _, newest, before in column["bins"]), default=1.0),
@@ -85,15 +85,15 @@ def read_profile(settings: Settings) -> Profile:
 
 
 def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None) -> dict[str, Any]:
-    counts = table["row_counts"]
+    counts, as_of = table["row_counts"], datetime.fromisoformat(profile["as_of"])
     # Batch features of a day have the time of the next midnight, so the last day may be `as_of`, without rows of its own.
-    before = _mean(counts[-1 - WEEK_DAYS : -1])
+    before = mean(counts[-1 - WEEK_DAYS : -1])
     drifts = [column["week_drift"] or 0.0 for column in table["columns"]]
     return {
         "name": table["name"],
         "rows": table["rows"],
         "newest_at": table["newest_at"],
-        "hours": _hours_before(table["newest_at"], profile["as_of"]),
+        "hours": max((as_of - datetime.fromisoformat(table["newest_at"])).total_seconds() / 3600, 0.0),
         "newest_rows": counts[-1],
         "change": None if not before else counts[-1] / before - 1,
         "spark": sparkline(counts),
@@ -106,7 +106,7 @@ def _summarize(table: Profile, profile: Profile, verdict: tuple[int, int] | None
 
 def _row_chart(table: Profile) -> Chart:
     counts = table["row_counts"]
-    means = [None if day < WEEK_DAYS else _mean(counts[day - WEEK_DAYS : day]) for day in range(len(counts))]
+    means = [None if day < WEEK_DAYS else mean(counts[day - WEEK_DAYS : day]) for day in range(len(counts))]
     note = "rows by day, and their mean over the seven days before"
     return Chart("Rows", note, "", ("rows", "mean of the week before"), table["days"], [counts, means])
 
@@ -130,16 +130,6 @@ def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:
     return {mart: (passed.count(False), len(passed)) for mart, passed in checks.items()}
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _hours_before(newest_at: str, as_of: str) -> float:
-    """Hours from the newest row to the end of the last known day; 0 if it is later."""
-    return max((datetime.fromisoformat(as_of) - datetime.fromisoformat(newest_at)).total_seconds() / 3600, 0.0)
-
-
 def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any, ...]]]]:
     """Tables of landed tracks → number of their rows, and the first ones: how tracks of several sources were `matched`,
     `conflicts`, `sounds` that are not music, and `unheard` files.
@@ -154,7 +144,7 @@ def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any
     audio = content_tables.table_file(marts, "audio")
     if audio.exists():
         sounds = find_other_sounds(audio).join(titles, on="track_id", how="left").sort("music_probability", "track_id")
-        tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").round(2))
+        tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").cast(pl.Float64).round(2))
         tracks, plays = pl.read_parquet(marts / "tracks.parquet"), pl.scan_parquet(marts / "plays.parquet")
         tables["unheard"] = titles.filter(pl.col("track_id").is_in(find_unheard(tracks, audio, plays)))
     return {name: (rows.height, rows.head(MAX_TRACKS).rows()) for name, rows in tables.items()}

@@ -15,6 +15,7 @@ from typing import Any
 
 from config.settings import Settings
 from console.page_parts import report_links, runs_url
+from releases.pointer import DamagedPointer, NothingToRollBack, Pointer
 from storage import object_store
 
 FOLDER = "models/segue"
@@ -56,6 +57,15 @@ def find_active(releases: Sequence[Release]) -> Release | None:
     return next((release for release in releases if release.is_active), None)
 
 
+def find_previous(releases: Sequence[Release], settings: Settings) -> Release | None:
+    """The release that a rollback would activate; None if there is none."""
+    try:
+        name, _ = Pointer(settings.releases / "active.json").previous()
+    except (NothingToRollBack, DamagedPointer):
+        return None
+    return next((release for release in releases if release.release_id == name), None)
+
+
 def landed_source_names(settings: Settings) -> dict[str, str]:
     """Landing id → current name of its file or folder in the landing zone."""
     files = [str(file) for file in object_store.list_files(settings.landing / "landings", "dt=*/*.parquet")]
@@ -88,7 +98,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
         "marts_published_at": lineage.get("marts_published_at"),
         "inputs": manifest.get("inputs"),
         "marts": sorted(manifest.get("marts", {}).items()),
-        "feature_services": _feature_services(manifest.get("feature_services", {})),
+        "feature_services": ", ".join(sorted(set(manifest.get("feature_services", {}).values()))),
         "feature_definitions": lineage.get("feature_definitions"),
         "content": lineage.get("content", {}),
         "recipe": manifest.get("recipe"),
@@ -107,8 +117,10 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
             "logs": report_links(settings, "landed"),
             "marts": report_links(settings, "marts", "dbt"),
             "features": report_links(settings, "skew"),
-            "models": [*model_links, _link(runs_url(settings), "MLflow")],
-            "release": [_link(f"{settings.url(settings.recommender_port)}/status", "status of the recommender")],
+            "models": [*model_links, {"url": runs_url(settings), "text": "MLflow"}],
+            "release": [
+                {"url": f"{settings.url(settings.recommender_port)}/status", "text": "status of the recommender"}
+            ],
         },
     }
 
@@ -135,17 +147,6 @@ def read_json(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _feature_services(services: Mapping[str, str]) -> str:
-    """Feature services with the models that read them, as text."""
-    models_by_service: dict[str, list[str]] = {}
-    for model, service in services.items():
-        models_by_service.setdefault(service, []).append(model)
-    return ", ".join(
-        service if models == [service] else f"{service} (read by {', '.join(models)})"
-        for service, models in sorted(models_by_service.items())
-    )
-
-
 def _models(manifest: Mapping[str, Any], fitted_at: Mapping[str, str]) -> list[dict[str, Any]]:
     final, held_out = (manifest.get("models", {}).get(fit, {}) for fit in ("final", "held_out"))
     return [
@@ -163,7 +164,3 @@ def _compare_evaluation(manifest: Mapping[str, Any], settings: Settings) -> tupl
     """Whether there is an evaluation report, and whether its slate metrics are those that the gate of this release used."""
     slate = read_json(settings.reports / "evaluation.json").get("slate")
     return slate is not None, slate == manifest.get("metrics", {}).get("slate")
-
-
-def _link(url: str, text: str) -> dict[str, str]:
-    return {"url": url, "text": text}

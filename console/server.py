@@ -1,4 +1,4 @@
-"""`python -m console.server`: HTTP server of the console: health, releases and experiments, quality.
+"""`python -m console.server`: HTTP server of the console: now, releases, quality.
 
 Serves generated pages, live metrics and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
 private. With an operator's password, everything but `/livez` requires it; without one, actions on releases are not possible.
@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import re
 import signal
 import socket
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from config.bind_address import check_bind_address
@@ -38,16 +35,16 @@ from console.actions import (
     InvalidActionError,
     Outcome,
     active_release,
+    command_line,
     read_actions,
     run_action,
 )
 from console.live_metrics import INTERVAL_S, MetricsSampler
-from console.now_page import render_health, render_now_page
+from console.now_page import render_now_page, render_state
 from console.page_parts import render, runs_url
 from console.quality_page import render_quality_page, render_table_page
-from console.releases import Release, find_active, list_releases
-from console.releases_page import render_comparison_page, render_release, render_releases_page
-from console.service_status import find_degraded_parts, read_services
+from console.releases import find_previous, list_releases
+from console.releases_page import render_release, render_releases_page
 from serving.observability.periodic_task import PeriodicTask
 from web.basic_authentication import OperatorPassword
 
@@ -56,8 +53,6 @@ STATIC_PATH = "/static/"
 EMPTY = {"/livez": 200, "/favicon.ico": 204}
 """Path → status of responses without content; browsers request the icon for reports without one."""
 MAX_FORM_BYTES = 1000
-MAX_SAMPLE_AGE_S = 3 * INTERVAL_S
-"""The header shows no older sample, because it is not the present state."""
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -77,7 +72,7 @@ class Handler(SimpleHTTPRequestHandler):
     """Seconds that a client may send or read nothing; without a limit, connections without a request would keep their threads."""
 
     def __init__(
-        self, *arguments: object, settings: Settings, password: OperatorPassword, sampler: MetricsSampler | None = None
+        self, *arguments: object, settings: Settings, password: OperatorPassword, sampler: MetricsSampler
     ) -> None:
         self.settings, self._password, self._sampler = settings, password, sampler
         super().__init__(*arguments, directory=str(settings.home))  # type: ignore[arg-type]
@@ -167,8 +162,7 @@ class Handler(SimpleHTTPRequestHandler):
         elif self.path == "/mlflow":
             self._send(302, "", headers={"Location": runs_url(self._settings_for_client())})
         elif page is not None:
-            is_json = self.path.startswith("/live.json")
-            self._send(200, page, "application/json" if is_json else "text/html; charset=utf-8")
+            self._send(200, page)
         elif not self._is_public():
             self.send_error(404)
         elif not Path(self.translate_path(self.path)).exists():
@@ -183,18 +177,15 @@ class Handler(SimpleHTTPRequestHandler):
         values = dict(parse_qsl(query))
         match path.split("/")[1:]:
             case [""]:
-                degraded = self._degraded_parts(find_active(list_releases(self.settings)))
-                return render_now_page(self._settings_for_client(), degraded, self._samples())
-            case ["live.json"]:
-                return json.dumps(self._live_state(has_health=query == "health"))
+                return render_now_page(self.settings, self._settings_for_client(), self._sampler, bool(self._password))
+            case ["state"]:
+                return render_state(self.settings, self._sampler)
             case ["actions", name] if name in ACTIONS:
                 return self._render_action(name, values)
             case ["releases"]:
-                return render_releases_page(self.settings)
+                return render_releases_page(self.settings, bool(self._password))
             case ["releases", name]:
-                return render_release(name, self._settings_for_client())
-            case ["compare"]:
-                return render_comparison_page(values.get("this", ""), values.get("other", ""), self.settings)
+                return render_release(name, values.get("other", ""), self._settings_for_client())
             case ["quality"]:
                 return render_quality_page(self.settings)
             case ["quality", name]:
@@ -211,32 +202,12 @@ class Handler(SimpleHTTPRequestHandler):
             release=None if name in WITHOUT_RELEASE else values.get("release", ""),
             experiment=values.get("experiment", ""),
             active=active_release(self.settings),
-            is_allowed=bool(self._password),
+            can_act=bool(self._password),
+            previous=find_previous(list_releases(self.settings), self.settings),
+            command=command_line(self.settings),
             outcome=outcome,
             actions=read_actions(self.settings),
         )
-
-    def _live_state(self, has_health: bool) -> dict[str, Any]:
-        """State of the header, and the health of the first page if `has_health`."""
-        samples = self._samples()
-        active = find_active(list_releases(self.settings))
-        degraded = self._degraded_parts(active)
-        evaluation = self.settings.reports / "evaluation.html"
-        return {
-            "services": read_services(self.settings),
-            "release": active.release_id if active else None,
-            "evaluated_s": evaluation.stat().st_mtime if evaluation.exists() else None,
-            "degraded": degraded,
-            "last": next((one for one in samples[-1:] if one["time_s"] > time.time() - MAX_SAMPLE_AGE_S), None),
-            "health": render_health(degraded, samples) if has_health else None,
-        }
-
-    def _degraded_parts(self, active: Release | None) -> list[dict[str, str]]:
-        problem = self._sampler.problem if self._sampler else ""
-        return find_degraded_parts(self.settings, active, self._samples(), problem)
-
-    def _samples(self) -> list[dict[str, Any]]:
-        return self._sampler.samples() if self._sampler else []
 
     def _settings_for_client(self) -> Settings:
         """Settings with the host that the client used: in a container the server listens on 0.0.0.0."""
@@ -255,12 +226,11 @@ class Handler(SimpleHTTPRequestHandler):
         self,
         status: int,
         text: str,
-        content_type: str = "text/html; charset=utf-8",
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         body = text.encode()
         self.send_response(status)
-        fields = {"Content-Type": content_type, "Content-Length": str(len(body)), **headers}
+        fields = {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(body)), **headers}
         for name, value in fields.items():
             self.send_header(name, value)
         self.end_headers()

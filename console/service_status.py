@@ -1,6 +1,6 @@
 """State of the services: which respond, and what is degraded.
 
-Degraded are the parts that the recommender reports, parts left out of recent answers, missing marts, and an old release.
+Degraded are the parts that the recommender reports, parts left out of recent answers, errors, missing marts, and an old release.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from storage import object_store
 TIMEOUT_S = 1.0
 HEALTH_PATHS = {
     "Airflow": ("airflow", "/api/v2/monitor/health"),
-    "recommender": ("recommender", "/readyz"),
+    "the recommender": ("recommender", "/readyz"),
     "MLflow": ("mlflow", "/health"),
 }
 RECENT_S = 300.0
-MIN_SKIPPED_SHARE = 0.01  # of the recent requests, as in the alert SeguePartFails
+ERRORS = "errors"
+MIN_SKIPPED_SHARE = 0.01  # of the recent requests, as in the alerts SegueErrors and SeguePartFails
 MAX_RELEASE_AGE_DAYS = 4  # as in the alert SegueReleaseOld
 
 
@@ -50,20 +51,21 @@ def read_degraded_parts(settings: Settings) -> list[dict[str, Any]]:
 
 
 def read_services(settings: Settings) -> dict[str, bool]:
-    """Name → whether the service responds and has loaded everything that it needs."""
-    urls = {name: settings.service_url(service) + path for name, (service, path) in HEALTH_PATHS.items()}
-    return {name: _responds(url) for name, url in urls.items()}
-
-
-def _responds(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=TIMEOUT_S).is_success
-    except httpx.HTTPError:
-        return False
+    """Name → whether the service responds and has loaded everything that it needs; of Airflow also its parts, such as the scheduler."""
+    states: dict[str, bool] = {}
+    for name, (service, path) in HEALTH_PATHS.items():
+        try:
+            response = httpx.get(settings.service_url(service) + path, timeout=TIMEOUT_S).raise_for_status()
+            parts = response.json() if name == "Airflow" else {}
+            states |= {f"Airflow's {part}": state["status"] != "unhealthy" for part, state in parts.items()}
+            states[name] = True
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            states[name] = False
+    return states
 
 
 def find_degraded_parts(
-    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = (), missing_metrics: str = ""
+    settings: Settings, active: Release | None, samples: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, str]]:
     """Degraded parts, each with `part`, `why` and the technical cause `error`; empty if everything works.
 
@@ -71,14 +73,12 @@ def find_degraded_parts(
         settings: Address of the recommender, and home of marts.
         active: The active release.
         samples: Live samples of the recommender's metrics, see `console.live_metrics`.
-        missing_metrics: Why the newest sample is missing or not complete; empty if it is.
     """
     reported = [
         {"part": part["part"], "why": part["why"], "error": part.get("error", "")}
         for part in read_degraded_parts(settings)
     ]
     found = [
-        *([{"part": "metrics", "why": "live values are missing", "error": missing_metrics}] if missing_metrics else []),
         *skipped_parts(samples, time.time()),
         *(missing_marts(active, settings) if active else []),
         *(old_release(active, datetime.now(UTC)) if active else []),
@@ -88,20 +88,17 @@ def find_degraded_parts(
 
 
 def skipped_parts(samples: Sequence[Mapping[str, Any]], now_s: float) -> list[dict[str, str]]:
-    """Channels and other parts that answers of the last five minutes lack."""
+    """Channels and other parts that answers of the last five minutes lack, and ERRORS if requests failed."""
     recent = [sample for sample in samples if sample["time_s"] > now_s - RECENT_S]
     requests = sum(sample["requests"] for sample in recent)
     skipped: Counter[str] = Counter()
     for sample in recent:
-        skipped.update(sample["skipped"])
+        skipped.update(sample["skipped"] | {ERRORS: sample["requests"] * (sample["error_share"] or 0)})
+    of = f"of {requests:,.0f} answers of the last five minutes"
     return [
-        {
-            "part": part,
-            "why": f"left out of {count:,.0f} of {requests:,.0f} answers of the last five minutes",
-            "error": "",
-        }
+        {"part": part, "why": f"{'in place' if part == ERRORS else 'left out'} of {count:,.0f} {of}", "error": ""}
         for part, count in skipped.most_common()
-        if count >= MIN_SKIPPED_SHARE * requests
+        if count and count >= MIN_SKIPPED_SHARE * requests
     ]
 
 

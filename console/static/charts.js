@@ -1,4 +1,4 @@
-// Charts of the console with uPlot, and the header that shows the live state of the recommender.
+// Charts of the console with uPlot, and the state of the first page.
 "use strict";
 (() => {
   const POLL_MS = 5000;
@@ -52,43 +52,23 @@
     }
   }
 
-  function age(time) {
-    const minutes = Math.max((Date.now() / 1000 - time) / 60, 1);
-    return minutes < 90 ? `${Math.round(minutes)} min` : minutes < 2880 ? `${Math.round(minutes / 60)} h` : `${Math.round(minutes / 1440)} days`;
-  }
-
-  async function poll() {
-    const header = document.getElementById("live-header");
+  // The first page: its sentence and live values. Values that can no longer be read are removed, since they are not the present ones.
+  async function poll(state) {
     try {
-      const health = document.getElementById("health"); // of the first page only
-      const response = await fetch(`/live.json${health ? "?health" : ""}`);
+      const response = await fetch("/state");
       if (!response.ok) throw new Error(String(response.status));
-      const state = await response.json();
-      const last = state.last;
-      const show = (key, text, bad = false) => {
-        const element = header.querySelector(`[data-value="${key}"]`);
-        element.textContent = text;
-        element.classList.toggle("bad", bad);
-      };
-      const down = Object.entries(state.services).filter(([, up]) => !up).map(([name]) => name);
-      show("services", down.length ? `${down.join(", ")} down` : "all up", down.length > 0);
-      show("release", state.release ?? "none", !state.release);
-      const missing = state.degraded.find((part) => part.part === "metrics");
-      show("requests", last ? `${last.requests_per_s.toFixed(1)}/s` : missing ? "no metrics" : "–", !last && missing !== undefined);
-      show("p95", last?.p95_ms == null ? "–" : `${last.p95_ms.toFixed(0)} ms`);
-      show("errors", last?.error_share == null ? "–" : `${(last.error_share * 100).toFixed(1)} %`, last?.error_share > 0.01);
-      show("run", state.evaluated_s ? `${age(state.evaluated_s)} ago` : "never");
-      show("degraded", state.degraded.length ? state.degraded.map((part) => part.part).join(", ") : "nothing", state.degraded.length > 0);
-      if (health) health.innerHTML = state.health;
+      state.innerHTML = await response.text();
     } catch (error) {
-      header.querySelector('[data-value="services"]').textContent = `console does not answer (${error.message})`;
+      state.innerHTML = '<h1 id="verdict" class="bad"></h1>';
+      state.firstChild.textContent = `Not well: the console does not answer (${error.message}).`;
     }
-    setTimeout(poll, POLL_MS);
+    setTimeout(poll, POLL_MS, state);
   }
 
-  // On a phone the places scroll sideways.
-  const showPlace = () => document.querySelector("#live-header [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
-
-  addEventListener("DOMContentLoaded", () => { showPlace(); drawAll(); poll(); });
+  addEventListener("DOMContentLoaded", () => {
+    drawAll();
+    const state = document.getElementById("state");
+    if (state) setTimeout(poll, POLL_MS, state);
+  });
   addEventListener("resize", drawAll);
 })();

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config.settings import Settings
+from console.live_metrics import MetricsSampler
 from console.server import Handler
 from ingestion.contract import LANDINGS
 from web.basic_authentication import OperatorPassword
@@ -131,9 +132,10 @@ def land(here: Settings, source: str) -> None:
 
 
 @contextmanager
-def serve_console(here: Settings, password: str = "", **options: Any) -> Iterator[str]:
-    """Start the console and yield its URL; `options` are further arguments of its handler."""
-    handler = partial(Handler, settings=here, password=OperatorPassword(password), **options)
+def serve_console(here: Settings, password: str = "", sampler: MetricsSampler | None = None) -> Iterator[str]:
+    """Start the console and yield its URL."""
+    sampler = sampler or MetricsSampler(here)
+    handler = partial(Handler, settings=here, password=OperatorPassword(password), sampler=sampler)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -90,13 +90,13 @@ def developer(page: Page, here: Settings) -> None:
 
 def operator(page: Page, here: Settings) -> None:
     """First page of the console, with live values."""
-    expect(page.locator("[data-value=requests]")).not_to_have_text("–")
+    expect(page.locator("[data-value=requests_per_s] .value")).to_contain_text("/s")
 
 
 def lineage(page: Page, here: Settings) -> None:
     """Lineage of the release in service."""
-    operator(page, here)
-    page.evaluate("document.querySelector('#release').scrollIntoView()")
+    page.locator("td a").first.click()
+    expect(page.locator(".steps li").first).to_be_visible()
 
 
 def airflow(page: Page, here: Settings) -> None:
@@ -140,8 +140,8 @@ SHOTS = (
     Shot("listening-phone-radio", RADIO, "main h1", radio, PHONE, scheme="dark"),
     Shot("listening-dark", LISTENING, "#repeat", scheme="dark"),
     Shot("listening-chinese", LISTENING, "#repeat", locale="zh-CN"),
-    Shot("operator", "{console}", ".steps li", operator, (1200, 1000)),
-    Shot("operator-lineage", "{console}", ".steps li", lineage, (1200, 700)),
+    Shot("operator", "{console}", "#verdict", operator, (1200, 500)),
+    Shot("operator-lineage", "{console}/releases", "td a", lineage, (1200, 700)),
     Shot("evaluation", REPORTS + "evaluation.html"),
     Shot("data-docs", REPORTS + "data_docs/marts/outcome.html"),
     Shot("data-quality", "{console}/quality/events", ".chart canvas"),

@@ -10,8 +10,11 @@ import pytest
 from markupsafe import escape
 
 from console.actions import read_actions
+from console.live_metrics import MetricsSampler
 from console.server import Handler, Server
 from tests.support import browser, console_home
+from tests.support.training.evaluation_content import evaluation
+from training.evaluation.report.page import render_page
 from web.basic_authentication import GUESSES, OperatorPassword
 
 PASSWORD = "p" * 20
@@ -50,7 +53,7 @@ def test_a_loopback_console_does_not_answer_to_other_names(here, console, host):
     "path",
     [
         *("/", "/quality", "/releases", "/actions/roll_back", "/nowhere", "/favicon.ico"),
-        *("/reports/evaluation.html", "/static/charts.js", "/live.json", "/live.json?health"),
+        *("/reports/evaluation.html", "/static/charts.js", "/state"),
     ],
 )
 def test_a_console_with_a_password_answers_the_operator_only(guarded, path):
@@ -72,7 +75,7 @@ def test_guesses_of_the_password_are_limited(guarded):
     assert (httpx.get(guarded).status_code, httpx.get(f"{guarded}/livez").status_code) == (401, 200)
 
 
-@pytest.mark.parametrize("path", ["/", "/releases", "/reports/evaluation.html", "/nowhere", "/live.json"])
+@pytest.mark.parametrize("path", ["/", "/releases", "/reports/evaluation.html", "/nowhere", "/state"])
 def test_pages_run_scripts_of_the_console_only(console, path):
     answer = httpx.get(console + path)
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
@@ -115,8 +118,8 @@ def test_every_link_of_every_page_works(console):
         seen.add(path)
         links = {link.partition("#")[0] for link in re.findall(r'href="(/[^"]*)"', response.text)}
         pending += links - seen - set(pending)
-    assert {"/quality", "/quality/events", "/releases", "/releases/first", "/releases/second", "/compare"} <= seen
-    assert {"/reports/skew.json", "/compare?this=second&amp;other=first"} <= seen
+    assert {"/quality", "/quality/events", "/releases", "/releases/first", "/releases/second"} <= seen
+    assert {"/reports/evaluation.html", "/reports/skew.json"} <= seen
 
 
 @pytest.mark.parametrize("broken", ["", "{", "[]", '{"as_of": 1}'])
@@ -128,7 +131,7 @@ def test_a_malformed_report_does_not_break_other_pages(here, console, broken):
 
 def test_a_page_that_cannot_be_made_is_answered_with_the_reason(here, console):
     (here.releases / "active.json").write_text('{"release": "second"}')
-    for path in ("/", "/live.json"):
+    for path in ("/", "/state"):
         answer = httpx.get(console + path)
         assert answer.status_code == 500 and "KeyError: 'activated_at'" in answer.text
     assert httpx.head(console).status_code == 500
@@ -159,7 +162,8 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
 
 @pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
 def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
-    handler = partial(Handler, settings=here.model_copy(update={"host": host}), password=OperatorPassword(""))
+    settings = here.model_copy(update={"host": host})
+    handler = partial(Handler, settings=settings, password=OperatorPassword(""), sampler=MetricsSampler(here))
     with Server((host, 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert httpx.get(f"http://{in_url}:{server.server_address[1]}/livez").status_code == 200
@@ -172,7 +176,7 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
         blocked = []
         page.on("console", lambda message: blocked.append(message.text) if "Content Security" in message.text else None)
         for path in (
-            *("/", "/releases", "/compare", "/releases/second", "/quality", "/quality/events"),
+            *("/", "/releases", "/releases/second?other=first", "/quality", "/quality/events"),
             *("/actions/start_experiment?release=first", "/actions/canary?release=first"),
             "/reports/evaluation.html",  # a report without an icon, which the browser requests
         ):
@@ -180,6 +184,17 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             assert path.endswith("html") or browser.accessibility_violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
             assert blocked == [], path
+
+
+def test_the_report_is_short_and_a_link_to_a_folded_part_opens_it(here, console):
+    (here.reports / "evaluation.html").write_text(render_page(evaluation()))
+    with browser.open_page(viewport={"width": 390, "height": 800}) as page:
+        page.goto(f"{console}/reports/evaluation.html")
+        assert page.locator(".sentences li").count() == 5 and page.locator("details.part[open]").count() == 0
+        assert page.evaluate("document.documentElement.scrollHeight") < 2500
+        page.goto(f"{console}/reports/evaluation.html#channels")
+        assert page.locator("#channels").is_visible() and not page.locator("#recall").is_visible()
+        assert browser.accessibility_violations(page) == []
 
 
 @pytest.mark.parametrize(
@@ -212,9 +227,9 @@ def test_an_operator_confirms_actions_and_both_are_logged(here, guarded):
         page.get_by_role("button", name="Start experiment").click()
         page.get_by_text("The command failed").wait_for()  # the hand-made release has no files
         page.goto(guarded)
-        page.get_by_role("link", name="Roll back").click()
+        page.get_by_role("link", name="Roll back to first").click()
         assert page.locator("input[name=active]").get_attribute("value") == "second"
-        page.get_by_role("button", name="Roll back").click()
+        page.get_by_role("button", name="Roll back to first").click()
         page.get_by_text("Nothing was changed.").wait_for()
     rolled_back, _, started, _ = read_actions(here)
     assert started["arguments"] == ["canary", "first", "--share", "0.1", "--experiment", "more discoveries"]

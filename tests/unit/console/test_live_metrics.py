@@ -41,7 +41,7 @@ def test_the_metrics_of_the_recommender_are_read():
 
     totals = read_totals(page(used))
     assert (totals[ANSWERS], totals[ERRORS]) == (3, 3)
-    assert [totals["bucket", bound] for bound in ("0.01", "0.025", "+Inf")] == [0, 3, 3]
+    assert [totals["request", bound] for bound in ("0.01", "0.025", "+Inf")] == [0, 3, 3]
 
 
 def test_rejected_requests_of_clients_are_no_errors():
@@ -69,14 +69,14 @@ def test_answers_without_a_channel_are_counted_by_channel():
 
 
 def test_rates_count_only_what_happened_between_two_readings():
-    earlier = Totals({ANSWERS: 10, ERRORS: 1, ("bucket", "0.1"): 4, ("bucket", "0.2"): 10})
-    later = Totals({ANSWERS: 18, ERRORS: 3, ("bucket", "0.1"): 8, ("bucket", "0.2"): 18})
+    earlier = Totals({ANSWERS: 10, ERRORS: 1, ("request", "0.1"): 4, ("request", "0.2"): 10})
+    later = Totals({ANSWERS: 18, ERRORS: 3, ("request", "0.1"): 8, ("request", "0.2"): 18})
     sample = compare_totals(earlier, later, 105.0, 5.0)
     assert sample == Sample(105.0, 2.0, pytest.approx(190.0), 0.2, 10)
 
 
 def test_a_restart_starts_at_zero_and_an_idle_recommender_has_no_latency():
-    restarted = compare_totals(Totals({ANSWERS: 10}), Totals({ANSWERS: 4, ("bucket", "0.1"): 4}), 102.0, 2.0)
+    restarted = compare_totals(Totals({ANSWERS: 10}), Totals({ANSWERS: 4, ("request", "0.1"): 4}), 102.0, 2.0)
     assert restarted.requests_per_s == 2
     idle = compare_totals(Totals({ANSWERS: 10}), Totals({ANSWERS: 10}), 105.0, 5.0)
     assert (idle.requests_per_s, idle.p95_ms, idle.error_share) == (0, None, None)

@@ -19,7 +19,7 @@ def release(**manifest):
 
 
 def sample(time_s, requests, **skipped):
-    return {"time_s": time_s, "requests": requests, "skipped": skipped}
+    return {"time_s": time_s, "requests": requests, "error_share": 0.0, "skipped": skipped}
 
 
 def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degraded():
@@ -28,6 +28,8 @@ def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degr
     assert realtime["part"] == "realtime"
     assert realtime["why"] == "left out of 5 of 400 answers of the last five minutes"
     assert skipped_parts(samples, 2000) == []
+    failing = [sample(900, 100) | {"error_share": share} for share in (None, 0.03)]
+    assert [(part["part"], "3 of 200" in part["why"]) for part in skipped_parts(failing, 1000)] == [("errors", True)]
 
 
 def test_marts_of_the_release_that_are_no_longer_published_are_named(here):

@@ -12,7 +12,7 @@ from recommender.slate.fusion import ANY_SCENE
 from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
-from training.evaluation.report.verdicts import OWN_LISTS, REACHABLE, difference_class
+from training.evaluation.report.verdicts import GATE_METRIC, OWN_LISTS, REACHABLE, SIMPLE_RULES, difference_class
 from web import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
@@ -49,6 +49,20 @@ def metric_bars(table: Table, *path: str) -> list[Bar]:
     """Rows of a chart of the interval at `path` below each list of `table`, the highest first."""
     return by_value(
         [Bar(name, reduce(lambda values, key: values[key], path, row), row_class(name)) for name, row in table.items()]
+    )
+
+
+def list_bars(content: Content) -> list[Bar]:
+    """Rows of the chart at the top: of 100 songs played next, those in the list of 30; with and without the ranker, and simple rules."""
+    names = {"served": "Segue", "fused": "Segue without its ranker", **SIMPLE_RULES}
+    shares = {
+        name: row[GATE_METRIC]["all"] for name, row in content["slate"].items() if name in (*names, *BASELINE_NAMES)
+    }
+    return by_value(
+        [
+            Bar(names.get(name, name), [None if bound is None else 100 * bound for bound in share], row_class(name))
+            for name, share in shares.items()
+        ]
     )
 
 

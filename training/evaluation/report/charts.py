@@ -83,3 +83,36 @@ def format_interval(interval: Sequence[float | None], signed: bool = False, digi
     if value is None:
         return "–"
     return f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if low is not None and high is not None else "")
+
+
+def of_100(interval: Sequence[float | None]) -> str:
+    """A share as a count of 100, with its bounds: `54 (53 to 55)`; below 10 with one decimal."""
+    if interval[0] is None:
+        return "an unknown number"
+    digits = 1 if interval[0] < 0.1 else 0
+    value, low, high = ("" if share is None else f"{100 * share:.{digits}f}" for share in interval)
+    return f"{value} ({low} to {high})" if low else value
+
+
+def more_of_100(interval: Sequence[float | None], kind: str) -> str:
+    """A difference of shares as a count of 100: `1.8 more (0.9 to 2.7)`.
+
+    Args:
+        interval: [difference, low, high].
+        kind: CSS class of the difference; `unclear` is said.
+    """
+    value, *bounds = interval
+    text = _more(value or 0.0)
+    if None not in bounds:
+        low, high = (bound or 0.0 for bound in bounds)
+        parts = (
+            (_more(low), _more(high))
+            if low < 0 < high
+            else (f"{100 * one:.1f}" for one in sorted((abs(low), abs(high))))
+        )
+        text += f" ({' to '.join(parts)})"
+    return f"{text}, which may be chance," if kind == "unclear" else text
+
+
+def _more(difference: float) -> str:
+    return f"{abs(100 * difference):.1f} {'fewer' if difference < 0 else 'more'}"

@@ -15,6 +15,7 @@ from training.evaluation.report.chart_rows import (
     DIFFERENCE_METRICS,
     difference_bars,
     group_names,
+    list_bars,
     metric_bars,
     order_rows,
     ranking_values,
@@ -22,7 +23,7 @@ from training.evaluation.report.chart_rows import (
     row_class,
     slate_sweeps,
 )
-from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
+from training.evaluation.report.verdicts import SIMPLE_RULES, Gate, difference_class, gate_baseline
 from web import create_environment, format_metric_name
 
 SPLITS = {
@@ -40,7 +41,7 @@ class Chapter:
 
     Attributes:
         key: Anchor, and name of the template in `templates/chapters/`.
-        title: Heading, and entry of the table of contents.
+        title: Heading.
         values: Values of the template besides `content` and `chosen`.
         is_shown: Whether the evaluation has what the chapter shows.
     """
@@ -52,6 +53,7 @@ class Chapter:
 
 
 CHAPTERS = (
+    Chapter("summary", "Decision, data and what was chosen"),
     Chapter("behavior", "Behavior", is_shown=lambda content: bool(content.get("behavior"))),
     Chapter("recall", "Recall", lambda content: {"sweeps": recall_sweeps(content)}),
     Chapter("slate", "Slate", lambda content: {"sweeps": slate_sweeps(content)}),
@@ -69,7 +71,7 @@ CHAPTERS = (
             lambda content: bool(content["calibration"])),
     Chapter("glossary", "Glossary"),
 )  # fmt: skip
-"""All chapters after the summary, in their order."""
+"""All chapters below the sentences, folded, in their order."""
 
 
 def render_page(content: Content, gate: Gate | None = None) -> str:
@@ -89,9 +91,10 @@ def render_page(content: Content, gate: Gate | None = None) -> str:
         "metric_bars": metric_bars,
         "split": str(SPLITS.get(content["split"], content["split"])),
         "baseline": gate_baseline(content),
-        "tiles": build_tiles(content, gate),
+        "simple_rules": SIMPLE_RULES,
+        "list_bars": list_bars(content),
         "gate": gate,
-        "chapters": [(one, one.values(content)) for one in CHAPTERS if one.is_shown(content)],
+        "parts": [(one.key, one.title, one.values(content)) for one in CHAPTERS if one.is_shown(content)],
     }
     return environment.get_template("evaluation.html").render(values)
 
@@ -120,6 +123,8 @@ FILTERS = {
     "decimal": format_decimal,
     "difference_class": difference_class,
     "group_names": group_names,
+    "more_of_100": charts.more_of_100,
+    "of_100": charts.of_100,
     "order_rows": order_rows,
     "row_class": row_class,
     "task_weights": format_task_weights,

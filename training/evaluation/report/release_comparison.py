@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from training.evaluation.report.charts import format_interval
+from training.evaluation.report.charts import format_interval, more_of_100
 from training.evaluation.report.verdicts import difference_class
 from web import format_metric_name, is_lower_better
 
@@ -48,14 +48,8 @@ class MetricChange:
         return [(value, bounds) for value, _, bounds in (text.partition(" ") for text in texts)]
 
 
-def compare_metrics(this: Manifest, other: Manifest, paired: Interval | None = None) -> list[MetricChange]:
-    """Metrics of two manifests side by side.
-
-    Args:
-        this: Manifest of the newer release, with its `metrics`.
-        other: Manifest of the other release.
-        paired: Paired difference of recall@30 of the served list, if the gate measured it.
-    """
+def compare_metrics(this: Manifest, other: Manifest) -> list[MetricChange]:
+    """Metrics of two manifests side by side; recall@30 of the served list paired, if the gate of one compared it with the other."""
     rows = []
     for table, metrics in (("slate", LIST_METRICS), ("recall", CANDIDATE_METRICS)):
         for name, metric, part in metrics:
@@ -63,7 +57,8 @@ def compare_metrics(this: Manifest, other: Manifest, paired: Interval | None = N
             rows.append(
                 _change(f"{name} list" if name == "served" else f"{name} candidates", f"{metric}/{part}", *both)
             )
-    if paired is not None and rows[0].this and rows[0].other:
+    paired = _paired(this, other)
+    if paired and rows[0].this and rows[0].other:
         first = rows[0]
         rows[0] = MetricChange(f"{first.name}, paired", first.this, first.other, paired, difference_class(paired))
     for task in this.get("metrics", {}).get("ranking", {}).get(str(this.get("ranker")), {}):
@@ -77,6 +72,34 @@ def compare_choices(this: Manifest, other: Manifest) -> list[tuple[str, str, str
     """What was chosen or read, in this release and in the other, and whether it differs; without what one does not say."""
     both = [(name, read(this), read(other)) for name, read in CHOICES.items()]
     return [(name, first, second, first != second) for name, first, second in both if first and second]
+
+
+def describe_changes(this: Manifest, other: Manifest) -> list[str]:
+    """What is different with `this` release instead of `other`, one sentence each; the lists first, then what was chosen.
+
+    Differences of metrics that are neither paired nor clear are left out.
+    """
+    changes = {row.name.removesuffix(", paired"): row for row in compare_metrics(this, other)}
+    found = [
+        f"Of 100 {what}, {more_of_100(row.difference, row.kind)} are {where}."
+        for name, (what, where) in EFFECTS.items()
+        if (row := changes.get(name)) and row.difference and (row.kind != "unclear" or row.difference[1] is not None)
+    ]
+    differing = [(name, one, two) for name, one, two, differs in compare_choices(this, other) if differs]
+    return found + [
+        f"{name[0].upper()}{name[1:]}: {one} instead of {two}." for name, one, two in differing if name in TOLD_CHOICES
+    ]
+
+
+def _paired(this: Manifest, other: Manifest) -> Interval | None:
+    """The difference that the gate of the newer of both measured; None if it compared others."""
+    for newer, older in ((this, other), (other, this)):
+        gate = newer.get("gate") or {}
+        figure = gate.get("figures", {}).get("slate - production")
+        if figure and gate.get("compared_with") == older.get("release"):
+            value, low, high = figure
+            return figure if newer is this else [-value, -high, -low]
+    return None
 
 
 def _weights(manifest: Manifest, kind: str) -> str:
@@ -103,6 +126,16 @@ CHOICES: dict[str, Callable[[Manifest], str]] = {
     "code": lambda manifest: str(manifest.get("revision", ""))[:12],
 }
 """Name → text from a manifest."""
+TOLD_CHOICES = ("as of", "recipe", "channels", "ranker", "discovery share of the list")
+EFFECTS = {
+    "served list: recall@30": ("songs that listeners play next", "in the list of 30"),
+    "served list: recall@30, reachable discoveries": (
+        "songs played next that are new to the listener",
+        "in the list of 30",
+    ),
+    "fused candidates: recall@200": ("songs that listeners play next", "among the 200 candidates"),
+}
+"""Name of a metric → what is counted, and where."""
 
 
 def _find(manifest: Manifest, *path: str) -> Interval | None:

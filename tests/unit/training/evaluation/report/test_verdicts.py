@@ -1,14 +1,24 @@
-"""Verdicts: the baseline of the gate, directions of metrics, tiles, comparison of two releases."""
+"""Verdicts: the baseline of the gate, directions of metrics, sentences, comparison of two releases."""
 
 from __future__ import annotations
+
+import re
 
 import polars as pl
 import pytest
 
 from tests.support.training.evaluation_content import evaluation, interval
-from training.evaluation.report.release_comparison import compare_metrics
-from training.evaluation.report.verdicts import Gate, build_tiles, difference_class, gate_baseline
+from training.evaluation.report.page import render_page
+from training.evaluation.report.release_comparison import compare_metrics, describe_changes
+from training.evaluation.report.verdicts import Gate, difference_class, gate_baseline
 from training.release.gate import judge
+
+
+def sentences(content: dict, gate: Gate | None) -> dict[str, tuple[str, str]]:
+    """Id → CSS class and text of each sentence at the top of the page."""
+    part = render_page(content, gate).partition('<ol class="sentences">')[2].partition("</ol>")[0]
+    found = re.findall(r'<li id="(\w+)" class="(\w+)">(.*?)</li>', part, re.DOTALL)
+    return {key: (kind, text.replace("\n", " ")) for key, kind, text in found}
 
 
 def test_the_named_baseline_is_the_one_of_the_release_gate() -> None:
@@ -42,17 +52,43 @@ def test_colors_follow_the_better_direction(difference: list[float | None] | Non
 
 
 @pytest.mark.parametrize(
-    ("gate", "text", "kind"),
+    ("gate", "kind", "names"),
     [
-        (Gate(True, ("passes: a",), {}), "passed", "gain"),
-        (Gate(False, ("passes: a", "FAILS: b"), {}), "rejected", "loss"),
-        (Gate(False, ("FAILS: b",), {}, forced="a hotfix"), "overridden", "loss"),
+        (None, "unclear", ""),
+        (Gate(True, ("passes: a",), {}, previous="release7"), "gain", "release7"),
+        (Gate(True, (), {"slate - production": [0.02, 0.01, 0.03]}, previous="r"), "gain", "2.0 more (1.0 to 3.0)"),
+        (Gate(False, ("passes: a", "FAILS: slate recall_at_30 b"), {}), "loss", "slate recall@30 b"),
+        (Gate(False, ("FAILS: b",), {}, forced="a hotfix"), "loss", "a hotfix"),
     ],
 )
-def test_the_first_tile_is_the_decision_of_the_gate(gate: Gate, text: str, kind: str) -> None:
-    tile = build_tiles(evaluation(), gate)[0]
-    assert (tile.text, tile.kind) == (text, kind)
-    assert tile.detail in ("no worse than up_cf", "FAILS: b", "a hotfix")
+def test_the_first_sentence_is_the_decision_of_the_gate(gate: Gate | None, kind: str, names: str) -> None:
+    found, text = sentences(evaluation(), gate)["decision"]
+    assert found == kind and names in text
+
+
+def test_sentences_count_songs_of_100_with_intervals() -> None:
+    content = evaluation() | {"by_history": {"fused": {"0-99": [0.2, 0.1, 0.3], "100-999": [0.5, 0.4, 0.6]}}}
+    content["differences"]["served - fused"] = {"recall_at_30": [-0.01, -0.03, 0.01]}
+    content["slate"]["served"]["recall_at_30"] |= {"discovery": [0.05, 0.04, 0.06]}
+    found = sentences(content, None)
+    expected = {
+        "decision": ("unclear", ()),
+        "found": ("unclear", ("31 (30 to 32)", "40 (39 to 41)")),
+        "rule": ("gain", ("2.0 more (1.0 to 3.0)", "up_cf")),
+        "ranker": ("unclear", ("1.0 fewer (3.0 fewer to 1.0 more)", "sum_pooling")),
+        "weakness": ("loss", ("5.0 (4.0 to 6.0)", "31 (30 to 32)", "0-99")),
+    }
+    assert {key: kind for key, (kind, _) in found.items()} == {key: kind for key, (kind, _) in expected.items()}
+    assert [part for key, (_, parts) in expected.items() for part in parts if part not in found[key][1]] == []
+
+
+def test_sentences_say_what_was_not_measured() -> None:
+    content = evaluation() | {"differences": {}, "by_history": {}}
+    nothing = {part: [None, None, None] for part in ("all", "repeat", "discovery", "reachable")}
+    for row in content["slate"].values():
+        row["recall_at_30"] = row["ndcg_at_10"] = nothing
+    content["chosen"]["ranker"] = None
+    assert [key for key, (_, text) in sentences(content, None).items() if "None" in text or "  " in text] == []
 
 
 def test_releases_are_compared_metric_by_metric() -> None:
@@ -66,5 +102,12 @@ def test_releases_are_compared_metric_by_metric() -> None:
     assert rows["ranker: not skipped, log loss"].kind == "loss"
     assert rows["ranker: not skipped, GAUC"].kind == "unclear"
     assert set(rows) == {"served list: recall@30", "ranker: not skipped, GAUC", "ranker: not skipped, log loss"}
-    (first, *_) = compare_metrics(manifest(0.3, 0.5), manifest(0.29, 0.5), [0.01, 0.005, 0.015])
+    newer = manifest(0.3, 0.5) | {
+        "gate": {"compared_with": "older", "figures": {"slate - production": [0.01, 0.005, 0.015]}}
+    }
+    older = manifest(0.29, 0.5) | {"release": "older", "ranker": "none"}
+    (first, *_) = compare_metrics(newer, older)
     assert (first.name, first.kind) == ("served list: recall@30, paired", "gain")
+    assert "1.0 more (0.5 to 1.5)" in describe_changes(newer, older)[0]
+    assert "1.0 fewer (0.5 to 1.5)" in describe_changes(older, newer)[0]
+    assert [change for change in describe_changes(newer, older) if change.startswith("Ranker")] != []
