@@ -294,17 +294,17 @@ class Settings(EnvironmentSettings):
         default="",
         validation_alias="SEGUE_TABLES",
         description="`s3://bucket/prefix` for landed tables, quarantine and marts "
-        "([operations](operations.md#tables-on-object-storage)); empty: `SEGUE_HOME`",
+        "([deployment](deployment.md#tables-on-object-storage)); empty: `SEGUE_HOME`",
     )
     media_root: Annotated[DirectoryPath, AfterValidator(Path.resolve)] | None = Field(
         default=None,
-        description="folder that `audio_path` and `cover_path` of logs are relative to ([content](content.md#media-files)); "
+        description="folder that `audio_path` and `cover_path` of logs are relative to ([data](data.md#audio-covers-and-texts)); "
         "empty: the landed folder",
     )
     host: str = Field(
         default="127.0.0.1",
         description="address that services listen on; other addresses require `SEGUE_ALLOW_REMOTE` and a credential of each "
-        "service ([operations](operations.md#access-from-other-machines))",
+        "service ([deployment](deployment.md#access-from-other-machines))",
     )
     allow_remote: bool = Field(
         default=False, description="`yes`: services may listen on an address that other machines can reach"
@@ -326,7 +326,7 @@ class Settings(EnvironmentSettings):
     grafana_url: str = Field(default="", description="address of Grafana, which the console links")
     engine: Engine = Field(
         default="duckdb",
-        description="or `spark`: the engine of marts and features ([operations](operations.md#spark))",
+        description="or `spark`: the engine of marts and features ([deployment](deployment.md#spark))",
     )
     spark_master: str = Field(
         default="local[*]", description="Spark master URL: `spark://host:7077`, `yarn`, `k8s://...`"
@@ -343,7 +343,7 @@ class Settings(EnvironmentSettings):
         default="",
         repr=False,
         description="`redis://host:port/db`: a Redis server of its own for events, daily lists and live workers, which recommenders "
-        "on several machines share ([operations](operations.md#several-machines)); empty: SQLite files in `SEGUE_HOME/serving`",
+        "on several machines share ([deployment](deployment.md#several-machines)); empty: SQLite files in `SEGUE_HOME/serving`",
     )
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
         default=400, description="time after which a request calls no further recall channel, 1 to 30,000"
@@ -351,7 +351,7 @@ class Settings(EnvironmentSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1,
         description="processes of the recommender, 1 to 64; one per core is a good number, each takes the memory of a release "
-        "([operations](operations.md#several-cores))",
+        "([deployment](deployment.md#several-cores))",
     )
     concurrent_requests: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS)] = Field(
         default=2,
@@ -360,7 +360,7 @@ class Settings(EnvironmentSettings):
     release_public_key: PemFile = Field(
         default="",
         description="PEM file of an Ed25519 public key: only releases signed with its private key are activated and served "
-        "([operations](operations.md#releases))",
+        "([deployment](deployment.md#releases))",
     )
     release_private_key: PemFile = Field(default="", description="PEM file of the private key: new releases are signed")
     simulated_last_day: Day = Field(
@@ -374,7 +374,7 @@ class Settings(EnvironmentSettings):
     )
     other_sounds: bool = Field(
         default=False,
-        description="whether the next release recommends clips that [are not music](content.md#not-music), such as speech, "
+        description="whether the next release recommends clips that [are not music](data.md#not-music), such as speech, "
         "also to users who have not listened to them twice",
     )
     feature_log_share: Annotated[float, Field(ge=0, le=1)] = Field(
@@ -633,7 +633,7 @@ class Lifetimes(EnvironmentSettings):
     landed: Annotated[Days, _at_least(MIN_LANDED_DAYS)] = Field(
         default=FOREVER,
         description="days of landed events before the newest one that `make prune` keeps, in whole months; at least 28; 0: "
-        "forever. The next build removes older events from the marts ([operations](operations.md#retention))",
+        "forever. The next build removes older events from the marts ([deployment](deployment.md#retention))",
     )
     feature_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
         default=30, description="days that logged features of requests are kept; 0: forever, here and below"

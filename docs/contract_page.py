@@ -1,4 +1,4 @@
-"""Write `docs/contract.md` and dbt's seed of behaviors from the contract in code: `python docs/contract_page.py`."""
+"""Write the tables of `docs/data.md` and dbt's seed of behaviors from the contract in code: `python docs/contract_page.py`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,9 @@ from event_store.behaviors import BEHAVIORS
 from ingestion import contract
 from storage import content_tables
 
-PAGE = Path(__file__).parent / "contract.md"
+PAGE = Path(__file__).parent / "data.md"
 SEED = Path(__file__).parents[1] / "dbt" / "seeds" / "behaviors.csv"
-INTRODUCTION = """# The data contract
-
-Every log lands in these tables, `SEGUE_HOME/landing/<table>/dt=<day or month>/*.parquet`. Only rows that satisfy the
-contract land; all others go to `SEGUE_HOME/quarantine/<table>` with a reason. This page is written by
-`python docs/contract_page.py` from [contract.py](../ingestion/contract.py) and, for `listening_events`, from
-[event_store/contract.py](../event_store/contract.py).
-
-- Landing is idempotent: the newest landed row of a key counts, and an event id that has landed before is a duplicate. Of
-  `tracks`, each column has the newest value that a source states, and tracks of several sources are matched
-  ([ADR 0070](adr/0070-match-tracks-of-several-sources.md)).
-- All times are UTC with microseconds; all ids are text. Text is stripped, and empty text is missing, except in optional
-  columns of `tracks`: there `""` and `[]` clear the value of an older source, if the row is landed in this contract. A
-  column marked with `*` is required.
-- `occurred_at` is when an event began, by a clock that does not reveal its outcome; `ended_at` is when the outcome became
-  known. A model sees an event from `ended_at` on.
-- Your own service's log in these columns, as JSON lines or Parquet, lands without conversion (`own_events` of the
-  [readers](../ingestion/readers/README.md)).
-- `track_content` and `track_facets` are not landed: `python -m training.encode_content` writes them next to the marts,
-  the first in one file per encoder ([content](content.md)).
-"""
+FIRST_TABLE = "### listening_events"
 TYPE_NAMES = {
     "string": "text",
     "timestamp[us, tz=UTC]": "time",
@@ -48,9 +29,9 @@ TYPE_NAMES = {
 }
 
 
-def render_page() -> str:
-    """The page."""
-    parts = [INTRODUCTION]
+def render_page(page: str) -> str:
+    """The page with the present tables at its end."""
+    parts = [page.split(FIRST_TABLE, maxsplit=1)[0]]
     keys = {**contract.KEYS, "quarantine": ("reject_id",), "track_content": ("track_id", "encoder")}
     keys["track_facets"] = ("track_id", "facet", "value")
     tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": content_tables.SCHEMA}
@@ -61,8 +42,8 @@ def render_page() -> str:
             f"| `{field.name}`{'' if field.nullable else ' *'} | {TYPE_NAMES[str(field.type)]} | {_description(field)} |"
             for field in schema
         ]
-        parts += [f"\n## {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows]
-    return "\n".join(parts) + "\n"
+        parts.append("\n".join([f"### {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows, "\n"]))
+    return "".join(parts).rstrip("\n") + "\n"
 
 
 def render_seed() -> str:
@@ -79,5 +60,5 @@ def _description(field: pa.Field) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render_page(), encoding="utf-8")
+    PAGE.write_text(render_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     SEED.write_text(render_seed(), encoding="utf-8")

@@ -12,7 +12,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
 EXTERNAL_PAGES = (
-    *("deploy/README.md", "serving/README.md", "clients/README.md", "ingestion/readers/README.md"),
+    *("deploy/README.md", "serving/README.md", "clients/README.md"),
     *("research/README.md", "CHANGELOG.md"),
 )
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")

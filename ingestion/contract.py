@@ -20,17 +20,17 @@ TIME = pa.timestamp("us", tz="UTC")
 STRINGS = pa.list_(pa.string())
 VECTOR = pa.list_(pa.float32())
 
-MEDIA_PATH = "a path below SEGUE_MEDIA_ROOT if that is set, else below the landed folder; landing adds the folder's id"
+MEDIA_PATH = "path below the landed folder, or below SEGUE_MEDIA_ROOT if that is set"
 
 
 def _column(name: str, data_type: pa.DataType, description: str, required: bool = False) -> pa.Field:
     return pa.field(name, data_type, nullable=not required, metadata={"description": description})
 
 
-LANDED_AT = _column("landed_at", TIME, "Time of landing; the newest row of a key is valid", required=True)
+LANDED_AT = _column("landed_at", TIME, "Time of landing", required=True)
 ORIGIN = (
-    _column("format", pa.string(), "Reader that read it; null if it was landed by an earlier version"),
-    _column("source_at", TIME, "Time at which the newest file of its source was written"),
+    _column("format", pa.string(), "Reader; null if an earlier version landed it"),
+    _column("source_at", TIME, "Time of the newest file of the source"),
     _column("landed_at", TIME, "Time of landing", required=True),
 )
 """Columns that landing adds to rows that several sources may state; the order of landing does not decide between them."""
@@ -53,7 +53,7 @@ EXPOSURES = pa.schema(
         _column("target_type", pa.string(), f"Type of the target: {', '.join(TARGET_TYPES)}", required=True),
         _column("target_id", pa.string(), "Id of the target within its type", required=True),
         _column("position", pa.int32(), f"Position in the response, from 0 to {MAX_POSITION:,}", required=True),
-        _column("channels", STRINGS, "Recall channels that retrieved the target, the one that ranked it best first"),
+        _column("channels", STRINGS, "Recall channels that retrieved the target, best rank first"),
         _column(
             "propensity", pa.float64(), "Probability of this position, in (0, 1]; 1 unless it was randomized", True
         ),
@@ -67,7 +67,7 @@ TRACKS = pa.schema(
         _column(
             "recording_id",
             pa.string(),
-            "Id of the recording, which several releases may share; a MusicBrainz id or ISRC matches other sources",
+            "Id of the recording; a MusicBrainz id or ISRC matches other sources",
         ),
         _column("title", pa.string(), "Title as printed"),
         _column("artist_ids", STRINGS, "Performers, the main one first"),
@@ -75,7 +75,7 @@ TRACKS = pa.schema(
         _column("duration_ms", pa.int64(), "Length in milliseconds, at most a day, if the source has it"),
         _column("released_on", pa.date32(), "Day of release"),
         _column("available_from", TIME, "Time from which it may be served"),
-        _column("available_until", TIME, "Time from which it may no longer be served"),
+        _column("available_until", TIME, "Time until which it may be served"),
         _column("territories", STRINGS, "Countries it may be served in; empty or null: all"),
         _column("is_explicit", pa.bool_(), "Carries an advisory label"),
         _column("language", pa.string(), "Facet: language of the song"),
@@ -151,8 +151,8 @@ KNOWLEDGE_TRIPLES = pa.schema(
 
 TRACK_MATCHES = pa.schema(
     [
-        _column("track_id", pa.string(), "Track that was matched with a wrong one, or not with the right one", True),
-        _column("same_as_id", pa.string(), "Track that it is; its own id: none but itself; null: as matched"),
+        _column("track_id", pa.string(), "Track whose match is wrong or missing", True),
+        _column("same_as_id", pa.string(), "The right track; its own id: none; null: as matched"),
         LANDED_AT,
     ]
 )
@@ -165,12 +165,10 @@ LANDINGS = pa.schema(
         _column("split", pa.string(), "Train/test split of the events: user_time, global_time; null for live events"),
         _column("read", pa.int64(), "Number of rows read", required=True),
         _column("landed", pa.int64(), "Number of rows written", required=True),
-        _column("duplicate", pa.int64(), "Number of rows that had been landed before", required=True),
+        _column("duplicate", pa.int64(), "Number of rows landed before", required=True),
         _column("quarantined", pa.int64(), "Number of rows that violated the contract", required=True),
         _column("event_store", pa.string(), "Id of the recommender's store that was landed; null for files"),
-        _column(
-            "event_seq", pa.int64(), "Number of the last record of that store that is landed, in the order of commit"
-        ),
+        _column("event_seq", pa.int64(), "Number of the last landed record of that store, in commit order"),
         LANDED_AT,
     ]
 )
@@ -180,7 +178,7 @@ QUARANTINE = pa.schema(
         _column(
             "reject_id",
             pa.string(),
-            "Hash of file name, line and row, so that a row is quarantined once",
+            "Hash of file name, line and row",
             required=True,
         ),
         _column("source", pa.string(), "File of the row", required=True),
@@ -191,7 +189,7 @@ QUARANTINE = pa.schema(
         _column(
             "raw",
             pa.string(),
-            "The row as it was read; empty if it has no valid user id, by which it could be erased",
+            "The row as read; empty without a valid user id, by which it could be erased",
             required=True,
         ),
         _column("user_id", pa.string(), "User of the row, if known"),

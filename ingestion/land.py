@@ -136,7 +136,7 @@ def _unknown_format_message(path: Path, files: list[Member]) -> str:
     content = f"it holds {_format_files(files)}" if files else "it is empty"
     return (
         f"{path} holds none of the supported formats ({', '.join(READERS)}): {content}; "
-        "see ingestion/readers/README.md for their files"
+        "see docs/data.md for their files"
     )
 
 

@@ -6,7 +6,7 @@ The recommender keeps running. The command is idempotent, and an interrupted run
 are first added to the suppression list, so that neither landing, nor the recommender, nor an interrupted run can add data of
 them again. Exit code 0: done. 2: failed, or an unknown user. 3: done, but a release must be signed again, because it was changed
 and the private key is not here or the release had no valid signature. 4: nothing of the users can be read any more, but bytes
-of them are still in the log of a database, which a process keeps reading. Limits: docs/operations.md.
+of them are still in the log of a database, which a process keeps reading. Limits: docs/deployment.md.
 """
 
 from __future__ import annotations

@@ -24,20 +24,20 @@ SCHEMA = pa.schema(
         _column("track_id", pa.string(), "Track of the mart `tracks`"),
         _column("encoder", pa.string(), f"Encoder: {', '.join(ENCODER_NAMES)}"),
         _column(
-            "encoder_version", pa.string(), "Version of the encoder; vectors of different versions must not be mixed"
+            "encoder_version", pa.string(), "Version of the encoder; never mix vectors of two versions"
         ),
         _column("content_hash", pa.string(), "SHA-256 of the encoded file, or of the encoded texts"),
         _column("embedding", pa.list_(pa.float32()), "Vector: 200 numbers of audio, 1,280 of a cover, 512 of texts"),
         _column(
             "tag_probabilities",
             pa.list_(pa.float32()),
-            "Of audio: probability of each of the 50 tags of MusiCNN, in their order; null for other encoders",
+            "Audio only: probabilities of MusiCNN's 50 tags, in their order",
             required=False,
         ),
         _column(
             "music_probability",
             pa.float32(),
-            "Of audio: probability of being music; below 0.5 it is not used as the sound of the track; null for other encoders",
+            "Audio only: probability of being music; below 0.5 the audio is not used",
             required=False,
         ),
     ]
@@ -46,10 +46,10 @@ SCHEMA = pa.schema(
 FACETS_TABLE = "track_facets"
 FACET_SCHEMA = pa.schema(
     [
-        _column("track_id", pa.string(), "Track of the mart `tracks`, whose catalog has no value of the facet"),
+        _column("track_id", pa.string(), "Track without a value of the facet in its catalog"),
         _column("facet", pa.string(), "Facet: styles, emotions, themes"),
         _column("value", pa.string(), "Value of the facet"),
-        _column("probability", pa.float32(), "Probability of the most probable tag that stands for the value"),
+        _column("probability", pa.float32(), "Probability of the best tag for the value"),
         _column("source", pa.string(), "Where the value comes from: audio"),
     ]
 )

@@ -104,8 +104,8 @@ def airflow_client(project: ComposeProject) -> AirflowClient:
 
 
 def trigger_as_documented(project: ComposeProject) -> DagRun:
-    """Run the commands of docs/operations.md with the recipe debug; return the run that they started."""
-    page = (ROOT / "docs" / "operations.md").read_text()
+    """Run the commands of docs/deployment.md with the recipe debug; return the run that they started."""
+    page = (ROOT / "docs" / "deployment.md").read_text()
     (script,) = (block for block in re.findall(r"```[a-z]*\n(.*?)```", page, re.DOTALL) if "/dagRuns" in block)
     for old, new in {"http://localhost:8080": airflow_url(project), '"small"': '"debug"'}.items():
         assert old in script

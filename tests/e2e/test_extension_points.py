@@ -1,4 +1,4 @@
-"""Each documented extension (docs/extending.md) reaches the evaluation report and the service without further changes.
+"""Each documented extension (docs/contributing.md) reaches the evaluation report and the service without further changes.
 
 A copy of the tree gets a recall channel, a ranker, a user feature, a track feature, a scene, a log format, an
 expectation and a text; the pipeline runs in it once, with recipe `debug`.

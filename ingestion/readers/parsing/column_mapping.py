@@ -1,6 +1,6 @@
 """Mapping of the columns of a user's own CSV files: `segue-mapping.yaml`.
 
-Its keys are explained in `ingestion/readers/README.md`, "Column mapping".
+Its keys are explained in `docs/data.md`, "Column mapping".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from event_store.behaviors import ACTIONS
 from ingestion.source_files import SourceError
 
 MAPPING_FILE = "segue-mapping.yaml"
-GUIDE = "ingestion/readers/README.md#column-mapping"
+GUIDE = "docs/data.md#column-mapping"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
 MAX_BYTES = 64 << 10  # a mapping has less than one; bounds what aliases in it can name
 

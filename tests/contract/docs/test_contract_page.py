@@ -11,7 +11,8 @@ DBT_SCHEMAS = "".join(path.read_text() for path in (settings.ROOT / "dbt").rglob
 
 def test_the_page_is_up_to_date() -> None:
     page = runpy.run_path(str(settings.ROOT / "docs" / "contract_page.py"))
-    assert page["PAGE"].read_text(encoding="utf-8") == page["render_page"](), "run python docs/contract_page.py"
+    written = page["PAGE"].read_text(encoding="utf-8")
+    assert written == page["render_page"](written), "run python docs/contract_page.py"
     assert page["SEED"].read_text(encoding="utf-8") == page["render_seed"](), "run python docs/contract_page.py"
 
 

@@ -17,7 +17,6 @@ PAGES = sorted(
         *(ROOT / "docs").rglob("*.md"),
         ROOT / "deploy" / "README.md",
         ROOT / "serving" / "README.md",
-        *(ROOT / "ingestion").rglob("*.md"),
     ]
 )
 HISTORY = {ROOT / "CHANGELOG.md", *(ROOT / "docs" / "log").glob("*.md")}
