@@ -12,6 +12,10 @@ DOCUMENT = Path(__file__).parents[1] / "clients" / "openapi.json"
 HEADING = "## Endpoints\n"
 MAX_ITEMS = 1
 """Elements of a list that an example shows."""
+WIDTH = 110
+"""Longest JSON value on one line."""
+COMMON = {"200", "400", "401", "403", "408", "413", "415", "429", "503"}
+"""Status codes that the page explains once."""
 
 
 def render_page(page: str) -> str:
@@ -27,12 +31,13 @@ def _endpoints(paths: dict[str, Any]) -> Iterator[str]:
             request = _example(operation.get("requestBody", {}).get("content", {}))
             response = _example(answer)
             yield f"\n### {method.upper()} {path}\n\n{operation['summary']}."
-            yield f" Answers {', '.join(operation['responses'])}.\n"
+            others = [status for status in operation["responses"] if status not in COMMON]
+            yield f" Also answers {', '.join(others)}.\n" if others else "\n"
             if response is None:
                 yield f"Content: {', '.join(f'`{kind}`' for kind in answer)}.\n"
             for name, value in (("request", request), ("response", response)):
                 if value is not None:
-                    yield f'\n```json title="{name}"\n{json.dumps(_shorten(value), ensure_ascii=False, indent=1)}\n```\n'
+                    yield f'\n```json title="{name}"\n{_format(_shorten(value), "")}\n```\n'
 
 
 def _example(content: dict[str, Any]) -> Any:
@@ -45,6 +50,18 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _shorten(one) for name, one in value.items()}
     return [_shorten(one) for one in value[:MAX_ITEMS]] if isinstance(value, list) else value
+
+
+def _format(value: Any, indent: str) -> str:
+    """JSON with every value on one line that is short enough."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) <= WIDTH or not value:
+        return line
+    deeper = indent + " "
+    if isinstance(value, list):
+        return "[" + f",\n{deeper}".join(_format(one, deeper) for one in value) + "]"
+    parts = (f'"{name}": {_format(one, deeper)}' for name, one in value.items())
+    return "{" + f",\n{deeper}".join(parts) + "}"
 
 
 if __name__ == "__main__":
