@@ -303,16 +303,14 @@ class Settings(EnvironmentSettings):
     )
     host: str = Field(
         default="127.0.0.1",
-        description="address that services listen on; other addresses require `SEGUE_ALLOW_REMOTE` and a credential of each "
-        "service ([deployment](deployment.md#access-from-other-machines))",
+        description="address that services listen on; see [access](deployment.md#access-from-other-machines)",
     )
     allow_remote: bool = Field(
         default=False, description="`yes`: services may listen on an address that other machines can reach"
     )
     without_proxy: bool = Field(
         default=False,
-        description="`yes`: the recommender starts on such an address without `SEGUE_TRUSTED_PROXIES`; nothing then limits "
-        "slow clients",
+        description="`yes`: the recommender starts there without `SEGUE_TRUSTED_PROXIES`; nothing then limits slow clients",
     )
     airflow_port: Port = Field(default=8080, description="port of Airflow's web server")
     recommender_port: Port = Field(default=3000, description="port of the recommender and the listening page")
@@ -320,8 +318,7 @@ class Settings(EnvironmentSettings):
     console_port: Port = Field(default=8090, description="port of the console")
     service_hosts: ServiceHosts = Field(
         default={},
-        description="hosts at which the console reaches services in other containers: `airflow=HOST,recommender=HOST,mlflow=HOST`; "
-        "of others `SEGUE_HOST`",
+        description="hosts of services in other containers, for the console: `airflow=HOST,recommender=HOST,mlflow=HOST`",
     )
     grafana_url: str = Field(default="", description="address of Grafana, which the console links")
     engine: Engine = Field(
@@ -342,16 +339,15 @@ class Settings(EnvironmentSettings):
     event_store: Annotated[str, AfterValidator(_redis_url)] = Field(
         default="",
         repr=False,
-        description="`redis://host:port/db`: a Redis server of its own for events, daily lists and live workers, which recommenders "
-        "on several machines share ([deployment](deployment.md#several-machines)); empty: SQLite files in `SEGUE_HOME/serving`",
+        description="`redis://host:port/db`: a Redis server for events of recommenders on "
+        "[several machines](deployment.md#several-machines); empty: SQLite files in `SEGUE_HOME/serving`",
     )
     recall_deadline_ms: Annotated[int, Field(ge=1, le=30_000)] = Field(
         default=400, description="time after which a request calls no further recall channel, 1 to 30,000"
     )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1,
-        description="processes of the recommender, 1 to 64; one per core is a good number, each takes the memory of a release "
-        "([deployment](deployment.md#several-cores))",
+        description="processes of the recommender, 1 to 64 ([several cores](deployment.md#several-cores))",
     )
     concurrent_requests: Annotated[int, Field(ge=1, le=MAX_CONCURRENT_REQUESTS)] = Field(
         default=2,
@@ -359,14 +355,12 @@ class Settings(EnvironmentSettings):
     )
     release_public_key: PemFile = Field(
         default="",
-        description="PEM file of an Ed25519 public key: only releases signed with its private key are activated and served "
-        "([deployment](deployment.md#releases))",
+        description="PEM file of an Ed25519 public key: only [signed releases](deployment.md#releases) are activated and served",
     )
     release_private_key: PemFile = Field(default="", description="PEM file of the private key: new releases are signed")
     simulated_last_day: Day = Field(
         default="",
-        description="last day of a simulated world (UTC), such as 2026-06-30, for results that can be repeated; empty: "
-        "yesterday",
+        description="last day of a simulated world (UTC), such as 2026-06-30; empty: yesterday",
     )
     territory: Country = Field(default="", description="country of users whose request does not give one")
     explicit: bool = Field(
@@ -374,8 +368,7 @@ class Settings(EnvironmentSettings):
     )
     other_sounds: bool = Field(
         default=False,
-        description="whether the next release recommends clips that [are not music](data.md#not-music), such as speech, "
-        "also to users who have not listened to them twice",
+        description="whether the next release recommends clips that [are not music](data.md#not-music) to all users",
     )
     feature_log_share: Annotated[float, Field(ge=0, le=1)] = Field(
         default=1.0, description="fraction of requests whose features are logged for the daily skew comparison, 0 to 1"
@@ -388,8 +381,7 @@ class Settings(EnvironmentSettings):
         default="",
         repr=False,
         validation_alias="SEGUE_MARTS",
-        description="where Feast reads published marts in programs that were started without `python -m local.environment`, "
-        "which sets it; marts are published to `SEGUE_HOME/marts` or `SEGUE_TABLES` in any case",
+        description="folder of published marts for Feast in programs without `local.environment`, which sets it",
     )
 
     def service_url(self, service: str) -> str:
@@ -518,8 +510,7 @@ class AccessSettings(EnvironmentSettings):
     operator_password: Annotated[str, AfterValidator(_password)] = Field(
         default="",
         repr=False,
-        description="password of the user `segue` for console and MLflow, at least 16 characters; empty: none is required, and "
-        "they listen on loopback only",
+        description="password of the user `segue` for console and MLflow, at least 16 characters; empty: both listen on loopback only",
     )
 
 
@@ -530,20 +521,18 @@ class JwtSettings(EnvironmentSettings):
 
     key_file: Annotated[FilePath, AfterValidator(Path.resolve)] = Field(
         default=...,
-        description="PEM file of a public key, or JSON Web Key Set: the recommender accepts user tokens signed with these "
-        "keys, whose clients may act for one user only ([access control](api.md#access-control))",
+        description="PEM file of a public key, or JSON Web Key Set, of [user tokens](api.md#access-control)",
     )
     issuer: str = Field(
         default=...,
-        description="issuer (`iss`) of user tokens; required with a key file, so that tokens issued for other services are "
-        "rejected",
+        description="issuer (`iss`) of user tokens; required with a key file",
     )
     audience: str = Field(default=..., description="audience (`aud`) of user tokens; required with a key file")
     algorithms: Annotated[
         tuple[Literal["RS256", "ES256", "EdDSA", "HS256"], ...], NoDecode, BeforeValidator(_split)
     ] = Field(
         default=("RS256", "ES256", "EdDSA"),
-        description="allowed signature algorithms; `HS256`, which shares its secret with the issuer, is supported too",
+        description="allowed signature algorithms; `HS256` is supported too",
     )
     user_claim: str = Field(default="sub", description="claim with the user id")
     leeway_s: Annotated[int, Field(ge=0, le=60)] = Field(
@@ -563,15 +552,13 @@ class HttpSettings(EnvironmentSettings):
     )
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),
-        description="origins of other sites whose pages may call the recommender (CORS), separated by commas: "
-        "`https://music.example.org`",
+        description="origins of other sites whose pages may call the recommender (CORS), separated by commas",
     )
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split)
     ] = Field(
         default=(),
-        description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas; from "
-        "others the header is ignored",
+        description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas",
     )
     max_body_bytes: Annotated[int, Field(ge=1 << 10, le=1 << 30)] = Field(
         default=1 << 20, description="size of a body; larger ones get 413"
@@ -598,14 +585,13 @@ class MusicServerSettings(EnvironmentSettings):
     allow_http: bool = Field(default=False, description="`yes`: the URL may be plain `http` to another machine")
     url: Annotated[str, AfterValidator(_server_url)] = Field(
         default="",
-        description="address of a [music server](music_server.md) with the Subsonic API, such as Navidrome or gonic; empty: none",
+        description="address of a [music server](music_server.md) with the Subsonic API; empty: none",
     )
     accounts: Accounts = Field(
         default={},
         repr=False,
         validation_alias="SEGUE_SUBSONIC_ACCOUNTS_FILE",
-        description="file that says who listens with which account, in lines `USER_ID=ACCOUNT:PASSWORD`; the library is read "
-        "with the first account",
+        description="file with a line `USER_ID=ACCOUNT:PASSWORD` per listener; the first account reads the library",
     )
 
 
@@ -632,8 +618,7 @@ class Lifetimes(EnvironmentSettings):
 
     landed: Annotated[Days, _at_least(MIN_LANDED_DAYS)] = Field(
         default=FOREVER,
-        description="days of landed events before the newest one that `make prune` keeps, in whole months; at least 28; 0: "
-        "forever. The next build removes older events from the marts ([deployment](deployment.md#retention))",
+        description="days of landed events that [`make prune`](deployment.md#retention) keeps, in whole months; at least 28; 0: forever",
     )
     feature_log: Annotated[Days, _at_least(MIN_LOG_DAYS)] = Field(
         default=30, description="days that logged features of requests are kept; 0: forever, here and below"
