@@ -18,14 +18,14 @@ FIRST_TABLE = "### listening_events"
 TYPE_NAMES = {
     "string": "text",
     "timestamp[us, tz=UTC]": "time",
-    "int32": "whole number",
-    "int64": "whole number",
+    "int32": "integer",
+    "int64": "integer",
     "double": "number",
     "float": "number",
     "date32[day]": "day",
-    "bool": "true or false",
-    "list<item: string>": "list of text",
-    "list<item: float>": "list of numbers",
+    "bool": "boolean",
+    "list<item: string>": "texts",
+    "list<item: float>": "numbers",
 }
 
 
@@ -41,6 +41,7 @@ def render_page(page: str) -> str:
         rows = [
             f"| `{field.name}`{'' if field.nullable else ' *'} | {TYPE_NAMES[str(field.type)]} | {_description(field)} |"
             for field in schema
+            if field not in (contract.LANDED_AT, *contract.ORIGIN)
         ]
         parts.append("\n".join([f"### {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows, "\n"]))
     return "".join(parts).rstrip("\n") + "\n"
