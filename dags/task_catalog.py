@@ -286,7 +286,7 @@ _TASKS = (
         "Checks the refitted models against the release gate and stores them as a release; the recommender loads it within "
         "a second.",
         "The log states the reason; the active release keeps serving. If the gate rejected the release, its slate is "
-        "worse than that of the active release or of the best heuristic baseline: read the evaluation report, then train "
+        "worse than the slate of the active release or of the best heuristic baseline: read the evaluation report, then train "
         "on more or corrected logs, or override the gate as described in the documentation of the DAG. If the evaluation "
         "belongs to other models, trigger `ingest_listening_logs`; unchanged work is not repeated.",
         "releases",

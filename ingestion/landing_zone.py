@@ -256,8 +256,8 @@ class Landing:
     def _changed_rows(self, table: str, given: _StagedRows) -> Iterator[pl.DataFrame]:
         """The last given row of each key if it differs from the newest landed one, in the order of the source.
 
-        The newest one of a table that several sources state is that of the same reader, not counting later sources. There,
-        a row is landed again if its source is newer: a source of a time between them, landed later, must not outdo it.
+        In a table with several sources, the newest row is the newest of the same reader, without later sources. There, a row
+        is landed again if its source is newer, so that a source in between, landed later, does not replace it.
         """
         files = _files(self._landing / table, "*")
         key = ", ".join(contract.KEYS[table])

@@ -1,7 +1,7 @@
 """Results of complete runs with several seeds: mean, standard deviation over seeds, and the differences of each seed.
 
-All models of the recipe are fitted on the train part with SEEDS seeds, and evaluated like those that are released: what
-validation chooses is chosen again for each seed. The first seed is that of the run itself, whose fits are used again.
+All models of the recipe are fitted on the train part with SEEDS seeds, and evaluated like released models: each
+seed chooses on validation again. The first seed is the seed of the run itself, whose fits are used again.
 """
 
 from __future__ import annotations

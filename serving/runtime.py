@@ -282,7 +282,7 @@ class Runtime:
         """The response to a request, which is neither logged nor recorded as shown.
 
         With `is_kept`, a list of the day is stored, unless the user listens in private: requests of the day get the same
-        tracks, and those of the next days others.
+        tracks, and requests of the next days others.
 
         Raises:
             UnknownTrack, NoCollections, NotReady: As for `recommend`.

@@ -23,9 +23,7 @@ SCHEMA = pa.schema(
     [
         _column("track_id", pa.string(), "Track of the mart `tracks`"),
         _column("encoder", pa.string(), f"Encoder: {', '.join(ENCODER_NAMES)}"),
-        _column(
-            "encoder_version", pa.string(), "Version of the encoder; never mix vectors of two versions"
-        ),
+        _column("encoder_version", pa.string(), "Version of the encoder; never mix vectors of two versions"),
         _column("content_hash", pa.string(), "SHA-256 of the encoded file, or of the encoded texts"),
         _column("embedding", pa.list_(pa.float32()), "Vector: 200 numbers of audio, 1,280 of a cover, 512 of texts"),
         _column(

@@ -1,8 +1,8 @@
 """MusiCNN, a convolutional network that tags music, for inference in torch, and its log-mel spectrograms.
 
 Pons and Serra, "musicnn: Pre-trained convolutional neural networks for music audio tagging" (arXiv 1909.06654). The
-weights are those of `MTT_musicnn` (MagnaTagATune) of the package musicnn 0.1.0 (weights/README.md). Outputs equal those
-of the original up to rounding; the computation differs:
+weights of `MTT_musicnn` (MagnaTagATune) come from the package musicnn 0.1.0 (weights/README.md). Outputs equal the
+original outputs up to rounding; the computation differs:
 
 - Batch normalization follows the pooling over mel bands. Filters with a negative scale are negated first, because the
   maximum after normalization is then the minimum before it.
@@ -43,8 +43,8 @@ TAGS = (
 WEIGHTS = Path(__file__).parent / "weights" / "mtt_musicnn.safetensors"
 NORMALIZATION_EPSILON = 1e-3  # of tf.layers.batch_normalization
 TINY = 1e-15
-"""Weights below it are taken as 0. Weight decay shrank those of unused filters to 1e-37, and processors compute with
-products that are almost 0 (subnormal numbers) thirty times slower, which silent audio would show."""
+"""Smaller weights are set to 0. Weight decay shrank the weights of unused filters to 1e-37, and processors are thirty
+times slower with such (subnormal) products, as silent audio would show."""
 
 Weights = Mapping[str, Tensor]
 

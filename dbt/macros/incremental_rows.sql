@@ -1,6 +1,5 @@
-{# Which rows an incremental build computes again: those of changed users (`int_changed_users`) from their first changed
-   day on, those of tracks whose length or artist has changed (`int_changed_tracks`), and plays that move to another part
-   of the time split. A model deletes these rows before it runs and appends their replacement, so inside of its query
+{# An incremental build computes again: rows of changed users (`int_changed_users`) from their first changed day on, rows of
+   tracks with a new length or artist (`int_changed_tracks`), and plays that move to another part of the time split. A model deletes these rows before it runs and appends their replacement, so inside of its query
    `this` contains the rows that stay. #}
 
 {# Condition on the rows to compute again; `true` in a build from all events.

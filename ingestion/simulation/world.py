@@ -1,7 +1,7 @@
 """Catalog of the simulation as index arrays: interests, artists, tracks, albums, playlists, mlogs, soundtracks.
 
 An *interest* is a language and a style with typical emotions and scenes. Artists belong to an interest, tracks usually
-to that of their artist; a soundtrack connects artists of different interests. `catalog_rows.py` adds ids and names. Shape
+to their artist's interest; a soundtrack connects artists of different interests. `catalog_rows.py` adds ids and names. Shape
 letters: K interests, A artists, V tracks, P playlists, M mlogs, W works, E emotions, S scenes, L list length, D vector
 width.
 """

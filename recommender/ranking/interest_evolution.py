@@ -150,7 +150,7 @@ def _unroll(
     """Return the states [1 + P, B, C, D], the first of them zero, and intermediates [4, P, B, C, D]: U_n h, u, r, n.
 
     In this order the first three are the gates of the state, contiguous as one product writes them, and the last three
-    those of the input, as the backward pass needs them. Unless `keep_intermediates` is set, all steps share one buffer;
+    the gates of the input, as the backward pass needs them. Unless `keep_intermediates` is set, all steps share one buffer;
     so do the states unless `return_sequence` is set.
     """
     _, P, B, _, D = input_3PB1D.shape

@@ -7,8 +7,8 @@ Meet ACT-R: Repeat-Aware and Sequential Listening Session Recommendation" (2024)
 Differences: no logarithm for ranking (it does not change the order), a skip counts as a fraction of a listen, ages below
 a minute count as a minute. Boosted trees then correct the order of the most active tracks by when, how often and in which
 company they were played (`repeat_features.py`). They are fitted on requests of the `train` part, which are as valid as later
-ones, because all features are of the user's own plays before a request. Plays that are older than those of the history view
-come from an archive that is part of the channel.
+ones, because all features are of the user's own plays before a request. Plays older than the history view come from an
+archive that is part of the channel.
 
 Legend: B requests, T tracks of one user, C candidates, K results, V vocabulary.
 """

@@ -83,7 +83,7 @@ class PlayArchive:
         return {user: number for number, user in enumerate(self.user_ids)}
 
     def past_plays(self, users: UserBatch, max_plays: int) -> Iterator[PastPlays]:
-        """For each request: the newest plays of its user, those of the history view after older ones of the archive.
+        """For each request: the newest plays of its user, first from the archive, then from the history view.
 
         The archive is read if the view is full, or was before the user left plays out; otherwise the view has all plays.
         """

@@ -1,8 +1,9 @@
 """The similarity that text without meaning reaches.
 
-Sentence embeddings of random letters are near to each other and to short names, in a large catalog as near as those of real
-queries. So a query is compared with random strings, too: what is not clearly nearer to it than these has nothing in common
-with it. COUNT and MARGIN were chosen on other random strings and on queries for topics in nine languages, over 20,000 real titles.
+Sentence embeddings of random letters are near to each other and to short names, in a large catalog as near as real queries
+are. So a query is compared with random strings, too: a text that is not clearly nearer to it than these strings does not
+match. COUNT and MARGIN were chosen on other random strings and on queries for topics in nine languages, over 20,000 real
+titles.
 """
 
 from __future__ import annotations

@@ -206,8 +206,8 @@ def _shared_negation(group: Sequence[_Found], link: Word | None, one: _Found) ->
 
 
 def _resolve(wanted: Sequence[Concept], unwanted: Sequence[Concept]) -> tuple[list[Concept], list[Concept]]:
-    """Merged concepts that do not contradict each other: values are not wanted but for those of another concept that has
-    no other values.
+    """Merged concepts without contradictions: unwanted values are removed from wanted concepts, unless such a concept has no
+    other values.
     """
     refused = {value for concept in unwanted for value in concept.named}
     refused -= {value for concept in wanted if refused.issuperset(concept.weights) for value in concept.weights}

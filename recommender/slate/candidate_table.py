@@ -25,7 +25,7 @@ Ranks = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class CandidateTable:
-    """C candidates, those of a request one after the other.
+    """C candidates; the candidates of a request are adjacent.
 
     Attributes:
         sources: Names of the H sources.

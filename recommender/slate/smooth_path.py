@@ -6,8 +6,8 @@ The path x_0 … x_{L-1} between given ends minimizes
 
 over the candidates: s_t is the angle between x_t and x_{t+1} in radians, whose fourth power makes one large step cost
 more than several small ones; d_t is the angle between x_t and point t of the arc from x_0 to x_{L-1}, which keeps a
-steady course; `repeats` counts tracks with the main artist of one of the ARTIST_GAP tracks before, `neighbors` those of
-the track just before, which are avoided at any cost. No track occurs twice.
+steady course; `repeats` counts tracks with the main artist of one of the ARTIST_GAP tracks before, `neighbors` tracks
+with the main artist of the previous track, which are avoided at any cost. No track occurs twice.
 
 The minimum is searched by dynamic programming over the positions (Viterbi), with the CANDIDATES_PER_POSITION candidates
 nearest to the point of the arc at each position. Because a track must not occur twice and repeats depend on several

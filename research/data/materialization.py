@@ -1,7 +1,7 @@
 """Materialization into SQLite and a Redis-protocol server, compared with Feast's own `materialize`, unmodified.
 
 Same users, views and online store. Segue reads the whole event table and writes every row of an empty store. Feast has no sequences: to
-be exact to the event it needs one row of lists per event, and gets those of the last day only, which is what a daily
+be exact to the event it needs one row of lists per event, and gets the rows of the last day only, which a daily
 run must read; building that table is not counted. The run checks that both stores return the same features afterwards.
 """
 

@@ -2,7 +2,7 @@
 
 With keys or tokens, every path except probes, metrics and the pages requires one. A key belongs to a trusted backend, which may
 act for every user; a token belongs to one user, and opens the paths of users only. Without keys and tokens, only requests from
-the same machine are answered, whatever address the server listens on, and of pages only those of this service and of allowed
+the same machine are answered, whatever address the server listens on, and only pages of this service and of allowed
 origins. ASGI middleware outside everything that reads a request; independent of recommendations.
 """
 

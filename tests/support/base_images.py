@@ -70,7 +70,7 @@ def _build_stand_in(name: str) -> None:
     if subprocess.run(["podman", "image", "exists", f"localhost/{suite}"], check=False).returncode:
         with tempfile.TemporaryDirectory() as temporary:
             archive = f"{temporary}/{suite}.tar"
-            # Certificates are part of it, because a build that mounts those of the host cannot install the package.
+            # Certificates are part of it, because a build that mounts the host's certificates cannot install the package.
             options = ["--variant=minbase", "--mode=root", "--include=ca-certificates"]
             subprocess.run(["mmdebstrap", *options, suite, archive], check=True, capture_output=True)
             podman("import", archive, f"localhost/{suite}")

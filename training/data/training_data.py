@@ -191,7 +191,7 @@ class TrainingData:
         """Sessions that begin in `part` and have a listen, by user and time.
 
         The `targets` of a case are the distinct tracks listened to (30 s or more) in the session, by first appearance; in
-        `train`, from which models learn, only those of plays of that part.
+        `train`, from which models learn, only tracks played in that part.
         `repeat`: targets that the user had played before the session, for any duration. `discovery`: all other targets.
         `reachable`: discoveries in the catalog; in `validation`, those in `validation_catalog_V`.
         """

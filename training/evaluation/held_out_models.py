@@ -69,8 +69,8 @@ class HeldOutModels:
         """
         _print_omitted(workspace, fit)
         data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
-        # A saved ranker has the newest statistics of each track, for serving. Here every request gets those of its own
-        # day.
+        # A saved ranker has the newest statistics of each track, for serving. Here every request gets the
+        # statistics of its own day.
         statistics = load_track_statistics(data)
         rankers = {}
         for name in list_fitted_models(workspace, fit, "ranker"):

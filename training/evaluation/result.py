@@ -30,7 +30,7 @@ class Result:
         """`{"A - B": {metric: [value, low, high]}}`, paired over users.
 
         The key of a recall or slate metric is its name for all targets and `metric/part` for a part of the targets;
-        that of a ranking metric is `task/metric`, and also its name for the task `not_skipped`.
+        the key of a ranking metric is `task/metric`, and also its name for the task `not_skipped`.
         """
         return {f"{first} - {second}": self.difference(first, second) for first, second in self.pairs}
 

@@ -12,7 +12,7 @@ Network for Click-Through Rate Prediction", 1905.06482. Differs:
 - Sessions are means of plays, which one block relates to each other.
 - The dense features of `target_attention` are concatenated with the interests and have a linear path to the logits;
   passes over them alone come before the one pass that trains the ids.
-- Boosted trees over these features and those of all further searches are blended into the logits.
+- Boosted trees over these features and the features of all further searches are blended into the logits.
 
 Shape letters: B requests, C candidates, L events, N events of a group, S sessions, D width.
 """

@@ -148,7 +148,7 @@ def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
 
 
 def test_the_console_reaches_every_service() -> None:
-    """Hosts are those of Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
+    """Hosts belong to Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
     (console,) = (container for container in containers() if container["name"] == "pages")
     hosts = next(variable["value"] for variable in console["env"] if variable["name"] == "SEGUE_SERVICE_HOSTS")
     known = {service["metadata"]["name"] for service in of_kind("Service")} | {"airflow-api-server", "localhost"}

@@ -42,7 +42,7 @@ def test_listens_become_plays(listenbrainz):
 def test_listens_of_unknown_tracks_are_counted(listenbrainz):
     assert listenbrainz.submit_single_listen(listen("No such song"))["unmatched"] == 1
     assert listenbrainz.submit_single_listen(listen("Song 2", "Another artist"))["unmatched"] == 1
-    # A recording id may be that of a track which a later release has.
+    # A recording id may belong to a track of a later release.
     named = listen("No such song", recording_mbid="1f1e1a2b-0000-4000-8000-000000000000")
     assert listenbrainz.submit_single_listen(named)["accepted"] == 1
 

@@ -96,7 +96,7 @@ TRACKS = [
     track("f7", "music_folder", "Seven", "x", recording_id="US-RC1-76-07839"),
     track("l7", "mapped_csv", "Seven", "x"),  # follows f7 to o7
     track("f8", "music_folder", "Eight", "x", recording_id=MBID.upper()),
-    track(MBID, "listenbrainz", "8", "z"),  # the track id is that of the recording
+    track(MBID, "listenbrainz", "8", "z"),  # the track id is the recording id
     track("o9", "own_events", "Nine", "x", recording_id="17"),
     track("o9b", "own_events", "Nine", "x", recording_id="17"),  # two releases in one catalog
     track("17", "mapped_csv", "Seventeen", "z"),  # not an id of recordings

@@ -164,7 +164,7 @@ WANTED = st.tuples(st.sampled_from(["", "DE", "us"]), st.booleans())
 def test_no_response_contains_excluded_collections(
     bench, of, held, found, is_failing, gone, liked, known_as, limit, wanted
 ):
-    """Blocked and disliked items are excluded, whether stored or only reported, and only those of their type;
+    """Blocked and disliked items are excluded, whether stored or only reported, and only items of their type;
     collected and opened items may be returned again.
     """
     user, code, catalog = uuid.uuid4().hex, of.vocabulary.track_code, of.catalog

@@ -101,7 +101,7 @@ def views(draw: st.DrawFn) -> SequenceView:
 def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
     """(user, µs) at, just before and just after every event, also for a user without events.
 
-    `rows` are those of the event table. The result is unsorted and contains duplicates.
+    `rows` are rows of the event table. The result is unsorted and contains duplicates.
     """
     times = {us(0), us(DAY) - 1, us(DAY), us(DAY) + 1}
     for row in rows:

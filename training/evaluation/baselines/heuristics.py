@@ -69,8 +69,8 @@ class TifuKnnConfig:
     have thousands of sessions instead of tens; weights of a user sum to 1, so that vectors of long and short histories are
     comparable.
 
-    A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; those of other users are of
-    the train part, so the lists of a case never depend on the validation or test plays of others.
+    A session is a basket: the set of tracks listened to in it. Own vectors are point-in-time; vectors of other users are
+    of the train part, so the lists of a case never depend on the validation or test plays of others.
     """
 
     group_decay: float = 0.9  # weight of a group relative to the next newer one

@@ -64,7 +64,7 @@ class World:
         self.store = sqlite_store(self.marts, SEQUENCE_VIEWS)
 
     def publish(self, events: list[dict[str, Any]], landed: int) -> None:
-        """Publish marts of events, with those of the event store up to a number."""
+        """Publish marts of events, with events of the event store up to a number."""
         rows = {"event_store": [self.events.id], "event_seq": [landed]}
         pq.write_table(pa.table(rows), self.marts / "landings.parquet")
         self.rows = event_rows(events)

@@ -1,4 +1,4 @@
-"""Slates: order, caps, diversity and filters, which must be the same as those of the service."""
+"""Slates: order, caps, diversity and filters, which must be the same as in the service."""
 
 from __future__ import annotations
 
