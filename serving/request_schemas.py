@@ -56,9 +56,7 @@ ReasonLanguage = Annotated[Language, Field(description="Language of the reasons:
 Debug = Annotated[bool, Field(description="Whether the response has a `trace`")]
 NegativeSeeds = Annotated[
     list[Id],
-    Field(
-        max_length=MAX_SEEDS, description="Tracks that the response should not resemble: what is close to them sinks"
-    ),
+    Field(max_length=MAX_SEEDS, description="Tracks that the response should not resemble: close tracks sink"),
 ]
 Excluded = Annotated[
     list[Id],
@@ -190,15 +188,15 @@ class ListenerRequest(RequestBody):
 
 
 class LibraryRequest(ListenerRequest):
-    """A request for what a user liked, saved, marked as not interesting and blocked."""
+    """A request for likes, saved songs, dislikes and blocks of a user."""
 
 
 class TasteRequest(ListenerRequest):
-    """A request for what shapes the recommendations of a user."""
+    """A request for the taste profile of a user."""
 
 
 class ExportRequest(ListenerRequest):
-    """A request for everything that is stored about a user."""
+    """A request for all stored data of a user."""
 
 
 class EraseRequest(ListenerRequest):

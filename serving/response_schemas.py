@@ -139,8 +139,8 @@ class Trace:
         int, Field(description="Tracks already in today's list; if they suffice, no channel is called")
     ] = 0
     explored: Annotated[int, Field(description="Random new tracks in the response")] = 0
-    degraded: Annotated[dict[str, str], Field(description="Part that failed for this response → what it lacks")] = (
-        field(default_factory=dict)
+    degraded: Annotated[dict[str, str], Field(description="Failed part → its effect on this response")] = field(
+        default_factory=dict
     )
     unmet: Annotated[
         dict[str, str],
@@ -171,12 +171,12 @@ class Recommendation(BaseModel):
     degraded: dict[str, str] | None = Field(
         default=None,
         exclude_if=lambda degraded: not degraded,
-        description="Part of the service that failed for this response → what the response lacks; absent if all parts work",
+        description="Failed part of the service → its effect on the response; absent if all parts work",
     )
     unmet: dict[str, str] | None = Field(
         default=None,
         exclude_if=lambda unmet: not unmet,
-        description="What the candidates did not allow → how the response differs: `discovery` of the request, "
+        description="Unmet wish → difference of the response: `discovery` of the request, "
         "`max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood; absent if the "
         "response is as requested",
     )
@@ -188,7 +188,7 @@ class Recommendation(BaseModel):
 class FoundTrack(Track):
     """A playable track that matches a query."""
 
-    score: float = Field(description="How well it matches; comparable within one response only; 0 for an empty query")
+    score: float = Field(description="Quality of the match; comparable within one response only; 0 for an empty query")
     reason: str = Field(description="Why it matches, as a sentence in the requested language")
 
 
@@ -256,8 +256,8 @@ class ProfileEvent(Track):
 
     album_id: str | None = Field(default=None, description="Album; null if unknown")
     album: str = Field(default="", description="Its title; empty if unknown")
-    audio_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
-    cover_url: str | None = Field(default=None, description="As of a recommended track; null if unknown")
+    audio_url: str | None = Field(default=None, description="As in a recommended track; null if unknown")
+    cover_url: str | None = Field(default=None, description="As in a recommended track; null if unknown")
     behavior: str
     ended_at: int
     played_ratio: float
@@ -306,7 +306,7 @@ class LibraryItem(BaseModel):
 
 
 class LibraryResponse(BaseModel):
-    """What a user liked, saved, hid and blocked, the newest first."""
+    """Likes, saved songs, dislikes and blocks of a user, the newest first."""
 
     user_id: str
     liked: list[LibraryItem]
@@ -328,10 +328,10 @@ class TasteInterest(BaseModel):
 
 
 class LeftOutTarget(BaseModel):
-    """What does not count for the taste profile of a user."""
+    """An exclusion from the taste profile of a user."""
 
     action: Literal["exclude", "reset"] = Field(
-        description="`exclude`: no play of its tracks counts. `reset`: those until `at` do not"
+        description="`exclude`: no play of its tracks counts. `reset`: plays until `at` do not count"
     )
     target_type: Literal["album", "playlist", "interest"]
     target_id: str
@@ -351,7 +351,7 @@ class PrivateSessionResponse(BaseModel):
 
 
 class TasteResponse(BaseModel):
-    """What shapes the recommendations of a user, and what the user left out."""
+    """Taste profile of a user: interests and exclusions."""
 
     user_id: str
     interests: list[TasteInterest] = Field(description="The largest first; paused ones last")
@@ -360,7 +360,7 @@ class TasteResponse(BaseModel):
 
 
 class ExportResponse(BaseModel):
-    """Everything that is stored about a user."""
+    """All stored data of a user."""
 
     user_id: str
     exported_at: str = Field(description="ISO 8601, UTC")
@@ -390,9 +390,9 @@ class ChannelExplanation(BaseModel):
 
 
 class GraphNode(BaseModel):
-    """A node on the way through the music graph from what the user listens to to the track."""
+    """A node on the path through the music graph from the user's tracks to the given one."""
 
-    relation: str = Field(description="How it is connected with the node before; empty for the first one")
+    relation: str = Field(description="Relation to the previous node; empty for the first one")
     node: str
 
 
@@ -401,8 +401,8 @@ class ExplanationResponse(BaseModel):
 
     track: Track
     channels: list[ChannelExplanation] = Field(description="Best rank first; empty if no channel finds the track")
-    tasks: dict[str, float] = Field(description="Ranking task → probability that the ranker expects")
-    graph: list[GraphNode] = Field(description="Empty without such a way")
+    tasks: dict[str, float] = Field(description="Ranking task → predicted probability")
+    graph: list[GraphNode] = Field(description="Empty without such a path")
 
 
 class RejectedEvent(BaseModel):
@@ -420,7 +420,7 @@ class UnknownTrackEvent(BaseModel):
 
 
 class EventReport(BaseModel):
-    """What happened to the reported rows."""
+    """Result of a report of events."""
 
     accepted: int = Field(description="Rows that are durable and visible to the user's next request")
     duplicate: int = Field(description="Rows whose event_id was reported before")
@@ -447,13 +447,13 @@ class InvalidField(BaseModel):
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
-    type: str = Field(description="`about:blank`: the status says what kind of problem it is")
+    type: str = Field(description="`about:blank`: the status names the kind of problem")
     title: str = Field(description="Phrase of the status")
     status: int = Field(description="HTTP status")
-    detail: str = Field(description="What is wrong, and the remedy")
+    detail: str = Field(description="Error and remedy")
     code: str = Field(
         description="Kind of the problem, for programs: `invalid_request`, `unknown_id`, `no_collections`, `no_item_vectors`, "
-        "`not_ready`, `events_rejected`, or what the status says, as `not_found`"
+        "`not_ready`, `events_rejected`, or the name of the status, such as `not_found`"
     )
     request_id: str = Field(
         default="",

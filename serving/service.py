@@ -117,7 +117,7 @@ class Recommender:
     """Recommends tracks and logs the events that follow.
 
     `POST /recommend` returns tracks with reasons, `POST /similar` tracks similar to one, `POST /path` tracks from one to
-    another; `POST /events` reports what users did with them. A report is durable when the response arrives, and visible to
+    another; `POST /events` reports the reactions of users. A report is durable when the response arrives, and visible to
     the user's next request.
     """
 
@@ -155,10 +155,9 @@ class Recommender:
         Every item names the recall channels that found it and the reason. One response comes from one release. A channel
         that fails or exceeds the deadline is left out; if none is left, popular tracks are returned.
 
-        `discovery` is the fraction of tracks in the response that are new to the user (not among the tracks that they have
-        played), from 0 (none) to 1 (all). New tracks are spread evenly: with 0.25 every fourth track is new. The number of new
-        tracks is rounded down. Random tracks with few plays may take some of the last places (about one in 30; none with 0). If
-        there are not enough known or new tracks, others fill the list and `unmet` says so.
+        `discovery` is the fraction of tracks that the user has not played, from 0 to 1, rounded down. New tracks are spread evenly:
+        with 0.25 every fourth track is new. Random tracks with few plays may take some of the last places (about one in 30; none
+        with 0). If there are not enough known or new tracks, others fill the list and `unmet` says so.
 
         The list of `daily` stays the same within the UTC day, grows if more tracks are requested, and has no track of the
         lists of the last 7 days; if `discovery` is below one half, only the ones that the user has never played are
@@ -201,10 +200,9 @@ class Recommender:
     ) -> Recommendation | Response:
         """Tracks similar to a given one, most similar first.
 
-        From the sources of playlist continuation: channels with item similarity (item vectors, the music graph),
-        content and shared playlists. Every item names the sources that found it. The filters are the same as in `/recommend`, and
-        every version of the given recording is excluded. `negative_seeds` and `exclude` are as in `/recommend`. If few tracks
-        are similar, the response is short: it is not filled with popular tracks.
+        The sources are item vectors, the music graph, content and shared playlists; every item names its sources. Filters,
+        `negative_seeds` and `exclude` are as in `/recommend`, and every version of the given recording is excluded. If few tracks
+        are similar, the response is short.
         """
         return _answer(
             user_id,
@@ -232,8 +230,8 @@ class Recommender:
         The first and the last track are the given ones, no track or recording occurs twice, and neighbors are as similar as
         possible: the path minimizes the sum of the fourth powers of the angles between the vectors of neighbors, with a penalty
         for tracks of one artist close to each other. The score of a track is the cosine between its vector and the vector of the
-        track before. The filters are the same as in `/recommend`. If few tracks may be
-        played, the path is shorter.
+        track before. Filters are as in `/recommend`. If few tracks may be played,
+        the path is shorter.
         """
         return _answer(
             user_id,
@@ -274,17 +272,17 @@ class Recommender:
 
     @bentoml.api(input_spec=LibraryRequest, output_spec=LibraryResponse)
     def library(self, user_id: str) -> LibraryResponse | Response:
-        """What a user liked, saved, marked as not interesting and blocked.
+        """Likes, saved songs, dislikes and blocks of a user.
 
-        The newest of each action and its reversal counts: a like followed by an `unlike` is not listed.
+        Actions that were taken back are not listed.
         """
         return _answer(user_id, lambda: self._runtime.inspector.describe_library(user_id))
 
     @bentoml.api(input_spec=TasteRequest, output_spec=TasteResponse)
     def taste(self, user_id: str) -> TasteResponse | Response:
-        """What shapes the recommendations of a user, for the user to control.
+        """Taste profile of a user: interests and exclusions.
 
-        The interests, and what the user left out. Events change it, and the next response reflects them: `exclude` on an album,
+        Events change it, and the next response reflects them: `exclude` on an album,
         a playlist or an interest (to pause it) and `unexclude`; `reset` on an interest (plays so far count no more) and
         `unreset`; `rename` on an interest, whose `target_id` is the id, `=` and the new name. From `start_private` to
         `end_private` on a session (at most 12 hours) plays, clicks and impressions are not recorded; explicit feedback is.
@@ -293,10 +291,10 @@ class Recommender:
 
     @bentoml.api(input_spec=ExportRequest, output_spec=ExportResponse)
     def export(self, user_id: str) -> ExportResponse | Response:
-        """Everything that is stored about a user.
+        """All stored data of a user.
 
-        From the stores, landed tables, marts, the online store and everything else that an erasure covers. Plays of private
-        sessions are not among it, because they are not stored.
+        It covers stores, landed tables, marts, the online store and all other data that an erasure covers. Plays of private
+        sessions are not stored.
         """
         return _answer(user_id, lambda: self._runtime.inspector.export_data(user_id))
 
@@ -304,9 +302,9 @@ class Recommender:
     def erase(self, user_id: str, confirm: str) -> EraseResponse | Response:
         """Erase all data of a user, for good.
 
-        From now on the user's events are rejected and the user is answered like an unknown one; what is stored is erased within
-        minutes. A request after that is answered at once, with `is_erasing: false`. Only for the user: with a user token, or on a
-        service without keys. 403 with an API key: it must not erase other users; an operator runs `python -m privacy.erase`.
+        From now on the user's events are rejected and the user gets the responses of an unknown one; stored data is erased within
+        minutes. A later request returns `is_erasing: false`. It needs a user token, or a service without keys. With an API key it
+        returns 403, because a key must not erase other users: an operator runs `python -m privacy.erase`.
         """
         if denied := _deny_other_users([user_id]):
             return denied
@@ -327,8 +325,8 @@ class Recommender:
     ) -> ExplanationResponse | Response:
         """Why a track suits a user.
 
-        The channels that find the track at the moment with their ranks and reasons, the probabilities that the ranker expects,
-        and the way through the music graph. Nothing is recorded as shown.
+        The channels that find the track now with ranks and reasons, the probabilities of the ranker, and the path through the music
+        graph. Nothing is recorded as shown.
         """
         return _answer(user_id, lambda: self._runtime.inspector.explain(user_id, track_id, scene, language))
 
@@ -343,12 +341,12 @@ class Recommender:
         explicit: bool | None = None,
         language: Language = "en",
     ) -> SearchResults | Response:
-        """Search tracks by names or by what they are like, best first, and artists, albums and playlists by names.
+        """Search tracks by name or description, best first, and artists, albums and playlists by name.
 
         "something calm for the night", "放点安静的歌", "sad cantopop from 2015", or a title, artist or album with typing errors.
-        Every track has the reason of its match. Of a time of release only tracks from it are found, if there are any. The answer
-        says which parts of the query were understood and which are not met; a query without meaning finds nothing. The
-        filters are the same as in `/recommend`. An empty query returns the most played tracks.
+        Every track has the reason of its match. A release period is a filter, unless no track matches it. The response lists the
+        understood and the unmet parts of the query; a query without meaning finds nothing. Filters are as in `/recommend`. An empty
+        query returns the most played tracks.
         """
         return _answer(
             user_id,
@@ -366,7 +364,7 @@ class Recommender:
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        """Graceful shutdown: finish what runs and close the stores."""
+        """Graceful shutdown: finish running requests and close the stores."""
         self._runtime.close()
 
 
