@@ -37,7 +37,7 @@ def _endpoints(paths: dict[str, Any]) -> Iterator[str]:
                 yield f"Content: {', '.join(f'`{kind}`' for kind in answer)}.\n"
             for name, value in (("request", request), ("response", response)):
                 if value is not None:
-                    yield f'\n```json title="{name}"\n{_format(_shorten(value), "")}\n```\n'
+                    yield f'\n```json title="{name}"\n{_format(value)}\n```\n'
 
 
 def _example(content: dict[str, Any]) -> Any:
@@ -46,22 +46,15 @@ def _example(content: dict[str, Any]) -> Any:
     return next((one["value"] for one in examples.values()), None)
 
 
-def _shorten(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _shorten(one) for name, one in value.items()}
-    return [_shorten(one) for one in value[:MAX_ITEMS]] if isinstance(value, list) else value
-
-
-def _format(value: Any, indent: str) -> str:
-    """JSON with every value on one line that is short enough."""
-    line = json.dumps(value, ensure_ascii=False)
-    if len(line) <= WIDTH or not value:
-        return line
-    deeper = indent + " "
-    if isinstance(value, list):
-        return "[" + f",\n{deeper}".join(_format(one, deeper) for one in value) + "]"
-    parts = (f'"{name}": {_format(one, deeper)}' for name, one in value.items())
-    return "{" + f",\n{deeper}".join(parts) + "}"
+def _format(value: Any, indent: str = "") -> str:
+    """JSON with the first elements of lists, and with every value on one line that is short enough."""
+    if not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    names = [f'"{name}": ' for name in value] if isinstance(value, dict) else [""] * MAX_ITEMS
+    elements = value.values() if isinstance(value, dict) else value
+    parts = [name + _format(one, indent + " ") for name, one in zip(names, elements, strict=False)]
+    is_short = sum(map(len, parts)) <= WIDTH
+    return f",{' ' if is_short else chr(10) + indent + ' '}".join(parts).join("{}" if isinstance(value, dict) else "[]")
 
 
 if __name__ == "__main__":

@@ -32,12 +32,13 @@ TYPE_NAMES = {
 def render_page(page: str) -> str:
     """The page with the present tables at its end."""
     parts = [page.split(FIRST_TABLE, maxsplit=1)[0]]
-    keys = {**contract.KEYS, "quarantine": ("reject_id",), "track_content": ("track_id", "encoder")}
-    keys["track_facets"] = ("track_id", "facet", "value")
-    tables = {**contract.SCHEMAS, "quarantine": contract.QUARANTINE, "track_content": content_tables.SCHEMA}
-    tables["track_facets"] = content_tables.FACET_SCHEMA
-    for table, schema in tables.items():
-        key = ", ".join(f"`{name}`" for name in keys[table])
+    tables = {table: (schema, contract.KEYS[table]) for table, schema in contract.SCHEMAS.items()} | {
+        "quarantine": (contract.QUARANTINE, ("reject_id",)),
+        "track_content": (content_tables.SCHEMA, ("track_id", "encoder")),
+        "track_facets": (content_tables.FACET_SCHEMA, ("track_id", "facet", "value")),
+    }
+    for table, (schema, names) in tables.items():
+        key = ", ".join(f"`{name}`" for name in names)
         rows = [
             f"| `{field.name}`{'' if field.nullable else ' *'} | {TYPE_NAMES[str(field.type)]} | {_description(field)} |"
             for field in schema
