@@ -1,4 +1,4 @@
-"""The audio encoder on all kinds of audio files, and on files that are none."""
+"""The audio encoder on all kinds of audio; `test_encoder_conformance.py` has formats and damaged files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from content.encoders.audio_decoding import read_patches
 from content.encoders.encoder import MediaError
 from content.encoders.musicnn import PATCH_SAMPLES
 from tests.support.training.media import (
-    AUDIO_CODECS,
     cosine,
     declare_samples,
     encode_file,
@@ -47,14 +46,6 @@ SECONDS = 4
 RATES = (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)
 CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
 PUBLISHED_TAGS = "techno, electronic, synth, fast, beat, drums, no vocals, no vocal, dance, ambient"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same music in every format, by extension."""
-    folder = tmp_path_factory.mktemp("formats")
-    # Opus is always 48 kHz.
-    return {suffix: write_audio(folder / f"music{suffix}", music(SECONDS, 48_000), 48_000) for suffix in AUDIO_CODECS}
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +79,6 @@ def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None
     _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
     best = (-probability_BT[0]).argsort()[:10]
     assert ", ".join(audio_encoder.tags[tag] for tag in best) == PUBLISHED_TAGS
-
-
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_format_hardly_changes_the_vector(
-    suffix: str, audio_encoder: AudioEncoder, files: dict[str, Path], reference: NDArray[np.float32]
-) -> None:
-    assert cosine(encode_file(audio_encoder, files[suffix]), reference) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -135,16 +119,6 @@ def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tm
     assert len(whole) == len(first)
 
 
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
-    content = files[suffix].read_bytes()
-    path = tmp_path / f"half{suffix}"
-    for share in (0.01, 0.5, 0.7):
-        path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(MediaError):
-            read_patches(path)
-
-
 def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: Path) -> None:
     """FFmpeg estimates its length from the first frame, which is small because the beginning is silent."""
     rate, path = 44_100, tmp_path / "quiet.mp3"
@@ -162,21 +136,6 @@ def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: 
     with av.open(str(path)) as container:
         assert container.duration > 20 * av.time_base
     assert len(read_patches(path)) == 4
-
-
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_damaged_files_raise_nothing_else(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    path = tmp_path / f"damaged{suffix}"
-    for _ in range(12):
-        content = bytearray(files[suffix].read_bytes())
-        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(2, 7))), 20):
-            content[position] = int(rng.integers(256))
-        path.write_bytes(content)
-        try:
-            assert np.isfinite(read_patches(path)).all()
-        except MediaError as error:
-            assert error.path == path and error.reason
 
 
 @pytest.mark.parametrize(
@@ -250,6 +209,6 @@ def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
 
 def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp3")
-    for path in (tmp_path / "pipe.mp3", Path("/dev/zero"), tmp_path, tmp_path / "missing.mp3"):
+    for path in (tmp_path / "pipe.mp3", Path("/dev/zero")):
         with pytest.raises(MediaError):
             read_patches(path)
