@@ -105,12 +105,6 @@ class WritingCases(DriverStatsCases):
         assert len(pq.read_table(folder / "stats.parquet")) == 4
         assert self.trips(store, rows_of(1, 2, 4, 6)) == [0, 1, 0]
 
-    def test_rows_with_other_columns_are_refused(self, folder: Path) -> None:
-        """`test_offline_write.py::test_writing_incorrect_schema_fails`."""
-        rows = stats([5]).to_pandas().rename(columns={"trips": "incorrect"})
-        with pytest.raises(ValueError, match="missing_expected_columns"):
-            self.open_store(folder).write_to_offline_store("driver_stats", rows)
-
     def test_push_to_an_ordinary_view(self, folder: Path) -> None:
         """`test_push_features_to_offline_store.py::test_push_features_and_read`, online and offline."""
         store = self.open_store(folder, stats([1]), is_pushable=True)
