@@ -97,7 +97,7 @@ lint: setup ## Format, style, types, import layers, SQL and the compose file
 
 ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/test_airflow_kills.py \
 	tests/e2e/test_service_kills.py tests/integration/serving/test_recommender_with_workers.py tests/e2e/test_real_log_marts.py \
-	tests/e2e/chaos tests/e2e/test_compose.py tests/contract/serving/test_api_conformance.py \
+	tests/e2e/chaos tests/e2e/test_compose.py tests/integration/serving/test_api_conformance.py \
 	tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
 	tests/integration/sequences/offline/test_time_zones.py \
 	tests/unit/ingestion/readers/test_fuzz.py tests/e2e/test_search_quality.py tests/e2e/test_real_audio.py
