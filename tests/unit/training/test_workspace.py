@@ -56,15 +56,3 @@ def test_code_and_tables_change_the_code_hash_but_not_comments_docstrings_and_re
     assert same == {hashes[-1]}
     documented = changed("training/a.py", 'def f():\n    """Nothing."""\n')
     assert changed("training/a.py", 'def f():\n    # nothing\n    """All."""\n') == documented != hashes[-1]
-
-
-def test_the_code_hash_of_a_workspace_follows_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.settings.ROOT", tmp_path)
-    (tmp_path / "training").mkdir()
-    workspace = Workspace(tmp_path / "home" / "2024-02-01-debug", tmp_path, "2024-02-01", "debug")
-    for text in ("1", "1", "22"):
-        (tmp_path / "training" / "a.py").write_text(text)
-        code = replace(workspace).code
-        assert code == code_hash(("training",), tmp_path)
-    monkeypatch.setattr("training.workspace.source_hash", lambda _: pytest.fail("the hash is cached"))
-    assert replace(workspace).code == code

@@ -205,28 +205,6 @@ def test_a_parquet_row_that_is_too_long_is_quarantined(tmp_path: Path) -> None:
     assert quarantined(tmp_path / "home").select("source_line", "reason").rows() == [(2, "the row is longer than 4 MB")]
 
 
-def test_parquet_lists_of_texts_are_read_in_every_form(tmp_path: Path) -> None:
-    texts = [["a", "b"], None, ["b"], [], ["a", "c"]]
-    for number, data_type in enumerate(
-        [pa.list_(pa.string()), pa.large_list(pa.large_string()), pa.list_(pa.string_view())]
-    ):
-        file = tmp_path / f"{number}" / "tracks.parquet"
-        file.parent.mkdir()
-        columns = {"track_id": [f"t{row}" for row in range(5)], "title": ["T"] * 5, "map": [[("k", "v")]] * 5}
-        schema = pa.schema(
-            {
-                "track_id": pa.string(),
-                "title": pa.string(),
-                "map": pa.map_(pa.string(), pa.string()),
-                "artist_ids": data_type,
-            }
-        )
-        pq.write_table(pa.table({**columns, "artist_ids": texts}, schema), file)
-        land(file.parent, tmp_path / "home" / f"{number}")
-        found = landed(tmp_path / "home" / f"{number}", "tracks").sort("track_id")
-        assert [row or [] for row in found["artist_ids"].to_list()] == [row or [] for row in texts], data_type
-
-
 @pytest.mark.parametrize("form", ["dictionary", "list", "prefix", "fixed length"])
 def test_a_parquet_bomb_needs_little_memory(tmp_path: Path, form: str) -> None:
     rows, text = 2_000, "A" * 100_000

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.catalog.arrays import top_k
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
 from training.data.training_data import TrainingData
@@ -94,14 +93,3 @@ def test_stages_keep_the_best_values_of_earlier_ones() -> None:
 def test_test_part_does_not_influence_the_choice(tmp_path: Path, tuned: Baselines, part: str, is_same: bool) -> None:
     changed = Baselines.tune(small_data(tmp_path, part), K)
     assert (tuned.notes() == changed.notes()) == is_same
-
-
-@pytest.mark.parametrize("items", [3, 500])
-@pytest.mark.parametrize("kind", ["distinct", "ties", "none"])
-def test_top_k_equals_a_full_sort(items: int, kind: str) -> None:
-    distinct_IC = np.random.default_rng(items).normal(size=(items, 5)).astype(np.float32)
-    scores_IC = {"distinct": distinct_IC, "ties": np.round(distinct_IC), "none": -np.abs(distinct_IC)}[kind]
-    found = top_k(scores_IC, 20)
-    for case, column in enumerate(scores_IC.T):
-        best = [item for item in np.argsort(-column, kind="stable").tolist() if column[item] > 0][:20]
-        assert found[case].tolist() == best + [-1] * (20 - len(best))
