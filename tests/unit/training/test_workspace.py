@@ -32,6 +32,7 @@ def test_cache_keys_depend_on_the_table_of_behaviors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     """Python reads behaviors and thresholds directly from dbt: they may change while marts and code do not."""
+    monkeypatch.setattr(Workspace, "code", "hash of the code")
     workspace = Workspace(tmp_path / "training", write_marts(tmp_path / "marts", random_plays()), "2024-02-01", "debug")
     inputs, cache_folder = workspace.inputs(), workspace.cache_folder("held_out")
     assert replace(workspace).inputs() == inputs

@@ -67,6 +67,7 @@ def test_inputs_depend_on_the_limit_only_if_it_is_exceeded(marts: Path, monkeypa
     def opened() -> Workspace:
         return Workspace(marts.parent / "training", marts, "2024-02-01", "debug")
 
+    monkeypatch.setattr(Workspace, "code", "hash of the code")
     whole, cache_folder = opened().inputs(), opened().cache_folder("held_out")
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "1000000")
     assert settings.load_settings().training_plays == 1_000_000
