@@ -1,4 +1,4 @@
-"""Kubernetes manifests: schemas, commands, settings, probes, ports, security, and no secrets."""
+"""Kubernetes manifests: schemas, settings, security, and no secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from config import settings
 from event_store.redis_database import REQUIRED
 
 FOLDER = settings.ROOT / "deploy" / "kubernetes"
-KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 OBJECTS = [
     document
     for path in sorted(FOLDER.glob("*.yaml"))
@@ -23,8 +22,6 @@ OBJECTS = [
 ]
 VERSIONS = ("1.30", "1.37")
 """The oldest version that Airflow's chart supports and the newest that the validator knows."""
-
-PAGES = {"app.kubernetes.io/name": "pages"}
 
 DEFAULTS = {"cluster-enabled": "no"}
 """Settings that Redis has without an option."""

@@ -71,10 +71,7 @@ def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> No
     np.testing.assert_allclose(np.abs(content.row_VW[[4, 5, 7], width:]), np.abs(others), atol=2e-3)
 
 
-def test_published_vectors_are_read_and_change_the_inputs_of_models(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Workspace, "code", "hash of the code")
+def test_published_vectors_are_read_and_change_the_inputs_of_models(tmp_path: Path) -> None:
     marts = write_marts(tmp_path / "marts", random_plays())
     workspace = Workspace(tmp_path / "training" / "w", marts, "2024-02-01", "debug")
     before = workspace.inputs()["hash"]
