@@ -47,7 +47,7 @@ COPY --from=base / /
 # Owned by root: the processes cannot change code.
 COPY --from=build /opt /opt
 ARG REVISION=unknown
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 LABEL org.opencontainers.image.title="Segue" \
       org.opencontainers.image.description="Music recommendation that learns from sequences of listening behavior" \
       org.opencontainers.image.licenses="Apache-2.0" \

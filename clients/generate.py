@@ -167,7 +167,7 @@ def load_document() -> Spec:
     from serving.service import Recommender
 
     document = build_openapi_document(Recommender.apis)  # type: ignore[attr-defined]
-    return {**document, "info": {**document["info"], "version": "0.1.0"}}
+    return {**document, "info": {**document["info"], "version": "0.2.0"}}
 
 
 def format_document(document: Spec) -> str:

@@ -35,12 +35,16 @@ PAGE = b"""<!DOCTYPE html>
     <meta charset="UTF-8">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <style>
-      /* Swagger UI sets tables and code wider than a phone. */
+      /* Swagger UI lays tables out side by side, which a phone has no room for. */
       .swagger-ui :is(table, pre, .parameters-col_description) { max-width: 100%; overflow-wrap: anywhere; }
-      .swagger-ui .wrapper { padding: 0 clamp(.5rem, 3vw, 1.25rem); }
-      @media (max-width: 40rem) { .swagger-ui :is(.opblock-summary-description, .authorization__btn) { display: none; } }
+      @media (max-width: 40rem) {
+        .swagger-ui :is(.opblock-summary-description, .authorization__btn, .response-col_links, .responses-header) { display: none; }
+        .swagger-ui .responses-table :is(tbody, tr, td) { display: block; width: 100%; padding-top: .2rem; }
+        .swagger-ui :is(.wrapper, .opblock-body .opblock-section-header, .responses-inner) { padding: 0 .6rem; }
+      }
     </style>
     <title>Segue recommender</title>
+    <link rel="icon" href="data:,">
     <link rel="stylesheet" href="./static_content/swagger-ui.css">
   </head>
   <body>

@@ -64,7 +64,14 @@ def why(page: Page, here: Settings) -> None:
     page.locator(".song .start").first.click()
     page.locator(".song .menu-of button").first.click()
     page.get_by_role("menuitem", name="Why this?").click()
-    expect(page.locator(".why .bars").first).to_be_visible()
+    expect(page.locator(".why .reasons, .why summary").first).to_be_visible()
+
+
+def player(page: Page, here: Settings) -> None:
+    """The full view of the player."""
+    page.locator(".song .start").nth(1).click()
+    page.get_by_role("button", name="Full view").click()
+    expect(page.get_by_role("dialog", name="Now playing")).to_be_visible()
 
 
 def search(page: Page, here: Settings) -> None:
@@ -137,6 +144,7 @@ SHOTS = (
     Shot("listening-new", "{recommender}", ".picks button", newcomer),
     Shot("listening-developer", LISTENING, "#repeat", developer),
     Shot("listening-phone", LISTENING, "#repeat", size=PHONE),
+    Shot("listening-phone-player", LISTENING, "#repeat", player, PHONE),
     Shot("listening-phone-radio", RADIO, "main h1", radio, PHONE, scheme="dark"),
     Shot("listening-dark", LISTENING, "#repeat", scheme="dark"),
     Shot("listening-chinese", LISTENING, "#repeat", locale="zh-CN"),

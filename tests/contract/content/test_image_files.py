@@ -1,4 +1,4 @@
-"""The image encoder on all kinds of image files, and on files that are none."""
+"""The image encoder on all kinds of images; `test_encoder_conformance.py` has formats and damaged files."""
 
 from __future__ import annotations
 
@@ -6,31 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from content.encoders.encoder import MediaError
 from content.encoders.image import MAX_PIXELS, ImageEncoder
-from tests.support.training.media import cosine, encode_file, picture, png_of_size
-
-SUFFIXES = (".jpg", ".png", ".webp", ".gif", ".bmp")
-
-
-@pytest.fixture(scope="module")
-def reference(image_encoder: ImageEncoder, tmp_path_factory: pytest.TempPathFactory) -> NDArray[np.float32]:
-    """The vector of the picture without compression."""
-    path = tmp_path_factory.mktemp("reference") / "picture.png"
-    picture().save(path)
-    return encode_file(image_encoder, path)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_format_hardly_changes_the_vector(
-    suffix: str, image_encoder: ImageEncoder, reference: NDArray[np.float32], tmp_path: Path
-) -> None:
-    path = tmp_path / f"picture{suffix}"
-    picture().save(path, **({"quality": 95} if suffix == ".jpg" else {}))
-    assert cosine(encode_file(image_encoder, path), reference) > (0.8 if suffix == ".gif" else 0.9)
+from tests.support.training.media import picture, png_of_size
 
 
 @pytest.mark.parametrize(
@@ -126,42 +106,3 @@ def test_a_jpeg_with_many_scans_is_rejected(image_encoder: ImageEncoder, tmp_pat
     path.write_bytes(content[:last] + content[last:-2] * 12_000 + content[-2:])
     with pytest.raises(MediaError, match="scans"):
         image_encoder.load(path)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_truncated_files_are_rejected(suffix: str, image_encoder: ImageEncoder, tmp_path: Path) -> None:
-    path = tmp_path / f"picture{suffix}"
-    picture().save(path)
-    content = path.read_bytes()
-    for share in (0.02, 0.5, 0.9):
-        path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(MediaError):
-            image_encoder.load(path)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_damaged_files_raise_nothing_else(suffix: str, image_encoder: ImageEncoder, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    path = tmp_path / f"picture{suffix}"
-    picture((64, 64)).save(path)
-    original = path.read_bytes()
-    for _ in range(30):
-        content = bytearray(original)
-        for position in rng.integers(0, min(len(content), 10 ** int(rng.integers(1, 5))), 5):
-            content[position] = int(rng.integers(256))
-        path.write_bytes(content)
-        try:
-            assert image_encoder.load(path).shape == (3, 224, 224)
-        except MediaError as error:
-            assert error.path == path and error.reason
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"II*\0" + bytes(100)], ids=["empty", "svg", "tiff"]
-)
-def test_what_is_no_image_is_rejected(content: bytes, image_encoder: ImageEncoder, tmp_path: Path) -> None:
-    path = tmp_path / "cover.jpg"
-    path.write_bytes(content)
-    for broken in (path, tmp_path, tmp_path / "missing.jpg"):
-        with pytest.raises(MediaError):
-            image_encoder.load(broken)

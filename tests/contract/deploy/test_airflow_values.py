@@ -7,16 +7,9 @@ import pytest
 import yaml
 
 from config import settings
-from tests.contract.deploy.test_kubernetes import OBJECTS, PAGES, SECRET, containers
+from tests.contract.deploy.test_kubernetes import SECRET, containers
 
 VALUES = yaml.safe_load((settings.ROOT / "deploy" / "airflow" / "values.yaml").read_text())
-
-
-def test_tasks_and_the_console_reach_the_api_server() -> None:
-    """With policies, the chart denies what is not listed."""
-    assert VALUES["networkPolicies"]["enabled"] is True
-    allowed = [rule["podSelector"]["matchLabels"] for rule in VALUES["apiServer"]["networkPolicy"]["ingress"]["from"]]
-    assert allowed == [{"tier": "airflow", "release": "airflow"}, PAGES]
 
 
 def test_every_setting_exists_in_airflow() -> None:
@@ -73,9 +66,3 @@ def test_no_secret_is_in_the_values() -> None:
     assert [variable["name"] for variable in VALUES["env"] if SECRET.search(variable["name"])] == []
     assert not VALUES["createUserJob"]["enabled"]
     assert all("connection" not in name.lower() for name in VALUES["data"])
-
-
-def test_shared_objects_exist_in_the_manifests() -> None:
-    names = {(document["kind"], document["metadata"]["name"]) for document in OBJECTS}
-    assert ("PersistentVolumeClaim", VALUES["volumes"][0]["persistentVolumeClaim"]["claimName"]) in names
-    assert ("ConfigMap", yaml.safe_load(VALUES["extraEnvFrom"])[0]["configMapRef"]["name"]) in names

@@ -1,8 +1,7 @@
-"""Kubernetes manifests: schemas, commands, settings, probes, ports, security, and no secrets."""
+"""Kubernetes manifests: schemas, settings, security, and no secrets."""
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +12,8 @@ import yaml
 
 from config import settings
 from event_store.redis_database import REQUIRED
-from serving.http.access_policy import PUBLIC_PATHS
 
 FOLDER = settings.ROOT / "deploy" / "kubernetes"
-KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 OBJECTS = [
     document
     for path in sorted(FOLDER.glob("*.yaml"))
@@ -25,8 +22,6 @@ OBJECTS = [
 ]
 VERSIONS = ("1.30", "1.37")
 """The oldest version that Airflow's chart supports and the newest that the validator knows."""
-
-PAGES = {"app.kubernetes.io/name": "pages"}
 
 DEFAULTS = {"cluster-enabled": "no"}
 """Settings that Redis has without an option."""
@@ -57,13 +52,6 @@ def test_objects_are_valid(document: dict[str, Any], version: str) -> None:
     assert kubernetes_validate.validate(document, version, strict=True) == version
 
 
-def test_the_kustomization_lists_every_file_and_image() -> None:
-    assert sorted(KUSTOMIZATION["resources"]) == sorted(
-        path.name for path in FOLDER.glob("*.yaml") if path.name != "kustomization.yaml"
-    )
-    assert {container["image"] for container in containers()} == {image["name"] for image in KUSTOMIZATION["images"]}
-
-
 def test_no_secret_is_in_the_manifests() -> None:
     assert of_kind("Secret") == []
     variables = [variable for container in containers() for variable in container.get("env", [])]
@@ -85,37 +73,6 @@ def test_every_setting_exists() -> None:
     used |= {name for document in of_kind("ConfigMap") for name in document["data"]}
     assert {name for name in used if name.startswith("SEGUE_")} <= known
     assert "SEGUE_EVENT_STORE" in used
-
-
-def test_every_command_of_the_image_exists() -> None:
-    own = [container for container in containers() if container["image"] == "segue"]
-    assert {tuple(container["args"][:2]) for container in own} == {("python", "-m")}
-    missing = [container["args"] for container in own if importlib.util.find_spec(container["args"][2]) is None]
-    assert missing == []
-    assert len(own) == 2
-
-
-def test_probes_use_public_paths() -> None:
-    (recommender,) = (container for container in containers() if container["name"] == "recommender")
-    probes = {
-        kind: recommender[kind]["httpGet"]["path"] for kind in ("startupProbe", "livenessProbe", "readinessProbe")
-    }
-    assert probes == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
-    assert set(probes.values()) <= set(PUBLIC_PATHS)
-
-
-def test_every_probe_and_service_uses_a_port_of_its_pods() -> None:
-    for workload in WORKLOADS:
-        for container in workload["spec"]["template"]["spec"]["containers"]:
-            names = {port["name"] for port in container["ports"]}
-            probes = [container[kind] for kind in container if kind.endswith("Probe")]
-            probed = {(probe.get("httpGet") or probe["tcpSocket"])["port"] for probe in probes}
-            assert probed and probed <= names, container["name"]
-    by_name = {workload["metadata"]["name"]: workload for workload in WORKLOADS}
-    for service in of_kind("Service"):
-        pods = by_name[service["spec"]["selector"]["app.kubernetes.io/name"]]["spec"]["template"]["spec"]
-        names = {port["name"] for container in pods["containers"] for port in container["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= names, document_name(service)
 
 
 def test_every_workload_is_labeled_and_restricted() -> None:
@@ -145,21 +102,3 @@ def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
         assert options["--maxmemory"] and options["--requirepass"]
     assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
     assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]
-
-
-def test_the_console_reaches_every_service() -> None:
-    """Hosts belong to Service objects, and policies allow egress and ingress. `test_airflow_values` has Airflow's side."""
-    (console,) = (container for container in containers() if container["name"] == "pages")
-    hosts = next(variable["value"] for variable in console["env"] if variable["name"] == "SEGUE_SERVICE_HOSTS")
-    known = {service["metadata"]["name"] for service in of_kind("Service")} | {"airflow-api-server", "localhost"}
-    assert {host.partition("=")[0] for host in hosts.split(",")} == set(settings.SERVICES)
-    assert {host.partition("=")[2] for host in hosts.split(",")} <= known
-    policies = {policy["metadata"]["name"]: policy["spec"] for policy in of_kind("NetworkPolicy")}
-    assert policies["pages"]["podSelector"]["matchLabels"] == PAGES
-    egress = {
-        (tuple(rule["to"][0]["podSelector"]["matchLabels"].values()), rule["ports"][0]["port"])
-        for rule in policies["pages"]["egress"]
-    }
-    assert egress == {(("recommender",), 3000), (("airflow", "api-server"), 8080)}
-    (rule,) = policies["recommender"]["ingress"]
-    assert {"podSelector": {"matchLabels": PAGES}} in rule["from"]

@@ -87,18 +87,6 @@ def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) 
         np.testing.assert_allclose(found[task][0], 1 / (1 + np.exp(-logit_C)), atol=5e-6)
 
 
-@pytest.mark.parametrize("name", sorted(RANKERS))
-def test_hard_search_reads_the_matches(name: str) -> None:
-    ranker = new_ranker(name, changes={"features.hard_search": True})
-    side = ranker.features.prepare_users(user_batch([history(6, 1)]))
-    candidates = ranker.features.prepare_candidates(side, ITEMS[None])
-    blind = replace(candidates, matches_BCM=torch.zeros_like(candidates.matches_BCM))
-    with torch.no_grad():
-        state = ranker.model.encode_user(side.inputs)
-        moved = (ranker.model(state, candidates) - ranker.model(state, blind)).abs().max()
-    assert moved > 1e-3
-
-
 def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
     all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
     unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]

@@ -18,11 +18,8 @@ from feast.data_format import ParquetFormat
 from feast.errors import (
     FeastEntityDFMissingColumnsError,
     FeatureNameCollisionError,
-    RequestDataNotFoundInEntityDfException,
-    SavedDatasetLocationAlreadyExists,
 )
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.types import Array, Bool, Float32, Float64, Int32, Int64, String, UnixTimestamp
+from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
 
 from tests.support.sequences.universal_views import NOW, Universal, entity_rows, on_demand, open_world, plain, world
 
@@ -99,23 +96,6 @@ def test_historical_features_main(universal: Any, full_feature_names: bool) -> N
     )
 
 
-@both_names
-def test_historical_features_main_feature_service(universal: Any, full_feature_names: bool) -> None:
-    """Feast's `assert_feature_service_correctness`: part of a view, and an on-demand view based on it."""
-    store, universals, views = universal
-    service = FeatureService(
-        name="convrate_plus100",
-        features=[views["driver_stats"][["conv_rate"]], store.get_on_demand_feature_view("conv_rate_plus_100")],
-    )
-    store.apply([service])
-    queries = entity_rows().assign(val_to_add=1)
-    answer = store.get_historical_features(queries, service, full_feature_names=full_feature_names).to_df()
-    assert_result(answer, universals, queries, ["driver_stats:conv_rate"], full_feature_names)
-    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(queries)]
-    computed = "conv_rate_plus_100__conv_rate_plus_100" if full_feature_names else "conv_rate_plus_100"
-    assert_equal_values(answer[computed], [None if rate is None else rate + 100 for rate in rates])
-
-
 def test_historical_features_main_entity_mapping(universal: Any) -> None:
     """Feast's `assert_feature_service_entity_mapping_correctness`: one view twice, joined on different columns."""
     store, universals, views = universal
@@ -138,32 +118,6 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
 
 
 @both_names
-def test_historical_features_with_shared_batch_source(universal: Any, full_feature_names: bool) -> None:
-    store, _, views = universal
-    source = views["driver_stats"].batch_source
-    driver = store.get_entity("driver")
-    trips, rate = Field(name="avg_daily_trips", dtype=Int64), Field(name="conv_rate", dtype=Float64)
-    store.apply(
-        [
-            FeatureView(name="driver_stats_v1", entities=[driver], schema=[trips], source=source),
-            FeatureView(name="driver_stats_v2", entities=[driver], schema=[trips, rate], source=source),
-        ]
-    )
-    with pytest.raises(KeyError):
-        store.get_historical_features(
-            entity_rows(), ["driver_stats_v1:conv_rate"], full_feature_names=full_feature_names
-        ).to_df()
-
-
-def test_historical_features_with_missing_request_data(universal: Any) -> None:
-    store, _, _ = universal
-    with pytest.raises(RequestDataNotFoundInEntityDfException):
-        store.get_historical_features(
-            entity_rows(), [*FEATURES, "conv_rate_plus_100:conv_rate_plus_val_to_add"], full_feature_names=True
-        )
-
-
-@both_names
 def test_historical_features_with_entities_from_query(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
     store, universals, _ = universal
     queries = entity_rows()
@@ -171,35 +125,6 @@ def test_historical_features_with_entities_from_query(universal: Any, tmp_path: 
     query = f"select * from '{tmp_path / 'orders.parquet'}' order by order_id"
     answer = store.get_historical_features(query, FEATURES, full_feature_names=full_feature_names).to_df()
     assert_result(answer, universals, queries, FEATURES, full_feature_names)
-
-
-@both_names
-def test_historical_features_persisting(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
-    store, universals, _ = universal
-    keys = ["event_timestamp", "driver_id", "customer_id"]
-    queries = entity_rows()[keys].drop_duplicates().sort_values(keys)
-    job = store.get_historical_features(queries, FEATURES, full_feature_names=full_feature_names)
-    saved = store.create_saved_dataset(
-        from_=job,
-        name=f"saved_{full_feature_names}",
-        storage=SavedDatasetFileStorage(path=str(tmp_path / "saved.parquet")),
-        allow_overwrite=True,
-    )
-    read = saved.to_df()
-    read["event_timestamp"] = pd.to_datetime(read["event_timestamp"], utc=True)
-    assert_result(read.sort_values(keys), universals, queries, FEATURES, full_feature_names)
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_persist_does_not_overwrite(universal: Any, tmp_path: Path) -> None:
-    """From `test_persist.py`."""
-    store, _, _ = universal
-    storage = SavedDatasetFileStorage(path=str(tmp_path / "there.parquet"))
-    (tmp_path / "there.parquet").write_bytes(b"kept")
-    job = store.get_historical_features(entity_rows(), FEATURES)
-    with pytest.raises(SavedDatasetLocationAlreadyExists):
-        store.create_saved_dataset(from_=job, name="my_training_dataset", storage=storage)
-    assert (tmp_path / "there.parquet").read_bytes() == b"kept"
 
 
 @both_names
@@ -304,47 +229,6 @@ def test_historical_features_from_parquet_sources_missing_join_key(universal: An
     store, _, _ = universal
     with pytest.raises(FeastEntityDFMissingColumnsError, match="customer_id"):
         store.get_historical_features(entity_rows().rename(columns={"customer_id": "customer"}), FEATURES)
-
-
-def test_feature_name_collision_on_historical_retrieval(universal: Any) -> None:
-    store, _, _ = universal
-    with pytest.raises(FeatureNameCollisionError, match="avg_daily_trips"):
-        store.get_historical_features(
-            entity_rows(), ["driver_stats:avg_daily_trips", "driver_stats_v2:avg_daily_trips"]
-        )
-
-
-def test_non_entity_mode_basic(universal: Any) -> None:
-    """From `test_non_entity_mode.py`; Feast's DuckDB store does not have that mode, its Spark and Dask stores have."""
-    store, universals, _ = universal
-    end, start = NOW - timedelta(hours=3), NOW - timedelta(hours=4)
-    answer = store.get_historical_features(None, FEATURES[:2], start_date=start, end_date=end).to_df()
-    frame = universals["driver_stats"].frame
-    drivers = sorted(frame[frame["event_timestamp"].between(start, end)]["driver_id"].unique())
-    assert len(drivers) > 1
-    rows = pd.DataFrame({"driver_id": drivers, "event_timestamp": [end] * len(drivers)})
-    assert_result(answer, universals, rows, FEATURES[:2], full_feature_names=False)
-
-
-@both_names
-def test_odfv_projection(universal: Any, full_feature_names: bool) -> None:
-    store, _, _ = universal
-    queries = entity_rows(3).assign(val_to_add=1)
-    answer = store.get_historical_features(
-        queries, ["conv_rate_plus_100:conv_rate_plus_100"], full_feature_names=full_feature_names
-    ).to_df()
-    prefix = "conv_rate_plus_100__" if full_feature_names else ""
-    assert [column for column in answer if "plus" in column] == [f"{prefix}conv_rate_plus_100"]
-
-
-@pytest.mark.parametrize(("ids", "expected"), [([1, 2], Int64), (["1", "2"], String)], ids=["int", "string"])
-def test_entity_inference_types_match(tmp_path: Path, ids: list[Any], expected: Any) -> None:
-    """From `test_universal_types.py`: the type of a join key without a `Field`."""
-    rows = pd.DataFrame({"driver_id": ids, "event_timestamp": NOW, "created": NOW, "value": [1, 2]})
-    store = store_over(tmp_path, "inferred", rows, [Field(name="value", dtype=Int64)], ValueType.UNKNOWN)
-    assert [column.dtype for column in store.get_feature_view("inferred").entity_columns] == [expected]
-    queries = pd.DataFrame({"driver_id": ids, "event_timestamp": [NOW] * 2})
-    assert store.get_historical_features(queries, ["inferred:value"]).to_df()["value"].tolist() == [1, 2]
 
 
 def test_ordinary_sources_are_pulled_by_feast(universal: Any) -> None:

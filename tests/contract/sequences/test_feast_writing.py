@@ -13,17 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast import FeatureService, FeatureView, Field
+from feast import FeatureView, Field
 from feast.data_source import PushMode
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.feature_logging import (
-    LOG_DATE_FIELD,
-    LOG_TIMESTAMP_FIELD,
-    REQUEST_ID_FIELD,
-    FeatureServiceLoggingSource,
-    LoggingConfig,
-)
-from feast.infra.offline_stores.file_source import FileLoggingDestination, SavedDatasetFileStorage
+from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64
 
 from sequences.views import SequenceViewError
@@ -105,12 +98,6 @@ class WritingCases(DriverStatsCases):
         assert len(pq.read_table(folder / "stats.parquet")) == 4
         assert self.trips(store, rows_of(1, 2, 4, 6)) == [0, 1, 0]
 
-    def test_rows_with_other_columns_are_refused(self, folder: Path) -> None:
-        """`test_offline_write.py::test_writing_incorrect_schema_fails`."""
-        rows = stats([5]).to_pandas().rename(columns={"trips": "incorrect"})
-        with pytest.raises(ValueError, match="missing_expected_columns"):
-            self.open_store(folder).write_to_offline_store("driver_stats", rows)
-
     def test_push_to_an_ordinary_view(self, folder: Path) -> None:
         """`test_push_features_to_offline_store.py::test_push_features_and_read`, online and offline."""
         store = self.open_store(folder, stats([1]), is_pushable=True)
@@ -186,32 +173,3 @@ class TestDuckDB(WritingCases):
     """The cases on DuckDB."""
 
     engine = DUCKDB
-
-    @pytest.mark.parametrize("is_path", [True, False])
-    def test_logged_features_are_read_back(self, folder: Path, is_path: bool) -> None:
-        """`test_feature_logging.py::test_feature_service_logging`; Feast's Spark store does not write logs."""
-        store = self.open_store(folder)
-        (folder / "logs").mkdir()
-        destination = FileLoggingDestination(path=str(folder / "logs"))
-        view = store.get_feature_view("driver_stats")
-        service = FeatureService(name="logged", features=[view], logging_config=LoggingConfig(destination=destination))
-        store.apply([service])
-        schema = FeatureServiceLoggingSource(feature_service=service, project="tests").get_schema(store.registry)
-        for hour in (1, 2):
-            values: dict[str, Any] = {
-                "driver_id": hour,
-                "driver_stats__trips": 10 * hour,
-                "driver_stats__trips__timestamp": moment(0).replace(tzinfo=None),
-                "driver_stats__trips__status": 1,
-                LOG_TIMESTAMP_FIELD: moment(hour),
-                LOG_DATE_FIELD: moment(hour).date(),
-                REQUEST_ID_FIELD: str(hour),
-            }
-            logs = pa.Table.from_pylist([values], schema)
-            if is_path:
-                pq.write_to_dataset(logs, folder / f"batch{hour}")
-            store.write_logged_features(folder / f"batch{hour}" if is_path else logs, service)
-        found = store._get_provider().retrieve_feature_service_logs(
-            service, moment(0), moment(1.5), store.config, store.registry
-        )
-        assert found.to_arrow()["driver_stats__trips"].to_pylist() == [10]

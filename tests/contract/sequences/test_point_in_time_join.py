@@ -91,33 +91,40 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_ordinary_view(tmp_path: Path, name: str) -> None:
-    queries, ttl, expected = CASES[name]
-    assert values(store_with(tmp_path, ttl), *queries) == expected
+class PointInTimeCases:
+    """The cases; a subclass selects the engine."""
+
+    engine: dict[str, Any]
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_ordinary_view(self, tmp_path: Path, name: str) -> None:
+        queries, ttl, expected = CASES[name]
+        assert values(store_with(tmp_path, ttl, engine=self.engine), *queries) == expected
+
+    def test_filter_by_created_timestamp_hides_later_rows(self, tmp_path: Path) -> None:
+        queries = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
+        store = store_with(tmp_path, FOREVER, engine=self.engine)
+        assert values(store, *queries, filter_by_created_timestamp=True) == [2, 3, 3, 4]
+
+    def test_sequences_and_ordinary_views_in_one_call_with_full_names(self, tmp_path: Path) -> None:
+        store = store_with(tmp_path, FOREVER, engine=self.engine)
+        queries = frame(("a", 300), ("b", 10)).assign(user_id=["u", "unknown_user"], kept=[1, 2])
+        job = store.get_historical_features(
+            queries, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
+        )
+        table = job.to_arrow()
+        assert table.column_names[:4] == ["artist_id", "event_timestamp", "user_id", "kept"]
+        assert table["recent_events__event_id"].to_pylist() == [["e"], []]
+        assert table["played_history__event_id"].to_pylist() == [["e"], []]
+        assert table["values__value"].to_pylist() == [4, None]
+        assert len(job.to_df()) == 2
+
+    def test_no_entity_rows_give_no_rows(self, tmp_path: Path) -> None:
+        store = store_with(tmp_path, FOREVER, engine=self.engine)
+        assert store.get_historical_features(frame(("a", 1)).iloc[:0], ["values:value"]).to_arrow().num_rows == 0
 
 
-def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
-    store = store_with(tmp_path, FOREVER)
-    queries = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
-    assert values(store, *queries, filter_by_created_timestamp=True) == [2, 3, 3, 4]
+class TestDuckDB(PointInTimeCases):
+    """The cases on DuckDB."""
 
-
-def test_sequences_and_ordinary_views_in_one_call_with_full_names(tmp_path: Path) -> None:
-    store = store_with(tmp_path, FOREVER)
-    queries = frame(("a", 300), ("b", 10)).assign(user_id=["u", "unknown_user"], kept=[1, 2])
-    job = store.get_historical_features(
-        queries, ["recent_events:event_id", "values:value", "played_history:event_id"], full_feature_names=True
-    )
-    table = job.to_arrow()
-    assert table.column_names[:4] == ["artist_id", "event_timestamp", "user_id", "kept"]
-    assert table["recent_events__event_id"].to_pylist() == [["e"], []]
-    assert table["played_history__event_id"].to_pylist() == [["e"], []]
-    assert table["values__value"].to_pylist() == [4, None]
-    assert len(job.to_df()) == 2
-
-
-def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:
-    store = store_with(tmp_path, FOREVER)
-    empty = frame(("a", 1)).iloc[:0]
-    assert store.get_historical_features(empty, ["values:value"]).to_arrow().num_rows == 0
+    engine = DUCKDB

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -139,19 +138,3 @@ def test_make_clean_keeps_the_source_code(tmp_path, variables, home, status):
         assert done.returncode == status, done.stderr
         assert (tmp_path / "dbt").exists() and (tmp_path / "training").exists()
     assert (tmp_path / "var/landing").exists() == (home == ".")
-
-
-def start_recommender(home, port):
-    variables = {**os.environ, "SEGUE_HOME": str(home), "SEGUE_RECOMMENDER_PORT": port}
-    command = [sys.executable, "-m", "serving"]
-    return subprocess.run(
-        command, cwd=settings.ROOT, env=variables, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
-def test_port_of_another_program(tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = str(other.getsockname()[1])
-        done = start_recommender(tmp_path, port)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert f"port {port} on 127.0.0.1" in done.stderr and "SEGUE_RECOMMENDER_PORT=NUMBER" in done.stderr

@@ -46,17 +46,6 @@ def test_one_service_per_model(applied: feast.FeatureStore) -> None:
     assert online == {*SEQUENCE_VIEWS, "user_profile"}
 
 
-def test_every_view_is_used_by_a_service(applied: feast.FeatureStore) -> None:
-    views = {view.name for view in applied.list_batch_feature_views()}
-    used = {
-        projection.name
-        for service in applied.list_feature_services()
-        for projection in service.feature_view_projections
-    }
-    assert views == used
-    assert {entity.name for entity in applied.list_entities()} == {"user"}
-
-
 def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     variables = {**os.environ, **tool_environment(settings.Settings(home=tmp_path))}
     environment = {name: value for name, value in variables.items() if name != "SEGUE_HOME"}

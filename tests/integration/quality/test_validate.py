@@ -22,7 +22,6 @@ from markupsafe import escape
 
 from config.settings import Settings
 from quality.suite_runner import Check, SuiteResult
-from quality.tables import connect
 from quality.validate import main, write_outcome
 from storage.content_tables import SCHEMA
 from tests.support.process_environment import kept_environment
@@ -252,9 +251,3 @@ def test_vectors_of_two_versions_fail(home: Path, capsys: pytest.CaptureFixture[
     pl.read_parquet(file).with_columns(versions).write_parquet(file)
     assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
     assert "encoder versions" in capsys.readouterr().out
-
-
-def test_duckdb_spills_into_the_home_folder(home: Path) -> None:
-    with connect() as connection:
-        found = connection.execute("select current_setting('temp_directory')").fetchone()
-    assert found == (str(home / "quality.spill"),)

@@ -24,6 +24,7 @@ AUDIO_CODECS = {
     ".m4a": "aac",
     ".aiff": "pcm_s16be",
 }
+IMAGE_SUFFIXES = (".jpg", ".png", ".webp", ".gif", ".bmp")
 
 
 def music(seconds: float, rate: int = 44_100, channels: int = 2) -> NDArray[np.float32]:

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from content import FACETS
 from ingestion.simulate import WorldSize, simulate
 from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.facets import LANGUAGES, STYLES
@@ -56,61 +55,21 @@ def listener_of(item_L: np.ndarray) -> UserBatch:
 def planted_world(folder: Path, size: WorldSize) -> PlantedWorld:
     """Simulate a log and write marts: plays split per user, and tracks with facets but without content."""
     simulate(size, folder / "simulated")
-    plays = _plays(folder)
-    marts = write_marts(folder / "marts", list(plays.iter_rows()))
-    played = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
-    tracks = _tracks(folder).with_columns(is_in_catalog=pl.col("track_id").is_in(played.unique().to_list()))
-    nothing = [pl.lit(None, kind).alias(name) for name, kind in CONTENT_TYPES.items()]
-    tracks.with_columns(nothing).write_parquet(marts / "tracks.parquet")
-    return _planted(folder, size)
-
-
-def described_world(folder: Path, size: WorldSize, new_artists: int) -> PlantedWorld:
-    """The same with texts, sound and covers instead of facets, and with all tracks in the catalog.
-
-    Plays of every `new_artists`th artist are removed, so that their tracks are cold.
-    """
-    simulate(size, folder / "simulated")
-    tracks = _tracks(folder).with_columns(is_in_catalog=pl.lit(True))
-    is_new = pl.col("artist_id").str.slice(1).cast(pl.Int64) % new_artists == 0
-    new = tracks.filter(is_new)["track_id"].to_list()
-    plays = _plays(folder).filter(~pl.col("target_id").is_in(new))
-    marts = write_marts(folder / "marts", list(plays.iter_rows()))
-    nothing = {facet: pl.lit([], dtype=pl.List(pl.String)) for facet in FACETS}
-    tracks.with_columns(**nothing).write_parquet(marts / "tracks.parquet")
-    comments = pl.read_parquet(folder / "simulated" / "track_comments" / "part.parquet")
-    comments = comments.with_columns(pl.col("occurred_at").dt.replace_time_zone(None))
-    comments.filter(~pl.col("track_id").is_in(new)).write_parquet(marts / "track_comments.parquet")
-    return _planted(folder, size)
-
-
-def _plays(folder: Path) -> pl.DataFrame:
     events = pl.read_parquet(folder / "simulated" / "listening_events")
     events = events.filter(action="play", target_type="track").sort("user_id", "sequence_number")
-    return events.select("user_id", "target_id", pl.col("ended_at").dt.replace_time_zone(None), "played_ms")
-
-
-def _tracks(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / "simulated" / "tracks" / "part.parquet").select(
-        "track_id",
-        "title",
-        "styles",
-        "scenes",
-        "emotions",
-        "themes",
-        "released_on",
-        "lyrics",
-        "audio_vector",
-        "image_vector",
+    plays = events.select("user_id", "target_id", pl.col("ended_at").dt.replace_time_zone(None), "played_ms")
+    marts = write_marts(folder / "marts", list(plays.iter_rows()))
+    played = pl.read_parquet(marts / "plays.parquet").filter(pl.col("part") != "test")["track_id"]
+    pl.read_parquet(folder / "simulated" / "tracks" / "part.parquet").select(
+        *("track_id", "title", "styles", "scenes", "emotions", "themes", "released_on"),
+        *(pl.lit(None, kind).alias(name) for name, kind in CONTENT_TYPES.items()),
         artist_id=pl.col("artist_ids").list.first(),
         artist_names="artist_ids",
         available_from=pl.col("available_from").dt.replace_time_zone(None),
         languages=pl.concat_list("language"),
-    )
-
-
-def _planted(folder: Path, size: WorldSize) -> PlantedWorld:
-    data = TrainingData(folder / "marts", "held_out", recipe("debug"), services=SERVICES)
+        is_in_catalog=pl.col("track_id").is_in(played.unique().to_list()),
+    ).write_parquet(marts / "tracks.parquet")
+    data = TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
     world = World(size.tracks, size.days, size.seed)
     planted = dict(zip(make_ids("track", world.tracks), world.interest_V.tolist(), strict=True))
     interest_V = np.array([planted.get(track, -1) for track in data.vocabulary.track_ids_V])

@@ -73,18 +73,6 @@ def test_a_second_run_encodes_only_what_is_new_or_changed(home: ContentHome) -> 
     assert home.table()["embedding"].to_list() == [list(b"chan"), list(b"c   "), list(b"new "), list(b"c   ")]
 
 
-def test_another_version_encodes_everything_again(home: ContentHome, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abc"})
-    home.encode()
-    monkeypatch.setattr(FakeEncoder, "version", "fake.2")
-    counts = home.encode(limit=2)
-    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 1)
-    assert home.table()["encoder_version"].unique().to_list() == ["fake.2"], "versions are not mixed"
-    assert home.encode().with_vector == 3
-    monkeypatch.setattr(FakeEncoder, "version", "fake.1")
-    assert home.encode().encoded == 3, "vectors of other versions are deleted when all are encoded"
-
-
 def test_broken_files_are_listed_and_not_read_again_until_they_change(home: ContentHome) -> None:
     covers = {"a": home.write("a.png", b"bad"), "b": home.write("b.png", b"good"), "c": home.write("c.png", b"")}
     covers |= {"d": f"{home.prefix}missing.png", "e": f"{home.prefix}../home/x.png"}
@@ -117,16 +105,6 @@ def test_a_file_of_terabytes_is_not_read(home: ContentHome) -> None:
     os.truncate(home.media / "sparse.png", 1 << 41)
     home.write_tracks({"a": landed})
     assert home.encode().rejected == 1 and "media files have at most" in home.quarantine()[0]
-
-
-def test_a_limited_run_encodes_the_most_played_tracks_and_the_next_one_continues(home: ContentHome) -> None:
-    home.plays = {"c": 3, "e": 2, "a": 1}
-    home.write_tracks({name: home.write(f"{name}.png", name.encode()) for name in "abcde"})
-    counts = home.encode(limit=2)
-    assert (counts.encoded, counts.with_vector, counts.remaining) == (2, 2, 3)
-    assert home.table()["track_id"].to_list() == ["c", "e"]
-    counts = home.encode(limit=2)
-    assert (home.table()["track_id"].to_list(), counts.remaining) == (["a", "b", "c", "e"], 1)
 
 
 def test_a_run_in_the_background_leaves_the_table_to_the_next_run(home: ContentHome) -> None:

@@ -50,21 +50,6 @@ def test_principal_components_equal_a_full_svd() -> None:
     assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
 
 
-def test_held_out_fits_ignore_comments_after_the_train_part(tmp_path: Path) -> None:
-    marts = write_marts(tmp_path, random_plays())
-    validation_from = datetime(2024, 1, 5)
-    pl.DataFrame({"split": ["global_time"], "validation_from": [validation_from]}).write_parquet(
-        marts / "time_split.parquet"
-    )
-    comments_of(("t0", "early bird", datetime(2024, 1, 4)), ("t1", "early bird", validation_from), ("t2", "early bird", None),
-         ("t3", "early bird", datetime(2024, 1, 1))).write_parquet(marts / "track_comments.parquet")  # fmt: skip
-    described = {}
-    for fit in ("held_out", "final"):
-        data = TrainingData(marts, fit, recipe("debug"))
-        described[fit] = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
-    assert described == {"held_out": {"t0", "t3"}, "final": {"t0", "t1", "t2", "t3"}}
-
-
 def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> None:
     random = np.random.default_rng(0)
     catalog, encoded = random.normal(size=(4, 5)), random.normal(size=(8, 7))

@@ -41,18 +41,6 @@ def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
     assert production.counts_U["likes"].tolist() == [1, 0, 0]
 
 
-def test_all_arms_without_experiment_and_groups_of_users_keep_the_sums(tmp_path: Path) -> None:
-    marts = write(tmp_path, [row(n, f"u{n % 7}", "ab"[n % 2], is_played=n % 3 == 0) for n in range(60)])
-    single, grouped = load_arm_exposures(marts, PERIOD), load_arm_exposures(marts, PERIOD, max_units=3)
-    assert list(single.arms) == list(grouped.arms) == ["a", "b"]
-    for name, arm in single.arms.items():
-        few = grouped.arms[name]
-        assert (len(arm.counts_U["plays"]), len(few.counts_U["plays"]), few.users) == (7, 3, arm.users)
-        assert {key: one.sum() for key, one in arm.counts_U.items()} == {
-            key: one.sum() for key, one in few.counts_U.items()
-        }
-
-
 def test_missing_and_empty_mart(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="dbt build"):
         newest_exposure_at(tmp_path / "marts")

@@ -7,7 +7,7 @@ import numpy as np
 from experiments.compare import sequential_interval
 from training.evaluation.metrics.bootstrap import NO_ESTIMATE, Estimate
 
-EXPERIMENTS, LOOKS, USERS_PER_LOOK = 1000, 60, 50
+EXPERIMENTS, LOOKS, USERS_PER_LOOK = 400, 60, 50
 
 
 def estimate(mean, standard_error):

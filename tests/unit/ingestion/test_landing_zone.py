@@ -74,21 +74,6 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
-def test_missing_columns_of_an_old_home_are_added(tmp_path: Path) -> None:
-    home, log = tmp_path / "home", play_log(tmp_path / "log", PLAY_ROWS)
-    land(log, home)
-    for file in (home / "landing" / "tracks").glob("dt=*/*.parquet"):
-        pq.write_table(pq.read_table(file, partitioning=None).drop_columns(["audio_url"]), file)
-    assert land(log, home)["play_log"].landed == 0
-    columns = {
-        name for file in (home / "landing" / "tracks").glob("dt=*/*.parquet") for name in pq.read_schema(file).names
-    }
-    assert "audio_url" in columns
-    before = tree(home)
-    land(log, home)
-    assert tree(home) == before
-
-
 def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
     assert main(["--events", "--home", str(tmp_path / "home")]) == 0
     for table, schema in contract.SCHEMAS.items():

@@ -37,22 +37,6 @@ def test_previews_do_not_depend_on_what_was_rendered_before() -> None:
     np.testing.assert_array_equal(render_preview(described(title="other", album="l2")), first)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"seed": 8},
-        {"recording": "r2"},
-        {"artist": "a2"},
-        {"language": "Japanese"},
-        {"style": "jazz"},
-        {"emotions": ("sad",)},
-    ],
-)
-def test_every_facet_is_audible(change: dict[str, object]) -> None:
-    one, other = render_preview(described()), render_preview(described(**change))
-    assert np.abs(one - other).mean() > 0.1 * np.abs(one).mean()
-
-
 def test_files_are_small_and_sound_like_the_samples() -> None:
     sample_S = render_preview(described())
     content = encode_opus(sample_S)

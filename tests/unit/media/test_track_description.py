@@ -20,15 +20,3 @@ def test_written_descriptions_are_found_by_track(tmp_path: Path) -> None:
     read = Descriptions.read(tmp_path)
     assert {track_id: read.find(track_id) for track_id in written} == written
     assert read.find("t4") is None and read.find("") is None
-
-
-def test_random_numbers_depend_on_seed_purpose_and_key() -> None:
-    one = described()
-    assert one.generator("motif", "a1").random() == described(title="other").generator("motif", "a1").random()
-    numbers = {
-        track.generator(purpose, key).random()
-        for track in (one, described(seed=8))
-        for purpose in ("motif", "timbre")
-        for key in ("a1", "a2")
-    }
-    assert len(numbers) == 8

@@ -12,9 +12,9 @@ from tests.support.log_sources import landed
 @pytest.mark.parametrize("name", landing.FORMATS)
 def test_every_row_of_a_synthetic_log_lands(tmp_path: Path, name: str) -> None:
     (tmp_path / "log").mkdir()
-    landing.FORMATS[name](tmp_path / "log", 2_000)
+    landing.FORMATS[name](tmp_path / "log", 600)
     (counts,) = land(tmp_path / "log", tmp_path / "home").values()
     assert counts.quarantined == 0
     events = landed(tmp_path / "home")
-    assert events.height == 2_000 and events["target_id"].n_unique() > 1_000
+    assert events.height == 600 and events["target_id"].n_unique() > 300
     assert events["ended_at"].dt.month().n_unique() == 2

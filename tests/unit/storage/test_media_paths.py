@@ -8,10 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from media.cover import encode_jpeg, render_cover
-from media.preview import encode_opus, render_preview
 from media.rendered_media import RenderedMedia
-from media.track_description import cover_path, preview_path, write_descriptions
+from media.track_description import cover_path, write_descriptions
 from storage.media_paths import MediaPathError, MediaPaths, MediaRootError, register_root
 from tests.support.media_descriptions import described
 
@@ -60,11 +58,6 @@ def test_links_out_of_the_folder_are_errors(tmp_path: Path, music: Path) -> None
     assert paths.resolve("inside.flac").read_bytes() == b"sound"
 
 
-def test_a_name_that_is_too_long_names_a_missing_file(tmp_path: Path, music: Path) -> None:
-    paths = MediaPaths(tmp_path / "media", music)
-    assert paths.resolve("x" * 300) == music / ("x" * 300) and paths.state("x" * 300) == (-1, -1)
-
-
 def test_another_folder_than_the_landed_one_is_an_error(tmp_path: Path, music: Path) -> None:
     path = f"{register_root(tmp_path / 'media', music)}album/1.flac"
     with pytest.raises(MediaRootError, match="land its source again"):
@@ -82,21 +75,6 @@ def test_another_folder_than_the_landed_one_is_an_error(tmp_path: Path, music: P
         MediaPaths(tmp_path / "media").resolve(path)
 
 
-def test_media_of_a_simulation_are_rendered_into_the_cache(tmp_path: Path) -> None:
-    simulation, media = tmp_path / "simulation", tmp_path / "home"
-    write_descriptions({"t1": described(), "t2": described(artist="a2")}, simulation)
-    prefix, paths = register_root(media, simulation), MediaPaths(media)
-    preview, cover = paths.resolve(prefix + preview_path("t1")), paths.resolve(prefix + cover_path("t1"))
-    assert preview.read_bytes() == encode_opus(render_preview(described()))
-    assert cover.read_bytes() == encode_jpeg(render_cover(described()))
-    assert preview.parent == cover.parent == media / "rendered"
-    preview.unlink()  # as the cache does when it is full
-    assert MediaPaths(media).resolve(prefix + preview_path("t1")).read_bytes()
-    assert paths.resolve(prefix + preview_path("t2")) != preview
-    for path in ("media/preview/t3.wav", "media/preview/t1.mp3", "media/cover/t1.wav", "media/video/t1.wav"):
-        assert paths.resolve(prefix + path) == simulation / path and not (simulation / path).exists()
-
-
 def test_the_oldest_rendered_files_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media.rendered_media.MAX_FILES", 5)
     write_descriptions({f"t{number}": described(album=f"l{number}") for number in range(8)}, tmp_path)
@@ -105,15 +83,6 @@ def test_the_oldest_rendered_files_are_removed(tmp_path: Path, monkeypatch: pyte
     media = RenderedMedia(tmp_path, tmp_path / "cache")
     files = [media.find(cover_path(f"t{number}")) for number in range(8)]
     assert sorted((tmp_path / "cache").iterdir()) == sorted(file for file in files[3:] if file is not None)
-
-
-def test_a_file_in_the_folder_of_a_simulation_is_preferred(tmp_path: Path) -> None:
-    write_descriptions({"t1": described()}, tmp_path)
-    file = tmp_path / preview_path("t1")
-    file.parent.mkdir()
-    file.write_bytes(b"recorded")
-    prefix = register_root(tmp_path / "home", tmp_path)
-    assert MediaPaths(tmp_path / "home").resolve(prefix + preview_path("t1")).read_bytes() == b"recorded"
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 cut off PAR1", None], ids=["empty", "cut off", "other columns"])

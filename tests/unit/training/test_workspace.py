@@ -32,6 +32,7 @@ def test_cache_keys_depend_on_the_table_of_behaviors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
     """Python reads behaviors and thresholds directly from dbt: they may change while marts and code do not."""
+    monkeypatch.setattr(Workspace, "code", "hash of the code")
     workspace = Workspace(tmp_path / "training", write_marts(tmp_path / "marts", random_plays()), "2024-02-01", "debug")
     inputs, cache_folder = workspace.inputs(), workspace.cache_folder("held_out")
     assert replace(workspace).inputs() == inputs
@@ -56,15 +57,3 @@ def test_code_and_tables_change_the_code_hash_but_not_comments_docstrings_and_re
     assert same == {hashes[-1]}
     documented = changed("training/a.py", 'def f():\n    """Nothing."""\n')
     assert changed("training/a.py", 'def f():\n    # nothing\n    """All."""\n') == documented != hashes[-1]
-
-
-def test_the_code_hash_of_a_workspace_follows_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.settings.ROOT", tmp_path)
-    (tmp_path / "training").mkdir()
-    workspace = Workspace(tmp_path / "home" / "2024-02-01-debug", tmp_path, "2024-02-01", "debug")
-    for text in ("1", "1", "22"):
-        (tmp_path / "training" / "a.py").write_text(text)
-        code = replace(workspace).code
-        assert code == code_hash(("training",), tmp_path)
-    monkeypatch.setattr("training.workspace.source_hash", lambda _: pytest.fail("the hash is cached"))
-    assert replace(workspace).code == code

@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.sequences.test_feast_retrieval import RetrievalCases
 from tests.contract.sequences.test_feast_writing import WritingCases
+from tests.contract.sequences.test_point_in_time_join import PointInTimeCases
 from tests.support import spark
 from tests.support.sequences.driver_stats import moment, rows_of
 from tests.support.sequences.feast_stores import SPARK
@@ -38,7 +39,7 @@ def _time_zone(session: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     session.conf.set("spark.sql.session.timeZone", before)
 
 
-class TestSpark(RetrievalCases, WritingCases):
+class TestSpark(RetrievalCases, WritingCases, PointInTimeCases):
     """The cases on Spark."""
 
     engine = SPARK

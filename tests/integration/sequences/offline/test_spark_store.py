@@ -18,7 +18,6 @@ from feast.errors import FeatureNameCollisionError
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.contract.sequences import test_feast_universal_cases as cases
-from tests.contract.sequences.test_point_in_time_join import CASES, FOREVER, frame, store_with, values
 from tests.support import spark, valkey
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store, sqlite_online_store
@@ -106,11 +105,10 @@ def plain_rows(table: pa.Table) -> list[str]:
     return [repr(row) for row in table.to_pylist()]
 
 
-@pytest.mark.parametrize("full_feature_names", [True])
-def test_sequences_and_ordinary_views_equal_duckdbs(stores: Any, full_feature_names: bool) -> None:
+def test_sequences_and_ordinary_views_equal_duckdbs(stores: Any) -> None:
     features = [*FEATURES, "user_profile:plays_total"]
     results = {
-        engine: store.get_historical_features(query_frame(), features, full_feature_names=full_feature_names).to_arrow()
+        engine: store.get_historical_features(query_frame(), features, full_feature_names=True).to_arrow()
         for engine, store in stores.items()
     }
     assert results["spark"].column_names == results["duckdb"].column_names
@@ -144,23 +142,6 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
             ]
     assert read["spark"] == read["duckdb"]
     assert "e0" in read["spark"][0]
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_ordinary_view(tmp_path: Path, name: str) -> None:
-    query_rows, ttl, expected = CASES[name]
-    assert values(store_with(tmp_path, ttl, engine=SPARK), *query_rows) == expected
-
-
-def test_filter_by_created_timestamp_hides_later_rows(tmp_path: Path) -> None:
-    store = store_with(tmp_path, FOREVER, engine=SPARK)
-    rows = [("a", 206), ("a", 250), ("a", 500), ("a", 901)]
-    assert values(store, *rows, filter_by_created_timestamp=True) == [2, 3, 3, 4]
-
-
-def test_no_entity_rows_give_no_rows(tmp_path: Path) -> None:
-    store = store_with(tmp_path, FOREVER, engine=SPARK)
-    assert store.get_historical_features(frame(("a", 1)).iloc[:0], ["values:value"]).to_arrow().num_rows == 0
 
 
 def test_feasts_universal_cases(tmp_path: Path) -> None:

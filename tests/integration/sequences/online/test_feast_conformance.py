@@ -14,7 +14,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from feast.errors import FeatureNameCollisionError
 
 from sequences.online.online_stores import online_store_of
 from sequences.online.reader import OnlineReader
@@ -65,26 +64,6 @@ def test_online_features_equal_the_offline_features_at_the_end(store: Any) -> No
     for attribute in VIEWS["recent_events"].attribute_names:
         assert repr(online[attribute]) == repr(offline[attribute]), attribute
     assert online["event_id"] == [["b0", "b1"], ["a0", "a1"], []]
-
-
-def test_event_timestamps_of_the_response(store: Any) -> None:
-    """`test_universal_online.py::test_online_retrieval_with_event_timestamps`, and a user without a row."""
-    store.materialize(START, START + timedelta(hours=9), feature_views=["recent_events"])
-    table = store.get_online_features(["recent_events:event_id"], [{"user_id": "a"}, {"user_id": "nobody"}]).to_df(
-        include_event_timestamps=True
-    )
-    assert table["event_id"].tolist() == [["a0", "a1", "a2"], []]
-    assert table["event_id__ts"].tolist()[0] == int((START + timedelta(hours=2)).timestamp())
-
-
-def test_views_with_equal_feature_names_need_full_names(store: Any) -> None:
-    """`test_universal_online.py::test_online_retrieval_success`, for feature names that collide."""
-    store.materialize(START, START + timedelta(hours=9), feature_views=list(VIEWS))
-    service = store.get_feature_service("recommender")
-    with pytest.raises(FeatureNameCollisionError, match="full_feature_names=True"):
-        store.get_online_features(service, [{"user_id": "a"}])
-    found = store.get_online_features(service, [{"user_id": "a"}], full_feature_names=True).to_dict()
-    assert found["recent_events__event_id"] == [["a0", "a1", "a2"]]
 
 
 def test_materialize_incremental(store: Any) -> None:

@@ -24,7 +24,7 @@ from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches, load_track_statistics
 from training.ranking.cases import missing_tasks, ranking_cases
-from training.ranking.fit import DENSE_BATCH_SIZE, fit_ranker
+from training.ranking.fit import fit_ranker
 from training.recipes import config_of, recipe
 
 SHORT_FIT = {
@@ -230,31 +230,6 @@ def test_the_trees_of_the_held_out_fit_are_copied(marts: Path, tmp_path: Path, m
     of_more_tasks = load_trees(tmp_path / "saved", ("not_skipped", "click", "full_play"))
     assert of_more_tasks is not None and of_more_tasks.tasks[1] is None
     assert of_more_tasks.tasks[2] is not None
-
-
-def test_dense_epochs_do_not_train_ids_and_histories(marts: Path, tmp_path: Path) -> None:
-    """After them the logits depend on the dense features only; the pass over all inputs changes that."""
-    config = change_config(
-        config_of(RANKERS["session_domains"], "debug"),
-        {"training.dense_epochs": 2, "validation.every": 0, "training.batch_size": 64},
-    )
-    data = open_data(marts, "final")
-    cases = ranking_cases(data)
-    dense_steps = 2 * -(-len(cases) // DENSE_BATCH_SIZE)
-    for steps, is_equal in ((dense_steps, True), (dense_steps + 4, False)):
-        ranker = fit_ranker(
-            "session_domains", data, change_config(config, {"training.steps": steps}), tmp_path / str(steps)
-        )
-        batches = CaseBatches(cases, OfflineFeatures(data), "session_domains", ranker.features)
-        batches.precompute_dense_features(1)
-        rows = np.arange(0, len(cases), 7)
-        with torch.no_grad():
-            logits, dense_logits = (
-                ranker.model(ranker.model.encode_user(batch.users), batch.candidates)
-                for batch in (batches[rows], batches.dense_only_batch(rows))
-            )
-        assert torch.allclose(logits, dense_logits, atol=1e-6) is is_equal
-        assert dense_logits.std() > 1e-3
 
 
 @pytest.mark.parametrize("is_left_out", [True, False])

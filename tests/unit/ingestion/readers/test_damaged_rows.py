@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
-from tests.support.pipeline_commands import run_to_end
 
 DEEP = "[" * 100_000 + "]" * 100_000
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -203,65 +201,6 @@ def test_a_parquet_row_that_is_too_long_is_quarantined(tmp_path: Path) -> None:
     counts = land(parquet(tmp_path / "log", **columns), tmp_path / "home")["own_events"]
     assert (counts.read, counts.landed, counts.quarantined) == (3, 2, 1)
     assert quarantined(tmp_path / "home").select("source_line", "reason").rows() == [(2, "the row is longer than 4 MB")]
-
-
-def test_parquet_lists_of_texts_are_read_in_every_form(tmp_path: Path) -> None:
-    texts = [["a", "b"], None, ["b"], [], ["a", "c"]]
-    for number, data_type in enumerate(
-        [pa.list_(pa.string()), pa.large_list(pa.large_string()), pa.list_(pa.string_view())]
-    ):
-        file = tmp_path / f"{number}" / "tracks.parquet"
-        file.parent.mkdir()
-        columns = {"track_id": [f"t{row}" for row in range(5)], "title": ["T"] * 5, "map": [[("k", "v")]] * 5}
-        schema = pa.schema(
-            {
-                "track_id": pa.string(),
-                "title": pa.string(),
-                "map": pa.map_(pa.string(), pa.string()),
-                "artist_ids": data_type,
-            }
-        )
-        pq.write_table(pa.table({**columns, "artist_ids": texts}, schema), file)
-        land(file.parent, tmp_path / "home" / f"{number}")
-        found = landed(tmp_path / "home" / f"{number}", "tracks").sort("track_id")
-        assert [row or [] for row in found["artist_ids"].to_list()] == [row or [] for row in texts], data_type
-
-
-@pytest.mark.parametrize("form", ["dictionary", "list", "prefix", "fixed length"])
-def test_a_parquet_bomb_needs_little_memory(tmp_path: Path, form: str) -> None:
-    rows, text = 2_000, "A" * 100_000
-    repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([text]))
-    file = tmp_path / "listening_events.parquet"
-    ids = pa.array([str(row) for row in range(rows)])
-    columns = {"event_id": ids, "user_id": pa.array(["u"] * rows), "action": pa.array(["like"] * rows)}
-    options: dict[str, Any] = {"use_dictionary": True}
-    if form == "dictionary":
-        columns["target_id"] = repeated
-    elif form == "list":
-        columns["target_id"] = pa.ListArray.from_arrays(pa.array(range(rows + 1), pa.int32()), repeated)
-    elif form == "prefix":
-        columns["target_id"] = pa.array([text] * rows)
-        options = {"use_dictionary": False, "column_encoding": {"target_id": "DELTA_BYTE_ARRAY"}}
-    else:
-        columns["target_id"] = pa.array([text.encode()] * rows, pa.binary(len(text)))
-    pq.write_table(pa.table(columns), file, compression="zstd", store_schema=False, **options)
-    del columns, repeated
-    assert file.stat().st_size < 500_000
-    command = f"""
-from pathlib import Path
-from ingestion.readers import own_events
-from ingestion.readers.parsing import parquet_rows
-from ingestion.readers.parsing.reader import ReadContext
-from ingestion.source_files import list_members
-from training.process import peak_bytes
-path = Path({str(file)!r})
-parquet_rows.BATCH_BYTES >>= 3
-before = peak_bytes()
-rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambda _: None, "log"))
-assert sum(block.frame.height for block in rows) == {rows}
-print(peak_bytes() - before >> 20)
-"""
-    assert int(run_to_end([sys.executable, "-c", command])) < 180  # of 200 MB
 
 
 def test_line_numbers_count_empty_lines_and_broken_lines(tmp_path: Path) -> None:

@@ -50,21 +50,6 @@ def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: P
     assert third[1:] == ("mbid-9", at("2009-04-08T01:57:47"), at("2009-04-08T02:01:47"), "play", 240_000)
 
 
-def test_lastfm_tracks_have_their_id_or_one_derived_from_names(tmp_path: Path) -> None:
-    land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
-    tracks = {
-        title: (track, artists)
-        for track, title, artists in landed(tmp_path / "home", "tracks")
-        .select("track_id", "title", "artist_ids")
-        .rows()
-    }
-    assert tracks["Fall in Love Again?"] == ("mbid-9", ["mbid-1"])
-    named, artists = tracks["No Ids"]
-    assert len(named) == 22 and len(artists) == 1
-    artists = dict(landed(tmp_path / "home", "artists").select("artist_id", "name").rows())
-    assert artists["mbid-2"] == "Deep Dish" and 'Say "Hi"' in artists.values()
-
-
 def test_mapping_renames_columns(tmp_path: Path) -> None:
     lines = [
         "what,who,when,band,song,seconds",

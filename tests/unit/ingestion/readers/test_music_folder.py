@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import zlib
 from datetime import date
 from pathlib import Path
@@ -21,8 +20,6 @@ from ingestion.source_files import SourceError
 from storage.media_paths import MediaPaths, register_root
 from tests.support.log_sources import json_lines, landed, quarantined
 from tests.support.music_folder import EXTENSIONS, set_tags, write_track
-from tests.support.pipeline_commands import run_to_end
-from tests.support.training.media import declare_samples
 
 PNG = "\x89PNG\r\n\x1a\ncover"
 
@@ -194,23 +191,6 @@ def test_a_compressed_frame_is_not_read(tmp_path: Path, version: int) -> None:
     land(tmp_path / "music", tmp_path / "home")
     (reason,) = quarantined(tmp_path / "home", "tracks")["reason"]
     assert reason.endswith("MutagenError: the frame TIT2 is compressed; write the tags without compression")
-
-
-def test_a_table_with_millions_of_samples_needs_little_memory(tmp_path: Path) -> None:
-    path = write_track(tmp_path / "a.m4a", 1)
-    path.write_bytes(declare_samples(path.read_bytes(), 80_000_000))
-    command = f"""
-from pathlib import Path
-from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file
-from training.process import peak_bytes
-path = Path({str(path)!r})
-before = peak_bytes()
-try:
-    read_audio_file(path.name, path.stat().st_size, lambda: path.open("rb"))
-except AudioFileError:
-    print(peak_bytes() - before >> 20)
-"""
-    assert int(run_to_end([sys.executable, "-c", command])) < 60
 
 
 def test_a_size_or_a_tag_beyond_the_limit_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,13 +64,6 @@ def zipped(folder: Path, path: Path, inside: str = "MyData") -> Path:
     return path
 
 
-def test_play_log_gives_events_tracks_and_artists(tmp_path: Path) -> None:
-    land(play_log(tmp_path / "log", ["7,1600000000,1,1,5000"]), tmp_path / "home")
-    tracks = landed(tmp_path / "home", "tracks").sort("track_id").select("track_id", "title", "artist_ids").rows()
-    assert tracks == [("1", 'Say "Hi"', ["1"]), ("2", "Two", ["1"]), ("3", "Three", ["2"])]
-    assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["Ghost, the", "Rise"]
-
-
 def test_play_log_without_a_required_column_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "events.csv").write_text("user_id,ts,track_id\n1,1600000000,1\n")
@@ -173,14 +166,6 @@ def test_artist_genres_are_converted_to_triples_by_name(tmp_path: Path) -> None:
         ('artist_name:The "X"', "has_genre", "genre:pop"),
     ]
     assert counts.quarantined == 1
-
-
-def test_folder_with_several_formats(tmp_path: Path) -> None:
-    folder = play_log(tmp_path / "log", ["7,1600000000,1,1,5000"])
-    (folder / "artist_genre.tsv").write_text(
-        "artist_name\thas_genre\tgenre_or_tag\tsources\nGhost\thas_genre\trock\tx\n"
-    )
-    assert set(land(folder, tmp_path / "home")) == {"play_log", "artist_genres"}
 
 
 def test_own_tables_as_json_lines_and_parquet(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def cosine(left, right):
     return len(left & right) / math.sqrt(len(left) * len(right))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(worlds())
 def test_similarity_is_the_mean_cosine_of_shared_facets(world):
     rows, items = world

@@ -85,20 +85,3 @@ def test_a_ranker_with_the_head_has_one_more_task() -> None:
     assert np.array_equal(both["not_skipped"], alone["not_skipped"])
     assert both[LISTWISE_HEAD].shape == items.shape and len(np.unique(both[LISTWISE_HEAD])) > 3
     assert ranker("sum_pooling").with_listwise_head(head_of_ranker_features()).listwise_head is None, "no hard search"
-
-
-def test_further_searches_do_not_change_the_features_of_the_head() -> None:
-    users, items = user_batch([history(40, seed) for seed in range(3)], length=64), np.tile(np.arange(2, 12), (3, 1))
-    plain, more = (
-        ranking_features(),
-        ranking_features(searches=True, impressions=4, kinds=True, content=True),
-    )
-    rows = []
-    for features in (plain, more):
-        side = features.prepare_users(users)
-        rows.append(
-            build_listwise_features(
-                side.inputs, features.prepare_candidates(side, items), plain.reads.user_feature_count
-            )
-        )
-    assert np.array_equal(*rows)

@@ -121,14 +121,6 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
         assert len(items) > 5
 
 
-def test_learned_order_sorts_the_same_tracks(data: TrainingData, learned: Favorites) -> None:
-    users = users_at(data, "favorites", ["u0", "u1", "u2"], [NEVER] * 3)
-    by_activation = fit_channel(Favorites, data, BY_ACTIVATION, Path())
-    first, second = (channel.recall(users, 40).items_BK for channel in (by_activation, learned))
-    assert (np.sort(first) == np.sort(second)).all()
-    assert (first != second).any()
-
-
 def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
     data: TrainingData, learned: Favorites, monkeypatch: pytest.MonkeyPatch
 ) -> None:

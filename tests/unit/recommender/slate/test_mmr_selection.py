@@ -10,7 +10,7 @@ from recommender.slate.mmr_selection import select_slots
 from recommender.slate.scene_settings import HEAD_LENGTH, ArtistCap
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 4), st.booleans()), max_size=9),
     st.data(),

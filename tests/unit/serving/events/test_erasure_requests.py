@@ -18,14 +18,6 @@ from storage.suppression_list import (
 )
 
 
-def test_a_user_is_suppressed_at_once_and_others_are_not(here):
-    requests = ErasureRequests(here, run=lambda _: 0)
-    requests.suppress("u")
-    requests.suppress("v")
-    users = read_suppression_list(here.suppression_list)
-    assert "u" in users and "v" in users and "w" not in users
-
-
 def test_the_list_is_not_changed_while_the_command_changes_it(here):
     (here.home / "run").mkdir()
     with (here.home / "run" / "forget.lock").open("a") as lock:

@@ -58,20 +58,3 @@ def test_long_term_summarizes_all_listens():
     profile = seen(**history("t0", "t2", "t2", "t6"))
     assert profile.long_term.titles == ["Song 2", "Song 0", "Song 6"]
     assert profile.long_term.name == "Artist 1 · Artist 0 · Artist 3"
-
-
-def test_unknown_user_has_an_empty_profile():
-    profile = seen()
-    assert (profile.is_known, profile.events, profile.interests, profile.short_term, profile.long_term) == (
-        False,
-        [],
-        [],
-        None,
-        None,
-    )
-
-
-def test_unknown_track_is_an_event_without_title():
-    profile = seen(**recent(("elsewhere", "full_play", 0)))
-    assert [(one.title, one.artists) for one in profile.events] == [("", [])]
-    assert profile.short_term is None

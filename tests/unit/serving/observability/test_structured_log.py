@@ -67,28 +67,3 @@ def test_the_access_log_does_not_repeat_long_headers(server_log):
     logging.getLogger("bentoml.access").info("10.0.0.1 (method=POST,type=%s) (status=%d)", "x" * 5000, 415)
     assert len(server_log.getvalue()) < 700
     assert server_log.getvalue().startswith("10.0.0.1 (method=POST") and "(status=415)" in server_log.getvalue()
-
-
-def fail(error):
-    try:
-        raise error
-    except type(error):
-        logging.getLogger("serving.pipeline.stages.hydrate").exception("the online store failed")
-
-
-def test_an_error_of_every_request_has_its_traceback_once_a_minute(stream, server_log, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr(structured_log.time, "monotonic", lambda: now[0])
-    for _ in range(3):
-        fail(ConnectionError("port 6379"))
-    fail(LookupError("another error"))
-    now[0] += structured_log.TRACEBACK_INTERVAL_S
-    fail(ConnectionError("port 6379"))
-    assert ["traceback" in line for line in lines(stream)] == [True, False, False, True, True]
-    assert lines(stream)[1]["message"] == "the online store failed (ConnectionError: port 6379)"
-    for _ in range(2):
-        try:
-            raise OSError("gone")
-        except OSError:
-            logging.getLogger("bentoml.serve").exception("Exception on /listener [POST]")
-    assert server_log.getvalue().count("Traceback") == 1 and server_log.getvalue().count("OSError: gone") == 2

@@ -9,7 +9,7 @@ from event_store.sqlite_state import SERVING_FILE, SqliteServingState
 from serving.pipeline.daily_lists import DailyListHistory, ListedTrack, read_lists, write_list
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import DAY, NOW
-from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import ListChannel, history, release, tracks
 
 COUNT = 30
 
@@ -87,14 +87,6 @@ def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):
     assert not set(bench.ask(EARLY, limit=4)) & set(yesterday)
 
 
-def test_each_discovery_share_has_its_own_list(bench):
-    bench.store.users["u"] = history("t0", "t1")
-    new = bench.ask(EARLY, limit=2, discovery=1)
-    assert new == ["t2", "t3"]
-    assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
-    assert bench.ask(LATER, limit=2, discovery=1) == new
-
-
 def test_a_disliked_track_returns_to_its_place_when_the_dislike_is_taken_back(bench):
     bench.store.users["u"] = history("t9")
     listed = bench.ask(EARLY, limit=4)
@@ -115,16 +107,6 @@ def test_a_disliked_track_returns_to_its_place_when_the_dislike_is_taken_back(be
     assert bench.ask(EARLY, limit=4) == listed
 
 
-def test_a_track_in_the_place_of_a_disliked_one_keeps_the_artists_apart(bench):
-    table = tracks(COUNT, artist_ids=[["a"], ["b"], ["a"], ["b"], ["a"], ["c"], *[[f"x{n}"] for n in range(6, COUNT)]])
-    of = release(table, [ListChannel("popularity", [])])
-    items = [of.vocabulary.track_code[f"t{n}"] for n in range(COUNT)]
-    of = replace(of, channels={"popularity": ListChannel("popularity", items)})
-    assert bench.ask(of, limit=4) == ["t0", "t1", "t2", "t3"]
-    bench.store.users["u"] = history("t9") | excluded(("track", "t1"))
-    assert bench.ask(of, limit=4) == ["t0", "t5", "t2", "t3"]
-
-
 def test_list_computed_during_store_failure_is_not_stored(bench):
     bench.store.users["u"] = history("t9")
     bench.store.is_away = True
@@ -139,18 +121,6 @@ def test_list_computed_without_any_channel_is_not_stored(bench):
     assert bench.ask(LATER, limit=2) == ["t29", "t28"]
     assert bench.ask(failing, limit=4)[:2] == ["t29", "t28"]
     assert bench.ask(LATER, limit=4) == ["t29", "t28", "t27", "t26"]
-
-
-def test_streams_have_no_daily_list(bench):
-    assert bench.ask(EARLY, limit=2, scene="private_fm") == ["t0", "t1"]
-    assert bench.ask(LATER, limit=2, scene="private_fm") == ["t29", "t28"]
-
-
-def test_shares_have_two_decimals(bench):
-    write_list(bench.state, asked(9, 0.25), listed("t9"), DailyListHistory())
-    write_list(bench.state, asked(9), listed("x"), DailyListHistory())
-    assert read_lists(bench.state, asked(9, 0.251)).today == listed("t9")
-    assert read_lists(bench.state, asked(9)).today == listed("x")
 
 
 def test_a_list_that_another_worker_replaced_is_continued(bench):

@@ -1,9 +1,5 @@
 """Exposures: one record per response."""
 
-from dataclasses import replace
-
-import numpy as np
-
 from serving.pipeline.pipeline import hash_features
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import NOW, Bench
@@ -24,19 +20,3 @@ def test_pipeline_records_release_features_and_channels(tmp_path):
     ]
     users = bench.hydrate.load_user_state(read_request("u", "daily", 2, NOW), release(tracks(8), [POPULARITY])).users
     assert record["features_hash"] == hash_features(users)
-
-
-def test_feature_hash_ignores_padding(tmp_path):
-    bench, of = Bench(tmp_path), release(tracks(8), [POPULARITY])
-
-    def hashed(*track_ids, padding=0):
-        bench.store.users["u"] = history(*track_ids)
-        users = bench.hydrate.load_user_state(read_request("u", "daily", None, NOW), of).users
-        padded = {
-            name: replace(view, columns={key: np.pad(one, ((0, 0), (0, padding))) for key, one in view.columns.items()})
-            for name, view in users.views.items()
-        }
-        return hash_features(replace(users, views=padded))
-
-    assert hashed("t0", "t1") == hashed("t0", "t1") == hashed("t0", "t1", padding=3)
-    assert len({hashed(), hashed("t0"), hashed("t1"), hashed("t0", "t1"), hashed("t1", "t0")}) == 5

@@ -11,7 +11,7 @@ from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
 from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from serving.response_rendering import render_recommendation
-from tests.support.serving.pipeline_harness import DAY, NOW
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
 
 COUNT, KNOWN = 200, 100
@@ -110,16 +110,6 @@ def test_stream_continues_the_slots_of_its_session(bench):
     assert is_new == [False, False, False, True] * 3
 
 
-def test_growing_daily_list_keeps_its_slots(bench):
-    known, of = played(), wide_release()
-    bench.store.users["u"] = history(*known)
-    begun = bench.ask(of, limit=10, discovery=0.3)
-    bench.store.users["u"] = history(*known, *begun)  # everything was played since
-    grown = bench.ask(of, limit=30, discovery=0.3)
-    assert grown[:10] == begun
-    assert [track not in known for track in grown] == [place % 10 in (3, 6, 9) for place in range(30)]
-
-
 def liked(*track_ids):
     count = len(track_ids)
     return {
@@ -181,21 +171,3 @@ def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench)
     extended = bench.answer(of, limit=30, discovery=0.5)
     of_artist = Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
     assert of_artist == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
-
-
-def test_small_catalog_exceeds_the_artist_cap_as_little_as_possible_and_says_so(bench):
-    of = numbered_release([f"a{n % 3}" for n in range(30)])
-    bench.store.users["u"] = history("t000")
-    answer = bench.answer(of, limit=18)
-    artists = Counter(item.details["artist_ids"][0] for item in answer.items)
-    assert set(artists.values()) == {6}
-    assert answer.trace.unmet == {
-        "max_per_artist": "up to 6 new tracks by one artist instead of 3; there are not enough artists"
-    }
-    shown = [item.track_id for item in answer.items]
-    assert bench.ask(of, limit=18) == shown, "the list of the day is kept"
-    assert bench.ask(of, limit=24)[:18] == shown
-    # A stream has shorter answers instead.
-    assert len(bench.ask(of, limit=18, scene="private_fm")) == 3
-    bench.now += DAY
-    assert bench.ask(of, limit=3, discovery=1.0)

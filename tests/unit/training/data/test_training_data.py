@@ -110,14 +110,6 @@ def test_final_catalog_has_tracks_that_became_available_by_the_newest_play(tmp_p
     assert final.catalog_V[final.vocabulary.encode(unplayed)].tolist() == [True, False, True, False]
 
 
-def test_final_uses_all_plays_for_training(marts: Path, data: TrainingData) -> None:
-    final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
-    assert set(final.plays.part_P.tolist()) == {PARTS.index("train")}
-    assert len(final.recall_cases("validation")) == 0
-    assert final.catalog_V.sum() >= data.catalog_V.sum()
-    assert final.catalog_V[final.plays.track_P].all()
-
-
 def test_refit_trains_on_validation_too_and_has_the_same_test_part(marts: Path, data: TrainingData) -> None:
     refit = TrainingData(marts, "refit", recipe("debug"), services=SERVICES)
     is_validation = data.plays.part_P == PARTS.index("validation")

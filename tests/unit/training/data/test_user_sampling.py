@@ -63,18 +63,11 @@ def test_users_outside_the_sample_are_ignored(marts: Path, tmp_path: Path) -> No
             np.testing.assert_array_equal(found.columns[name], column)
 
 
-def test_the_catalog_includes_tracks_of_users_outside_the_sample(marts: Path) -> None:
-    few = TrainingData(marts, "final", recipe("debug"), services=SERVICES, max_plays=1)
-    everything = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
-    catalogs = [set(data.vocabulary.decode(np.flatnonzero(data.catalog_V))) for data in (few, everything)]
-    assert catalogs[0] == catalogs[1]
-    assert len(set(few.plays.track_P.tolist())) < len(catalogs[0])
-
-
 def test_inputs_depend_on_the_limit_only_if_it_is_exceeded(marts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def opened() -> Workspace:
         return Workspace(marts.parent / "training", marts, "2024-02-01", "debug")
 
+    monkeypatch.setattr(Workspace, "code", "hash of the code")
     whole, cache_folder = opened().inputs(), opened().cache_folder("held_out")
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "1000000")
     assert settings.load_settings().training_plays == 1_000_000

@@ -57,20 +57,3 @@ def test_repeats_were_played_before_the_request(sessions: TrainingData, monkeypa
     assert [len(cases.items["repeat"][case]) for case in (0, 5, 8)] == [0, 0, LENGTH - 1]
     begins = np.unique(sessions.plays.session_start_P)
     assert np.isin(cases.play_number_C, sessions.plays.play_number_P[begins]).all()
-
-
-def test_every_user_contributes_the_newest_sessions(sessions: TrainingData) -> None:
-    few, everything = (
-        sample_past_requests(sessions, "train", 10, seed=0),
-        sample_past_requests(sessions, "train", 1_000, seed=0),
-    )
-    assert np.bincount(few.user_C).tolist() == [5, 5]
-    for user in (0, 1):
-        newest = everything.request_at_C[everything.user_C == user][-5:]
-        day = 86_400_000_000
-        assert (few.request_at_C[few.user_C == user] // day).tolist() == (newest // day).tolist()
-
-
-def test_same_seed_gives_the_same_requests(sessions: TrainingData) -> None:
-    first, again, other = (sample_past_requests(sessions, "train", 1_000, seed) for seed in (0, 0, 1))
-    assert first.request_at_C.tolist() == again.request_at_C.tolist() != other.request_at_C.tolist()

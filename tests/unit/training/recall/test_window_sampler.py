@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
-import pytest
 
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
 from sequences import behaviors
@@ -57,28 +54,3 @@ def place(reader, sampler: WindowSampler, items: np.ndarray, behavior: np.ndarra
                 found.append((user, last))
     assert len(found) == 1
     return found[0]
-
-
-@pytest.mark.parametrize(("behavior", "is_left_out"), [("unlike", False), ("full_play", True)])
-def test_the_last_user_may_have_no_events_left(behavior: str, is_left_out: bool) -> None:
-    code = behaviors.load_behaviors().encoder
-    time_E = np.array([1, 2, 3, 4]) * 1_000_000
-    columns = {
-        "track_id": np.array([2, 3, 4, 5]),
-        "behavior": np.array([code["full_play"]] * 3 + [code[behavior]]),
-        "occurred_at": time_E - 1_000_000,
-        "ended_at": time_E,
-    }
-    reader = SimpleNamespace(users=["a", "z"], offset_U1=np.array([0, 3, 4]), known_at_E=time_E, columns=columns)
-    plays = SimpleNamespace(part_P=np.zeros(4, np.int8), user_P=np.array([0, 0, 0, 1]), known_at_P=time_E)
-    exclusions = SimpleNamespace(contains=lambda *_: np.array([False, False, False, is_left_out]))
-    data = SimpleNamespace(
-        reader=lambda _: reader,
-        plays=plays,
-        user_ids_U=np.array(["a", "z"], dtype=object),
-        vocabulary=[None] * 6,
-        profile_exclusions=exclusions,
-    )
-    sampler = WindowSampler(data, length=5, horizon=2, user_sampling_exponent=0.5)
-    assert len(sampler) == 3 and sampler.gap_E.tolist() == [0, 0, 0]
-    assert set(sampler.windows(0, 0, 20)["item_BL"].ravel()) == {0, 2, 3, 4}

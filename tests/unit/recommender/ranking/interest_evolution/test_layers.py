@@ -8,7 +8,6 @@ import torch
 
 from recommender.ranking.interest_evolution import (
     AUGRU,
-    CandidateAttention,
 )
 
 P, B, C, D = 5, 3, 4, 3
@@ -77,20 +76,3 @@ def test_the_gradient_equals_finite_differences(
     assert torch.autograd.gradcheck(lambda e, s, *_: getattr(layer, what)(e, s), (events, scale, *weights))
     constant = scale[:, :, :1].detach()  # plain GRU: one candidate, and no gradient of the scale
     assert torch.autograd.gradcheck(lambda e, *_: getattr(layer, what)(e, constant), (events, *weights))
-
-
-def test_attention_is_a_softmax_over_the_valid_events() -> None:
-    layer = CandidateAttention(D)
-    events, items = torch.randn(P, B, D, requires_grad=True), torch.randn(B, C, D)
-    valid = torch.arange(P)[:, None] < torch.tensor([P, 2, 0])
-    weights = layer(items, events, valid)
-    for b in range(B):
-        for c in range(C):
-            scores = [
-                float(items[b, c] @ layer.bilinear_DD.detach() @ events.detach()[p, b]) for p in range(P) if valid[p, b]
-            ]
-            total = sum(np.exp(scores))
-            expected = [*(np.exp(score) / total for score in scores), *[0] * (P - len(scores))]
-            np.testing.assert_allclose(weights[:, b, c].detach(), expected, rtol=1e-5)
-    (weights * torch.randn(P, B, C)).sum().backward()
-    assert events.grad is not None and torch.isfinite(events.grad).all() and events.grad[:, 2].abs().sum() == 0

@@ -32,19 +32,6 @@ ROW = [
 ]
 
 
-def test_plays_have_a_session_and_explicit_feedback_is_not_a_play() -> None:
-    users = user_batch([ROW, []])
-    plays_only = [event for event in ROW if event[1] != LIKE]
-    users.views["played_history"] = user_batch([plays_only, []]).views["played_history"]
-    inputs = ranking_features(plays=3).prepare_users(users).inputs
-    assert inputs.plays is not None and inputs.explicit_feedback is not None
-    assert inputs.plays.track_BL.tolist() == [[6, 7, 8], [0, 0, 0]]
-    assert inputs.plays.behavior_BL.tolist() == [[SKIP, LISTEN, SKIP], [0, 0, 0]]
-    assert inputs.plays.session_BL.tolist() == [[2, 1, 1], [0, 0, 0]]
-    assert inputs.explicit_feedback.track_BL[0].tolist()[:2] == [5, 0]
-    assert (inputs.explicit_feedback.behavior_BL > 0).sum(1).tolist() == [1, 0]
-
-
 def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     features = ranking_features(plays=4, impressions=2)
     users = user_batch([[]])

@@ -48,19 +48,6 @@ def favorite_of_a_year_ago() -> UserBatch:
     )
 
 
-def test_an_untrained_network_ranks_an_old_favorite_high() -> None:
-    torch.manual_seed(0)
-    config = change_config(
-        config_of(LongShort, "small"), {"items.width": 16, "repeats.hidden": 8, "discovery_share": 0.0}
-    )
-    network = LongShortNetwork(config, codes(310)).eval()
-    requests = build_requests(favorite_of_a_year_ago(), config, np.maximum(np.arange(310) // 2 + 1, 0))
-    network.fit_normalization(requests.feature_BMF[requests.repeat_item_BM > 0])
-    with torch.no_grad():
-        scores = network.repeat_scores(requests, network.interests(requests))[0]
-    assert requests.repeat_item_BM[0][scores.argsort(descending=True)].tolist().index(2) < 30
-
-
 def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
     config = change_config(config_of(LongShort, "small"), {"items.width": 16})

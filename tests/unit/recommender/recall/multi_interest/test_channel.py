@@ -125,13 +125,6 @@ def named(facets: list[list[int]]) -> InterestNames:
     return InterestNames(["Cantonese", "Western", "britpop", "electronic", "night"], facet_VF, vocabulary)
 
 
-def test_names_are_overrepresented_facets_language_first() -> None:
-    names = named([[1, 5], [1, 5], [2, 3, 5], [2, 3, 5], [2, 3], [2, 4], [2, 4, 5], [2, 4, 5]])
-    assert names.name(np.array([2, 3])) == "Cantonese · night"
-    assert names.name(np.array([4, 5, 6])) == "Western · britpop"
-    assert names.name(np.array([7, 8, 9])) == "Western · electronic"
-
-
 def test_without_facets_names_are_artists() -> None:
     names = named([[]] * 6)
     assert names.name(np.array([2, 5, 3])) == "Band 0 · Band 1"

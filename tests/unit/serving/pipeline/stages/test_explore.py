@@ -16,7 +16,7 @@ from serving.pipeline.stages.select import explore
 from tests.support.serving.small_release import ListChannel, history, release, tracks
 from tests.support.training.recall_cases import ragged
 
-COUNT, DRAWS = 9, 4000
+COUNT, DRAWS = 9, 2000
 
 
 def catalog(new=(), **columns):

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from recommender.slate.blend import Blend
 from serving.pipeline.request import read_request
 from serving.pipeline.user_state import STATE_AGE_US, StateCache
 from tests.support.serving.pipeline_harness import DAY, NOW
-from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 
@@ -40,45 +39,6 @@ def test_state_is_computed_once_until_anything_that_it_depends_on_changes(bench)
     bench.store.users["u"] = history("t3", "t5", "t6")
     assert load(bench, at_us=noon).users.history_items.items.tolist() == [5, 7, 8]
     assert load(bench, "unknown") is not load(bench, "unknown")
-
-
-def test_a_request_in_another_scene_uses_the_candidates_of_the_first(bench):
-    channel = ListChannel("popularity", range(2, 10))
-    of, bench.store.users["u"] = release(tracks(8), [channel]), history("t3")
-    first = bench.answer(of, limit=3)
-    second = bench.answer(of, limit=3, scene="private_fm")
-    assert channel.calls == 1 and second.trace.candidates == first.trace.candidates
-    bench.store.users["u"] = history("t3", "t4")
-    bench.answer(of, limit=3, scene="private_fm")
-    assert channel.calls == 2
-    bench.hydrate.erase_users({"u"})
-    bench.answer(of, limit=3, scene="private_fm")
-    assert channel.calls == 3
-
-
-class CountingRanker(FavourRanker):
-    calls = 0
-
-    def score(self, users, items_BC):
-        self.calls += 1
-        return super().score(users, items_BC)
-
-
-def test_the_same_candidates_of_a_scene_are_ranked_once(bench):
-    ranker, bench.store.users["u"] = CountingRanker(5), history("t3")
-    of = release(tracks(8), [ListChannel("popularity", range(2, 10))], ranker=ranker, blend=Blend(0.5))
-    first = bench.answer(of, limit=3, scene="private_fm")
-    assert [item.track_id for item in bench.answer(of, limit=3, scene="private_fm").items] == [
-        item.track_id for item in first.items
-    ]
-    assert ranker.calls == 1
-    without = read_request("u", "private_fm", 3, NOW, exclude=[first.items[0].track_id])
-    assert first.items[0].track_id not in [item.track_id for item in bench.path.recommend(without, of).items]
-    assert ranker.calls == 2
-    ranker.is_failing = True
-    assert bench.answer(of, limit=3, scene="daily").trace.degraded and ranker.calls == 3
-    ranker.is_failing = False
-    assert not bench.answer(of, limit=4, scene="daily").trace.degraded and ranker.calls == 4
 
 
 def test_cached_state_is_used_when_the_store_fails(bench):

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recommender.catalog.arrays import top_k
 from tests.support.training.evaluation_marts import Play, write
 from tests.support.training.fitted_workspace import small_data
 from training.data.training_data import TrainingData
+from training.evaluation.baselines import tuned as tuned_module
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.collaborative import IALS, Ease
-from training.evaluation.baselines.tuned import BASELINES, HEURISTICS, Baselines, tune_in_stages
+from training.evaluation.baselines.tuned import BASELINES, FAMILIES, HEURISTICS, Baselines, Stage, tune_in_stages
 from training.evaluation.baselines.user_plays import ListenMatrix, TrainSessions
 from training.recipes import recipe
 
 K = 10
+
+
+def shorten(stages: Sequence[Stage]) -> list[Stage]:
+    """The first and the last stage, with two values each."""
+    return [{name: values[:2] for name, values in stage.items()} for stage in (stages[0], *stages[1:][-1:])]
+
+
+SHORT_GRIDS = {
+    section: ({name: (config, shorten(stages)) for name, (config, stages) in grids.items()}, *others)
+    for section, (grids, *others) in FAMILIES.items()
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_grids() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuned_module, "FAMILIES", SHORT_GRIDS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +86,7 @@ def test_lists_use_the_history_before_each_case(tmp_path: Path, monkeypatch: pyt
 
 def test_best_grid_member_on_validation_is_chosen(tuned: Baselines) -> None:
     assert tuned.configs.keys() == {*BASELINES, *HEURISTICS}
-    for name, (_, stages) in BASELINES.items():
+    for name, (_, stages) in SHORT_GRIDS["baselines"][0].items():
         metrics = {config: table["recall_at_200/reachable"] for config, table in tuned.table[name].items()}
         chosen = tuned.configs[name]
         assert metrics[chosen] == max(metrics.values())
@@ -94,14 +112,3 @@ def test_stages_keep_the_best_values_of_earlier_ones() -> None:
 def test_test_part_does_not_influence_the_choice(tmp_path: Path, tuned: Baselines, part: str, is_same: bool) -> None:
     changed = Baselines.tune(small_data(tmp_path, part), K)
     assert (tuned.notes() == changed.notes()) == is_same
-
-
-@pytest.mark.parametrize("items", [3, 500])
-@pytest.mark.parametrize("kind", ["distinct", "ties", "none"])
-def test_top_k_equals_a_full_sort(items: int, kind: str) -> None:
-    distinct_IC = np.random.default_rng(items).normal(size=(items, 5)).astype(np.float32)
-    scores_IC = {"distinct": distinct_IC, "ties": np.round(distinct_IC), "none": -np.abs(distinct_IC)}[kind]
-    found = top_k(scores_IC, 20)
-    for case, column in enumerate(scores_IC.T):
-        best = [item for item in np.argsort(-column, kind="stable").tolist() if column[item] > 0][:20]
-        assert found[case].tolist() == best + [-1] * (20 - len(best))
