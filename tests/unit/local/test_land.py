@@ -11,16 +11,21 @@ from local import land
 @pytest.mark.parametrize("last_day", ["", "2026-06-30"])
 @pytest.mark.usefixtures("here")
 def test_the_simulated_world_ends_yesterday_unless_a_day_is_set(last_day, tmp_path, monkeypatch):
-    commands = []
+    simulated = []
+
+    def simulate(size, folder):
+        assert not folder.exists()
+        folder.mkdir(parents=True)
+        (folder / land.MANIFEST).touch()
+        simulated.append(size.last_day)
+
     monkeypatch.setenv("SEGUE_SIMULATED_LAST_DAY", last_day)
-    monkeypatch.setattr(land, "_run_module", lambda *command: commands.append(command))
-    (tmp_path / "simulated" / "debug").mkdir(parents=True)
+    monkeypatch.setattr(land, "simulate", simulate)
+    (tmp_path / "simulated" / "debug" / "tracks").mkdir(parents=True)  # left by an interrupted simulation
     before = datetime.now(UTC).date()
     land.simulate_world(load_settings(), "debug")
     after = datetime.now(UTC).date()
-    (command,) = commands
-    simulated = command[command.index("--last-day") + 1]
     yesterdays = {str(day - timedelta(days=1)) for day in (before, after)}
-    assert {simulated} == {last_day} if last_day else simulated in yesterdays
+    assert simulated == [last_day] if last_day else simulated[0] in yesterdays
     land.simulate_world(load_settings(), "debug")  # complete: it is not simulated again on another day
-    assert len(commands) == 1
+    assert len(simulated) == 1
