@@ -33,6 +33,16 @@ AUDIO_URL = (
 ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 SHORT_ASCII = f"^[ -~]{{0,{MAX_ID_BYTES}}}$"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+TYPE_DESCRIPTIONS = {
+    pa.int64(): "a whole number",
+    pa.int32(): "a whole number",
+    pa.float64(): "a number",
+    contract.TIME: "a time (ISO 8601 or microseconds since 1970)",
+    pa.date32(): "a date (YYYY-MM-DD)",
+    pa.bool_(): "true or false",
+    pa.string(): "text",
+}
+"""Types of the contract other than lists."""
 Check = tuple[pl.Expr, pl.Expr]  # (row violates the rule, reason)
 
 
@@ -117,7 +127,7 @@ def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
 
 
 def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
-    description = _type_description(field.type)
+    description = TYPE_DESCRIPTIONS.get(field.type, "a list")
     if source.is_nested() or source == pl.Binary:
         return pl.lit(f"{field.name} is of type {source}, not {description}")
     if source.is_temporal():  # times that are out of range have no text
@@ -235,18 +245,6 @@ def _reason(text: str) -> pl.Expr:
     """A reason in which each {column} is replaced by the value of a column, truncated to 80 characters."""
     values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in PLACEHOLDER.findall(text)]
     return pl.format(PLACEHOLDER.sub("{}", text), *values)
-
-
-def _type_description(data_type: pa.DataType) -> str:
-    if pa.types.is_integer(data_type):
-        return "a whole number"
-    if pa.types.is_floating(data_type):
-        return "a number"
-    if pa.types.is_timestamp(data_type):
-        return "a time (ISO 8601 or microseconds since 1970)"
-    return {pa.date32(): "a date (YYYY-MM-DD)", pa.bool_(): "true or false"}.get(
-        data_type, "text" if data_type == pa.string() else "a list"
-    )
 
 
 def _polars_type(data_type: pa.DataType) -> pl.DataType:
