@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -272,14 +273,12 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = printable_name(below.joinpath(*safe).as_posix())
             members.append(
-                Member(name, info.file_size, _zip_opener(path, info), _written_at(path), max_bytes=info.file_size)
+                Member(
+                    name, info.file_size, partial(_open_in_zip, path, info), _written_at(path), max_bytes=info.file_size
+                )
             )
     return sorted(members, key=lambda member: member.name)
 
 
-def _zip_opener(path: Path, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    def open_member() -> IO[bytes]:
-        archive = zipfile.ZipFile(path)  # closed with the member: a ZipExtFile keeps its file alive
-        return archive.open(info)
-
-    return open_member
+def _open_in_zip(path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
+    return zipfile.ZipFile(path).open(info)  # closed with the member: a ZipExtFile keeps its file alive
