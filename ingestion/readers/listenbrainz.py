@@ -27,15 +27,12 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import NamedPlays, to_play_frame
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays, to_play_frame
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError, bound_expansion, printable_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
 DUMP_SUFFIX, EXPORT_SUFFIX, FEEDBACK_FILE, USER_FILE = ".listens", ".jsonl", "feedback.jsonl", "user.json"
-MAX_PEEKED_MEMBERS = 16
-"""Number of archive members searched for listens; the first members are the license, a timestamp and folders."""
-MAX_EPOCH_S = 10_000_000_000
 FEEDBACK_ACTIONS = {1: "like", -1: "dislike"}
 Recordings = dict[str, dict[str, str | None]]
 
@@ -52,22 +49,12 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 def _has_listens(member: Member) -> bool:
     if member.file.endswith(TAR_SUFFIXES):
-        return "listen" in member.file and _is_dump(member)
+        return "listens-dump" in member.file
     in_export = member.file.endswith(EXPORT_SUFFIX) and len(member.parts) > 2 and member.parts[-3] == "listens"
     if not in_export and not member.file.endswith(DUMP_SUFFIX):
         return False
     row, _ = json_rows.parse_object(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
     return "track_metadata" in row
-
-
-def _is_dump(member: Member) -> bool:
-    try:
-        with member.open() as raw, _open_tar(raw, member) as archive:
-            return any(
-                entry.name.endswith(DUMP_SUFFIX) for entry, _ in zip(archive, range(MAX_PEEKED_MEMBERS), strict=False)
-            )
-    except (*json_rows.READ_ERRORS, tarfile.TarError):
-        return False
 
 
 def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:

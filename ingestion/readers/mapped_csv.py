@@ -24,12 +24,9 @@ import polars as pl
 
 from ingestion.readers.parsing import column_mapping, delimited
 from ingestion.readers.parsing.column_mapping import ColumnMapping
-from ingestion.readers.parsing.named_plays import EVENTS, NamedPlays
+from ingestion.readers.parsing.named_plays import EVENTS, MAX_EPOCH_S, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError
-
-MAX_EPOCH_S = 10_000_000_000
-"""Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
 
 LASTFM_COLUMNS = ["user", "time", "artist_id", "artist", "track", "title"]
 LASTFM = ColumnMapping(

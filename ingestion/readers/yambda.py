@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.readers.parsing import parquet_rows
-from ingestion.readers.parsing.named_plays import NamedPlays
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows, open_staging_database, read_staged
 from ingestion.source_files import Member
 
@@ -45,7 +45,6 @@ CATALOG_QUERIES = {
 }
 LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
 COLUMNS = ["uid", "timestamp", "item_id", "event_type", *LISTEN_COLUMNS, *MAPPINGS.values()]
-MAX_EPOCH_S = 10_000_000_000
 RAW = pl.concat_str(["user", "at_us", "track", "action"], separator=",", ignore_nulls=True)
 
 

@@ -18,6 +18,8 @@ from config.tool_environment import load_dbt_variables
 from ingestion.readers.parsing.reader import Rows, open_staging_database, read_staged
 from ingestion.row_validation import LATEST, conform
 
+MAX_EPOCH_S = 10_000_000_000
+"""Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
 MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
 """Limits of the assumed duration of a play whose source does not log one."""
 
