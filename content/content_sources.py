@@ -58,11 +58,8 @@ def open_sources(encoder: str, marts: Path, paths: MediaPaths, cache: VectorCach
 
 def count_sources(encoder: str, marts: Path) -> int:
     """Number of tracks with a source, without opening the encoder's cache."""
-    tracks = pl.scan_parquet(marts / "tracks.parquet")
-    if encoder not in PATH_COLUMNS:
-        return int(tracks.select(pl.len()).collect().item())
-    column = PATH_COLUMNS[encoder]
-    return int(tracks.select(pl.col(column).is_not_null().sum()).collect().item())
+    column = PATH_COLUMNS.get(encoder, "track_id")
+    return int(pl.scan_parquet(marts / "tracks.parquet").select(pl.col(column).count()).collect().item())
 
 
 class MediaSources:
