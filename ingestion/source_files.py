@@ -52,7 +52,7 @@ class Member:
     opener: Callable[[], IO[bytes]]
     written_at: datetime  # modification time; for a file in a zip, of the zip
     max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
-    is_outside: bool = False  # a symbolic link of a music folder that leads out of it; must not be opened
+    is_outside: bool = False  # a symbolic link of a music folder that leads out of it; it reads as an empty file
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -228,11 +228,7 @@ def _outside_member(link: Path, name: str, source: Path) -> Member:
             f"{link} is a symbolic link to {link.readlink()}, which is outside {source}; copy the file into the folder or "
             "land the original"
         )
-
-    def refuse() -> IO[bytes]:
-        raise OSError("a symbolic link out of the source")
-
-    return Member(printable_name(name), 0, refuse, datetime.fromtimestamp(0, UTC), is_outside=True)
+    return Member(printable_name(name), 0, io.BytesIO, datetime.fromtimestamp(0, UTC), is_outside=True)
 
 
 def _written_at(file: Path) -> datetime:
