@@ -27,7 +27,7 @@ BLOCK_TRACKS = 1_000
 BLOCK_FILES = 100  # fewer, because the media of simulations are rendered into a cache that holds about 800
 READ_BYTES = 1 << 20
 MAX_FILE_BYTES = 32 << 30  # 3 hours of the largest WAV files are 17 GB; a sparse file of terabytes takes hours to read
-MISSING = FileState(-1, -1)
+MISSING: FileState = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class MediaSources:
                 yield [self._read(track_id, path, known) for track_id, path in rows.iter_rows()]
             else:
                 yield [
-                    ContentSource(track_id, known[path].content_hash, path=path)
+                    ContentSource(track_id, known[path][1], path=path)
                     if path in known
                     else ContentSource(track_id, None, path=path, is_unread=True)
                     for track_id, path in rows.iter_rows()
@@ -99,23 +99,22 @@ class MediaSources:
 
     def _read(self, track_id: str, path: str, known: dict[str, KnownFile]) -> ContentSource:
         try:
-            state = FileState(*self._paths.state(path))
+            state = self._paths.state(path)
         except MediaRootError as error:
             self.unavailable[str(error)] = self.unavailable.get(str(error), 0) + 1
             return ContentSource(track_id, None, path=path)
         except MediaPathError as error:
             self._cache.add_file(path, MISSING, None, str(error))
             return ContentSource(track_id, None, path=path)
-        if path not in known or known[path].state != state:
+        if path not in known or known[path][0] != state:
             content_hash, reason = None, None
             try:
                 content_hash = hash_file(self._paths.resolve(path))
             except MediaError as error:
                 reason = error.reason
             self._cache.add_file(path, state, content_hash, reason)
-            known[path] = KnownFile(state, content_hash, reason)
-        content_hash = known[path].content_hash
-        return ContentSource(track_id, content_hash, path=path, state=state)
+            known[path] = state, content_hash
+        return ContentSource(track_id, known[path][1], path=path, state=state)
 
     def open(self, source: ContentSource) -> Path:
         """Argument of `Encoder.load` for a source with a hash; the file of a simulation is rendered now.
