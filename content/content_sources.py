@@ -135,8 +135,10 @@ class TextSources:
         tracks = pl.scan_parquet(marts / "tracks.parquet")
         names = tracks.collect_schema().names()
         columns = [name for name in ("title", "artist_names", "lyrics", *FACETS) if name in names]
-        comments = _newest_comments(read_comments(marts, before_validation=True))
-        rows = tracks.select("track_id", *columns).collect().join(comments, on="track_id", how="left")
+        comments = read_comments(marts, before_validation=True)
+        newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
+        newest_texts = newest.agg(comments=pl.col("text").head(MAX_COMMENTS))
+        rows = tracks.select("track_id", *columns).collect().join(newest_texts, on="track_id", how="left")
         self._tracks = _most_played_first(rows, marts)
         self.unavailable: dict[str, int] = {}
 
@@ -192,11 +194,6 @@ def hash_text(text: TrackText) -> str:
     """SHA-256 of all texts of a track."""
     fields = [text.title, text.artist, text.lyrics, list(text.comments), list(text.tags)]
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
-
-
-def _newest_comments(comments: pl.DataFrame) -> pl.DataFrame:
-    newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
-    return newest.agg(comments=pl.col("text").head(MAX_COMMENTS))
 
 
 def _most_played_first(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:

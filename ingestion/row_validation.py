@@ -71,7 +71,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     of_columns = (rule for field in schema for rule in column_rules(contract.limits_of(table, field)))
     reasons = (f"before {EARLIEST.year}", f"not before {latest:%Y-%m-%d %H:%M}")
     of_times = time_rules(*EVENT_TIMES[table], EARLIEST, latest, *reasons) if table in EVENT_TIMES else ()
-    rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, list)(), *_checks(of_times)]
+    rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, ()), *_checks(of_times)]
     first_reason = pl.coalesce([pl.col("reason"), *(pl.when(violated).then(reason) for violated, reason in rules)])
     return typed.with_columns(reason=first_reason)
 
@@ -196,23 +196,6 @@ def _hold(holds: Callable[[str], bool], texts: pl.Series) -> pl.Series:
     return ~texts.is_in(pl.Series([text for text in suspects if not holds(text)], dtype=pl.String).implode())
 
 
-def _track_checks() -> list[Check]:
-    audio = pl.col("audio_url")
-    return [
-        (
-            (audio != "") & ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
-            _reason("audio_url {audio_url} is neither an https address nor a relative path"),
-        ),
-        *_media_path_checks("audio_path"),
-        *_media_path_checks("cover_path"),
-        (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
-        (
-            pl.col("available_until") <= pl.col("available_from"),
-            _reason("available_until {available_until} is not after available_from {available_from}"),
-        ),
-    ]
-
-
 def _media_path_checks(column: str) -> list[Check]:
     path = pl.col(column)
     is_reserved = path.str.contains(media_paths.WITH_ROOT) & ~path.str.contains(media_paths.EXTRACTED_COVER)
@@ -226,18 +209,6 @@ def _media_path_checks(column: str) -> list[Check]:
     ]
 
 
-def _triple_checks() -> list[Check]:
-    return [
-        (~pl.col(node).str.contains(TYPED_NODE), _reason(f"{node} {{{node}}} is not of the form type:id"))
-        for node in ("head", "tail")
-    ]
-
-
-TABLE_CHECKS: dict[str, Callable[[], Iterable[Check]]] = {
-    "listening_events": lambda: _checks(EVENT_RULES),
-    "tracks": _track_checks,
-    "knowledge_triples": _triple_checks,
-}
 EVENT_TIMES = {"listening_events": ("occurred_at", "ended_at"), "exposures": ("shown_at", "shown_at")}
 
 
@@ -252,3 +223,25 @@ def _polars_type(data_type: pa.DataType) -> pl.DataType:
 
 
 TIME = pl.Datetime("us", "UTC")
+AUDIO = pl.col("audio_url")
+TABLE_CHECKS: dict[str, list[Check]] = {
+    "listening_events": list(_checks(EVENT_RULES)),
+    "tracks": [
+        (
+            (AUDIO != "") & ~AUDIO.str.contains(AUDIO_URL) | AUDIO.str.contains(r"(^|/)\.\.(/|$)"),
+            _reason("audio_url {audio_url} is neither an https address nor a relative path"),
+        ),
+        *_media_path_checks("audio_path"),
+        *_media_path_checks("cover_path"),
+        (AUDIO.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
+        (
+            pl.col("available_until") <= pl.col("available_from"),
+            _reason("available_until {available_until} is not after available_from {available_from}"),
+        ),
+    ],
+    "knowledge_triples": [
+        (~pl.col(node).str.contains(TYPED_NODE), _reason(f"{node} {{{node}}} is not of the form type:id"))
+        for node in ("head", "tail")
+    ],
+}
+"""Checks of several columns or of the texts of one, which the limits of a column do not express."""

@@ -159,7 +159,7 @@ def _choose_tracks(
     usual_N = available.sample_by_interest(random, users.draw_interests(random, weights_UI, user_N))
     recommended_N = np.where(drawn_N < EXPLORATION_SHARE, available.sample_uniform(random, N), usual_N)
     recalled_N = users.sample_repeat(random, user_N)
-    repeats_N = _repeat_share(kind_N)
+    repeats_N = np.select([kind_N == kind for kind in REPEAT_SHARES], list(REPEAT_SHARES.values()), 0.0)
     recommended_N = np.where((drawn_N >= 1 - repeats_N) & (recalled_N >= 0), recalled_N, recommended_N)
 
     # Similar tracks: of the seed's artist or interest.
@@ -247,10 +247,6 @@ def _emit(
     add_feedback(random, world, users, buffer, played, played["is_known"])
     is_listened = played["outcome"] != SKIP
     users.record_plays(played["user"][is_listened], played["target"][is_listened])
-
-
-def _repeat_share(kind_N: Ints) -> Floats:
-    return np.select([kind_N == kind for kind in REPEAT_SHARES], list(REPEAT_SHARES.values()), 0.0)
 
 
 def _first_in_response(request_N: Ints, track_N: Ints, tracks: int) -> np.ndarray:

@@ -92,8 +92,8 @@ def read_tags(file: Any, extension: str) -> AudioTags:
     if extension == ".mp3":
         tagged = MP3(file, known_frames=FRAMES)
         frames = tagged.tags or {}
-        pictures = [(int(one.type), one.data) for one in frames.values() if one.FrameID == "APIC"]
-        return _tags(_id3_values(frames), pictures)
+        covers = [(int(frame.type), frame.data) for frame in frames.values() if frame.FrameID == "APIC"]
+        return _tags(_id3_values(frames), covers)
     if extension == ".m4a":
         tagged = MP4(file)
         values = {name: _texts(_first_list(tagged.get(atom))) for name, atom in MP4_ATOMS.items()}
