@@ -8,6 +8,7 @@ from ingestion.readers import (
     own_events,
     streaming_history,
     subsonic,
+    thirty_music,
     yambda,
 )
 from ingestion.readers.parsing.reader import Reader
@@ -24,4 +25,5 @@ READERS: dict[str, Reader] = {
     "music_folder": music_folder.READER,
     "subsonic": subsonic.READER,
     "yambda": yambda.READER,
+    "thirty_music": thirty_music.READER,
 }

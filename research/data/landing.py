@@ -40,6 +40,10 @@ LISTENBRAINZ_LINE = (
     """format('{{"user_id": {}, "timestamp": {}, "track_metadata": {{"artist_name": "Artist {}", "track_name": "Song {}", """
     """"release_name": "Album {}", "additional_info": {{}}}}, "recording_msid": "m{}"}}', person, at_s, artist, track, artist, track)"""
 )
+THIRTY_MUSIC_LINE = (
+    """format('event.play\t{}\t{}\t{{"playtime":{}}}\t{{"subjects":[{{"type":"user","id":{}}}],"""
+    """"objects":[{{"type":"track","id":{}}}]}}', n, at_s, played_s, person, track)"""
+)
 
 
 def _lastfm(folder: Path, rows: int) -> None:
@@ -50,6 +54,10 @@ def _lastfm(folder: Path, rows: int) -> None:
 
 def _listenbrainz(folder: Path, rows: int) -> None:
     _write_lines(folder / "listens" / "2009" / "1.listens", LISTENBRAINZ_LINE, rows)
+
+
+def _thirty_music(folder: Path, rows: int) -> None:
+    _write_lines(folder / "relations" / "events.idomaar", THIRTY_MUSIC_LINE, rows)
 
 
 def _mapped_csv(folder: Path, rows: int) -> None:
@@ -85,6 +93,7 @@ FORMATS: dict[str, Callable[[Path, int], None]] = {
     "lastfm_1k": _lastfm,
     "listenbrainz": _listenbrainz,
     "yambda": _yambda,
+    "thirty_music": _thirty_music,
     "mapped_csv": _mapped_csv,
     "play_log": _play_log,
     "own_events": _own_events,

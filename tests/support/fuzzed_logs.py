@@ -183,6 +183,14 @@ def listenbrainz(folder: Path, chance: random.Random) -> int:
     return count_json_lines(content)
 
 
+def thirty_music(folder: Path, chance: random.Random) -> int:
+    def of(number: int) -> bytes:
+        links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
+        return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
+
+    return write_lines(folder / "relations" / "events.idomaar", of, chance, count=count_json_lines)
+
+
 def event(number: int) -> dict[str, Any]:
     row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
     row |= {
@@ -334,4 +342,5 @@ FORMATS = {
     "mapped_csv": FuzzedFormat(mapped_csv),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
     "yambda": FuzzedFormat(yambda),
+    "thirty_music": FuzzedFormat(thirty_music),
 }
