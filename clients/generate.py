@@ -9,8 +9,7 @@ import json
 import keyword
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,97 +24,49 @@ JSON_TYPE = "application/json"
 WIDTH = 100
 
 
-@dataclass(frozen=True)
-class Language:
-    """How a language writes types."""
-
-    names: Mapping[str, str]
-    literal: Callable[[Sequence[Any]], str]
-    array: str
-    record: str
-    anything: str
-
-
-PYTHON = Language(
-    {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"},
-    lambda values: f"Literal[{', '.join(map(repr, values))}]",
-    "list[{}]",
-    "dict[str, {}]",
-    "object",
-)
-TYPESCRIPT = Language(
-    {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"},
-    lambda values: " | ".join(map(json.dumps, values)),
-    "Array<{}>",
-    "Record<string, {}>",
-    "unknown",
-)
+PYTHON = {
+    **{"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"},
+    **{"array": "list[{}]", "object": "dict[str, {}]", "": "object"},
+}
+TYPESCRIPT = {
+    **{"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"},
+    **{"array": "Array<{}>", "object": "Record<string, {}>", "": "unknown"},
+}
+"""JSON type → how the language writes it; "" is anything."""
 
 
-@dataclass(frozen=True)
-class Field:
-    """A property of a schema or a parameter of a method."""
-
-    name: str
-    python_name: str  # `from` is a keyword in Python
-    python: str
-    typescript: str
-    is_required: bool
-    is_nullable: bool
-    description: str
-
-
-@dataclass(frozen=True)
-class Schema:
-    """A named object type."""
-
-    name: str
-    description: str
-    fields: list[Field]
-
-
-@dataclass(frozen=True)
-class Method:
-    """An operation as a method of the clients."""
-
-    name: str
-    http_method: str
-    path: str  # with {name} for path parameters
-    summary: str
-    description: str
-    parameters: list[Field]  # fields of the body, or path parameters
-    request: str  # name of the body's schema; empty for GET
-    response: str  # name of the schema; `text` or `bytes`
-
-
-def type_name(schema: Spec, language: Language) -> str:
-    """The type of a schema, as code."""
+def type_name(schema: Spec, names: Mapping[str, str]) -> str:
+    """The type of a schema, as code of the language with these `names`."""
     if "$ref" in schema:
         return _reference(schema)
     if "anyOf" in schema:
-        return " | ".join(dict.fromkeys(type_name(one, language) for one in schema["anyOf"]))
+        return " | ".join(dict.fromkeys(type_name(one, names) for one in schema["anyOf"]))
     if "enum" in schema or "const" in schema:
-        return language.literal(schema.get("enum", [schema.get("const")]))
+        values = schema.get("enum", [schema.get("const")])
+        return f"Literal[{', '.join(map(repr, values))}]" if names is PYTHON else " | ".join(map(json.dumps, values))
     kind = schema.get("type", "")
-    if kind == "array":
-        return language.array.format(type_name(schema["items"], language))
-    if kind == "object":
-        # The names are any; without a schema of the values, or with `true`, they may be anything.
-        values = schema.get("additionalProperties")
-        return language.record.format(type_name(values if isinstance(values, dict) else {}, language))
-    return language.names.get(kind, language.anything)
+    if kind not in ("array", "object"):
+        return names[kind]
+    # The names in an object are any; without a schema of the values, or with `true`, they may be anything.
+    inner = schema.get("items" if kind == "array" else "additionalProperties")
+    return names[kind].format(type_name(inner if isinstance(inner, dict) else {}, names))
 
 
-def read_schemas(document: Spec) -> list[Schema]:
-    """The named schemas."""
+def read_schemas(document: Spec) -> list[dict[str, Any]]:
+    """The named schemas: name, description and fields (see `_field`)."""
     return [
-        Schema(name, content.get("description", ""), _fields(content))
+        {"name": name, "description": content.get("description", ""), "fields": _fields(content)}
         for name, content in document["components"]["schemas"].items()
     ]
 
 
-def read_methods(document: Spec) -> list[Method]:
-    """The operations, in the order of the document."""
+def read_methods(document: Spec) -> list[dict[str, Any]]:
+    """The operations as methods of the clients, in the order of the document.
+
+    Returns:
+        Name, HTTP method, path with {name} for path parameters, summary, description, parameters (fields of the body, or path
+        parameters), name of the schema of the body ("" for GET) and of the response, which may also be `text` or `bytes`.
+    """
     methods = []
     for path, operations in document["paths"].items():
         for http_method, operation in operations.items():
@@ -125,16 +76,16 @@ def read_methods(document: Spec) -> list[Method]:
             if request:
                 parameters = _fields(document["components"]["schemas"][request])
             methods.append(
-                Method(
-                    operation["operationId"],
-                    http_method.upper(),
-                    path,
-                    operation["summary"],
-                    operation["description"],
-                    sorted(parameters, key=lambda one: not one.is_required),
-                    request,
-                    _response(operation["responses"]["200"]["content"]),
-                )
+                {
+                    "name": operation["operationId"],
+                    "http_method": http_method.upper(),
+                    "path": path,
+                    "summary": operation["summary"],
+                    "description": operation["description"],
+                    "parameters": sorted(parameters, key=lambda one: not one["is_required"]),
+                    "request": request,
+                    "response": _response(operation["responses"]["200"]["content"]),
+                }
             )
     return methods
 
@@ -179,16 +130,23 @@ def _reference(schema: Spec) -> str:
     return str(schema["$ref"]).rpartition("/")[2]
 
 
-def _fields(schema: Spec) -> list[Field]:
+def _fields(schema: Spec) -> list[dict[str, Any]]:
     required = schema.get("required", ())
     return [_field(name, one, name in required) for name, one in schema.get("properties", {}).items()]
 
 
-def _field(name: str, schema: Spec, is_required: bool) -> Field:
-    python, description = type_name(schema, PYTHON), " ".join(schema.get("description", "").split())
-    python_name = f"{name}_" if keyword.iskeyword(name) else name
-    is_nullable = "None" in python.split(" | ")
-    return Field(name, python_name, python, type_name(schema, TYPESCRIPT), is_required, is_nullable, description)
+def _field(name: str, schema: Spec, is_required: bool) -> dict[str, Any]:
+    """A property of a schema or a parameter of a method, with its types as code."""
+    python = type_name(schema, PYTHON)
+    return {
+        "name": name,
+        "python_name": f"{name}_" if keyword.iskeyword(name) else name,
+        "python": python,
+        "typescript": type_name(schema, TYPESCRIPT),
+        "is_required": is_required,
+        "is_nullable": "None" in python.split(" | "),
+        "description": " ".join(schema.get("description", "").split()),
+    }
 
 
 def _response(content: Spec) -> str:

@@ -55,15 +55,15 @@ def check_port_is_free(settings: Settings, service: str, port: int, setting: str
     Raises:
         SettingError: Another program listens on it; the message names the port and its setting.
     """
-    if is_port_taken(settings.host, port):
+    if not is_free(settings.host, port):
         raise SettingError(
             f"port {port} on {settings.host}, where {service} should listen, is taken by another program; if that "
             f"is a running Segue, `make stop` ends it; otherwise choose another port: {setting}=NUMBER"
         )
 
 
-def is_port_taken(host: str, port: int) -> bool:
-    """Whether a program listens on `host:port`."""
+def is_free(host: str, port: int) -> bool:
+    """Whether no program listens on `host:port`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # Like a server, which may start while connections of its predecessor are closing.
@@ -71,13 +71,8 @@ def is_port_taken(host: str, port: int) -> bool:
         try:
             probe.bind((host, port))
         except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
-
-
-def is_free(host: str, port: int) -> bool:
-    """True if nothing listens on `host:port`."""
-    return not is_port_taken(host, port)
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:

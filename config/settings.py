@@ -386,9 +386,8 @@ class Settings(EnvironmentSettings):
 
     def service_url(self, service: str) -> str:
         """Address of a service, one of SERVICES, for other services; browsers may reach it at another one."""
-        ports = (self.airflow_port, self.recommender_port, self.mlflow_port)
         host = self.service_hosts.get(service, self.host)
-        return f"http://{url_host(host)}:{dict(zip(SERVICES, ports, strict=True))[service]}"
+        return f"http://{url_host(host)}:{getattr(self, f'{service}_port')}"
 
     def url(self, port: int) -> str:
         """Address of a port of `host`."""

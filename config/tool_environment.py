@@ -93,12 +93,7 @@ def _java() -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def load_dbt_variables(dbt_folder: Path = DBT_FOLDER) -> dict[str, object]:
-    """Variables of a dbt project by name, whether at the top level of `vars` or below the project's name."""
+    """Variables of a dbt project by name."""
     import yaml
 
-    project = yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))
-    variables = dict(project.get("vars") or {})
-    for scope in list(variables.values()):
-        if isinstance(scope, dict):
-            variables.update(scope)
-    return variables
+    return dict(yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])

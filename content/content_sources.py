@@ -27,7 +27,7 @@ BLOCK_TRACKS = 1_000
 BLOCK_FILES = 100  # fewer, because the media of simulations are rendered into a cache that holds about 800
 READ_BYTES = 1 << 20
 MAX_FILE_BYTES = 32 << 30  # 3 hours of the largest WAV files are 17 GB; a sparse file of terabytes takes hours to read
-MISSING = FileState(-1, -1)
+MISSING: FileState = (-1, -1)
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,8 @@ def open_sources(encoder: str, marts: Path, paths: MediaPaths, cache: VectorCach
 
 def count_sources(encoder: str, marts: Path) -> int:
     """Number of tracks with a source, without opening the encoder's cache."""
-    tracks = pl.scan_parquet(marts / "tracks.parquet")
-    if encoder not in PATH_COLUMNS:
-        return int(tracks.select(pl.len()).collect().item())
-    column = PATH_COLUMNS[encoder]
-    return int(tracks.select(pl.col(column).is_not_null().sum()).collect().item())
+    column = PATH_COLUMNS.get(encoder, "track_id")
+    return int(pl.scan_parquet(marts / "tracks.parquet").select(pl.col(column).count()).collect().item())
 
 
 class MediaSources:
@@ -94,7 +91,7 @@ class MediaSources:
                 yield [self._read(track_id, path, known) for track_id, path in rows.iter_rows()]
             else:
                 yield [
-                    ContentSource(track_id, known[path].content_hash, path=path)
+                    ContentSource(track_id, known[path][1], path=path)
                     if path in known
                     else ContentSource(track_id, None, path=path, is_unread=True)
                     for track_id, path in rows.iter_rows()
@@ -102,23 +99,22 @@ class MediaSources:
 
     def _read(self, track_id: str, path: str, known: dict[str, KnownFile]) -> ContentSource:
         try:
-            state = FileState(*self._paths.state(path))
+            state = self._paths.state(path)
         except MediaRootError as error:
             self.unavailable[str(error)] = self.unavailable.get(str(error), 0) + 1
             return ContentSource(track_id, None, path=path)
         except MediaPathError as error:
             self._cache.add_file(path, MISSING, None, str(error))
             return ContentSource(track_id, None, path=path)
-        if path not in known or known[path].state != state:
+        if path not in known or known[path][0] != state:
             content_hash, reason = None, None
             try:
                 content_hash = hash_file(self._paths.resolve(path))
             except MediaError as error:
                 reason = error.reason
             self._cache.add_file(path, state, content_hash, reason)
-            known[path] = KnownFile(state, content_hash, reason)
-        content_hash = known[path].content_hash
-        return ContentSource(track_id, content_hash, path=path, state=state)
+            known[path] = state, content_hash
+        return ContentSource(track_id, known[path][1], path=path, state=state)
 
     def open(self, source: ContentSource) -> Path:
         """Argument of `Encoder.load` for a source with a hash; the file of a simulation is rendered now.
@@ -139,8 +135,10 @@ class TextSources:
         tracks = pl.scan_parquet(marts / "tracks.parquet")
         names = tracks.collect_schema().names()
         columns = [name for name in ("title", "artist_names", "lyrics", *FACETS) if name in names]
-        comments = _newest_comments(read_comments(marts, before_validation=True))
-        rows = tracks.select("track_id", *columns).collect().join(comments, on="track_id", how="left")
+        comments = read_comments(marts, before_validation=True)
+        newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
+        newest_texts = newest.agg(comments=pl.col("text").head(MAX_COMMENTS))
+        rows = tracks.select("track_id", *columns).collect().join(newest_texts, on="track_id", how="left")
         self._tracks = _most_played_first(rows, marts)
         self.unavailable: dict[str, int] = {}
 
@@ -196,11 +194,6 @@ def hash_text(text: TrackText) -> str:
     """SHA-256 of all texts of a track."""
     fields = [text.title, text.artist, text.lyrics, list(text.comments), list(text.tags)]
     return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
-
-
-def _newest_comments(comments: pl.DataFrame) -> pl.DataFrame:
-    newest = comments.sort("occurred_at", "text", descending=True, nulls_last=True).group_by("track_id")
-    return newest.agg(comments=pl.col("text").head(MAX_COMMENTS))
 
 
 def _most_played_first(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:

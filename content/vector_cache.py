@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,10 @@ create table if not exists attempts (path text primary key, attempts integer not
 Vector = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class FileState:
-    """Size and times of a file, by which a later change is detected."""
-
-    size: int
-    modified_ns: int
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """The last reading of a file: its content hash, or the reason why it cannot be encoded."""
-
-    state: FileState
-    content_hash: str | None
-    reason: str | None
+FileState = tuple[int, int]
+"""Size and modification time (ns) of a file, by which a later change is detected."""
+KnownFile = tuple[FileState, str | None]
+"""The last reading of a file, with its content hash; None: it cannot be encoded."""
 
 
 class VectorCache:
@@ -97,17 +85,13 @@ class VectorCache:
 
     def known_files(self, paths: Iterable[str]) -> dict[str, KnownFile]:
         """Files that were read before, by path; those that were rejected by another version are not known."""
-        columns = "path, size, modified_ns, content_hash, reason from files where (reason is null or version = ?)"
-        return {
-            path: KnownFile(FileState(size, modified_ns), content_hash, reason)
-            for path, size, modified_ns, content_hash, reason in self._select(
-                columns, "path", list(dict.fromkeys(paths))
-            )
-        }
+        columns = "path, size, modified_ns, content_hash from files where (reason is null or version = ?)"
+        rows = self._select(columns, "path", list(dict.fromkeys(paths)))
+        return {path: ((size, modified_ns), content_hash) for path, size, modified_ns, content_hash in rows}
 
     def add_file(self, path: str, state: FileState, content_hash: str | None, reason: str | None = None) -> None:
         """Remember a file: its content hash, or the reason for its rejection."""
-        row = (path, state.size, state.modified_ns, content_hash, self.version, reason)
+        row = (path, *state, content_hash, self.version, reason)
         with self._transaction():
             self._database.execute("insert or replace into files values (?, ?, ?, ?, ?, ?)", row)
             self._database.execute("delete from attempts where path = ?", [path])

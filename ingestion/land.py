@@ -35,7 +35,7 @@ from storage import object_store, suppression_list
 from storage.errors import StorageError
 from storage.media_paths import MediaRootError
 from storage.music_server import LIBRARY_FILE, MusicServerError, save_library
-from storage.suppression_list import SuppressionList, SuppressionListError
+from storage.suppression_list import SuppressionListError
 
 SIMULATION_FILES = ("truth", "world.json")  # files of a simulation that are not landed
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -76,43 +76,27 @@ def land(
     if ignored:
         print(f"ignored files of unknown format: {_format_files(ignored)}", file=sys.stderr)
     counts: dict[str, LandingCounts] = {}
-    tables = tables or home
+    latest, tables, file_name = now + CLOCK_SKEW, tables or home, source_files.printable_name(path.name)
     media = MediaFolders(home / "media", path if path.is_dir() else path.parent, media_root)
     with landing_lock(home):
         suppressed = suppression_list.read_suppression_list(home / "suppression_list.json")
+        source = "forgotten" if suppressed.intersection((_source_name(path), file_name)) else file_name
         for name, selected in by_format.items():
-            counts[name] = _land_format(name, selected, path, home, user_id, now, suppressed, tables, media)
-    return counts
-
-
-def _land_format(
-    name: str,
-    files: list[Member],
-    path: Path,
-    home: Path,
-    user_id: str | None,
-    now: datetime,
-    suppressed: SuppressionList,
-    tables: Path,
-    media: MediaFolders,
-) -> LandingCounts:
-    reader, latest = READERS[name], now + CLOCK_SKEW
-    scratch = home / "landing" / ".scratch" / name
-    scratch.mkdir(parents=True)
-    source_at = min(now, max(member.written_at for member in files))  # a clock that was wrong must not win forever
-    landing = Landing(tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at)
-    landing_id = source_files.fingerprint(files)
-    size = sum(member.size for member in files)
-    with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-        context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
-        for rows in reader.read(files, context):
-            landing.add(rows)
-            bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
-        landing.check_unparsable_share(path.name)
-        counts = landing.finish()
-    file_name = source_files.printable_name(path.name)
-    source = "forgotten" if suppressed.intersection((_source_name(path), file_name)) else file_name
-    landing.record(landing_id, source, name, reader.split)
+            reader, scratch = READERS[name], home / "landing" / ".scratch" / name
+            scratch.mkdir(parents=True)
+            source_at = min(now, max(one.written_at for one in selected))  # a clock that was wrong must not win forever
+            landing = Landing(
+                tables, reader.period, now, latest, suppressed, scratch, media.landed_prefix, name, source_at
+            )
+            size = sum(member.size for member in selected)
+            with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
+                context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
+                for rows in reader.read(selected, context):
+                    landing.add(rows)
+                    bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
+                landing.check_unparsable_share(path.name)
+                counts[name] = landing.finish()
+            landing.record(source_files.fingerprint(selected), source, name, reader.split)
     return counts
 
 

@@ -177,7 +177,9 @@ class Landing:
         for table, schema in contract.SCHEMAS.items():
             # Columns may be missing in the oldest file; the zero-row file sorts before all others.
             oldest = next(iter(_files(self._landing / table, "*")), None)
-            if oldest is None or not set(schema.names) <= set(_schema(oldest).names):
+            if oldest is None or not set(schema.names) <= set(
+                pq.read_schema(object_store.open_arrow_source(oldest)).names
+            ):
                 write_parquet(self._landing / table / EMPTY_PARTITION, schema.empty_table())
         return self.counts
 
@@ -226,11 +228,10 @@ class Landing:
         """Land the events of a partition that have not landed, or the rows of a catalog that have changed."""
         given, schema = self._staged.pop((table, partition)), contract.SCHEMAS[table]
         added = {name: pl.lit(value) for name, value in self._origin.items() if name in schema.names}
-        times = {name: value.cast(pl.Datetime("us", "UTC")) for name, value in added.items() if name != "format"}
         new_rows = self._new_events(table, partition, given) if partition else self._changed_rows(table, given)
         folder, landed = self._landing / table / (f"dt={partition}" if partition else self._today), 0
         for new in new_rows:
-            write_parquet(folder, _arrow(new.with_columns(**added | times), schema))
+            write_parquet(folder, _arrow(new.with_columns(**added), schema))
             landed += new.height
         self.counts.landed += landed
         self.counts.duplicate += given.rows - landed
@@ -404,10 +405,6 @@ def _batches(result: duckdb.DuckDBPyConnection) -> Iterator[pl.DataFrame]:
 
 def _files(folder: Path, days: str) -> list[Path]:
     return object_store.list_files(folder, f"dt={days}/*.parquet")
-
-
-def _schema(file: Path) -> pa.Schema:
-    return pq.read_schema(object_store.open_arrow_source(file))
 
 
 def _read(file: Path, columns: list[str] | None) -> pa.Table:

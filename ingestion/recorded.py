@@ -61,7 +61,7 @@ def land_recorded(
         after = landed_before.get(events.id)
         while page := events.read(after, PAGE_EVENTS):
             after = Position(events.id, page[-1][0])
-            landed.append((EVENTS, _land_page(new_landing(), EVENTS, _event_rows(page), after)))
+            landed.append((EVENTS, _land_page(new_landing(), EVENTS, [_rows("listening_events", EVENTS, page)], after)))
         after = landed_before.get(state.id)
         while responses := state.read_exposures(after, PAGE_RESPONSES):
             after = Position(state.id, responses[-1][0])
@@ -78,18 +78,12 @@ def _land_page(landing: Landing, kind: str, tables: Iterable[Rows], through: Pos
     return counts
 
 
-def _event_rows(page: Page) -> Iterator[Rows]:
-    numbers, events = zip(*page, strict=True)
-    yield _rows("listening_events", EVENTS, numbers, events)
-
-
 def _response_rows(page: Page) -> Iterator[Rows]:
     """Each shown item as an impression, which training reads, and as a row of `exposures`, with one id."""
     shown = [(number, _exposure_row(record, item)) for number, record in page for item in record["items"]]
     if shown:
-        numbers, rows = zip(*shown, strict=True)
-        yield _rows("listening_events", RESPONSES, numbers, list(map(_impression_row, rows)))
-        yield _rows("exposures", RESPONSES, numbers, rows)
+        yield _rows("listening_events", RESPONSES, [(number, _impression_row(row)) for number, row in shown])
+        yield _rows("exposures", RESPONSES, shown)
 
 
 def _exposure_row(record: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +97,8 @@ def _impression_row(shown: Mapping[str, Any]) -> dict[str, Any]:
     return {**shown, **times, "sequence_number": shown["position"], "action": "impression"}
 
 
-def _rows(table: str, source: str, numbers: Sequence[int], records: Sequence[Mapping[str, Any]]) -> Rows:
+def _rows(table: str, source: str, page: Page) -> Rows:
+    numbers, records = zip(*page, strict=True)
     frame = json_rows.to_frame(table, records, [None] * len(records))
     lines = pl.Series("source_line", numbers, pl.Int64)
     return Rows(table, frame.with_columns(lines, source_file=pl.lit(source)))

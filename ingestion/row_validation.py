@@ -33,6 +33,16 @@ AUDIO_URL = (
 ISO_WITH_ZONE = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 SHORT_ASCII = f"^[ -~]{{0,{MAX_ID_BYTES}}}$"
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+TYPE_DESCRIPTIONS = {
+    pa.int64(): "a whole number",
+    pa.int32(): "a whole number",
+    pa.float64(): "a number",
+    contract.TIME: "a time (ISO 8601 or microseconds since 1970)",
+    pa.date32(): "a date (YYYY-MM-DD)",
+    pa.bool_(): "true or false",
+    pa.string(): "text",
+}
+"""Types of the contract other than lists."""
 Check = tuple[pl.Expr, pl.Expr]  # (row violates the rule, reason)
 
 
@@ -61,7 +71,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     of_columns = (rule for field in schema for rule in column_rules(contract.limits_of(table, field)))
     reasons = (f"before {EARLIEST.year}", f"not before {latest:%Y-%m-%d %H:%M}")
     of_times = time_rules(*EVENT_TIMES[table], EARLIEST, latest, *reasons) if table in EVENT_TIMES else ()
-    rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, list)(), *_checks(of_times)]
+    rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, ()), *_checks(of_times)]
     first_reason = pl.coalesce([pl.col("reason"), *(pl.when(violated).then(reason) for violated, reason in rules)])
     return typed.with_columns(reason=first_reason)
 
@@ -117,7 +127,7 @@ def _is_convertible(source: pl.DataType, target: pl.DataType) -> bool:
 
 
 def _cast_reason(field: pa.Field, source: pl.DataType) -> pl.Expr:
-    description = _type_description(field.type)
+    description = TYPE_DESCRIPTIONS.get(field.type, "a list")
     if source.is_nested() or source == pl.Binary:
         return pl.lit(f"{field.name} is of type {source}, not {description}")
     if source.is_temporal():  # times that are out of range have no text
@@ -186,23 +196,6 @@ def _hold(holds: Callable[[str], bool], texts: pl.Series) -> pl.Series:
     return ~texts.is_in(pl.Series([text for text in suspects if not holds(text)], dtype=pl.String).implode())
 
 
-def _track_checks() -> list[Check]:
-    audio = pl.col("audio_url")
-    return [
-        (
-            (audio != "") & ~audio.str.contains(AUDIO_URL) | audio.str.contains(r"(^|/)\.\.(/|$)"),
-            _reason("audio_url {audio_url} is neither an https address nor a relative path"),
-        ),
-        *_media_path_checks("audio_path"),
-        *_media_path_checks("cover_path"),
-        (audio.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
-        (
-            pl.col("available_until") <= pl.col("available_from"),
-            _reason("available_until {available_until} is not after available_from {available_from}"),
-        ),
-    ]
-
-
 def _media_path_checks(column: str) -> list[Check]:
     path = pl.col(column)
     is_reserved = path.str.contains(media_paths.WITH_ROOT) & ~path.str.contains(media_paths.EXTRACTED_COVER)
@@ -216,18 +209,6 @@ def _media_path_checks(column: str) -> list[Check]:
     ]
 
 
-def _triple_checks() -> list[Check]:
-    return [
-        (~pl.col(node).str.contains(TYPED_NODE), _reason(f"{node} {{{node}}} is not of the form type:id"))
-        for node in ("head", "tail")
-    ]
-
-
-TABLE_CHECKS: dict[str, Callable[[], Iterable[Check]]] = {
-    "listening_events": lambda: _checks(EVENT_RULES),
-    "tracks": _track_checks,
-    "knowledge_triples": _triple_checks,
-}
 EVENT_TIMES = {"listening_events": ("occurred_at", "ended_at"), "exposures": ("shown_at", "shown_at")}
 
 
@@ -237,20 +218,30 @@ def _reason(text: str) -> pl.Expr:
     return pl.format(PLACEHOLDER.sub("{}", text), *values)
 
 
-def _type_description(data_type: pa.DataType) -> str:
-    if pa.types.is_integer(data_type):
-        return "a whole number"
-    if pa.types.is_floating(data_type):
-        return "a number"
-    if pa.types.is_timestamp(data_type):
-        return "a time (ISO 8601 or microseconds since 1970)"
-    return {pa.date32(): "a date (YYYY-MM-DD)", pa.bool_(): "true or false"}.get(
-        data_type, "text" if data_type == pa.string() else "a list"
-    )
-
-
 def _polars_type(data_type: pa.DataType) -> pl.DataType:
     return pl.DataFrame(pa.table({"column": pa.array([], data_type)})).schema["column"]
 
 
 TIME = pl.Datetime("us", "UTC")
+AUDIO = pl.col("audio_url")
+TABLE_CHECKS: dict[str, list[Check]] = {
+    "listening_events": list(_checks(EVENT_RULES)),
+    "tracks": [
+        (
+            (AUDIO != "") & ~AUDIO.str.contains(AUDIO_URL) | AUDIO.str.contains(r"(^|/)\.\.(/|$)"),
+            _reason("audio_url {audio_url} is neither an https address nor a relative path"),
+        ),
+        *_media_path_checks("audio_path"),
+        *_media_path_checks("cover_path"),
+        (AUDIO.str.len_bytes() > MAX_URL_BYTES, pl.lit(f"audio_url is longer than {MAX_URL_BYTES} bytes")),
+        (
+            pl.col("available_until") <= pl.col("available_from"),
+            _reason("available_until {available_until} is not after available_from {available_from}"),
+        ),
+    ],
+    "knowledge_triples": [
+        (~pl.col(node).str.contains(TYPED_NODE), _reason(f"{node} {{{node}}} is not of the form type:id"))
+        for node in ("head", "tail")
+    ],
+}
+"""Checks of several columns or of the texts of one, which the limits of a column do not express."""

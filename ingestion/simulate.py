@@ -31,7 +31,7 @@ from ingestion.simulation.world import Ints, World, rank_in_group
 from media import track_description
 
 MANIFEST = "world.json"
-VERSION = 2  # increased when equal arguments give a different log
+VERSION = 3  # increased when equal arguments give a different log
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -51,7 +52,7 @@ class Member:
     opener: Callable[[], IO[bytes]]
     written_at: datetime  # modification time; for a file in a zip, of the zip
     max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
-    is_outside: bool = False  # a symbolic link of a music folder that leads out of it; must not be opened
+    is_outside: bool = False  # a symbolic link of a music folder that leads out of it; it reads as an empty file
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -227,11 +228,7 @@ def _outside_member(link: Path, name: str, source: Path) -> Member:
             f"{link} is a symbolic link to {link.readlink()}, which is outside {source}; copy the file into the folder or "
             "land the original"
         )
-
-    def refuse() -> IO[bytes]:
-        raise OSError("a symbolic link out of the source")
-
-    return Member(printable_name(name), 0, refuse, datetime.fromtimestamp(0, UTC), is_outside=True)
+    return Member(printable_name(name), 0, io.BytesIO, datetime.fromtimestamp(0, UTC), is_outside=True)
 
 
 def _written_at(file: Path) -> datetime:
@@ -272,14 +269,12 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = printable_name(below.joinpath(*safe).as_posix())
             members.append(
-                Member(name, info.file_size, _zip_opener(path, info), _written_at(path), max_bytes=info.file_size)
+                Member(
+                    name, info.file_size, partial(_open_in_zip, path, info), _written_at(path), max_bytes=info.file_size
+                )
             )
     return sorted(members, key=lambda member: member.name)
 
 
-def _zip_opener(path: Path, info: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
-    def open_member() -> IO[bytes]:
-        archive = zipfile.ZipFile(path)  # closed with the member: a ZipExtFile keeps its file alive
-        return archive.open(info)
-
-    return open_member
+def _open_in_zip(path: Path, info: zipfile.ZipInfo) -> IO[bytes]:
+    return zipfile.ZipFile(path).open(info)  # closed with the member: a ZipExtFile keeps its file alive

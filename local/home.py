@@ -61,16 +61,12 @@ def check_home_format(settings: Settings) -> None:
 def write_home_format(settings: Settings) -> None:
     """Mark the home as written by this version."""
     settings.home.mkdir(parents=True, exist_ok=True)
-    _format_file(settings).write_text(f"{HOME_FORMAT}\n")
+    (settings.home / "home_format").write_text(f"{HOME_FORMAT}\n")
 
 
 def _read_home_format(settings: Settings) -> int:
     """Format number of the home; 1 if it has none."""
     try:
-        return int(_format_file(settings).read_text())
+        return int((settings.home / "home_format").read_text())
     except (OSError, ValueError):
         return 1
-
-
-def _format_file(settings: Settings) -> Path:
-    return settings.home / "home_format"

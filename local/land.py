@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
+import shutil
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import ingestion.land
 from config.command_line import report_errors
-from config.settings import ROOT, SettingError, Settings, load_settings
-from ingestion.simulate import WorldSize
+from config.settings import SettingError, Settings, load_settings
+from ingestion.simulate import MANIFEST, WorldSize, simulate
 from local.home import HomeFormatError, check_home_format
 from storage import object_store
 from storage.errors import StorageError
-
-SEED = 7
-
 
 WORLD_SIZES = {
     "debug": WorldSize(users=100, tracks=400, days=20),
@@ -43,40 +42,26 @@ def list_landed_sources(settings: Settings) -> list[str]:
 def simulate_world(settings: Settings, recipe: str) -> Path:
     """Folder of the recipe's simulated world, generated unless it is complete. It ends yesterday, as a real log would."""
     world, folder = WORLD_SIZES[recipe], settings.home / "simulated" / recipe
-    complete = folder / "complete"
-    if not complete.exists():
+    if not (folder / MANIFEST).exists():
         print(f"simulating {world.users:,} users, {world.tracks:,} tracks, {world.days} days", flush=True)
-        size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted simulation has left
         yesterday = datetime.now(UTC).date() - timedelta(days=1)
-        size += ["--last-day", settings.simulated_last_day or yesterday.isoformat()]
-        _run_module("ingestion.simulate", *size, "--seed", str(SEED), "--out", str(folder))
-        complete.touch()
+        simulate(replace(world, last_day=settings.simulated_last_day or yesterday.isoformat()), folder)
     return folder
 
 
-def land(settings: Settings, logs: str | None, recipe: str) -> None:
-    """Land `logs`, or the simulated world if nothing is landed and no music server is configured.
-
-    Raises:
-        SystemExit: The landing command failed and has printed the reason.
-    """
+def land(settings: Settings, logs: str | None, recipe: str) -> int:
+    """Land `logs`, or the simulated world if nothing is landed and no music server is configured; return the exit code."""
     if logs:
-        _run_module("ingestion.land", logs)
-    elif sources := list_landed_sources(settings):
+        return ingestion.land.main([logs])
+    if sources := list_landed_sources(settings):
         print(f"no logs given: continuing with the logs landed in {settings.landing}: {', '.join(sources)}")
     elif os.environ.get("SEGUE_SUBSONIC_URL"):
         print("no logs given: continuing with what the music server scrobbles")
     else:
         print("no logs given: using simulated listeners (to use your own: LOGS=PATH)")
-        _run_module("ingestion.land", str(simulate_world(settings, recipe)))
-
-
-def _run_module(module: str, *arguments: str) -> None:
-    process = subprocess.run([sys.executable, "-m", module, *arguments], cwd=ROOT, check=False)
-    if process.returncode < 0:
-        os.kill(os.getpid(), -process.returncode)  # pass the signal on, so that the caller retries
-    if process.returncode:
-        raise SystemExit(process.returncode)
+        return ingestion.land.main([str(simulate_world(settings, recipe))])
+    return 0
 
 
 @report_errors(SettingError, HomeFormatError, StorageError)
@@ -92,10 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
     settings = load_settings()
     check_home_format(settings)
     if options.events:
-        _run_module("ingestion.land", "--events")
-    else:
-        land(settings, options.logs or None, options.recipe)
-    return 0
+        return ingestion.land.main(["--events"])
+    return land(settings, options.logs or None, options.recipe)
 
 
 if __name__ == "__main__":

@@ -58,17 +58,6 @@ def facets_file(marts: Path) -> Path:
     return marts / f"{FACETS_TABLE}.parquet"
 
 
-def table_name(encoder: str) -> str:
-    """Name of the table of an encoder.
-
-    Raises:
-        ValueError: there is no such encoder.
-    """
-    if encoder not in ENCODER_NAMES:
-        raise ValueError(f"encoder {encoder!r} is unknown; choose one of {', '.join(ENCODER_NAMES)}")
-    return f"track_content_{encoder}"
-
-
 def table_file(marts: Path, encoder: str) -> Path:
-    """File of an encoder's rows, which does not exist before content has been encoded."""
-    return marts / f"{table_name(encoder)}.parquet"
+    """File of the rows of one of ENCODER_NAMES, which does not exist before content has been encoded."""
+    return marts / f"track_content_{encoder}.parquet"

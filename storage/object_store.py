@@ -84,11 +84,7 @@ def fetch_marts(here: settings.Settings) -> Path:
     Raises:
         StorageError: The marts cannot be fetched.
     """
-    if not is_remote(here.marts):
-        return here.marts
-    with _locked_cache(here, "marts") as cache:
-        _synchronize(here.marts, cache)
-    return cache
+    return _local_copy(here.marts, here.home / "cache" / "marts") if is_remote(here.marts) else here.marts
 
 
 def fetch_landing(here: settings.Settings) -> Path:
@@ -103,9 +99,7 @@ def fetch_landing(here: settings.Settings) -> Path:
         # Copies of an earlier Spark installation would no longer be updated and could retain data of erased users.
         shutil.rmtree(here.home / "cache" / "landing", ignore_errors=True)
         return here.landing
-    with _locked_cache(here, "landing") as cache:
-        _synchronize(here.landing, cache)
-    return cache
+    return _local_copy(here.landing, here.home / "cache" / "landing")
 
 
 def check_bucket_access(path: Path) -> None:
@@ -153,23 +147,17 @@ def _key(path: Path) -> str:
     return str(path).removeprefix(settings.OBJECT_STORE_SCHEME)
 
 
-@contextmanager
-def _locked_cache(here: settings.Settings, tables: str) -> Iterator[Path]:
-    """Folder of the local copies of `marts` or `landing`, locked for the process that updates them."""
-    cache = here.home / "cache" / tables
+def _local_copy(under: Path, cache: Path) -> Path:
+    """Make the Parquet files below `cache` equal to those below a remote folder, one process at a time; return `cache`."""
     with file_lock(cache / ".lock"):
-        yield cache
-
-
-def _synchronize(under: Path, cache: Path) -> None:
-    """Make the Parquet files below `cache` equal to those below a remote folder."""
-    etags = _etags(under)
-    for name, etag in etags.items():
-        _fetch(under / name, cache / name, etag)
-    for copy in cache.rglob("*.parquet"):
-        if str(copy.relative_to(cache)) not in etags:
-            copy.unlink()
-            _etag_file(copy).unlink(missing_ok=True)
+        etags = _etags(under)
+        for name, etag in etags.items():
+            _fetch(under / name, cache / name, etag)
+        for copy in cache.rglob("*.parquet"):
+            if str(copy.relative_to(cache)) not in etags:
+                copy.unlink()
+                _etag_file(copy).unlink(missing_ok=True)
+    return cache
 
 
 def _etag_file(copy: Path) -> Path:

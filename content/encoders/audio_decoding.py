@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -48,14 +47,6 @@ MISSING_SECONDS, MISSING_SHARE = 1.0, 0.05
 Samples = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class _OpenAudio:
-    path: Path
-    container: av.container.InputContainer
-    stream: av.AudioStream
-    seconds: float | None  # declared length
-
-
 def read_patches(path: Path) -> Samples:
     """At most MAX_PATCHES patches, evenly spaced over the first MAX_DECODED_SECONDS of the file, [P, PATCH_SAMPLES].
 
@@ -68,17 +59,16 @@ def read_patches(path: Path) -> Samples:
         _check_is_whole(path, file)
         is_estimated = path.suffix.lower() == ".mp3" and not _has_length_header(file)
         with open_container(file, FORMATS, CODECS) as container:
-            audio = _select_stream(path, container)
-            if is_estimated:
-                audio = replace(audio, seconds=None)
-            patch_PS = _spread_patches(_decode(audio))
+            stream, seconds = _select_stream(path, container)
+            patch_PS = _spread_patches(_decode(path, container.demux(stream), None if is_estimated else seconds))
     if not np.isfinite(patch_PS).all():
         raise MediaError(path, "the audio has samples that are not finite numbers")
     patch_PS[np.abs(patch_PS) < MIN_AMPLITUDE] = 0
     return patch_PS.clip(-MAX_AMPLITUDE, MAX_AMPLITUDE)
 
 
-def _select_stream(path: Path, container: av.container.InputContainer) -> _OpenAudio:
+def _select_stream(path: Path, container: av.container.InputContainer) -> tuple[av.AudioStream, float | None]:
+    """The audio stream, and its declared length in seconds."""
     detected = container.format.name
     demuxer = detected.split(",")[0]  # "mov,mp4,m4a,..."
     check_extension(path, detected, FORMATS.get(demuxer, ()))
@@ -92,23 +82,23 @@ def _select_stream(path: Path, container: av.container.InputContainer) -> _OpenA
         limits = f"{MIN_RATE} to {MAX_RATE} Hz and {MAX_CHANNELS} channels are supported"
         raise MediaError(path, f"{stream.rate} Hz with {stream.channels} channels; {limits}")
     if stream.duration is not None and stream.time_base is not None:
-        return _OpenAudio(path, container, stream, float(stream.duration * stream.time_base))
-    return _OpenAudio(path, container, stream, container.duration / av.time_base if container.duration else None)
+        return stream, float(stream.duration * stream.time_base)
+    return stream, container.duration / av.time_base if container.duration else None
 
 
-def _decode(audio: _OpenAudio) -> Samples:
+def _decode(path: Path, packets: Iterator[av.Packet[av.AudioStream]], declared_seconds: float | None) -> Samples:
     """All samples, at most MAX_DECODED_SECONDS."""
     parts, count = [], 0
-    for part in _resample(_frames(audio)):
+    for part in _resample(_frames(packets)):
         parts.append(part)
         count += len(part)
         if count >= MAX_DECODED_SECONDS * SAMPLE_RATE:
             break
     if not count:
-        raise MediaError(audio.path, "no audio could be decoded")
-    seconds, declared = count / SAMPLE_RATE, min(audio.seconds or 0.0, MAX_DECODED_SECONDS)
+        raise MediaError(path, "no audio could be decoded")
+    seconds, declared = count / SAMPLE_RATE, min(declared_seconds or 0.0, MAX_DECODED_SECONDS)
     if seconds < declared - max(MISSING_SECONDS, MISSING_SHARE * declared):
-        raise MediaError(audio.path, f"truncated: audio ends at {seconds:.1f} s of {audio.seconds:.1f} s")
+        raise MediaError(path, f"truncated: audio ends at {seconds:.1f} s of {declared_seconds:.1f} s")
     return np.concatenate(parts)[: MAX_DECODED_SECONDS * SAMPLE_RATE]
 
 
@@ -122,9 +112,9 @@ def _spread_patches(sample_S: Samples) -> Samples:
     return np.stack([sample_S[start : start + PATCH_SAMPLES] for start in starts])
 
 
-def _frames(audio: _OpenAudio) -> Iterator[av.AudioFrame]:
+def _frames(packets: Iterator[av.Packet[av.AudioStream]]) -> Iterator[av.AudioFrame]:
     """Decoded frames from the present position on; packets that cannot be decoded are left out."""
-    for packet in audio.container.demux(audio.stream):
+    for packet in packets:
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:

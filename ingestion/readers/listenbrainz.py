@@ -27,15 +27,12 @@ import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import NamedPlays, to_play_frame
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays, to_play_frame
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError, bound_expansion, printable_name
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tar.xz", ".tar.zst")
 DUMP_SUFFIX, EXPORT_SUFFIX, FEEDBACK_FILE, USER_FILE = ".listens", ".jsonl", "feedback.jsonl", "user.json"
-MAX_PEEKED_MEMBERS = 16
-"""Number of archive members searched for listens; the first members are the license, a timestamp and folders."""
-MAX_EPOCH_S = 10_000_000_000
 FEEDBACK_ACTIONS = {1: "like", -1: "dislike"}
 Recordings = dict[str, dict[str, str | None]]
 
@@ -52,22 +49,12 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 def _has_listens(member: Member) -> bool:
     if member.file.endswith(TAR_SUFFIXES):
-        return "listen" in member.file and _is_dump(member)
+        return "listens-dump" in member.file
     in_export = member.file.endswith(EXPORT_SUFFIX) and len(member.parts) > 2 and member.parts[-3] == "listens"
     if not in_export and not member.file.endswith(DUMP_SUFFIX):
         return False
     row, _ = json_rows.parse_object(member.peek().split(b"\n", 1)[0].decode("utf-8", "replace"))
     return "track_metadata" in row
-
-
-def _is_dump(member: Member) -> bool:
-    try:
-        with member.open() as raw, _open_tar(raw, member) as archive:
-            return any(
-                entry.name.endswith(DUMP_SUFFIX) for entry, _ in zip(archive, range(MAX_PEEKED_MEMBERS), strict=False)
-            )
-    except (*json_rows.READ_ERRORS, tarfile.TarError):
-        return False
 
 
 def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
@@ -137,8 +124,7 @@ def _listens(
         info, mapped = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
         artists = mapped.get("artist_mbids") or info.get("artist_mbids")
         track = _clean_text(mapped.get("recording_mbid")) or _clean_text(info.get("recording_mbid"))
-        time = listen.get("listened_at", listen.get("timestamp"))
-        at_us = _microseconds(time)
+        at_us, problem = _read_time("listened_at", listen.get("listened_at", listen.get("timestamp")))
         row: dict[str, Any] = {
             "user": user or _clean_text(listen.get("user_id")) or _clean_text(listen.get("user_name")),
             "at_us": at_us,
@@ -150,7 +136,7 @@ def _listens(
             "album": _clean_text(metadata.get("release_name")),
             "action": "play",
         }
-        rows.append(row | {"reason": reason or _time_problem("listened_at", time, at_us), "source_line": number})
+        rows.append(row | {"reason": reason or problem, "source_line": number})
         message = _clean_text(listen.get("recording_msid")) or _clean_text(metadata.get("recording_msid"))
         if recordings is not None and message:
             recordings[message] = {key: row[key] for key in ("track", "title", "artist")}
@@ -161,15 +147,15 @@ def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Re
     rows = []
     for number, text in block:
         feedback, reason = json_rows.parse_object(text)
-        score, time = feedback.get("score"), feedback.get("created")
-        action, at_us = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None, _microseconds(time)
+        score, (at_us, problem) = feedback.get("score"), _read_time("created", feedback.get("created"))
+        action = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None
         if action is None:
             reason = reason or f"score {json_rows.to_text(score)[:80]} is neither 1 nor -1"
         message = _clean_text(feedback.get("recording_msid"))
         track = _clean_text(feedback.get("recording_mbid"))
         recording = {"track": track} if track else recordings.get(message or "", {})
         row = {"user": user, "at_us": at_us, "action": action, "source_line": number} | recording
-        rows.append(row | {"reason": reason or _time_problem("created", time, at_us)})
+        rows.append(row | {"reason": reason or problem})
     return to_play_frame(rows, name)
 
 
@@ -186,18 +172,11 @@ def _clean_text(value: Any) -> str | None:
     return text.strip() or None
 
 
-def _microseconds(seconds: Any) -> int | None:
-    """Convert seconds to microseconds since 1970; None for values that are not numbers or out of range."""
+def _read_time(key: str, seconds: Any) -> tuple[int | None, str | None]:
+    """The time in microseconds since 1970, or the reason why a value of `key` is none."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not abs(seconds) < MAX_EPOCH_S:
-        return None
-    microseconds: int = round(seconds * 1_000_000)
-    return microseconds
-
-
-def _time_problem(key: str, value: Any, at_us: int | None) -> str | None:
-    if at_us is not None:
-        return None
-    return f"{key} {json_rows.to_text(value)[:80]} is not a number of seconds since 1970"
+        return None, f"{key} {json_rows.to_text(seconds)[:80]} is not a number of seconds since 1970"
+    return round(seconds * 1_000_000), None
 
 
 def _export_folder(member: Member) -> tuple[str, ...]:

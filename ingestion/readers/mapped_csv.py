@@ -17,19 +17,16 @@ artists `artist_id, artist_name`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import polars as pl
 
 from ingestion.readers.parsing import column_mapping, delimited
 from ingestion.readers.parsing.column_mapping import ColumnMapping
-from ingestion.readers.parsing.named_plays import EVENTS, NamedPlays
+from ingestion.readers.parsing.named_plays import EVENTS, MAX_EPOCH_S, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError
-
-MAX_EPOCH_S = 10_000_000_000
-"""Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
 
 LASTFM_COLUMNS = ["user", "time", "artist_id", "artist", "track", "title"]
 LASTFM = ColumnMapping(
@@ -138,18 +135,17 @@ def _time_expression(mapping: ColumnMapping) -> pl.Expr:
     )
 
 
-def _select_lastfm(files: list[Member]) -> list[Member]:
-    return [member for member in files if LASTFM.matches(member.file)]
+def _known_layout(mapping_of: Callable[[Member], ColumnMapping | None]) -> Reader:
+    """Reader of the files with a known mapping, unless the user has written one."""
 
+    def select_files(files: list[Member]) -> list[Member]:
+        is_mapped = any(member.file == column_mapping.MAPPING_FILE for member in files)
+        return [] if is_mapped else [member for member in files if mapping_of(member)]
 
-def _read_lastfm(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    yield from read_mapped_files([(member, LASTFM) for member in files], context)
+    def read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
+        return read_mapped_files([(member, mapping) for member in files if (mapping := mapping_of(member))], context)
 
-
-def _select_exports(files: list[Member]) -> list[Member]:
-    if any(member.file == column_mapping.MAPPING_FILE for member in files):
-        return []
-    return [member for member in files if _export_mapping(member)]
+    return Reader(select_files=select_files, read=read, period="month", split="global_time")
 
 
 def _export_mapping(member: Member) -> ColumnMapping | None:
@@ -159,12 +155,6 @@ def _export_mapping(member: Member) -> ColumnMapping | None:
         return EXPORT
     is_date = len(names) == len(EXPORT_COLUMNS) and EXPORT_DATE.fullmatch(names[-1])
     return EXPORT_WITHOUT_HEADER if is_date else None
-
-
-def _read_exports(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    yield from read_mapped_files(
-        [(member, mapping) for member in files if (mapping := _export_mapping(member))], context
-    )
 
 
 def _select_play_log(files: list[Member]) -> list[Member]:
@@ -202,7 +192,7 @@ def _contract_rows(rows: pl.DataFrame, table: str) -> pl.DataFrame:
 
 READERS = {
     "mapped_csv": Reader(select_files=_select_files, read=_read, period="month", split="global_time"),
-    "lastfm_export": Reader(select_files=_select_exports, read=_read_exports, period="month", split="global_time"),
-    "lastfm_1k": Reader(select_files=_select_lastfm, read=_read_lastfm, period="month", split="global_time"),
+    "lastfm_export": _known_layout(_export_mapping),
+    "lastfm_1k": _known_layout(lambda member: LASTFM if LASTFM.matches(member.file) else None),
     "play_log": Reader(select_files=_select_play_log, read=_read_play_log, period="month", split="user_time"),
 }

@@ -11,7 +11,7 @@ import posixpath
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -43,25 +43,25 @@ def _select_files(files: list[Member]) -> list[Member]:
     if any(member.file == column_mapping.MAPPING_FILE or contract_table(member) == "tracks" for member in files):
         return []
     files = [member for member in files if member.max_bytes is None]  # files in a zip could not be read later
-    if not any(_is_audio(member) for member in files):
+    if not any(_has_extension(member, audio_file.FORMATS) for member in files):
         return []
     return [
-        member for member in files if _is_audio(member) or _is_playlist(member) or COVER_FILES.fullmatch(member.file)
+        member
+        for member in files
+        if _has_extension(member, audio_file.FORMATS)
+        or _has_extension(member, playlist_file.EXTENSIONS)
+        or COVER_FILES.fullmatch(member.file)
     ]
 
 
-def _is_audio(member: Member) -> bool:
-    return posixpath.splitext(member.file)[1].lower() in audio_file.FORMATS
-
-
-def _is_playlist(member: Member) -> bool:
-    return posixpath.splitext(member.file)[1].lower() in playlist_file.EXTENSIONS
+def _has_extension(member: Member, extensions: Container[str]) -> bool:
+    return posixpath.splitext(member.file)[1].lower() in extensions
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     if context.media is None:
         raise ValueError("a music folder is read with the folders of its media; pass ReadContext.media")
-    audio = [member for member in files if _is_audio(member)]
+    audio = [member for member in files if _has_extension(member, audio_file.FORMATS)]
     if len(audio) > MAX_FILES:
         raise SourceError(f"{context.source_name} has {len(audio):,} audio files; land at most {MAX_FILES:,} at once")
     collection = _Collection(files, context.media)
@@ -76,7 +76,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     yield Rows("tracks", pl.DataFrame(), duplicate=collection.duplicates)
     for table, rows in collection.tables().items():
         yield from _rows(table, rows)
-    for member in filter(_is_playlist, files):
+    for member in (one for one in files if _has_extension(one, playlist_file.EXTENSIONS)):
         yield from _rows("playlists", [collection.playlist(member)])
         context.report_progress(member.size)
 
@@ -174,8 +174,8 @@ class _Collection:
         try:
             if member.is_outside:
                 raise PlaylistError("a symbolic link out of the folder, which is not followed")
-            playlist = parse_playlist(member.name, _read_start(member), self._media.source)
-            paths = [unicodedata.normalize("NFC", path) for path in playlist.paths]
+            title, paths = parse_playlist(member.name, _read_start(member), self._media.source)
+            paths = [unicodedata.normalize("NFC", path) for path in paths]
             track_ids = [self._id_of_path[path] for path in paths if path in self._id_of_path]
             if not track_ids:
                 raise PlaylistError(f"none of its {len(paths)} tracks is a readable file of this folder")
@@ -186,7 +186,7 @@ class _Collection:
         if playlist_id in self._playlist_ids:
             playlist_id = name_id("playlist", member.name)
         self._playlist_ids.add(playlist_id)
-        row = {"playlist_id": playlist_id, "title": playlist.title, "source": "ugc", "track_ids": track_ids}
+        row = {"playlist_id": playlist_id, "title": title, "source": "ugc", "track_ids": track_ids}
         return row | _located(member)
 
     def _find_cover(self, member: Member, tags: AudioTags) -> str | None:

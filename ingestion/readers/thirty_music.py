@@ -23,7 +23,7 @@ from urllib.parse import unquote_plus
 import polars as pl
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import NamedPlays, to_play_frame
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays, to_play_frame
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member
 
@@ -154,7 +154,6 @@ def _playlist(line: Line) -> dict[str, Any]:
     return {"playlist_id": line[0], "title": _decode_text(title), "source": "ugc", "track_ids": tracks}
 
 
-MAX_EPOCH_S = 10_000_000_000
 ACTIONS = {"events": "play", "love": "like"}
 CATALOG_TABLES: dict[str, tuple[str, Callable[[Line], dict[str, Any]]]] = {
     "tracks": ("tracks", _track),

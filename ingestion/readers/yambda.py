@@ -21,14 +21,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion.readers.parsing import parquet_rows
-from ingestion.readers.parsing.named_plays import NamedPlays
-from ingestion.readers.parsing.reader import ReadContext, Reader, Rows, open_staging_database, read_staged
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays
+from ingestion.readers.parsing.reader import ReadContext, Reader, Rows, open_staging_database, read_staged, stage_rows
 from ingestion.source_files import Member
 
 DAY_0_S = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 ACTION_FILES = {f"{action}s.parquet": action for action in ("listen", "like", "dislike", "unlike", "undislike")}
 EVENTS = ("multi_event.parquet", *ACTION_FILES)
 MAPPINGS = {"artist_item_mapping.parquet": "artist_id", "album_item_mapping.parquet": "album_id"}
+STAGING_TABLES = """
+    create table played (track_id varchar, length_ms bigint);
+    create table track_artist_id (track_id varchar, artist_id varchar);
+    create table track_album_id (track_id varchar, album_id varchar);
+"""
+"""Played tracks with length, and the mappings, staged on disk so that memory does not grow with the catalog."""
 CATALOG_QUERIES = {
     "tracks": """
         with lengths as (select track_id, max(length_ms) as duration_ms from played group by track_id),
@@ -45,7 +51,6 @@ CATALOG_QUERIES = {
 }
 LISTEN_COLUMNS = ("played_ratio_pct", "track_length_seconds")
 COLUMNS = ["uid", "timestamp", "item_id", "event_type", *LISTEN_COLUMNS, *MAPPINGS.values()]
-MAX_EPOCH_S = 10_000_000_000
 RAW = pl.concat_str(["user", "at_us", "track", "action"], separator=",", ignore_nulls=True)
 
 
@@ -65,20 +70,25 @@ def _is_flat(member: Member) -> bool:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    events = NamedPlays(context.scratch, "end", context.latest)
-    with closing(events), closing(_CatalogStager(context)) as catalog:
+    plays = NamedPlays(context.scratch, "end", context.latest)
+    with closing(plays), closing(open_staging_database(context.scratch, "catalog")) as catalog:
+        catalog.execute(STAGING_TABLES)
         for member in files:
             mapped = MAPPINGS.get(member.file)
             required = ("item_id", mapped) if mapped else ("uid", "timestamp", "item_id")
             for rows in parquet_rows.read_file(member, COLUMNS, context, required):
                 if mapped:
-                    catalog.add_mapping(mapped, rows)
+                    stage_rows(catalog, f"track_{mapped}", rows.select(pl.col("item_id", mapped).cast(pl.String)))
                     continue
                 named = _rename_columns(member, rows)
-                catalog.add_tracks(named)
-                yield from events.add(named, named.lazy().select("source_line", raw=RAW))
-        yield from events.events()
-        yield from catalog.rows(files)
+                tracks = named.filter(pl.col("track").is_not_null()).group_by("track")
+                stage_rows(catalog, "played", tracks.agg(pl.col("length_ms").max()))
+                yield from plays.add(named, named.lazy().select("source_line", raw=RAW))
+        yield from plays.events()
+        origin = {"source_file": pl.lit(files[0].name), "source_line": pl.lit(0, pl.Int64)}
+        for table, query in CATALOG_QUERIES.items():
+            for staged in read_staged(catalog, table, query):
+                yield Rows(table, staged.frame.with_columns(**origin))
 
 
 def _rename_columns(member: Member, rows: pl.DataFrame) -> pl.DataFrame:
@@ -112,36 +122,6 @@ def _text(rows: pl.DataFrame, name: str) -> pl.Expr:
     """A column of numbers or text as text; null for other types."""
     is_single = name in rows.columns and (rows.schema[name].is_numeric() or rows.schema[name] == pl.String)
     return pl.col(name).cast(pl.String) if is_single else pl.lit(None, pl.String)
-
-
-class _CatalogStager:
-    """Played tracks with length, artists and album, staged on disk so that memory does not grow with the catalog."""
-
-    def __init__(self, context: ReadContext) -> None:
-        self._connection = open_staging_database(context.scratch, "catalog")
-        self._connection.execute("create table played (track_id varchar, length_ms bigint)")
-        for column in MAPPINGS.values():
-            self._connection.execute(f"create table track_{column} (track_id varchar, {column} varchar)")
-
-    def add_tracks(self, named: pl.DataFrame) -> None:
-        tracks = named.filter(pl.col("track").is_not_null()).group_by("track")
-        block = tracks.agg(pl.col("length_ms").max()).to_arrow()  # noqa: F841 - DuckDB reads it by name
-        self._connection.execute("insert into played select * from block")
-
-    def add_mapping(self, column: str, rows: pl.DataFrame) -> None:
-        texts = rows.select(pl.col("item_id").cast(pl.String), pl.col(column).cast(pl.String))
-        block = texts.to_arrow()  # noqa: F841 - DuckDB reads it by name
-        self._connection.execute(f"insert into track_{column} select * from block")  # noqa: S608 - one of MAPPINGS
-
-    def rows(self, files: list[Member]) -> Iterator[Rows]:
-        """Contract rows of tracks, artists and albums."""
-        for table, query in CATALOG_QUERIES.items():
-            for rows in read_staged(self._connection, table, query):
-                origin = {"source_file": pl.lit(files[0].name), "source_line": pl.lit(0, pl.Int64)}
-                yield Rows(table, rows.frame.with_columns(**origin))
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 READER = Reader(select_files=_select_files, read=_read, period="month", split="global_time")

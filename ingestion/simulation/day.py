@@ -67,9 +67,9 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
     moods = Moods(moods.interest_N[is_valid], moods.emotion_N[is_valid])
     kind_N, user_N, is_recommended_N = kind_N[is_valid], user_N[is_valid], is_recommended_N[is_valid]
 
-    memory_N = users.repeat_probability(user_N, track_N)
+    is_known_N = users.is_known(user_N, track_N)
     share_N = interest_share(users, weights_UI, user_N, world.interest_V[track_N])
-    affinity_N = affinity(world, users, user_N, track_N, share_N, memory_N > 0, moods)
+    affinity_N = affinity(world, users, user_N, track_N, share_N, is_known_N, moods)
     position_N = np.where(kind_N == session.PRIVATE_FM, number_N % FM_TRACKS, number_N)
     is_examined_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(1.2 * affinity_N)
     is_played_N = (kind_N != session.DAILY) | is_examined_N
@@ -88,13 +88,12 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
         "scene": kind_N,
         "request": np.where(is_recommended_N, request_N, -1),
         "position": np.where(is_recommended_N, position_N, -1),
-        "propensity": _propensities(world, users, available, sessions, session_N, kind_N, track_N, share_N, memory_N),
         "device": sessions.device_S[session_N],
         "context_type": _context_types(kind_N),
         "context": np.where(kind_N == session.SIMILAR, sessions.seed_S[session_N], opened_S[session_N]),
         "affinity": affinity_N,
         "is_played": is_played_N,
-        "is_known": memory_N > 0,
+        "is_known": is_known_N,
     }
     _emit(random, world, users, buffer, {name: values[is_valid] for name, values in slots.items()})
     return buffer.columns()
@@ -160,7 +159,7 @@ def _choose_tracks(
     usual_N = available.sample_by_interest(random, users.draw_interests(random, weights_UI, user_N))
     recommended_N = np.where(drawn_N < EXPLORATION_SHARE, available.sample_uniform(random, N), usual_N)
     recalled_N = users.sample_repeat(random, user_N)
-    repeats_N = _repeat_share(kind_N)
+    repeats_N = np.select([kind_N == kind for kind in REPEAT_SHARES], list(REPEAT_SHARES.values()), 0.0)
     recommended_N = np.where((drawn_N >= 1 - repeats_N) & (recalled_N >= 0), recalled_N, recommended_N)
 
     # Similar tracks: of the seed's artist or interest.
@@ -179,38 +178,6 @@ def _choose_tracks(
         [library_N, listed_N, world.track_M[np.where(is_video_N, opened_N, 0)], similar_N],
         recommended_N,
     )
-
-
-def _propensities(
-    world: World,
-    users: SimulatedUsers,
-    available: AvailableTracks,
-    sessions: Sessions,
-    session_N: Ints,
-    kind_N: Ints,
-    track_N: Ints,
-    share_N: Floats,
-    memory_N: Floats,
-) -> Floats:
-    """Probability with which `_choose_tracks` sampled a recommended track [N]; NaN for other scenes.
-
-    It ignores the later removal of withdrawn, rejected and repeated tracks.
-    """
-    within_N = available.probability_in_interest(track_N)
-    has_memory_N = users.plays_U[sessions.user_S[session_N]] > 0
-    repeats_N = _repeat_share(kind_N) * has_memory_N
-    recommended_N = (
-        EXPLORATION_SHARE / available.size
-        + (1 - EXPLORATION_SHARE - repeats_N) * share_N * within_N
-        + repeats_N * memory_N
-    )
-    seed_N = sessions.seed_S[session_N]
-    songs_A = np.bincount(world.artist_V, minlength=len(world.interest_A))
-    artist_N = world.artist_V[track_N]
-    similar_N = 0.5 * (world.artist_V[seed_N] == artist_N) / songs_A[artist_N]
-    similar_N = similar_N + 0.5 * (world.interest_V[seed_N] == world.interest_V[track_N]) * within_N
-    is_recommended_N = np.isin(kind_N, (session.PRIVATE_FM, session.DAILY))
-    return np.where(is_recommended_N, recommended_N, np.where(kind_N == session.SIMILAR, similar_N, np.nan))
 
 
 def _start_times(
@@ -250,7 +217,7 @@ def _emit(
     request, inverse = np.unique(shown["request"], return_inverse=True)
     first_at = np.full(len(request), np.iinfo(np.int64).max)
     np.minimum.at(first_at, inverse, shown["begin"])
-    shared = ("target", "scene", "context_type", "context", "request", "position", "propensity", "device")
+    shared = ("target", "scene", "context_type", "context", "request", "position", "device")
     buffer.add(
         shown["user"],
         action=ACTION["impression"],
@@ -280,10 +247,6 @@ def _emit(
     add_feedback(random, world, users, buffer, played, played["is_known"])
     is_listened = played["outcome"] != SKIP
     users.record_plays(played["user"][is_listened], played["target"][is_listened])
-
-
-def _repeat_share(kind_N: Ints) -> Floats:
-    return np.select([kind_N == kind for kind in REPEAT_SHARES], list(REPEAT_SHARES.values()), 0.0)
 
 
 def _first_in_response(request_N: Ints, track_N: Ints, tracks: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.world import Ints, World
 
-# Column -> (type, default value). Times are microseconds after midnight; -1 and NaN mean null.
+# Column -> (type, default value). Times are microseconds after midnight; -1 means null.
 COLUMNS: dict[str, tuple[type, float]] = {
     "user": (np.int64, -1),
     "target_type": (np.int8, 0),
@@ -30,7 +30,6 @@ COLUMNS: dict[str, tuple[type, float]] = {
     "context": (np.int64, -1),
     "request": (np.int64, -1),
     "position": (np.int32, -1),
-    "propensity": (np.float64, np.nan),
     "device": (np.int8, -1),
 }
 
@@ -114,7 +113,7 @@ class RowWriter:
             "context_id": self._contexts.take(pa.array(context_E, mask=~has_context)),
             "request_id": self._numbered(columns["request"], f"s{self._seed}d{number}q"),
             "position": pa.array(columns["position"], mask=columns["position"] < 0),
-            "propensity": pa.array(np.minimum(columns["propensity"], 1.0), mask=np.isnan(columns["propensity"])),
+            "propensity": pa.nulls(len(place_E), pa.float64()),
             "device": _decode_names(columns["device"], DEVICES),
         }
         return pa.Table.from_arrays(

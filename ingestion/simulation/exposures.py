@@ -1,6 +1,6 @@
 """Samples the tracks and collections (playlists, mlogs) that users are shown, and simulates the impressions of collections.
 
-Samplers draw by interest or uniformly and compute the sampling probabilities. Impressions are followed by clicks, collects
+Samplers draw by interest or uniformly. Impressions are followed by clicks, collects
 and likes.
 
 Shape letters: N samples or impressions, K interests, V tracks, P collections, S sessions, U users, I interests of a user.
@@ -9,7 +9,6 @@ Shape letters: N samples or impressions, K interests, V tracks, P collections, S
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingestion.simulation.event_buffer import EventBuffer
 from ingestion.simulation.outcomes import ACTION, SECOND, TARGET, examination, interest_share, sigmoid
@@ -27,14 +26,12 @@ class AvailableTracks:
     def __init__(self, world: World, day: int) -> None:
         self.is_available_V = (world.first_day_V <= day) & (world.last_day_V > day)
         is_new_V = (world.first_day_V >= 0) & (day - world.first_day_V < NEW_DAYS)
-        self._weight_V = world.popularity_V * np.where(is_new_V, NEW_BOOST, 1.0) * self.is_available_V
+        weight_V = world.popularity_V * np.where(is_new_V, NEW_BOOST, 1.0) * self.is_available_V
         self._order = np.argsort(world.interest_V, kind="stable")
-        self._cumulative: Floats = np.r_[0.0, self._weight_V[self._order].cumsum()]
+        self._cumulative: Floats = np.r_[0.0, weight_V[self._order].cumsum()]
         self._bounds_K = np.searchsorted(world.interest_V[self._order], np.arange(world.interests + 1))
         self._total_K = np.diff(self._cumulative[self._bounds_K])
         self._available = np.flatnonzero(self.is_available_V)
-        self.size = len(self._available)
-        self._interest_V = world.interest_V
 
     def sample_by_interest(self, random: np.random.Generator, interest_N: Ints) -> Ints:
         """Sample a track of each interest by popularity [N]; -1 if none is available."""
@@ -43,14 +40,6 @@ class AvailableTracks:
         place_N = np.searchsorted(self._cumulative, at_N, side="right") - 1
         place_N = np.minimum(place_N, self._bounds_K[interest_N + 1] - 1)
         return np.where(self._total_K[interest_N] > 0, self._order[np.maximum(place_N, 0)], -1)
-
-    def probability_in_interest(self, track_N: Ints) -> Floats:
-        """Probability of a track given its interest [N]."""
-        total_N = self._total_K[self._interest_V[track_N]]
-        probability_N: Floats = np.divide(
-            self._weight_V[track_N], total_N, out=np.zeros(len(track_N)), where=total_N > 0
-        )
-        return probability_N
 
     def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
         """Sample available tracks uniformly [N]."""
@@ -65,8 +54,6 @@ class InterestGroups:
         self._order = np.argsort(interest_P, kind="stable")
         self._bounds_K = np.searchsorted(interest_P[self._order], np.arange(interests + 1))
         self._count_K = np.diff(self._bounds_K)
-        self.is_empty_K: NDArray[np.bool_] = self._count_K == 0
-        self._interest_P = interest_P
 
     def draw(self, random: np.random.Generator, interest_N: Ints, explore: float) -> Ints:
         """Sample a collection of each interest [N], or any with probability `explore` or if the interest has none."""
@@ -76,19 +63,6 @@ class InterestGroups:
         any_N = random.integers(0, len(self._order), len(interest_N))
         use_any_N = (random.random(len(interest_N)) < explore) | (self._count_K[interest_N] == 0)
         return np.where(use_any_N, any_N, self._order[np.minimum(own_N, len(self._order) - 1)])
-
-    def probability(self, drawn_N: Ints, interest_share_N: Floats, empty_share_N: Floats, explore: float) -> Floats:
-        """Probability of the sampled collections [N].
-
-        Args:
-            drawn_N: The collections.
-            interest_share_N: The user's weight of their interest.
-            empty_share_N: The user's weight of interests without collections.
-            explore: Exploration probability.
-        """
-        within_N = interest_share_N / self._count_K[self._interest_P[drawn_N]]
-        probability_N: Floats = (explore + (1 - explore) * empty_share_N) / len(self._order) + (1 - explore) * within_N
-        return probability_N
 
 
 def show_collections(
@@ -139,8 +113,6 @@ def show_collections(
     user_N, position_N, shown_N, session_N = user_N[rows], position_N[rows], shown_N[rows], session_N[rows]
 
     share_N = interest_share(users, weights_UI, user_N, interest_P[shown_N])
-    empty_UI = groups.is_empty_K[users.interest_UI] * weights_UI
-    propensity_N = groups.probability(shown_N, share_N, empty_UI.sum(axis=1)[user_N], EXPLORATION_SHARE)
     affinity_N = 3.0 * np.sqrt(share_N) - 1.6
     is_clicked_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(affinity_N)
     shown_at_N = sessions.start_S[at][session_N] + SECOND
@@ -150,7 +122,6 @@ def show_collections(
         "request": request_S[session_N],
         "device": sessions.device_S[at][session_N],
         "position": position_N,
-        "propensity": propensity_N,
     }
     buffer.add(user_N, action=ACTION["impression"], target=shown_N, begin=shown_at_N, **shared)
     clicks = np.flatnonzero(is_clicked_N)

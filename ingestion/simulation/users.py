@@ -94,16 +94,10 @@ class SimulatedUsers:
         slot_N = (self.plays_U[user_N] - 1 - lag_N) % HISTORY_LENGTH
         return np.where(known_N > 0, self.play_history_UH[user_N, slot_N], -1).astype(np.int64)
 
-    def repeat_probability(self, user_N: Ints, track_N: Ints) -> Floats:
-        """Probability with which `sample_repeat` returns the track [N]; positive only for tracks in the history."""
-        known_N = np.minimum(self.plays_U[user_N], HISTORY_LENGTH)
-        is_same_NH = self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)
-        rows, slots = np.nonzero(is_same_NH)
-        lags = (self.plays_U[user_N[rows]] - 1 - slots) % HISTORY_LENGTH
-        chance_N = np.bincount(rows, LAG_WEIGHT[lags], len(user_N))
-        total = np.r_[1.0, LAG_WEIGHT.cumsum()]
-        shares: Floats = chance_N / total[known_N]
-        return shares
+    def is_known(self, user_N: Ints, track_N: Ints) -> NDArray[np.bool_]:
+        """Whether the track is in the user's play history [N]."""
+        is_known_N: NDArray[np.bool_] = (self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)).any(axis=1)
+        return is_known_N
 
     def record_plays(self, user_N: Ints, track_N: Ints) -> None:
         """Add plays, ordered by user and time, to the history."""

@@ -149,11 +149,9 @@ class _Copier:
         """Copy a file, if it exists; of a log, only complete lines."""
         copy = self._copy_of(path)
         try:
-            with path.open("rb") as source:
-                modified_ns = os.fstat(source.fileno()).st_mtime_ns
-                create_like(copy, path)
-                with copy.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
+            modified_ns = path.stat().st_mtime_ns
+            create_like(copy, path)
+            shutil.copyfile(path, copy)
         except FileNotFoundError:
             copy.unlink(missing_ok=True)
             return

@@ -27,7 +27,7 @@ from storage import suppression_list
 from storage.files import DiskSpaceError, check_disk_space, hash_file
 from storage.suppression_list import UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
 
-STAGING_SUFFIX = ".restoring"
+STAGING_FOLDER = ".restoring"
 LOST_AND_FOUND = "lost+found"
 """Folder that a new volume has at its root (ext4)."""
 
@@ -64,18 +64,16 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     home = settings.home
     found = [path.name for path in home.iterdir()] if home.exists() else []
     list_names = {settings.suppression_list.name, suppression_list.FORMER_FILE}
-    if others := sorted(set(found) - {*list_names, STAGING_SUFFIX, LOST_AND_FOUND}):
+    if others := sorted(set(found) - {*list_names, STAGING_FOLDER, LOST_AND_FOUND}):
         raise RestoreError(
             f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
             "another folder: SEGUE_HOME=PATH"
         )
     verify(source, manifest)
     users = _join_lists(source, settings, suppression)
-    # An existing home may be a mount point, which cannot be replaced and is a file system of its own.
-    inside, beside = home / STAGING_SUFFIX, home.with_name(home.name + STAGING_SUFFIX)
-    staging = inside if home.exists() else beside
-    for leftover in (inside, beside):
-        shutil.rmtree(leftover, ignore_errors=True)
+    # Inside, because the home may be a mount point, which cannot be replaced and is a file system of its own.
+    staging = home / STAGING_FOLDER
+    shutil.rmtree(staging, ignore_errors=True)
     size_mb = sum(file.size for file in manifest.files.values()) >> 20
     check_disk_space(staging, size_mb + 1)
     try:
@@ -109,9 +107,6 @@ def _fill(
 
 def _publish(staging: Path, home: Path, list_name: str) -> None:
     """Move the restored files into the home: first the joined suppression list, last the file that marks it as readable."""
-    if staging.parent != home:
-        staging.rename(home)
-        return
     for path in sorted(staging.iterdir(), key=lambda path: (path.name != list_name, path.name == "home_format")):
         path.replace(home / path.name)
     staging.rmdir()

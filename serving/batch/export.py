@@ -218,7 +218,7 @@ def run(
         )
     for release_id, of in models.items():
         for name, table in of.item_tables():
-            folder.write(ITEMS, f"{name}-{release_id}", table.cast(ITEM_SCHEMA))
+            folder.write(ITEMS, f"{name}-{release_id}", table)
     folder.finish()
     say(f"lists and embeddings of {len(users):,} users are in {out}")
 
@@ -299,9 +299,8 @@ class ReleaseModels:
     def of(cls, release: ServedRelease) -> ReleaseModels:
         """The channels with the input hashes of their final fits, from the manifest of the release."""
         folder = model_store.version_folder(release.release_id)
-        models: dict[str, str] = {}
-        if folder is not None and (folder / "manifest.json").exists():
-            models = json.loads((folder / "manifest.json").read_text()).get("models", {}).get("final", {})
+        manifest = read_json(folder / "manifest.json") if folder is not None else {}
+        models = manifest.get("models", {}).get("final", {})
         return cls(release, {name: models.get(f"channel/{name}", "") for name in release.channels})
 
     @property
@@ -326,21 +325,13 @@ class ReleaseModels:
     def item_tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Channel → the vectors of the catalog's tracks."""
         for name, channel in self.channels:
-            chunks = [
-                self._item_chunk(name, channel, items)
-                for items in np.array_split(channel.catalog, max(1, len(channel.catalog) // ITEMS_PER_CHUNK))
-            ]
-            yield name, pa.concat_tables(chunks).unify_dictionaries()
-
-    def _item_chunk(self, name: str, channel: NeuralChannel[Any], items: np.ndarray) -> pa.Table:
-        vector_ND = channel.vectors(torch.from_numpy(items)).numpy().astype(np.float32)
-        track_ids = self.release.vocabulary.decode(items)
-        offsets = pa.array(np.arange(len(items) + 1) * vector_ND.shape[1], type=pa.int32())
-        columns = {"track_id": pa.array(track_ids, type=pa.string())}
-        columns["vector"] = pa.ListArray.from_arrays(offsets, pa.array(vector_ND.ravel()))
-        for column, value in self._row(name).items():
-            columns[column] = pa.array([value] * len(items)).dictionary_encode()
-        return pa.table([columns[column] for column in ITEM_SCHEMA.names], schema=ITEM_SCHEMA)
+            items = channel.catalog
+            chunks = np.array_split(items, max(1, len(items) // ITEMS_PER_CHUNK))
+            vector_ND = np.concatenate([channel.vectors(torch.from_numpy(chunk)).numpy() for chunk in chunks])
+            columns = {column: pa.array([value] * len(items), NAME) for column, value in self._row(name).items()}
+            columns["track_id"] = pa.array(self.release.vocabulary.decode(items), pa.string())
+            columns["vector"] = pa.array(list(vector_ND.astype(np.float32)), VECTOR)
+            yield name, pa.table(columns).select(ITEM_SCHEMA.names)
 
     def _row(self, name: str) -> dict[str, object]:
         return {"channel": name, "release": self.release.release_id, "model_version": self.versions[name]}

@@ -39,7 +39,7 @@ def undisturbed(tmp_path_factory):
     world, variables = land.WORLD_SIZES["debug"], environment(settings.Settings(home=home))
     size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
     log = str(home / "log")
-    run_to_end([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(land.SEED), "--out", log], variables)
+    run_to_end([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(world.seed), "--out", log], variables)
     run_to_end([sys.executable, "-m", "ingestion.land", log], variables)
     run_to_end(["dbt", "build", "--project-dir", "dbt", "--vars", f"{{as_of: '{AS_OF}'}}"], variables)
     return marts(home)

@@ -63,21 +63,14 @@ class Transport:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON response to a POST of the values that are not None."""
         sent = {name: value for name, value in body.items() if value is not None}
-        return self._send("POST", path, json=sent).json()
+        return self.send("POST", path, json=sent).json()
 
-    def get_json(self, path: str) -> Any:
-        """The JSON response to a GET."""
-        return self._send("GET", path).json()
+    def send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        """The response to a request.
 
-    def get_text(self, path: str) -> str:
-        """The text of the response to a GET."""
-        return self._send("GET", path).text
-
-    def get_bytes(self, path: str) -> bytes:
-        """The content of the response to a GET."""
-        return self._send("GET", path).content
-
-    def _send(self, method: str, path: str, **content: Any) -> httpx.Response:
+        Raises:
+            SegueError: The service cannot be reached, or responds with an error.
+        """
         try:
             response = self._client.request(method, path, **content)
         except httpx.TransportError as error:

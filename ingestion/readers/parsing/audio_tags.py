@@ -33,7 +33,6 @@ IMAGE_TYPES = {
 """First bytes of an image to its extension."""
 
 OGG_TYPES = (OggVorbis, OggOpus, OggFLAC)
-OGG_MAGIC = {OggVorbis: b"\x01vorbis", OggOpus: b"OpusHead", OggFLAC: b"\x7fFLAC"}
 ID3_FRAMES = {
     "title": "TIT2",
     "artist": "TPE1",
@@ -92,24 +91,21 @@ def read_tags(file: Any, extension: str) -> AudioTags:
     tagged: Any  # the libraries' types do not say what tags contain
     if extension == ".mp3":
         tagged = MP3(file, known_frames=FRAMES)
-        return _tags(_id3_values(tagged.tags or {}), _id3_pictures(tagged.tags or {}))
+        frames = tagged.tags or {}
+        covers = [(int(frame.type), frame.data) for frame in frames.values() if frame.FrameID == "APIC"]
+        return _tags(_id3_values(frames), covers)
     if extension == ".m4a":
         tagged = MP4(file)
         values = {name: _texts(_first_list(tagged.get(atom))) for name, atom in MP4_ATOMS.items()}
         return _tags(values, [(FRONT_COVER, bytes(cover)) for cover in tagged.get("covr", [])[:1]])
-    tagged = FLAC(file) if extension == ".flac" else _open_ogg(file)
+    tagged = FLAC(file) if extension == ".flac" else mutagen.File(file, OGG_TYPES)
+    if tagged is None:
+        raise mutagen.MutagenError("the Ogg stream is neither Vorbis, Opus nor FLAC")
     values = {name: list(texts) for name, texts in (tagged.tags.as_dict() if tagged.tags else {}).items()}
     pictures = (
         tagged.pictures if isinstance(tagged, FLAC) else map(_decode_picture, values.get("metadata_block_picture", []))
     )
     return _tags(values, [(picture.type, picture.data) for picture in pictures if picture is not None])
-
-
-def _open_ogg(file: Any) -> Any:
-    head = file.read(512)
-    file.seek(0)
-    kind = next((kind for kind in OGG_TYPES if OGG_MAGIC[kind] in head), OggVorbis)
-    return kind(file)
 
 
 def _decode_picture(text: str) -> Picture | None:
@@ -127,11 +123,6 @@ def _id3_values(frames: Mapping[str, Any]) -> dict[str, list[str]]:
     recording = getattr(frames.get(f"UFID:{MUSICBRAINZ}"), "data", b"")
     values["musicbrainz_trackid"] = _texts([recording] if recording else [])
     return values
-
-
-def _id3_pictures(frames: Mapping[str, Any]) -> list[tuple[int, bytes]]:
-    pictures = [frame for frame in frames.values() if frame.FrameID == "APIC"]
-    return [(int(frame.type), frame.data) for frame in pictures]
 
 
 def _first_list(value: Any) -> list[Any]:

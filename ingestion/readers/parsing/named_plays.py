@@ -15,9 +15,11 @@ from typing import Any, Literal
 import polars as pl
 
 from config.tool_environment import load_dbt_variables
-from ingestion.readers.parsing.reader import Rows, open_staging_database, read_staged
+from ingestion.readers.parsing.reader import Rows, open_staging_database, read_staged, stage_rows
 from ingestion.row_validation import LATEST, conform
 
+MAX_EPOCH_S = 10_000_000_000
+"""Limit of timestamps in seconds since 1970, so that conversion cannot overflow; later ones violate the contract."""
 MAX_SCROBBLE_MS, MIN_SCROBBLE_MS = 240_000, 30_000
 """Limits of the assumed duration of a play whose source does not log one."""
 
@@ -184,9 +186,11 @@ class NamedPlays:
         played_ms = pl.when(length.is_not_null()).then("played_ms")
         time_us = pl.col("ended_at").dt.timestamp("us")
         plays = checked.with_columns(track_id="target_id", time_us=time_us, played_ms=played_ms)
-        self._insert("staged", plays.select(*STAGED_COLUMNS, numbers).filter(~is_invalid))
+        stage_rows(self._database, "staged", plays.select(*STAGED_COLUMNS, numbers).filter(~is_invalid))
         catalog = named.select(*CATALOG_COLUMNS, numbers).filter(~is_invalid)
-        self._insert("named", catalog.unique(list(CATALOG_COLUMNS[:7]), keep="first", maintain_order=True))
+        stage_rows(
+            self._database, "named", catalog.unique(list(CATALOG_COLUMNS[:7]), keep="first", maintain_order=True)
+        )
         self._rows += named.height
         if is_invalid.any():
             rejected = checked.filter(is_invalid).select("source_file", "source_line", "reason", "user_id")
@@ -215,10 +219,6 @@ class NamedPlays:
     def close(self) -> None:
         """Close the staging database."""
         self._database.close()
-
-    def _insert(self, table: str, rows: pl.DataFrame) -> None:
-        block = rows.to_arrow()  # noqa: F841 - DuckDB reads it by name
-        self._database.execute(f"insert into {table} select * from block")  # noqa: S608
 
     def _instant_events(self, named: pl.DataFrame) -> pl.DataFrame:
         """Contract rows whose start equals their end, to be checked."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import ParseError
@@ -21,16 +20,8 @@ class PlaylistError(Exception):
     """A playlist cannot be read; the message is the reason for the quarantine."""
 
 
-@dataclass(frozen=True)
-class Playlist:
-    """Title and tracks of a playlist."""
-
-    title: str
-    paths: list[str]  # relative to the landed folder, or beginning with `..`
-
-
-def parse_playlist(name: str, content: bytes, source: Path) -> Playlist:
-    """The playlist in a file.
+def parse_playlist(name: str, content: bytes, source: Path) -> tuple[str, list[str]]:
+    """Title of the playlist in a file, and paths of its tracks, relative to the landed folder or beginning with `..`.
 
     Args:
         name: Path of the file below the landed folder.
@@ -46,7 +37,7 @@ def parse_playlist(name: str, content: bytes, source: Path) -> Playlist:
     if len(locations) > MAX_ENTRIES:
         raise PlaylistError(f"{len(locations):,} tracks, at most {MAX_ENTRIES:,} are read; split the playlist")
     folder = posixpath.dirname(name)
-    return Playlist(title or PurePosixPath(name).stem, [_to_relative(path, folder, source) for path in locations])
+    return title or PurePosixPath(name).stem, [_to_relative(path, folder, source) for path in locations]
 
 
 def _parse_m3u(name: str, content: bytes) -> tuple[str, list[str]]:

@@ -83,6 +83,12 @@ def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection
     return connection
 
 
+def stage_rows(database: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
+    """Append rows to a table of a staging database."""
+    block = rows.to_arrow()  # noqa: F841 - DuckDB reads it by name
+    database.execute(f"insert into {table} select * from block")  # noqa: S608
+
+
 def read_staged(database: duckdb.DuckDBPyConnection, table: str, query: str) -> Iterator[Rows]:
     """Rows of a contract table that a query of a staging database returns."""
     for batch in database.execute(query).to_arrow_reader(BATCH_ROWS):

@@ -49,7 +49,7 @@ def old_home(here, tmp_path):
 def test_commands_reject_an_old_home_in_one_line_before_anything_starts(old_home, monkeypatch, capsys, main):
     monkeypatch.setattr(services.process, "start", lambda *_, **__: pytest.fail("a service was started"))
     monkeypatch.setattr(pipeline, "airflow_environment", lambda _: pytest.fail("a run was started"))
-    monkeypatch.setattr(land, "_run_module", lambda *_: pytest.fail("logs were landed"))
+    monkeypatch.setattr(land.ingestion.land, "main", lambda *_: pytest.fail("logs were landed"))
     assert main([]) != 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and "an earlier version of Segue; run `python -m local.migrate` once" in line

@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -85,23 +86,18 @@ def write_landings(here, sources):
 
 
 @pytest.mark.parametrize(
-    ("logs", "landed", "modules"),
+    ("logs", "landed", "expected"),
     [
-        ("my_logs", [], ["ingestion.land my_logs"]),
-        (None, [], ["ingestion.simulate", "ingestion.land"]),
-        (None, [("live", None)], ["ingestion.simulate", "ingestion.land"]),
+        ("my_logs", [], ["my_logs"]),
+        (None, [], ["simulate", "debug"]),
+        (None, [("live", None)], ["simulate", "debug"]),
         (None, [("my_logs", "user_time")], []),
     ],
 )
-def test_a_world_is_simulated_only_if_nothing_is_landed(here, monkeypatch, logs, landed, modules):
+def test_a_world_is_simulated_only_if_nothing_is_landed(here, monkeypatch, logs, landed, expected):
     write_landings(here, landed)
-    commands = []
-
-    def run_module(*arguments):
-        (here.home / "simulated" / "debug").mkdir(parents=True, exist_ok=True)
-        commands.append(" ".join(arguments))
-
-    monkeypatch.setattr(land, "_run_module", run_module)
-    land.land(here, logs, "debug")
-    assert len(commands) == len(modules)
-    assert all(command.startswith(module) for command, module in zip(commands, modules, strict=True))
+    done = []
+    monkeypatch.setattr(land, "simulate", lambda *_: done.append("simulate"))
+    monkeypatch.setattr(land.ingestion.land, "main", lambda arguments: done.append(Path(arguments[0]).name) or 0)
+    assert land.land(here, logs, "debug") == 0
+    assert done == expected

@@ -12,7 +12,7 @@ from sequences import behaviors
 @pytest.fixture
 def table(tmp_path: Path) -> behaviors.Behaviors:
     (tmp_path / "dbt_project.yml").write_text(
-        "vars: {segue: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}}"
+        "vars: {skip_below_ms: 30000, full_play_ratio: 0.9, session_gap_minutes: 30}"
     )
     return behaviors.load_behaviors(tmp_path)
 

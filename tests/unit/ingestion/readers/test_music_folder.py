@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from mutagen import File
 from mutagen.id3 import BitPaddedInt
 from mutagen.mp3 import MP3
 
@@ -52,6 +53,8 @@ def test_every_format_has_tags_cover_and_length(tmp_path: Path, extension: str) 
     assert (tags.genres, tags.lyrics, tags.musicbrainz_recording) == (("hard rock", "metal"), "one\ntwo", "0b1a9c9c-1")
     assert (tags.cover.decode("latin-1"), tags.cover_extension) == (PNG, "png")
     assert found.duration_ms is not None and abs(found.duration_ms - 1_000) < 100
+    File(path).delete()
+    assert (read(path).audio_id, read(path).tags.title) == (found.audio_id, "")
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)

@@ -11,6 +11,8 @@ import pytest
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
 from ingestion.simulation.exposures import AvailableTracks
+from ingestion.simulation.catalog_rows import make_ids
+from ingestion.simulation.outcomes import examination
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import World
 from media.track_description import Descriptions
@@ -101,21 +103,3 @@ def test_rejected_tracks_are_not_played_again(world: Path) -> None:
     )
     assert refused.height > 20
     assert not (later["occurred_at"].dt.date() > later["refused_at"].dt.date()).any()
-
-
-def test_propensities_equal_sampling_frequencies() -> None:
-    world = World(tracks=200, days=10, seed=1)
-    shelf, random = AvailableTracks(world, 5), np.random.default_rng(0)
-    drawn = shelf.sample_by_interest(random, np.zeros(200_000, np.int64))
-    tracks = np.flatnonzero((world.interest_V == 0) & shelf.is_available_V)
-    measured = np.bincount(drawn, minlength=200)[tracks] / 200_000
-    np.testing.assert_allclose(measured, shelf.probability_in_interest(tracks), atol=0.005)
-
-    users = SimulatedUsers(world, users=1, days=10, seed=1)
-    played = np.array([3, 4, 3, 5, 3])
-    users.record_plays(np.zeros(5, np.int64), played)
-    user = np.zeros(200_000, np.int64)
-    sampled = users.sample_repeat(random, user)
-    for track in (3, 4, 5):
-        chance = users.repeat_probability(user[:1], np.array([track]))[0]
-        assert abs((sampled == track).mean() - chance) < 0.005
