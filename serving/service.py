@@ -371,7 +371,7 @@ class Recommender:
 
 
 def _current_runtime() -> Runtime:
-    return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
+    return bentoml.get_current_service()._runtime
 
 
 def _tracks() -> TrackLookup:

@@ -173,8 +173,7 @@ class TrackFacets:
         has_CF = (values_CF.reshape(C, len(FACETS)) > 0).astype(np.float32)
         both_CC = has_CF @ has_CF.T
         unknown = np.full((C, C), np.nan, dtype=np.float32)
-        similarity_CC: Floats = np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
-        return similarity_CC
+        return np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
 
     def intra_list_diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
         """Intra-list diversity of C lists (0: padding): mean of 1 - similarity over pairs with a similarity; else NaN."""
@@ -224,8 +223,7 @@ def _album_titles(rows: pl.DataFrame) -> dict[str, str]:
 
 def _to_microseconds(column: pl.Series, absent: int) -> np.ndarray:
     # Times without a zone are UTC; null means no limit.
-    microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
-    return microseconds
+    return column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
 
 
 def _encode_territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
@@ -239,8 +237,7 @@ def _encode_recordings(column: pl.Series) -> np.ndarray:
     # A track without a recording id gets a unique code: its negative item number.
     V = len(column)
     physical = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
-    codes: np.ndarray = physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
-    return codes
+    return physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
 
 
 def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:

@@ -67,8 +67,7 @@ class Decoder(NamedTuple):
 
 def to_array(tensor: Tensor) -> Floats:
     """The values of a tensor, contiguous."""
-    values: Floats = np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
-    return values
+    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
 
 
 @compiled_reordering
@@ -294,8 +293,7 @@ def mix_experts(x_CI: Floats, experts: Dense, gates: Dense, weight_HT: Floats, b
     gate_XE = dense(x_CI, gates).reshape(C * T, E)
     softmax(gate_XE)
     expert_CTE = np.ascontiguousarray(expert_XT.reshape(C, E, T).transpose(0, 2, 1))
-    logit_CT: Floats = (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
-    return logit_CT
+    return (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
 
 
 @compiled_reordering

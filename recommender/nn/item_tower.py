@@ -173,7 +173,7 @@ class ItemTower(nn.Module):
         codes = self.codes
         if self.content is None or codes.content_V is None or codes.content_RW is None:
             return self.track.weight.new_zeros((*items.shape, self.track.embedding_dim))
-        return self.content(codes.content_RW[codes.content_V[items]].to(self.track.weight.dtype))  # type: ignore[no-any-return]
+        return self.content(codes.content_RW[codes.content_V[items]].to(self.track.weight.dtype))
 
     def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""
@@ -226,5 +226,4 @@ class ContentTower(nn.Module):
         if self.training and self.modality_dropout > 0 and self.blocks > 1:
             is_kept_M = torch.rand((*row_W.shape[:-1], self.blocks), device=row_W.device) >= self.modality_dropout
             row_W = row_W * is_kept_M[..., self.block_W]
-        vector: Tensor = self.linear(functional.normalize(row_W, dim=-1) * self.blocks**0.5)
-        return vector
+        return self.linear(functional.normalize(row_W, dim=-1) * self.blocks**0.5)

@@ -91,12 +91,12 @@ class UserTower(nn.Module):
         token_BLD = self._tokens(item_BLD, behavior_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[operator]
 
     def _tokens(self, item_BLD: Tensor, behavior_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behavior_BL = behavior_BL.clamp(max=MAX_BEHAVIORS - 1)
         token_BLD = item_BLD + self.behavior(behavior_BL) + self.gap(gap_BL)
-        return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])  # type: ignore[no-any-return]
+        return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])
 
 
 class TransformerBlock(nn.Module):
@@ -121,7 +121,7 @@ class TransformerBlock(nn.Module):
     def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
         """Residual connection and feed-forward layer of tokens [..., D] with their attention output."""
         token = token + self.dropout(self.output(attended))
-        return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
+        return token + self.feed(self.feed_norm(token))
 
     def attend(self, token_BLD: Tensor) -> Tensor:
         """Attention output of each position over itself and earlier positions [B, L, D]."""

@@ -161,8 +161,7 @@ def score_positives_as_cold(
     item_T = torch.from_numpy(targets.items[has_content])
     query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
     score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
-    best: np.ndarray = score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
-    return best
+    return score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
 
 
 MIN_SINE = 1e-6
@@ -183,12 +182,10 @@ def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDA
         length_P1 = np.linalg.norm(point_PD, axis=1, keepdims=True)
         return np.where(length_P1 > MIN_SINE, point_PD / np.maximum(length_P1, MIN_SINE), first)
     weights = np.sin((1 - share_P1) * angle), np.sin(share_P1 * angle)
-    result: NDArray[np.float64] = (weights[0] * first + weights[1] * last) / np.sin(angle)
-    return result
+    return (weights[0] * first + weights[1] * last) / np.sin(angle)
 
 
 def angles(vector_ND: Vectors, other_MD: Vectors) -> NDArray[np.float64]:
     """Angles between unit-length vectors in radians, [N, M]."""
     cosine_NM = np.clip(vector_ND.astype(np.float64) @ other_MD.astype(np.float64).T, -1, 1)
-    result: NDArray[np.float64] = np.arccos(cosine_NM)
-    return result
+    return np.arccos(cosine_NM)

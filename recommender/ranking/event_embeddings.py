@@ -63,8 +63,8 @@ class EventEmbedding(nn.Module):
 
     def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
         """Return [..., D] of tracks and their artists [...]."""
-        return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
+        return self.track(track) + self.artist(artist)
 
     def _event(self, identity_BLD: Tensor, behavior_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
         outcome_BLD = self.behavior(behavior_BL.clamp(max=BEHAVIOR_CODES - 1)) + self.ratio(ratio_BL)
-        return identity_BLD + outcome_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]
+        return identity_BLD + outcome_BLD + self.gap(gap_BL)

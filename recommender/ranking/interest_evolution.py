@@ -139,7 +139,7 @@ class AUGRU(nn.Module):
         # Events do not depend on candidates: one product for all steps, shared by the candidates.
         input_3PB1D = torch.baddbmm(self.bias_31D, rows_3XD, self.input_3DD).view(3, P, B, 1, D)
         if torch.is_grad_enabled():
-            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)  # type: ignore[no-any-return]
+            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)
         states_PBCD, _ = _unroll(input_3PB1D, scale_PBC, self.state_3DD, return_sequence, keep_intermediates=False)
         return states_PBCD[1:] if return_sequence else states_PBCD[-1:]
 

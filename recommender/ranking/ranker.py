@@ -228,8 +228,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         """
         if self.position is None:
             return 0.0
-        bias_BT: Tensor = self.position(position_B.clamp(max=POSITIONS - 1))
-        return bias_BT
+        return self.position(position_B.clamp(max=POSITIONS - 1))
 
     def program(self) -> Any:
         """Return the network with its present weights for one request, compiled; None if there is none.

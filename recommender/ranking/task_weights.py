@@ -89,11 +89,9 @@ def combine_log_odds(probability: Mapping[str, Floats], weights: WeightByTask) -
         return probability[next(iter(positive))]
     total = sum(positive.values())
     logit = sum(weight / total * _logit(probability[task]) for task, weight in positive.items())
-    result: Floats = 1 / (1 + np.exp(-np.asarray(logit)))
-    return result
+    return 1 / (1 + np.exp(-np.asarray(logit)))
 
 
 def _logit(probability: Floats) -> Floats:
     clipped = np.clip(np.asarray(probability, dtype=np.float64), PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)
-    result: Floats = np.log(clipped) - np.log1p(-clipped)
-    return result
+    return np.log(clipped) - np.log1p(-clipped)

@@ -100,8 +100,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
     def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
         """See `RecallNetwork`."""
-        vectors: torch.Tensor = self.network.vectors(items, as_cold)
-        return vectors
+        return self.network.vectors(items, as_cold)
 
     def rebuild_index(self) -> None:
         """Index the item vectors of the current weights, and compile `program` from them."""

@@ -177,7 +177,7 @@ class NextItemNetwork(RecallNetwork):
     def states_at(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """States [M, D] after some of the events; gaps in µs. See `UserTower`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users(item_BLD, behavior_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
+        return self.users(item_BLD, behavior_BL, bucketize_gap(gap_BL), row_M, place_M)
 
     def last_states(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""

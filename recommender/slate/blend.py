@@ -38,8 +38,7 @@ Floats = NDArray[np.floating]
 def scale_by_max(scores_BC: Floats) -> Floats:
     """Positive scores divided by the largest of their request, so the best gets 1."""
     largest = np.max(scores_BC, axis=-1, keepdims=True, initial=0.0)
-    result: Floats = np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
-    return result
+    return np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
 
 
 def fused_scores(is_discovery_BC: Bools) -> Floats:
@@ -50,8 +49,7 @@ def fused_scores(is_discovery_BC: Bools) -> Floats:
         is_discovery_BC: Kind of each candidate, in fused order.
     """
     rank_BC = np.where(is_discovery_BC, is_discovery_BC.cumsum(-1), (~is_discovery_BC).cumsum(-1)) - 1
-    scores_BC: Floats = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
-    return scores_BC
+    return SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
 
 
 def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | float) -> Floats:
@@ -62,8 +60,7 @@ def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | f
         probability_BC: Ranker scores in 0..1.
         weight_BC: b, of all candidates or of each.
     """
-    result: Floats = (1 - weight_BC) * fused_BC + weight_BC * probability_BC
-    return result
+    return (1 - weight_BC) * fused_BC + weight_BC * probability_BC
 
 
 def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:

@@ -178,8 +178,7 @@ class CandidateTable:
 def _begin_of_groups(group_N: Ints) -> Ints:
     """For each of N elements, the place of the first one of its group; the elements of a group follow each other."""
     is_first_N = first_occurrence_mask(group_N)
-    begin_N: Ints = is_first_N.nonzero()[0][is_first_N.cumsum() - 1]
-    return begin_N
+    return is_first_N.nonzero()[0][is_first_N.cumsum() - 1]
 
 
 def _positions_of(key_M: Ints, query_N: Ints) -> Ints:
@@ -187,5 +186,4 @@ def _positions_of(key_M: Ints, query_N: Ints) -> Ints:
     if not len(key_M):
         return key_M
     position_N = np.minimum(key_M.searchsorted(query_N), len(key_M) - 1)
-    found: Ints = position_N[key_M[position_N] == query_N]
-    return found
+    return position_N[key_M[position_N] == query_N]

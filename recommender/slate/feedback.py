@@ -79,8 +79,7 @@ class FeedbackWeights:
 
     def log_factors(self, evidence_CF: NDArray[np.floating]) -> Floats:
         """Change of the logarithm of each score, [C]."""
-        changes_C: Floats = np.clip(evidence_CF @ np.array([*vars(self).values()]), -MAX_LOWERING, MAX_RAISE)
-        return changes_C
+        return np.clip(evidence_CF @ np.array([*vars(self).values()]), -MAX_LOWERING, MAX_RAISE)
 
 
 NO_FEEDBACK = FeedbackWeights(*(0.0 for _ in EVIDENCE))
@@ -158,8 +157,7 @@ class Reactions:
         liked_PG = _sums(value_N, np.maximum(weight_PN, 0), size)
         disliked_PG = _sums(value_N, np.maximum(-weight_PN, 0), size)
         evidence_PG = np.log1p(liked_PG / (PRIOR * usual)) - np.log1p(disliked_PG / (PRIOR * (1 - usual)))
-        mean_PC: Floats = _sums(of_M, evidence_PG[:, own_M], items) / count_C
-        return mean_PC
+        return _sums(of_M, evidence_PG[:, own_M], items) / count_C
 
     def resting_artists(self, catalog: Catalog) -> Ints:
         """Main artists that rest because of the current session, the one skipped longest ago first."""

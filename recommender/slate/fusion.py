@@ -116,8 +116,7 @@ def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
     """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position."""
     density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
     count_K = np.floor(density_K.cumsum() + 0.5)
-    is_discovery_K: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
-    return is_discovery_K
+    return np.diff(count_K, prepend=0) > 0
 
 
 def interleave(ordered: CandidateTable, share_B: Sequence[float]) -> CandidateTable:

@@ -68,13 +68,11 @@ class ArtistCap:
         """Codes of the candidates that are counted together; below FIRST_CODE: not capped."""
         if self.new_tracks is None:
             return artist_C
-        groups_C: Ints = np.where(artist_C < FIRST_CODE, artist_C, 2 * artist_C + is_new_C)
-        return groups_C
+        return np.where(artist_C < FIRST_CODE, artist_C, 2 * artist_C + is_new_C)
 
     def limits(self, is_new_C: Bools) -> Ints:
         """Maximum number of each candidate's group."""
-        limits_C: Ints = np.where(is_new_C, self.tracks if self.new_tracks is None else self.new_tracks, self.tracks)
-        return limits_C
+        return np.where(is_new_C, self.tracks if self.new_tracks is None else self.new_tracks, self.tracks)
 
     def first_tracks(self, artist_C: Ints, is_new_C: Bools) -> Ints:
         """Positions, in order, of the candidates that are among the first of their group."""

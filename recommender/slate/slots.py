@@ -123,14 +123,12 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
         first: Number of slots before the first of these, in a list that is continued.
     """
     due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
-    is_discovery_L: Bools = np.diff(due) > 0
-    return is_discovery_L
+    return np.diff(due) > 0
 
 
 def new_artist_slots(is_discovery_L: Bools) -> Bools:
     """Which slots are for artists that are new to the user: two of three slots for discoveries."""
-    is_new_artist_L: Bools = is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
-    return is_new_artist_L
+    return is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
 
 
 def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:

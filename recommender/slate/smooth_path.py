@@ -77,18 +77,15 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
         path_MX = np.concatenate([path_MX[best_K[kept]], candidate_K[kept, None]], axis=1)
         cost_M = cost_K[kept]
     cost_M = cost_M + angles(vector_CD[path_MX[:, -1]], vector_CD[[last]])[:, 0] ** STEP_POWER
-    path: list[int] = [*path_MX[int(cost_M.argmin())].tolist(), last]
-    return path
+    return [*path_MX[int(cost_M.argmin())].tolist(), last]
 
 
 def _nearest(deviation_C: Floats, length: int) -> Ints:
     """The candidates nearest to a point of the arc, without the ends; at least as many as the path is long."""
     order = np.argsort(deviation_C[1:-1], kind="stable") + 1
-    result: Ints = order[: max(CANDIDATES_PER_POSITION, length)]
-    return result
+    return order[: max(CANDIDATES_PER_POSITION, length)]
 
 
 def _repeats(before_MX: Ints, artist_K: Ints) -> NDArray[np.bool_]:
     """Whether each candidate's artist is known and among the artists before, [M, K]."""
-    is_repeat_MK: NDArray[np.bool_] = (before_MX[:, :, None] == artist_K).any(1) & (artist_K >= UNKNOWN_ARTISTS)
-    return is_repeat_MK
+    return (before_MX[:, :, None] == artist_K).any(1) & (artist_K >= UNKNOWN_ARTISTS)

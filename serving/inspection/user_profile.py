@@ -82,8 +82,7 @@ def _newest_session(recent: SequenceBatch) -> np.ndarray:
 
 def _items(batch: SequenceBatch, mask_BL: np.ndarray) -> np.ndarray:
     item_L = batch.columns["track_id"][0][mask_BL[0]]
-    known_items: np.ndarray = item_L[item_L >= FIRST_CODE]
-    return known_items
+    return item_L[item_L >= FIRST_CODE]
 
 
 def _summarize_interest(items: np.ndarray, share: float, name: str | None, release: ServedRelease) -> InterestSummary:

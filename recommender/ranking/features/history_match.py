@@ -84,8 +84,7 @@ class History(NamedTuple):
 
     def newest_positions(self, count: int) -> Array:
         """Return the positions of the newest `count` events, or of all, newest first [B, N]; negative beyond the oldest."""
-        positions_BN: Array = self.length_B[:, None] - 1 - np.arange(min(count, self.code_BSL.shape[2]))
-        return positions_BN
+        return self.length_B[:, None] - 1 - np.arange(min(count, self.code_BSL.shape[2]))
 
     @property
     def track_BL(self) -> Array:

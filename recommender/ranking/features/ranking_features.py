@@ -310,5 +310,4 @@ class RankingFeatures:
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
     # The readers return nothing later; events at or after the request would leak the label, so they are masked again.
-    mask_BL: Array = batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])
-    return mask_BL
+    return batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])

@@ -117,8 +117,7 @@ EXCLUDED_STATISTICS = ("likes_total",)
 
 def signed_log2(values: NDArray[Any]) -> NDArray[np.float32]:
     """Return sign(x) · log2(1 + |x|), float32: compresses counts, and keeps the sign of other numbers."""
-    compressed: NDArray[np.float32] = (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
-    return compressed
+    return (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
 
 
 def further_profile_fields(contract: ServiceContract) -> tuple[str, ...]:

@@ -140,21 +140,18 @@ class SessionDomainsProgram:
         if self.tree_weights_T is None:
             return logits_CT
         tree_logits_CT = cast(torch.Tensor, candidates.tree_logits_BCT).numpy()[row]
-        blended_CT: Floats = logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
-        return blended_CT
+        return logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
 
     def _identify(self, track: Ints, artist: Ints) -> Floats:
         """Sums [..., D] of the embeddings of tracks and their artists."""
         (row_of_V, track_XD), (row_of_A, artist_XD) = self.identity
         known = np.where(track < len(row_of_V), track, UNKNOWN)
-        identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
-        return identity
+        return track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
 
     def _embed(self, track_L: Ints, artist_L: Ints, behavior_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
         """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
         outcome_LD = self.behavior_XD[np.minimum(behavior_L, BEHAVIOR_CODES - 1)] + self.ratio_XD[ratio_L]
-        event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
-        return event_LD
+        return self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
 
     def _pool_sessions(self, play_LD: Floats, session_L: Ints) -> Floats:
         """Sessions with plays [S, D], the newest first; see `SessionPooling`."""

@@ -53,8 +53,7 @@ logger = logging.getLogger(__name__)
 @lru_cache(maxsize=KEPT_TITLES)
 def encode_title(title: str) -> np.ndarray:
     """Vector of a title [D]."""
-    vector_D: np.ndarray = encode_texts((title,))[0]
-    return vector_D
+    return encode_texts((title,))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,8 +158,7 @@ class FacetTracks:
     def _has(self, value: FacetValue, items_S: np.ndarray) -> np.ndarray:
         """Which of the items have the value, bool [S]."""
         items = self._items_of.get(value, NO_ITEMS)
-        is_having_S: np.ndarray = np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
-        return is_having_S
+        return np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
 
 
 def find_artists(
