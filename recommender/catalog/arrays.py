@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
+
 
 def unique_values(key_N: np.ndarray) -> np.ndarray:
     """The distinct keys [M]."""
@@ -42,9 +44,6 @@ def is_among(key_N: np.ndarray, value_M: np.ndarray) -> np.ndarray:
         return np.zeros(len(key_N), dtype=bool)
     value_M = np.sort(value_M)
     return value_M[np.minimum(value_M.searchsorted(key_N), len(value_M) - 1)] == key_N
-
-
-Ints = NDArray[np.int64]
 
 
 def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:

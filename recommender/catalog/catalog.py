@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from content import FACETS
+from recommender.array_types import Floats
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.catalog.vocabulary import Vocabulary
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
@@ -25,8 +26,6 @@ NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 NEW_TRACK_PLAY_THRESHOLD = 10
 """A track with fewer plays by all users is new: its rank is not yet reliable."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recommender.array_types import Floats
 from recommender.compiled import compiled, compiled_reordering
-
-Floats = NDArray[np.float32]
 
 EPSILON = np.float32(1e-5)
 """Added to variances, as in `nn.LayerNorm`."""

@@ -13,11 +13,11 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recommender.nn.compiled_layers import Block, Dense, Floats, normalize, to_array, transformer_block
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Block, Dense, normalize, to_array, transformer_block
 
 MASK_LEVELS = 256
 
@@ -43,8 +43,6 @@ class ByteDropout(nn.Module):
         is_kept = (random_bytes.view(torch.uint8)[: x.numel()] >= self._dropped).view(x.shape)
         return x * is_kept.to(x.dtype).mul_(MASK_LEVELS / (MASK_LEVELS - self._dropped))
 
-
-Ints = NDArray[np.int64]
 
 MAX_BEHAVIORS = 32
 GAP_BUCKETS = 28

@@ -22,16 +22,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Floats, Ints
 from recommender.catalog.ragged import Ragged
 from recommender.compiled import compiled
 from recommender.nn.item_tower import ItemCodes
 
 PROBED_SHARE = 1 / 16
 """Share of the inverted lists that a query reads: it finds 98 % of the 200 best of 50,000 clustered vectors."""
-
-Floats = NDArray[np.float32]
-Vectors = NDArray[np.floating]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -168,7 +165,7 @@ MIN_SINE = 1e-6
 """Arcs with a smaller sine have no unique direction: their ends are equal or opposite."""
 
 
-def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDArray[np.float64]:
+def interpolate_on_sphere(first_D: AnyFloats, last_D: AnyFloats, points: int) -> NDArray[np.float64]:
     """`points` unit-length vectors from `first_D` to `last_D` with equal angles between neighbors, both included, [P, D].
 
     Spherical linear interpolation (Shoemake, "Animating Rotation with Quaternion Curves", SIGGRAPH 1985). Ends that are
@@ -185,7 +182,7 @@ def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDA
     return (weights[0] * first + weights[1] * last) / np.sin(angle)
 
 
-def angles(vector_ND: Vectors, other_MD: Vectors) -> NDArray[np.float64]:
+def angles(vector_ND: AnyFloats, other_MD: AnyFloats) -> NDArray[np.float64]:
     """Angles between unit-length vectors in radians, [N, M]."""
     cosine_NM = np.clip(vector_ND.astype(np.float64) @ other_MD.astype(np.float64).T, -1, 1)
     return np.arccos(cosine_NM)

@@ -20,17 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
-from recommender.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Dense, dense, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import (
-    GAP_BOUNDS,
-    GAP_BUCKETS,
-    ByteDropout,
-    Ints,
-    UserTower,
-    UserTowerProgram,
-    bucketize_gap,
-)
+from recommender.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, ByteDropout, UserTower, UserTowerProgram, bucketize_gap
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Bools, Ints
 from recommender.catalog.arrays import first_occurrence_mask, unique_inverse
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import REPEAT_CHANNELS, Candidates
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.floating]
-Ints = NDArray[np.int64]
 Ranks = NDArray[np.int32]
 
 
@@ -45,9 +43,9 @@ class CandidateTable:
     item_C: Ints
     is_discovery_C: Bools
     rank_CH: Ranks
-    score_C: Floats
+    score_C: AnyFloats
     slot_C: Ints
-    propensity_C: Floats
+    propensity_C: AnyFloats
 
     @classmethod
     def of(
@@ -142,7 +140,7 @@ class CandidateTable:
             np.concatenate([self.propensity_C, more.propensity_C]),
         )
 
-    def scored(self, score_C: Floats) -> Self:
+    def scored(self, score_C: AnyFloats) -> Self:
         """The same candidates with other scores."""
         return replace(self, score_C=score_C)
 

@@ -25,18 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.dataclass_io import config_from_dict
+from recommender.array_types import Doubles, Ints
+from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from storage.files import write_json
 
-ANY_SCENE = ""
 DEFAULT_DISCOVERY_SHARE = 0.2
 DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 FULL_DENSITY_POSITION = 100
 SCORE_HALF_LIFE = 60.0
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class ChannelWeights:
         """Weights of one of the lists."""
         return self.repeats if is_repeat else self.discoveries
 
-    def scores(self, table: CandidateTable) -> Floats:
+    def scores(self, table: CandidateTable) -> Doubles:
         """Scores of all candidates, each by the weights of its list, [C]."""
         return np.where(table.is_discovery_C, self.discoveries.scores(table), self.repeats.scores(table))
 

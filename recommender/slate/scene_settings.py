@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Bools, Ints
 from sequences.sequence_batch import FIRST_CODE
 
 MAX_TRACKS_PER_ARTIST = 4
@@ -28,8 +28,6 @@ HEAD_LENGTH = 8
 """First tracks of a list that have a cap of their own."""
 MAX_HEAD_TRACKS_PER_ARTIST = 2
 
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 200  # fused candidates of a request that are ranked, in evaluation and serving

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Bools, Ints
 from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.slate.candidate_table import CandidateTable
@@ -25,9 +25,6 @@ from recommender.slate.scene_settings import ArtistCap, Scene
 from recommender.user.profile_exclusions import NO_ITEMS
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Ints
 from recommender.nn.vector_index import angles, interpolate_on_sphere
 
 STEP_POWER = 4
@@ -33,11 +34,8 @@ CANDIDATES_PER_POSITION = 64
 UNKNOWN_ARTISTS = 2
 """Artist codes below this are unknown, so that two of them need not be the same artist."""
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.floating]
 
-
-def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int]:
+def find_smooth_path(vector_CD: AnyFloats, artist_C: Ints, length: int) -> list[int]:
     """Positions of the path's candidates, from candidate 0 to the last one; shorter if there are too few candidates.
 
     Args:
@@ -80,7 +78,7 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
     return [*path_MX[int(cost_M.argmin())].tolist(), last]
 
 
-def _nearest(deviation_C: Floats, length: int) -> Ints:
+def _nearest(deviation_C: AnyFloats, length: int) -> Ints:
     """The candidates nearest to a point of the arc, without the ends; at least as many as the path is long."""
     order = np.argsort(deviation_C[1:-1], kind="stable") + 1
     return order[: max(CANDIDATES_PER_POSITION, length)]

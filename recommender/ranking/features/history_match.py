@@ -23,8 +23,8 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.compiled import compiled
 from recommender.ranking.features.user_features import DAY_US, HOUR_US, SECOND_US
 
@@ -55,8 +55,6 @@ FAMILIARITY_CODES = 1 + 2 * (1 + len(PLAY_COUNT_BOUNDS))
 CONTEXT_CODES = 2 * 9
 CONTEXT_HALF_LIVES = (50, 400)
 MAX_CONTEXT_PLAYS = 1200
-
-Array = NDArray[Any]
 
 
 class History(NamedTuple):

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.boosted_trees import BoostedTrees
 from recommender.ranking.features.content_similarity import ContentRows, ContentSimilarity
@@ -55,8 +54,6 @@ from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 from sequences.sessions import sessionize as session_numbers
-
-Array = NDArray[Any]
 
 RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES, UNCLICKED_IMPRESSIONS = (
     "recent_events",

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from recommender.array_types import Floats, Ints
 from recommender.nn.compiled_layers import (
     Block,
     Decoder,
     Dense,
-    Floats,
     activate_dice,
     add_interest,
     dense,
@@ -32,7 +32,6 @@ from recommender.nn.compiled_layers import (
 )
 from recommender.nn.piecewise_table import PiecewiseTable
 from recommender.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
-from recommender.nn.user_tower import Ints
 from recommender.ranking.event_embeddings import BEHAVIOR_CODES
 from recommender.ranking.inputs import CandidateInputs, UserInputs
 from recommender.ranking.ranker import SCENE_CODES

@@ -29,19 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
-from recommender.nn.compiled_layers import (
-    Dense,
-    Floats,
-    attend,
-    dense,
-    feed_forward,
-    gelu,
-    normalize,
-    to_array,
-    unit_rows,
-)
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Dense, attend, dense, feed_forward, gelu, normalize, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import Ints
 from recommender.recall.next_item_network import (
     NextItemConfig,
     NextItemNetwork,

@@ -29,11 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
+from recommender.array_types import Floats, Ints
 from recommender.catalog.arrays import unique_values
 from recommender.compiled import compiled
-from recommender.nn.compiled_layers import Dense, Floats, dense, route, to_array, unit_rows
+from recommender.nn.compiled_layers import Dense, dense, route, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import ByteDropout, Ints
+from recommender.nn.user_tower import ByteDropout
 from recommender.recall.next_item_network import (
     TASKS,
     NeuralChannelConfig,
