@@ -108,15 +108,8 @@ class Dice(nn.Module):
             )
             return activated.view_as(x)
         scale, shift = self.normalization()
-        if torch.is_grad_enabled():
-            return self._gated(rows, scale, shift).view_as(x)
         gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        # In place, since allocating memory would cost more than the arithmetic.
-        return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
-
-    def _gated(self, rows: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
+        return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
 
     def normalization(self) -> tuple[Tensor, Tensor]:
         """Scale and shift [width] that normalize x at inference."""
