@@ -60,13 +60,10 @@ class ItemCodes(nn.Module):
         content_block_W: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.register_buffer("track_V", track_V)
-        self.register_buffer("artist_V", artist_V)
-        self.register_buffer("facet_VF", facet_VF)
-        self.register_buffer("content_V", content_V)
-        self.register_buffer("content_RW", content_RW)
-        self.register_buffer("is_cold_V", is_cold_V)
-        self.register_buffer("content_block_W", content_block_W)
+        codes = {"track_V": track_V, "artist_V": artist_V, "facet_VF": facet_VF, "content_V": content_V}
+        codes |= {"content_RW": content_RW, "is_cold_V": is_cold_V, "content_block_W": content_block_W}
+        for name, tensor in codes.items():
+            self.register_buffer(name, tensor)
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod

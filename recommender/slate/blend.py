@@ -11,23 +11,20 @@ Legend: B requests, C candidates.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from config.dataclass_io import config_from_dict
 from recommender.array_types import AnyFloats, Bools
 from recommender.ranking.task_weights import ANY_SCENE, TaskWeights
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import FeedbackWeights
 from recommender.slate.fusion import SCORE_HALF_LIFE
-from storage.files import write_json
+from recommender.slate.json_file import JsonFile
 
 BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
@@ -75,7 +72,7 @@ def cut(table: CandidateTable, change_C: AnyFloats | float, count: int) -> Bools
 
 
 @dataclass(frozen=True)
-class Blend:
+class Blend(JsonFile):
     """Tuned parameters of the served order."""
 
     weight: Share  # weight b of the ranker among repeats
@@ -114,16 +111,3 @@ class Blend:
         score_C = fused_scores(is_discovery_C) if task_score_C is None else self.score(is_discovery_C, task_score_C)
         score_C = score_C * np.exp(change_C)
         return table.scored(score_C).take(argsort_descending(score_C))
-
-    def save(self, path: Path) -> None:
-        """Write one JSON file."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Blend:
-        """Read the file that `save` wrote.
-
-        Raises:
-            ValueError: A field is missing, has another type or is out of range.
-        """
-        return config_from_dict(cls, json.loads(path.read_text()))

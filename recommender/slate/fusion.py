@@ -14,22 +14,19 @@ Legend: B requests, K candidates of a request, C candidates of all requests.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config.dataclass_io import config_from_dict
 from recommender.array_types import Doubles, Ints
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.json_file import JsonFile
 from recommender.slate.reciprocal_rank import ReciprocalRank
-from storage.files import write_json
 
 DEFAULT_DISCOVERY_SHARE = 0.2
 DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
@@ -54,7 +51,7 @@ class ChannelWeights:
 
 
 @dataclass(frozen=True)
-class Fusion(ChannelWeights):
+class Fusion(ChannelWeights, JsonFile):
     """Channel weights and shares of discoveries, overall and by scene."""
 
     # share of positions for discoveries, 0..1, by scene; "" for all other scenes
@@ -99,15 +96,6 @@ class Fusion(ChannelWeights):
             is_scene_B = np.array([one == scene for one in scenes])
             score_C = np.where(is_scene_B[table.row_C], self.scenes[scene].scores(table), score_C)
         return table.take(np.lexsort((-score_C, table.is_discovery_C, table.row_C)))
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Fusion:
-        """Read the file that `save` wrote."""
-        return config_from_dict(cls, json.loads(path.read_text()))
 
 
 def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -56,17 +57,11 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     network: MultiInterestNetwork
     similar_items = NeuralChannel.nearest_items
 
-    def __init__(
-        self,
-        config: MultiInterestConfig,
-        network: MultiInterestNetwork,
-        catalog: np.ndarray,
-        vocabulary: Vocabulary,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(config, network, catalog, vocabulary, metadata)
+    @cached_property
+    def interest_names(self) -> InterestNames:
+        """Names of sets of tracks."""
         facet_values: list[str] = self.metadata.get("facet_values", [])
-        self.interest_names = InterestNames(facet_values, network.items.codes.facet_VF.numpy(), vocabulary)
+        return InterestNames(facet_values, self.network.items.codes.facet_VF.numpy(), self.vocabulary)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
