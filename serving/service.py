@@ -37,7 +37,7 @@ from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
-from serving.http.request_body import BodyLimits
+from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
@@ -426,7 +426,7 @@ def _count_denied_request(reason: str) -> None:
 def _protect(app: Any) -> Any:
     """The application inside the middlewares of the service; called when a worker starts, not at import."""
     http = settings.HttpSettings()
-    bodies = BodyLimits(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
+    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
     methods = Recommender.apis  # type: ignore[attr-defined]
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
     app = RequestGuard(

@@ -52,14 +52,6 @@ class RecallResult:
     left_out: dict[str, str]
 
 
-@dataclass(frozen=True)
-class UserInterests:
-    """A user's interests, the largest first, and the names of the requested item sets."""
-
-    interests: list[Interest]
-    names: dict[str, str]
-
-
 class Recall:
     """Calls the sources of a release; thread-safe.
 
@@ -114,9 +106,9 @@ class Recall:
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
-    ) -> UserInterests | None:
-        """Interests of the one request in `users`, and a name for each item set; None without the interest channel, or if
-        it fails.
+    ) -> tuple[list[Interest], dict[str, str]]:
+        """Interests of the one request in `users`, the largest first, and a name for each item set; neither without the interest
+        channel, or if it fails.
 
         Args:
             release: Release that has the channel.
@@ -125,13 +117,13 @@ class Recall:
         """
         channel = release.channels.get(INTEREST_CHANNEL)
         if channel is None:
-            return None
+            return [], {}
         try:
             names = {key: channel.interest_names.name(items) for key, items in items_of.items()}
-            return UserInterests(channel.interests(users), names)
+            return channel.interests(users), names
         except Exception:
             logger.exception("the interests of this response are missing")
-            return None
+            return [], {}
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """Call every method of every channel and collection source once, without a deadline.
