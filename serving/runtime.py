@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
+from recommender.user.user_batch import UserBatch
 from serving.errors import RequestError
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
@@ -49,9 +50,6 @@ from serving.releases.warm_up import warm_up
 from serving.response_schemas import CatalogEntry, EntryKind, EventReport, Track
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
-
-if TYPE_CHECKING:
-    from recommender.user.user_batch import UserBatch
 
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""

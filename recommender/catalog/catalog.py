@@ -156,6 +156,11 @@ class TrackFacets:
         values = self.value_N[self.offset_V1[item] : self.offset_V1[item + 1]]
         return [*map(self.names.__getitem__, values.tolist())]
 
+    def values_of(self, items_C: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The values of all these items, item by item, and the place of the item of each."""
+        place_N, of_N = concatenate_ranges(self.offset_V1[items_C], self.offset_V1[items_C + 1])
+        return self.value_N[place_N], of_N
+
     def similarity(self, items_C: NDArray[np.int64]) -> Floats:
         """Similarity of each pair of items, [C, C] in 0..1.
 

@@ -52,12 +52,9 @@ class Attention(nn.Module):
         key_BHNd, value_BHNd = keys_values
         query_BHCd = self.query(query_BCD).view(B, C, self.heads, D // self.heads).transpose(1, 2)
         logit_BHCN = query_BHCd @ key_BHNd.transpose(2, 3) / (D // self.heads) ** 0.5
-        if bool(mask_BN.all()):  # always so for a single request; saves two passes over hundreds of candidates
-            weight_BHCN = logit_BHCN.softmax(-1)
-        else:
-            logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
-            # The softmax of a row without events is NaN, because all its logits are -inf; its weights become 0.
-            weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
+        logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
+        # The softmax of a row without events is NaN, because all its logits are -inf; its weights become 0.
+        weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
         return self.output((weight_BHCN @ value_BHNd).transpose(1, 2).reshape(B, C, D))
 
 
