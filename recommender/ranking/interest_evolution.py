@@ -81,8 +81,8 @@ class InterestEvolution(Ranker[RankerConfig]):
         """
         evolution = cast(EvolutionState, state)
         position_PB, valid_PB = evolution.position_PB, evolution.valid_PB
-        track_PB = users.event_track_BL.gather(1, position_PB.T).T
-        artist_PB = users.event_artist_BL.gather(1, position_PB.T).T
+        track_PB = users.recent.track_BL.gather(1, position_PB.T).T
+        artist_PB = users.recent.artist_BL.gather(1, position_PB.T).T
         track_PBD = self.embedding.embed_tracks(track_PB, artist_PB)
         sample_PB = sample_positions(valid_PB)
         negative_PBD = track_PBD.flatten(0, 1)[sample_PB]

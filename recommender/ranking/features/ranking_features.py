@@ -157,7 +157,6 @@ class RankingFeatures:
         """
         request_at_B, recent = users.request_at_B, users.views[RECENT_EVENTS]
         mask_BL = _known_before(recent, request_at_B)
-        track_BL, artist_BL, behavior_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
@@ -165,11 +164,7 @@ class RankingFeatures:
             context_BU = self._user_features(users, mask_BL, histories)
         listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behavior"]) > 0)
         inputs = UserInputs(
-            track_BL,
-            artist_BL,
-            behavior_BL,
-            gap_BL,
-            ratio_BL,
+            EventInputs(*self._event_codes(recent, mask_BL, request_at_B)),
             torch.from_numpy(mask_BL),
             torch.from_numpy(listened_BL),
             torch.from_numpy(context_BU),

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from recommender.array_types import Floats, Ints
@@ -31,7 +30,7 @@ from recommender.nn.compiled_layers import (
     transformer_block,
 )
 from recommender.nn.piecewise_table import PiecewiseTable
-from recommender.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
+from recommender.nn.ranker_layers import UNKNOWN, Dice
 from recommender.ranking.event_embeddings import BEHAVIOR_CODES
 from recommender.ranking.inputs import CandidateInputs, UserInputs
 from recommender.ranking.ranker import SCENE_CODES
@@ -60,7 +59,8 @@ class SessionDomainsProgram:
         D = model.embedding.width
         self.groups, self.denoising_groups = model.groups, model.denoising_groups
         self.sequences = {"plays", *(group.sequence for group in self.groups)}
-        self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
+        ids = model.embedding.track, model.embedding.artist
+        self.identity = [(one.row_of_V.numpy(), to_array(one.table.weight)) for one in ids]
         tables = model.embedding.behavior, model.embedding.ratio, model.embedding.gap
         self.behavior_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
         self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
@@ -148,7 +148,7 @@ class SessionDomainsProgram:
         return track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
 
     def _embed(self, track_L: Ints, artist_L: Ints, behavior_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
-        """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
+        """Embedded events [L, D]; see `EventEmbedding.embed_events`."""
         outcome_LD = self.behavior_XD[np.minimum(behavior_L, BEHAVIOR_CODES - 1)] + self.ratio_XD[ratio_L]
         return self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
 
@@ -162,11 +162,6 @@ class SessionDomainsProgram:
             return play_LD[:0]
         mean_SD = is_member_SL[kept_S].astype(np.float32) @ play_LD / count_S[kept_S, None].astype(np.float32)
         return transformer_block(mean_SD + recency_SD[kept_S], block, ATTENTION_HEADS, 0, False)
-
-
-def _table_of(embedding: FrequencyCutEmbedding) -> tuple[NDArray[np.int32], Floats]:
-    """The row of each id, and the rows."""
-    return embedding.row_of_V.numpy(), to_array(embedding.table.weight)
 
 
 def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:
