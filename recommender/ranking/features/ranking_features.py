@@ -21,13 +21,15 @@ from recommender.ranking.features.genre_search import GenreTallies, TrackGenres
 from recommender.ranking.features.history_match import (
     History,
     Outcomes,
-    PlayHistory,
     artist_lookup,
     encode_events,
     encode_plays,
+    find_occurrences,
+)
+from recommender.ranking.features.history_searches import (
+    PlayHistory,
     fading_listen_rates,
     familiarity_listen_rates,
-    find_occurrences,
     match_fading,
     match_lately,
     match_situations,
