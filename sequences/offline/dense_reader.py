@@ -182,5 +182,4 @@ class _TextEncoder:
 
 
 def _fill_null(places: pa.Array, missing: int) -> NDArray[Any]:
-    filled: NDArray[Any] = pc.fill_null(places, missing).to_numpy(zero_copy_only=False)
-    return filled
+    return pc.fill_null(places, missing).to_numpy(zero_copy_only=False)

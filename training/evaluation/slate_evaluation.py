@@ -130,8 +130,7 @@ class Requests:
         share = DEFAULT_DISCOVERY_SHARE if share is None else share
         slots = Slots.of(table, self.catalog, DAILY, LENGTH, share, order.diversity, self.history[row])
         place_L = replace(slots, cap=cap).select(table)
-        items: Ints = table.item_C[place_L[place_L >= 0]]
-        return items
+        return table.item_C[place_L[place_L >= 0]]
 
 
 @dataclass(frozen=True)

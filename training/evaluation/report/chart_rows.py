@@ -118,8 +118,7 @@ def ranking_values(content: Content) -> dict[str, Any]:
 
 def _find(row: Any, path: tuple[str, ...]) -> float | None:
     found = reduce(lambda values, key: values.get(key, {}), path, row)
-    value: float | None = found[0] if found else None
-    return value
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)
