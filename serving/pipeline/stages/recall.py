@@ -9,12 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from recommender.recall.channel import Candidates, CandidateSource
-from recommender.recall.continuation.source import ContinuationSource
 from recommender.recall.multi_interest.channel import Interest, MultiInterest
 from recommender.recall.neural_channel import ItemsBetween
 from recommender.recall.reason import Reason
@@ -33,9 +32,6 @@ WARM_UP_TITLE = "Calm night"
 
 FAILED, LATE = "failed", "late"
 """Why a source is left out: it raised; the sources before it took all of the time."""
-
-AnySource = CandidateSource | ContinuationSource
-Source = TypeVar("Source", bound=AnySource)
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +148,7 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
 
-    def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
+    def run_channels(self, channels: Mapping[str, Any], query: Callable[[Any], Candidates]) -> RecallResult:
         """Run `query` on one source after the other until the deadline."""
         until = time.perf_counter() + self._deadline_s
         candidates: dict[str, Candidates] = {}
