@@ -33,8 +33,7 @@ def music_probability(embedding_ND: NDArray[np.float32], tags_NT: NDArray[np.flo
     """Probability of being music of each embedding of `AudioEncoder` with its tag probabilities, [N]."""
     weight_F, bias = _weights()
     logit_N = detection_features(embedding_ND, tags_NT) @ weight_F + bias
-    probability_N: NDArray[np.float32] = (1 / (1 + np.exp(-logit_N))).astype(np.float32)
-    return probability_N
+    return (1 / (1 + np.exp(-logit_N))).astype(np.float32)
 
 
 def mark_music(tracks: pl.DataFrame, marts: Path, plays: pl.LazyFrame) -> pl.DataFrame:

@@ -58,8 +58,7 @@ def embed_ngrams(texts: Sequence[str], width: int) -> Floats:
 def normalize_rows(row_NW: Floats) -> Floats:
     """Rows scaled to unit length; zero rows stay zero."""
     length_N1 = np.linalg.norm(row_NW, axis=1, keepdims=True)
-    unit_NW: Floats = np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
-    return unit_NW
+    return np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
 
 
 def _fold(text: str) -> str:

@@ -232,10 +232,9 @@ def create_asset_event_task(asset: Asset, parameters: Any) -> Any:
 @task(task_id="list_models", doc_md=format_task_documentation("list_models"))
 def read_model_tables(parameters: dict[str, str]) -> dict[str, list[str]]:
     """Table → its model names. One command reads all tables, because importing every model takes most of its time."""
-    tables: dict[str, list[str]] = json.loads(
+    return json.loads(
         read_last_output_line("list_models", "training.train", "list", "all", "--recipe", parameters["RECIPE"])
     )
-    return tables
 
 
 TRAINING_PRIORITY = {("head", "held_out"): 10, ("ranker", "final"): 20}

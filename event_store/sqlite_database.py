@@ -225,8 +225,7 @@ class SqliteDatabase:
                 database.execute(f"pragma {pragma}").fetchall()
             self._local.connection = database
             self._connections.append(database)
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+        return self._local.connection
 
     def _require_local_disk(self) -> None:
         places = {one.mountpoint: one.fstype for one in psutil.disk_partitions(all=True)}

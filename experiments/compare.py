@@ -73,10 +73,7 @@ def ratio(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], 
     def ratio_of_samples(counts_RU: Floats) -> Floats:
         denominator_R = counts_RU @ denominator_U
         numerator_R = scale * (counts_RU @ numerator_U)
-        ratio_R: Floats = np.divide(
-            numerator_R, denominator_R, out=np.full(len(denominator_R), np.nan), where=denominator_R > 0
-        )
-        return ratio_R
+        return np.divide(numerator_R, denominator_R, out=np.full(len(denominator_R), np.nan), where=denominator_R > 0)
 
     return bootstrap.statistic(ratio_of_samples, len(numerator_U))
 

@@ -32,8 +32,7 @@ def sessionize(batch: SequenceBatch) -> NDArray[np.int64]:
         batch: With the columns `behavior` (codes of `Behaviors.encoder`), `occurred_at` and `ended_at`. Its view must
             contain every play of the window.
     """
-    sessions: NDArray[np.int64] = np.where(batch.mask_BL, 1 + np.cumsum(_session_starts(batch), axis=1), 0)
-    return sessions
+    return np.where(batch.mask_BL, 1 + np.cumsum(_session_starts(batch), axis=1), 0)
 
 
 def begins_session(
@@ -63,8 +62,7 @@ def is_in_current_session(
     is_member_BL = np.where(
         (play_ended_B >= gap_began_B)[:, None], place_L >= begin_B[:, None], ended_BL >= gap_began_B[:, None]
     )
-    is_in_session_BL: NDArray[np.bool_] = is_member_BL & (place_L < length_B[:, None])
-    return is_in_session_BL
+    return is_member_BL & (place_L < length_B[:, None])
 
 
 def _newest_session(

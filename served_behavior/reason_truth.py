@@ -19,7 +19,6 @@ from recommender.recall.long_short.channel import KEEPS_LISTENING
 from recommender.recall.realtime import JUST_NOW_US
 from recommender.recall.reason import Reason, ReasonParameter, name_phrase
 from recommender.recall.repeat_reason import (
-    DAY_US,
     MOST_WEEKS,
     OFTEN_A_MONTH,
     OFTEN_A_WEEK,
@@ -27,7 +26,7 @@ from recommender.recall.repeat_reason import (
     WEEKS,
 )
 from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
-from sequences.views import SEQUENCE_VIEWS
+from sequences.views import DAY_US, SEQUENCE_VIEWS
 from served_behavior.listeners import Listener
 from serving.messages import render_reason
 

@@ -6,16 +6,16 @@ Every worker is a whole recommender; what they share is in the stores of events 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
 from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
-from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
+from recommender.slate.scene_settings import SCENES
+from recommender.user.user_batch import UserBatch
 from serving.errors import RequestError
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
@@ -32,10 +32,8 @@ from serving.pipeline.request import (
     Request,
     anonymize_erased_user,
     new_request_id,
-    read_path,
     read_request,
     read_search,
-    read_similar,
 )
 from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.search import SearchAnswer, search
@@ -49,9 +47,6 @@ from serving.releases.warm_up import warm_up
 from serving.response_schemas import CatalogEntry, EntryKind, EventReport, Track
 from serving.workers import Workers
 from storage.suppression_list import SuppressionList
-
-if TYPE_CHECKING:
-    from recommender.user.user_batch import UserBatch
 
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""
@@ -182,86 +177,35 @@ class Runtime:
         workers = [{"name": one.name, "release": one.state["release"]} for one in self._workers.live()]
         return {"is_ready": self.is_ready, "degraded": degraded, "workers": workers, **self._release_manager.status()}
 
-    def recommend(
-        self,
-        user_id: str | None,
-        scene: str,
-        limit: int | None,
-        discovery: float | None = None,
-        territory: str | None = None,
-        explicit: bool | None = None,
-        seeds: Sequence[str] = (),
-        title: str = "",
-        exclude: Sequence[str] = (),
-        negative_seeds: Sequence[str] = (),
-    ) -> RecommendationResponse:
-        """Recommendations from the release that serves the user. `territory` and `explicit` default to the settings.
-
-        With `seeds` or a `title`, the tracks that continue this playlist, if possible unlike `negative_seeds`.
-
-        Raises:
-            RequestRejected: The request is invalid.
-            UnknownTrack: The release does not have some of the seeds or negative seeds.
-            NoCollections: The release has no items of the scene's type.
-            NotReady: No release is in service yet.
-        """
-        policy = self._content_policy(territory, explicit)
-        read = partial(read_request, seeds=seeds, title=title, exclude=exclude, negative_seeds=negative_seeds)
-        return self._serve(
-            CONTINUATION.name if seeds or title.strip() else scene,
-            lambda now, own_id: read(user_id, scene, limit, now, discovery, own_id, *policy),
-        )
-
-    def similar(
-        self,
-        track_id: str,
-        limit: int | None,
-        user_id: str | None,
-        territory: str | None = None,
-        explicit: bool | None = None,
-        exclude: Sequence[str] = (),
-        negative_seeds: Sequence[str] = (),
-    ) -> RecommendationResponse:
-        """Tracks similar to `track_id`, if possible unlike `negative_seeds`.
-
-        Raises:
-            RequestRejected: The request is invalid.
-            UnknownTrack: The release does not have the track or some of the negative seeds.
-            NotReady: No release is in service yet.
-        """
-        policy = self._content_policy(territory, explicit)
-        read = partial(read_similar, exclude=exclude, negative_seeds=negative_seeds)
-        return self._serve(SIMILAR.name, lambda now, own_id: read(track_id, limit, user_id, now, own_id, *policy))
-
-    def path(
-        self,
-        first: str,
-        last: str,
-        length: int | None,
-        user_id: str | None,
-        territory: str | None = None,
-        explicit: bool | None = None,
-    ) -> RecommendationResponse:
-        """A smooth path of tracks from track `first` to track `last`.
-
-        Raises:
-            RequestRejected: The request is invalid, or one of the tracks may not be played.
-            UnknownTrack: The release does not have one of the tracks.
-            NoItemVectors: The release has no channel with item vectors.
-            NotReady: No release is in service yet, or its channel did not respond in time.
-        """
-        policy = self._content_policy(territory, explicit)
-        return self._serve(PATH.name, lambda now, own_id: read_path(first, last, length, user_id, now, own_id, *policy))
-
     def _content_policy(self, territory: str | None, explicit: bool | None) -> tuple[str, bool]:
         here = self._settings
         return here.territory if territory is None else territory, here.explicit if explicit is None else explicit
 
-    def _serve(self, scene: str, read: Callable[[int, str], Request]) -> RecommendationResponse:
+    def respond(
+        self, scene: str, read: Callable[..., Request], territory: str | None = None, explicit: bool | None = None
+    ) -> RecommendationResponse:
+        """The response to a request, from the release that serves the user.
+
+        Args:
+            scene: Scene of the request, for the log.
+            read: Function of `serving.pipeline.request` that validates the request, without time, id and content policy.
+            territory: Country of the listener; default: the setting.
+            explicit: Whether tracks with an advisory label are allowed; default: the setting.
+
+        Raises:
+            RequestRejected: The request is invalid, or one of the ends of a path may not be played.
+            UnknownTrack: The release does not have some of the tracks that the request is about.
+            NoCollections, NoItemVectors: The release lacks what the scene needs.
+            NotReady: No release is in service yet, or the channel of a path did not respond in time.
+        """
+        policy = self._content_policy(territory, explicit)
         release, request_id = self._release_manager.current, new_request_id()
         with log_request(request_id, scene) as line:
             try:
-                request = anonymize_erased_user(read(now_us(), request_id), self._suppression.users)
+                request = read(
+                    now_us=now_us(), request_id=request_id, territory=policy[0], is_explicit_wanted=policy[1]
+                )
+                request = anonymize_erased_user(request, self._suppression.users)
                 release, arm = self._release_manager.release_for(request.user_id)
                 request = replace(request, arm=arm, is_private=self._private_session(request.user_id) is not None)
                 is_shown = self._is_service and not request.is_private
@@ -285,7 +229,7 @@ class Runtime:
         tracks, and requests of the next days others.
 
         Raises:
-            UnknownTrack, NoCollections, NotReady: As for `recommend`.
+            UnknownTrack, NoCollections, NotReady: As for `respond`.
         """
         request = anonymize_erased_user(request, self._suppression.users)
         release, arm = self._release_manager.release_for(request.user_id)

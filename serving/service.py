@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import bentoml
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp
 
 from config import garbage_collector, settings
 from config.bind_address import check_bind_address
+from recommender.slate.scene_settings import CONTINUATION, PATH, SIMILAR
 from serving import supervisor
 from serving.errors import NoCollections, NoItemVectors, NotReady, RequestError, RequestRejected, UnknownTrack
 from serving.events.erasure_requests import ErasureBusy
@@ -37,7 +39,7 @@ from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import MediaFiles
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
-from serving.http.request_body import BodyLimits
+from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
 from serving.http.static_page import ListeningPage
 from serving.http.user_tokens import (
@@ -50,7 +52,7 @@ from serving.http.user_tokens import (
 from serving.messages import Language
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
-from serving.pipeline.request import DEFAULT_SCENE
+from serving.pipeline.request import DEFAULT_SCENE, read_path, read_request, read_similar
 from serving.request_schemas import (
     EraseRequest,
     EventsRequest,
@@ -175,14 +177,12 @@ class Recommender:
         `discovery` do not apply. 404: the release does not have some of the seeds. `exclude` works with every scene of tracks;
         the list of `daily` is not changed by it.
         """
-        playlist = seeds, title, exclude, negative_seeds
+        playlist: dict[str, Any] = {"seeds": seeds, "title": title, "negative_seeds": negative_seeds}
+        read = partial(read_request, user_id, scene, limit, discovery=discovery, exclude=exclude, **playlist)
+        name = CONTINUATION.name if seeds or title.strip() else scene
         return _answer(
             user_id,
-            lambda: render_recommendation(
-                self._runtime.recommend(user_id, scene, limit, discovery, territory, explicit, *playlist),
-                language,
-                debug,
-            ),
+            lambda: render_recommendation(self._runtime.respond(name, read, territory, explicit), language, debug),
         )
 
     @bentoml.api(input_spec=SimilarRequest, output_spec=Recommendation)
@@ -204,12 +204,11 @@ class Recommender:
         `negative_seeds` and `exclude` are as in `/recommend`, and every version of the given recording is excluded. If few tracks
         are similar, the response is short.
         """
+        read = partial(read_similar, track_id, limit, user_id, exclude=exclude, negative_seeds=negative_seeds)
         return _answer(
             user_id,
             lambda: render_recommendation(
-                self._runtime.similar(track_id, limit, user_id, territory, explicit, exclude, negative_seeds),
-                language,
-                debug,
+                self._runtime.respond(SIMILAR.name, read, territory, explicit), language, debug
             ),
         )
 
@@ -233,11 +232,10 @@ class Recommender:
         track before. Filters are as in `/recommend`. If few tracks may be played,
         the path is shorter.
         """
+        read = partial(read_path, from_track, to_track, length, user_id)
         return _answer(
             user_id,
-            lambda: render_recommendation(
-                self._runtime.path(from_track, to_track, length, user_id, territory, explicit), language, debug
-            ),
+            lambda: render_recommendation(self._runtime.respond(PATH.name, read, territory, explicit), language, debug),
         )
 
     @bentoml.api(input_spec=EventsRequest, output_spec=EventReport)
@@ -369,7 +367,7 @@ class Recommender:
 
 
 def _current_runtime() -> Runtime:
-    return bentoml.get_current_service()._runtime  # type: ignore[no-any-return]
+    return bentoml.get_current_service()._runtime
 
 
 def _tracks() -> TrackLookup:
@@ -424,7 +422,7 @@ def _count_denied_request(reason: str) -> None:
 def _protect(app: Any) -> Any:
     """The application inside the middlewares of the service; called when a worker starts, not at import."""
     http = settings.HttpSettings()
-    bodies = BodyLimits(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
+    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
     methods = Recommender.apis  # type: ignore[attr-defined]
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
     app = RequestGuard(

@@ -66,8 +66,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: The file has no JSON.
     """
-    content: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
-    return content
+    return json.loads(path.read_bytes()) if path.exists() else {}
 
 
 def hash_file(path: Path) -> str:

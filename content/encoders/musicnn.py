@@ -167,8 +167,7 @@ def mel_bands() -> NDArray[np.float32]:
     rising_MK = (frequency_K - lower_M1) / (centre_M1 - lower_M1)
     falling_MK = (upper_M1 - frequency_K) / (upper_M1 - centre_M1)
     triangle_MK = np.maximum(0, np.minimum(rising_MK, falling_MK))
-    weight_MK: NDArray[np.float32] = (triangle_MK * 2 / (upper_M1 - lower_M1)).astype(np.float32)
-    return weight_MK
+    return (triangle_MK * 2 / (upper_M1 - lower_M1)).astype(np.float32)
 
 
 def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -202,8 +202,7 @@ def _start_times(
     lead_N = np.where(
         kind_N == session.MLOG, 150 * SECOND, np.where(kind_N == session.PLAYLISTS, 6 * SECOND, 3 * SECOND)
     )
-    start_N: Ints = sessions.start_S[session_N] + lead_N + total_N - base_N
-    return start_N
+    return sessions.start_S[session_N] + lead_N + total_N - base_N
 
 
 def _emit(

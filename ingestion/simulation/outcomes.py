@@ -28,8 +28,7 @@ def sigmoid(x: Floats) -> Floats:
 
 def examination(position: Ints) -> Floats:
     """Position bias: the probability that the user looks at a position of a response."""
-    probability: Floats = np.power(1.0 + position.astype(np.float64), -POSITION_DECAY)
-    return probability
+    return np.power(1.0 + position.astype(np.float64), -POSITION_DECAY)
 
 
 def interest_share(users: SimulatedUsers, weights_UI: Floats, user_N: Ints, interest_N: Ints) -> Floats:
@@ -58,7 +57,7 @@ def affinity(
     mood_N = world.emotions_VE[track_N, moods.emotion_N]
     work_N = users.work_U[user_N]
     is_of_work_N = (world.tracks_WL[work_N] == track_N[:, None]).any(axis=1) & (work_N >= 0)
-    affinity_N: Floats = (
+    return (
         -1.6
         + 1.6 * np.sqrt(share_N)
         + 0.8 * (interest_N == moods.interest_N)
@@ -68,7 +67,6 @@ def affinity(
         + 0.5 * is_known_N
         + 2.5 * is_of_work_N
     )
-    return affinity_N
 
 
 def play_lengths(random: np.random.Generator, affinity_N: Floats, duration_N: Ints) -> tuple[Ints, Ints]:

@@ -146,8 +146,7 @@ def _vectors(
 def draw_columns(random: np.random.Generator, cumulative_RC: Floats, row_N: Ints) -> Ints:
     """Sample a column [N] from the given rows of a table of cumulative probabilities."""
     sampled: Ints = (cumulative_RC[row_N] < random.random((len(row_N), 1))).sum(axis=1)
-    column_N: Ints = np.minimum(sampled, cumulative_RC.shape[1] - 1)
-    return column_N
+    return np.minimum(sampled, cumulative_RC.shape[1] - 1)
 
 
 def rank_in_group(group: Ints) -> Ints:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
+
 
 def unique_values(key_N: np.ndarray) -> np.ndarray:
     """The distinct keys [M]."""
     key_N = key_N.copy()
     key_N.sort()
-    unique_M: np.ndarray = key_N[first_occurrence_mask(key_N)]
-    return unique_M
+    return key_N[first_occurrence_mask(key_N)]
 
 
 def unique_inverse(key_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,11 +43,7 @@ def is_among(key_N: np.ndarray, value_M: np.ndarray) -> np.ndarray:
     if not len(value_M):
         return np.zeros(len(key_N), dtype=bool)
     value_M = np.sort(value_M)
-    is_found_N: np.ndarray = value_M[np.minimum(value_M.searchsorted(key_N), len(value_M) - 1)] == key_N
-    return is_found_N
-
-
-Ints = NDArray[np.int64]
+    return value_M[np.minimum(value_M.searchsorted(key_N), len(value_M) - 1)] == key_N
 
 
 def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:
@@ -57,8 +54,7 @@ def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:
         ordered_N = score_N.copy()
         ordered_N.partition(len(score_N) - k)
         (place,) = (score_N >= ordered_N[len(score_N) - k]).nonzero()
-    best: NDArray[np.int64] = place[(-score_N[place]).argsort(kind="stable")][:k]
-    return best
+    return place[(-score_N[place]).argsort(kind="stable")][:k]
 
 
 def top_k(scores_IC: NDArray[np.float32], k: int) -> Ints:

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from content import FACETS
+from recommender.array_types import Floats
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.catalog.vocabulary import Vocabulary
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
@@ -25,8 +26,6 @@ NO_START_LIMIT, NO_END_LIMIT = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 NEW_TRACK_PLAY_THRESHOLD = 10
 """A track with fewer plays by all users is new: its rank is not yet reliable."""
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,11 @@ class TrackFacets:
         values = self.value_N[self.offset_V1[item] : self.offset_V1[item + 1]]
         return [*map(self.names.__getitem__, values.tolist())]
 
+    def values_of(self, items_C: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The values of all these items, item by item, and the place of the item of each."""
+        place_N, of_N = concatenate_ranges(self.offset_V1[items_C], self.offset_V1[items_C + 1])
+        return self.value_N[place_N], of_N
+
     def similarity(self, items_C: NDArray[np.int64]) -> Floats:
         """Similarity of each pair of items, [C, C] in 0..1.
 
@@ -173,8 +177,7 @@ class TrackFacets:
         has_CF = (values_CF.reshape(C, len(FACETS)) > 0).astype(np.float32)
         both_CC = has_CF @ has_CF.T
         unknown = np.full((C, C), np.nan, dtype=np.float32)
-        similarity_CC: Floats = np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
-        return similarity_CC
+        return np.divide(weight_CU @ weight_CU.T, both_CC, out=unknown, where=both_CC > 0)
 
     def intra_list_diversity(self, items_CL: NDArray[np.int64]) -> NDArray[np.float64]:
         """Intra-list diversity of C lists (0: padding): mean of 1 - similarity over pairs with a similarity; else NaN."""
@@ -224,8 +227,7 @@ def _album_titles(rows: pl.DataFrame) -> dict[str, str]:
 
 def _to_microseconds(column: pl.Series, absent: int) -> np.ndarray:
     # Times without a zone are UTC; null means no limit.
-    microseconds: np.ndarray = column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
-    return microseconds
+    return column.cast(pl.Datetime("us")).cast(pl.Int64).fill_null(absent).to_numpy()
 
 
 def _encode_territories(column: pl.Series) -> tuple[np.ndarray, list[frozenset[str]]]:
@@ -239,8 +241,7 @@ def _encode_recordings(column: pl.Series) -> np.ndarray:
     # A track without a recording id gets a unique code: its negative item number.
     V = len(column)
     physical = column.cast(pl.Categorical).to_physical().cast(pl.Int64)
-    codes: np.ndarray = physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
-    return codes
+    return physical.fill_null(pl.Series(-np.arange(V) - 1)).to_numpy()
 
 
 def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:

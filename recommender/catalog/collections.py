@@ -74,5 +74,4 @@ class CollectionIndex:
     def popular_K(self) -> np.ndarray:
         """Numbers of all collections, most opened first."""
         order_N = np.lexsort((np.arange(len(self.collections)), -self.open_count_N))
-        popular_K: np.ndarray = order_N[order_N >= FIRST_CODE]
-        return popular_K
+        return order_N[order_N >= FIRST_CODE]

@@ -51,8 +51,7 @@ class Ragged:
             return np.zeros(items_CK.shape, dtype=bool)
         query_CK = np.arange(len(items_CK))[:, None] * size + items_CK
         position_CK = np.minimum(np.searchsorted(keys, query_CK), len(keys) - 1)
-        is_contained_CK: np.ndarray = (keys[position_CK] == query_CK) & (items_CK > 0)
-        return is_contained_CK
+        return (keys[position_CK] == query_CK) & (items_CK > 0)
 
     def take(self, rows: np.ndarray) -> Ragged:
         """The lists of `rows`, in that order."""

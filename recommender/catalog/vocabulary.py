@@ -112,8 +112,7 @@ class Vocabulary:
 
     def decode(self, items: np.ndarray) -> list[str]:
         """Track ids of codes; empty strings for the reserved codes."""
-        ids: list[str] = self.track_ids_V[items].tolist()
-        return ids
+        return self.track_ids_V[items].tolist()
 
     def encoders(self) -> dict[str, Mapping[str, int]]:
         """Codes of string attributes of events: attribute to value to code (0 padding, 1 unknown)."""

@@ -13,12 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recommender.array_types import Floats
 from recommender.compiled import compiled, compiled_reordering
-
-Floats = NDArray[np.float32]
 
 EPSILON = np.float32(1e-5)
 """Added to variances, as in `nn.LayerNorm`."""
@@ -67,8 +65,7 @@ class Decoder(NamedTuple):
 
 def to_array(tensor: Tensor) -> Floats:
     """The values of a tensor, contiguous."""
-    values: Floats = np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
-    return values
+    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
 
 
 @compiled_reordering
@@ -294,8 +291,7 @@ def mix_experts(x_CI: Floats, experts: Dense, gates: Dense, weight_HT: Floats, b
     gate_XE = dense(x_CI, gates).reshape(C * T, E)
     softmax(gate_XE)
     expert_CTE = np.ascontiguousarray(expert_XT.reshape(C, E, T).transpose(0, 2, 1))
-    logit_CT: Floats = (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
-    return logit_CT
+    return (gate_XE.reshape(C, T, E) * expert_CTE).sum(axis=2) + bias_T
 
 
 @compiled_reordering

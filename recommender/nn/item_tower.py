@@ -60,13 +60,10 @@ class ItemCodes(nn.Module):
         content_block_W: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.register_buffer("track_V", track_V)
-        self.register_buffer("artist_V", artist_V)
-        self.register_buffer("facet_VF", facet_VF)
-        self.register_buffer("content_V", content_V)
-        self.register_buffer("content_RW", content_RW)
-        self.register_buffer("is_cold_V", is_cold_V)
-        self.register_buffer("content_block_W", content_block_W)
+        codes = {"track_V": track_V, "artist_V": artist_V, "facet_VF": facet_VF, "content_V": content_V}
+        codes |= {"content_RW": content_RW, "is_cold_V": is_cold_V, "content_block_W": content_block_W}
+        for name, tensor in codes.items():
+            self.register_buffer(name, tensor)
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
@@ -173,7 +170,7 @@ class ItemTower(nn.Module):
         codes = self.codes
         if self.content is None or codes.content_V is None or codes.content_RW is None:
             return self.track.weight.new_zeros((*items.shape, self.track.embedding_dim))
-        return self.content(codes.content_RW[codes.content_V[items]].to(self.track.weight.dtype))  # type: ignore[no-any-return]
+        return self.content(codes.content_RW[codes.content_V[items]].to(self.track.weight.dtype))
 
     def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""
@@ -226,5 +223,4 @@ class ContentTower(nn.Module):
         if self.training and self.modality_dropout > 0 and self.blocks > 1:
             is_kept_M = torch.rand((*row_W.shape[:-1], self.blocks), device=row_W.device) >= self.modality_dropout
             row_W = row_W * is_kept_M[..., self.block_W]
-        vector: Tensor = self.linear(functional.normalize(row_W, dim=-1) * self.blocks**0.5)
-        return vector
+        return self.linear(functional.normalize(row_W, dim=-1) * self.blocks**0.5)

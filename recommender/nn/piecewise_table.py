@@ -13,13 +13,11 @@ from collections.abc import Sequence
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from recommender.array_types import Floats
 from recommender.compiled import compiled_reordering
 from recommender.nn.ranker_layers import PiecewiseLinear
-
-Floats = NDArray[np.float32]
 
 
 class PiecewiseTable:

@@ -26,7 +26,7 @@ class Lookup(nn.Embedding):
         """Vectors [..., D] of rows [...]."""
         if self.weight.device.type != "cpu" or not torch.is_grad_enabled():
             return super().forward(rows)
-        return _LookupFunction.apply(self.weight, rows, self.padding_idx)  # type: ignore[no-any-return]
+        return _LookupFunction.apply(self.weight, rows, self.padding_idx)
 
 
 class _LookupFunction(torch.autograd.Function):
@@ -82,8 +82,7 @@ class FrequencyCutEmbedding(nn.Module):
         if self.training and self.id_dropout > 0:
             dropped = (torch.rand(rows.shape, device=rows.device) < self.id_dropout) & (rows > UNKNOWN)
             rows = rows.masked_fill(dropped, UNKNOWN)
-        vectors: Tensor = self.table(rows)
-        return vectors
+        return self.table(rows)
 
 
 class Dice(nn.Module):
@@ -109,15 +108,8 @@ class Dice(nn.Module):
             )
             return activated.view_as(x)
         scale, shift = self.normalization()
-        if torch.is_grad_enabled():
-            return self._gated(rows, scale, shift).view_as(x)
         gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        # In place, since allocating memory would cost more than the arithmetic.
-        return torch.addcmul(self.alpha, gate, 1 - self.alpha, out=gate).mul_(rows).view_as(x)
-
-    def _gated(self, rows: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        gate = torch.addcmul(shift, rows, scale).sigmoid_()
-        return rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)
+        return (rows * torch.addcmul(self.alpha, gate, 1 - self.alpha)).view_as(x)
 
     def normalization(self) -> tuple[Tensor, Tensor]:
         """Scale and shift [width] that normalize x at inference."""
@@ -170,7 +162,7 @@ class MultilayerPerceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., widths[0]] to [..., widths[-1]]."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        return self.layers(x)
 
 
 class PiecewiseLinear(nn.Module):
@@ -267,8 +259,7 @@ class AttentionUnit(nn.Module):
         hidden_NCH = hidden_BLX.flatten(0, 1).index_select(0, valid_N).unflatten(-1, (-1, H))
         score_NC = self.rest(self.activation(hidden_NCH)).squeeze(-1)
         score_XC = score_NC.new_zeros(mask_BL.numel(), score_NC.shape[1]).index_copy(0, valid_N, score_NC)
-        score_BLC: Tensor = score_XC.unflatten(0, mask_BL.shape)
-        return score_BLC
+        return score_XC.unflatten(0, mask_BL.shape)
 
     def _scores_inference(self, item_BCD: Tensor, event_BLD: Tensor) -> Tensor:
         """Scores [B, L, C] at inference, with Dice and the single remaining layer merged.
@@ -303,5 +294,4 @@ class AttentionUnit(nn.Module):
 
     def forward(self, item_BCD: Tensor, event_BLD: Tensor, mask_BL: Tensor) -> Tensor:
         """Weighted sum of the valid events for each candidate [B, C, D]; zeros for a user without events."""
-        interest_BCD: Tensor = self.weights(item_BCD, event_BLD, mask_BL) @ event_BLD
-        return interest_BCD
+        return self.weights(item_BCD, event_BLD, mask_BL) @ event_BLD

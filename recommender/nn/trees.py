@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from recommender.array_types import Floats
 from recommender.compiled import compiled
 
 # LightGBM needs scikit-learn for its estimators only, and importing it takes 1.3 s and 65 MB of each process.
@@ -40,7 +41,6 @@ finally:
     if _is_hidden:
         del _modules["sklearn"]
 
-Floats = NDArray[np.float32]
 Bits = NDArray[np.uint64]
 
 PARAMETERS: Mapping[str, Any] = {"lambda_l2": 20.0, "max_bin": 127, "deterministic": True, "verbose": -1}

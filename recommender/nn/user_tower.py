@@ -13,11 +13,11 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recommender.nn.compiled_layers import Block, Dense, Floats, normalize, to_array, transformer_block
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Block, Dense, normalize, to_array, transformer_block
 
 MASK_LEVELS = 256
 
@@ -43,8 +43,6 @@ class ByteDropout(nn.Module):
         is_kept = (random_bytes.view(torch.uint8)[: x.numel()] >= self._dropped).view(x.shape)
         return x * is_kept.to(x.dtype).mul_(MASK_LEVELS / (MASK_LEVELS - self._dropped))
 
-
-Ints = NDArray[np.int64]
 
 MAX_BEHAVIORS = 32
 GAP_BUCKETS = 28
@@ -91,12 +89,12 @@ class UserTower(nn.Module):
         token_BLD = self._tokens(item_BLD, behavior_BL, gap_BL)
         for block in self.blocks[:-1]:
             token_BLD = block(token_BLD)
-        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[no-any-return,operator]
+        return self.norm(self.blocks[-1].forward_at(token_BLD, row_M, position_M))  # type: ignore[operator]
 
     def _tokens(self, item_BLD: Tensor, behavior_BL: Tensor, gap_BL: Tensor) -> Tensor:
         behavior_BL = behavior_BL.clamp(max=MAX_BEHAVIORS - 1)
         token_BLD = item_BLD + self.behavior(behavior_BL) + self.gap(gap_BL)
-        return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])  # type: ignore[no-any-return]
+        return self.dropout(token_BLD + self.position.weight[: token_BLD.shape[1]])
 
 
 class TransformerBlock(nn.Module):
@@ -121,7 +119,7 @@ class TransformerBlock(nn.Module):
     def residual_ffn(self, token: Tensor, attended: Tensor) -> Tensor:
         """Residual connection and feed-forward layer of tokens [..., D] with their attention output."""
         token = token + self.dropout(self.output(attended))
-        return token + self.feed(self.feed_norm(token))  # type: ignore[no-any-return]
+        return token + self.feed(self.feed_norm(token))
 
     def attend(self, token_BLD: Tensor) -> Tensor:
         """Attention output of each position over itself and earlier positions [B, L, D]."""

@@ -22,16 +22,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Floats, Ints
 from recommender.catalog.ragged import Ragged
 from recommender.compiled import compiled
 from recommender.nn.item_tower import ItemCodes
 
 PROBED_SHARE = 1 / 16
 """Share of the inverted lists that a query reads: it finds 98 % of the 200 best of 50,000 clustered vectors."""
-
-Floats = NDArray[np.float32]
-Vectors = NDArray[np.floating]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -161,15 +158,14 @@ def score_positives_as_cold(
     item_T = torch.from_numpy(targets.items[has_content])
     query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
     score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
-    best: np.ndarray = score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
-    return best
+    return score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
 
 
 MIN_SINE = 1e-6
 """Arcs with a smaller sine have no unique direction: their ends are equal or opposite."""
 
 
-def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDArray[np.float64]:
+def interpolate_on_sphere(first_D: AnyFloats, last_D: AnyFloats, points: int) -> NDArray[np.float64]:
     """`points` unit-length vectors from `first_D` to `last_D` with equal angles between neighbors, both included, [P, D].
 
     Spherical linear interpolation (Shoemake, "Animating Rotation with Quaternion Curves", SIGGRAPH 1985). Ends that are
@@ -183,12 +179,10 @@ def interpolate_on_sphere(first_D: Vectors, last_D: Vectors, points: int) -> NDA
         length_P1 = np.linalg.norm(point_PD, axis=1, keepdims=True)
         return np.where(length_P1 > MIN_SINE, point_PD / np.maximum(length_P1, MIN_SINE), first)
     weights = np.sin((1 - share_P1) * angle), np.sin(share_P1 * angle)
-    result: NDArray[np.float64] = (weights[0] * first + weights[1] * last) / np.sin(angle)
-    return result
+    return (weights[0] * first + weights[1] * last) / np.sin(angle)
 
 
-def angles(vector_ND: Vectors, other_MD: Vectors) -> NDArray[np.float64]:
+def angles(vector_ND: AnyFloats, other_MD: AnyFloats) -> NDArray[np.float64]:
     """Angles between unit-length vectors in radians, [N, M]."""
     cosine_NM = np.clip(vector_ND.astype(np.float64) @ other_MD.astype(np.float64).T, -1, 1)
-    result: NDArray[np.float64] = np.arccos(cosine_NM)
-    return result
+    return np.arccos(cosine_NM)

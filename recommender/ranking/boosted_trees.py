@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Floats
 from recommender.nn.trees import Trees, dataset
 from recommender.ranking.ranker import TreeConfig
 
-Floats = NDArray[np.float32]
 TREES_FILE = "trees_{task}.txt"  # by number of the task
 LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "objective": "binary",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recommender.nn.ranker_layers import FrequencyCutEmbedding, Lookup
 from recommender.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
-from recommender.ranking.inputs import CandidateInputs, EventInputs, UserInputs
+from recommender.ranking.inputs import EventInputs
 
 BEHAVIOR_CODES = 32
 
@@ -47,24 +47,12 @@ class EventEmbedding(nn.Module):
         self.track.requires_grad_(is_trainable)
         self.artist.requires_grad_(is_trainable)
 
-    def embed_events(self, users: UserInputs) -> Tensor:
-        """Return the recent events [B, L, D]; zeros at padding."""
-        identity_BLD = self.embed_tracks(users.event_track_BL, users.event_artist_BL)
-        return self._event(identity_BLD, users.event_behavior_BL, users.event_ratio_BL, users.event_gap_BL)
-
-    def embed_sequence(self, events: EventInputs) -> Tensor:
-        """Return a further sequence of events [B, L, D]; zeros at padding."""
+    def embed_events(self, events: EventInputs) -> Tensor:
+        """Return the events [B, L, D]; zeros at padding."""
         identity_BLD = self.embed_tracks(events.track_BL, events.artist_BL)
-        return self._event(identity_BLD, events.behavior_BL, events.ratio_BL, events.gap_BL)
-
-    def embed_candidates(self, candidates: CandidateInputs) -> Tensor:
-        """Return the candidates [B, C, D]."""
-        return self.embed_tracks(candidates.track_BC, candidates.artist_BC)
+        outcome_BLD = self.behavior(events.behavior_BL.clamp(max=BEHAVIOR_CODES - 1)) + self.ratio(events.ratio_BL)
+        return identity_BLD + outcome_BLD + self.gap(events.gap_BL)
 
     def embed_tracks(self, track: Tensor, artist: Tensor) -> Tensor:
         """Return [..., D] of tracks and their artists [...]."""
-        return self.track(track) + self.artist(artist)  # type: ignore[no-any-return]
-
-    def _event(self, identity_BLD: Tensor, behavior_BL: Tensor, ratio_BL: Tensor, gap_BL: Tensor) -> Tensor:
-        outcome_BLD = self.behavior(behavior_BL.clamp(max=BEHAVIOR_CODES - 1)) + self.ratio(ratio_BL)
-        return identity_BLD + outcome_BLD + self.gap(gap_BL)  # type: ignore[no-any-return]
+        return self.track(track) + self.artist(artist)

@@ -22,7 +22,7 @@ from recommender.ranking.boosted_trees import TREES_FILE, BoostedTrees
 from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.features.content_similarity import CONTENT_FILE, ContentRows
 from recommender.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
-from recommender.ranking.features.ranking_features import PreparedUsers, RankingFeatures
+from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import TrackStatistics
 from recommender.ranking.interest_evolution import InterestEvolution
 from recommender.ranking.listwise_head import LambdaMARTHead
@@ -38,14 +38,6 @@ RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
 
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
-
-
-@dataclass(frozen=True)
-class EncodedUsers:
-    """Users as a ranker reads them: features, and the state of its network or of its program."""
-
-    side: PreparedUsers
-    state: Any
 
 
 @dataclass
@@ -84,6 +76,7 @@ class FittedRanker:
         """Tasks whose probability it predicts."""
         return self.model.tasks
 
+    @torch.inference_mode()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Return the calibrated probability [B, C] of each task, and of LISTWISE_HEAD if there is that head.
 
@@ -91,30 +84,18 @@ class FittedRanker:
             users: B requests.
             items_BC: Vocabulary indices of the candidates; the result of padding (0) is undefined.
         """
-        return self.score_encoded(self.encode_user(users), items_BC)
-
-    @torch.inference_mode()
-    def encode_user(self, users: UserBatch) -> EncodedUsers:
-        """Return what does not depend on candidates, the same for all calls of `score_encoded`."""
         side = self.features.prepare_users(users)
+        candidates = self.features.prepare_candidates(side, items_BC)
         if self.program is None:
-            return EncodedUsers(side, self.model.encode_user(side.inputs))
-        return EncodedUsers(side, [self.program.encode_user(side.inputs, row) for row in range(len(users))])
-
-    @torch.inference_mode()
-    def score_encoded(self, users: EncodedUsers, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-        """See `score`."""
-        inputs = users.side.inputs
-        candidates = self.features.prepare_candidates(users.side, items_BC)
-        if self.program is None:
-            logits_BCT = self.model(users.state, candidates).numpy()
+            logits_BCT = self.model(self.model.encode_user(side.inputs), candidates).numpy()
         else:
-            logits_BCT = np.stack([self.program.logits(user, candidates, row) for row, user in enumerate(users.state)])
+            encoded = [self.program.encode_user(side.inputs, row) for row in range(len(users))]
+            logits_BCT = np.stack([self.program.logits(user, candidates, row) for row, user in enumerate(encoded)])
         temperatures_T = np.array(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks), np.float32)
         probability_BCT = 1 / (1 + np.exp(-logits_BCT / temperatures_T))
         probability = {task: probability_BCT[..., t] for t, task in enumerate(self.tasks)}
         if self.listwise_head is not None:
-            probability[LISTWISE_HEAD] = self.listwise_head.probability(inputs, candidates)
+            probability[LISTWISE_HEAD] = self.listwise_head.probability(side.inputs, candidates)
         return probability
 
     def with_listwise_head(self, head: LambdaMARTHead) -> FittedRanker:

@@ -38,11 +38,7 @@ class UserInputs:
     (events that are not plays) and `unclicked_impressions` are None for rankers that do not read them.
     """
 
-    event_track_BL: Tensor
-    event_artist_BL: Tensor
-    event_behavior_BL: Tensor
-    event_gap_BL: Tensor
-    event_ratio_BL: Tensor
+    recent: EventInputs
     mask_BL: Tensor
     listened_BL: Tensor
     context_BU: Tensor

@@ -81,8 +81,8 @@ class InterestEvolution(Ranker[RankerConfig]):
         """
         evolution = cast(EvolutionState, state)
         position_PB, valid_PB = evolution.position_PB, evolution.valid_PB
-        track_PB = users.event_track_BL.gather(1, position_PB.T).T
-        artist_PB = users.event_artist_BL.gather(1, position_PB.T).T
+        track_PB = users.recent.track_BL.gather(1, position_PB.T).T
+        artist_PB = users.recent.artist_BL.gather(1, position_PB.T).T
         track_PBD = self.embedding.embed_tracks(track_PB, artist_PB)
         sample_PB = sample_positions(valid_PB)
         negative_PBD = track_PBD.flatten(0, 1)[sample_PB]
@@ -139,7 +139,7 @@ class AUGRU(nn.Module):
         # Events do not depend on candidates: one product for all steps, shared by the candidates.
         input_3PB1D = torch.baddbmm(self.bias_31D, rows_3XD, self.input_3DD).view(3, P, B, 1, D)
         if torch.is_grad_enabled():
-            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)  # type: ignore[no-any-return]
+            return _AUGRUFunction.apply(input_3PB1D, scale_PBC, self.state_3DD, return_sequence)
         states_PBCD, _ = _unroll(input_3PB1D, scale_PBC, self.state_3DD, return_sequence, keep_intermediates=False)
         return states_PBCD[1:] if return_sequence else states_PBCD[-1:]
 

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.dataclass_io import Section, config_from_dict
+from recommender.array_types import Floats
 from recommender.nn.trees import PastRequests, Trees, dataset
 from recommender.ranking.features.history_match import MATCH_FEATURES
 from recommender.ranking.inputs import CandidateInputs, UserInputs
@@ -36,8 +37,6 @@ LIGHTGBM_PARAMETERS: dict[str, Any] = {
     "feature_fraction": 0.3,
     "force_col_wise": True,
 }
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         hidden_BH = torch.addmm(self.from_user.bias, time_B16, time_weight.T).addmm_(dense_BY, dense_weight.T)
         # A training step draws random numbers for the events in any case, so that fits of earlier versions can be repeated.
         if self.reads_recent_events or self.training:
-            return UserState(self.embedding.embed_events(users), users.mask_BL, hidden_BH, dense_BY)
+            return UserState(self.embedding.embed_events(users.recent), users.mask_BL, hidden_BH, dense_BY)
         return UserState(
             dense_BY.new_zeros(len(dense_BY), 0, self.embedding.width), users.mask_BL[:, :0], hidden_BH, dense_BY
         )
@@ -228,8 +228,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         """
         if self.position is None:
             return 0.0
-        bias_BT: Tensor = self.position(position_B.clamp(max=POSITIONS - 1))
-        return bias_BT
+        return self.position(position_B.clamp(max=POSITIONS - 1))
 
     def program(self) -> Any:
         """Return the network with its present weights for one request, compiled; None if there is none.
@@ -261,7 +260,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
 
     def forward(self, state: UserState, candidates: CandidateInputs) -> Tensor:
         """Return logits [B, C, T], tasks in the order of `tasks`."""
-        item_BCD = self.embedding.embed_candidates(candidates)
+        item_BCD = self.embedding.embed_tracks(candidates.track_BC, candidates.artist_BC)
         interest_BCX = self.interest(state, item_BCD)
         interests_BCID = interest_BCX.unflatten(-1, (-1, item_BCD.shape[-1]))
         product_BCX = (interests_BCID * item_BCD.unsqueeze(2)).flatten(2)

@@ -45,7 +45,7 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the attention-weighted sum of the events, divided by their number [B, C, D]."""
         length_B11 = state.mask_BL.sum(1).clamp(min=1)[:, None, None]
-        return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11  # type: ignore[no-any-return]
+        return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11
 
 
 class SumPooling(Ranker[RankerConfig]):

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+
+from recommender.array_types import AnyFloats
 
 ANY_SCENE = ""
 DEFAULT_TASK = "not_skipped"
@@ -19,7 +20,6 @@ LISTWISE_HEAD = "listened"
 """Task of the listwise head, which is fitted on whole requests; the other tasks are fitted on single cases."""
 PROBABILITY_EPSILON = 1e-6
 
-Floats = NDArray[np.floating]
 WeightByTask = Mapping[str, float]
 
 
@@ -67,7 +67,7 @@ class TaskWeights:
         """Tasks with a weight above 0 in any scene."""
         return {task for weights in self.weights.values() for task, weight in weights.items() if weight > 0}
 
-    def score(self, probability: Mapping[str, Floats], scene: str) -> Floats:
+    def score(self, probability: Mapping[str, AnyFloats], scene: str) -> AnyFloats:
         """Return the score, 0..1, of candidates of one scene, in the shape of the probabilities.
 
         Raises:
@@ -76,7 +76,7 @@ class TaskWeights:
         return combine_log_odds(probability, self.for_scene(scene))
 
 
-def combine_log_odds(probability: Mapping[str, Floats], weights: WeightByTask) -> Floats:
+def combine_log_odds(probability: Mapping[str, AnyFloats], weights: WeightByTask) -> AnyFloats:
     """Return σ(Σ w_t · logit P_t) with weights normalized to sum 1.
 
     Raises:
@@ -89,11 +89,9 @@ def combine_log_odds(probability: Mapping[str, Floats], weights: WeightByTask) -
         return probability[next(iter(positive))]
     total = sum(positive.values())
     logit = sum(weight / total * _logit(probability[task]) for task, weight in positive.items())
-    result: Floats = 1 / (1 + np.exp(-np.asarray(logit)))
-    return result
+    return 1 / (1 + np.exp(-np.asarray(logit)))
 
 
-def _logit(probability: Floats) -> Floats:
+def _logit(probability: AnyFloats) -> AnyFloats:
     clipped = np.clip(np.asarray(probability, dtype=np.float64), PROBABILITY_EPSILON, 1 - PROBABILITY_EPSILON)
-    result: Floats = np.log(clipped) - np.log1p(-clipped)
-    return result
+    return np.log(clipped) - np.log1p(-clipped)

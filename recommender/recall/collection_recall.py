@@ -24,6 +24,7 @@ from torch.nn import functional
 from config.dataclass_io import Section, config_from_dict
 from event_store.behaviors import TARGET_TYPES
 from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.nn.item_tower import ITEMS_PER_CHUNK
 from recommender.nn.vector_index import VectorIndex
 from recommender.recall.channel import Candidates, CandidateSource
 from recommender.recall.realtime import Realtime
@@ -32,7 +33,6 @@ from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import FIRST_CODE
 from storage.files import write_json
 
-ITEMS_PER_CHUNK = 65_536
 MAX_OPENINGS = 10
 OPENING_DECAY = 0.7
 """Factor per later opening: the newest MAX_OPENINGS openings weigh 1, 0.7, 0.49, …"""

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.dataclass_io import Section
+from recommender.array_types import Floats
 from recommender.nn.trees import Trees
 from recommender.recall.channel import Candidates, Config, RecallChannel
 from recommender.user.user_batch import UserBatch
 
 ORDER_FILE = "order.txt"
 
-Floats = NDArray[np.float32]
 Ranked = tuple[np.ndarray, np.ndarray, Any]
 """Candidates of one request by activation, their scores, and what `OrderedChannel.features` computes their features of."""
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from config.dataclass_io import config_from_dict
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.compiled_layers import unit_rows
-from recommender.nn.item_tower import ItemCodes
+from recommender.nn.item_tower import ITEMS_PER_CHUNK, ItemCodes
 from recommender.nn.vector_index import ColdStartIndex, VectorIndex, interpolate_on_sphere
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
@@ -24,7 +24,6 @@ from recommender.recall.sequence_merge import interleave
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
 
-ITEMS_PER_CHUNK = 65_536
 CATALOG_FILE = "catalog.npy"
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
@@ -100,8 +99,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
 
     def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
         """See `RecallNetwork`."""
-        vectors: torch.Tensor = self.network.vectors(items, as_cold)
-        return vectors
+        return self.network.vectors(items, as_cold)
 
     def rebuild_index(self) -> None:
         """Index the item vectors of the current weights, and compile `program` from them."""

@@ -20,17 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
-from recommender.nn.compiled_layers import Dense, Floats, dense, to_array, unit_rows
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Dense, dense, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import (
-    GAP_BOUNDS,
-    GAP_BUCKETS,
-    ByteDropout,
-    Ints,
-    UserTower,
-    UserTowerProgram,
-    bucketize_gap,
-)
+from recommender.nn.user_tower import GAP_BOUNDS, GAP_BUCKETS, ByteDropout, UserTower, UserTowerProgram, bucketize_gap
 
 
 @dataclass(frozen=True)
@@ -177,7 +170,7 @@ class NextItemNetwork(RecallNetwork):
     def states_at(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, row_M: Tensor, place_M: Tensor) -> Tensor:
         """States [M, D] after some of the events; gaps in µs. See `UserTower`."""
         item_BLD = self.item_dropout(self.items(item_BL))
-        return self.users(item_BLD, behavior_BL, bucketize_gap(gap_BL), row_M, place_M)  # type: ignore[no-any-return]
+        return self.users(item_BLD, behavior_BL, bucketize_gap(gap_BL), row_M, place_M)
 
     def last_states(self, item_BL: Tensor, behavior_BL: Tensor, gap_BL: Tensor, length_B: Tensor) -> Tensor:
         """State [B, D] after the last event of each sequence, or at the first position of an empty one; gaps in µs."""

@@ -75,8 +75,7 @@ class PlayArchive:
         if number is None:
             return self.track_P[:0]
         own = slice(self.offset_U1[number], self.offset_U1[number + 1])
-        tracks: np.ndarray = self.track_P[own][self.known_at_P[own] < time_us]
-        return tracks
+        return self.track_P[own][self.known_at_P[own] < time_us]
 
     @cached_property
     def _number_of_user(self) -> dict[str, int]:

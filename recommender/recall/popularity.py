@@ -25,7 +25,6 @@ from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
 
-DAY_US = 86_400_000_000
 COUNT_ARRAYS = ("people_N", "times_N")
 """Number of users who listened to each stored item in `train`, and number of listens; used by the reasons."""
 

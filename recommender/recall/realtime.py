@@ -29,6 +29,12 @@ from sequences.sequence_batch import FIRST_CODE
 JUST_NOW_US = 3_600_000_000
 """An event that ended less than one hour before the request is explained with "just now"."""
 PLAYED_RECENTLY, PLAYED_JUST_NOW = Reason("played_recently"), Reason("played_just_now")
+NAMING_CODES = {
+    PLAYED_RECENTLY: "played_track_recently",
+    PLAYED_JUST_NOW: "played_track_just_now",
+    LIKED: "liked_track",
+}
+"""Reason to repeat a track → code of the reason that names it for another one."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +85,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
 
     def explain_by_track(self, item: int, recent: Mapping[int, Reason]) -> Reason:
         """The reason that names an item of `recent_items`."""
-        parameters = {"track": track_phrase(self.vocabulary, item)}
-        if recent[item] == PLAYED_JUST_NOW:
-            return Reason("played_track_just_now", parameters)
-        if recent[item] == LIKED:
-            return Reason("liked_track", parameters)
-        return Reason("played_track_recently", parameters)
+        return Reason(NAMING_CODES[recent[item]], {"track": track_phrase(self.vocabulary, item)})
 
     def recent_items(self, user: UserBatch) -> dict[int, Reason]:
         """Known items that the single request `user` recently listened to, liked or saved, oldest first → the reason to repeat

@@ -14,20 +14,18 @@ candidates, A artists, F features.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.compiled import compiled
 from recommender.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from sequences.sequence_batch import FIRST_CODE
-
-Array = NDArray[Any]
+from sequences.views import DAY_US
 
 MIN_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0
-DAY_US = 86_400_000_000
 RECENT_LISTENS = 10
 """Number of newest listens whose usual successors and predecessors are looked up."""
 COOCCURRENCE_KERNEL = 1.0 / (4 + np.arange(1, 21))

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from recommender.recall.reason import Reason
+from sequences.views import DAY_US
 
-DAY_US, DAYS_A_WEEK = 86_400_000_000, 7
+DAYS_A_WEEK = 7
 OFTEN_A_WEEK, OFTEN_A_MONTH = 3, 4  # listens
 WEEKS, MOST_WEEKS = 4, 3  # a track of most weeks was listened to in so many of the last WEEKS
 LONG_AGO_DAYS = 14

@@ -122,5 +122,4 @@ def _comparisons(languages: Iterable[str]) -> list[list[str]]:
 
 @cache
 def _grammar() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(GRAMMAR_FILE.read_text(encoding="utf-8"))
-    return content
+    return yaml.safe_load(GRAMMAR_FILE.read_text(encoding="utf-8"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Floats
 from recommender.search.grammar import Concept, FacetValue, opposites
 from recommender.search.lexicon import FacetPhrase
 
@@ -20,7 +20,6 @@ AGREEING_PHRASES = 3
 """A text is understood if so many nearest phrases have a value in common: words without any meaning are near to some phrase,
 but the next ones mean something else."""
 
-Floats = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Floats]
 
 

@@ -11,38 +11,33 @@ Legend: B requests, C candidates.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from config.dataclass_io import config_from_dict
-from recommender.ranking.task_weights import TaskWeights
+from recommender.array_types import AnyFloats, Bools
+from recommender.ranking.task_weights import ANY_SCENE, TaskWeights
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import FeedbackWeights
-from recommender.slate.fusion import ANY_SCENE, SCORE_HALF_LIFE
-from storage.files import write_json
+from recommender.slate.fusion import SCORE_HALF_LIFE
+from recommender.slate.json_file import JsonFile
 
 BLEND_WEIGHT_GRID = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.floating]
 
 
-def scale_by_max(scores_BC: Floats) -> Floats:
+def scale_by_max(scores_BC: AnyFloats) -> AnyFloats:
     """Positive scores divided by the largest of their request, so the best gets 1."""
     largest = np.max(scores_BC, axis=-1, keepdims=True, initial=0.0)
-    result: Floats = np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
-    return result
+    return np.divide(scores_BC, largest, out=np.zeros_like(scores_BC), where=largest > 0)
 
 
-def fused_scores(is_discovery_BC: Bools) -> Floats:
+def fused_scores(is_discovery_BC: Bools) -> AnyFloats:
     """Score of each candidate by its rank among the candidates of its kind: 1 for the first, half of it
     SCORE_HALF_LIFE ranks later.
 
@@ -50,11 +45,10 @@ def fused_scores(is_discovery_BC: Bools) -> Floats:
         is_discovery_BC: Kind of each candidate, in fused order.
     """
     rank_BC = np.where(is_discovery_BC, is_discovery_BC.cumsum(-1), (~is_discovery_BC).cumsum(-1)) - 1
-    scores_BC: Floats = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
-    return scores_BC
+    return SCORE_HALF_LIFE / (SCORE_HALF_LIFE + rank_BC)
 
 
-def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | float) -> Floats:
+def blend_scores(fused_BC: AnyFloats, probability_BC: AnyFloats, weight_BC: AnyFloats | float) -> AnyFloats:
     """Blended scores of one request [C] or of many [B, C].
 
     Args:
@@ -62,16 +56,15 @@ def blend_scores(fused_BC: Floats, probability_BC: Floats, weight_BC: Floats | f
         probability_BC: Ranker scores in 0..1.
         weight_BC: b, of all candidates or of each.
     """
-    result: Floats = (1 - weight_BC) * fused_BC + weight_BC * probability_BC
-    return result
+    return (1 - weight_BC) * fused_BC + weight_BC * probability_BC
 
 
-def argsort_descending(scores_BC: Floats) -> NDArray[np.int64]:
+def argsort_descending(scores_BC: AnyFloats) -> NDArray[np.int64]:
     """Candidate positions of each request, best first; ties keep their order."""
     return np.argsort(-scores_BC, axis=-1, kind="stable")
 
 
-def cut(table: CandidateTable, change_C: Floats | float, count: int) -> Bools:
+def cut(table: CandidateTable, change_C: AnyFloats | float, count: int) -> Bools:
     """Which fused candidates of one request are ranked: the best `count` after the user's reactions, bool [C]."""
     is_ranked_C = np.zeros(len(table), dtype=bool)
     is_ranked_C[argsort_descending(table.score_C * np.exp(change_C))[:count]] = True
@@ -79,7 +72,7 @@ def cut(table: CandidateTable, change_C: Floats | float, count: int) -> Bools:
 
 
 @dataclass(frozen=True)
-class Blend:
+class Blend(JsonFile):
     """Tuned parameters of the served order."""
 
     weight: Share  # weight b of the ranker among repeats
@@ -99,13 +92,13 @@ class Blend:
         """Share of discoveries in the visible list of a scene; None if it was not tuned."""
         return self.discovery_shares.get(scene, self.discovery_shares.get(ANY_SCENE))
 
-    def score(self, is_discovery_BC: Bools, probability_BC: Floats) -> Floats:
+    def score(self, is_discovery_BC: Bools, probability_BC: AnyFloats) -> AnyFloats:
         """Scores of candidates in fused order, comparable within repeats and within discoveries."""
         weight_BC = np.where(is_discovery_BC, self.discovery_weight, self.weight)
         return blend_scores(fused_scores(is_discovery_BC), probability_BC, weight_BC)
 
     def rank(
-        self, table: CandidateTable, task_score_C: Floats | None, change_C: Floats | float = 0.0
+        self, table: CandidateTable, task_score_C: AnyFloats | None, change_C: AnyFloats | float = 0.0
     ) -> CandidateTable:
         """The fused candidates of one request by their blended scores, best first.
 
@@ -118,16 +111,3 @@ class Blend:
         score_C = fused_scores(is_discovery_C) if task_score_C is None else self.score(is_discovery_C, task_score_C)
         score_C = score_C * np.exp(change_C)
         return table.scored(score_C).take(argsort_descending(score_C))
-
-    def save(self, path: Path) -> None:
-        """Write one JSON file."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Blend:
-        """Read the file that `save` wrote.
-
-        Raises:
-            ValueError: A field is missing, has another type or is out of range.
-        """
-        return config_from_dict(cls, json.loads(path.read_text()))

@@ -13,13 +13,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Bools, Ints
 from recommender.catalog.arrays import first_occurrence_mask, unique_inverse
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import REPEAT_CHANNELS, Candidates
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.floating]
-Ints = NDArray[np.int64]
 Ranks = NDArray[np.int32]
 
 
@@ -45,9 +43,9 @@ class CandidateTable:
     item_C: Ints
     is_discovery_C: Bools
     rank_CH: Ranks
-    score_C: Floats
+    score_C: AnyFloats
     slot_C: Ints
-    propensity_C: Floats
+    propensity_C: AnyFloats
 
     @classmethod
     def of(
@@ -142,7 +140,7 @@ class CandidateTable:
             np.concatenate([self.propensity_C, more.propensity_C]),
         )
 
-    def scored(self, score_C: Floats) -> Self:
+    def scored(self, score_C: AnyFloats) -> Self:
         """The same candidates with other scores."""
         return replace(self, score_C=score_C)
 
@@ -178,8 +176,7 @@ class CandidateTable:
 def _begin_of_groups(group_N: Ints) -> Ints:
     """For each of N elements, the place of the first one of its group; the elements of a group follow each other."""
     is_first_N = first_occurrence_mask(group_N)
-    begin_N: Ints = is_first_N.nonzero()[0][is_first_N.cumsum() - 1]
-    return begin_N
+    return is_first_N.nonzero()[0][is_first_N.cumsum() - 1]
 
 
 def _positions_of(key_M: Ints, query_N: Ints) -> Ints:
@@ -187,5 +184,4 @@ def _positions_of(key_M: Ints, query_N: Ints) -> Ints:
     if not len(key_M):
         return key_M
     position_N = np.minimum(key_M.searchsorted(query_N), len(key_M) - 1)
-    found: Ints = position_N[key_M[position_N] == query_N]
-    return found
+    return position_N[key_M[position_N] == query_N]

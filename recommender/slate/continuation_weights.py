@@ -10,23 +10,19 @@ Legend: C candidates.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Self
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from config.dataclass_io import config_from_dict
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.slate.blend import scale_by_max
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import interleave
+from recommender.slate.json_file import JsonFile
 from recommender.slate.reciprocal_rank import ReciprocalRank
-from storage.files import write_json
 
 SEED_RANGES = (0, 1, 2, 10)
 """Smallest number of seeds of each range."""
@@ -43,7 +39,7 @@ of what is close to them.
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Continuation(JsonFile):
     """How sources are fused.
 
     Attributes:
@@ -99,15 +95,6 @@ class Continuation:
         titles = [name for name in names if name in TITLE_SOURCES]
         total = sum(of_seeds.values()) or 1.0
         return ReciprocalRank(of_seeds | {name: TITLE_SHARE * total / len(titles) for name in titles}, weights.constant)
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read the file that `save` wrote."""
-        return config_from_dict(cls, json.loads(path.read_text()))
 
 
 def range_key(seeds: int) -> str:

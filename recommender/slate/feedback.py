@@ -30,12 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from content import FACETS
+from recommender.array_types import Doubles, Ints
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, has_behavior
 from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.views import DAY_US
 
 NEGATIVES_VIEW = "recent_negatives"
 STRENGTHS: Mapping[str, float] = {
@@ -59,10 +61,7 @@ USUAL_LISTENS, USUAL_PLAYS = 6.0, 8.0  # of a user without plays
 MAX_RAISE, MAX_LOWERING = 1.5, 6.0  # of the logarithm of a score
 RESTING_SONGS = 10  # songs that are listened to while an artist rests after one skip
 SKIPS_FOR_SESSION = 2.0  # strength of skips and dislikes after which an artist rests for the session
-DAY_US = 86_400_000_000
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Views = Mapping[str, SequenceBatch]
 
 
@@ -77,10 +76,9 @@ class FeedbackWeights:
     chosen_artist: float = 0.75
     chosen_style: float = 0.75
 
-    def log_factors(self, evidence_CF: NDArray[np.floating]) -> Floats:
+    def log_factors(self, evidence_CF: NDArray[np.floating]) -> Doubles:
         """Change of the logarithm of each score, [C]."""
-        changes_C: Floats = np.clip(evidence_CF @ np.array([*vars(self).values()]), -MAX_LOWERING, MAX_RAISE)
-        return changes_C
+        return np.clip(evidence_CF @ np.array([*vars(self).values()]), -MAX_LOWERING, MAX_RAISE)
 
 
 NO_FEEDBACK = FeedbackWeights(*(0.0 for _ in EVIDENCE))
@@ -91,8 +89,8 @@ class Reactions:
     """Reactions of one user before a request, by time."""
 
     item_E: Ints
-    strength_E: Floats
-    age_days_E: Floats
+    strength_E: Doubles
+    age_days_E: Doubles
     is_explicit_E: NDArray[np.bool_]
     is_in_session_E: NDArray[np.bool_]
 
@@ -122,7 +120,7 @@ class Reactions:
         listens = float((self.strength_E[is_play_E] > 0).sum())
         return (listens + USUAL_LISTENS) / (float(is_play_E.sum()) + USUAL_PLAYS)
 
-    def evidence(self, items_C: Ints, catalog: Catalog) -> Floats:
+    def evidence(self, items_C: Ints, catalog: Catalog) -> Doubles:
         """Evidence for each item, [C, F] in the order of EVIDENCE."""
         if not len(self.item_E):
             return np.zeros((len(items_C), len(EVIDENCE)))
@@ -137,7 +135,7 @@ class Reactions:
                 days_E * is_chosen_E,
             ]
         )
-        columns: dict[str, Floats] = {}
+        columns: dict[str, Doubles] = {}
         for group, facets in GROUPS.items():
             values, own = (_values(items, catalog, facets) for items in (self.item_E, items_C))
             session_C, plays_C, rejected_C, chosen_C = self._mean_evidence(weight_PE, values, own, len(items_C))
@@ -146,8 +144,8 @@ class Reactions:
         return np.stack([columns[name] for name in EVIDENCE], axis=1)
 
     def _mean_evidence(
-        self, weight_PE: Floats, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int
-    ) -> Floats:
+        self, weight_PE: Doubles, values: tuple[Ints, Ints], own: tuple[Ints, Ints], items: int
+    ) -> Doubles:
         """Mean evidence of the values of each item by each of P weights, [P, C]; 0 without a value. `values` and `own` are
         `_values` of the reactions and of the items.
         """
@@ -158,8 +156,7 @@ class Reactions:
         liked_PG = _sums(value_N, np.maximum(weight_PN, 0), size)
         disliked_PG = _sums(value_N, np.maximum(-weight_PN, 0), size)
         evidence_PG = np.log1p(liked_PG / (PRIOR * usual)) - np.log1p(disliked_PG / (PRIOR * (1 - usual)))
-        mean_PC: Floats = _sums(of_M, evidence_PG[:, own_M], items) / count_C
-        return mean_PC
+        return _sums(of_M, evidence_PG[:, own_M], items) / count_C
 
     def resting_artists(self, catalog: Catalog) -> Ints:
         """Main artists that rest because of the current session, the one skipped longest ago first."""
@@ -197,7 +194,7 @@ def reactions_of(users: UserBatch) -> Reactions:
 
 
 @lru_cache(maxsize=1)
-def _strengths() -> tuple[Floats, NDArray[np.bool_]]:
+def _strengths() -> tuple[Doubles, NDArray[np.bool_]]:
     """Strength of each behavior code, and whether it is explicit."""
     table = behaviors.load_behaviors()
     strength_B, is_explicit_B = np.zeros(len(table.rows) + 2), np.zeros(len(table.rows) + 2, dtype=bool)
@@ -218,7 +215,7 @@ def _session_begin(views: Views, request_at_B: Ints, row: int) -> int:
     return min(int(one.columns["occurred_at"][is_current].min(initial=begin)), begin)
 
 
-def _sums(group_N: Ints, value_PN: Floats, groups: int) -> Floats:
+def _sums(group_N: Ints, value_PN: Doubles, groups: int) -> Doubles:
     """Sum of each row of values by group, [P, G]."""
     row_P1 = np.arange(len(value_PN))[:, None]
     sum_R: NDArray[Any] = np.bincount((group_N + groups * row_P1).ravel(), value_PN.ravel(), groups * len(value_PN))

@@ -38,15 +38,13 @@ class FilterContext:
 
 def outside_catalog(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Padding, unknown tracks and tracks that the release may not serve."""
-    removed: np.ndarray = ~context.catalog.is_served_V[items_C]
-    return removed
+    return ~context.catalog.is_served_V[items_C]
 
 
 def unavailable(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks before the start or from the end of their availability on."""
     begins, ends = context.catalog.available_from_V[items_C], context.catalog.available_until_V[items_C]
-    removed: np.ndarray = (context.at_us < begins) | (context.at_us >= ends)
-    return removed
+    return (context.at_us < begins) | (context.at_us >= ends)
 
 
 def outside_territory(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -55,14 +53,12 @@ def outside_territory(items_C: np.ndarray, context: FilterContext) -> np.ndarray
         return np.zeros(len(items_C), dtype=bool)
     sets = context.catalog.territories
     is_outside_S = np.array([bool(countries) and context.territory not in countries for countries in sets], dtype=bool)
-    removed: np.ndarray = is_outside_S[context.catalog.territories_V[items_C]]
-    return removed
+    return is_outside_S[context.catalog.territories_V[items_C]]
 
 
 def explicit(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Tracks with an advisory label, unless explicit tracks are wanted; unlabeled tracks count as not explicit."""
-    removed: np.ndarray = context.catalog.is_explicit_V[items_C] & (not context.is_explicit_wanted)
-    return removed
+    return context.catalog.is_explicit_V[items_C] & (not context.is_explicit_wanted)
 
 
 def excluded_tracks(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
@@ -109,8 +105,7 @@ def not_music(items_C: np.ndarray, context: FilterContext) -> np.ndarray:
     """Speech, silence and other sounds. As singing without instruments may look like them, the user's own are kept."""
     if context.wanted_sounds is None:
         return np.zeros(len(items_C), dtype=bool)
-    removed: np.ndarray = ~context.catalog.is_music_V[items_C] & ~is_among(items_C, context.wanted_sounds)
-    return removed
+    return ~context.catalog.is_music_V[items_C] & ~is_among(items_C, context.wanted_sounds)
 
 
 def duplicate_recordings(items_C: np.ndarray, context: FilterContext) -> np.ndarray:

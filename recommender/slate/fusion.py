@@ -14,29 +14,24 @@ Legend: B requests, K candidates of a request, C candidates of all requests.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config.dataclass_io import config_from_dict
+from recommender.array_types import Doubles, Ints
+from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.json_file import JsonFile
 from recommender.slate.reciprocal_rank import ReciprocalRank
-from storage.files import write_json
 
-ANY_SCENE = ""
 DEFAULT_DISCOVERY_SHARE = 0.2
 DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 FULL_DENSITY_POSITION = 100
 SCORE_HALF_LIFE = 60.0
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,13 @@ class ChannelWeights:
         """Weights of one of the lists."""
         return self.repeats if is_repeat else self.discoveries
 
-    def scores(self, table: CandidateTable) -> Floats:
+    def scores(self, table: CandidateTable) -> Doubles:
         """Scores of all candidates, each by the weights of its list, [C]."""
         return np.where(table.is_discovery_C, self.discoveries.scores(table), self.repeats.scores(table))
 
 
 @dataclass(frozen=True)
-class Fusion(ChannelWeights):
+class Fusion(ChannelWeights, JsonFile):
     """Channel weights and shares of discoveries, overall and by scene."""
 
     # share of positions for discoveries, 0..1, by scene; "" for all other scenes
@@ -102,22 +97,12 @@ class Fusion(ChannelWeights):
             score_C = np.where(is_scene_B[table.row_C], self.scenes[scene].scores(table), score_C)
         return table.take(np.lexsort((-score_C, table.is_discovery_C, table.row_C)))
 
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Fusion:
-        """Read the file that `save` wrote."""
-        return config_from_dict(cls, json.loads(path.read_text()))
-
 
 def discovery_slot_mask(share: float, k: int) -> NDArray[np.bool_]:
     """Which of the first `k` positions are for discoveries, bool [k]; independent of `k` for a given position."""
     density_K = share * np.minimum(1, (np.arange(k) + 0.5) / FULL_DENSITY_POSITION) ** (1 - share)
     count_K = np.floor(density_K.cumsum() + 0.5)
-    is_discovery_K: NDArray[np.bool_] = np.diff(count_K, prepend=0) > 0
-    return is_discovery_K
+    return np.diff(count_K, prepend=0) > 0
 
 
 def interleave(ordered: CandidateTable, share_B: Sequence[float]) -> CandidateTable:

@@ -18,14 +18,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Bools, Ints
 from recommender.compiled import compiled
 from recommender.slate.blend import scale_by_max
 from recommender.slate.scene_settings import HEAD_LENGTH, ArtistCap
 from sequences.sequence_batch import FIRST_CODE
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.floating]
 
 
 class SlotCandidates(NamedTuple):
@@ -49,12 +46,12 @@ class Spacing(NamedTuple):
 
 
 def select_slots(
-    scores_C: Floats,
+    scores_C: AnyFloats,
     is_discovery_C: Bools,
     artist_C: Ints,
     is_discovery_L: Bools,
     cap: ArtistCap,
-    similarity_CC: Floats | None = None,
+    similarity_CC: AnyFloats | None = None,
     strength: float = 0.0,
     given_L: Ints | None = None,
     artist_before: int = 0,
@@ -116,7 +113,7 @@ def _fill_slots(
     is_left_C: Bools,
     candidates: SlotCandidates,
     is_discovery_L: Bools,
-    similarity_CC: Floats,
+    similarity_CC: AnyFloats,
     strength: np.floating,
     spacing: Spacing,
 ) -> None:
@@ -220,7 +217,7 @@ def _preference_tiers(
 
 
 @compiled
-def _find_best(is_left_C: Bools, tier_C: Ints, score_C: NDArray[np.float64], penalty_C: Floats) -> int:
+def _find_best(is_left_C: Bools, tier_C: Ints, score_C: NDArray[np.float64], penalty_C: AnyFloats) -> int:
     """The first of the best candidates that are left in the lowest tier; -1 if none is left."""
     best, best_value = -1, 0.0
     for place in range(len(score_C)):
@@ -232,10 +229,10 @@ def _find_best(is_left_C: Bools, tier_C: Ints, score_C: NDArray[np.float64], pen
     return best
 
 
-def _replace_unknown(similarity_CC: Floats) -> Floats:
+def _replace_unknown(similarity_CC: AnyFloats) -> AnyFloats:
     """Similarities with the mean of two different candidates instead of NaN."""
     is_unknown_CC = np.isnan(similarity_CC)
-    filled_CC: Floats = np.where(is_unknown_CC, similarity_CC.dtype.type(0), similarity_CC)
+    filled_CC: AnyFloats = np.where(is_unknown_CC, similarity_CC.dtype.type(0), similarity_CC)
     pairs = is_unknown_CC.size - len(filled_CC) - np.count_nonzero(is_unknown_CC) + int(is_unknown_CC.trace())
     mean = (filled_CC.sum(dtype=np.float64) - filled_CC.trace(dtype=np.float64)) / max(pairs, 1)
     filled_CC[is_unknown_CC] = mean

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import Doubles
 from recommender.slate.candidate_table import CandidateTable
 
 ZERO_WEIGHT_EPSILON = 1e-9
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,21 +31,21 @@ class ReciprocalRank:
     weights: Mapping[str, float] = field(default_factory=dict)
     constant: float = 60.0
 
-    def scores(self, table: CandidateTable) -> Floats:
+    def scores(self, table: CandidateTable) -> Doubles:
         """Positive scores of all candidates that a source found, [C]."""
         return self.weighted_sum(reciprocal_ranks(table.rank_CH.T, self.constant), table.sources)
 
-    def weighted_sum(self, gains: Floats, channels: tuple[str, ...]) -> Floats:
+    def weighted_sum(self, gains: Doubles, channels: tuple[str, ...]) -> Doubles:
         """Weighted sum over channels of gains [H, ...].
 
         Channels are added one by one, since a matrix product may round differently for one request than for many.
         """
-        total: Floats = np.zeros(gains.shape[1:])
+        total: Doubles = np.zeros(gains.shape[1:])
         for name, gain in zip(channels, gains, strict=True):
             total += max(self.weights.get(name, 0.0) if self.weights else 1.0, ZERO_WEIGHT_EPSILON) * gain
         return total
 
 
-def reciprocal_ranks(ranks: NDArray[np.int32], constant: float) -> Floats:
+def reciprocal_ranks(ranks: NDArray[np.int32], constant: float) -> Doubles:
     """Unweighted gain of each rank; 0 for candidates that the channel did not find."""
     return np.where(ranks >= 0, 1 / (constant + np.maximum(ranks, 0) + 1), 0.0)

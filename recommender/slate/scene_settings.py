@@ -18,8 +18,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Bools, Ints
 from sequences.sequence_batch import FIRST_CODE
 
 MAX_TRACKS_PER_ARTIST = 4
@@ -28,8 +28,6 @@ HEAD_LENGTH = 8
 """First tracks of a list that have a cap of their own."""
 MAX_HEAD_TRACKS_PER_ARTIST = 2
 
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
 MAX_RANKED_CANDIDATES = 200  # fused candidates of a request that are ranked, in evaluation and serving
@@ -68,13 +66,11 @@ class ArtistCap:
         """Codes of the candidates that are counted together; below FIRST_CODE: not capped."""
         if self.new_tracks is None:
             return artist_C
-        groups_C: Ints = np.where(artist_C < FIRST_CODE, artist_C, 2 * artist_C + is_new_C)
-        return groups_C
+        return np.where(artist_C < FIRST_CODE, artist_C, 2 * artist_C + is_new_C)
 
     def limits(self, is_new_C: Bools) -> Ints:
         """Maximum number of each candidate's group."""
-        limits_C: Ints = np.where(is_new_C, self.tracks if self.new_tracks is None else self.new_tracks, self.tracks)
-        return limits_C
+        return np.where(is_new_C, self.tracks if self.new_tracks is None else self.new_tracks, self.tracks)
 
     def first_tracks(self, artist_C: Ints, is_new_C: Bools) -> Ints:
         """Positions, in order, of the candidates that are among the first of their group."""

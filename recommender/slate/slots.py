@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Bools, Ints
 from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.slate.candidate_table import CandidateTable
@@ -25,9 +25,6 @@ from recommender.slate.scene_settings import ArtistCap, Scene
 from recommender.user.profile_exclusions import NO_ITEMS
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
-
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -123,14 +120,12 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
         first: Number of slots before the first of these, in a list that is continued.
     """
     due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
-    is_discovery_L: Bools = np.diff(due) > 0
-    return is_discovery_L
+    return np.diff(due) > 0
 
 
 def new_artist_slots(is_discovery_L: Bools) -> Bools:
     """Which slots are for artists that are new to the user: two of three slots for discoveries."""
-    is_new_artist_L: Bools = is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
-    return is_new_artist_L
+    return is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
 
 
 def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:

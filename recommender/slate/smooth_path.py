@@ -22,6 +22,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import AnyFloats, Ints
 from recommender.nn.vector_index import angles, interpolate_on_sphere
 
 STEP_POWER = 4
@@ -33,11 +34,8 @@ CANDIDATES_PER_POSITION = 64
 UNKNOWN_ARTISTS = 2
 """Artist codes below this are unknown, so that two of them need not be the same artist."""
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.floating]
 
-
-def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int]:
+def find_smooth_path(vector_CD: AnyFloats, artist_C: Ints, length: int) -> list[int]:
     """Positions of the path's candidates, from candidate 0 to the last one; shorter if there are too few candidates.
 
     Args:
@@ -77,18 +75,15 @@ def find_smooth_path(vector_CD: Floats, artist_C: Ints, length: int) -> list[int
         path_MX = np.concatenate([path_MX[best_K[kept]], candidate_K[kept, None]], axis=1)
         cost_M = cost_K[kept]
     cost_M = cost_M + angles(vector_CD[path_MX[:, -1]], vector_CD[[last]])[:, 0] ** STEP_POWER
-    path: list[int] = [*path_MX[int(cost_M.argmin())].tolist(), last]
-    return path
+    return [*path_MX[int(cost_M.argmin())].tolist(), last]
 
 
-def _nearest(deviation_C: Floats, length: int) -> Ints:
+def _nearest(deviation_C: AnyFloats, length: int) -> Ints:
     """The candidates nearest to a point of the arc, without the ends; at least as many as the path is long."""
     order = np.argsort(deviation_C[1:-1], kind="stable") + 1
-    result: Ints = order[: max(CANDIDATES_PER_POSITION, length)]
-    return result
+    return order[: max(CANDIDATES_PER_POSITION, length)]
 
 
 def _repeats(before_MX: Ints, artist_K: Ints) -> NDArray[np.bool_]:
     """Whether each candidate's artist is known and among the artists before, [M, K]."""
-    is_repeat_MK: NDArray[np.bool_] = (before_MX[:, :, None] == artist_K).any(1) & (artist_K >= UNKNOWN_ARTISTS)
-    return is_repeat_MK
+    return (before_MX[:, :, None] == artist_K).any(1) & (artist_K >= UNKNOWN_ARTISTS)

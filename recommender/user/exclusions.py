@@ -34,15 +34,6 @@ class Exclusions:
         default_factory=dict
     )  # left out of the profile: None for all plays, else those until this time, µs UTC
 
-    def __bool__(self) -> bool:
-        """Whether anything is excluded."""
-        return bool(self.track_ids or self.artist_ids or self.collections or self.profile)
-
-    @classmethod
-    def of(cls, sequences: Mapping[str, Mapping[str, Sequence[Any]]]) -> Exclusions:
-        """From the sequence view `exclusions` of a user's online sequences; empty if the view is missing."""
-        return cls.of_marks(marks_of_view(sequences.get(EXCLUSIONS_VIEW) or {}))
-
     @classmethod
     def of_marks(cls, marks: Marks) -> Exclusions:
         """The targets with a mark in force."""

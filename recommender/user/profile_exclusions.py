@@ -45,8 +45,7 @@ class LeftOut:
         if not len(self):
             return np.zeros(item.shape, dtype=bool)
         place = np.minimum(np.searchsorted(self.item_N, item), len(self) - 1)
-        contained: np.ndarray = (self.item_N[place] == item) & (ended_at <= self.until_N[place])
-        return contained
+        return (self.item_N[place] == item) & (ended_at <= self.until_N[place])
 
 
 NOTHING = LeftOut()
@@ -130,8 +129,7 @@ class TargetTracks:
         matches_V = np.zeros(len(self.catalog), dtype=np.int64)
         for codes in known:
             matches_V[np.unique(self._item_N[np.isin(self.catalog.facets.value_N, codes)])] += 1
-        found: np.ndarray = np.flatnonzero(matches_V >= min(len(known), MAX_REQUIRED_VALUES))
-        return found
+        return np.flatnonzero(matches_V >= min(len(known), MAX_REQUIRED_VALUES))
 
 
 def leave_out(

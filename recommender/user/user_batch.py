@@ -49,8 +49,7 @@ class UserBatch:
         """The result of `compute`, cached per owner, e.g. for a channel that computes candidates and then reasons."""
         if owner not in self._cache:
             self._cache[owner] = compute()
-        value: Value = self._cache[owner]
-        return value
+        return self._cache[owner]
 
     @cached_property
     def history_items(self) -> Ragged:

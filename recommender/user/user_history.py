@@ -39,8 +39,7 @@ def full_history_begin(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     if history is None:
         return np.zeros(0, dtype=np.int64)
     first_B = history.columns["ended_at"][:, :1].max(axis=1, initial=0)
-    begin_B: np.ndarray = np.where(history.length_B >= SEQUENCE_VIEWS[HISTORY_VIEW].length, first_B, 0)
-    return begin_B
+    return np.where(history.length_B >= SEQUENCE_VIEWS[HISTORY_VIEW].length, first_B, 0)
 
 
 def is_listened(history: SequenceBatch) -> np.ndarray:
@@ -50,8 +49,7 @@ def is_listened(history: SequenceBatch) -> np.ndarray:
 
 def has_behavior(events: SequenceBatch, names: Sequence[str]) -> np.ndarray:
     """Which events have one of the named behaviors, bool [B, L]; padding has none."""
-    has_BL: np.ndarray = _named_codes(tuple(names))[events.columns["behavior"]] & events.mask_BL
-    return has_BL
+    return _named_codes(tuple(names))[events.columns["behavior"]] & events.mask_BL
 
 
 @lru_cache
@@ -95,8 +93,7 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     skipped = item_L[has_behavior(history, ("skip",))[0]]
     heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
     items = unique_values(skipped[skipped >= FIRST_CODE])
-    unheard: np.ndarray = items[~is_among(items, heard)]
-    return unheard
+    return items[~is_among(items, heard)]
 
 
 def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
@@ -143,5 +140,4 @@ def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray
     played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))
     if (played_items >= FIRST_CODE).sum() >= NEW_USER_TRACKS:
         return np.zeros(0, dtype=np.int64)
-    unplayed: np.ndarray = np.setdiff1d(item_L[recent.mask_BL[0] & (item_L >= FIRST_CODE)], played_items)
-    return unplayed
+    return np.setdiff1d(item_L[recent.mask_BL[0] & (item_L >= FIRST_CODE)], played_items)

@@ -143,9 +143,9 @@ def _memory_map(folder: Path, name: str) -> NDArray[Any]:
     """A memory-mapped array (copy-on-write: writing to it does not change the file)."""
     path = folder / f"{name}.npy"
     try:
-        return np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)  # type: ignore[no-any-return]
+        return np.load(path, mmap_mode="c", allow_pickle=False).view(np.ndarray)
     except ValueError:  # an empty array cannot be mapped
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        return np.load(path, allow_pickle=False)
 
 
 def _make_converter(attribute: Attribute, encoders: Encoders) -> Callable[[pa.Array], NDArray[Any]]:
@@ -182,5 +182,4 @@ class _TextEncoder:
 
 
 def _fill_null(places: pa.Array, missing: int) -> NDArray[Any]:
-    filled: NDArray[Any] = pc.fill_null(places, missing).to_numpy(zero_copy_only=False)
-    return filled
+    return pc.fill_null(places, missing).to_numpy(zero_copy_only=False)

@@ -47,8 +47,7 @@ def entities_in_range(
             return pd.DataFrame({DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL: [end]})
         table = connection.execute(f"{' union by name '.join(selects)} order by all", values).to_arrow_table()
     keys = table.to_pandas(integer_object_nulls=True)  # floats would round large ids
-    rows: pd.DataFrame = keys.assign(**{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL: pd.Timestamp(end)})
-    return rows
+    return keys.assign(**{DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL: pd.Timestamp(end)})
 
 
 def _keys_sql(connection: duckdb.DuckDBPyConnection, requested: RequestedView, path: str) -> tuple[str, list[Any]]:

@@ -88,5 +88,4 @@ def is_in(column: pa.DictionaryArray, values: frozenset[str]) -> np.ndarray:
     # The last position is for null.
     is_member = np.array([*(text in values for text in column.dictionary.to_pylist()), False])
     places: np.ndarray = pc.fill_null(column.indices, len(is_member) - 1).to_numpy(zero_copy_only=False)
-    mask: np.ndarray = is_member[places]
-    return mask
+    return is_member[places]

@@ -134,8 +134,7 @@ class SequenceRetrievalJob(RetrievalJob):
         return self.to_batches().read_all()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
-        return frame
+        return self._to_arrow_internal(timeout).to_pandas()
 
 
 def save_dataset(

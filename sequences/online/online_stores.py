@@ -241,5 +241,4 @@ def user_key(user_id: str) -> EntityKey:
 
 def _encoded(config: RepoConfig, user_id: str) -> bytes:
     version = config.entity_key_serialization_version
-    encoded: bytes = serialize_entity_key(user_key(user_id), entity_key_serialization_version=version)
-    return encoded
+    return serialize_entity_key(user_key(user_id), entity_key_serialization_version=version)

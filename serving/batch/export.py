@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 import torch
 
 from config.settings import Settings
-from recommender.recall.neural_channel import ITEMS_PER_CHUNK, NeuralChannel
+from recommender.nn.item_tower import ITEMS_PER_CHUNK
+from recommender.recall.neural_channel import NeuralChannel
 from recommender.user.user_batch import UserBatch
 from releases import model_store
 from serving.batch import BatchError

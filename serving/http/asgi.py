@@ -88,8 +88,7 @@ def charge_client(scope: Message, requests: int) -> None:
 
 def get_client(scope: Message) -> str:
     """The name of the authenticated client; its address without authentication."""
-    client: str = scope.get("state", {}).get("client") or client_address(scope)
-    return client
+    return scope.get("state", {}).get("client") or client_address(scope)
 
 
 def problem(status: int, detail: str, code: str = "", **members: Any) -> dict[str, Any]:

@@ -201,8 +201,7 @@ ERROR_DESCRIPTIONS = {
 @cache
 def load_examples() -> Spec:
     """The content of `openapi_examples.yaml`."""
-    examples: Spec = yaml.safe_load(EXAMPLES_FILE.read_text(encoding="utf-8"))
-    return examples
+    return yaml.safe_load(EXAMPLES_FILE.read_text(encoding="utf-8"))
 
 
 def request_fields() -> dict[str, list[str]]:

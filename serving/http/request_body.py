@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.http.asgi import CLOSE_CONNECTION, HttpError, Message, Receive, get_client, header_values
 
@@ -14,21 +14,14 @@ MAX_LENGTH_DIGITS = 19
 """Digits of the header Content-Length: Python reads no number of more than 4,300, also with leading zeros."""
 
 
-@dataclass(frozen=True)
-class BodyLimits:
-    """Limits of request bodies."""
+@dataclass
+class BodyReader:
+    """Receives bodies. Beyond the limit of unfinished bodies, the client's oldest one is rejected, so that newer ones arrive."""
 
     max_bytes: int  # largest body
     timeout_s: float  # time from the headers to the end of the body
     max_incomplete: int  # bodies of one client that are being received
-
-
-class BodyReader:
-    """Receives bodies. Beyond the limit of unfinished bodies, the client's oldest one is rejected, so that newer ones arrive."""
-
-    def __init__(self, limits: BodyLimits) -> None:
-        self.limits = limits
-        self._deadlines: dict[str, deque[asyncio.Timeout]] = {}
+    _deadlines: dict[str, deque[asyncio.Timeout]] = field(default_factory=dict, init=False)
 
     async def read(self, scope: Message, receive: Receive) -> bytes:
         """The whole body.
@@ -39,14 +32,14 @@ class BodyReader:
         """
         too_large = HttpError(
             413,
-            f"the body is larger than {self.limits.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
+            f"the body is larger than {self.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
             "in several reports",
         )
         for size in header_values(scope, b"content-length"):
             if len(size) > MAX_LENGTH_DIGITS:
                 why = f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
                 raise HttpError(413, why)
-            if size.isdigit() and int(size) > self.limits.max_bytes:
+            if size.isdigit() and int(size) > self.max_bytes:
                 raise too_large
         body = bytearray()
         try:
@@ -56,23 +49,23 @@ class BodyReader:
                     if message["type"] != "http.request":
                         raise HttpError(400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
                     body += message.get("body", b"")
-                    if len(body) > self.limits.max_bytes:
+                    if len(body) > self.max_bytes:
                         raise too_large
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError as error:
             why = (
-                f"the body did not arrive within {self.limits.timeout_s:g} s, or before {self.limits.max_incomplete} newer bodies "
+                f"the body did not arrive within {self.timeout_s:g} s, or before {self.max_incomplete} newer bodies "
                 "of this client began"
             )
             raise HttpError(408, why, CLOSE_CONNECTION) from error
 
     @asynccontextmanager
     async def _deadline(self, client: str) -> AsyncIterator[None]:
-        async with asyncio.timeout(self.limits.timeout_s) as deadline:
+        async with asyncio.timeout(self.timeout_s) as deadline:
             deadlines = self._deadlines.setdefault(client, deque())
             deadlines.append(deadline)
-            if len(deadlines) > self.limits.max_incomplete:
+            if len(deadlines) > self.max_incomplete:
                 oldest = deadlines.popleft()
                 if not oldest.expired():
                     oldest.reschedule(0)

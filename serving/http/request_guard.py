@@ -23,7 +23,7 @@ from serving.http.asgi import (
     header_values,
     send_response,
 )
-from serving.http.request_body import BodyLimits, BodyReader
+from serving.http.request_body import BodyReader
 
 PAGE_PATH = "/docs"
 OPENAPI_PATHS = ("/openapi.json", "/docs.json")
@@ -70,7 +70,7 @@ class RequestGuard(HttpMiddleware):
     Args:
         app: The wrapped application.
         description: Returns the OpenAPI document; called for its first request only.
-        limits: Limits of bodies.
+        bodies: Receives bodies.
         status: Returns the content of `/status`.
     """
 
@@ -78,11 +78,11 @@ class RequestGuard(HttpMiddleware):
         self,
         app: App,
         description: Callable[[], dict[str, Any]],
-        limits: BodyLimits,
+        bodies: BodyReader,
         status: Callable[[], dict[str, Any]],
     ) -> None:
         super().__init__(app)
-        self._bodies = BodyReader(limits)
+        self._bodies = bodies
         # The document has no limit of requests and takes tens of milliseconds of the event loop.
         encode_description = functools.cache(lambda: json.dumps(description()).encode())
         self._documents: dict[str, Callable[[], bytes]] = {

@@ -15,7 +15,6 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -45,13 +44,9 @@ class ListeningPage(HttpMiddleware):
         super().__init__(app)
         files = f"{FILES}/{_version()}"
         index = (FOLDER / "index.html").read_text().replace("./page/", f".{files}/")
-
-        def page(_: Request) -> Response:
-            return HTMLResponse(index, headers=PAGE_HEADERS)
-
         routes = [
-            Route("/", page),
-            Route(f"{files}/scenes.json", _scenes),
+            Route("/", lambda _: HTMLResponse(index, headers=PAGE_HEADERS)),
+            Route(f"{files}/scenes.json", lambda _: JSONResponse(_scene_table())),
             Mount(f"{files}/messages", _Unchanging(directory=MESSAGES_FOLDER)),
             Mount(files, _Unchanging(directory=FOLDER)),
         ]
@@ -81,10 +76,6 @@ def _version() -> str:
     for path in sorted([*FOLDER.rglob("*.*"), *MESSAGES_FOLDER.rglob("*.json")]):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _scenes(_: Request) -> Response:
-    return JSONResponse(_scene_table())
 
 
 def _scene_table() -> list[dict[str, object]]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextvars
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -39,6 +40,12 @@ CATALOG_PREFIXES = ("/tracks/", "/artists/", "/albums/", "/playlists/")
 USER_PREFIXES = (*CATALOG_PREFIXES, "/media/", "/1/")
 """Beginnings of paths that user tokens are accepted for: the catalog and media, which do not depend on the user, and ListenBrainz,
 where the user is always the one of the token."""
+ALGORITHMS: Mapping[type, Any] = {
+    RSAPublicKey: RSAAlgorithm,
+    EllipticCurvePublicKey: ECAlgorithm,
+    Ed25519PublicKey: OKPAlgorithm,
+}
+"""Kinds of keys in PEM files."""
 OTHER_USER_MESSAGE = "this token may name its own user only; send the user_id of the token, or use an API key"
 
 AUTHENTICATED_USER: contextvars.ContextVar[str | None] = contextvars.ContextVar("authenticated_user", default=None)
@@ -108,12 +115,9 @@ def _read_keys(path: Path) -> list[jwt.PyJWK]:
 
 def _key_of_pem(content: bytes) -> jwt.PyJWK:
     key = load_pem_public_key(content)
-    if isinstance(key, RSAPublicKey):
-        return jwt.PyJWK(RSAAlgorithm.to_jwk(key, as_dict=True))
-    if isinstance(key, EllipticCurvePublicKey):
-        return jwt.PyJWK(ECAlgorithm.to_jwk(key, as_dict=True))
-    if isinstance(key, Ed25519PublicKey):
-        return jwt.PyJWK(OKPAlgorithm.to_jwk(key, as_dict=True))
+    for kind, algorithm in ALGORITHMS.items():
+        if isinstance(key, kind):
+            return jwt.PyJWK(algorithm.to_jwk(key, as_dict=True))
     raise TypeError(type(key))
 
 

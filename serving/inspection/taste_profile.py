@@ -68,12 +68,12 @@ def _active_interests(
     user: UserState, release: ServedRelease, recall: Recall, names: Mapping[str, str]
 ) -> list[TasteInterest]:
     """The interests in what counts; those with equal names are one."""
-    found = recall.find_user_interests(release, user.users, {})
+    found, _ = recall.find_user_interests(release, user.users, {})
     history = user.users.views.get(HISTORY_VIEW)
     plays = Counter(history.columns["track_id"][0][is_listened(history)[0]].tolist() if history is not None else ())
     share_of: dict[str, float] = {}
     items: dict[str, list[int]] = {}
-    for interest in found.interests if found else []:
+    for interest in found:
         share_of[interest.name] = share_of.get(interest.name, 0.0) + interest.share
         items.setdefault(interest.name, []).extend(interest.items.tolist())
     return [

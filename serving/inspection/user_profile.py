@@ -37,17 +37,15 @@ def describe_user(user: UserState, release: ServedRelease, recall: Recall) -> Us
     short = _newest_session(recent) if recent is not None else np.zeros(0, dtype=np.int64)
     long = _items(history, is_listened(history)) if history is not None else np.zeros(0, dtype=np.int64)
     items_of = {key: items for key, items in (("short", short), ("long", long)) if len(items)}
-    named = recall.find_user_interests(release, users, items_of) if items_of else None
-    names = named.names if named else {}
+    interests, names = recall.find_user_interests(release, users, items_of) if items_of else ([], {})
     whole = {key: _summarize_interest(items, 1.0, names.get(key), release) for key, items in items_of.items()}
-    interests = named.interests if named and len(long) else []
     return UserProfileResponse(
         user_id=users.user_ids[0],
         is_known=user.is_known,
         release=release.release_id,
         is_own_catalog=release.is_own_catalog,
         events=_events(recent, release) if recent is not None else [],
-        interests=[_summarize_interest(one.items, one.share, one.name, release) for one in interests],
+        interests=[_summarize_interest(one.items, one.share, one.name, release) for one in interests if len(long)],
         short_term=whole.get("short"),
         long_term=whole.get("long"),
     )
@@ -82,8 +80,7 @@ def _newest_session(recent: SequenceBatch) -> np.ndarray:
 
 def _items(batch: SequenceBatch, mask_BL: np.ndarray) -> np.ndarray:
     item_L = batch.columns["track_id"][0][mask_BL[0]]
-    known_items: np.ndarray = item_L[item_L >= FIRST_CODE]
-    return known_items
+    return item_L[item_L >= FIRST_CODE]
 
 
 def _summarize_interest(items: np.ndarray, share: float, name: str | None, release: ServedRelease) -> InterestSummary:

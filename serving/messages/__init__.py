@@ -29,8 +29,7 @@ logger = logging.getLogger(__name__)
 @cache
 def load_messages(language: Language) -> dict[str, Any]:
     """The catalog of a language."""
-    catalog: dict[str, Any] = json.loads((MESSAGES_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    return catalog
+    return json.loads((MESSAGES_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
 
 
 def render_reason(reason: Reason | None, language: Language) -> str:

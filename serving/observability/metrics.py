@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ class Metrics:
     """Every metric of the recommender, registered in `registry`."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self.child = cache(_child)
+        self.child: Callable[..., Any] = cache(lambda metric, *labels: metric.labels(*labels))
         """Metric, values of its labels → the metric with these values, for what every request counts."""
         self.requests = Counter(
             "segue_recommend_requests", "Responses by outcome", ["scene", "outcome", "release"], registry=registry
@@ -118,10 +119,6 @@ class Metrics:
             multiprocess_mode="mostrecent",
             registry=registry,
         )
-
-
-def _child(metric: Any, *labels: str) -> Any:
-    return metric.labels(*labels)
 
 
 def update_metrics(metrics: Metrics, skew: Path, release: ServedRelease | None) -> None:

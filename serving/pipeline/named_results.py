@@ -30,8 +30,7 @@ def find_named(text: str, query: Query, release: ServedRelease, context: FilterC
 
     def playable(field: str) -> list[int]:
         item_C = np.array(release.search.items_named(content, field), dtype=np.int64)
-        kept: list[int] = item_C[apply_filters(item_C, context)[0]].tolist()
-        return kept
+        return item_C[apply_filters(item_C, context)[0]].tolist()
 
     artists = {
         artist: name

@@ -199,20 +199,15 @@ def _build_affinity(users: UserBatch, catalog: Catalog) -> Callable[[NDArray[np.
         return None
     items = history.columns["track_id"][0][is_listened(history)[0]][-MAX_HISTORY:]
     items = items[items >= FIRST_CODE]
-    facets = catalog.facets
-    values = [facets.value_N[facets.offset_V1[item] : facets.offset_V1[item + 1]] for item in items.tolist()]
-    taste_U = np.bincount(np.concatenate(values), minlength=1).astype(np.float64) if values else np.zeros(0)
+    value_N, _ = catalog.facets.values_of(items)
+    taste_U = np.bincount(value_N, minlength=len(catalog.facets.names)).astype(np.float64)
     length = float(np.linalg.norm(taste_U))
     if not length:
         return None
 
     def affinity(items_C: NDArray[np.int64]) -> NDArray[np.float64]:
-        similarity_C = np.zeros(len(items_C))
-        for place, item in enumerate(items_C.tolist()):
-            value = facets.value_N[facets.offset_V1[item] : facets.offset_V1[item + 1]]
-            known = value[value < len(taste_U)]
-            if len(known):
-                similarity_C[place] = taste_U[known].sum() / (length * np.sqrt(len(value)))
-        return similarity_C
+        value_N, of_N = catalog.facets.values_of(items_C)
+        count_C = np.maximum(np.bincount(of_N, minlength=len(items_C)), 1)
+        return np.bincount(of_N, taste_U[value_N], len(items_C)) / (length * np.sqrt(count_C))
 
     return affinity

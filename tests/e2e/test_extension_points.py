@@ -154,9 +154,11 @@ READER = Reader(select_files=_select_files, read=_read, period="day", split="glo
 
 ASK = """
 import json, sys, time
+from functools import partial
 from prometheus_client import CollectorRegistry
 from config import settings
 from serving.observability.metrics import Metrics
+from serving.pipeline.request import read_request
 from serving.runtime import Runtime
 
 runtime = Runtime(settings.load_settings(), Metrics(CollectorRegistry()))
@@ -164,7 +166,7 @@ try:
     until = time.monotonic() + 120
     while not runtime.is_ready and time.monotonic() < until:
         time.sleep(0.2)
-    answer = runtime.recommend(sys.argv[1], "workout", None)
+    answer = runtime.respond("workout", partial(read_request, sys.argv[1], "workout", None))
     items = [vars(item) for item in answer.items]
     print(json.dumps({"items": items, "trace": vars(answer.trace), "status": runtime.status()}, default=str))
 finally:

@@ -84,8 +84,7 @@ def recall_from_hits(k: int, hits_CK: np.ndarray, targets_C: np.ndarray) -> np.n
         targets_C: Number of targets of each case.
     """
     hits_C, nan_C = hits_CK[:, :k].sum(1), np.full(len(targets_C), np.nan)
-    recall_C: np.ndarray = np.divide(hits_C, targets_C, out=nan_C, where=targets_C > 0)
-    return recall_C
+    return np.divide(hits_C, targets_C, out=nan_C, where=targets_C > 0)
 
 
 def recall_table(items_CK: np.ndarray, cases: RecallCases, cutoffs: tuple[int, ...] = (50, 200)) -> dict[str, float]:
@@ -150,8 +149,7 @@ def mean_per_user(value_C: np.ndarray, user_C: np.ndarray) -> np.ndarray:
     """Mean over the cases of each user, by user [U]; NaN cases and users with only NaN cases are left out."""
     is_valid_C = ~np.isnan(value_C)
     user = np.unique(user_C[is_valid_C], return_inverse=True)[1]
-    value_U: np.ndarray = np.bincount(user, weights=value_C[is_valid_C]) / np.bincount(user)
-    return value_U
+    return np.bincount(user, weights=value_C[is_valid_C]) / np.bincount(user)
 
 
 def is_significant_gain(difference_U: np.ndarray) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
+from recommender.ranking.task_weights import ANY_SCENE
 from recommender.recall.channel import Candidates
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.fusion import ANY_SCENE, DISCOVERY_SHARE_GRID, ChannelWeights, Fusion, Ints
+from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table

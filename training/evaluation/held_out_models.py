@@ -167,5 +167,4 @@ def _print_omitted(workspace: Workspace, fit: str) -> None:
 def _probabilities(ranker: FittedRanker, batch: Any) -> NDArray[np.float32]:
     logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
     temperatures = torch.tensor(ranker.resolved_config.validation.temperatures or [1.0] * len(ranker.tasks))
-    probability_BT: NDArray[np.float32] = torch.sigmoid(logits_BT / temperatures).numpy()
-    return probability_BT
+    return torch.sigmoid(logits_BT / temperatures).numpy()

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog.ragged import Ragged
-from recommender.ranking.task_weights import DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
+from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from recommender.recall.channel import Candidates
 from recommender.recall.popularity import Popularity
 from recommender.slate.blend import Blend
-from recommender.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion
+from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData

@@ -16,12 +16,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.ranking.task_weights import ANY_SCENE, LISTWISE_HEAD
 from recommender.recall.channel import Candidates
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import NO_FEEDBACK
-from recommender.slate.fusion import ANY_SCENE
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from sequences.sequence_batch import FIRST_CODE
 from training.data.candidate_lists import case_scenes

@@ -8,9 +8,10 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import Doubles, Ints
 from recommender.catalog.ragged import Ragged
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.reciprocal_rank import Floats, Ints, ReciprocalRank, reciprocal_ranks
+from recommender.slate.reciprocal_rank import ReciprocalRank, reciprocal_ranks
 from training.data.recall_cases import mean_over_users
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)
@@ -94,7 +95,7 @@ class FusionTargets:
         target = is_target_C[np.isin(table.row_C, case_B)]
         return cls(rank_HBX, row[target], column[target], case_B, targets.count_C, user_C)
 
-    def recall(self, score_BX: Floats, cutoffs: tuple[int, ...]) -> list[float]:
+    def recall(self, score_BX: Doubles, cutoffs: tuple[int, ...]) -> list[float]:
         """Recall at each cutoff of the candidates by score (0: padding), averaged like `recall_table`; ties by smaller x.
 
         Avoids sorting: a target is in the top k if it scores above the k-th best score; ties with it are counted.

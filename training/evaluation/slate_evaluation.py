@@ -24,14 +24,14 @@ from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
-from recommender.ranking.task_weights import TaskWeights
+from recommender.ranking.task_weights import ANY_SCENE, TaskWeights
 from recommender.recall.channel import Candidates
 from recommender.slate import blend
 from recommender.slate.blend import Blend
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import FeedbackWeights, Reactions
 from recommender.slate.filters import FilterContext, apply_filters
-from recommender.slate.fusion import ANY_SCENE, DEFAULT_DISCOVERY_SHARE, Fusion, interleave
+from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion, interleave
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
 from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
@@ -130,8 +130,7 @@ class Requests:
         share = DEFAULT_DISCOVERY_SHARE if share is None else share
         slots = Slots.of(table, self.catalog, DAILY, LENGTH, share, order.diversity, self.history[row])
         place_L = replace(slots, cap=cap).select(table)
-        items: Ints = table.item_C[place_L[place_L >= 0]]
-        return items
+        return table.item_C[place_L[place_L >= 0]]
 
 
 @dataclass(frozen=True)

@@ -185,8 +185,7 @@ class CaseBatches:
         if self._order[0] != (seed, epoch):
             self._order = ((seed, epoch), np.random.default_rng([seed, epoch]).permutation(len(self)))
         # Sorted, because neighboring cases share their history in memory; order within a batch has no effect.
-        rows: NDArray[np.int64] = np.sort(self._order[1][number * batch_size : (number + 1) * batch_size])
-        return rows
+        return np.sort(self._order[1][number * batch_size : (number + 1) * batch_size])
 
 
 def load_track_statistics(data: TrainingData) -> TrackStatistics:

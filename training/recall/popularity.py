@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.recall.popularity import DAY_US, ItemLanguages, Popularity, PopularityConfig
+from recommender.recall.popularity import ItemLanguages, Popularity, PopularityConfig
+from sequences.views import DAY_US
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 

@@ -72,8 +72,7 @@ def read_section(name: str, section: str, config_class: type[Config]) -> Config:
 
 @cache
 def _read(name: str) -> Mapping[str, Any]:
-    content: Mapping[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
-    return content
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def config_of(model: type[Any], recipe_name: str) -> Any:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from content.track_content import TrackContent
-from recommender.ranking.features.history_match import Array, History, Outcomes
+from recommender.array_types import Array
+from recommender.ranking.features.history_match import History, Outcomes
 from recommender.ranking.features.user_features import HOUR_US
 
 CONTENT_FILE = "track_content.safetensors"

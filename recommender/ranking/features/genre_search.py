@@ -19,9 +19,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.catalog.ragged import Ragged
 from recommender.compiled import compiled
-from recommender.ranking.features.history_match import Array, History, Outcomes, smoothed_listen_rate
+from recommender.ranking.features.history_match import History, Outcomes, smoothed_listen_rate
 
 STYLES, EMOTIONS = range(2)
 GENRE_TYPES = 2

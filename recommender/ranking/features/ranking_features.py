@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.boosted_trees import BoostedTrees
 from recommender.ranking.features.content_similarity import ContentRows, ContentSimilarity
@@ -22,13 +21,15 @@ from recommender.ranking.features.genre_search import GenreTallies, TrackGenres
 from recommender.ranking.features.history_match import (
     History,
     Outcomes,
-    PlayHistory,
     artist_lookup,
     encode_events,
     encode_plays,
+    find_occurrences,
+)
+from recommender.ranking.features.history_searches import (
+    PlayHistory,
     fading_listen_rates,
     familiarity_listen_rates,
-    find_occurrences,
     match_fading,
     match_lately,
     match_situations,
@@ -55,8 +56,6 @@ from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
 from sequences.sessions import sessionize as session_numbers
-
-Array = NDArray[Any]
 
 RECENT_EVENTS, PLAYED_HISTORY, RECENT_NEGATIVES, UNCLICKED_IMPRESSIONS = (
     "recent_events",
@@ -160,7 +159,6 @@ class RankingFeatures:
         """
         request_at_B, recent = users.request_at_B, users.views[RECENT_EVENTS]
         mask_BL = _known_before(recent, request_at_B)
-        track_BL, artist_BL, behavior_BL, gap_BL, ratio_BL, _ = self._event_codes(recent, mask_BL, request_at_B)
         codes = [self.scene_code.get(scene, UNKNOWN) if scene else 0 for scene in users.scene_B] or [0] * len(users)
         histories = None
         if context_BU is None:
@@ -168,11 +166,7 @@ class RankingFeatures:
             context_BU = self._user_features(users, mask_BL, histories)
         listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behavior"]) > 0)
         inputs = UserInputs(
-            track_BL,
-            artist_BL,
-            behavior_BL,
-            gap_BL,
-            ratio_BL,
+            EventInputs(*self._event_codes(recent, mask_BL, request_at_B)),
             torch.from_numpy(mask_BL),
             torch.from_numpy(listened_BL),
             torch.from_numpy(context_BU),
@@ -310,5 +304,4 @@ class RankingFeatures:
 
 def _known_before(batch: SequenceBatch, request_at_B: Array) -> Array:
     # The readers return nothing later; events at or after the request would leak the label, so they are masked again.
-    mask_BL: Array = batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])
-    return mask_BL
+    return batch.mask_BL & (batch.columns["ended_at"] < request_at_B[:, None])

@@ -19,19 +19,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.array_types import Array, Ints
 from recommender.ranking.features.user_features import PROFILE, PROFILE_VIEW
 from sequences.feature_services import ServiceContract
+from sequences.views import DAY_US
 
 COUNTS = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
 """Columns that `encode_track_statistics` reads; they come first in `TrackStatistics.names`."""
 CANDIDATE_FEATURES = 6 + 1
 """Columns of `encode_track_statistics`, and whether the track is unknown."""
-DAY_US = 86_400_000_000
 DAY_BITS = 20
 FILE = "track_statistics.parquet"
-
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,7 @@ EXCLUDED_STATISTICS = ("likes_total",)
 
 def signed_log2(values: NDArray[Any]) -> NDArray[np.float32]:
     """Return sign(x) · log2(1 + |x|), float32: compresses counts, and keeps the sign of other numbers."""
-    compressed: NDArray[np.float32] = (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
-    return compressed
+    return (np.sign(values) * np.log2(1 + np.abs(values))).astype(np.float32)
 
 
 def further_profile_fields(contract: ServiceContract) -> tuple[str, ...]:

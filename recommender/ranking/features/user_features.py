@@ -7,11 +7,10 @@ it counts as padding. Does not depend on candidates. Shape letters: B requests, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.compiled import compiled
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
@@ -29,8 +28,6 @@ PROFILE_VIEW = "user_profile"
 PROFILE = ("plays_total", "listens_total", "full_plays_total", "skips_total", "tracks_total", "artists_total")
 """Fields of PROFILE_VIEW that `compute_user_features` encodes; for further ones see `track_statistics.py`."""
 PROFILE_FIELDS = tuple(f"{PROFILE_VIEW}__{name}" for name in PROFILE)
-
-Array = NDArray[Any]
 
 
 def outcomes_of_behaviors(code_of: Mapping[str, int]) -> Array:

@@ -28,8 +28,7 @@ class FeedForward(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the same shape."""
-        output: Tensor = x + super().forward(x)
-        return output
+        return x + super().forward(x)
 
 
 class Attention(nn.Module):
@@ -53,14 +52,10 @@ class Attention(nn.Module):
         key_BHNd, value_BHNd = keys_values
         query_BHCd = self.query(query_BCD).view(B, C, self.heads, D // self.heads).transpose(1, 2)
         logit_BHCN = query_BHCd @ key_BHNd.transpose(2, 3) / (D // self.heads) ** 0.5
-        if bool(mask_BN.all()):  # always so for a single request; saves two passes over hundreds of candidates
-            weight_BHCN = logit_BHCN.softmax(-1)
-        else:
-            logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
-            # The softmax of a row without events is NaN, because all its logits are -inf; its weights become 0.
-            weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
-        attended: Tensor = self.output((weight_BHCN @ value_BHNd).transpose(1, 2).reshape(B, C, D))
-        return attended
+        logit_BHCN = logit_BHCN.masked_fill(~mask_BN[:, None, None], float("-inf"))
+        # The softmax of a row without events is NaN, because all its logits are -inf; its weights become 0.
+        weight_BHCN = logit_BHCN.softmax(-1).nan_to_num(0.0)
+        return self.output((weight_BHCN @ value_BHNd).transpose(1, 2).reshape(B, C, D))
 
 
 class Encoder(nn.Module):
@@ -75,8 +70,7 @@ class Encoder(nn.Module):
         """Return [B, N, D]; zeros at padding."""
         normal_BND = self.norm(event_BND)
         event_BND = event_BND + self.attention(normal_BND, self.attention.project_keys_values(normal_BND), mask_BN)
-        encoded: Tensor = self.feed(event_BND) * mask_BN[..., None]
-        return encoded
+        return self.feed(event_BND) * mask_BN[..., None]
 
 
 class CandidateDecoder(nn.Module):
@@ -98,8 +92,7 @@ class CandidateDecoder(nn.Module):
         if not mask_BN.shape[1]:  # in batches of dense features alone, and often for explicit feedback
             return torch.zeros_like(item_BCD)
         attended_BCD = self.attention(self.item_norm(item_BCD), keys_values, mask_BN)
-        interest: Tensor = self.feed(attended_BCD) * mask_BN.any(1)[:, None, None]
-        return interest
+        return self.feed(attended_BCD) * mask_BN.any(1)[:, None, None]
 
 
 class SessionPooling(nn.Module):
@@ -150,5 +143,4 @@ class MultiGateExperts(nn.Module):
         gate = self.gates(x).unflatten(-1, self.shape).softmax(-1)
         # Projecting experts to tasks before mixing takes a third of the time of mixing first, for hundreds of rows.
         expert_logits = (hidden @ self.weight_TD.T).transpose(-1, -2)
-        logits: Tensor = (gate * expert_logits).sum(-1) + self.bias_T
-        return logits
+        return (gate * expert_logits).sum(-1) + self.bias_T

@@ -126,7 +126,7 @@ class SessionDomains(Ranker[SessionDomainsConfig]):
     def encode_user(self, users: UserInputs) -> SessionState:
         """Return what depends on the request alone."""
         inputs = {name: getattr(users, name) for name in ("plays", *(group.sequence for group in self.groups))}
-        embedded = {name: self.embedding.embed_sequence(events) for name, events in inputs.items()}
+        embedded = {name: self.embedding.embed_events(events) for name, events in inputs.items()}
         sequences, impressions = [], None
         for number, group in enumerate(self.groups):
             events, event_BLD = inputs[group.sequence], embedded[group.sequence]

@@ -14,14 +14,13 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from recommender.array_types import Floats, Ints
 from recommender.nn.compiled_layers import (
     Block,
     Decoder,
     Dense,
-    Floats,
     activate_dice,
     add_interest,
     dense,
@@ -31,8 +30,7 @@ from recommender.nn.compiled_layers import (
     transformer_block,
 )
 from recommender.nn.piecewise_table import PiecewiseTable
-from recommender.nn.ranker_layers import UNKNOWN, Dice, FrequencyCutEmbedding
-from recommender.nn.user_tower import Ints
+from recommender.nn.ranker_layers import UNKNOWN, Dice
 from recommender.ranking.event_embeddings import BEHAVIOR_CODES
 from recommender.ranking.inputs import CandidateInputs, UserInputs
 from recommender.ranking.ranker import SCENE_CODES
@@ -61,7 +59,8 @@ class SessionDomainsProgram:
         D = model.embedding.width
         self.groups, self.denoising_groups = model.groups, model.denoising_groups
         self.sequences = {"plays", *(group.sequence for group in self.groups)}
-        self.identity = [_table_of(one) for one in (model.embedding.track, model.embedding.artist)]
+        ids = model.embedding.track, model.embedding.artist
+        self.identity = [(one.row_of_V.numpy(), to_array(one.table.weight)) for one in ids]
         tables = model.embedding.behavior, model.embedding.ratio, model.embedding.gap
         self.behavior_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
         self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
@@ -140,21 +139,18 @@ class SessionDomainsProgram:
         if self.tree_weights_T is None:
             return logits_CT
         tree_logits_CT = cast(torch.Tensor, candidates.tree_logits_BCT).numpy()[row]
-        blended_CT: Floats = logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
-        return blended_CT
+        return logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
 
     def _identify(self, track: Ints, artist: Ints) -> Floats:
         """Sums [..., D] of the embeddings of tracks and their artists."""
         (row_of_V, track_XD), (row_of_A, artist_XD) = self.identity
         known = np.where(track < len(row_of_V), track, UNKNOWN)
-        identity: Floats = track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
-        return identity
+        return track_XD[row_of_V[known]] + artist_XD[row_of_A[artist]]
 
     def _embed(self, track_L: Ints, artist_L: Ints, behavior_L: Ints, gap_L: Ints, ratio_L: Ints) -> Floats:
-        """Embedded events [L, D]; see `EventEmbedding.embed_sequence`."""
+        """Embedded events [L, D]; see `EventEmbedding.embed_events`."""
         outcome_LD = self.behavior_XD[np.minimum(behavior_L, BEHAVIOR_CODES - 1)] + self.ratio_XD[ratio_L]
-        event_LD: Floats = self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
-        return event_LD
+        return self._identify(track_L, artist_L) + outcome_LD + self.gap_XD[gap_L]
 
     def _pool_sessions(self, play_LD: Floats, session_L: Ints) -> Floats:
         """Sessions with plays [S, D], the newest first; see `SessionPooling`."""
@@ -166,11 +162,6 @@ class SessionDomainsProgram:
             return play_LD[:0]
         mean_SD = is_member_SL[kept_S].astype(np.float32) @ play_LD / count_S[kept_S, None].astype(np.float32)
         return transformer_block(mean_SD + recency_SD[kept_S], block, ATTENTION_HEADS, 0, False)
-
-
-def _table_of(embedding: FrequencyCutEmbedding) -> tuple[NDArray[np.int32], Floats]:
-    """The row of each id, and the rows."""
-    return embedding.row_of_V.numpy(), to_array(embedding.table.weight)
 
 
 def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:

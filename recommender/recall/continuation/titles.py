@@ -53,8 +53,7 @@ logger = logging.getLogger(__name__)
 @lru_cache(maxsize=KEPT_TITLES)
 def encode_title(title: str) -> np.ndarray:
     """Vector of a title [D]."""
-    vector_D: np.ndarray = encode_texts((title,))[0]
-    return vector_D
+    return encode_texts((title,))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +93,8 @@ class TextVectors:
         texts = tuple(pl.read_parquet(folder / TEXTS_FILE)["text"].to_list())
         return cls(texts, np.load(folder / VECTORS_FILE, allow_pickle=False), version)
 
-    def select(self, items_of: Mapping[str, np.ndarray]) -> EncodedLists:
-        """The lists of the texts that have a vector."""
+    def select(self, items_of: Mapping[str, np.ndarray]) -> tuple[np.ndarray, Ragged]:
+        """The vectors [T, D] of the texts that have one, and the items of each."""
         row_of = {text: row for row, text in enumerate(self.texts)}
         known = [text for text in items_of if text in row_of]
         counts = [len(items_of[text]) for text in known]
@@ -103,21 +102,7 @@ class TextVectors:
             np.concatenate([np.zeros(0, dtype=np.int64), *(items_of[text] for text in known)]),
             np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
         )
-        return EncodedLists(self.vector_TD[[row_of[text] for text in known]], items)
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedLists:
-    """Texts as vectors [T, D], and the items of each."""
-
-    vector_TD: np.ndarray
-    items: Ragged
-
-    def add_similar(self, score_V: np.ndarray, vector_D: np.ndarray) -> None:
-        """Add to each item the weights of its texts for a whole title: 0 at MIN_COSINE, 1 for an equal text."""
-        weight_T = np.maximum((self.vector_TD @ vector_D - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
-        for text in np.argsort(-weight_T, kind="stable")[:MAX_TEXTS].tolist():
-            score_V[self.items[text]] += weight_T[text]  # items of a text are distinct
+        return self.vector_TD[[row_of[text] for text in known]], items
 
 
 class FacetTracks:
@@ -159,8 +144,7 @@ class FacetTracks:
     def _has(self, value: FacetValue, items_S: np.ndarray) -> np.ndarray:
         """Which of the items have the value, bool [S]."""
         items = self._items_of.get(value, NO_ITEMS)
-        is_having_S: np.ndarray = np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
-        return is_having_S
+        return np.append(items, -1)[np.searchsorted(items, items_S)] == items_S
 
 
 def find_artists(
@@ -225,22 +209,25 @@ class TitlePlaylists:
     """Tracks of playlists with a similar title.
 
     Args:
-        titles: Titles with the distinct tracks of their playlists.
+        titles: Vectors of titles, and the distinct tracks of their playlists.
         facets: Tracks by facet value.
         is_servable_V: Which items may be candidates.
     """
 
     name = "title_playlists"
 
-    def __init__(self, titles: EncodedLists, facets: FacetTracks, is_servable_V: np.ndarray) -> None:
-        self._titles, self._facets, self._is_servable_V = titles, facets, is_servable_V
+    def __init__(self, titles: tuple[np.ndarray, Ragged], facets: FacetTracks, is_servable_V: np.ndarray) -> None:
+        (self._vector_TD, self._items), self._facets, self._is_servable_V = titles, facets, is_servable_V
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
         """See `ContinuationSource`."""
         if not title.strip():
             return Candidates.empty(k)
         score_V = np.zeros(len(self._is_servable_V))
-        self._titles.add_similar(score_V, encode_title(title))
+        # The weight of a title is 0 at MIN_COSINE, and 1 if it is equal.
+        weight_T = np.maximum((self._vector_TD @ encode_title(title) - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
+        for text in np.argsort(-weight_T, kind="stable")[:MAX_TEXTS].tolist():
+            score_V[self._items[text]] += weight_T[text]  # the tracks of a title are distinct
         return top_k_items(score_V * (self._is_servable_V & self._facets.like(items_S)), items_S, k)
 
 

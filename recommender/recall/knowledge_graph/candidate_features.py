@@ -14,17 +14,16 @@ K numbers of newest tracks, F features.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from recommender.array_types import Array
 from recommender.compiled import compiled
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
 from recommender.recall.knowledge_graph.walk import Edges, WalkGraph
+from recommender.recall.repeat_features import MIN_AGE_S
 from sequences.sequence_batch import FIRST_CODE
-
-Array = NDArray[Any]
 
 RECENT_PLAYS = (10, 50)
 RECENT_DISCOVERIES = (10, 50)
@@ -33,7 +32,6 @@ NEIGHBOR_SOURCES = (5, 20, 100)
 RECENT_DISCOVERY_SOURCES = (20,)
 DECAYS = (0.5, 1.0)
 NEIGHBOR_DECAY = 0.5
-MIN_AGE_S = 60.0
 SCORE_FLOOR, NEARNESS_FLOOR = 1e-9, 1e-6
 MAX_AGE_S = 1e9
 PLAYS, LISTENS, KNOWN, FIRST, LAST, ACTIVATIONS, SHARES, COLUMNS = 0, 1, 2, 3, 4, 5, 7, 11

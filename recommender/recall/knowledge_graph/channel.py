@@ -38,13 +38,12 @@ from recommender.recall.knowledge_graph.walk import WalkConfig, WalkGraph
 from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedChannel, Ranked
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
+from recommender.recall.repeat_features import MIN_AGE_S
 from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, is_listened
+from recommender.user.user_history import HISTORY_VIEW, USER_HISTORY_VIEWS, is_listened
 from sequences.sequence_batch import SequenceBatch
 from storage.files import write_json
 
-RECENT_EVENTS = "recent_events"
-MIN_AGE_S = 60.0
 TRACK_ARRAYS = ("listeners_V", "first_listen_at_V", "is_servable_V")
 
 
@@ -186,5 +185,5 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:
     """All items of the views of one request."""
-    views: list[SequenceBatch] = [users.views[name] for name in (HISTORY_VIEW, RECENT_EVENTS) if name in users.views]
+    views: list[SequenceBatch] = [users.views[name] for name in USER_HISTORY_VIEWS if name in users.views]
     return np.concatenate([view.columns["track_id"][row, : int(view.length_B[row])] for view in views])

@@ -29,19 +29,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
-from recommender.nn.compiled_layers import (
-    Dense,
-    Floats,
-    attend,
-    dense,
-    feed_forward,
-    gelu,
-    normalize,
-    to_array,
-    unit_rows,
-)
+from recommender.array_types import Floats, Ints
+from recommender.nn.compiled_layers import Dense, attend, dense, feed_forward, gelu, normalize, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import Ints
 from recommender.recall.next_item_network import (
     NextItemConfig,
     NextItemNetwork,
@@ -202,7 +192,7 @@ class LongShortNetwork(RecallNetwork):
         feature_BMF = self._normalize_features(requests.feature_BMF)
         deep_BM1 = self.deep(torch.cat([feature_BMF, similarity_BM3], dim=-1)) + self.wide(feature_BMF)
         score_BM = deep_BM1.squeeze(-1) + self.base_level_activation(requests.feature_BMF)
-        return score_BM.masked_fill(requests.repeat_item_BM == 0, -torch.inf)  # type: ignore[no-any-return]
+        return score_BM.masked_fill(requests.repeat_item_BM == 0, -torch.inf)
 
     def base_level_activation(self, feature_BMF: Tensor) -> Tensor:
         """log Σ over listens and decays of weight · age ** -decay [B, M], with learned weights of the decays."""
@@ -216,7 +206,7 @@ class LongShortNetwork(RecallNetwork):
         mask_BM1 = mask_BM.unsqueeze(-1)
         mean_BF = (feature_BMF * mask_BM1).sum(1) / mask_BM1.sum(1).clamp(min=1)
         max_BF = feature_BMF.masked_fill(~mask_BM1, -5).amax(1) if feature_BMF.shape[1] else mean_BF
-        return self.user(torch.cat([mean_BF, max_BF], dim=-1))  # type: ignore[no-any-return]
+        return self.user(torch.cat([mean_BF, max_BF], dim=-1))
 
     def _facet_vectors(self, items: Tensor) -> dict[str, Tensor]:
         tower, codes = self.items, self.items.codes
@@ -245,7 +235,7 @@ class SetAttention(nn.Module):
         read_B11D = functional.scaled_dot_product_attention(
             query_B11D, member_B1MD, member_B1MD, attn_mask=mask_BM[:, None, None]
         )
-        return self.value(read_B11D[:, 0, 0])  # type: ignore[no-any-return]
+        return self.value(read_B11D[:, 0, 0])
 
 
 class LongShortProgram:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -56,17 +57,11 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     network: MultiInterestNetwork
     similar_items = NeuralChannel.nearest_items
 
-    def __init__(
-        self,
-        config: MultiInterestConfig,
-        network: MultiInterestNetwork,
-        catalog: np.ndarray,
-        vocabulary: Vocabulary,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        super().__init__(config, network, catalog, vocabulary, metadata)
+    @cached_property
+    def interest_names(self) -> InterestNames:
+        """Names of sets of tracks."""
         facet_values: list[str] = self.metadata.get("facet_values", [])
-        self.interest_names = InterestNames(facet_values, network.items.codes.facet_VF.numpy(), vocabulary)
+        return InterestNames(facet_values, self.network.items.codes.facet_VF.numpy(), self.vocabulary)
 
     def recall(self, users: UserBatch, k: int) -> Candidates:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
@@ -172,8 +167,7 @@ class InterestNames:
         """Fraction of the tracks with any facet that has each value [F]; slightly above 0 for a value that none has."""
         facet_NF = self.facet_VF[item_N]
         count_F = np.bincount(facet_NF[facet_NF > 0], minlength=len(self.value_F) + 1)[1:]
-        share_F: np.ndarray = (count_F + 1e-9) / max(int((facet_NF > 0).any(1).sum()), 1)
-        return share_F
+        return (count_F + 1e-9) / max(int((facet_NF > 0).any(1).sum()), 1)
 
     def _artists(self, item_N: np.ndarray) -> list[str]:
         artist_N = self.vocabulary.artist_of_track_V[item_N]
@@ -197,5 +191,4 @@ def recent_listens(users: UserBatch, length: int) -> np.ndarray:
     is_kept_BL = is_positive_BL & (item_BL >= FIRST_CODE)
     item_BL[~is_kept_BL], ended_BL[~is_kept_BL] = 0, -1
     newest_BL = ended_BL.argsort(axis=1, kind="stable")[:, -length:]
-    newest_items_BL: np.ndarray = item_BL[np.arange(len(item_BL))[:, None], newest_BL]
-    return newest_items_BL
+    return item_BL[np.arange(len(item_BL))[:, None], newest_BL]

@@ -29,11 +29,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from config.dataclass_io import Section
+from recommender.array_types import Floats, Ints
 from recommender.catalog.arrays import unique_values
 from recommender.compiled import compiled
-from recommender.nn.compiled_layers import Dense, Floats, dense, route, to_array, unit_rows
+from recommender.nn.compiled_layers import Dense, dense, route, to_array, unit_rows
 from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.nn.user_tower import ByteDropout, Ints
+from recommender.nn.user_tower import ByteDropout
 from recommender.recall.next_item_network import (
     TASKS,
     NeuralChannelConfig,
@@ -254,10 +255,10 @@ class DynamicRouting(nn.Module):
         # Restarts and interests are rows of one matrix per user; broadcasting over S would copy the listens.
         def interests(logit_BSKL: Tensor) -> Tensor:
             share_BSKL = logit_BSKL.softmax(2) * weight_B11L
-            return _squash(share_BSKL.flatten(1, 2) @ mapped_BLD).unflatten(1, (-1, K))  # type: ignore[no-any-return]
+            return _squash(share_BSKL.flatten(1, 2) @ mapped_BLD).unflatten(1, (-1, K))
 
         def agreement(interest_BSKD: Tensor) -> Tensor:
-            return (interest_BSKD.flatten(1, 2) @ mapped_BLD.mT).unflatten(1, (-1, K))  # type: ignore[no-any-return]
+            return (interest_BSKD.flatten(1, 2) @ mapped_BLD.mT).unflatten(1, (-1, K))
 
         with torch.no_grad():
             start_BLJ = (mapped_BLD @ self.start_SDK.transpose(0, 1).reshape(D, S * K)).float()

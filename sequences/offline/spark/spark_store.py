@@ -219,8 +219,7 @@ class SparkSequenceRetrievalJob(SparkRetrievalJob):
         return self._frame.toArrow()
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._frame.toArrow().to_pandas()
-        return frame
+        return self._frame.toArrow().to_pandas()
 
 
 def _open_session(config: RepoConfig) -> SparkSession:

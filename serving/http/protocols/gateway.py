@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -24,8 +25,8 @@ from serving.http.asgi import (
 )
 from serving.http.protocols import listenbrainz, playlist_files
 from serving.http.protocols.credentials import read_listenbrainz_user
-from serving.http.protocols.internal_call import InternalApi
-from serving.http.request_body import BodyLimits, BodyReader
+from serving.http.protocols.internal_call import post_internally
+from serving.http.request_body import BodyReader
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Protocols(HttpMiddleware):
 
     Args:
         app: The wrapped application.
-        limits: Limits of bodies.
+        bodies: Receives bodies.
         tracks: Returns what finds tracks by their names.
     """
 
-    def __init__(self, app: App, limits: BodyLimits, tracks: Callable[[], TrackLookup]) -> None:
+    def __init__(self, app: App, bodies: BodyReader, tracks: Callable[[], TrackLookup]) -> None:
         super().__init__(app)
-        self._bodies, self._tracks = BodyReader(limits), tracks
+        self._bodies, self._tracks = bodies, tracks
         self._lookups: CapacityLimiter | None = None  # made in the event loop
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -89,7 +90,9 @@ class Protocols(HttpMiddleware):
                 tracks = await anyio.to_thread.run_sync(
                     self._tracks().find_by_names, names, user_id, limiter=self._lookups
                 )
-            answer = await listenbrainz.submit_listens(InternalApi(self._app, scope), user_id, listens, tracks)
+            answer = await listenbrainz.submit_listens(
+                partial(post_internally, self._app, scope), user_id, listens, tracks
+            )
         except listenbrainz.InvalidListens as error:
             raise HttpError(400, str(error)) from error
         except HttpError as error:
@@ -111,7 +114,7 @@ class Protocols(HttpMiddleware):
             await self._app(scope, receive, send)
             return
         body = await self._bodies.read(scope, receive)
-        answer = await InternalApi(self._app, scope).post(scope["path"], body)
+        answer = await post_internally(self._app, scope, scope["path"], body)
         content = playlist_files.render(kind, f"Segue: {scope['path'][1:]}", answer["items"], _base_url(scope))
         await send_response(send, 200, playlist_files.MEDIA_TYPES[kind].encode(), content)
 

@@ -14,37 +14,31 @@ import httpx
 from serving.http.asgi import JSON_MEDIA_TYPE, RETRY_AFTER, App, HttpError, Message, get_client
 
 
-class InternalApi:
-    """The API as the client of one request may use it.
+async def post_internally(app: App, scope: Message, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
+    """The JSON response to a POST.
 
     Args:
         app: The application inside authentication.
         scope: The request of the client.
+        path: Path of the API.
+        body: Body of the POST.
+
+    Raises:
+        HttpError: The response is an error.
     """
-
-    def __init__(self, app: App, scope: Message) -> None:
-        self._app, self._scope = app, scope
-
-    async def post(self, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
-        """The JSON response to a POST.
-
-        Raises:
-            HttpError: The response is an error.
-        """
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"Content-Type": JSON_MEDIA_TYPE.decode()}
-        request = httpx.Request("POST", f"http://localhost{path}", content=content, headers=headers)
-        transport = httpx.ASGITransport(self._app, client=(get_client(self._scope), 0))
-        response = await transport.handle_async_request(request)
-        status, received = response.status_code, await response.aread()
-        try:
-            answer = json.loads(received)
-        except ValueError:
-            answer = {}
-        if status != 200 or not isinstance(answer, dict):
-            problem = answer if isinstance(answer, dict) else {}
-            raise HttpError(status, _detail(problem, status), *([RETRY_AFTER] if status in (429, 503) else []))
-        return answer
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": JSON_MEDIA_TYPE.decode()}
+    request = httpx.Request("POST", f"http://localhost{path}", content=content, headers=headers)
+    response = await httpx.ASGITransport(app, client=(get_client(scope), 0)).handle_async_request(request)
+    status, received = response.status_code, await response.aread()
+    try:
+        answer = json.loads(received)
+    except ValueError:
+        answer = {}
+    if status != 200 or not isinstance(answer, dict):
+        problem = answer if isinstance(answer, dict) else {}
+        raise HttpError(status, _detail(problem, status), *([RETRY_AFTER] if status in (429, 503) else []))
+    return answer
 
 
 def _detail(problem: Mapping[str, Any], status: int) -> str:

@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-
-from serving.http.protocols.internal_call import InternalApi
 
 SUBMIT_PATH, VALIDATE_PATH = "/1/submit-listens", "/1/validate-token"
 LISTEN_TYPES = ("single", "import", "playing_now")
@@ -26,6 +24,7 @@ MIN_LENGTH_MS = 5_000
 MAX_LISTENED_AT_S = 2**40
 
 Listen = dict[str, Any]
+Post = Callable[[str, Mapping[str, Any]], Awaitable[dict[str, Any]]]
 
 
 class InvalidListens(ValueError):
@@ -38,12 +37,12 @@ def names_of(listens: Sequence[Listen]) -> list[tuple[str, str]]:
 
 
 async def submit_listens(
-    api: InternalApi, user_id: str, listens: Sequence[Listen], tracks: Sequence[str | None]
+    post: Post, user_id: str, listens: Sequence[Listen], tracks: Sequence[str | None]
 ) -> dict[str, Any]:
     """Report the listens as plays; the response has ListenBrainz's `status` and the counts of the report.
 
     Args:
-        api: The API of the service.
+        post: Calls the API of the service with a path and a body.
         user_id: The listener.
         listens: From `read_listens`; none for a track that is playing now.
         tracks: Ids of the tracks with the same title and artist; None without one.
@@ -56,7 +55,7 @@ async def submit_listens(
     events = [_event(user_id, track, listen) for listen, track in zip(listens, found, strict=True) if track]
     counts = {"accepted": 0, "duplicate": 0}
     if events:
-        report = await api.post("/events", {"events": events})
+        report = await post("/events", {"events": events})
         counts = {name: report[name] for name in ("accepted", "duplicate", "rejected")}
     return {"status": "ok", **counts, "unmatched": len(listens) - len(events)}
 

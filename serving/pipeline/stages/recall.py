@@ -9,12 +9,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
 from recommender.recall.channel import Candidates, CandidateSource
-from recommender.recall.continuation.source import ContinuationSource
 from recommender.recall.multi_interest.channel import Interest, MultiInterest
 from recommender.recall.neural_channel import ItemsBetween
 from recommender.recall.reason import Reason
@@ -34,9 +33,6 @@ WARM_UP_TITLE = "Calm night"
 FAILED, LATE = "failed", "late"
 """Why a source is left out: it raised; the sources before it took all of the time."""
 
-AnySource = CandidateSource | ContinuationSource
-Source = TypeVar("Source", bound=AnySource)
-
 logger = logging.getLogger(__name__)
 
 
@@ -50,14 +46,6 @@ class RecallResult:
 
     candidates: dict[str, Candidates]
     left_out: dict[str, str]
-
-
-@dataclass(frozen=True)
-class UserInterests:
-    """A user's interests, the largest first, and the names of the requested item sets."""
-
-    interests: list[Interest]
-    names: dict[str, str]
 
 
 class Recall:
@@ -114,9 +102,9 @@ class Recall:
 
     def find_user_interests(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, np.ndarray]
-    ) -> UserInterests | None:
-        """Interests of the one request in `users`, and a name for each item set; None without the interest channel, or if
-        it fails.
+    ) -> tuple[list[Interest], dict[str, str]]:
+        """Interests of the one request in `users`, the largest first, and a name for each item set; neither without the interest
+        channel, or if it fails.
 
         Args:
             release: Release that has the channel.
@@ -125,13 +113,13 @@ class Recall:
         """
         channel = release.channels.get(INTEREST_CHANNEL)
         if channel is None:
-            return None
+            return [], {}
         try:
             names = {key: channel.interest_names.name(items) for key, items in items_of.items()}
-            return UserInterests(channel.interests(users), names)
+            return channel.interests(users), names
         except Exception:
             logger.exception("the interests of this response are missing")
-            return None
+            return [], {}
 
     def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
         """Call every method of every channel and collection source once, without a deadline.
@@ -160,7 +148,7 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
 
-    def run_channels(self, channels: Mapping[str, Source], query: Callable[[Source], Candidates]) -> RecallResult:
+    def run_channels(self, channels: Mapping[str, Any], query: Callable[[Any], Candidates]) -> RecallResult:
         """Run `query` on one source after the other until the deadline."""
         until = time.perf_counter() + self._deadline_s
         candidates: dict[str, Candidates] = {}

@@ -98,8 +98,7 @@ def _new_track_pool(chosen: CandidateTable, candidates: CandidateTable, catalog:
     is_taken_C = np.where(
         is_known_C, is_among(artist_C, chosen_artists), is_among(candidates.item_C[places], chosen.item_C)
     )
-    pool: np.ndarray = places[~is_taken_C & (~is_known_C | (first[number_C] == np.arange(len(places))))]
-    return pool
+    return places[~is_taken_C & (~is_known_C | (first[number_C] == np.arange(len(places))))]
 
 
 def find_unmet(request: Request, catalog: Catalog, chosen: CandidateTable) -> dict[str, str]:

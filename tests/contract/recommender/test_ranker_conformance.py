@@ -78,11 +78,12 @@ def test_nothing_at_or_after_the_request_counts(ranker: FittedRanker, later: int
 
 @pytest.mark.parametrize("count", [0, 3, 60])
 def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) -> None:
-    users = ranker.encode_user(user_batch([history(count, 1)]))
-    candidates = ranker.features.prepare_candidates(users.side, ITEMS[None])
+    users = user_batch([history(count, 1)])
+    side = ranker.features.prepare_users(users)
+    candidates = ranker.features.prepare_candidates(side, ITEMS[None])
     with torch.inference_mode():
-        logits_CT = ranker.model(ranker.model.encode_user(users.side.inputs), candidates)[0].numpy()
-    found = ranker.score_encoded(users, ITEMS[None])
+        logits_CT = ranker.model(ranker.model.encode_user(side.inputs), candidates)[0].numpy()
+    found = ranker.score(users, ITEMS[None])
     for task, logit_C in zip(ranker.tasks, logits_CT.T, strict=True):
         np.testing.assert_allclose(found[task][0], 1 / (1 + np.exp(-logit_C)), atol=5e-6)
 

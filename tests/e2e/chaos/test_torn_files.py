@@ -2,6 +2,7 @@
 
 import json
 import random
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from config import settings
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
+from serving.pipeline.request import read_request
 from serving.runtime import Runtime
 from tests.support.progress import sized
 from tests.support.serving.asgi_client import use_home
@@ -58,7 +60,7 @@ def test_service_starts_with_damaged_files(tmp_path, monkeypatch):
             for one in range(3):
                 event = click(f"s{number}-{one}", f"u{chance.randrange(5)}")
                 assert runtime.ingest_events([event]).accepted == 1
-                assert len(runtime.recommend(event["user_id"], "daily", 3).items) == 3
+                assert len(runtime.respond("daily", partial(read_request, event["user_id"], "daily", 3)).items) == 3
         finally:
             runtime.close()
         for file in _files(tmp_path):

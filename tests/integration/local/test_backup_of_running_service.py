@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from releases.pointer import Pointer
 from research.serving import synthetic_release
 from serving import runtime as runtime_module
 from serving.observability.metrics import Metrics
+from serving.pipeline.request import read_request
 from serving.runtime import Runtime, now_us
 from tests.support.recommender_service import prepared
 
@@ -37,7 +39,10 @@ def start() -> Runtime:
 def answers(runtime: Runtime) -> list[Any]:
     """Responses without chance: daily lists, and streams without new tracks."""
     return [
-        [(item.target, item.score, item.reason) for item in runtime.recommend(user, scene, 8, discovery=0.0).items]
+        [
+            (item.target, item.score, item.reason)
+            for item in runtime.respond(scene, partial(read_request, user, scene, 8, discovery=0.0)).items
+        ]
         for user in REQUESTED_USERS
         for scene in ("daily", "private_fm")
     ]

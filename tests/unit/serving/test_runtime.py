@@ -1,5 +1,7 @@
 """A complete recommender in one process, without a release and without a registry."""
 
+from functools import partial
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -9,6 +11,7 @@ from event_store.store import StoreUnavailable
 from serving.errors import NotReady, RequestRejected
 from serving.observability.degraded_parts import EVENT_STORE, PRIVATE_SESSIONS
 from serving.observability.metrics import Metrics
+from serving.pipeline.request import read_request
 from serving.runtime import Runtime
 from tests.support.serving.asgi_client import put_in_service, use_home
 from tests.support.serving.small_release import ListChannel, release, tracks
@@ -49,9 +52,9 @@ def test_without_a_release_events_are_accepted(started):
     runtime = started.start()
     assert not runtime.is_ready
     with pytest.raises(NotReady, match="make run"):
-        runtime.recommend("u", "daily", None)
+        runtime.respond("daily", partial(read_request, "u", "daily", None))
     with pytest.raises(RequestRejected, match="scene 'shower'"):
-        runtime.recommend("u", "shower", None)
+        runtime.respond("shower", partial(read_request, "u", "shower", None))
     for outcome in ("NotReady", "RequestRejected"):
         labels = {"scene": "", "outcome": outcome, "release": ""}
         assert started.registry.get_sample_value("segue_recommend_requests_total", labels) == 1
@@ -72,7 +75,7 @@ def test_no_features_are_logged_in_a_private_session(started, monkeypatch):
     runtime = started.start()
 
     def ask_and_count_logged():
-        runtime.recommend("u", "daily", 3)
+        runtime.respond("daily", partial(read_request, "u", "daily", 3))
         assert runtime.search("song", 3, "u").results == []
         runtime.inspector.describe_user("u")
         runtime.inspector.explain("u", "t1", "daily")
@@ -94,7 +97,7 @@ def test_damaged_events_are_degraded_and_responses_go_on(started, monkeypatch):
     runtime = started.start()
     with pytest.raises(StoreUnavailable, match=r"events\.db cannot be read"):
         runtime.ingest_events([EVENT])
-    assert len(runtime.recommend("u", "daily", 3).items) == 3
+    assert len(runtime.respond("daily", partial(read_request, "u", "daily", 3)).items) == 3
     assert EVENT_STORE in [one["part"] for one in runtime.status()["degraded"]]
 
 

@@ -102,5 +102,5 @@ def test_precomputed_dense_features_equal_computed_ones(
         (dense_only.candidates, cached.candidates, ("features_BCF", "matches_BCM")),
     ):
         assert all(torch.equal(getattr(part, name), getattr(whole, name)) for name in numbers)
-    assert dense_only.users.plays.track_BL.shape == dense_only.users.event_track_BL.shape == (len(rows), 0)
+    assert dense_only.users.plays.track_BL.shape == dense_only.users.recent.track_BL.shape == (len(rows), 0)
     assert not dense_only.candidates.track_BC.any() and torch.equal(dense_only.labels_BT, cached.labels_BT)

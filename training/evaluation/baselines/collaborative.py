@@ -72,10 +72,7 @@ class ItemKNN:
         direction_IU: csr_array = (diags_array((1 / norm_I).astype(np.float32)) @ strength_IU).tocsr()
 
         def scores(columns_T: Ints, counts_CT: Ints) -> NDArray[np.float32]:
-            scores_IC: NDArray[np.float32] = direction_IU @ (
-                direction_IU[columns_T].T @ raise_counts(counts_CT.T, self.power)
-            )
-            return scores_IC
+            return direction_IU @ (direction_IU[columns_T].T @ raise_counts(counts_CT.T, self.power))
 
         return CollaborativeFilter(sessions.listens, scores)
 
@@ -118,8 +115,7 @@ class IALS:
             shape = len(counts_CT), len(sessions.listens.tracks_I)
             weight_CI = csr_matrix((weight_N, (case_N, columns_T[track_N])), shape=shape)
             user_CD = model.recalculate_user(np.arange(len(counts_CT)), weight_CI)
-            scores_IC: NDArray[np.float32] = model.item_factors @ user_CD.T
-            return scores_IC
+            return model.item_factors @ user_CD.T
 
         return CollaborativeFilter(sessions.listens, scores)
 
@@ -175,5 +171,4 @@ class Ease:
         """`(gram + λI)⁻¹`, in the memory of two matrices."""
         dense = gram.toarray()
         dense[np.diag_indices_from(dense)] += self.regularization
-        inverse: NDArray[np.float64] = inv(dense.T, overwrite_a=True, check_finite=False)
-        return inverse
+        return inv(dense.T, overwrite_a=True, check_finite=False)

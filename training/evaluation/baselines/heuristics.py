@@ -86,8 +86,7 @@ class TifuKnnConfig:
     def session_weights(self, age: Ints) -> Floats:
         """Weights of sessions by age, 0 for the newest, before normalization."""
         group, place = np.divmod(age, self.group_sessions)
-        weights: Floats = self.within_decay**place * self.group_decay**group
-        return weights
+        return self.within_decay**place * self.group_decay**group
 
 
 class TifuKnn:

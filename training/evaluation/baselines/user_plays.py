@@ -85,8 +85,7 @@ class UserPlays:
         cases, tracks = len(play_number_C), len(self.tracks_T)
         case_N = np.searchsorted(play_number_C, self.play_number_N[self.is_listened_N], side="right")
         listens = np.bincount(case_N * tracks + self.track_N[self.is_listened_N], minlength=(cases + 1) * tracks)
-        counts_CT: Ints = listens.reshape(cases + 1, tracks)[:cases].cumsum(0)
-        return counts_CT
+        return listens.reshape(cases + 1, tracks)[:cases].cumsum(0)
 
     @property
     def sessions(self) -> int:

@@ -175,8 +175,7 @@ def rank_by_artist_popularity(data: TrainingData, k: int) -> Ints:
     _, plays_A = _count_train_plays(data)
     plays_A[:FIRST_CODE] = 0
     items = np.flatnonzero(data.catalog_V)
-    order: Ints = items[np.lexsort((-items, -plays_A[artist_V[items]]))][:k]
-    return order
+    return items[np.lexsort((-items, -plays_A[artist_V[items]]))][:k]
 
 
 def _count_train_plays(data: TrainingData) -> tuple[Ints, Ints]:

@@ -37,8 +37,7 @@ def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
     width = min(k, hits_CK.shape[1])
     gain_C = hits_CK[:, :width] @ discount_K[:width]
     best_C = np.concatenate([[np.nan], np.cumsum(discount_K)])[np.minimum(np.asarray(targets_C, dtype=np.int64), k)]
-    ratio_C: Floats = gain_C / best_C
-    return ratio_C
+    return gain_C / best_C
 
 
 METRICS = {"recall": recall_from_hits, "ndcg": ndcg_at}

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from recommender.ranking.task_weights import LISTWISE_HEAD
-from recommender.slate.fusion import ANY_SCENE
+from recommender.ranking.task_weights import ANY_SCENE, LISTWISE_HEAD
 from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
@@ -119,8 +118,7 @@ def ranking_values(content: Content) -> dict[str, Any]:
 
 def _find(row: Any, path: tuple[str, ...]) -> float | None:
     found = reduce(lambda values, key: values.get(key, {}), path, row)
-    value: float | None = found[0] if found else None
-    return value
+    return found[0] if found else None
 
 
 @dataclass(frozen=True)

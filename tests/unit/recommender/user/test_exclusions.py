@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.user.exclusions import Exclusions, marks_of, merge_marks, names_of_view
+from recommender.user.exclusions import Exclusions, marks_of, marks_of_view, merge_marks, names_of_view
 
 EVENTS = [
     ("block", "artist", "a", 1),
@@ -35,8 +35,8 @@ def test_the_view_of_a_user_is_read_in_order():
         name: [event[place] for event in EVENTS[:5]]
         for place, name in enumerate(("behavior", "target_type", "target_id", "ended_at"))
     }
-    assert Exclusions.of({"exclusions": rows}) == Exclusions(frozenset({"t"}))
-    assert not Exclusions.of({})
+    assert Exclusions.of_marks(marks_of_view(rows)) == Exclusions(frozenset({"t"}))
+    assert Exclusions.of_marks(marks_of_view({})) == Exclusions()
 
 
 def test_what_is_left_out_of_the_profile():

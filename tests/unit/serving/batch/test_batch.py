@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from serving.batch import BatchError
 from serving.batch import export as batch
 from serving.batch.export import DESCRIPTION_FILE, BatchOptions
 from serving.observability.metrics import Metrics
+from serving.pipeline.request import read_request
 from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import Store, put_in_service, use_home
@@ -91,7 +93,7 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
     for user in USERS:
         mine = [row for row in rows if row["user_id"] == user]
         monkeypatch.setattr(runtime_module, "new_request_id", lambda shown=mine[0]["request_id"]: shown)
-        answer = service.recommend(user, scene, OPTIONS.limit)
+        answer = service.respond(scene, partial(read_request, user, scene, OPTIONS.limit))
         expected = [(*item.target, item.score, item.channels, item.propensity) for item in answer.items]
         columns = ("target_type", "target_id", "score", "channels", "propensity")
         assert [tuple(row[column] for column in columns) for row in mine] == expected

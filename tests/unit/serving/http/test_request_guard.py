@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from serving.http.request_body import BodyLimits
+from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
 from tests.support.serving.asgi_call import call, respond
 
@@ -15,7 +15,7 @@ class Server:
 
     def __init__(self, timeout_s=60, max_incomplete=9):
         self.seen, self.passed_headers = [], []
-        limits = BodyLimits(max_bytes=10, timeout_s=timeout_s, max_incomplete=max_incomplete)
+        limits = BodyReader(max_bytes=10, timeout_s=timeout_s, max_incomplete=max_incomplete)
         self.guard = RequestGuard(self.app, lambda: {"info": {"title": "Segue"}}, limits, dict)
 
     async def app(self, scope, receive, send):

@@ -8,7 +8,6 @@ from serving.inspection.taste_profile import describe_taste
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
-from serving.pipeline.stages.recall import UserInterests
 from tests.support.serving.small_release import MemoryStore, history, release, tracks
 
 TABLE = tracks(
@@ -27,7 +26,7 @@ class Interests:
         items = users.history_items.items
         parts = {"Korean": items[items < 6], "Western": items[items >= 6]}
         found = [Interest(name, len(one) / len(items), one) for name, one in parts.items() if len(one)]
-        return UserInterests(found * 2, {})  # equal names are one interest
+        return found * 2, {}  # equal names are one interest
 
 
 def taste(plays, *events, session=None):

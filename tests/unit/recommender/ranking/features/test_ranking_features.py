@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from recommender.ranking.features.history_match import MATCH_FEATURES, MISSING_DISTANCE, NEVER_US, PLAY_MATCH_FEATURES
-from recommender.ranking.features.track_statistics import CANDIDATE_FEATURES, COUNTS, DAY_US, TrackStatistics
+from recommender.ranking.features.track_statistics import CANDIDATE_FEATURES, COUNTS, TrackStatistics
 from recommender.ranking.features.user_features import (
     LAGS,
     USER_FEATURES,
@@ -15,6 +15,7 @@ from recommender.ranking.features.user_features import (
 )
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
+from sequences.views import DAY_US
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
     LISTEN,

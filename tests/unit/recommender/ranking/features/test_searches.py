@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from recommender.ranking.features import history_match
+from recommender.ranking.features import history_searches
 from recommender.ranking.features.history_match import MATCH_FEATURES, MISSING_DISTANCE
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
@@ -77,10 +77,10 @@ def recency_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         newest_first = [is_listen(events, place) for place in reversed(places)]
         ago = [len(events) - 1 - place for place in reversed(places)]
-        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in history_match.OWN_WINDOWS]
-        ratios = [1.0 if listened else 0.1 for listened in newest_first[: history_match.RATIO_WINDOW]]
+        columns += [share(sum(newest_first[:k]), len(newest_first[:k])) for k in history_searches.OWN_WINDOWS]
+        ratios = [1.0 if listened else 0.1 for listened in newest_first[: history_searches.RATIO_WINDOW]]
         columns.append(sum(ratios) / len(ratios) if ratios else -1)
-        for k in history_match.RECENT_WINDOWS:
+        for k in history_searches.RECENT_WINDOWS:
             inside = [listened for listened, one in zip(newest_first, ago, strict=True) if one < k]
             columns += [np.log2(1 + len(inside)), share(sum(inside), len(inside))]
         for wanted in ((True, False), (True,), (False,)):
@@ -98,9 +98,11 @@ def time_decay_by_hand(events: Events, item: int) -> list[float]:
     for _, _, places in facets(events, item):
         day = 24 * 60 * MINUTE
         age = {place: NOW - events[place][2] for place in places}
-        weights = [{p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in history_match.PLAY_HALF_LIVES]
-        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in history_match.DAY_HALF_LIVES]
-        near = history_match.HOUR_WINDOW * 60 * MINUTE
+        weights = [
+            {p: 0.5 ** ((len(events) - 1 - p) / half) for p in places} for half in history_searches.PLAY_HALF_LIVES
+        ]
+        weights += [{p: 0.5 ** (age[p] / (half * day)) for p in places} for half in history_searches.DAY_HALF_LIVES]
+        near = history_searches.HOUR_WINDOW * 60 * MINUTE
         weights.append({p: float(age[p] % day <= near or day - age[p] % day <= near) for p in places})
         for weight in weights:
             plays, listens = sum(weight.values()), sum(weight[p] for p in places if is_listen(events, p))
@@ -112,7 +114,7 @@ def context_of(events: Events, place: int, item: int) -> tuple[tuple[int, bool],
     """Return the familiarity of a track before a play, and the context of the play."""
     tracks = known_tracks(events)
     before = [p for p in range(place) if item > 1 and tracks[p] == item]
-    often = sum(len(before) >= bound for bound in (1, *history_match.PLAY_COUNT_BOUNDS))
+    often = sum(len(before) >= bound for bound in (1, *history_searches.PLAY_COUNT_BOUNDS))
     artist, previous = (artists([one])[0] for one in (item, tracks[place - 1] if place else -1))
     outcome = [1 if is_listen(events, place - k) else -1 for k in (1, 2) if place >= k]
     one, two = [*outcome, 0, 0][:2]
@@ -123,7 +125,7 @@ def context_by_hand(events: Events, item: int) -> list[float]:
     tracks, columns = known_tracks(events), []
     contexts = [context_of(events, place, tracks[place]) for place in range(len(events))]
     mine = context_of(events, len(events), item)
-    for half_life in history_match.CONTEXT_HALF_LIVES:
+    for half_life in history_searches.CONTEXT_HALF_LIVES:
         for same in (lambda one: one[0] == mine[0], lambda one: one == mine):
             weight = {
                 place: 0.5 ** ((len(events) - 1 - place) / half_life) for place, one in enumerate(contexts) if same(one)
@@ -150,9 +152,9 @@ def test_candidate_features_equal_direct_counting(
 
 
 def test_user_shares_are_time_decayed() -> None:
-    shares = found()[0][:, 1 : 1 + len(history_match.USER_HALF_LIVES)]
+    shares = found()[0][:, 1 : 1 + len(history_searches.USER_HALF_LIVES)]
     for events, row in zip(ROWS, shares, strict=True):
-        for half_life, value in zip(history_match.USER_HALF_LIVES, row, strict=True):
+        for half_life, value in zip(history_searches.USER_HALF_LIVES, row, strict=True):
             weight = [0.5 ** ((len(events) - 1 - place) / half_life) for place in range(len(events))]
             listens = sum(w for place, w in enumerate(weight) if is_listen(events, place))
             assert value == pytest.approx(share(listens, sum(weight)), rel=1e-4)

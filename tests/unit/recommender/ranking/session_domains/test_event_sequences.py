@@ -69,7 +69,9 @@ def test_feedback_denoises_unclicked_impressions() -> None:
         items = ranker.features.prepare_candidates(side, np.arange(2, 20)[None])
         with torch.no_grad():
             state = ranker.model.encode_user(side.inputs)
-            interest = ranker.model.interest(state, ranker.model.embedding.embed_candidates(items))
+            interest = ranker.model.interest(
+                state, ranker.model.embedding.embed_tracks(items.track_BC, items.artist_BC)
+            )
         found.append(interest.chunk(len(ranker.model.decoders), dim=-1)[-2:])
     assert all(part.abs().max() == 0 for part in found[0])
     (played, no_dislike), (other_played, _), (no_play, disliked) = found[1:]

@@ -9,7 +9,7 @@ from serving.errors import NotReady
 from serving.http.access_policy import AccessControl, AccessPolicy, ApiKeys
 from serving.http.admission import Admission, RequestQueue
 from serving.http.protocols.gateway import Protocols
-from serving.http.request_body import BodyLimits
+from serving.http.request_body import BodyReader
 from tests.support.serving.asgi_call import call, respond
 from web.rate_limit import RateLimit
 
@@ -30,7 +30,7 @@ class Service:
 
     def __init__(self, queues=(), rate_limit=None, is_ready=True):
         self.calls, self.reads, self.headers = [], 0, {}
-        limits = BodyLimits(max_bytes=20_000, timeout_s=60, max_incomplete=9)
+        limits = BodyReader(max_bytes=20_000, timeout_s=60, max_incomplete=9)
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
         gateway = Protocols(admission, limits, lambda: self)

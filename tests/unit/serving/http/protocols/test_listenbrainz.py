@@ -26,7 +26,7 @@ class Api:
 def submit(api, listened_at, user="u"):
     listen = {"listened_at": listened_at, "track_metadata": {"artist_name": "Artist", "track_name": "Song"}}
     body = json.dumps({"listen_type": "single", "payload": [listen]}).encode()
-    return asyncio.run(listenbrainz.submit_listens(api, user, listenbrainz.read_listens(body), ["t1"]))
+    return asyncio.run(listenbrainz.submit_listens(api.post, user, listenbrainz.read_listens(body), ["t1"]))
 
 
 @pytest.mark.parametrize("listened_at", [-1, 2**40, 10**400, float("nan"), True, "now", None])
@@ -61,5 +61,5 @@ def test_a_listen_that_is_submitted_again_is_the_same_event(monkeypatch):
 def test_played_time(monkeypatch, info, played_ms):
     monkeypatch.setattr(listenbrainz.time, "time", lambda: NOW_S + 1_000.0)
     api, names = Api(), {"artist_name": "Artist", "track_name": "Song", "additional_info": info}
-    asyncio.run(listenbrainz.submit_listens(api, "u", [{"listened_at": NOW_S, "track_metadata": names}], ["t1"]))
+    asyncio.run(listenbrainz.submit_listens(api.post, "u", [{"listened_at": NOW_S, "track_metadata": names}], ["t1"]))
     assert api.events[0]["played_ms"] == played_ms
