@@ -179,7 +179,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
         _best_by_recall(held_out.channels, "all", result),
     )
     discoverer = _best_by_recall([*BASELINES, *heuristic_names], "reachable", result)
-    result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
+    result.notes |= {"best_memory": best, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
     variants = ("served_uncapped", "served_unspaced", "served_without_reactions")
