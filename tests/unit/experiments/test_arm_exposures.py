@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arm_exposures import Period, load_arm_exposures, newest_exposure_at
+from experiments.arm_exposures import load_arm_exposures, newest_exposure_at
 from releases.format import MissingInput
 from tests.unit.experiments.exposure_mart import AT, row, write
 
-PERIOD = Period(AT, AT + timedelta(days=1))
+PERIOD = (AT, AT + timedelta(days=1))
 PLAYED = {"is_played": True, "is_full_play": True, "is_liked": True}
 
 
@@ -27,10 +27,10 @@ def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
         row(-1, "b", "x/r1"),
         row(86_400, "b", "x/r1"),
     ]
-    found = load_arm_exposures(write(tmp_path, rows), PERIOD, "x")
-    assert list(found.arms) == ["x/production", "x/r1"]
-    assert found.shared_users == 1
-    production, other = found.arms.values()
+    arms, shared_users = load_arm_exposures(write(tmp_path, rows), *PERIOD, "x")
+    assert list(arms) == ["x/production", "x/r1"]
+    assert shared_users == 1
+    production, other = arms.values()
     assert (production.users, production.requests, production.unsettled) == (2, 3, 0)
     assert (other.users, other.requests, other.unsettled) == (2, 3, 1)
     assert (production.releases, other.releases) == (["r0", "r2"], ["r1"])
@@ -43,10 +43,10 @@ def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
 
 def test_all_arms_without_experiment_and_groups_of_users_keep_the_sums(tmp_path: Path) -> None:
     marts = write(tmp_path, [row(n, f"u{n % 7}", "ab"[n % 2], is_played=n % 3 == 0) for n in range(60)])
-    single, grouped = load_arm_exposures(marts, PERIOD), load_arm_exposures(marts, PERIOD, max_units=3)
-    assert list(single.arms) == list(grouped.arms) == ["a", "b"]
-    for name, arm in single.arms.items():
-        few = grouped.arms[name]
+    single, grouped = (load_arm_exposures(marts, *PERIOD, max_units=units)[0] for units in (60, 3))
+    assert list(single) == list(grouped) == ["a", "b"]
+    for name, arm in single.items():
+        few = grouped[name]
         assert (len(arm.counts_U["plays"]), len(few.counts_U["plays"]), few.users) == (7, 3, arm.users)
         assert {key: one.sum() for key, one in arm.counts_U.items()} == {
             key: one.sum() for key, one in few.counts_U.items()
@@ -58,5 +58,5 @@ def test_missing_and_empty_mart(tmp_path: Path) -> None:
         newest_exposure_at(tmp_path / "marts")
     marts = write(tmp_path, [])
     assert newest_exposure_at(marts) is None
-    assert load_arm_exposures(marts, PERIOD).arms == {}
+    assert load_arm_exposures(marts, *PERIOD) == ({}, 0)
     assert newest_exposure_at(write(tmp_path, [row(3, "u"), row(2, "u")])) == AT + timedelta(seconds=3)
