@@ -43,7 +43,7 @@ from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import track_run
 from training.process import configure_threads, peak_mb
-from training.recipes import RECIPES, recipe
+from training.recipes import add_workspace_arguments, recipe
 from training.train import train
 from training.workspace import INPUTS_FILE, Workspace, is_unchanged, mark_done
 
@@ -227,8 +227,7 @@ def log_headlines(result: Result, workspace: Workspace) -> None:
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=RECIPES, default="small")
+    add_workspace_arguments(parser)
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.

@@ -125,7 +125,9 @@ class HeldOutModels:
         empty = {name: np.zeros((0, len(self.tasks(name))), dtype=np.float32) for name in names}
         return {name: np.concatenate([empty[name], *parts.get(name, [])]) for name in names}
 
-    def _probabilities(self, batches: CaseBatches, name: str, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    def _probabilities(
+        self, batches: CaseBatches, name: str, rows: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float32]]:
         ranker, batch = self.rankers[name], batches[rows]
         probabilities = {name: _probabilities(ranker, batch)}
         logits_BCT = batch.candidates.tree_logits_BCT

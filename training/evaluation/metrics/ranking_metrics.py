@@ -203,13 +203,13 @@ def measure_by_slice(
 
 def _prior_plays(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Number of plays that the user had started before each case, and whether the track was among them."""
-    keys = "user", "item", "at"
-    plays = pl.DataFrame([data.plays.user_P, data.plays.track_P, data.plays.request_at_P], keys).cast(pl.Int64)
-    rows = pl.DataFrame([cases.user_R, cases.item_R, cases.request_at_R], keys).cast(pl.Int64).with_row_index()
+    columns = "user", "item", "at"
+    plays = pl.DataFrame([data.plays.user_P, data.plays.track_P, data.plays.request_at_P], columns).cast(pl.Int64)
+    rows = pl.DataFrame([cases.user_R, cases.item_R, cases.request_at_R], columns).cast(pl.Int64).with_row_index()
     numbered = plays.sort("at").with_columns(before=pl.int_range(1, pl.len() + 1).over("user"))
-    earlier = {"on": "at", "allow_exact_matches": False, "check_sortedness": False}
-    rows = rows.sort("at").join_asof(numbered.drop("item"), by="user", **earlier)
-    rows = rows.join_asof(plays.sort("at").with_columns(is_known=pl.col("item") > UNKNOWN), by=["user", "item"], **earlier)
+    known = plays.sort("at").with_columns(is_known=pl.col("item") > UNKNOWN)
+    for earlier, keys in ((numbered.drop("item"), ["user"]), (known, ["user", "item"])):
+        rows = rows.sort("at").join_asof(earlier, on="at", by=keys, allow_exact_matches=False, check_sortedness=False)
     found = rows.sort("index").select(pl.col("before").fill_null(0), pl.col("is_known").fill_null(False))
     return found["before"].to_numpy(), found["is_known"].to_numpy()
 
