@@ -23,6 +23,7 @@ MAX_ROWS = 200_000
 ROWS = "the table"
 
 LANDED_SUITE = "landed_listening_events"
+HISTORICAL_LOAD = "freshness, volume and drift: not evaluated, a historical load is one batch"
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,13 @@ def validate_marts(
             rows = tables.recent_rows(connection, name, rows, columns, suite.newest)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
-            metrics = _metrics_by_time(rows, as_of, is_historical)
+            # Volume and drift are of the newest day that has ended.
+            end = min(as_of, datetime.now(UTC).date())
+            metrics = (
+                table_metrics.TableMetrics(dict(table_metrics.NO_WEEK), [HISTORICAL_LOAD])
+                if is_historical
+                else table_metrics.trailing_week_metrics(table_metrics.count_days(rows), end)
+            )
             age_hours = table_metrics.hours_before(rows, as_of)
             excluded = tables.mart_table(connection, marts, "excluded_user_days")
             metrics.values |= {
@@ -207,14 +214,6 @@ STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], lis
     "marts": validate_marts,
     "content": validate_content,
 }
-
-
-def _metrics_by_time(rows: DuckDBPyRelation, as_of: date, is_historical: bool) -> table_metrics.TableMetrics:
-    """Volume and drift of the newest day that has ended before `as_of`."""
-    if is_historical:
-        return table_metrics.historical_load_metrics()
-    end = min(as_of, datetime.now(UTC).date())
-    return table_metrics.trailing_week_metrics(table_metrics.count_days(rows), end)
 
 
 def _is_historical(connection: DuckDBPyConnection, home: settings.Settings, as_of: date) -> bool:
