@@ -72,18 +72,11 @@ def measure(
 
 def auc_per_group(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:
     """AUC of each group by the rank-sum formula with mean ranks for ties; NaN for a group with one class."""
-    order = np.lexsort((score_N, group_N))
-    group, score, label = group_N[order], score_N[order], label_N[order]
-    is_new = np.ones(len(order), dtype=bool)
-    is_new[1:] = (group[1:] != group[:-1]) | (score[1:] != score[:-1])
-    first = np.flatnonzero(is_new)
-    last = np.append(first[1:], len(order))
-    tie = np.cumsum(is_new) - 1
-    begin = np.searchsorted(group, np.arange(groups))
-    rank = (first[tie] + last[tie] + 1) / 2 - begin[group]
-    positives = np.bincount(group, weights=label, minlength=groups)
-    negatives = np.bincount(group, minlength=groups) - positives
-    rank_sum = np.bincount(group, weights=rank * label, minlength=groups)
+    scores = pl.DataFrame({"group": group_N, "score": score_N})
+    rank_N = scores.select(pl.col("score").rank("average").over("group")).to_series().to_numpy()
+    positives = np.bincount(group_N, weights=label_N, minlength=groups)
+    negatives = np.bincount(group_N, minlength=groups) - positives
+    rank_sum = np.bincount(group_N, weights=rank_N * label_N, minlength=groups)
     with np.errstate(invalid="ignore", divide="ignore"):
         area: Floats = (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
     return area
