@@ -10,7 +10,7 @@ import argparse
 import sys
 
 from config.command_line import end_process, report_errors
-from releases.__main__ import ERRORS, read_share
+from releases.__main__ import ERRORS
 from releases.deployment import open_pointer
 from training.recipes import add_workspace_arguments
 from training.workspace import Workspace
@@ -23,7 +23,7 @@ def main() -> int:
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_workspace_arguments(parser)
-    parser.add_argument("--share", type=read_share, help="fraction of the users who get the release; default: all")
+    parser.add_argument("--share", type=float, help="fraction of the users who get the release; default: all")
     parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
     parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
     options = parser.parse_args()
