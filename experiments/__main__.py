@@ -18,7 +18,7 @@ from typing import Any
 from config import settings
 from config.command_line import report_errors
 from experiments.arm_exposures import load_latest_plan, newest_exposure_at
-from experiments.compare import METRICS, compare, comparison_period
+from experiments.compare import METRICS, compare
 from releases.format import MissingInput
 from releases.traffic_split import TRAFFIC_SPLIT_FILE
 from storage import object_store
@@ -50,13 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
     plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
     marts = object_store.fetch_marts(here)
     latest = newest_exposure_at(marts)
-    content = compare(marts, comparison_period(plan, latest), plan) if latest else None
+    content = compare(marts, latest, plan) if latest else None
     if content is None:
         print(f"there are no exposures{f' of experiment {plan.experiment}' if plan else ''}; no report was written")
         return 0
     write_json(here.reports / "experiment.json", content)
     (here.reports / "experiment.html").write_text(render_page(content))
-    print(*report_lines(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
+    print(_heading(content), *_warnings(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
     ratio = content["sample_ratio"]
     return 1 if ratio is not None and ratio["holds"] is False else 0
 
@@ -88,21 +88,6 @@ def render_page(content: Content) -> str:
             for name, metric in METRICS.items()
         },
     )
-
-
-def report_lines(content: Content) -> list[str]:
-    """The report of an experiment as a few lines of text."""
-    lines = [_heading(content), *_warnings(content)]
-    for name, arm in content["arms"].items():
-        lines.append(f"{name}: {arm['users']:,} users, {arm['exposures']:,} exposures")
-        lines += [f"  {metric}: {format_interval(interval)}" for metric, interval in arm["metrics"].items()]
-    for name, differences in content["differences"].items():
-        lines.append(f"{name}:")
-        lines += [
-            f"  {metric}: {format_interval(difference, signed=True)}, {_verdict(difference)}"
-            for metric, difference in differences.items()
-        ]
-    return lines
 
 
 def _heading(content: Content) -> str:

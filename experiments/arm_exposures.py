@@ -100,14 +100,6 @@ def _utc(text: str) -> datetime:
 
 
 @dataclass(frozen=True)
-class Period:
-    """Half-open interval [since, until) of exposures, naive UTC."""
-
-    since: datetime
-    until: datetime
-
-
-@dataclass(frozen=True)
 class Arm:
     """Exposures of one arm."""
 
@@ -116,14 +108,6 @@ class Arm:
     unsettled: int  # exposures whose outcome window is still open
     releases: list[str]
     counts_U: dict[str, NDArray[np.float64]]  # name of COUNTS → count per unit
-
-
-@dataclass(frozen=True)
-class ArmExposures:
-    """Arms by name; all `counts_U` have the same units."""
-
-    arms: dict[str, Arm]
-    shared_users: int  # users with exposures in more than one arm
 
 
 def newest_exposure_at(marts: Path) -> datetime | None:
@@ -137,15 +121,18 @@ def newest_exposure_at(marts: Path) -> datetime | None:
 
 
 def load_arm_exposures(
-    marts: Path, period: Period, experiment: str | None = None, max_units: int = MAX_UNITS
-) -> ArmExposures:
-    """Exposures in the period, of the arms of `experiment` or of all arms.
+    marts: Path, since: datetime, until: datetime, experiment: str | None = None, max_units: int = MAX_UNITS
+) -> tuple[dict[str, Arm], int]:
+    """Exposures from `since` until before `until` (naive UTC), of the arms of `experiment` or of all arms.
+
+    Returns:
+        The arms by name, whose `counts_U` have the same units, and the number of users with exposures in more than one arm.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
     """
     values = {"file": str(exposures_mart(marts)), "experiment": experiment}
-    result = duckdb.execute(QUERY, values | {"since": period.since, "until": period.until})
+    result = duckdb.execute(QUERY, values | {"since": since, "until": until})
     columns = [name for name, *_ in result.description or []]
     rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
     user_index = {user: index for index, user in enumerate(sorted({row["user_id"] for row in rows}))}
@@ -155,7 +142,7 @@ def load_arm_exposures(
     units = min(len(user_index), max_units)
     arms = {name: _arm(arm_rows, user_index, units) for name, arm_rows in sorted(rows_by_arm.items())}
     arms_of_user = Counter(row["user_id"] for row in rows)
-    return ArmExposures(arms, sum(count > 1 for count in arms_of_user.values()))
+    return arms, sum(count > 1 for count in arms_of_user.values())
 
 
 def exposures_mart(marts: Path) -> Path:

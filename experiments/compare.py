@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.stats import chisquare
 
-from experiments.arm_exposures import ExperimentPlan, Period, load_arm_exposures
+from experiments.arm_exposures import ExperimentPlan, load_arm_exposures
 from releases.traffic_split import PRODUCTION
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.metrics import bootstrap
@@ -98,36 +98,31 @@ def _measure(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64
     return replace(estimate, draws_R=np.full_like(estimate.draws_R, np.nan))
 
 
-def comparison_period(plan: ExperimentPlan | None, newest: datetime) -> Period:
-    """Period with constant shares of the plan; without an experiment, the LOOKBACK_DAYS before the newest exposure."""
-    after = newest + timedelta(microseconds=1)
-    if plan is None:
-        return Period(newest - timedelta(days=LOOKBACK_DAYS), after)
-    return Period(plan.since, after if plan.until is None else plan.until)
-
-
-def compare(marts: Path, period: Period, plan: ExperimentPlan | None) -> dict[str, Any] | None:
+def compare(marts: Path, newest: datetime, plan: ExperimentPlan | None) -> dict[str, Any] | None:
     """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined; None if there are
     no exposures in the period.
 
+    The period is that with constant shares of the plan; without an experiment, the LOOKBACK_DAYS before the newest exposure.
     Arms are compared with production, or without it with the arm with the most users. Intervals of differences are
     sequential, because the pipeline compares the arms every day.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
     """
-    exposures = load_arm_exposures(marts, period, plan.experiment if plan else None)
-    if not exposures.arms:
+    since = plan.since if plan else newest - timedelta(days=LOOKBACK_DAYS)
+    until = plan.until if plan and plan.until else newest + timedelta(microseconds=1)
+    arms, shared_users = load_arm_exposures(marts, since, until, plan.experiment if plan else None)
+    if not arms:
         return None
-    production = [name for name in exposures.arms if name.endswith(f"/{PRODUCTION}")]
-    reference = next(iter(production), max(exposures.arms, key=lambda name: exposures.arms[name].users))
-    estimates = {name: measure_arm(arm.counts_U) for name, arm in exposures.arms.items()}
-    ratio = check_sample_ratio({name: arm.users for name, arm in exposures.arms.items()}, plan.shares) if plan else None
+    production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
+    reference = next(iter(production), max(arms, key=lambda name: arms[name].users))
+    estimates = {name: measure_arm(arm.counts_U) for name, arm in arms.items()}
+    ratio = check_sample_ratio({name: arm.users for name, arm in arms.items()}, plan.shares) if plan else None
     return {
         "experiment": plan.experiment if plan else None,
-        "since": period.since.isoformat(),
-        "until": period.until.isoformat(),
-        "shared_users": exposures.shared_users,
+        "since": since.isoformat(),
+        "until": until.isoformat(),
+        "shared_users": shared_users,
         "sample_ratio": asdict(ratio) if ratio else None,
         "baseline": reference,
         "arms": {
@@ -139,7 +134,7 @@ def compare(marts: Path, period: Period, plan: ExperimentPlan | None) -> dict[st
                 "releases": arm.releases,
                 "metrics": {metric: _finite(one.interval()) for metric, one in estimates[name].items()},
             }
-            for name, arm in exposures.arms.items()
+            for name, arm in arms.items()
         },
         "differences": {
             f"{name} - {reference}": {
@@ -160,7 +155,6 @@ class SampleRatio:
 
     users: dict[str, int]  # by arm
     expected: dict[str, float]  # expected users by arm
-    chi_square: float | None
     p: float | None
     holds: bool | None  # None: too few users for a test
     says: str  # one sentence
@@ -174,20 +168,19 @@ def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) ->
     unplanned = [arm for arm in counted if arm not in shares]
     if unplanned:
         listed = ", ".join(f"{counted[arm]:,} users in {arm}" for arm in unplanned)
-        return SampleRatio(counted, expected, None, None, False, f"FAILED: {listed}, which has no planned share")
+        return SampleRatio(counted, expected, None, False, f"FAILED: {listed}, which has no planned share")
     if len(shares) < 2:
-        return SampleRatio(counted, expected, None, None, None, "only one arm: there is no ratio to check")
+        return SampleRatio(counted, expected, None, None, "only one arm: there is no ratio to check")
     if min(expected.values()) < MIN_EXPECTED_USERS:
         says = f"too few users to check the sample ratio: {min(expected.values()):.1f} are expected in the smallest arm"
-        return SampleRatio(counted, expected, None, None, None, says)
-    statistic = sum((counted[arm] - expected[arm]) ** 2 / expected[arm] for arm in shares)
-    p = float(chi2.sf(statistic, len(shares) - 1))
+        return SampleRatio(counted, expected, None, None, says)
+    p = float(chisquare(list(counted.values()), list(expected.values())).pvalue)
     listed = ", ".join(f"{arm} {counted[arm]:,} (expected {expected[arm]:,.0f})" for arm in shares)
     if p < SIGNIFICANCE_LEVEL:
         says = f"FAILED: sample-ratio mismatch: {listed}; p = {p:.2g}. The differences below are not valid"
     else:
         says = f"sample ratio as planned: {listed}; p = {p:.2g}"
-    return SampleRatio(counted, expected, statistic, p, p >= SIGNIFICANCE_LEVEL, says)
+    return SampleRatio(counted, expected, p, p >= SIGNIFICANCE_LEVEL, says)
 
 
 def _finite(interval: Sequence[float]) -> list[float | None]:

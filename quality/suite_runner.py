@@ -23,6 +23,7 @@ MAX_ROWS = 200_000
 ROWS = "the table"
 
 LANDED_SUITE = "landed_listening_events"
+HISTORICAL_LOAD = "freshness, volume and drift: not evaluated, a historical load is one batch"
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,6 @@ def _observed(result: Any) -> str:
     if unexpected:
         return f"{unexpected:,} of {rows:,} rows, such as {', '.join(map(str, details.get('partial_unexpected_list', [])[:3]))}"
     return f"{rows:,} rows"
-
-
-class SuiteError(LookupError):
-    """There is no suite with the requested name; the message names the file that defines the suites."""
 
 
 @dataclass(frozen=True)
@@ -124,28 +121,22 @@ class Validator:
         return SuiteResult(name, checks, tuple(metrics.notes), dict(metrics.values))
 
 
-def validate_landed(
-    home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
-) -> list[SuiteResult]:
-    """Validate the newest landed partition before `as_of`; the list is empty if `only` names another suite.
+def validate_landed(home: settings.Settings, as_of: date, validator: Validator) -> list[SuiteResult]:
+    """Validate the newest landed partition before `as_of`.
 
     Volume and drift are computed on the mart `events`, which has no events of bots.
 
     Raises:
         tables.TableError: No event before `as_of` has been landed.
     """
-    if only not in (None, LANDED_SUITE):
-        return []
     landed, is_historical = tables.find_landed_events(validator.connection, object_store.fetch_landing(home), as_of)
     age_hours = None if is_historical else table_metrics.hours_before(landed, as_of)
     metrics = table_metrics.TableMetrics({"hours_before_as_of": age_hours})
     return [validator.run(LANDED_SUITE, landed, suites.LANDED_EVENTS, metrics)]
 
 
-def validate_marts(
-    home: settings.Settings, as_of: date, validator: Validator, only: str | None = None
-) -> list[SuiteResult]:
-    """Validate the last days of every published mart, or only of the named one; after a historical load all rows.
+def validate_marts(home: settings.Settings, as_of: date, validator: Validator) -> list[SuiteResult]:
+    """Validate the last days of every published mart; after a historical load all rows.
 
     Raises:
         tables.TableError: A mart has not been published.
@@ -155,8 +146,6 @@ def validate_marts(
     marts = object_store.fetch_marts(home)
     results = []
     for name, suite in suites.MARTS.items():
-        if only not in (None, name):
-            continue
         rows = tables.mart_table(connection, marts, name)
         if suite.newest is not None and not is_historical:
             time_columns = table_metrics.TIME_COLUMNS if suite.has_time else ()
@@ -164,7 +153,13 @@ def validate_marts(
             rows = tables.recent_rows(connection, name, rows, columns, suite.newest)
         metrics = table_metrics.TableMetrics()
         if suite.has_time:
-            metrics = _metrics_by_time(rows, as_of, is_historical)
+            # Volume and drift are of the newest day that has ended.
+            end = min(as_of, datetime.now(UTC).date())
+            metrics = (
+                table_metrics.TableMetrics(dict(table_metrics.NO_WEEK), [HISTORICAL_LOAD])
+                if is_historical
+                else table_metrics.trailing_week_metrics(table_metrics.count_days(rows), end)
+            )
             age_hours = table_metrics.hours_before(rows, as_of)
             excluded = tables.mart_table(connection, marts, "excluded_user_days")
             metrics.values |= {
@@ -181,16 +176,15 @@ def validate_content(
     home: settings.Settings,
     as_of: date,  # noqa: ARG001 - vectors have no time
     validator: Validator,
-    only: str | None = None,
 ) -> list[SuiteResult]:
-    """Validate the published vectors and facets, or only the named table; tables that do not exist are left out."""
+    """Validate the published vectors and facets; tables that do not exist are left out."""
     marts = object_store.fetch_marts(home)
     files = {
         content_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in content_tables.ENCODER_NAMES
     }
     results = []
     for file, suite in (files | {content_tables.facets_file(marts): suites.TRACK_FACETS}).items():
-        if only not in (None, file.stem) or not file.exists():
+        if not file.exists():
             continue
         rows = validator.connection.read_parquet(str(file))
         metrics = table_metrics.TableMetrics()
@@ -202,19 +196,11 @@ def validate_content(
 
 
 # Gates of the pipeline: before marts are built, and before features are built.
-STAGES: dict[str, Callable[[settings.Settings, date, Validator, str | None], list[SuiteResult]]] = {
+STAGES: dict[str, Callable[[settings.Settings, date, Validator], list[SuiteResult]]] = {
     "landed": validate_landed,
     "marts": validate_marts,
     "content": validate_content,
 }
-
-
-def _metrics_by_time(rows: DuckDBPyRelation, as_of: date, is_historical: bool) -> table_metrics.TableMetrics:
-    """Volume and drift of the newest day that has ended before `as_of`."""
-    if is_historical:
-        return table_metrics.historical_load_metrics()
-    end = min(as_of, datetime.now(UTC).date())
-    return table_metrics.trailing_week_metrics(table_metrics.count_days(rows), end)
 
 
 def _is_historical(connection: DuckDBPyConnection, home: settings.Settings, as_of: date) -> bool:

@@ -9,11 +9,9 @@ Metrics of the vectors of a table `track_content`, which Great Expectations has 
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from duckdb import DuckDBPyRelation
@@ -29,8 +27,8 @@ LENGTH_BIN_MS = 30_000
 MAX_LENGTH_BIN = 20
 """Last bin of play lengths; it also holds all longer plays (10 minutes and more)."""
 
-DayCounts = dict[tuple[int, str | None, int | None], int]
-"""(day since 1970, action, bin of the play length) ▸ number of events."""
+NO_WEEK: dict[str, float | None] = {"volume_ratio": None, "action_drift": None, "length_drift": None}
+"""Metrics of a table without a preceding week to compare with."""
 
 
 DIMENSIONS = {"audio": 200, "image": 1_280, "text": 512}
@@ -74,59 +72,50 @@ def excluded_user_share(events: DuckDBPyRelation, excluded: DuckDBPyRelation) ->
     return users / all_users if all_users >= MIN_USERS else None
 
 
-def count_days(rows: DuckDBPyRelation) -> DayCounts:
-    """Number of events of a relation by day, action and play length."""
+def count_days(rows: DuckDBPyRelation) -> pl.DataFrame:
+    """Number of events of a relation (`count`) by `day` since 1970, `action`, and bin of the play `length`."""
     length = f"least(played_ms // {LENGTH_BIN_MS}, {MAX_LENGTH_BIN})::int"
-    counted = rows.filter("ended_at is not null").query(
-        "events",
-        f"select epoch_us(ended_at) // 86400000000 as day, action, {length} as length, count(*) from events group by all",  # noqa: S608
+    return (
+        rows.filter("ended_at is not null")
+        .query(
+            "events",
+            f"select epoch_us(ended_at) // 86400000000 as day, action, {length} as length, count(*) as count from events group by all",  # noqa: S608
+        )
+        .pl()
     )
-    return {(day, action, length_bin): count for day, action, length_bin, count in counted.fetchall()}
 
 
-def trailing_week_metrics(counts: DayCounts, end: date) -> TableMetrics:
+def trailing_week_metrics(counts: pl.DataFrame, end: date) -> TableMetrics:
     """Metrics that compare the newest day before `end` with the seven days before it.
 
     `volume_ratio` is the number of events of the day divided by the daily mean of the week; if the log is younger, of
     the days since its first event. `action_drift` and `length_drift` are total variation distances (0 identical, 1
     disjoint) of the distributions of actions and of play lengths in bins of 30 s.
+
+    Args:
+        counts: Result of `count_days`.
+        end: First day that has not ended.
     """
-    metrics = TableMetrics({"volume_ratio": None, "action_drift": None, "length_drift": None})
-    end_day = (end - date(1970, 1, 1)).days
-    counts = {key: count for key, count in counts.items() if key[0] < end_day}
-    newest = max((day for (day, _, _), count in counts.items() if count), default=0)
-    actions: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())  # of the week and of the newest day
-    lengths: tuple[Counter[Any], Counter[Any]] = (Counter(), Counter())
-    for (day, action, length), count in counts.items():
-        if day >= newest - WEEK_DAYS:
-            actions[day == newest][action] += count
-            if action == "play":
-                lengths[day == newest][length] += count
-    before, today = (counter.total() for counter in actions)
+    counts = counts.filter(pl.col("day") < (end - date(1970, 1, 1)).days)
+    age = pl.col("day").max() - pl.col("day")
+    week = counts.with_columns(age=age).filter(pl.col("age") <= WEEK_DAYS)
+    before, today = (int(week.filter((pl.col("age") == 0) == is_new)["count"].sum()) for is_new in (False, True))
     if before < MIN_WEEK_EVENTS:
-        metrics.notes.append(
-            f"volume and drift: not enough data ({before:,.0f} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
-        )
-        return metrics
-    days = min(WEEK_DAYS, newest - min(day for (day, _, _), count in counts.items() if count))
-    metrics.values["volume_ratio"] = today / (before / days)
-    metrics.values["action_drift"] = _total_variation(*actions)
-    metrics.values["length_drift"] = _total_variation(*lengths)
-    return metrics
+        note = f"volume and drift: not enough data ({before:,} events in the trailing week, {MIN_WEEK_EVENTS:,} needed)"
+        return TableMetrics(dict(NO_WEEK), [note])
+    days = min(WEEK_DAYS, counts.select(age.max()).item())
+    actions, lengths = _total_variation(week, "action"), _total_variation(week.filter(action="play"), "length")
+    return TableMetrics({"volume_ratio": today / (before / days), "action_drift": actions, "length_drift": lengths})
 
 
-def _total_variation(first: Counter[Any], second: Counter[Any]) -> float | None:
-    """Distance of two distributions; None if one is empty."""
-    if not first.total() or not second.total():
+def _total_variation(week: pl.DataFrame, column: str) -> float | None:
+    """Distance between the distributions of a column on the newest day and before; None if one is empty."""
+    parts = [pl.col("count").filter(is_part).sum() for is_part in (pl.col("age") == 0, pl.col("age") > 0)]
+    counts = week.group_by(column).agg(newest=parts[0], before=parts[1])
+    if not all(counts.select(pl.sum("newest", "before")).row(0)):
         return None
-    shares = (first[key] / first.total() - second[key] / second.total() for key in first.keys() | second.keys())
-    return sum(map(abs, shares)) / 2
-
-
-def historical_load_metrics() -> TableMetrics:
-    """Null metrics of a historical load, which is one batch without a preceding week to compare with."""
-    values: dict[str, float | None] = {"volume_ratio": None, "action_drift": None, "length_drift": None}
-    return TableMetrics(values, ["freshness, volume and drift: not evaluated, a historical load is one batch"])
+    shares = pl.col("newest") / pl.sum("newest") - pl.col("before") / pl.sum("before")
+    return float(counts.select(shares.abs().sum() / 2).item())
 
 
 def vector_metrics(file: Path, encoder: str) -> dict[str, float | None]:

@@ -1,8 +1,7 @@
 """Validate landed events and published marts: `python -m quality.validate --as-of 2026-07-01 [--stage landed|marts|content]`.
 
 The pipeline validates landed events before it builds marts, and marts and encoded content before models are trained.
-`--suite NAME` validates one table only. Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if
-a table or a suite does not exist.
+Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if a table does not exist.
 """
 
 from __future__ import annotations
@@ -95,13 +94,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--stage", choices=["landed", "marts", "content", "all"], default="all", help="what to validate"
     )
-    parser.add_argument("--suite", default=None, help="validate one table of the stage; does not update the data docs")
     options = parser.parse_args(arguments)
     home = settings.load_settings()
     os.environ.update(tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
-    from quality.suite_runner import STAGES, SuiteError, Validator
+    from quality.suite_runner import STAGES, Validator
     from quality.tables import TableError, connect
     from storage.errors import StorageError
 
@@ -115,24 +113,19 @@ def main(arguments: list[str] | None = None) -> int:
             stage_results: list[SuiteResult] = []
             error_message = None
             try:
-                stage_results = STAGES[stage](home, options.as_of, validator, options.suite)
+                stage_results = STAGES[stage](home, options.as_of, validator)
             except TableError as error:
                 error_message = str(error)
                 raise
             finally:
-                if options.suite is None:
-                    pages.append(write_outcome(site, stage, options.as_of, stage_results, error_message))
-                    record_metrics(
-                        home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results
-                    )
+                pages.append(write_outcome(site, stage, options.as_of, stage_results, error_message))
+                record_metrics(home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results)
             results += stage_results
-            if stage == "marts" and options.suite is None:
+            if stage == "marts":
                 write_profile(home, options.as_of)
         if not results:
-            if options.suite is None:
-                raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
-            raise SuiteError(f"there is no suite {options.suite!r} in stage {options.stage}; see quality/suites.py")
-    except (TableError, SuiteError, StorageError) as error:
+            raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
+    except (TableError, StorageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     finally:

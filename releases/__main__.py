@@ -58,21 +58,13 @@ def main() -> int:
         if name in ("canary", "activate", "sign"):
             action.add_argument("release", metavar="ID", help="`python -m releases list` lists them")
         if name == "canary":
-            action.add_argument("--share", type=read_share, required=True, help="0 ends the canary")
+            action.add_argument("--share", type=float, required=True, help="0 ends the canary")
             action.add_argument(
                 "--experiment", help="name of the experiment; users are assigned again for another name"
             )
     options = parser.parse_args()
     print(*ACTIONS[options.action](options), sep="\n")
     return 0
-
-
-def read_share(text: str) -> float:
-    """A share of the users, 0..1, for argparse."""
-    share = float(text)
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{share:g} is not between 0 and 1")
-    return share
 
 
 if __name__ == "__main__":

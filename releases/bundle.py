@@ -65,14 +65,9 @@ class Release:
             folder: The release.
 
         Raises:
-            FileNotFoundError: A part is missing; the message names it.
+            FileNotFoundError: A part is missing, which `integrity.verify` finds earlier.
             OutdatedFormat: The release was written by another version of Segue.
         """
-        for name in (MANIFEST, CATALOG, FUSION, BLEND):
-            if not (folder / name).exists():
-                raise FileNotFoundError(
-                    f"no {name} in {folder}; it is not a complete release: run `python -m training.release`"
-                )
         check_format(folder)
         manifest = json.loads((folder / MANIFEST).read_text())
         vocabulary = Vocabulary.load(folder / "vocabulary")

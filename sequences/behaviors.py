@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ MINUTE_US = 60_000_000
 
 
 class BehaviorError(ValueError):
-    """An action or a threshold is invalid; the message names the value and the remedy."""
+    """An action is invalid; the message names the value and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,10 @@ def played_ratio(played_ms: int | None, duration_ms: int | None) -> float | None
 
 @lru_cache(maxsize=8)
 def load_behaviors(dbt_folder: Path = DBT_FOLDER) -> Behaviors:
-    """The behaviors with the thresholds of a dbt project, read once per process.
-
-    Raises:
-        BehaviorError: The project lacks a threshold.
-    """
-    return Behaviors(
-        rows=BEHAVIORS,
-        skip_below_ms=int(_variable("skip_below_ms", dbt_folder)),
-        full_play_ratio=float(_variable("full_play_ratio", dbt_folder)),
-        session_gap_minutes=int(_variable("session_gap_minutes", dbt_folder)),
-    )
+    """The behaviors with the thresholds of a dbt project, read once per process."""
+    variables: dict[str, Any] = load_dbt_variables(dbt_folder)
+    names = ("skip_below_ms", "full_play_ratio", "session_gap_minutes")
+    return Behaviors(BEHAVIORS, *(variables[name] for name in names))
 
 
 @lru_cache(maxsize=8)
@@ -104,10 +98,3 @@ def code_mask(names: tuple[str, ...]) -> NDArray[np.bool_]:
     is_named = np.zeros(max(code.values()) + 2, dtype=bool)
     is_named[[code[name] for name in names]] = True
     return is_named
-
-
-def _variable(name: str, dbt_folder: Path) -> str:
-    variables = load_dbt_variables(dbt_folder)
-    if name not in variables:
-        raise BehaviorError(f"{dbt_folder / 'dbt_project.yml'} has no var {name!r}; add it under vars")
-    return str(variables[name])

@@ -39,19 +39,6 @@ def local_marts_folder() -> Path:
     return Path(marts).resolve()
 
 
-def require_absolute_home(home: str | None) -> str | None:
-    """Validate `${SEGUE_HOME}` of the repository's YAML and return it.
-
-    Feast does not replace an unset variable, and resolves a relative path against the repository's folder.
-
-    Raises:
-        ValueError: The path is not absolute.
-    """
-    if home is not None and not Path(home).is_absolute():
-        raise ValueError(f"SEGUE_HOME is {home!r}; export it as an absolute path, for instance SEGUE_HOME=$PWD/var")
-    return home
-
-
 def open_store(repository: Path = FEATURE_REPOSITORY, redis_timeout_s: float | None = None) -> FeatureStore:
     """A new Feast store with separate connections, located by the settings.
 

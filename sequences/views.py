@@ -101,20 +101,6 @@ class SequenceView:
     target_types: tuple[str, ...] = ()  # target types that belong to the view; empty: all
     is_daily: bool = False  # only events known before the last midnight (UTC) before the request
 
-    def __post_init__(self) -> None:
-        if self.length < 1:
-            raise SequenceViewError(f"view {self.name!r} has length {self.length}; give at least 1")
-        lacking = [attribute.name for attribute in SORT_KEY_ATTRIBUTES if attribute not in self.attributes]
-        if lacking:
-            raise SequenceViewError(
-                f"view {self.name!r} lacks {lacking}; add them, batch and live parts are merged by them"
-            )
-        unreported = sorted({*self.behaviors}.intersection(INFERRED_BEHAVIORS))
-        if unreported and (not self.is_daily or len(unreported) < len(self.behaviors)):
-            raise SequenceViewError(
-                f"view {self.name!r} has {unreported}, which is inferred; put it into a daily view without other behaviors"
-            )
-
     @cached_property
     def attribute_names(self) -> tuple[str, ...]:
         """Attribute names, in the view's order."""

@@ -20,6 +20,7 @@ from config.settings import SettingError
 from config.tool_environment import tool_environment
 from releases.format import MissingInput
 from serving.__main__ import KERNEL_THREADS
+from training.recipes import add_workspace_arguments
 
 USERS = 40
 """Users of one test. All users of a small world would take minutes."""
@@ -73,8 +74,7 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 2 if an earlier task has not run."""
     parser = argparse.ArgumentParser(prog="python -m served_behavior", description=__doc__)
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", default="small")
+    add_workspace_arguments(parser)
     parser.add_argument("--users", type=int, default=USERS, help="users of one test")
     options = parser.parse_args(arguments)
     if options.users < 1:

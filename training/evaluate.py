@@ -43,7 +43,7 @@ from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import track_run
 from training.process import configure_threads, peak_mb
-from training.recipes import RECIPES, recipe
+from training.recipes import add_workspace_arguments, recipe
 from training.train import train
 from training.workspace import INPUTS_FILE, Workspace, is_unchanged, mark_done
 
@@ -179,7 +179,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
         _best_by_recall(held_out.channels, "all", result),
     )
     discoverer = _best_by_recall([*BASELINES, *heuristic_names], "reachable", result)
-    result.notes |= {"best_memory": best, "best_channel": best_channel, "best_discoverer": discoverer}
+    result.notes |= {"best_memory": best, "best_discoverer": discoverer}
     result.pairs = [("fused", name) for name in (*heuristic_names, *BASELINES, best_channel)]
     result.pairs += [(name, other) for name in held_out.channels for other in (best, discoverer)]
     variants = ("served_uncapped", "served_unspaced", "served_without_reactions")
@@ -227,8 +227,7 @@ def log_headlines(result: Result, workspace: Workspace) -> None:
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=RECIPES, default="small")
+    add_workspace_arguments(parser)
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     # Fits may run concurrently and share the cores; an evaluation runs alone and uses all of them.

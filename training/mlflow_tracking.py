@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from config import settings
 from storage.file_lock import file_lock
 
@@ -103,8 +105,5 @@ def log_step(metrics: Mapping[str, float], step: int) -> None:
 
 def flatten(values: Mapping[str, Any], separator: str) -> dict[str, Any]:
     """Nested dictionaries as one, by path."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        inner = flatten(value, separator) if isinstance(value, dict) else None
-        flat |= {f"{key}{separator}{path}": part for path, part in inner.items()} if inner else {key: value}
-    return flat
+    (flat,) = pd.json_normalize(dict(values), sep=separator).to_dict("records")
+    return {str(path): value for path, value in flat.items()}

@@ -11,7 +11,7 @@ import shutil
 from config.command_line import end_process, report_errors
 from releases.format import MissingInput
 from training.data.training_data import TrainingData
-from training.recipes import RECIPES, recipe
+from training.recipes import add_workspace_arguments, recipe
 from training.workspace import Workspace, is_unchanged, mark_done
 
 
@@ -44,8 +44,7 @@ def prepare(workspace: Workspace) -> bool:
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Prepare vocabulary and content for training")
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=RECIPES, default="small")
+    add_workspace_arguments(parser)
     arguments = parser.parse_args()
     workspace = Workspace.open(arguments.as_of, arguments.recipe)
     print(f"{'prepared' if prepare(workspace) else 'unchanged'}: {workspace.folder}")

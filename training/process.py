@@ -69,8 +69,6 @@ def retain_freed_memory() -> bool:
     Returns:
         Whether the allocator of this system supports it.
     """
-    if not sys.platform.startswith("linux"):
-        return False
     adjust = getattr(ctypes.CDLL(None), "mallopt", None)
     if adjust is None:  # not glibc
         return False

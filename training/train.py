@@ -18,11 +18,11 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from config.command_line import end_process, report_errors
 from config.dataclass_io import config_from_dict, with_seed
@@ -32,7 +32,7 @@ from storage.files import read_json, write_json
 from training.data.training_data import TrainingData
 from training.mlflow_tracking import HEADLINES, flatten, track_run
 from training.process import peak_mb
-from training.recipes import FITS, RECIPES, config_of, read_section, recipe
+from training.recipes import FITS, add_workspace_arguments, config_of, read_section, recipe
 from training.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace, is_unchanged, mark_done
 
 if TYPE_CHECKING:
@@ -42,23 +42,12 @@ MODEL_KINDS = ("channel", "collection", "ranker", "head")
 """Each kind after those that it is built on."""
 
 
-class FittedModel(Protocol):
-    """What a fit returns: a model that can be saved, with its hyperparameters and metrics."""
+FitFunction = Callable[[TrainingData, Any, Path], Any]
+"""Fit a model on the data with a config; the folder is for checkpoints.
 
-    @property
-    def resolved_config(self) -> DataclassInstance:
-        """The config with all hyperparameters that the fit tuned."""
-
-    @property
-    def measures(self) -> Callable[[], Mapping[str, Any]] | Mapping[str, Any]:
-        """Metrics of the fit."""
-
-    def save(self, folder: Path) -> None:
-        """Write the model into `folder`."""
-
-
-FitFunction = Callable[[TrainingData, Any, Path], FittedModel]
-"""Fit a model on the data with a config; the folder is for checkpoints."""
+A model has `save(folder)`, `resolved_config` with all hyperparameters that the fit tuned, and `measures`, the metrics of the fit or a
+function that computes them.
+"""
 
 
 def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
@@ -159,7 +148,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
         from recommender.recall.registry import COLLECTIONS
         from training.recall.collections import fit_collection
 
-        def fit_named_collection(data: TrainingData, config: Any, folder: Path) -> FittedModel:
+        def fit_named_collection(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # takes seconds, no checkpoints
             realtime = Realtime.load(workspace.model_folder("channel", fit, Realtime.name), data.vocabulary)
             return fit_collection(COLLECTIONS[name], data, config, realtime)
@@ -168,7 +157,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     if kind == "head":
         from recommender.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead
 
-        def fit_head(data: TrainingData, config: Any, folder: Path) -> FittedModel:
+        def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown in one go, no checkpoints
             if fit != "held_out":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
@@ -223,8 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
     parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
     parser.add_argument("name", help="the model; for list: all")
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=RECIPES, default="small")
+    add_workspace_arguments(parser)
     parser.add_argument("--fit", choices=FITS, default="held_out")
     arguments = parser.parse_args()
     if arguments.what == "list":

@@ -21,9 +21,8 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
-from pydantic import StrictStr, field_validator
+from pydantic import StrictStr
 
-from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows
 from sequences.offline.joined_views import (
@@ -35,7 +34,7 @@ from sequences.offline.joined_views import (
     require_parquet,
     sequence_view_of,
 )
-from sequences.offline.list_reader import read_latest
+from sequences.offline.list_reader import ListReader, latest_from_reader
 from sequences.offline.retrieval_job import SequenceRetrievalJob
 from sequences.views import SequenceViewError
 
@@ -47,14 +46,6 @@ class SequenceOfflineStoreConfig(DuckDBOfflineStoreConfig):
     """Feast's DuckDB configuration with this store's class path."""
 
     type: StrictStr = "sequences.offline.duckdb_store.SequenceOfflineStore"
-
-    home: StrictStr | None = None
-    """`${SEGUE_HOME}` of the repository's YAML; only validated, see `require_absolute_home`."""
-
-    @field_validator("home")
-    @classmethod
-    def _is_absolute(cls, home: str | None) -> str | None:
-        return require_absolute_home(home)
 
 
 class SequenceOfflineStore(DuckDBOfflineStore):
@@ -147,7 +138,8 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             return cast(RetrievalJob, job)
         as_of_us = int(end_date.astimezone(UTC).timestamp() * 1_000_000)
         assert isinstance(data_source, FileSource)  # noqa: S101 - sequences are tagged file sources
-        table = read_latest(parquet_path(config.repo_path, data_source), sequence, feature_name_columns, as_of_us)
+        path = parquet_path(config.repo_path, data_source)
+        table = latest_from_reader(ListReader.from_file(path, sequence, feature_name_columns), as_of_us)
         return SequenceRetrievalJob(
             table.schema, lambda: iter(table.to_batches()), False, [], None, repo_path=config.repo_path
         )

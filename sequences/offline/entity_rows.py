@@ -5,7 +5,7 @@ Independent of features.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import duckdb
 import numpy as np
@@ -70,16 +70,6 @@ class EntityRows:
             return None, None
         return self._times.min().to_pydatetime(), self._times.max().to_pydatetime()
 
-    def require(self, columns: list[str]) -> None:
-        """Check that the join columns exist.
-
-        Raises:
-            FeastEntityDFMissingColumnsError: Columns are missing.
-        """
-        missing = set(columns) - set(self.input_table.column_names)
-        if missing:
-            raise FeastEntityDFMissingColumnsError(set(columns), missing)
-
     def text(self, column: str) -> pa.Array:
         """A column cast to text, because data frames may contain numeric ids and the marts contain text."""
         if column not in self._texts:
@@ -96,12 +86,16 @@ class EntityRows:
         return self._texts[column]
 
 
-def require_distinct_names(entity_columns: Iterable[str], feature_columns: Iterable[str]) -> None:
-    """Check that no requested feature has the name of an entity column.
+def check_columns(entity_columns: Sequence[str], join_columns: Iterable[str], feature_columns: Iterable[str]) -> None:
+    """Check that the entity rows have the join columns, and that no requested feature has the name of an entity column.
 
     Raises:
+        FeastEntityDFMissingColumnsError: Join columns are missing.
         ValueError: There is such a feature.
     """
+    required = set(join_columns)
+    if not required.issubset(entity_columns):
+        raise FeastEntityDFMissingColumnsError(required, required.difference(entity_columns))
     shared = sorted({*entity_columns}.intersection(feature_columns))
     if shared:
         raise ValueError(

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from glob import iglob
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
@@ -27,22 +28,23 @@ from feast.repo_config import RepoConfig
 
 from sequences.feast_store import local_marts_folder
 from sequences.offline import point_in_time_join
-from sequences.offline.entity_rows import EntityRows, require_distinct_names
-from sequences.offline.list_reader import ListReader
+from sequences.offline.entity_rows import EntityRows, check_columns
+from sequences.offline.list_reader import ListReader, list_types
 from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
 
 MART_PATHS = ("marts/", "${SEGUE_HOME}/marts/")
 """Begin of the registered path of a mart; the second is from an earlier version."""
 
 
-class JoinedView(Protocol):
+@dataclass(frozen=True)
+class JoinedView:
     """Columns that one view contributes to a result."""
 
     fields: list[pa.Field]  # names and types of the columns, in order
     max_list_elements: int  # maximum number of list elements per row, summed over the columns; 0 without lists
-
-    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        """The columns for entity rows `start` to `start + length`."""
+    columns: Callable[
+        [int, int], list[pa.Array | pa.ChunkedArray]
+    ]  # of some entity rows: the first one, and their number
 
 
 class RequestedView:
@@ -106,50 +108,31 @@ def join_view(
             feature.
     """
     requested = RequestedView(view, feature_refs, full_feature_names)
-    rows.require(list(requested.join_keys.values()))
-    require_distinct_names(rows.input_table.column_names, requested.output_columns.values())
+    check_columns(rows.input_table.column_names, requested.join_keys.values(), requested.output_columns.values())
     path, sequence = parquet_path(repo_path, requested.source), sequence_view_of(requested.source)
     if sequence is not None:
         (user_column,) = requested.join_keys.values()
-        return _JoinedSequences(rows, user_column, requested.output_columns, sequence, path, view)
-    return _JoinedTable(point_in_time_join.join(rows.table, requested.to_ordinary_view(path), by_created))
+        return _join_sequences(rows, rows.text(user_column), requested, sequence, path)
+    table = point_in_time_join.join(rows.table, requested.to_ordinary_view(path), by_created)
+    return JoinedView(list(table.schema), 0, lambda start, length: list(table.slice(start, length).columns))
 
 
-class _JoinedTable:
-    max_list_elements = 0
+def _join_sequences(
+    rows: EntityRows, users: pa.Array, requested: RequestedView, sequence: SequenceView, path: str
+) -> JoinedView:
+    features = list(requested.output_columns)
+    reader = ListReader.from_file(path, sequence, features, users.unique(), requested.view.ttl)
+    index = reader.timeline.index_of(users)
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table
-        self.fields = list(table.schema)
-
-    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        return list(self._table.slice(start, length).columns)
-
-
-class _JoinedSequences:
-    def __init__(
-        self,
-        rows: EntityRows,
-        user_column: str,
-        names: dict[str, str],
-        sequence: SequenceView,
-        path: str,
-        view: FeatureView,
-    ) -> None:
-        users = rows.text(user_column)
-        self._reader = ListReader.from_file(path, sequence, list(names), users.unique(), view.ttl)
-        self._index = self._reader.timeline.index_of(users)
-        self._times_us, self._has_no_time = rows.times_us, rows.has_no_time
-        self.fields = [pa.field(name, kind) for name, kind in zip(names.values(), self._reader.types, strict=True)]
-        self.max_list_elements = sequence.length * len(names)
-
-    def columns(self, start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
-        rows = slice(start, start + length)
-        columns = self._reader.read_at(self._index[rows], self._times_us[rows])
-        has_no_time = self._has_no_time[start : start + length]
+    def columns(start: int, length: int) -> list[pa.Array | pa.ChunkedArray]:
+        part = slice(start, start + length)
+        lists, has_no_time = reader.read_at(index[part], rows.times_us[part]), rows.has_no_time[part]
         if not has_no_time.any():
-            return columns
-        return [pc.if_else(pa.array(has_no_time), pa.scalar(None, column.type), column) for column in columns]
+            return lists
+        return [pc.if_else(pa.array(has_no_time), pa.scalar(None, column.type), column) for column in lists]
+
+    fields = list(map(pa.field, requested.output_columns.values(), list_types(features)))
+    return JoinedView(fields, sequence.length * len(features), columns)
 
 
 def sequence_view_of(source: DataSource | None) -> SequenceView | None:

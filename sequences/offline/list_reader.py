@@ -90,11 +90,6 @@ class ListReader:
         """A reader of the event table at `path`, restricted to `user_ids` if given."""
         return cls(read_view(path, view, features, user_ids), view, features, time_to_live, path)
 
-    @property
-    def types(self) -> list[pa.DataType]:
-        """The list type of each feature."""
-        return list_types(self.features)
-
     def read(self, user_ids: Sequence[str], times_us_B: NDArray[np.int64]) -> list[pa.Array]:
         """One list column per feature: the last L visible events, oldest first; empty for a user without events."""
         return self.read_at(self.timeline.index_of(user_ids), times_us_B)
@@ -106,30 +101,22 @@ class ListReader:
         start_B, end_B = self.timeline.latest(index_B, before_us_B, self.view.length, since_us_B)
         count_B = end_B - start_B
         offsets = np.concatenate([[0], np.cumsum(count_B)])
-        if offsets[-1] > np.iinfo(np.int32).max:
-            raise EventTableError(
-                f"{offsets[-1]} list elements in one chunk exceed the limit of Arrow lists; read fewer rows per call"
-            )
         places = np.repeat(start_B - offsets[:-1], count_B) + np.arange(offsets[-1])
-        arrow_offsets, arrow_places = pa.array(offsets.astype(np.int32)), pa.array(places)
+        # The limit of Arrow lists is a number of 32 bits; a larger offset is an error here.
+        arrow_offsets, arrow_places = pa.array(offsets, pa.int32()), pa.array(places)
         return [
             pa.ListArray.from_arrays(arrow_offsets, _decode_dictionary(self._columns[name].take(arrow_places)))
             for name in self.features
         ]
 
 
-def read_latest(path: str, view: SequenceView, features: Sequence[str], as_of_us: int) -> pa.Table:
+def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
     """Every user's newest events at a time, as materialization writes them.
 
     Returns:
         One row per user with events before `as_of_us` (µs UTC): user_id, known_at of the newest event, and one list per
         feature.
     """
-    return latest_from_reader(ListReader.from_file(path, view, features), as_of_us)
-
-
-def latest_from_reader(reader: ListReader, as_of_us: int) -> pa.Table:
-    """`read_latest` of the events of a reader."""
     users = reader.timeline.users
     as_of_B = np.full(len(users), reader.view.cutoff_us(as_of_us), dtype=np.int64)
     first_B, end_B = reader.timeline.bounds(np.arange(len(users)), as_of_B)

@@ -45,21 +45,16 @@ def join(entities: pa.Table, view: OrdinaryView, by_created: bool = False) -> pa
     Raises:
         ValueError: A time column of the file does not contain times.
     """
-    with connect(entities, view) as connection:
-        types = column_types(connection, view)
-        sql = _window_sql(view, types) if by_created and view.created else as_of_sql(view, types)
+    with open_connection() as connection:
+        connection.execute("set preserve_insertion_order = false")
+        # DuckDB cannot estimate the size of an Arrow table, assumes few rows and would choose a nested-loop join.
+        connection.execute("set asof_loop_join_threshold = 0")
+        connection.register("entity_rows", entities.select(list(dict.fromkeys([ROW, TIME, *view.keys.values()]))))
+        described = connection.execute("describe entity_rows").fetchall()
+        types = {"e": {name: kind for name, kind, *_ in described}, "f": file_types(connection, view.path)}
+        sql = _window_sql(view, types) if by_created and view.created else _as_of_sql(view, types)
         features: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
         return features
-
-
-def connect(entities: pa.Table, view: OrdinaryView) -> duckdb.DuckDBPyConnection:
-    """A new connection with the entity rows registered."""
-    connection = open_connection()
-    connection.execute("set preserve_insertion_order = false")
-    # DuckDB cannot estimate the size of an Arrow table, assumes few rows and would choose a nested-loop join.
-    connection.execute("set asof_loop_join_threshold = 0")
-    connection.register("entity_rows", entities.select(list(dict.fromkeys([ROW, TIME, *view.keys.values()]))))
-    return connection
 
 
 def open_connection() -> duckdb.DuckDBPyConnection:
@@ -69,20 +64,13 @@ def open_connection() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def column_types(connection: duckdb.DuckDBPyConnection, view: OrdinaryView) -> ColumnTypes:
-    """DuckDB's types of the entity rows and of the view's file."""
-    entities = connection.execute("describe entity_rows").fetchall()
-    return {"e": {name: kind for name, kind, *_ in entities}, "f": file_types(connection, view.path)}
-
-
 def file_types(connection: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
     """DuckDB's type of each column of a Parquet file or glob."""
     described = connection.execute("describe select * from read_parquet(?)", [path]).fetchall()
     return {name: kind for name, kind, *_ in described}
 
 
-def as_of_sql(view: OrdinaryView, types: ColumnTypes) -> str:
-    """SQL of the join for columns of these types (`column_types`); its parameter is the path of the file."""
+def _as_of_sql(view: OrdinaryView, types: ColumnTypes) -> str:
     return f"""
         with {_feature_rows(view, types)}
         select {_select_list(view)}

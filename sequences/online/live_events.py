@@ -21,10 +21,6 @@ FLOAT = struct.Struct("f")
 """Precision of ratios in the event table."""
 
 
-class LiveEventError(ValueError):
-    """A live event is invalid; the message names the value and the remedy."""
-
-
 class LazyLists(Mapping[str, list[Any]]):
     """Attribute ▸ list, each made on first access; concurrent first accesses make the same list twice.
 
@@ -70,20 +66,13 @@ def _to_live_event(row: Mapping[str, Any]) -> Event:
     }
 
 
-def parse_time_us(value: object) -> int:
-    """Convert µs, ISO-8601 text or a datetime to µs since 1970 UTC; a time without an offset is UTC.
+def parse_time_us(text: str) -> int:
+    """Convert ISO-8601 text to µs since 1970 UTC; a time without an offset is UTC.
 
     Raises:
-        LiveEventError: The value is not a time.
+        ValueError: The text is not a time.
     """
-    if isinstance(value, int):
-        return value
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        moment = None
-    if not isinstance(moment, datetime):
-        raise LiveEventError(f"{value!r} is not a time; send ISO-8601 UTC or µs since 1970")
+    moment = datetime.fromisoformat(text)
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (moment - EPOCH) // timedelta(microseconds=1)
 

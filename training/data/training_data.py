@@ -30,7 +30,7 @@ from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS
 from training.data.plays import PARTS, Plays, part_of_fit, read_plays, sample_users
 from training.data.recall_cases import RecallCases
-from training.recipes import FITS, Recipe
+from training.recipes import Recipe
 
 if TYPE_CHECKING:
     from sequences.offline.dense_reader import DenseReader
@@ -59,7 +59,6 @@ class TrainingData:
 
     Raises:
         FileNotFoundError: a mart is missing.
-        ValueError: `fit` is unknown.
     """
 
     marts: Path
@@ -75,11 +74,6 @@ class TrainingData:
     user_ids_U: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.fit not in FITS:
-            raise ValueError(f"fit={self.fit!r} is unknown; choose one of {', '.join(FITS)}")
-        for name in ("plays", "tracks", "events"):
-            if not (self.marts / f"{name}.parquet").exists():
-                raise FileNotFoundError(f"no {name}.parquet in {self.marts}; run `dbt build` first")
         self.sampled_user_ids = sample_users(pl.scan_parquet(self.marts / "plays.parquet"), self.max_plays)
         plays = self.scan_mart("plays").with_columns(part_of_fit(self.fit))
         # Texts and vectors are larger than all other columns, and only `content` needs them.

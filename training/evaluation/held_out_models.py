@@ -113,22 +113,12 @@ class HeldOutModels:
         return tuple(task for task, trees in grown if trees is not None)
 
     def predict(self, cases: RankingCases, description: str) -> dict[str, NDArray[np.float32]]:
-        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE.
-
-        Rankers with the same features and trees share loading them.
-        """
+        """Calibrated probabilities [R, T] of each ranker, tasks in the ranker's order, and of TREES_ALONE."""
         parts: dict[str, list[NDArray[np.float32]]] = {}
-        groups: dict[Any, list[str]] = {}
-        for name, ranker in self.rankers.items():
-            # The whole feature config, so that no switch is forgotten; batches hold the logits of one ranker's trees.
-            contract = self.offline.contract(ranker.feature_service)
-            feature_key = contract, ranker.resolved_config.features, ranker.features.trees
-            groups.setdefault(feature_key, []).append(name)
-        for names in groups.values():
-            reader = self.rankers[names[0]]
-            batches = CaseBatches(cases, self.offline, reader.feature_service, reader.features)
-            pieces = row_chunks(len(cases), RANKING_BATCH_SIZE)
-            for part in parallel_map(partial(self._probabilities, batches, names), pieces, f"rank {description}"):
+        pieces = row_chunks(len(cases), RANKING_BATCH_SIZE)
+        for own_name, ranker in self.rankers.items():
+            batches = CaseBatches(cases, self.offline, ranker.feature_service, ranker.features)
+            for part in parallel_map(partial(self._probabilities, batches, own_name), pieces, f"rank {description}"):
                 for name, probability_RT in part.items():
                     parts.setdefault(name, []).append(probability_RT)
         names = [*self.rankers, *([TREES_ALONE] if self.tree_ranker else [])]
@@ -136,12 +126,12 @@ class HeldOutModels:
         return {name: np.concatenate([empty[name], *parts.get(name, [])]) for name in names}
 
     def _probabilities(
-        self, batches: CaseBatches, names: list[str], rows: NDArray[np.int64]
+        self, batches: CaseBatches, name: str, rows: NDArray[np.int64]
     ) -> dict[str, NDArray[np.float32]]:
-        batch = batches[rows]
-        probabilities = {name: _probabilities(self.rankers[name], batch) for name in names}
-        ranker, logits_BCT = self.tree_ranker, batch.candidates.tree_logits_BCT
-        if ranker is not None and ranker.name in names and logits_BCT is not None:
+        ranker, batch = self.rankers[name], batches[rows]
+        probabilities = {name: _probabilities(ranker, batch)}
+        logits_BCT = batch.candidates.tree_logits_BCT
+        if ranker is self.tree_ranker and logits_BCT is not None:
             columns = [ranker.tasks.index(task) for task in self.tasks(TREES_ALONE)]
             probabilities[TREES_ALONE] = torch.sigmoid(logits_BCT[:, 0, columns]).numpy()
         return probabilities

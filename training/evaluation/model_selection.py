@@ -166,17 +166,16 @@ def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any])
 
 def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
     """Choose the share of discoveries in the visible list, also of each scene with at least MIN_SCENE_CASES slates; adds
-    the tables of candidates to `notes`.
+    the table of all scenes to `notes`.
     """
     scenes = slate.requests.scenes
     counts = {scene: count for scene, count in sorted(Counter(scenes).items()) if scene and count >= MIN_SCENE_CASES}
-    shares, tables = {}, {}
-    for scene in (ANY_SCENE, *counts):
-        is_scene_C = np.array([scene in (ANY_SCENE, one) for one in scenes], dtype=bool)
-        shares[scene], table = slate.take(np.flatnonzero(is_scene_C)).choose_discovery_share(blend)
-        tables[scene] = {str(value): row for value, row in table.items()}
-    notes["visible_share_table"] = tables.pop(ANY_SCENE)
-    notes["visible_share_tables"] = tables
+    share, table = slate.choose_discovery_share(blend)
+    notes["visible_share_table"] = {str(value): row for value, row in table.items()}
+    shares = {ANY_SCENE: share}
+    for scene in counts:
+        rows = np.flatnonzero([one == scene for one in scenes])
+        shares[scene], _ = slate.take(rows).choose_discovery_share(blend)
     return replace(blend, discovery_shares=shares)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recommender.ranking.task_weights import ANY_SCENE, LISTWISE_HEAD
+from recommender.ranking.task_weights import ANY_SCENE
 from recommender.recall.channel import Candidates
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.slate.candidate_table import CandidateTable
@@ -49,10 +49,9 @@ from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
 
 RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
-RANKER_SLATES_PER_USER = 5
+REQUESTED_SLATES_PER_USER = 5
 ARTIST_POPULARITY = "artist_popularity"
 REQUESTED_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-FUSED, POINTWISE_HEADS, SERVED = "fused", "case heads alone", "as served"
 COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
 COLLECTION_PARTS = ("all", "repeat", "discovery")
 MOST_OPENED, LAST_OPENED = "most_opened", "last_opened"
@@ -141,10 +140,9 @@ def _measure_slates(
     ]
     pl.concat(by_request).write_parquet(folder / "slate.parquet")
     # The sample of few requests per user is a part of the sample of many.
-    few = slate.take(sample_rows(requests.cases, RANKER_SLATES_PER_USER))
+    few = requests.take(sample_rows(requests.cases, REQUESTED_SLATES_PER_USER))
     result.notes["slate_lists"] = {name: slate.describe_lists(items) for name, items in shown.items()}
-    result.notes["requested_shares"] = measure_requested_shares(few.requests, choice)
-    result.notes["slates_by_ranker"] = compare_ranker_slates(held_out, few, choice)
+    result.notes["requested_shares"] = measure_requested_shares(few, choice)
     facets = servable.catalog.facets
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
@@ -195,40 +193,6 @@ def measure_cold_start(
         "targets": recall.count_targets(),
         "recall": {name: recall.measure(items_CK) for name, items_CK in with_baseline.items()},
     }
-
-
-def compare_ranker_slates(held_out: HeldOutModels, slate: Slate, choice: Choice) -> dict[str, Any]:
-    """Section `slates_by_ranker` of `evaluation.json`.
-
-    Returns:
-        `requests`: their number. `rankers`: ranker → order → metric → {"value", "difference"}, both [value, low, high];
-        the difference from the fused order is paired over users.
-    """
-    cases, table = slate.requests.cases, {}
-    fused = slate.select_fused(choice.fusion)
-    for name, ranker in held_out.rankers.items():
-        is_scored = name == choice.ranker
-        ranked = (
-            slate.with_task_weights(choice.task_weights)
-            if is_scored
-            else slate.with_ranker(held_out, ranker, choice.task_weights)
-        )
-        alone = replace(choice.blend, weight=1.0, discovery_weight=1.0)
-        orders = {FUSED: fused, POINTWISE_HEADS: ranked.select_items(alone)}
-        if LISTWISE_HEAD in ranked.task_probabilities:
-            orders[SERVED] = ranked.with_task_weights(choice.blend.heads).select_items(choice.blend)
-        metrics = {order: recall_metrics.measure(items, cases, SLATE_METRICS) for order, items in orders.items()}
-        table[name] = {
-            order: {
-                metric: {
-                    "value": row[metric]["all"].interval(),
-                    "difference": (row[metric]["all"] - metrics[FUSED][metric]["all"]).interval(),
-                }
-                for metric in SLATE_METRICS
-            }
-            for order, row in metrics.items()
-        }
-    return {"requests": len(cases), "rankers": table}
 
 
 def predictions(data: TrainingData, cases: RecallCases, items_CK: NDArray[np.int64]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,18 +65,10 @@ class Result:
             "differences": self.differences(),
             **self.notes,
         }
-        cleaned: dict[str, Any] = _without_nan(content)
+        cleaned: dict[str, Any] = json.loads(json.dumps(content), parse_constant=lambda _: None)
         return cleaned
 
 
 def intervals(table: Mapping[str, Mapping[str, Estimate]]) -> dict[str, dict[str, list[float]]]:
     """Each estimate of a table of two levels as [value, low, high]."""
     return {outer: {key: estimate.interval() for key, estimate in inner.items()} for outer, inner in table.items()}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -27,7 +27,7 @@ from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
-from training.ranking.cases import RankingCases
+from training.ranking.cases import RankingCases, newest_rows_per_user
 
 FEATURE_BATCH_SIZE = 64
 """Cases whose features are computed together; intermediate arrays of this size fit in the CPU cache."""
@@ -83,7 +83,7 @@ class CaseBatches:
         """Return batches of about `cases` of the cases (`RankingCases.newest_per_user`), with their dense features."""
         if len(self) <= cases:
             return self
-        rows, chosen = self.cases.newest_rows_per_user(cases), copy.copy(self)
+        rows, chosen = newest_rows_per_user(self.cases.user_R, cases), copy.copy(self)
         chosen.cases, chosen.user_ids_R = self.cases.take(rows), self.user_ids_R[rows]
         chosen._profile = {name: values_R[rows] for name, values_R in self._profile.items()}
         chosen.dense_RN = None if self.dense_RN is None else self.dense_RN[rows]

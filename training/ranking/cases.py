@@ -79,14 +79,15 @@ class RankingCases:
 
     def newest_per_user(self, cases: int) -> RankingCases:
         """Return about `cases` cases: the same share of every user, the newest, which resemble future requests most."""
-        return self if len(self) <= cases else self.take(self.newest_rows_per_user(cases))
+        return self if len(self) <= cases else self.take(newest_rows_per_user(self.user_R, cases))
 
-    def newest_rows_per_user(self, cases: int) -> Array:
-        """Return the row numbers of `newest_per_user`, ascending."""
-        first, count = np.unique(self.user_R, return_index=True, return_counts=True)[1:]
-        kept_count = np.ceil(count * min(cases / max(len(self), 1), 1)).astype(np.int64)
-        position = np.arange(len(self)) - np.repeat(first, count)
-        return np.flatnonzero(position >= np.repeat(count - kept_count, count))
+
+def newest_rows_per_user(user_R: Array, rows: int) -> Array:
+    """Return about `rows` row numbers, ascending: the same share of every user, the newest; rows are sorted by user, then time."""
+    first, count = np.unique(user_R, return_index=True, return_counts=True)[1:]
+    kept_count = np.ceil(count * min(rows / max(len(user_R), 1), 1)).astype(np.int64)
+    position = np.arange(len(user_R)) - np.repeat(first, count)
+    return np.flatnonzero(position >= np.repeat(count - kept_count, count))
 
 
 def evenly_spaced_rows(rows: int, count: int) -> Array:

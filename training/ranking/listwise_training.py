@@ -34,6 +34,7 @@ from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import configure_threads, parallel_map
 from training.ranking.case_batches import load_profiles, load_track_statistics
+from training.ranking.cases import newest_rows_per_user
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate
 
@@ -84,12 +85,7 @@ def sample_past_requests(data: TrainingData, part: str, max_sessions: int, seed:
     ends = np.append(begins[1:], len(plays))
     is_in_part = plays.part_P[begins] == PARTS.index(part)
     begins, ends = begins[is_in_part], ends[is_in_part]
-    if not len(begins):
-        return data.recall_cases_from_rows(begins, data.catalog_V)
-    first, count = np.unique(plays.user_P[begins], return_index=True, return_counts=True)[1:]
-    sampled = np.ceil(count * min(1.0, max_sessions / len(begins))).astype(np.int64)
-    position = np.arange(len(begins)) - np.repeat(first, count)
-    rows = np.flatnonzero(position >= np.repeat(count - sampled, count))
+    rows = newest_rows_per_user(plays.user_P[begins], max_sessions)
     begins, ends = begins[rows], ends[rows]
     random = np.random.default_rng(seed)
     is_mid_session, fraction = random.random(len(rows)) < MID_SESSION_SHARE, random.random(len(rows))

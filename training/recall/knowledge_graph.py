@@ -134,10 +134,8 @@ def read_triples(marts: Path) -> pl.DataFrame:
     Raises:
         FileNotFoundError: the mart does not exist.
     """
-    path = marts / "knowledge_triples.parquet"
-    if not path.exists():
-        raise FileNotFoundError(f"no knowledge_triples.parquet in {marts}; run `dbt build` first")
-    return pl.concat([pl.read_parquet(path, columns=["head", "relation", "tail"]), facet_triples(marts)])
+    triples = pl.read_parquet(marts / "knowledge_triples.parquet", columns=["head", "relation", "tail"])
+    return pl.concat([triples, facet_triples(marts)])
 
 
 def build_cooccurrence_edges(

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -37,20 +37,7 @@ Config = TypeVar("Config", bound=NeuralChannelConfig)
 Channel = TypeVar("Channel", bound=NeuralChannel[Any])
 
 
-class Examples(Protocol):
-    """Training examples of a channel."""
-
-    count_V: np.ndarray
-    """Number of events of each track."""
-
-    def __len__(self) -> int:
-        """Number of examples."""
-
-    def steps(self, passes: float, batch: int) -> int:
-        """Steps of `batch` examples that read `passes` times as many as there are."""
-
-
-def limit_steps(config: Config, source: Examples) -> Config:
+def limit_steps(config: Config, source: Any) -> Config:
     """The config with a shorter schedule, validated as often, if all of its steps would pass over a small log too many times."""
     optimizer = config.optimizer
     if optimizer.max_passes is None:
@@ -93,7 +80,9 @@ class NeuralFit(ABC, Generic[Channel]):
 
     @abstractmethod
     def examples(self, data: TrainingData, config: Any) -> Any:
-        """The training examples, see `Examples`."""
+        """The training examples: `len`, `count_V` (number of events of each track) and `steps(passes, batch)`: the steps of `batch`
+        examples that read `passes` times as many as there are.
+        """
 
     @abstractmethod
     def objective(self, channel: Channel, examples: Any, config: Any, is_item_V: np.ndarray) -> ChannelObjective:

@@ -9,7 +9,6 @@ Legend: V rows of a table, R rows looked up, D width.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,7 +25,10 @@ def build_optimizer(network: nn.Module, rates: Any) -> tuple[SparseAdamW, torch.
         {"params": [parameter for parameter in rest if parameter.requires_grad], "weight_decay": rates.weight_decay},
     ]
     optimizer = SparseAdamW(groups, lr=rates.learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate_multiplier(rates.warmup, rates.steps))
+    warmup, steps = max(rates.warmup, 1), max(rates.steps, 1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / warmup) * max(0.05, 1 - step / steps)
+    )
     return optimizer, schedule
 
 
@@ -62,7 +64,3 @@ class SparseAdamW(torch.optim.AdamW):
         state["exp_avg_sq"].index_copy_(0, row_R, square_RD)
         size_RD = square_RD.div_(1 - second ** float(state["step"])).sqrt_().add_(group["eps"])
         table_VD.index_add_(0, row_R, gradient_RD / size_RD, alpha=-float(group["lr"]))
-
-
-def _learning_rate_multiplier(warmup: int, steps: int) -> Callable[[int], float]:
-    return lambda step: min(1.0, (step + 1) / max(warmup, 1)) * max(0.05, 1 - step / max(steps, 1))

@@ -6,6 +6,7 @@ means. A section is the config of the model of that name (`training.train list a
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -42,6 +43,12 @@ class Recipe(Section):
         return FITS if self.refits_before_test else ("held_out", "final")
 
 
+def add_workspace_arguments(parser: ArgumentParser) -> None:
+    """The arguments of a command that name a workspace: `--as-of` and `--recipe`."""
+    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
+    parser.add_argument("--recipe", choices=RECIPES, default="small")
+
+
 def recipe(name: str) -> Recipe:
     """The section `run` of a recipe; raises as `read_section`."""
     return read_section(name, "run", Recipe)
@@ -56,11 +63,9 @@ def read_section(name: str, section: str, config_class: type[Config]) -> Config:
         config_class: Dataclass of the section. Fields with a default are what the fit chooses, and may be left out.
 
     Raises:
-        ValueError: There is no such recipe or section, or a field is missing, unknown or of another type; the message names
+        ValueError: There is no such section, or a field is missing, unknown or of another type; the message names
             the file and the field.
     """
-    if name not in RECIPES:
-        raise ValueError(f"recipe {name!r} is unknown; choose one of {', '.join(RECIPES)}")
     file, sections = FOLDER / f"{name}.yaml", _read(name)
     if section not in sections:
         raise ValueError(f"{file} has no section {section}; add it with the fields of {config_class.__name__}")

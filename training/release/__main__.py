@@ -10,9 +10,9 @@ import argparse
 import sys
 
 from config.command_line import end_process, report_errors
-from releases.__main__ import ERRORS, read_share
+from releases.__main__ import ERRORS
 from releases.deployment import open_pointer
-from training.recipes import RECIPES
+from training.recipes import add_workspace_arguments
 from training.workspace import Workspace
 
 
@@ -22,9 +22,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--as-of", help="YYYY-MM-DD; default: the day after the newest event")
-    parser.add_argument("--recipe", choices=RECIPES, default="small")
-    parser.add_argument("--share", type=read_share, help="fraction of the users who get the release; default: all")
+    add_workspace_arguments(parser)
+    parser.add_argument("--share", type=float, help="fraction of the users who get the release; default: all")
     parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
     parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
     options = parser.parse_args()

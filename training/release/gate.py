@@ -32,7 +32,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -208,7 +207,7 @@ FLOORS: Mapping[str, Floor] = {
 
 def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | None:
     """The section of these models; None if their behavior was not measured."""
-    content = json.loads(_file(workspace).read_text()).get(SECTION)
+    content = json.loads((workspace.folder / "evaluation" / JSON_FILE).read_text()).get(SECTION)
     return content if content and content["release"] == identity else None
 
 
@@ -218,11 +217,12 @@ def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
         name: test | _describe(FLOORS[name], test["value"]) if name in FLOORS else test
         for name, test in content["tests"].items()
     }
-    evaluation = json.loads(_file(workspace).read_text()) | {SECTION: {**content, "tests": tests}}
-    write_json(_file(workspace), evaluation)
-    atomic_write(workspace.folder / "evaluation" / HTML_FILE, render_page(evaluation))
+    folder = workspace.folder / "evaluation"
+    evaluation = json.loads((folder / JSON_FILE).read_text()) | {SECTION: {**content, "tests": tests}}
+    write_json(folder / JSON_FILE, evaluation)
+    atomic_write(folder / HTML_FILE, render_page(evaluation))
     if workspace.seed is None:
-        publish_reports(workspace.folder / "evaluation")
+        publish_reports(folder)
 
 
 def judge_behavior(
@@ -255,7 +255,3 @@ def judge_behavior(
 
 def _describe(floor: Floor, value: float) -> dict[str, Any]:
     return {"floor": floor.value, "is_maximum": floor.is_maximum, "is_missed": floor.is_missed(value)}
-
-
-def _file(workspace: Workspace) -> Path:
-    return workspace.folder / "evaluation" / JSON_FILE

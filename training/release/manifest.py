@@ -178,11 +178,8 @@ def lineage(workspace: Workspace, models: Iterable[str]) -> dict[str, Any]:
 
 
 def landed_logs(marts: Path) -> list[dict[str, Any]]:
-    """Rows of the mart of landings with times as text; empty for older marts that lack it."""
-    file = marts / f"{LANDINGS_MART}.parquet"
-    if not file.exists():
-        return []
-    rows = pl.read_parquet(file).sort("landed_at", "landing_id")
+    """Rows of the mart of landings with times as text."""
+    rows = pl.read_parquet(marts / f"{LANDINGS_MART}.parquet").sort("landed_at", "landing_id")
     return rows.with_columns(pl.col("landed_at").dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")).to_dicts()
 
 

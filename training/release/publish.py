@@ -91,12 +91,11 @@ def judge_workspace(workspace: Workspace, active: Pointer) -> Verdict:
     slate = pl.read_parquet(workspace.folder / "evaluation" / bundle.SLATE)
     by_name = {str(name): rows for (name,), rows in slate.group_by("name")}
     baselines = {name: by_name[name] for name in HEURISTIC_BASELINES if name in by_name}
-    production = active.path / bundle.SLATE if active.path else None
-    production_slate = None
-    if production is not None and production.exists():
-        production_slate = pl.read_parquet(production).filter(pl.col("name") == "served")
-    without_reactions = by_name.get("served_without_reactions")
-    verdict = judge(by_name.get("served", slate.clear()), baselines, production_slate, without_reactions)
+    production = None
+    if active.path is not None:
+        production = pl.read_parquet(active.path / bundle.SLATE).filter(pl.col("name") == "served")
+    own, without_reactions = (by_name.get(name, slate.clear()) for name in ("served", "served_without_reactions"))
+    verdict = judge(own, baselines, production, without_reactions)
     before = json.loads((active.path / MANIFEST).read_text())["metrics"].get(SECTION) if active.path else None
     is_passed, reasons = judge_behavior(read_behavior(workspace, release_id(release_inputs(workspace))), before)
     return replace(verdict, is_passed=verdict.is_passed and is_passed, reasons=(*verdict.reasons, *reasons))

@@ -21,7 +21,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from feast.data_source import DataSource
-from feast.errors import FeastEntityDFMissingColumnsError
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores import offline_utils
 from feast.infra.offline_stores.contrib.spark_offline_store.spark import (
@@ -38,13 +37,12 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.type_map import spark_schema_to_np_dtypes
-from pydantic import StrictStr, field_validator
+from pydantic import StrictStr
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from sequences.feast_store import require_absolute_home
 from sequences.offline.entities_in_range import entities_in_range
-from sequences.offline.entity_rows import EntityRows, require_distinct_names
+from sequences.offline.entity_rows import EntityRows, check_columns
 from sequences.offline.joined_views import RequestedView, append_rows, require_parquet, sequence_view_of, source_path
 from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
@@ -56,14 +54,6 @@ class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
     """Feast's Spark configuration with this store's class path."""
 
     type: StrictStr = "sequences.offline.spark.spark_store.SparkSequenceOfflineStore"
-
-    home: StrictStr | None = None
-    """See `SequenceOfflineStoreConfig.home`."""
-
-    @field_validator("home")
-    @classmethod
-    def _is_absolute(cls, home: str | None) -> str | None:
-        return require_absolute_home(home)
 
 
 class SparkSequenceOfflineStore(SparkOfflineStore):
@@ -95,11 +85,11 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         if entity_df is None:
             entity_df = entities_in_range(config, feature_views, start_date, end_date)
         rows = SparkEntityRows(session, entity_df)
-        result, columns = rows.table, rows.input_columns
+        columns_of_rows = rows.input_columns
+        result, columns = rows.table, columns_of_rows
         for view in feature_views:
             requested = RequestedView(view, feature_refs, full_feature_names)
-            rows.require(list(requested.join_keys.values()))
-            require_distinct_names(rows.input_columns, requested.output_columns.values())
+            check_columns(columns_of_rows, requested.join_keys.values(), requested.output_columns.values())
             result = result.join(
                 _join_features(rows.table, requested, config.repo_path, filter_by_created_timestamp), ROW, "left"
             )
@@ -301,13 +291,3 @@ class SparkEntityRows:
         """Earliest and latest time; runs a Spark job."""
         first, last = self.table.agg(F.min(TIME), F.max(TIME)).collect()[0]
         return first and first.replace(tzinfo=UTC), last and last.replace(tzinfo=UTC)
-
-    def require(self, columns: list[str]) -> None:
-        """Check that the join columns exist.
-
-        Raises:
-            FeastEntityDFMissingColumnsError: Columns are missing.
-        """
-        missing = set(columns) - set(self.input_columns)
-        if missing:
-            raise FeastEntityDFMissingColumnsError(set(columns), missing)

@@ -8,7 +8,7 @@ rows, f feature rows. Independent of Feast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import reduce
 
@@ -52,11 +52,15 @@ def join_sequence_view(
     events = read_view_events(entities.sparkSession, path, view, list(names))
     events = events.join(requests.select(USER).distinct(), events["user_id"] == F.col(USER), "left_semi")
     schema = pa.schema([(ROW, pa.int64()), *zip(names.values(), list_types(list(names)), strict=True)])
-    return (
-        requests.groupBy(USER)
-        .cogroup(events.groupBy("user_id"))
-        .applyInArrow(_make_user_join(view, list(names), time_to_live, schema, path), from_arrow_schema(schema))
-    )
+
+    def join_user(rows: pa.Table, events: pa.Table) -> pa.Table:
+        reader = ListReader(_sorted_batches(events), view, list(names), time_to_live, path)
+        # All rows and events belong to one user.
+        index_B = np.full(len(rows), 0 if len(events) else -1, dtype=np.int64)
+        return pa.table([rows[ROW], *reader.read_at(index_B, microseconds(rows[TIME].combine_chunks()))], schema=schema)
+
+    joined = requests.groupBy(USER).cogroup(events.groupBy("user_id"))
+    return joined.applyInArrow(join_user, from_arrow_schema(schema))
 
 
 def read_latest_sequences(
@@ -81,19 +85,6 @@ def read_view_events(session: SparkSession, path: str, view: SequenceView, featu
     if view.target_types:
         events = events.where(F.col("target_type").isin(*view.target_types))
     return events.select(*dict.fromkeys(["user_id", "known_at", *features]))
-
-
-def _make_user_join(
-    view: SequenceView, features: list[str], time_to_live: timedelta | None, schema: pa.Schema, path: str
-) -> Callable[[pa.Table, pa.Table], pa.Table]:
-    def join_user(rows: pa.Table, events: pa.Table) -> pa.Table:
-        reader = ListReader(_sorted_batches(events), view, features, time_to_live, path)
-        times_us_B = microseconds(rows[TIME].combine_chunks())
-        # All rows and events belong to one user.
-        index_B = np.full(len(rows), 0 if len(events) else -1, dtype=np.int64)
-        return pa.table([rows[ROW], *reader.read_at(index_B, times_us_B)], schema=schema)
-
-    return join_user
 
 
 def _sorted_batches(events: pa.Table) -> list[pa.RecordBatch]:

@@ -110,7 +110,7 @@ def test_invalid_mart_fails_its_expectation(invalid_marts: Outcome, mart: str, e
 def test_rows_of_earlier_weeks_are_not_validated_again(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Otherwise the cost of a day would grow with the history; old rows were validated when they were new."""
     invalid = ROWS["plays"].replace("0 as play_number", "-1 as play_number").replace("'e' as", "'f' as")
-    arguments = ["--as-of", AS_OF, "--stage", "marts", "--suite", "plays"]
+    arguments = ["--as-of", AS_OF, "--stage", "marts"]
     write_mart(home, "plays", f"{ROWS['plays']} union all {invalid.replace('2026-06-0', '2026-04-0')}")
     assert main(arguments) == 0
     write_mart(home, "plays", f"{ROWS['plays']} union all {invalid}")
@@ -143,12 +143,12 @@ def test_first_events_of_as_of_are_not_a_day(home: Path, capsys: pytest.CaptureF
 
 
 def test_events_must_be_recent_and_before_as_of(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for suite, as_of, metric in (
-        ("landed_listening_events", "2026-06-14", "hours before as of"),
-        ("events", "2026-06-14", "hours before as of if daily"),
-        ("events", "2026-06-08", "hours before as of"),
+    for stage, as_of, metric in (
+        ("landed", "2026-06-14", "hours before as of"),
+        ("marts", "2026-06-14", "hours before as of if daily"),
+        ("marts", "2026-06-08", "hours before as of"),
     ):
-        assert main(["--as-of", as_of, "--suite", suite]) == 1
+        assert main(["--as-of", as_of, "--stage", stage]) == 1
         assert f"failed: {metric} is at " in capsys.readouterr().out
 
 
@@ -177,7 +177,7 @@ def test_the_newest_day_is_compared_with_the_week_before(
     home: Path, capsys: pytest.CaptureFixture[str], rows: str, code: int, printed: str
 ) -> None:
     write_mart(home, "events", rows)
-    assert main(["--as-of", AS_OF, "--suite", "events"]) == code
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == code
     assert printed in capsys.readouterr().out
 
 
@@ -188,7 +188,7 @@ def test_many_excluded_users_fail(home: Path, capsys: pytest.CaptureFixture[str]
     write_mart(
         home, "excluded_user_days", f"select * replace ('b' || i as user_id) from ({excluded}), range({bots}) as t(i)"
     )
-    assert main(["--as-of", AS_OF, "--suite", "events"]) == code
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == code
     assert ("excluded user share is 0 to 0.05: " in capsys.readouterr().out) == bool(code)
 
 
@@ -240,7 +240,7 @@ def test_an_invalid_vector_fails(
     home: Path, capsys: pytest.CaptureFixture[str], column: str, value: object, expectation: str
 ) -> None:
     write_content(home, "audio", **{column: value})
-    assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
+    assert main(["--as-of", AS_OF, "--stage", "content"]) == 1
     assert expectation in capsys.readouterr().out.split("failed:")[1]
 
 
@@ -249,5 +249,5 @@ def test_vectors_of_two_versions_fail(home: Path, capsys: pytest.CaptureFixture[
     file = home / "marts" / "track_content_audio.parquet"
     versions = pl.Series("encoder_version", ["v", "w"])
     pl.read_parquet(file).with_columns(versions).write_parquet(file)
-    assert main(["--as-of", AS_OF, "--suite", "track_content_audio", "--stage", "content"]) == 1
+    assert main(["--as-of", AS_OF, "--stage", "content"]) == 1
     assert "encoder versions" in capsys.readouterr().out

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.arm_exposures import Period, load_arm_exposures, newest_exposure_at
+from experiments.arm_exposures import load_arm_exposures, newest_exposure_at
 from releases.format import MissingInput
 from tests.unit.experiments.exposure_mart import AT, row, write
 
-PERIOD = Period(AT, AT + timedelta(days=1))
+PERIOD = (AT, AT + timedelta(days=1))
 PLAYED = {"is_played": True, "is_full_play": True, "is_liked": True}
 
 
@@ -27,10 +27,10 @@ def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
         row(-1, "b", "x/r1"),
         row(86_400, "b", "x/r1"),
     ]
-    found = load_arm_exposures(write(tmp_path, rows), PERIOD, "x")
-    assert list(found.arms) == ["x/production", "x/r1"]
-    assert found.shared_users == 1
-    production, other = found.arms.values()
+    arms, shared_users = load_arm_exposures(write(tmp_path, rows), *PERIOD, "x")
+    assert list(arms) == ["x/production", "x/r1"]
+    assert shared_users == 1
+    production, other = arms.values()
     assert (production.users, production.requests, production.unsettled) == (2, 3, 0)
     assert (other.users, other.requests, other.unsettled) == (2, 3, 1)
     assert (production.releases, other.releases) == (["r0", "r2"], ["r1"])
@@ -46,5 +46,5 @@ def test_missing_and_empty_mart(tmp_path: Path) -> None:
         newest_exposure_at(tmp_path / "marts")
     marts = write(tmp_path, [])
     assert newest_exposure_at(marts) is None
-    assert load_arm_exposures(marts, PERIOD).arms == {}
+    assert load_arm_exposures(marts, *PERIOD) == ({}, 0)
     assert newest_exposure_at(write(tmp_path, [row(3, "u"), row(2, "u")])) == AT + timedelta(seconds=3)

@@ -8,10 +8,10 @@ from experiments.compare import check_sample_ratio
 HALVES = {"x/r1": 0.5, "x/production": 0.5}
 
 
-def test_statistic_is_pearsons_chi_square():
+def test_p_is_of_pearsons_chi_square():
     users, shares = {"a": 480, "b": 250, "c": 270}, {"a": 0.5, "b": 0.25, "c": 0.25}
     found, expected = check_sample_ratio(users, shares), chisquare([480, 250, 270], [500, 250, 250])
-    assert (found.chi_square, found.p) == pytest.approx((expected.statistic, expected.pvalue))
+    assert found.p == pytest.approx(expected.pvalue)
     assert found.expected == {"a": 500, "b": 250, "c": 250} and found.holds
 
 

@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 
+import polars as pl
 import pytest
 
 from quality.table_metrics import trailing_week_metrics
@@ -9,6 +10,11 @@ from quality.table_metrics import trailing_week_metrics
 NEWEST = 20_000  # day since 1970
 END = date(1970, 1, 1) + timedelta(days=NEWEST + 1)
 A_DAY = 12_000  # events
+
+
+def counts(rows: list[tuple[int, str, int | None, int]]) -> pl.DataFrame:
+    """The table that `count_days` returns."""
+    return pl.DataFrame(rows, ["day", "action", "length", "count"], orient="row")
 
 
 @pytest.mark.parametrize(
@@ -23,12 +29,11 @@ A_DAY = 12_000  # events
     ],
 )
 def test_volume_is_compared_with_the_days_since_the_first_event(days_before: list[int], ratio: float) -> None:
-    counts = {(NEWEST - before, "play", 3): A_DAY for before in [0, *days_before]}
-    metrics = trailing_week_metrics(counts, END)
+    metrics = trailing_week_metrics(counts([(NEWEST - before, "play", 3, A_DAY) for before in [0, *days_before]]), END)
     assert metrics.values == {"volume_ratio": pytest.approx(ratio), "action_drift": 0, "length_drift": 0}
     assert metrics.notes == []
 
 
 def test_a_day_that_has_not_ended_is_not_compared() -> None:
-    counts = {(NEWEST - before, "play", 3): A_DAY for before in range(9)} | {(NEWEST + 1, "like", None): 5}
-    assert trailing_week_metrics(counts, END).values == {"volume_ratio": 1, "action_drift": 0, "length_drift": 0}
+    found = counts([*((NEWEST - before, "play", 3, A_DAY) for before in range(9)), (NEWEST + 1, "like", None, 5)])
+    assert trailing_week_metrics(found, END).values == {"volume_ratio": 1, "action_drift": 0, "length_drift": 0}

@@ -36,15 +36,11 @@ def test_behavior_of(
     assert table.behavior_of(action, played_ms, duration_ms) == behavior
 
 
-def test_errors_name_the_value(table: behaviors.Behaviors, tmp_path: Path) -> None:
+def test_errors_name_the_value(table: behaviors.Behaviors) -> None:
     with pytest.raises(behaviors.BehaviorError, match="'hum' is unknown"):
         table.behavior_of("hum", None, None)
     with pytest.raises(behaviors.BehaviorError, match="played_ms"):
         table.behavior_of("play", None, 1000)
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "dbt_project.yml").write_text("vars: {}")
-    with pytest.raises(behaviors.BehaviorError, match="skip_below_ms"):
-        behaviors.load_behaviors(tmp_path / "other")
 
 
 def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:

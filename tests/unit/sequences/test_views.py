@@ -1,24 +1,16 @@
-"""The declared views and their round trip through the registry."""
+"""Rules of the declared views."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from sequences.views import SCENE, SEQUENCE_VIEWS, TRACK_ID, SequenceViewError
+from sequences.views import INFERRED_BEHAVIORS, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES
 
 
-def test_view_requires_the_sort_key() -> None:
-    with pytest.raises(SequenceViewError, match="event_id"):
-        replace(SEQUENCE_VIEWS["recent_events"], attributes=(TRACK_ID, SCENE))
-    with pytest.raises(SequenceViewError, match="length 0"):
-        replace(SEQUENCE_VIEWS["recent_events"], length=0)
-
-
-def test_inferred_behaviors_require_a_daily_view() -> None:
-    view = SEQUENCE_VIEWS["impressions_left"]
-    with pytest.raises(SequenceViewError, match="daily"):
-        replace(view, is_daily=False)
-    with pytest.raises(SequenceViewError, match="daily"):
-        replace(view, behaviors=(*view.behaviors, "skip"))
+@pytest.mark.parametrize("name", SEQUENCE_VIEWS)
+def test_views_have_the_sort_key_and_inferred_behaviors_only_in_daily_ones(name: str) -> None:
+    view = SEQUENCE_VIEWS[name]
+    assert view.length > 0
+    assert set(SORT_KEY_ATTRIBUTES) <= set(view.attributes), "batch and live parts are merged by them"
+    assert view.is_daily or not {*view.behaviors} & {*INFERRED_BEHAVIORS}
+    assert not view.is_daily or {*view.behaviors} <= {*INFERRED_BEHAVIORS}, "live events would be missing"

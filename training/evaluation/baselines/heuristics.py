@@ -113,7 +113,9 @@ class TifuKnn:
         own_TC, weights_UC = (part.astype(np.float32) for part in self._score_parts(cases, known, known_KU))
         scores = own_TC.copy()
         scores[known] += known_KU @ weights_UC
-        further_M = self._further_candidates(weights_UC, column_T[known], _kth_score(scores, k))
+        # The smallest k-th best score over the cases.
+        minimum = np.partition(scores, len(scores) - k, axis=0)[len(scores) - k].min() if len(scores) >= k else 0.0
+        further_M = self._further_candidates(weights_UC, column_T[known], float(minimum))
         if len(further_M):
             scores = np.concatenate([scores, self.vectors_IU[further_M] @ weights_UC])
         item_CK = top_k(scores, k)
@@ -150,10 +152,3 @@ class TifuKnn:
         weights_UC = np.zeros(distance_UC.shape)
         np.put_along_axis(weights_UC, nearest_NC, (1 - self.config.alpha) / max(neighbors, 1), axis=0)
         return self.config.alpha * own_TC, weights_UC
-
-
-def _kth_score(score_TC: NDArray[np.float32], k: int) -> float:
-    """The smallest k-th best score over the cases; 0 if there are fewer scores than `k`."""
-    if len(score_TC) < k:
-        return 0.0
-    return float(np.partition(score_TC, len(score_TC) - k, axis=0)[len(score_TC) - k].min())

@@ -120,22 +120,16 @@ class SubsetRecall:
         """Number of targets in each subset."""
         return {name: int(count_C.sum()) for name, count_C in self._target_C.items()}
 
-    def measure_by_case(self, items_CK: Ints) -> dict[str, NDArray[np.float64]]:
-        """Recall of one list per case by subset [C]; NaN for a case without such a target."""
-        top_CK = items_CK[:, : self._k]
-        hits_CK = self._cases.items["targets"].contains(top_CK)
-        values = {}
-        for name, target_C in self._target_C.items():
-            hits_C = (hits_CK & self._subsets[name][top_CK]).sum(1)
-            values[name] = np.divide(hits_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
-        return values
-
     def measure(self, items_CK: Ints) -> dict[str, list[float]]:
         """Mean recall over users of one list per case: `{"languages: Cantonese": [value, low, high]}`."""
-        return {
-            name: recall_metrics.mean_over_users(value_C, self._cases.user_C).interval()
-            for name, value_C in self.measure_by_case(items_CK).items()
-        }
+        top_CK = items_CK[:, : self._k]
+        hits_CK = self._cases.items["targets"].contains(top_CK)
+        found = {}
+        for name, target_C in self._target_C.items():
+            hits_C = (hits_CK & self._subsets[name][top_CK]).sum(1)
+            recall_C = np.divide(hits_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
+            found[name] = recall_metrics.mean_over_users(recall_C, self._cases.user_C).interval()
+        return found
 
 
 def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:

@@ -4,8 +4,8 @@
 weighted by plays; users with one class are excluded. `logloss`: mean negative log likelihood (nats). `ece`: expected
 calibration error over 15 bins of equal width. A single user has no intervals.
 
-Slices are by history length and skip rate of the user, and by whether the user had played the track; they use only
-information from before the case.
+Slices are by history length of the user, and by whether the user had played the track; they use only information from before the
+case.
 
 Legend: N plays (cases), U users, Q quantile bins, R bootstrap samples, B calibration bins.
 """
@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from sequences.sequence_batch import UNKNOWN
-from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
@@ -33,7 +33,6 @@ CALIBRATION_BINS = 15
 # Bootstrap samples of `auc` use quantile bins of the score (ties count half), which changes it by less than 1e-4; its
 # value is exact.
 QUANTILE_BINS = 2048
-SKIP_EDGES = (0.0, 0.2, 0.4, 0.6, 1.0)
 MIN_CASES = 200  # of a slice
 
 Floats = NDArray[np.float64]
@@ -73,18 +72,11 @@ def measure(
 
 def auc_per_group(label_N: Floats, score_N: Floats, group_N: NDArray[np.int64], groups: int) -> Floats:
     """AUC of each group by the rank-sum formula with mean ranks for ties; NaN for a group with one class."""
-    order = np.lexsort((score_N, group_N))
-    group, score, label = group_N[order], score_N[order], label_N[order]
-    is_new = np.ones(len(order), dtype=bool)
-    is_new[1:] = (group[1:] != group[:-1]) | (score[1:] != score[:-1])
-    first = np.flatnonzero(is_new)
-    last = np.append(first[1:], len(order))
-    tie = np.cumsum(is_new) - 1
-    begin = np.searchsorted(group, np.arange(groups))
-    rank = (first[tie] + last[tie] + 1) / 2 - begin[group]
-    positives = np.bincount(group, weights=label, minlength=groups)
-    negatives = np.bincount(group, minlength=groups) - positives
-    rank_sum = np.bincount(group, weights=rank * label, minlength=groups)
+    scores = pl.DataFrame({"group": group_N, "score": score_N})
+    rank_N = scores.select(pl.col("score").rank("average").over("group")).to_series().to_numpy()
+    positives = np.bincount(group_N, weights=label_N, minlength=groups)
+    negatives = np.bincount(group_N, minlength=groups) - positives
+    rank_sum = np.bincount(group_N, weights=rank_N * label_N, minlength=groups)
     with np.errstate(invalid="ignore", divide="ignore"):
         area: Floats = (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
     return area
@@ -156,19 +148,13 @@ def calibration_curve(
 def slice_masks(data: TrainingData, cases: RankingCases) -> Masks:
     """Mask [N] of each slice, e.g. `{"plays 0-99": [N]}`; slices of one kind are disjoint.
 
-    The skip rate is computed on the train part; users without plays there are in no slice of this kind. Tracks outside the
-    vocabulary are new to every user.
+    Tracks outside the vocabulary are new to every user.
     """
     before_N, is_known_N = _prior_plays(data, cases)
     masks: Masks = {}
     for low, high in zip(HISTORY_EDGES, [*HISTORY_EDGES[1:], None], strict=True):
         name = f"plays {low:,}-{high - 1:,}" if high else f"plays {low:,}+"
         masks[name] = (before_N >= low) & (before_N < (high or np.inf))
-    share_N = _skip_share(data)[cases.user_R]
-    for below, above in pairwise(SKIP_EDGES):
-        is_last = above == SKIP_EDGES[-1]
-        name = f"skips {below:.0%}+" if is_last else f"skips {below:.0%} to {above:.0%}"
-        masks[name] = (share_N >= below) & ((share_N <= above) if is_last else (share_N < above))
     return masks | {"track new to the user": ~is_known_N, "track played before": is_known_N}
 
 
@@ -210,32 +196,15 @@ def measure_by_slice(
 
 def _prior_plays(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Number of plays that the user had started before each case, and whether the track was among them."""
-    plays = data.plays
-    before_N, is_known_N = np.zeros(len(cases), dtype=np.int64), np.zeros(len(cases), dtype=bool)
-    order = np.argsort(cases.user_R, kind="stable")
-    users, first = np.unique(cases.user_R[order], return_index=True)
-    for user, rows in zip(users.tolist(), np.split(order, first)[1:], strict=True):
-        user_rows = slice(plays.offset_U1[user], plays.offset_U1[user + 1])
-        times, at, item = plays.request_at_P[user_rows], cases.request_at_R[rows], cases.item_R[rows]
-        before_N[rows] = np.searchsorted(times, at)
-        tracks, begin = np.unique(plays.track_P[user_rows], return_index=True)
-        position = np.searchsorted(tracks, item)
-        played = np.flatnonzero((position < len(tracks)) & (item > UNKNOWN))
-        played = played[tracks[position[played]] == item[played]]
-        is_known_N[rows[played]] = times[begin[position[played]]] < at[played]
-    return before_N, is_known_N
-
-
-def _skip_share(data: TrainingData) -> NDArray[np.float64]:
-    """Skip rate of each user in the train part [U]; NaN without plays."""
-    plays = data.plays
-    is_train = plays.part_P == PARTS.index("train")
-    count_U = np.bincount(plays.user_P[is_train], minlength=len(data.user_ids_U))
-    skips_U = np.bincount(
-        plays.user_P[is_train], weights=~plays.is_listened_P[is_train], minlength=len(data.user_ids_U)
-    )
-    share_U: NDArray[np.float64] = np.divide(skips_U, count_U, out=np.full(len(count_U), np.nan), where=count_U > 0)
-    return share_U
+    columns = "user", "item", "at"
+    plays = pl.DataFrame([data.plays.user_P, data.plays.track_P, data.plays.request_at_P], columns).cast(pl.Int64)
+    rows = pl.DataFrame([cases.user_R, cases.item_R, cases.request_at_R], columns).cast(pl.Int64).with_row_index()
+    numbered = plays.sort("at").with_columns(before=pl.int_range(1, pl.len() + 1).over("user"))
+    known = plays.sort("at").with_columns(is_known=pl.col("item") > UNKNOWN)
+    for earlier, keys in ((numbered.drop("item"), ["user"]), (known, ["user", "item"])):
+        rows = rows.sort("at").join_asof(earlier, on="at", by=keys, allow_exact_matches=False, check_sortedness=False)
+    found = rows.sort("index").select(pl.col("before").fill_null(0), pl.col("is_known").fill_null(False))
+    return found["before"].to_numpy(), found["is_known"].to_numpy()
 
 
 def _bins(probability_N: Floats) -> NDArray[np.int64]:

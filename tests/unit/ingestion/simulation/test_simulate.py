@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from ingestion.simulation.exposures import AvailableTracks
-from ingestion.simulation.catalog_rows import make_ids
-from ingestion.simulation.outcomes import examination
-from ingestion.simulation.users import SimulatedUsers
-from ingestion.simulation.world import World
 from media.track_description import Descriptions
 from tests.support.log_sources import landed, tree
 

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from sequences.offline.dense_reader import DenseReader, EventTableError
+from sequences.offline.dense_reader import DenseReader
+from sequences.timeline import EventTableError
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EVENT_SCHEMA, event_rows, oracle, us, write_events
 

@@ -12,6 +12,7 @@ import pytest
 from config import settings
 from ingestion.simulation import facets
 from recommender.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
+from recommender.recall.realtime import NAMING_CODES
 from recommender.recall.reason import Reason
 from recommender.recall.registry import CHANNELS
 from recommender.recall.repeat_reason import MONTHS
@@ -35,10 +36,10 @@ def placeholders(text: str) -> set[str]:
 
 
 def produced_codes() -> set[str]:
-    """Codes of every `Reason("...")` in the sources, and those that the music graph looks up by relation."""
+    """Codes of every `Reason("...")` in the sources, and those that channels look up in tables."""
     files = [file for folder in ("recommender", "serving") for file in (settings.ROOT / folder).rglob("*.py")]
     codes = {code for file in files for code in re.findall(r'\bReason\(\s*"(\w+)"', file.read_text(encoding="utf-8"))}
-    return codes | {*SHARED_TARGET_CODES.values(), *STEP_CODES.values(), *MONTHS}
+    return codes | {*SHARED_TARGET_CODES.values(), *STEP_CODES.values(), *NAMING_CODES.values(), *MONTHS}
 
 
 def test_catalogs_have_the_same_keys_and_placeholders() -> None:
