@@ -40,7 +40,6 @@ def test_one_feast_file_serves_every_engine_and_online_store(
     config = load_repo_config(file.parent, file)
     assert config.online_config["type"] == config.online_store.type == ONLINE_STORES[online_store]
     assert config.offline_config["type"] == OFFLINE_STORES[engine]
-    assert config.offline_store.home == str(tmp_path)
     assert config.batch_engine_config["type"] == BATCH_ENGINES[engine]
     if online_store == "redis":
         assert config.online_store.connection_string.startswith("localhost:1,password=a$b,socket_timeout=")
