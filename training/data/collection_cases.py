@@ -42,6 +42,10 @@ def build_collection_cases(data: TrainingData, collections: Collections, part: s
 
 def _collection_opens(data: TrainingData, collections: Collections) -> pl.DataFrame:
     """One row per opening: user_id, event_number, request_at, scene, number, is_first, part."""
+    if not collections.number_by_id:
+        texts = [(name, pl.String()) for name in ("user_id", "scene", "part")]
+        integers = [(name, pl.Int64()) for name in ("event_number", "number")]
+        return pl.DataFrame(schema=[*texts, *integers, ("request_at", pl.Datetime("us")), ("is_first", pl.Boolean())])
     kind, behaviors = collections.kind, load_behaviors()
     context_collection = pl.col("context_id").str.strip_prefix(f"{kind}:")
     opening = [
