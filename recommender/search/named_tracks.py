@@ -203,18 +203,22 @@ def best_names(text: str, content: str, names: Mapping[str, str], most: int) -> 
     Args:
         text: The query.
         content: The query without words that are not about names.
-        names: Names by key, the most popular ones first.
+        names: Names by key as `normalize_name` returns them, the most popular ones first.
         most: Number of names.
     """
-    whole, words = (" ".join(_name_tokens(one)) for one in (text, content))
-    normalized = {key: " ".join(_name_tokens(name)) for key, name in names.items()}
+    whole, words = normalize_name(text), normalize_name(content)
     similar = process.extract(
-        words, normalized, scorer=fuzz.token_set_ratio, score_cutoff=100 * MIN_SIMILARITY, limit=len(names)
+        words, names, scorer=fuzz.token_set_ratio, score_cutoff=100 * MIN_SIMILARITY, limit=len(names)
     )
     similarity = {key: score for _, score, key in similar}
-    begins = {key for key, name in normalized.items() if words and f" {words}" in f" {name}"}
+    begins = {key for key, name in names.items() if words and f" {words}" in f" {name}"}
     found = [key for key in names if key in begins or key in similarity]
-    return sorted(found, key=lambda key: (normalized[key] != whole, key not in begins, -similarity.get(key, 0)))[:most]
+    return sorted(found, key=lambda key: (names[key] != whole, key not in begins, -similarity.get(key, 0)))[:most]
+
+
+def normalize_name(name: str) -> str:
+    """The tokens of a name, separated by spaces."""
+    return " ".join(_name_tokens(name))
 
 
 @lru_cache(maxsize=50_000)

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from recommender.search.named_tracks import best_names
+from recommender.search.named_tracks import best_names, normalize_name
 from recommender.search.query_parser import Query
 from recommender.slate.filters import FilterContext, apply_filters
+from serving.inspection.library import collection_title
 from serving.releases.served_release import ServedRelease
 from serving.response_schemas import FoundAlbum, FoundArtist, FoundPlaylist
 
 MAX_FOUND = 6
-MAX_SCANNED_TITLES = 20_000
-"""Number of most opened playlists that are searched."""
 
 
 def find_named(text: str, query: Query, release: ServedRelease, context: FilterContext) -> dict[str, list[Any]]:
@@ -39,24 +38,20 @@ def find_named(text: str, query: Query, release: ServedRelease, context: FilterC
     }
     albums = {album: item for item in playable("album") if (album := catalog.album_ids_V[item])}
     titles = {album: catalog.album_titles.get(album, "") for album in albums}
-    playlists = {
-        index.collections.ids_N[number]: index.collections.titles_N[number]
-        for name, index in release.collection_indexes.items()
-        if name == "playlists"
-        for number in index.popular_K[:MAX_SCANNED_TITLES]
-        if ("playlist", index.collections.ids_N[number]) not in context.exclusions.collections
-    }
+    excluded = {one for kind, one in context.exclusions.collections if kind == "playlist"}
+    playlists = {one: name for one, name in release.playlist_names.items() if one not in excluded}
+    named = [{one: normalize_name(name) for one, name in names.items()} for names in (artists, titles)]
     return {
         "artists": [
             FoundArtist(artist_id=one, name=artists[one], track_count=catalog.track_count(one))
-            for one in best_names(text, content, artists, MAX_FOUND)
+            for one in best_names(text, content, named[0], MAX_FOUND)
         ],
         "albums": [
             FoundAlbum(album_id=one, title=titles[one], artists=catalog.artist_names_V[albums[one]])
-            for one in best_names(text, content, titles, MAX_FOUND)
+            for one in best_names(text, content, named[1], MAX_FOUND)
         ],
         "playlists": [
-            FoundPlaylist(playlist_id=one, title=playlists[one])
+            FoundPlaylist(playlist_id=one, title=collection_title("playlist", one, release))
             for one in best_names(text, content, playlists, MAX_FOUND)
         ],
     }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recommender.search.track_search import TrackSearch
 
 MAX_KEPT_DETAILS = 20_000
+MAX_SEARCHED_PLAYLISTS = 20_000
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,17 @@ class ServedRelease:
             "audio_url": audio_url or (f"media/{PREVIEW}/{path}" if catalog.audio_paths_V[item] else None),
             "cover_url": f"media/{COVER}/{path}" if catalog.cover_paths_V[item] else None,
         }
+
+    @cached_property
+    def playlist_names(self) -> dict[str, str]:
+        """Id → normalized title of the playlists that a search finds, the most opened first."""
+        from recommender.search.named_tracks import normalize_name
+
+        index = self.collection_indexes.get("playlists")
+        if index is None:
+            return {}
+        ids_N, titles_N = index.collections.ids_N, index.collections.titles_N
+        return {ids_N[one]: normalize_name(titles_N[one]) for one in index.popular_K[:MAX_SEARCHED_PLAYLISTS].tolist()}
 
     @cached_property
     def target_tracks(self) -> TargetTracks:
