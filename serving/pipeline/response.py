@@ -212,10 +212,11 @@ def collect_reasons(
     kinds, most = Counter(kind_of.values()), max(len(found_by) // KINDS_PER_LIST, 1)
     for place in range(1, max(map(len, found_by.values()), default=0)):
         crowding = {kind for kind, count in kinds.items() if count > most}
+        if not crowding:
+            break
         asked = defaultdict(list)
-        for item, names in reversed(
-            [*found_by.items()]
-        ):  # the first items rather keep the reasons of their best sources
+        # The last items first, so that the first ones keep the reasons of their best sources.
+        for item, names in reversed([*found_by.items()]):
             if kind_of[item] in crowding and len(names) > place:
                 asked[names[place]].append(item)
         _ask_sources(asked, user, release, recall, metrics)
