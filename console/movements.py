@@ -17,7 +17,7 @@ MIN_CHANGE = 0.02  # of shares of plays
 MIN_EMPTY_CHANGE = 0.05
 MAX_SKEW = 0.001  # as in the alert SegueSkew
 DEVIATIONS = 4.0
-"""A value that is so many standard deviations from the week before, of its earlier days or by chance, has moved."""
+"""Least distance of a value from the week before, in standard deviations of its earlier days and of chance."""
 
 Plays = Sequence[tuple[str, int, float, float]]
 Series = tuple[str, str, Sequence[str], Sequence[float | None], Callable[[int, float, float], bool], str]
@@ -26,7 +26,7 @@ day, the value, and the mean of the week before), and the address of details."""
 
 
 def find_movements(settings: Settings, plays: Plays, profile: Mapping[str, Any]) -> dict[str, list[tuple[str, str]]]:
-    """Day → sentences, each with the address of its details; the newest day first. A change is told on its first day.
+    """Day → sentences, each with the address of its details; the newest day first. A change is listed on its first day only.
 
     Args:
         settings: Home of the reports.
@@ -35,14 +35,14 @@ def find_movements(settings: Settings, plays: Plays, profile: Mapping[str, Any])
     """
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for subject, form, days, values, is_large, page in _list_series(settings, plays, profile):
-        told = False
+        is_listed = False
         for number, (day, value) in enumerate(zip(days, values, strict=True)):
             earlier = [one for one in values[:number] if one is not None]
             before = mean(earlier[-WEEK_DAYS:])
             if value is None or before is None or len(earlier) < WEEK_DAYS or not is_large(number, value, before):
-                told = False
-            elif not told and abs(value - before) > DEVIATIONS * pstdev(earlier):
-                told = True
+                is_listed = False
+            elif not is_listed and abs(value - before) > DEVIATIONS * pstdev(earlier):
+                is_listed = True
                 verb = "rose" if value > before else "fell"
                 found[day].append((f"{subject} {verb} from {form.format(before)} to {form.format(value)}", page))
     return {f"{date.fromisoformat(day):%-d %B %Y}": found[day] for day in sorted(found, reverse=True)[:SHOWN_DAYS]}

@@ -34,7 +34,7 @@ EMPTY = {"tables": []}
 @pytest.mark.parametrize(
     ("plays", "profile", "day", "values", "page"),
     [
-        # a step is told on its first day, not as long as the week before contains other days
+        # a step is listed on its first day only, not as long as the week before contains other days
         (skips([*STEADY, 0.18, 0.19, 0.18]), EMPTY, "9 June 2026", ["12%", "18%"], ""),
         (skips([*STEADY, 0.13, 0.11]), EMPTY, "", [], ""),
         (skips([*STEADY, 0.18], plays=100), EMPTY, "", [], ""),  # as by chance
