@@ -80,7 +80,4 @@ def _version() -> str:
 
 def _scene_table() -> list[dict[str, object]]:
     """The scene table as the page needs it."""
-    return [
-        {"name": scene.name, "target_type": scene.target_type, "is_stream": scene.excludes_session_plays}
-        for scene in SCENES.values()
-    ]
+    return [{"name": scene.name, "target_type": scene.target_type} for scene in SCENES.values()]

@@ -27,9 +27,9 @@ async function send(path, body) {
   }
   if (response.status === 401) {
     const texts = await load(preferred());
-    const given = window.prompt(texts.apiKey);
-    if (given) {
-      sessionStorage.setItem(API_KEY, given.trim());
+    const entered = window.prompt(texts.apiKey);
+    if (entered) {
+      sessionStorage.setItem(API_KEY, entered.trim());
       return send(path, body);
     }
   }
@@ -42,6 +42,7 @@ async function send(path, body) {
 // The service accepts names and queries up to this length; JavaScript counts some characters twice.
 export const MAX_TEXT_LENGTH = 200;
 const cut = (text) => [...text].slice(0, MAX_TEXT_LENGTH).join("");
+// The fields that have a value.
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value?.length || typeof value === "number"));
 
 export const scenes = async () => (await fetch(new URL("scenes.json", FILES))).json();

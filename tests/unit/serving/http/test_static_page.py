@@ -93,5 +93,5 @@ def test_scenes_are_those_of_the_table(client, files, monkeypatch):
     monkeypatch.setitem(SCENES, "workout", Scene(name="workout", limit=5, max_limit=10, excludes_session_plays=True))
     found = client.get(f"{files}scenes.json").json()
     assert [scene["name"] for scene in found] == list(SCENES)
-    assert found[-1] == {"name": "workout", "target_type": "track", "is_stream": True}
+    assert found[-1] == {"name": "workout", "target_type": "track"}
     assert {scene["target_type"] for scene in found} == {"track", "playlist", "mlog"}
