@@ -21,6 +21,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from config.settings import JwtSettings, SettingError
 from event_store.contract import is_printable
+from serving.http.catalog_entries import KINDS
 
 USER_PATHS = (
     "/recommend",
@@ -36,8 +37,7 @@ USER_PATHS = (
     "/search",
 )
 """Paths that user tokens are accepted for. Their API methods check user ids by `names_other_user`."""
-CATALOG_PREFIXES = ("/tracks/", "/artists/", "/albums/", "/playlists/")
-USER_PREFIXES = (*CATALOG_PREFIXES, "/media/", "/1/")
+USER_PREFIXES = (*(f"/{kind}s/" for kind in KINDS), "/media/", "/1/")
 """Beginnings of paths that user tokens are accepted for: the catalog and media, which do not depend on the user, and ListenBrainz,
 where the user is always the one of the token."""
 ALGORITHMS: Mapping[type, Any] = {
