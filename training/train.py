@@ -8,8 +8,8 @@ model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
 `--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
 and `validation`, `--fit final` from all data, with those hyperparameters. The listwise head, whose features do not contain
-ids, is copied from `held_out`; so are learned orders of channels, trees of rankers and the network of long_short, unless the
-recipe refits before the test.
+ids, is copied from `held_out`; so are learned orders of channels, rankers and the network of long_short, unless the recipe
+refits before the test.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def _fit(
 ) -> dict[str, Any]:
     """Fit a model and write it into `folder`; returns its measures."""
     began, sizes = time.monotonic(), recipe(workspace.recipe)
-    keeps_trees = fit != "held_out" and not sizes.refits_before_test
+    keeps_held_out = fit != "held_out" and not sizes.refits_before_test
     cache = workspace.cache_folder(fit)
     data = TrainingData(
-        workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out if keeps_trees else None
+        workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out if keeps_held_out else None
     )
     checkpoints = folder / "checkpoints"
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.

@@ -6,7 +6,6 @@ Releases hold it; serving calls it. Does not depend on training or HTTP. Shape l
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -150,13 +149,3 @@ class FittedRanker:
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
         features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features, *parts_of_tracks)
         return cls(model, replace(features, trees=trees), config, parts["measures"])
-
-
-def load_trees(folder: Path, tasks: Sequence[str]) -> BoostedTrees | None:
-    """Return the trees of the ranker in `folder` for these tasks; a task that it was not fitted for has none."""
-    fitted_tasks = json.loads((folder / MANIFEST).read_text())["tasks"]
-    trees = BoostedTrees.load(folder, len(fitted_tasks))
-    if trees is None:
-        return None
-    by_task = dict(zip(fitted_tasks, trees.tasks, strict=True))
-    return BoostedTrees(tuple(by_task.get(task) for task in tasks))

@@ -53,7 +53,7 @@ class TrainingData:
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.
         held_out_model: Folder of the `held_out` fit of the same model, of which this fit keeps what does not gain by newer data:
-            trees, whose features contain no ids, and the network of long_short. None: everything is fitted.
+            learned orders, whose features contain no ids, the network of long_short, and rankers. None: everything is fitted.
         max_plays: Maximum number of plays in memory. If there are more, users are sampled (`sample_users`) and the
             plays of all others are ignored.
 

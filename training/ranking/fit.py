@@ -28,7 +28,7 @@ from recommender.ranking.features.content_similarity import ContentRows
 from recommender.ranking.features.genre_search import TrackGenres
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, further_profile_fields
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker, load_trees
+from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.ranking.ranker import Ranker, RankerConfig
 from sequences.feature_services import ServiceContract
 from training import trainer
@@ -53,7 +53,7 @@ def fit_ranker(
     name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
 ) -> FittedRanker:
     """Return a ranker fitted on the `train` part; steps, number and weights of the trees and temperatures are chosen on
-    `validation`, if any. The trees come from `data.held_out_model`, if it is given.
+    `validation`, if any. With `data.held_out_model`, that ranker with the present statistics and contents of tracks.
 
     Args:
         name: Key of `RANKERS`.
@@ -65,6 +65,8 @@ def fit_ranker(
     Raises:
         ValueError: The log has no training case.
     """
+    if data.held_out_model is not None:
+        return _with_present_tracks(FittedRanker.load(data.held_out_model, data.vocabulary), data)
     offline = offline or OfflineFeatures(data)
     service = RANKERS[name].feature_service
     cases = ranking_cases(data)
@@ -120,21 +122,26 @@ def fit_ranker(
     return FittedRanker(model, replace(features, trees=trees), resolved, measures)
 
 
+def _with_present_tracks(ranker: FittedRanker, data: TrainingData) -> FittedRanker:
+    reads = ranker.features.reads
+    genres = TrackGenres.build(data.facets) if reads.genres else None
+    content = ContentRows.build(data.content) if reads.content else None
+    features = RankingFeatures.from_vocabulary(data.vocabulary, load_track_statistics(data), reads, genres, content)
+    return replace(ranker, features=replace(features, trees=ranker.features.trees))
+
+
 def _prepare_training(
     cases: RankingCases, offline: OfflineFeatures, config: RankerConfig, service: str, features: RankingFeatures
 ) -> tuple[CaseBatches, BoostedTrees | None]:
-    """Return the batches of the network, and the trees: from `held_out_model` if it is given, else fitted ones."""
-    data, network_cases, threads = offline.data, config.training.cases, configure_threads()
-    grows_trees = config.trees.count > 0 and data.held_out_model is None
-    read_cases = max(network_cases, config.trees.cases) if grows_trees else network_cases
+    """Return the batches of the network, and the fitted trees."""
+    network_cases, threads = config.training.cases, configure_threads()
+    read_cases = max(network_cases, config.trees.cases) if config.trees.count else network_cases
     batches = CaseBatches(cases.newest_per_user(read_cases), offline, service, features)
     if config.training.dense_epochs or config.trees.count:
         # Forking is safe on Linux only.
         batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
     trees = None
-    if data.held_out_model is not None:
-        trees = load_trees(data.held_out_model, cases.tasks)
-    elif config.trees.count:
+    if config.trees.count:
         of_trees = batches.newest_per_user(config.trees.cases)
         assert of_trees.dense_RN is not None  # noqa: S101  # computed above
         trees = BoostedTrees.fit(of_trees.dense_RN, of_trees.cases.labels_RT, config.trees, config.seed, threads)
