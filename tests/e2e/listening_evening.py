@@ -3,6 +3,7 @@ next answer.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -29,11 +30,29 @@ def check_evening(url: str) -> None:
         assert [event["action"] for event in events[:3]] == ["like"] * 3 and len(set(picked)) == 3
         expect(page.locator(".song").first).to_be_visible()
         assert len(ids(daily.value.json())) > 10
+        _search_beyond_the_catalog(page)
         _skip_three_times(page, events)
         _control_an_interest(page, events)
         _listen_in_private(page, events, user)
         _follow_a_path(page)
         _download_and_erase(page, user)
+
+
+def _search_beyond_the_catalog(page: Page) -> None:
+    page.get_by_role("link", name="Search", exact=True).first.click()
+
+    def search(query: str) -> dict:
+        with page.expect_response("**/search") as found:
+            page.get_by_role("searchbox").fill(query)
+        return found.value.json()
+
+    unknown = search("asdfghjkl")
+    assert unknown["items"] == [] and "asdfghjkl" in unknown["unmet"]["words"]
+    expect(page.locator(".song")).to_have_count(0)
+    expect(page.locator(".search [role=status]")).to_contain_text("asdfghjkl")
+    found = search("driving")
+    expect(page.locator(".song")).to_have_count(len(found["items"]))
+    assert max(Counter(item["artist_ids"][0] for item in found["items"]).values()) <= 3
 
 
 def _skip_three_times(page: Page, events: list[dict]) -> None:
@@ -44,6 +63,7 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
     page.get_by_role("button", name="Start the radio").click()
     for number in range(3):
         playing = player_of(page).locator(".title").inner_text()
+        artist = player_of(page).locator(".artists a").first.inner_text()
         with expect_answer(page, scene="private_fm") as answer:
             player_of(page).get_by_role("button", name="Next").click()
         skip = events[-1]
@@ -51,8 +71,11 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
         if number == 0:
             listed = {one["request_id"]: ids(one) for one in (response.json() for response in answers)}
             assert skip["position"] == 0 and skip["target_id"] == listed[skip["request_id"]][0]
-        assert skip["target_id"] not in ids(answer.value.json()), f"{playing} was skipped"
+        following = answer.value.json()["items"]
+        assert skip["target_id"] not in [item["track_id"] for item in following], f"{playing} was skipped"
+        assert artist not in [name for item in following for name in item["artists"]], "a skipped artist rests"
     expect(page.locator(".changed")).not_to_be_empty()
+    player_of(page).get_by_role("button", name="Pause").click()  # further songs would change the taste
 
 
 def _open_taste(page: Page) -> None:
