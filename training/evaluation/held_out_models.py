@@ -6,7 +6,7 @@ tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,34 +16,26 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.catalog.ragged import Ragged
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
-from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.collection_recall import CollectionRecall
-from recommender.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall
+from recommender.recall.registry import load_collection_recall
 from releases.format import MissingInput
-from training.data.candidate_lists import load_case_history, recall_candidates
+from training.data.candidate_lists import load_case_history, load_fitted_channels, recall_candidates
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
 from training.ranking.case_batches import CaseBatches, load_track_statistics
 from training.ranking.cases import RankingCases
-from training.recall.registry import load_fitted_channels
 from training.recipes import recipe
+from training.train import MODELS
 from training.workspace import INPUTS_FILE, Workspace
 
 RANKING_BATCH_SIZE = 512
 TREES_ALONE = "trees_alone"
 """The boosted trees of a ranker without its network and without a temperature: tables show what the network adds."""
-MODELS: Mapping[str, Iterable[str]] = {
-    "channel": CHANNELS,
-    "collection": COLLECTIONS,
-    "ranker": RANKERS,
-    "head": (LISTWISE_HEAD,),
-}
-"""Names of the models of each kind."""
 
 
 @dataclass(frozen=True)
