@@ -15,8 +15,8 @@ import numpy as np
 
 from storage.files import write_json
 from training.evaluate import JSON_FILE, evaluate
-from training.train import MODELS, model_names, train_if_possible
-from training.workspace import Workspace
+from training.train import model_names, train_if_possible
+from training.workspace import MODELS, Workspace
 
 NAME = "seeds"
 SEEDS = 3

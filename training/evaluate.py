@@ -32,7 +32,7 @@ from storage.time_split import read_time_split
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
-from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
+from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
@@ -45,8 +45,8 @@ from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import log_metrics, track_run
 from training.process import configure_threads, peak_mb
 from training.recipes import add_workspace_arguments, recipe
-from training.train import MODELS, train
-from training.workspace import INPUTS_FILE, Workspace, is_unchanged, mark_done
+from training.train import train
+from training.workspace import INPUTS_FILE, MODELS, Workspace, is_unchanged, mark_done
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
@@ -114,7 +114,7 @@ def evaluate(workspace: Workspace) -> bool:
 def fit_before_test(workspace: Workspace) -> None:
     """Fit all fitted models again on train and validation, with the hyperparameters that validation chose."""
     for kind in MODELS:
-        for name in list_fitted_models(workspace, "held_out", kind):
+        for name in workspace.list_fitted(kind, "held_out"):
             train(workspace, kind, name, "refit")
 
 
@@ -158,7 +158,7 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
     return {
         f"{kind}/{name}": workspace.input_hash(kind, fit, name)
         for kind in MODELS
-        for name in list_fitted_models(workspace, fit, kind)
+        for name in workspace.list_fitted(kind, fit)
     }
 
 

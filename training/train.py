@@ -18,7 +18,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
@@ -38,21 +38,20 @@ from training.data.training_data import TrainingData
 from training.mlflow_tracking import HEADLINES, flatten, log_metrics, track_run
 from training.process import peak_mb
 from training.recipes import FITS, add_workspace_arguments, config_of, read_section, recipe
-from training.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace, is_unchanged, mark_done
+from training.workspace import (
+    INPUTS_FILE,
+    MEASURES_FILE,
+    MODELS,
+    RESOLVED_CONFIG_FILE,
+    Workspace,
+    is_unchanged,
+    mark_done,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 Channel = TypeVar("Channel", bound=RecallChannel)
-
-MODELS: Mapping[str, Iterable[str]] = {
-    "channel": CHANNELS,
-    "collection": COLLECTIONS,
-    "ranker": RANKERS,
-    "head": (LISTWISE_HEAD,),
-}
-"""Names of the models of each kind; each kind comes after those that it is built on."""
-
 
 FitFunction = Callable[[TrainingData, Any, Path], Any]
 """Fit a model on the data with a config; the folder is for checkpoints.

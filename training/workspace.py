@@ -22,6 +22,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from config import settings
+from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.recall.registry import CHANNELS, COLLECTIONS
 from releases.format import FORMAT, MissingInput, OutdatedFormat
 from sequences.behaviors import load_behaviors
 from storage import object_store
@@ -36,6 +39,13 @@ CODE_FOLDERS = ("sequences", "content", "recommender", "training")
 """Packages whose code and tables decide what a fit or an evaluation gives."""
 TABLE_SUFFIXES = frozenset({".csv", ".json", ".yaml"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+MODELS: Mapping[str, Iterable[str]] = {
+    "channel": CHANNELS,
+    "collection": COLLECTIONS,
+    "ranker": RANKERS,
+    "head": (LISTWISE_HEAD,),
+}
+"""Names of the models of each kind; each kind comes after those that it is built on."""
 RECIPES_FOLDER = "recipes"
 """Folder whose files are the configuration, which is an input of its own."""
 LANDINGS_MART = "landings"
@@ -103,9 +113,9 @@ class Workspace:
         """Folder of a fitted model; `kind` is `channel`, `collection`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
 
-    def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
-        """Those of `names` whose model is completely fitted on the present marts."""
-        records = {name: read_json(self.model_folder(kind, fit, name) / INPUTS_FILE) for name in names}
+    def list_fitted(self, kind: str, fit: str, names: Iterable[str] | None = None) -> list[str]:
+        """Those of `names`, or of all models of the kind, that are completely fitted on the present marts."""
+        records = {name: read_json(self.model_folder(kind, fit, name) / INPUTS_FILE) for name in names or MODELS[kind]}
         return [name for name, record in records.items() if record.get("data") == self.data_version]
 
     def input_hash(self, kind: str, fit: str, name: str) -> str:

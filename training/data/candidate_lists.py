@@ -13,7 +13,7 @@ import numpy as np
 from recommender.catalog.arrays import unique_values
 from recommender.catalog.ragged import Ragged, concatenate_ragged
 from recommender.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
-from recommender.recall.registry import CHANNELS, load_channels
+from recommender.recall.registry import load_channels
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from recommender.user.user_history import USER_HISTORY_VIEWS, unique_history_items
 from sequences.reversals import drop_reversed
@@ -27,7 +27,7 @@ from training.workspace import Workspace
 
 def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
     """The channels of a fit on the present marts, with the past plays of `data`."""
-    fitted = workspace.list_fitted("channel", fit, CHANNELS)
+    fitted = workspace.list_fitted("channel", fit)
     channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
     plays = archive_plays(data, PARTS)
     for channel in channels.values():

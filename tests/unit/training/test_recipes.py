@@ -14,8 +14,8 @@ from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.registry import CHANNELS, COLLECTIONS
 from training import recipes
 from training.recipes import RECIPES, Recipe, config_of, read_section
-from training.train import MODELS as NAMES_BY_KIND
 from training.train import main, model_names
+from training.workspace import MODELS as NAMES_BY_KIND
 
 MODELS = {**CHANNELS, **COLLECTIONS, **RANKERS}
 SECTIONS: dict[str, type[Any]] = {
