@@ -134,8 +134,8 @@ def load_arm_exposures(
     rows = duckdb.execute(QUERY, values | {"since": since, "until": until}).pl()
     users, user_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)
     units = min(len(users), max_units)
-    rows = rows.with_columns(unit=pl.Series(user_N % max(units, 1)))
-    arms = {str(name): _arm(part, units) for (name,), part in sorted(rows.partition_by("arm", as_dict=True).items())}
+    rows = rows.with_columns(unit=pl.Series(user_N % max(units, 1))).sort("arm", maintain_order=True)
+    arms = {str(name): _arm(part, units) for (name,), part in rows.partition_by("arm", as_dict=True).items()}
     return arms, int((np.bincount(user_N) > 1).sum())
 
 

@@ -157,7 +157,8 @@ def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) ->
     counted = {arm: users.get(arm, 0) for arm in shares} | dict(users)
     total = sum(counted.values())
     expected = {arm: shares.get(arm, 0.0) * total for arm in counted}
-    p, holds = None, None
+    p: float | None = None
+    holds: bool | None = None
     if unplanned := [arm for arm in counted if arm not in shares]:
         listed = ", ".join(f"{counted[arm]:,} users in {arm}" for arm in unplanned)
         holds, says = False, f"FAILED: {listed}, which has no planned share"

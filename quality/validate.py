@@ -124,14 +124,15 @@ def validate_stage(
     """
     from quality.suite_runner import STAGES, Validator
 
-    site, results, message = home.reports / "data_docs" / stage, [], None
+    results: list[SuiteResult] = []
+    message = None
     try:
         results = STAGES[stage](home, as_of, Validator(connection))
     except TableError as error:
         message = str(error)
         raise
     finally:
-        page = write_outcome(site, stage, as_of, results, message)
+        page = write_outcome(home.reports / "data_docs" / stage, stage, as_of, results, message)
     if values := {name: value for result in results for name, value in result.metrics.items()}:
         append_to_history(home.reports / "history" / f"{stage}.jsonl", as_of.isoformat(), values)
     if stage == "marts":

@@ -247,5 +247,5 @@ def tune_diversity(slate: Slate, order: Blend, notes: dict[str, Any]) -> Blend:
     return replace(order, diversity=chosen if table[0.0]["diversity"] is not None else 0.0)
 
 
-def _by_text(table: Mapping[float, Any]) -> dict[str, Any]:
+def _by_text(table: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(value): row for value, row in table.items()}

@@ -211,7 +211,7 @@ def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
     for name in tests.keys() & FLOORS.keys():
         floor, is_maximum = FLOORS[name]
         missed = is_missed(name, tests[name]["value"])
-        tests[name] |= {"floor": floor, "is_maximum": is_maximum, "is_missed": missed}
+        tests[name] = tests[name] | {"floor": floor, "is_maximum": is_maximum, "is_missed": missed}
     folder = workspace.folder / "evaluation"
     evaluation = json.loads((folder / JSON_FILE).read_text()) | {SECTION: {**content, "tests": tests}}
     write_json(folder / JSON_FILE, evaluation)
