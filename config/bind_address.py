@@ -5,7 +5,6 @@ recommender also behind a proxy, because only a proxy limits slow clients.
 from __future__ import annotations
 
 import errno
-import random
 import socket
 import time
 from collections.abc import Callable
@@ -80,14 +79,3 @@ def wait_until_free(host: str, port: int, timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not is_free(host, port) and time.monotonic() < deadline:
         time.sleep(0.1)
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A random port that is free at the time of the call.
-
-    It is below the ephemeral port range (from 32768 on Linux, from 49152 elsewhere), so that no outgoing connection takes it
-    before the caller listens on it.
-    """
-    while not is_free(host, port := random.randrange(20_000, 32_000)):
-        continue
-    return port

@@ -17,7 +17,7 @@ from task_factory import (
     create_asset_event_task,
     create_command_task,
     create_encoding_task,
-    create_parameters_task,
+    resolve_run_parameters,
 )
 
 DOWNSTREAM_DAGS = ("train_models", "release_models")
@@ -34,7 +34,7 @@ with DAG(
     schedule=PartitionedAssetTimetable(assets=EVENTS),
     **build_dag_arguments("build_features", __doc__),
 ):
-    run_parameters = create_parameters_task(are_events_landed=True)
+    run_parameters = resolve_run_parameters(are_events_landed=True)
     validate_landed, build_marts, publish_marts, document_marts, validate_marts, validate_content, compare_features = (
         create_command_task(name, run_parameters)
         for name in (

@@ -8,7 +8,7 @@ The next run publishes the vectors. Nothing waits for this DAG; it may be stoppe
 from airflow.sdk import DAG, PartitionedAssetTimetable
 from dag_defaults import DAG_ARGUMENTS, RELEASE
 from task_catalog import DAG_REMEDY_DOC
-from task_factory import create_encoding_task, create_parameters_task
+from task_factory import create_encoding_task, resolve_run_parameters
 
 with DAG(
     "encode_remaining_content",
@@ -16,4 +16,4 @@ with DAG(
     doc_md=f"{__doc__}{DAG_REMEDY_DOC}",
     **DAG_ARGUMENTS,
 ):
-    create_encoding_task("encode_remaining", create_parameters_task(are_events_landed=True), parallel_tasks=1)
+    create_encoding_task("encode_remaining", resolve_run_parameters(are_events_landed=True), parallel_tasks=1)

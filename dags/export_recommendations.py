@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 from dag_defaults import DAG_ARGUMENTS
 from task_catalog import BATCH_SCENES, DAG_REMEDY_DOC, format_task_documentation
-from task_factory import add_result_link, create_command_task
+from task_factory import create_command_task
 
 PARAMS = {
     "scene": Param(
@@ -33,4 +33,4 @@ with DAG(
     def read_scene(params: Any = None, dag_run: Any = None) -> dict[str, str]:
         return {"SCENE": params["scene"], "DAY": f"{dag_run.run_after.astimezone(UTC):%Y-%m-%d}"}
 
-    create_command_task("write_lists", add_result_link(read_scene()))
+    create_command_task("write_lists", read_scene())

@@ -17,7 +17,7 @@ from typing import Any
 from airflow.sdk import DAG, CronTriggerTimetable, Param, task
 from dag_defaults import DAG_ARGUMENTS
 from task_catalog import format_task_documentation
-from task_factory import add_result_link, create_command_task
+from task_factory import create_command_task
 
 PARAMS = {
     "dry_run": Param(
@@ -36,4 +36,4 @@ with DAG(
     def read_parameters(params: Any = None) -> dict[str, str]:
         return {"DRY_RUN": "yes" if params["dry_run"] else ""}
 
-    create_command_task("prune", add_result_link(read_parameters()))
+    create_command_task("prune", read_parameters())

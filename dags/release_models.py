@@ -20,7 +20,7 @@ from task_factory import (
     create_all_training_tasks,
     create_asset_event_task,
     create_command_task,
-    create_parameters_task,
+    resolve_run_parameters,
 )
 
 with DAG(
@@ -28,7 +28,7 @@ with DAG(
     schedule=PartitionedAssetTimetable(assets=MODELS),
     **build_dag_arguments("release_models", __doc__),
 ):
-    run_parameters = create_parameters_task(are_events_landed=True)
+    run_parameters = resolve_run_parameters(are_events_landed=True)
     evaluate = create_command_task("evaluate", run_parameters, priority=EVALUATION_PRIORITY)
     behavior = create_command_task("measure_behavior", run_parameters)
     release = create_command_task("release", run_parameters)

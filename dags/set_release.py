@@ -19,7 +19,7 @@ from typing import Any
 from airflow.sdk import DAG, Param, task
 from dag_defaults import DAG_ARGUMENTS
 from task_catalog import format_task_documentation
-from task_factory import add_result_link, create_command_task
+from task_factory import create_command_task
 
 PARAMS = {
     "action": Param(
@@ -54,4 +54,4 @@ with DAG("set_release", schedule=None, doc_md=__doc__, **DAG_ARGUMENTS | NO_RETR
     def read_parameters(params: Any = None) -> dict[str, str]:
         return {name.upper(): "" if params[name] is None else str(params[name]) for name in PARAMS}
 
-    create_command_task("set_release", add_result_link(read_parameters()))
+    create_command_task("set_release", read_parameters())

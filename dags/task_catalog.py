@@ -22,11 +22,7 @@ BATCH_SCENES = ("daily", "private_fm", "playlists", "mlog")
 MODEL_KINDS = ("channel", "collection", "ranker", "head")
 """Kinds of models that `python -m training.train` fits."""
 
-XCOM_PAGE = "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/xcom"
-ASSETS_PAGE = "/assets"
 PAGE_NAMES = {
-    XCOM_PAGE: "Returned values",
-    ASSETS_PAGE: "Asset events",
     "dbt/target/static_index.html": "dbt docs",
     "mlflow": "Runs in MLflow",
     "quality": "Quality of the marts",
@@ -38,7 +34,7 @@ PAGE_NAMES = {
     "reports/experiment.html": "Experiment report",
     "reports/skew.json": "Skew report",
 }
-"""Result page → what it shows, which is the text of the button on the page of the task."""
+"""Result page → what it shows."""
 RERUN = "Then clear this task."
 TRIGGER_INGESTION = "Then trigger `ingest_listening_logs`; unchanged work is not repeated."
 
@@ -51,8 +47,7 @@ class Task:
         name: Task id without its task group.
         description: What the task does, as Markdown.
         remedy: What to correct after a failure.
-        page: Page with the result: a path of the console (`console/server.py`), or a path of the Airflow UI if it starts
-            with "/". Empty if the task has no result to show.
+        page: Page with the result, a path of the console (`console/server.py`). Empty if the task has no result to show.
         command: Shell command, run from the repository root. Parameters are environment variables: AS_OF, RECIPE, LOGS,
             NAME (model or encoder) and FIT ("held_out" or "final"). Empty for tasks that are not commands.
         rerun: How to continue in Airflow after the correction.
@@ -107,7 +102,6 @@ def _list_task(kind: str) -> Task:
         "`channels` contains an unknown name. Use names of the table in `recommender/recall/registry.py`."
         if kind == "channel"
         else "The log ends with the reason; no other work is repeated.",
-        XCOM_PAGE,
         rerun="Then trigger `ingest_listening_logs` with the corrected names." if kind == "channel" else RERUN,
     )
 
@@ -117,7 +111,6 @@ def _asset_event_task(noun: str) -> Task:
         f"announce_{noun}_ready",
         f"Emits the asset event `{noun}_ready` for this day and recipe.",
         "The log ends with the reason; no other work is repeated.",
-        ASSETS_PAGE,
     )
 
 
@@ -127,7 +120,6 @@ _TASKS = (
         "Resolves the parameters of this run: its own Params take precedence over the Params of the asset event that triggered "
         "it, then the defaults apply.",
         "The log names the value that could not be read. If nothing is landed, trigger `ingest_listening_logs`.",
-        XCOM_PAGE,
     ),
     Task(
         "land_logs",
@@ -192,7 +184,6 @@ _TASKS = (
         "list_encoders",
         "Lists the encoders; the next task is mapped over them.",
         "The log ends with the reason; no other work is repeated.",
-        XCOM_PAGE,
     ),
     Task(
         "encode_content",
@@ -250,7 +241,6 @@ _TASKS = (
         "list_models",
         "Reads the tables of trainable models.",
         "The log names the file in `training/` that cannot be imported. Correct it.",
-        XCOM_PAGE,
     ),
     *map(_list_task, MODEL_KINDS),
     *map(_training_task, MODEL_KINDS),
@@ -307,7 +297,6 @@ _TASKS = (
         "read_parameters",
         "Reads the Params for the environment of the command; empty if not given.",
         "A Param is not valid; the table in the documentation of the DAG lists valid values.",
-        XCOM_PAGE,
         rerun="Then trigger this DAG again.",
     ),
     Task(
@@ -330,7 +319,6 @@ _TASKS = (
         "read_scene",
         "Reads SCENE and DAY for the environment of the command.",
         "The Param is not one of the scenes.",
-        XCOM_PAGE,
         rerun="Then trigger this DAG again.",
     ),
     Task(
@@ -338,7 +326,7 @@ _TASKS = (
         "Writes the list of the scene for every user, and the embeddings of users and items, as Parquet files.",
         "The log ends with the reason. If no release is active, run the pipeline; if the online store is down, start it. A "
         "rerun continues after the finished parts.",
-        XCOM_PAGE,
+        "",
         'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$DAY"',
     ),
     *map(_asset_event_task, ("events", "features", "models", "release")),
@@ -366,6 +354,5 @@ def console_url(page: str) -> str:
 def format_task_documentation(name: str) -> str:
     """Documentation of a task for the Airflow UI: description, result and remedy, as Markdown."""
     task = TASKS[name]
-    is_in_console = task.page and not task.page.startswith("/")
-    result = f"\n\n**Result:** [{PAGE_NAMES[task.page]}]({console_url(task.page)})" if is_in_console else ""
+    result = f"\n\n**Result:** [{PAGE_NAMES[task.page]}]({console_url(task.page)})" if task.page else ""
     return f"{task.description}{result}\n\n**If it fails:** {task.remedy} {task.rerun}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import Asset, BaseOperatorLink, TaskGroup, task
+from airflow.sdk import Asset, TaskGroup, task
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from dag_defaults import EVENTS, PARAMS
 from task_catalog import ENCODERS, MODEL_KINDS, PAGE_NAMES, TASKS, console_url, format_task_documentation
@@ -22,41 +22,10 @@ from task_failure import format_exit_code, format_failure
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class ResultLink(BaseOperatorLink):
-    """Button on a task's page in the UI that opens the result of the task, and is named like it.
-
-    Args:
-        task_id: Task with the result.
-    """
-
-    def __init__(self, task_id: str) -> None:
-        self._page = TASKS[_task_name(task_id)].page
-
-    @property
-    def name(self) -> str:
-        """Text of the button."""
-        return PAGE_NAMES[self._page]
-
-    def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002 - Airflow's signature
-        """URL of the result page."""
-        if self._page.startswith("/"):
-            return self._page.format(dag_id=ti_key.dag_id, run_id=ti_key.run_id, task_id=ti_key.task_id)
-        return console_url(self._page)
-
-
-def build_links(task_id: str) -> tuple[BaseOperatorLink, ...]:
-    """Button on the page of a task that has a result."""
-    return (ResultLink(task_id),) if TASKS[_task_name(task_id)].page else ()
-
-
 class Command(BashOperator):
-    """Shell command with a link to its result and a remedy in its error."""
+    """Shell command that logs the address of its result and a remedy in its error."""
 
     custom_operator_name = "command"
-
-    def __init__(self, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.operator_extra_links = build_links(self.task_id)
 
     def execute(self, context: Any) -> Any:
         """Run the command; the last log line has the address of the result, on failure it states the remedy.
@@ -68,7 +37,6 @@ class Command(BashOperator):
             output = super().execute(context)
         except AirflowException as error:
             raise log_error(self.build_exception(error)) from None  # the traceback does not concern the command
-        # The UI opens a task on its log, and shows the buttons on another tab.
         if page := TASKS[_task_name(self.task_id)].page:
             logging.getLogger("airflow.task").info("Result: %s, %s", PAGE_NAMES[page], console_url(page))
         return output
@@ -142,7 +110,7 @@ def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(E
     def list_encoders(parameters: dict[str, str]) -> list[dict[str, str]]:
         return [{**parameters, "NAME": name} for name in ENCODERS]
 
-    mapped = FailFastCommand.partial(
+    return FailFastCommand.partial(
         task_id=name,
         bash_command=f"exec {TASKS[name].locked_command}",
         append_env=True,
@@ -150,15 +118,7 @@ def create_encoding_task(name: str, parameters: Any, parallel_tasks: int = len(E
         max_active_tis_per_dagrun=parallel_tasks,
         map_index_template="{{ task.env['NAME'] }}",
         doc_md=format_task_documentation(name),
-    ).expand(env=add_result_link(list_encoders(parameters)))
-    mapped.operator_extra_links = build_links(mapped.task_id)
-    return mapped
-
-
-def add_result_link(output: Any) -> Any:
-    """Add the result link to the task of a decorated function's output, and return the output."""
-    output.operator.operator_extra_links = build_links(output.operator.task_id)
-    return output
+    ).expand(env=list_encoders(parameters))
 
 
 def read_last_output_line(name: str, *arguments: str) -> str:
@@ -185,11 +145,6 @@ def resolve_as_of(requested: str, dag_run: Any, name: str) -> str:
     newest = read_last_output_line(name, "ingestion.as_of")
     is_scheduled = dag_run.run_type in ("scheduled", "backfill")
     return min(newest, dag_run.logical_date.date().isoformat()) if is_scheduled else newest
-
-
-def create_parameters_task(are_events_landed: bool) -> Any:
-    """Task that resolves the parameters of a run."""
-    return add_result_link(resolve_run_parameters(are_events_landed))
 
 
 @task(task_id="request", doc_md=format_task_documentation("request"))
@@ -226,7 +181,7 @@ def create_asset_event_task(asset: Asset, parameters: Any) -> Any:
         outlet_events[asset].extra = extra
         outlet_events[asset].add_partitions("/".join([as_of, recipe, *channels]))
 
-    return add_result_link(emit(parameters))
+    return emit(parameters)
 
 
 @task(task_id="list_models", doc_md=format_task_documentation("list_models"))
@@ -249,7 +204,7 @@ most rankers, so it must not wait for those. The evaluation takes longest of wha
 
 def create_all_training_tasks(parameters: Any, fit: str) -> list[Any]:
     """Mapped training tasks of the four kinds, in the order of `MODEL_KINDS`; `fit` is "held_out" or "final"."""
-    tables = add_result_link(read_model_tables(parameters))
+    tables = read_model_tables(parameters)
     return [create_training_tasks(kind, parameters, tables, fit) for kind in MODEL_KINDS]
 
 
@@ -272,7 +227,7 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
                 names.reverse()  # the most complex one takes longest, so it starts first
             return [{**parameters, "NAME": name, "FIT": fit} for name in names]
 
-        mapped = Command.partial(
+        return Command.partial(
             task_id=f"train_{kind}",
             bash_command=f"exec {TASKS[f'train_{kind}'].locked_command}",
             append_env=True,
@@ -280,6 +235,4 @@ def create_training_tasks(kind: str, parameters: Any, tables: Any, fit: str) -> 
             priority_weight=TRAINING_PRIORITY.get((kind, fit), 1),
             map_index_template="{{ task.env['NAME'] }}",
             doc_md=format_task_documentation(f"train_{kind}"),
-        ).expand(env=add_result_link(list_names(parameters, tables)))
-        mapped.operator_extra_links = build_links(mapped.task_id)
-        return mapped
+        ).expand(env=list_names(parameters, tables))

@@ -16,13 +16,13 @@ from task_factory import (
     create_all_training_tasks,
     create_asset_event_task,
     create_command_task,
-    create_parameters_task,
+    resolve_run_parameters,
 )
 
 with DAG(
     "train_models", schedule=PartitionedAssetTimetable(assets=FEATURES), **build_dag_arguments("train_models", __doc__)
 ):
-    run_parameters = create_parameters_task(are_events_landed=True)
+    run_parameters = resolve_run_parameters(are_events_landed=True)
     prepare = create_command_task("prepare", run_parameters)
     trained = create_asset_event_task(MODELS, run_parameters)
     # A leaf: a fault in the served experiment must not block the models that may correct it.

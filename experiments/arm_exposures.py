@@ -8,8 +8,6 @@ Legend: U units. A unit is a user or, with more than MAX_UNITS users, a group of
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from releases.format import MissingInput
@@ -132,17 +131,12 @@ def load_arm_exposures(
         MissingInput: The mart `exposures` does not exist.
     """
     values = {"file": str(exposures_mart(marts)), "experiment": experiment}
-    result = duckdb.execute(QUERY, values | {"since": since, "until": until})
-    columns = [name for name, *_ in result.description or []]
-    rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-    user_index = {user: index for index, user in enumerate(sorted({row["user_id"] for row in rows}))}
-    rows_by_arm: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        rows_by_arm.setdefault(row["arm"], []).append(row)
-    units = min(len(user_index), max_units)
-    arms = {name: _arm(arm_rows, user_index, units) for name, arm_rows in sorted(rows_by_arm.items())}
-    arms_of_user = Counter(row["user_id"] for row in rows)
-    return arms, sum(count > 1 for count in arms_of_user.values())
+    rows = duckdb.execute(QUERY, values | {"since": since, "until": until}).pl()
+    users, user_N = np.unique(rows["user_id"].to_numpy(), return_inverse=True)
+    units = min(len(users), max_units)
+    rows = rows.with_columns(unit=pl.Series(user_N % max(units, 1))).sort("arm", maintain_order=True)
+    arms = {str(name): _arm(part, units) for (name,), part in rows.partition_by("arm", as_dict=True).items()}
+    return arms, int((np.bincount(user_N) > 1).sum())
 
 
 def exposures_mart(marts: Path) -> Path:
@@ -157,12 +151,12 @@ def exposures_mart(marts: Path) -> Path:
     return path
 
 
-def _arm(rows: Sequence[dict[str, Any]], user_index: dict[str, int], units: int) -> Arm:
-    unit = np.array([user_index[row["user_id"]] % units for row in rows])
+def _arm(rows: pl.DataFrame, units: int) -> Arm:
+    columns = {name: rows[name].to_numpy() for name in ("unit", *COUNTS)}
     return Arm(
         users=len(rows),
-        requests=sum(row["requests"] for row in rows),
-        unsettled=sum(row["unsettled"] for row in rows),
-        releases=sorted({release for row in rows for release in row["releases"]}),
-        counts_U={name: np.bincount(unit, [row[name] for row in rows], units).astype(np.float64) for name in COUNTS},
+        requests=int(rows["requests"].sum()),
+        unsettled=int(rows["unsettled"].sum()),
+        releases=sorted(rows["releases"].explode().unique().to_list()),
+        counts_U={name: np.bincount(columns["unit"], columns[name], units).astype(np.float64) for name in COUNTS},
     )

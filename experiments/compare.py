@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,18 +84,15 @@ def measure_arm(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estima
     Args:
         counts_U: Count per unit, by name.
     """
-    return {
-        name: _measure(counts_U[metric.numerator], counts_U[metric.denominator], metric.scale)
-        for name, metric in METRICS.items()
-    }
-
-
-def _measure(numerator_U: NDArray[np.float64], denominator_U: NDArray[np.float64], scale: float) -> Estimate:
-    estimate = ratio(numerator_U, denominator_U, scale)
-    if np.count_nonzero(denominator_U) >= MIN_USERS:
-        return estimate
-    # A bootstrap over few users varies too little, over one not at all, so that noise would look significant.
-    return replace(estimate, draws_R=np.full_like(estimate.draws_R, np.nan))
+    estimates = {}
+    for name, metric in METRICS.items():
+        denominator_U = counts_U[metric.denominator]
+        estimate = ratio(counts_U[metric.numerator], denominator_U, metric.scale)
+        if np.count_nonzero(denominator_U) < MIN_USERS:
+            # A bootstrap over few users varies too little, over one not at all, so that noise would look significant.
+            estimate = replace(estimate, draws_R=np.full_like(estimate.draws_R, np.nan))
+        estimates[name] = estimate
+    return estimates
 
 
 def compare(marts: Path, newest: datetime, plan: ExperimentPlan | None) -> dict[str, Any] | None:
@@ -117,13 +114,14 @@ def compare(marts: Path, newest: datetime, plan: ExperimentPlan | None) -> dict[
     production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
     reference = next(iter(production), max(arms, key=lambda name: arms[name].users))
     estimates = {name: measure_arm(arm.counts_U) for name, arm in arms.items()}
-    ratio = check_sample_ratio({name: arm.users for name, arm in arms.items()}, plan.shares) if plan else None
     return {
         "experiment": plan.experiment if plan else None,
         "since": since.isoformat(),
         "until": until.isoformat(),
         "shared_users": shared_users,
-        "sample_ratio": asdict(ratio) if ratio else None,
+        "sample_ratio": check_sample_ratio({name: arm.users for name, arm in arms.items()}, plan.shares)
+        if plan
+        else None,
         "baseline": reference,
         "arms": {
             name: {
@@ -149,38 +147,32 @@ def compare(marts: Path, newest: datetime, plan: ExperimentPlan | None) -> dict[
     }
 
 
-@dataclass(frozen=True)
-class SampleRatio:
-    """Outcome of the test for a sample-ratio mismatch, as in `experiment.json`."""
+def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, Any]:
+    """Test the numbers of users per arm against the planned shares, which are above 0 and sum to 1.
 
-    users: dict[str, int]  # by arm
-    expected: dict[str, float]  # expected users by arm
-    p: float | None
-    holds: bool | None  # None: too few users for a test
-    says: str  # one sentence
-
-
-def check_sample_ratio(users: Mapping[str, int], shares: Mapping[str, float]) -> SampleRatio:
-    """Test the numbers of users per arm against the planned shares, which are above 0 and sum to 1."""
+    Returns:
+        The section of `experiment.json`: `users` and `expected` users by arm, `p`, `holds` (None: too few users for a test), and
+        one sentence, `says`.
+    """
     counted = {arm: users.get(arm, 0) for arm in shares} | dict(users)
     total = sum(counted.values())
     expected = {arm: shares.get(arm, 0.0) * total for arm in counted}
-    unplanned = [arm for arm in counted if arm not in shares]
-    if unplanned:
+    p: float | None = None
+    holds: bool | None = None
+    if unplanned := [arm for arm in counted if arm not in shares]:
         listed = ", ".join(f"{counted[arm]:,} users in {arm}" for arm in unplanned)
-        return SampleRatio(counted, expected, None, False, f"FAILED: {listed}, which has no planned share")
-    if len(shares) < 2:
-        return SampleRatio(counted, expected, None, None, "only one arm: there is no ratio to check")
-    if min(expected.values()) < MIN_EXPECTED_USERS:
+        holds, says = False, f"FAILED: {listed}, which has no planned share"
+    elif len(shares) < 2:
+        says = "only one arm: there is no ratio to check"
+    elif min(expected.values()) < MIN_EXPECTED_USERS:
         says = f"too few users to check the sample ratio: {min(expected.values()):.1f} are expected in the smallest arm"
-        return SampleRatio(counted, expected, None, None, says)
-    p = float(chisquare(list(counted.values()), list(expected.values())).pvalue)
-    listed = ", ".join(f"{arm} {counted[arm]:,} (expected {expected[arm]:,.0f})" for arm in shares)
-    if p < SIGNIFICANCE_LEVEL:
-        says = f"FAILED: sample-ratio mismatch: {listed}; p = {p:.2g}. The differences below are not valid"
     else:
-        says = f"sample ratio as planned: {listed}; p = {p:.2g}"
-    return SampleRatio(counted, expected, p, p >= SIGNIFICANCE_LEVEL, says)
+        p = float(chisquare(list(counted.values()), list(expected.values())).pvalue)
+        holds = p >= SIGNIFICANCE_LEVEL
+        listed = ", ".join(f"{arm} {counted[arm]:,} (expected {expected[arm]:,.0f})" for arm in shares)
+        outcome = "sample ratio as planned" if holds else "FAILED: sample-ratio mismatch"
+        says = f"{outcome}: {listed}; p = {p:.2g}" + ("" if holds else ". The differences below are not valid")
+    return {"users": counted, "expected": expected, "p": p, "holds": holds, "says": says}
 
 
 def _finite(interval: Sequence[float]) -> list[float | None]:

@@ -7,23 +7,27 @@ Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import os
-import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import settings
+from config.command_line import end_process, report_errors
 from config.tool_environment import tool_environment
+from quality.tables import TableError, connect
 from storage import object_store
 from storage.daily_files import append_to_history
+from storage.errors import StorageError
 from web import create_environment
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from quality.suite_runner import SuiteResult
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -50,13 +54,6 @@ def write_outcome(
     object_store.write(site / "outcome.json", f"{data}\n".encode())
     object_store.write(site / "outcome.html", page.encode())
     return site / "outcome.html"
-
-
-def record_metrics(history: Path, as_of: str, results: Sequence[SuiteResult]) -> None:
-    """Add the metrics of a day to the history that the console shows over time."""
-    values = {name: value for result in results for name, value in result.metrics.items()}
-    if values:
-        append_to_history(history, as_of, values)
 
 
 def write_profile(home: settings.Settings, as_of: date) -> None:
@@ -87,6 +84,7 @@ def print_results(results: Sequence[SuiteResult]) -> int:
     return sum(len(result.failed) for result in results)
 
 
+@report_errors(TableError, StorageError)
 def main(arguments: list[str] | None = None) -> int:
     """Validate, print one line per suite and per failed expectation, and write the pages in any case."""
     parser = argparse.ArgumentParser(prog="python -m quality.validate", description=__doc__)
@@ -99,43 +97,48 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.update(tool_environment(home))
 
     # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
-    from quality.suite_runner import STAGES, Validator
-    from quality.tables import TableError, connect
-    from storage.errors import StorageError
+    from quality.suite_runner import STAGES
 
     results: list[SuiteResult] = []
     pages = []
-    connection = connect(home.tables)
-    try:
+    with closing(connect(home.tables)) as connection:
         for stage in STAGES if options.stage == "all" else [options.stage]:
-            site = home.reports / "data_docs" / stage
-            validator = Validator(connection)
-            stage_results: list[SuiteResult] = []
-            error_message = None
-            try:
-                stage_results = STAGES[stage](home, options.as_of, validator)
-            except TableError as error:
-                error_message = str(error)
-                raise
-            finally:
-                pages.append(write_outcome(site, stage, options.as_of, stage_results, error_message))
-                record_metrics(home.reports / "history" / f"{stage}.jsonl", options.as_of.isoformat(), stage_results)
-            results += stage_results
-            if stage == "marts":
-                write_profile(home, options.as_of)
-        if not results:
-            raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
-    except (TableError, StorageError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    finally:
-        connection.close()
+            found, page = validate_stage(connection, home, stage, options.as_of)
+            results += found
+            pages.append(page)
+    if not results:
+        raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
     failures = print_results(results)
     print(f"{failures} failed expectations" + "".join(f"; data docs: {path}" for path in pages))
     return 1 if failures else 0
 
 
+def validate_stage(
+    connection: DuckDBPyConnection, home: settings.Settings, stage: str, as_of: date
+) -> tuple[list[SuiteResult], Path]:
+    """The results of a stage and its page, which is written in any case.
+
+    Raises:
+        TableError: A table does not exist.
+        StorageError: The tables cannot be read.
+    """
+    from quality.suite_runner import STAGES, Validator
+
+    results: list[SuiteResult] = []
+    message = None
+    try:
+        results = STAGES[stage](home, as_of, Validator(connection))
+    except TableError as error:
+        message = str(error)
+        raise
+    finally:
+        page = write_outcome(home.reports / "data_docs" / stage, stage, as_of, results, message)
+    if values := {name: value for result in results for name, value in result.metrics.items()}:
+        append_to_history(home.reports / "history" / f"{stage}.jsonl", as_of.isoformat(), values)
+    if stage == "marts":
+        write_profile(home, as_of)
+    return results, page
+
+
 if __name__ == "__main__":
-    code = main()
-    gc.freeze()  # skips the collection of all imported modules at interpreter exit, which takes seconds
-    sys.exit(code)
+    end_process(main())

@@ -15,8 +15,8 @@ import numpy as np
 
 from storage.files import write_json
 from training.evaluate import JSON_FILE, evaluate
-from training.train import MODEL_KINDS, model_names, train_if_possible
-from training.workspace import Workspace
+from training.train import model_names, train_if_possible
+from training.workspace import MODELS, Workspace
 
 NAME = "seeds"
 SEEDS = 3
@@ -36,7 +36,7 @@ def report(workspace: Workspace, folder: Path) -> str:
     for number in range(SEEDS):
         run = workspace.with_seed(number) if number else workspace
         print(f"{NAME}: seed {number}, {run.folder}", flush=True)
-        for kind in MODEL_KINDS:
+        for kind in MODELS:
             for name in model_names(kind, workspace.recipe):
                 train_if_possible(run, kind, name, "held_out")
         evaluate(run)

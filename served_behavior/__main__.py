@@ -20,6 +20,7 @@ from config.settings import SettingError
 from config.tool_environment import tool_environment
 from releases.format import MissingInput
 from serving.__main__ import KERNEL_THREADS
+from storage.errors import StorageError
 from training.recipes import add_workspace_arguments
 
 USERS = 40
@@ -63,14 +64,14 @@ def measure(as_of: str | None, recipe_name: str, users: int) -> Mapping[str, Any
         "release": identity,
         "users": users,
         **found,
-        "fairness": fairness(slate.to_dict(as_series=False), listeners.groups(workspace.marts)),
+        "fairness": fairness(slate, listeners.groups(workspace.marts)),
         "seconds": round(time.monotonic() - began, 1),
     }
     write_behavior(workspace, content)
     return content
 
 
-@report_errors(MissingInput, SettingError)
+@report_errors(MissingInput, StorageError, SettingError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; 2 if an earlier task has not run."""
     parser = argparse.ArgumentParser(prog="python -m served_behavior", description=__doc__)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from prometheus_client import CollectorRegistry
 
 from event_store.sqlite_state import SqliteServingState
@@ -218,22 +219,16 @@ class BehaviorTests:
         return sum(map(is_counted, tracks)) / max(len(tracks), 1)
 
 
-def fairness(slate: Mapping[str, Sequence[Any]], groups: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def fairness(slate: pl.DataFrame, groups: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Recall@30 of the served list, averaged over the requests of a user, by group of users: its name, then the part.
 
     Args:
         slate: Columns `user_id` and `recall_at_30` of the held-out requests.
         groups: Name of a grouping → user → part.
     """
-    by_user: dict[str, list[float]] = defaultdict(list)
-    for user, value in zip(slate["user_id"], slate["recall_at_30"], strict=True):
-        if not np.isnan(value):
-            by_user[user].append(value)
-    table: dict[str, dict[str, float]] = {}
+    by_user = slate.drop_nans("recall_at_30").group_by("user_id").agg(pl.col("recall_at_30").mean())
+    table = {}
     for name, part_of in groups.items():
-        parts: dict[str, list[float]] = defaultdict(list)
-        for user, values in by_user.items():
-            if user in part_of:
-                parts[part_of[user]].append(float(np.mean(values)))
-        table[name] = {part: round(float(np.mean(means)), 4) for part, means in sorted(parts.items())}
+        parts = by_user.with_columns(part=pl.col("user_id").replace_strict(part_of, default=None)).drop_nulls("part")
+        table[name] = dict(parts.group_by("part").agg(pl.col("recall_at_30").mean().round(4)).sort("part").iter_rows())
     return table

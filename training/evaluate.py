@@ -26,12 +26,13 @@ from config import settings
 from config.command_line import end_process, report_errors
 from recommender.ranking.task_weights import DEFAULT_TASK
 from releases.format import MissingInput
+from storage.errors import StorageError
 from storage.files import atomic_write, write_json
 from storage.time_split import read_time_split
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
-from training.evaluation.held_out_models import HeldOutModels, list_fitted_models
+from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.model_selection import Choice, choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
@@ -41,11 +42,11 @@ from training.evaluation.report.verdicts import gate_baseline
 from training.evaluation.result import Result
 from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
-from training.mlflow_tracking import track_run
+from training.mlflow_tracking import log_metrics, track_run
 from training.process import configure_threads, peak_mb
 from training.recipes import add_workspace_arguments, recipe
 from training.train import train
-from training.workspace import INPUTS_FILE, Workspace, is_unchanged, mark_done
+from training.workspace import INPUTS_FILE, MODELS, Workspace, is_unchanged, mark_done
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
 
@@ -112,8 +113,8 @@ def evaluate(workspace: Workspace) -> bool:
 
 def fit_before_test(workspace: Workspace) -> None:
     """Fit all fitted models again on train and validation, with the hyperparameters that validation chose."""
-    for kind in ("channel", "collection", "ranker", "head"):
-        for name in list_fitted_models(workspace, "held_out", kind):
+    for kind in MODELS:
+        for name in workspace.list_fitted(kind, "held_out"):
             train(workspace, kind, name, "refit")
 
 
@@ -156,8 +157,8 @@ def model_input_hashes(workspace: Workspace, fit: str) -> dict[str, str]:
     """Hash of the inputs of each fitted model, by `channel/NAME`, `collection/NAME`, `ranker/NAME` or `head/NAME`."""
     return {
         f"{kind}/{name}": workspace.input_hash(kind, fit, name)
-        for kind in ("channel", "collection", "ranker", "head")
-        for name in list_fitted_models(workspace, fit, kind)
+        for kind in MODELS
+        for name in workspace.list_fitted(kind, fit)
     }
 
 
@@ -219,11 +220,11 @@ def log_headlines(result: Result, workspace: Workspace) -> None:
     metrics |= {f"ranker/{task}/gauc": row["gauc"] for task, row in tasks.items() if task == DEFAULT_TASK}
     for name, estimate in metrics.items():
         print(f"  {name:28} {format_interval(estimate.interval())}")
-    with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}) as run:
-        run.log({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
+    with track_run(workspace.folder, "", {"ranker": selected["ranker"], "blend": selected["blend"]["weight"]}):
+        log_metrics({name: estimate.value for name, estimate in metrics.items() if not math.isnan(estimate.value)})
 
 
-@report_errors(MissingInput, code=1)
+@report_errors(MissingInput, StorageError, code=1)
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Evaluate the workspace's held-out models")

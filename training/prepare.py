@@ -10,6 +10,7 @@ import shutil
 
 from config.command_line import end_process, report_errors
 from releases.format import MissingInput
+from storage.errors import StorageError
 from training.data.training_data import TrainingData
 from training.recipes import add_workspace_arguments, recipe
 from training.workspace import Workspace, is_unchanged, mark_done
@@ -40,7 +41,7 @@ def prepare(workspace: Workspace) -> bool:
     return True
 
 
-@report_errors(MissingInput, code=1)
+@report_errors(MissingInput, StorageError, code=1)
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Prepare vocabulary and content for training")

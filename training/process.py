@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
@@ -43,15 +41,9 @@ MAX_BLOCK_BYTES = 32 << 20  # upper limit that glibc accepts for MMAP_THRESHOLD;
 
 
 def peak_bytes() -> int:
-    """Peak resident memory of this process in bytes.
-
-    On Linux read from VmHWM, since `ru_maxrss` of a child process starts at the size of its parent.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) << 10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak << 10
+    """Peak resident memory of this process in bytes: VmHWM, since `ru_maxrss` of a child process starts at the size of its parent."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
 def peak_mb() -> int:
@@ -60,19 +52,15 @@ def peak_mb() -> int:
 
 
 @cache
-def retain_freed_memory() -> bool:
+def retain_freed_memory() -> None:
     """Make glibc keep up to MAX_RETAINED_BYTES of freed blocks of up to MAX_BLOCK_BYTES each.
 
     Every training step frees tensors of some MiB and allocates the same again. By default glibc returns them to the
     system in between, and the page faults of fresh memory take a fifth of a step of `realtime` (docs/adr/0043).
-
-    Returns:
-        Whether the allocator of this system supports it.
     """
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)
-    if adjust is None:  # not glibc
-        return False
-    return bool(adjust(MMAP_THRESHOLD, MAX_BLOCK_BYTES)) and bool(adjust(TRIM_THRESHOLD, MAX_RETAINED_BYTES))
+    glibc = ctypes.CDLL(None)
+    glibc.mallopt(MMAP_THRESHOLD, MAX_BLOCK_BYTES)
+    glibc.mallopt(TRIM_THRESHOLD, MAX_RETAINED_BYTES)
 
 
 Piece = TypeVar("Piece")
@@ -92,15 +80,14 @@ def parallel_map(
         work: The function. Data that it reads must be loaded beforehand, or every process loads it again.
         pieces: Its arguments, one call each.
         description: Label of the progress bar.
-        processes: Number of processes; None uses all cores on Linux if there are MIN_PIECES_TO_FORK pieces or more,
-            else one. With one process everything runs in this process.
+        processes: Number of processes; None uses all cores if there are MIN_PIECES_TO_FORK pieces or more, else one. With one
+            process everything runs in this process.
 
     Raises:
         BrokenProcessPool: a process was killed, for example for lack of memory.
     """
     if processes is None:
-        is_worth_it = sys.platform == "linux" and len(pieces) >= MIN_PIECES_TO_FORK
-        processes = (os.cpu_count() or 1) if is_worth_it else 1
+        processes = (os.cpu_count() or 1) if len(pieces) >= MIN_PIECES_TO_FORK else 1
     if processes == 1:
         yield from tqdm(map(work, pieces), total=len(pieces), desc=description, mininterval=1)
         return

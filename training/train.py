@@ -21,26 +21,37 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from config.command_line import end_process, report_errors
 from config.dataclass_io import config_from_dict, with_seed
+from recommender.ranking.fitted_ranker import RANKERS
 from recommender.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
+from recommender.recall.channel import RecallChannel
+from recommender.recall.registry import CHANNELS, COLLECTIONS
 from releases.format import MissingInput
+from storage.errors import StorageError
 from storage.files import read_json, write_json
 from training.data.training_data import TrainingData
-from training.mlflow_tracking import HEADLINES, flatten, track_run
+from training.mlflow_tracking import HEADLINES, flatten, log_metrics, track_run
 from training.process import peak_mb
 from training.recipes import FITS, add_workspace_arguments, config_of, read_section, recipe
-from training.workspace import INPUTS_FILE, MEASURES_FILE, RESOLVED_CONFIG_FILE, Workspace, is_unchanged, mark_done
+from training.workspace import (
+    INPUTS_FILE,
+    MEASURES_FILE,
+    MODELS,
+    RESOLVED_CONFIG_FILE,
+    Workspace,
+    is_unchanged,
+    mark_done,
+)
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-MODEL_KINDS = ("channel", "collection", "ranker", "head")
-"""Each kind after those that it is built on."""
-
+Channel = TypeVar("Channel", bound=RecallChannel)
 
 FitFunction = Callable[[TrainingData, Any, Path], Any]
 """Fit a model on the data with a config; the folder is for checkpoints.
@@ -67,10 +78,10 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     inputs = workspace.inputs(fit=fit, name=name, config=config, **_upstream(workspace, kind, name, fit))
     if is_unchanged(folder, inputs):
         return False
-    with track_run(workspace.folder, f"{kind}-{name}-{fit}", asdict(config)) as run:
+    with track_run(workspace.folder, f"{kind}-{name}-{fit}", asdict(config)):
         measures = _fit(workspace, fit_model, config, folder, fit, held_out, inputs)
         headlines = flatten(measures, "/")
-        run.log({name: headlines[name] for name in HEADLINES if headlines.get(name) is not None})
+        log_metrics({name: headlines[name] for name in HEADLINES if headlines.get(name) is not None})
     print(f"{name} ({fit}): {measures['total_seconds']} s, {measures['peak_mb']:,} MB", end="")
     print(f", {measures['steps']} steps" if measures.get("steps") else "")
     table = measures.get("validation")
@@ -96,13 +107,9 @@ def _fit(
         workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out if keeps_held_out else None
     )
     checkpoints = folder / "checkpoints"
+    (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model has other inputs
     # The folder is named by the hash of the inputs, so that checkpoints of other inputs are not resumed.
-    try:
-        model = fit_model(data, config, checkpoints / inputs["hash"][:12])
-    except NoTrainingExamples:
-        (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model is of another log
-        raise
-    (folder / INPUTS_FILE).unlink(missing_ok=True)  # if killed from here on, the files are of two models
+    model = fit_model(data, config, checkpoints / inputs["hash"][:12])
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
     measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
@@ -114,23 +121,15 @@ def _fit(
 
 
 def model_names(kind: str, recipe_name: str | None = None) -> list[str]:
-    """Names of the models of a kind (one of MODEL_KINDS); with a recipe, only those that it trains."""
-    if kind == "head":
-        return [LISTWISE_HEAD]
-    if kind in ("channel", "collection"):
-        from recommender.recall.registry import CHANNELS, COLLECTIONS
-
-        return list(CHANNELS if kind == "channel" else COLLECTIONS)
-    from recommender.ranking.fitted_ranker import RANKERS
-
+    """Names of the models of a kind; with a recipe, only those that it trains."""
     excluded = recipe(recipe_name).excluded_rankers if recipe_name else ()
-    return [name for name in RANKERS if name not in excluded]
+    return [name for name in MODELS[kind] if name not in excluded]
 
 
 def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple[DataclassInstance, FitFunction]:
     """Config and fit function of a model.
 
-    Models are imported here, so that listing one table does not import the others.
+    What fits them is imported here, because no model needs all of it.
 
     Raises:
         ValueError: there is no such model.
@@ -139,13 +138,9 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
     if name not in (names := model_names(kind)):
         raise ValueError(f"{kind} {name!r} is unknown; choose one of {', '.join(names)}")
     if kind == "channel":
-        from recommender.recall.registry import CHANNELS
-        from training.recall.registry import fit_channel
-
         return config_of(CHANNELS[name], recipe_name), partial(fit_channel, CHANNELS[name])
     if kind == "collection":
         from recommender.recall.realtime import Realtime
-        from recommender.recall.registry import COLLECTIONS
         from training.recall.collections import fit_collection
 
         def fit_named_collection(data: TrainingData, config: Any, folder: Path) -> Any:
@@ -162,16 +157,28 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
             if fit != "held_out":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
+            from training.data.candidate_lists import load_fitted_channels
             from training.ranking.listwise_training import fit_listwise_head
-            from training.recall.registry import load_fitted_channels
 
             return fit_listwise_head(data, config, load_fitted_channels(workspace, fit, data))
 
         return read_section(recipe_name, LISTWISE_HEAD, LambdaMARTConfig), fit_head
-    from recommender.ranking.fitted_ranker import RANKERS
     from training.ranking.fit import fit_ranker
 
     return config_of(RANKERS[name], recipe_name), partial(fit_ranker, name)
+
+
+def fit_channel(kind: type[Channel], data: TrainingData, config: Any, folder: Path) -> Channel:
+    """Train on the `train` part of `data`; tune on its `validation` part if it has one.
+
+    Args:
+        kind: The channel, fitted by the function `fit` of `training.recall.<name>`.
+        data: Training data of one fit.
+        config: Config of a recipe, or a resolved config.
+        folder: Folder for checkpoints. A fit that was killed and is started again with the same arguments resumes
+            from there and gives the same result.
+    """
+    return cast(Channel, import_module(f"training.recall.{kind.name}").fit(data, config, folder))
 
 
 def _upstream(workspace: Workspace, kind: str, name: str, fit: str) -> dict[str, str]:
@@ -206,11 +213,11 @@ def _load_resolved_config(held_out: Path, config: DataclassInstance, name: str) 
     return config_from_dict(type(config), json.loads(path.read_text()))
 
 
-@report_errors(MissingInput, code=1)
+@report_errors(MissingInput, StorageError, code=1)
 def main() -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Train one model of the workspace")
-    parser.add_argument("what", choices=[*MODEL_KINDS, "list"])
+    parser.add_argument("what", choices=[*MODELS, "list"])
     parser.add_argument("name", help="the model; for list: all")
     add_workspace_arguments(parser)
     parser.add_argument("--fit", choices=FITS, default="held_out")
@@ -218,7 +225,7 @@ def main() -> int:
     if arguments.what == "list":
         if arguments.name != "all":
             parser.error(f"cannot list {arguments.name!r}; write `list all`")
-        print(json.dumps({f"{kind}s": model_names(kind, arguments.recipe) for kind in MODEL_KINDS}))
+        print(json.dumps({f"{kind}s": model_names(kind, arguments.recipe) for kind in MODELS}))
         return 0
     train_if_possible(Workspace.open(arguments.as_of, arguments.recipe), arguments.what, arguments.name, arguments.fit)
     return 0

@@ -12,19 +12,22 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pyarrow.parquet as pq
 
 from config import settings
+from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.task_weights import LISTWISE_HEAD
+from recommender.recall.registry import CHANNELS, COLLECTIONS
 from releases.format import FORMAT, MissingInput, OutdatedFormat
 from sequences.behaviors import load_behaviors
 from storage import object_store
-from storage.errors import StorageError
 from storage.files import read_json, write_json
 from storage.time_split import TIME_SPLIT_MART
 from training.recipes import recipe
@@ -36,6 +39,13 @@ CODE_FOLDERS = ("sequences", "content", "recommender", "training")
 """Packages whose code and tables decide what a fit or an evaluation gives."""
 TABLE_SUFFIXES = frozenset({".csv", ".json", ".yaml"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+MODELS: Mapping[str, Iterable[str]] = {
+    "channel": CHANNELS,
+    "collection": COLLECTIONS,
+    "ranker": RANKERS,
+    "head": (LISTWISE_HEAD,),
+}
+"""Names of the models of each kind; each kind comes after those that it is built on."""
 RECIPES_FOLDER = "recipes"
 """Folder whose files are the configuration, which is an input of its own."""
 LANDINGS_MART = "landings"
@@ -64,14 +74,12 @@ class Workspace:
             recipe: Name of a recipe.
 
         Raises:
-            MissingInput: the marts are missing, cannot be fetched, or have no events to derive `as_of` from.
+            MissingInput: the marts are missing, or have no events to derive `as_of` from.
+            StorageError: the marts cannot be fetched.
             OutdatedFormat: the folder has files of another version.
         """
         config = settings.load_settings()
-        try:
-            marts = object_store.fetch_marts(config)
-        except StorageError as error:
-            raise MissingInput(str(error)) from error
+        marts = object_store.fetch_marts(config)
         for mart in ("plays", TIME_SPLIT_MART):
             if not (marts / f"{mart}.parquet").exists():
                 raise MissingInput(
@@ -105,9 +113,9 @@ class Workspace:
         """Folder of a fitted model; `kind` is `channel`, `collection`, `ranker` or `head`."""
         return self.fit_folder(fit) / f"{kind}s" / name
 
-    def list_fitted(self, kind: str, fit: str, names: Iterable[str]) -> list[str]:
-        """Those of `names` whose model is completely fitted on the present marts."""
-        records = {name: read_json(self.model_folder(kind, fit, name) / INPUTS_FILE) for name in names}
+    def list_fitted(self, kind: str, fit: str, names: Iterable[str] | None = None) -> list[str]:
+        """Those of `names`, or of all models of the kind, that are completely fitted on the present marts."""
+        records = {name: read_json(self.model_folder(kind, fit, name) / INPUTS_FILE) for name in names or MODELS[kind]}
         return [name for name, record in records.items() if record.get("data") == self.data_version]
 
     def input_hash(self, kind: str, fit: str, name: str) -> str:
@@ -205,13 +213,10 @@ def day_after_newest_event(marts: Path) -> str:
     Raises:
         MissingInput: the event table is empty.
     """
-    (newest,) = duckdb.execute("select max(ended_at) from read_parquet(?)", [str(marts / "events.parquet")]).fetchall()[
-        0
-    ]
+    newest = pl.scan_parquet(marts / "events.parquet").select(pl.col("ended_at").dt.date().max()).collect().item()
     if newest is None:
         raise MissingInput(f"{marts / 'events.parquet'} has no events; land some logs and run `dbt build`")
-    day: date = newest.date()
-    return (day + timedelta(days=1)).isoformat()
+    return str(newest + timedelta(days=1))
 
 
 def content_hash(path: Path) -> str:

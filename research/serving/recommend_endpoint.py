@@ -51,10 +51,10 @@ import psutil
 from redis import Redis
 
 from config import settings
-from config.bind_address import free_port
 from research.result import Result, result_with_limit
 from research.serving import ranking_latency, recall_latency, synthetic_release
 from tests.support import background, recommender_service, valkey
+from tests.support.ports import free_port
 from tests.support.recommender_service import Service
 
 USERS = 20_000

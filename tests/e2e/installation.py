@@ -10,12 +10,12 @@ from typing import Any
 import psutil
 
 from config import settings
-from config.bind_address import free_port
 from dags.task_catalog import PIPELINE_DAGS
 from local import process, services
 from local.airflow_api import AirflowClient, DagRun
 from local.run import follow_pipeline, wait_for_dags
 from local.run_parameters import RunParameters, build_dag_conf
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 900

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from config.bind_address import free_port
 from tests.e2e import pipeline_runs
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
 from tests.support.log_sources import copy_first_rows
 from tests.support.pipeline_commands import run_to_end
+from tests.support.ports import free_port
 from tests.support.tiers import acceptance_only
 
 PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")

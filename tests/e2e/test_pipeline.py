@@ -18,13 +18,13 @@ import psutil
 import pytest
 
 from config import settings
-from config.bind_address import free_port
 from console.page_parts import REPORTS
 from local import process, run, services
 from local.airflow_api import AirflowClient, AirflowError
 from storage.suppression_list import UNFINISHED_FILE
 from tests.e2e import listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]

@@ -24,9 +24,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from config.bind_address import free_port
 from config.settings import ROOT, Settings
 from tests.support.pipeline_commands import run_to_end
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 PROJECT = "segue_acceptance"

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from config import settings
-from config.bind_address import free_port
 from local.environment import environment
 from tests.support import background
 from tests.support.background import BackgroundProcess
 from tests.support.pipeline_commands import run_to_end
+from tests.support.ports import free_port
 from tests.support.process_environment import kept_environment
 
 START_S = 180.0

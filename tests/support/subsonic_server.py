@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from config.bind_address import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 ACCOUNT, PASSWORD = "alice", "pass=word:1"

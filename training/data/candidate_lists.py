@@ -1,4 +1,4 @@
-"""Candidates of a fit's channels for past requests, read as serving would have read them.
+"""The channels of a fit, and their candidates for past requests, read as serving would have read them.
 
 Used by evaluation for held-out sessions and by the listwise head for its training sessions. Legend: C cases, K
 candidates.
@@ -13,13 +13,26 @@ import numpy as np
 from recommender.catalog.arrays import unique_values
 from recommender.catalog.ragged import Ragged, concatenate_ragged
 from recommender.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
+from recommender.recall.registry import load_channels
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from recommender.user.user_history import USER_HISTORY_VIEWS, unique_history_items
 from sequences.reversals import drop_reversed
 from training.data.offline_features import OfflineFeatures
+from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
-from training.data.training_data import TrainingData
+from training.data.training_data import TrainingData, archive_plays
 from training.process import parallel_map
+from training.workspace import Workspace
+
+
+def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
+    """The channels of a fit on the present marts, with the past plays of `data`."""
+    fitted = workspace.list_fitted("channel", fit)
+    channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
+    plays = archive_plays(data, PARTS)
+    for channel in channels.values():
+        channel.store_past_plays(plays)
+    return channels
 
 
 def recall_candidates(

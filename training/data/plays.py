@@ -30,7 +30,6 @@ class Plays:
     user_P: np.ndarray  # index of the user, from 0
     play_number_P: np.ndarray
     track_P: np.ndarray
-    artist_P: np.ndarray
     known_at_P: np.ndarray
     request_at_P: np.ndarray
     part_P: np.ndarray  # index into PARTS
@@ -40,16 +39,15 @@ class Plays:
     offset_U1: np.ndarray  # rows of user u: offset_U1[u]:offset_U1[u + 1]
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, vocabulary: Vocabulary) -> Plays:
+    def of(cls, rows: pl.DataFrame) -> Plays:
         """From the table that `read_plays` returns."""
-        user_P, track_P = rows["user"].to_numpy(), rows["track"].to_numpy()
+        user_P = rows["user"].to_numpy()
         session_P = rows.select(pl.struct("user", "session").rle_id()).to_series().to_numpy()
         starts = np.unique(session_P, return_index=True)[1].astype(np.int32)
         return cls(
             user_P=user_P,
             play_number_P=rows["number"].to_numpy(),
-            track_P=track_P,
-            artist_P=vocabulary.artist_of_track_V.astype(np.int32)[track_P],
+            track_P=rows["track"].to_numpy(),
             known_at_P=rows["known_at"].to_numpy(),
             request_at_P=rows["request_at"].to_numpy(),
             part_P=rows["part"].to_numpy(),

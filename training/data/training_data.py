@@ -88,7 +88,7 @@ class TrainingData:
         users = plays.select(pl.col("user_id").unique().sort()).collect(engine="streaming")
         self.user_ids_U = users["user_id"].to_numpy().astype(object)
         rows = read_plays(plays, self.user_ids_U.tolist(), self.vocabulary)
-        self.plays = Plays.of(rows, self.vocabulary)
+        self.plays = Plays.of(rows)
         self.scene_P = rows["scene"]
         self.catalog_V = self._catalog_mask()
         self._readers: dict[str, DenseReader] = {}

@@ -6,7 +6,7 @@ tasks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,34 +16,25 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.catalog.ragged import Ragged
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
-from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.collection_recall import CollectionRecall
-from recommender.recall.registry import CHANNELS, COLLECTIONS, load_collection_recall
+from recommender.recall.registry import load_collection_recall
 from releases.format import MissingInput
-from training.data.candidate_lists import load_case_history, recall_candidates
+from training.data.candidate_lists import load_case_history, load_fitted_channels, recall_candidates
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
 from training.ranking.case_batches import CaseBatches, load_track_statistics
 from training.ranking.cases import RankingCases
-from training.recall.registry import load_fitted_channels
 from training.recipes import recipe
-from training.workspace import INPUTS_FILE, Workspace
+from training.workspace import INPUTS_FILE, MODELS, Workspace
 
 RANKING_BATCH_SIZE = 512
 TREES_ALONE = "trees_alone"
 """The boosted trees of a ranker without its network and without a temperature: tables show what the network adds."""
-MODELS: Mapping[str, Iterable[str]] = {
-    "channel": CHANNELS,
-    "collection": COLLECTIONS,
-    "ranker": RANKERS,
-    "head": (LISTWISE_HEAD,),
-}
-"""Names of the models of each kind."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +64,10 @@ class HeldOutModels:
         # statistics of its own day.
         statistics = load_track_statistics(data)
         rankers = {}
-        for name in list_fitted_models(workspace, fit, "ranker"):
+        for name in workspace.list_fitted("ranker", fit):
             rankers[name] = FittedRanker.load(workspace.model_folder("ranker", fit, name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        for head_name in list_fitted_models(workspace, fit, "head"):
+        for head_name in workspace.list_fitted("head", fit):
             head = LambdaMARTHead.load(workspace.model_folder("head", fit, head_name))
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
         channels = load_fitted_channels(workspace, fit, data)
@@ -86,8 +77,7 @@ class HeldOutModels:
                 "run `python -m training.train channel NAME`"
             )
         folders = {
-            name: workspace.model_folder("collection", fit, name)
-            for name in list_fitted_models(workspace, fit, "collection")
+            name: workspace.model_folder("collection", fit, name) for name in workspace.list_fitted("collection", fit)
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
@@ -137,14 +127,9 @@ class HeldOutModels:
         return probabilities
 
 
-def list_fitted_models(workspace: Workspace, fit: str, kind: str) -> list[str]:
-    """Names of the models of a fit that are finished on the present marts; `kind` is a key of MODELS."""
-    return workspace.list_fitted(kind, fit, MODELS[kind])
-
-
 def _print_omitted(workspace: Workspace, fit: str) -> None:
     for kind, names in MODELS.items():
-        fitted = list_fitted_models(workspace, fit, kind)
+        fitted = workspace.list_fitted(kind, fit)
         for name in names:
             if name not in fitted and (workspace.model_folder(kind, fit, name) / INPUTS_FILE).exists():
                 print(

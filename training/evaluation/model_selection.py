@@ -16,7 +16,7 @@ from recommender.catalog.ragged import Ragged
 from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from recommender.recall.channel import Candidates
 from recommender.recall.popularity import Popularity
-from recommender.slate.blend import Blend
+from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import RecallCases, recall_table
@@ -25,13 +25,17 @@ from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import HEURISTICS, Baselines
 from training.evaluation.fusion_tuning import MIN_SCENE_CASES, fit_fusion
 from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.metrics import recall_metrics
 from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import (
-    ARTIST_CAPS,
-    NEW_ARTIST_CAPS,
+    ARTIST_CAP,
+    LENGTH,
+    METRICS,
+    REACHABLE,
     Requests,
     Slate,
+    nanmean_or_none,
     sample_rows,
     slate_objective,
 )
@@ -42,6 +46,16 @@ MIN_GAUC_GAIN = 0.001
 """GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per
 request.
 """
+ARTIST_CAPS = {number: replace(ARTIST_CAP, tracks=number) for number in (2, 3, 4, 5, 7, 10, 15, LENGTH)}
+"""LENGTH: known tracks have no cap."""
+NEW_ARTIST_CAPS = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in (0, 1, 2, 3, 4)}
+"""0: new tracks are counted together with the others."""
+MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
+MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
+"""Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
+DISCOVERY_SHARES = (0.0, 0.04, 0.07, 0.1, 0.14, 0.17, 0.2, 0.24, 0.27, 0.3, 0.34, 0.37, 0.4, 0.44, 0.47, 0.5)
+"""One discovery more in a slate with each value."""
+DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 LISTWISE_HEAD_SHARES = (0.0, 0.5, 0.75, 0.9, 1.0)
 INITIAL_ORDER = Blend(0.0, discovery_shares={ANY_SCENE: DEFAULT_DISCOVERY_SHARE})
 """Order whose parameters are tuned one after the other."""
@@ -82,11 +96,11 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
         "fusion_cases": len(cases),
         "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
         "slate_cases": len(rows),
-        "share_table": {str(share): table for share, table in shares.items()},
+        "share_table": _by_text(shares),
         **baselines.notes(),
     }
     if not held_out.rankers:
-        blend = _tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
+        blend = tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
         return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation").evenly_spread(VALIDATION_RANKING_CASES)
     metrics = measure_rankers(held_out, ranking, "validation")
@@ -99,17 +113,11 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     )
     slate = slate.with_ranker(held_out, held_out.rankers[best], heads)
     slate, blend = _tune_listwise_head(slate, heads, notes)
-    weight, table = slate.choose_discovery_weight(blend)
-    blend = _tune_shares(slate, replace(blend, discovery_weight=weight), notes)
-    notes |= {
-        "validation_gauc": gauc,
-        "heads_table": heads_table,
-        "discovery_weight_table": {str(value): row for value, row in table.items()},
-    }
+    blend = _tune_shares(slate, tune_discovery_weight(slate, blend, notes), notes)
+    notes |= {"validation_gauc": gauc, "heads_table": heads_table}
     for name, caps in (("cap_table", ARTIST_CAPS), ("new_cap_table", NEW_ARTIST_CAPS)):
-        measured = slate.measure_each({number: (blend, cap) for number, cap in caps.items()})
-        notes[name] = {str(number): row for number, row in measured.items()}
-    blend = _tune_diversity(slate, blend, notes)
+        notes[name] = _by_text(slate.measure_each({number: (blend, cap) for number, cap in caps.items()}))
+    blend = tune_diversity(slate, blend, notes)
     return Choice(fusion, best, blend, heads, baselines, notes)
 
 
@@ -154,14 +162,33 @@ def _tune_listwise_head(slate: Slate, heads: TaskWeights, notes: dict[str, Any])
     for share in LISTWISE_HEAD_SHARES if LISTWISE_HEAD in slate.task_probabilities else (0.0,):
         mixed = heads.with_listwise_share(share)
         reweighted = slate.with_task_weights(mixed)
-        weight, table = reweighted.choose_weight(INITIAL_ORDER)
+        orders = {weight: (replace(INITIAL_ORDER, weight=weight), ARTIST_CAP) for weight in BLEND_WEIGHT_GRID}
+        table = reweighted.measure_each(orders)
+        weight = max(table, key=lambda weight: (slate_objective(table[weight]), -weight))
         candidates[share] = reweighted, replace(INITIAL_ORDER, weight=weight, heads=mixed), table
         rows[share] = {"weight": weight, **table[weight]}
     best = max(rows, key=lambda share: (slate_objective(rows[share]), -share))
     reweighted, order, table = candidates[best]
-    notes["listened_table"] = {str(share): row for share, row in rows.items()}
-    notes["blend_table"] = {str(value): row for value, row in table.items()}
+    notes |= {"listened_table": _by_text(rows), "blend_table": _by_text(table)}
     return reweighted, order
+
+
+def tune_discovery_weight(slate: Slate, order: Blend, notes: dict[str, Any]) -> Blend:
+    """The order with a ranker weight among discoveries; adds the table of candidates to `notes`.
+
+    The weight with the best recall@30 of reachable discoveries (ties: the smallest), if it is significantly better than 0, the
+    order of the channels that are good at discoveries.
+    """
+    orders = {weight: (replace(order, discovery_weight=weight), ARTIST_CAP) for weight in BLEND_WEIGHT_GRID}
+    slates = slate.select_each(orders)
+    table = {weight: slate.metric_values(items_CL) for weight, items_CL in slates.items()}
+    best = max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight))
+    reachable = [
+        recall_metrics.measure(slates[weight], slate.requests.cases, METRICS[:1])[METRICS[0]]["reachable"]
+        for weight in (best, 0.0)
+    ]
+    notes["discovery_weight_table"] = _by_text(table)
+    return replace(order, discovery_weight=best if (reachable[0] - reachable[1]).interval()[1] > 0 else 0.0)
 
 
 def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
@@ -169,18 +196,56 @@ def _tune_shares(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
     the table of all scenes to `notes`.
     """
     scenes = slate.requests.scenes
-    counts = {scene: count for scene, count in sorted(Counter(scenes).items()) if scene and count >= MIN_SCENE_CASES}
-    share, table = slate.choose_discovery_share(blend)
-    notes["visible_share_table"] = {str(value): row for value, row in table.items()}
+    share, table = choose_discovery_share(slate, blend)
+    notes["visible_share_table"] = _by_text(table)
     shares = {ANY_SCENE: share}
-    for scene in counts:
-        rows = np.flatnonzero([one == scene for one in scenes])
-        shares[scene], _ = slate.take(rows).choose_discovery_share(blend)
+    for scene, count in sorted(Counter(scenes).items()):
+        if scene and count >= MIN_SCENE_CASES:
+            rows = np.flatnonzero([one == scene for one in scenes])
+            shares[scene], _ = choose_discovery_share(slate.take(rows), blend)
     return replace(blend, discovery_shares=shares)
 
 
-def _tune_diversity(slate: Slate, blend: Blend, notes: dict[str, Any]) -> Blend:
-    """Choose the diversity strength; adds the table of candidates to `notes`."""
-    strength, table = slate.choose_diversity(blend)
-    notes["diversity_table"] = {str(value): row for value, row in table.items()}
-    return replace(blend, diversity=strength)
+def choose_discovery_share(slate: Slate, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
+    """Largest share of DISCOVERY_SHARES whose recall@30 is at most MAX_RECALL_LOSS below the best, and all metrics.
+
+    The list leans to discovery as far as it costs hardly any recall. The share with the best recall is often 0,
+    because repeats are more likely to be listened to.
+    """
+    table = slate.measure_each(
+        {share: (replace(order, discovery_shares={ANY_SCENE: share}), ARTIST_CAP) for share in DISCOVERY_SHARES}
+    )
+    best = max(row["recall_at_30"] for row in table.values())
+    lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
+    acceptable = [share for share, row in table.items() if row["recall_at_30"] >= lowest]  # none without slates
+    return max(acceptable, default=order.discovery_shares[ANY_SCENE]), table
+
+
+def tune_diversity(slate: Slate, order: Blend, notes: dict[str, Any]) -> Blend:
+    """The order with the largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.
+
+    The strength is 0 if no facets are known. Adds to `notes`, by strength: METRICS, the paired change of each [value, low, high]
+    over users, and the intra-list diversity of facets.
+    """
+    table: dict[float, dict[str, Any]] = {}
+    chosen, is_acceptable = 0.0, True
+    orders = {strength: (replace(order, diversity=strength), ARTIST_CAP) for strength in DIVERSITY_STRENGTHS}
+    for strength, items_CL in slate.select_each(orders).items():
+        metrics = recall_metrics.measure(items_CL, slate.requests.cases, METRICS)
+        if strength == 0:
+            baseline = metrics
+        change = {name: (metrics[name]["all"] - baseline[name]["all"]).interval() for name in METRICS}
+        is_acceptable = is_acceptable and not any(
+            high < 0 or value < -MAX_RELATIVE_LOSS * baseline[name]["all"].value
+            for name, (value, _, high) in change.items()
+        )
+        chosen = strength if is_acceptable else chosen
+        diversity = nanmean_or_none(slate.requests.catalog.facets.intra_list_diversity(items_CL))
+        table[strength] = {name: metrics[name]["all"].value for name in METRICS}
+        table[strength] |= {f"{name}_change": interval for name, interval in change.items()} | {"diversity": diversity}
+    notes["diversity_table"] = _by_text(table)
+    return replace(order, diversity=chosen if table[0.0]["diversity"] is not None else 0.0)
+
+
+def _by_text(table: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(value): row for value, row in table.items()}

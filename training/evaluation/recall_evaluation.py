@@ -90,11 +90,11 @@ def measure_recall(
         "hits_at_200": list_comparison.unique_hits(channels, cases),
     }
     shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
-    exposure = recall_metrics.NewItemExposure.from_data(held_out.data)
+    masks = recall_metrics.new_item_masks(held_out.data)
     result.notes["exposure"] = {
-        "catalog": exposure.shares(np.flatnonzero(held_out.data.catalog_V)),
-        "recall": {name: exposure.shares(items) for name, items in lists.items()},
-        "slate": {name: exposure.shares(items) for name, items in shown.items()},
+        "catalog": recall_metrics.exposure(np.flatnonzero(held_out.data.catalog_V), masks),
+        "recall": {name: recall_metrics.exposure(items, masks) for name, items in lists.items()},
+        "slate": {name: recall_metrics.exposure(items, masks) for name, items in shown.items()},
     }
     result.notes["slate_sample"] = {
         "requests": len(rows),

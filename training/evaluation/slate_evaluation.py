@@ -24,7 +24,7 @@ from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
-from recommender.ranking.task_weights import ANY_SCENE, TaskWeights
+from recommender.ranking.task_weights import TaskWeights
 from recommender.recall.channel import Candidates
 from recommender.slate import blend
 from recommender.slate.blend import Blend
@@ -50,22 +50,12 @@ DAILY = SCENES["daily"]
 ARTIST_CAP = DAILY.artist_cap
 UNSPACED = replace(ARTIST_CAP, is_spaced=False)
 NO_ARTIST_CAP = ArtistCap(LENGTH, head_tracks=LENGTH)
-ARTIST_CAPS = {number: replace(ARTIST_CAP, tracks=number) for number in (2, 3, 4, 5, 7, 10, 15, LENGTH)}
-"""LENGTH: known tracks have no cap."""
-NEW_ARTIST_CAPS = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in (0, 1, 2, 3, 4)}
-"""0: new tracks are counted together with the others."""
-MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
-MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
-"""Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
-DISCOVERY_SHARES = (0.0, 0.04, 0.07, 0.1, 0.14, 0.17, 0.2, 0.24, 0.27, 0.3, 0.34, 0.37, 0.4, 0.44, 0.47, 0.5)
-"""One discovery more in a slate with each value."""
 LIST_RULES = (
     f"slots by share, at most {ARTIST_CAP.tracks} known and {ARTIST_CAP.new_tracks} new tracks per artist, "
     f"{ARTIST_CAP.head_tracks} at the head, artists spaced, two of three new tracks by new artists, reactions"
 )
 """Rules of the lists; the gate compares releases with the same ones only. Change it with the rules."""
 REACHABLE = "reachable_recall_at_30"
-DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 Ints = NDArray[np.int64]
 Key = TypeVar("Key")
@@ -223,68 +213,6 @@ class Slate:
             artist_C = self.requests.catalog.main_artist_V[merged.item_C]
             slates.append(merged.item_C[cap.first_tracks(artist_C, merged.is_discovery_C)[:LENGTH]])
         return pad(slates, LENGTH)
-
-    def choose_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
-        """Ranker weight of BLEND_WEIGHT_GRID with the best recall@30 + NDCG@10 (ties: the smallest), and all metrics."""
-        orders = {weight: (replace(order, weight=weight), ARTIST_CAP) for weight in blend.BLEND_WEIGHT_GRID}
-        table = self.measure_each(orders)
-        return max(table, key=lambda weight: (slate_objective(table[weight]), -weight)), table
-
-    def choose_discovery_weight(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
-        """Ranker weight among discoveries, and all metrics.
-
-        The one with the best recall@30 of reachable discoveries (ties: the smallest), if it is significantly better than
-        0, the order of the channels that are good at discoveries.
-        """
-        orders = {weight: (replace(order, discovery_weight=weight), ARTIST_CAP) for weight in blend.BLEND_WEIGHT_GRID}
-        slates = self.select_each(orders)
-        table = {weight: self.metric_values(items_CL) for weight, items_CL in slates.items()}
-        best = max(table, key=lambda weight: (round(table[weight][REACHABLE], 6), -weight))
-        reachable = [
-            recall_metrics.measure(slates[weight], self.requests.cases, METRICS[:1])[METRICS[0]]["reachable"]
-            for weight in (best, 0.0)
-        ]
-        return (best if (reachable[0] - reachable[1]).interval()[1] > 0 else 0.0), table
-
-    def choose_discovery_share(self, order: Blend) -> tuple[float, dict[float, dict[str, float]]]:
-        """Largest share of DISCOVERY_SHARES whose recall@30 is at most MAX_RECALL_LOSS below the best, and all metrics.
-
-        The list leans to discovery as far as it costs hardly any recall. The share with the best recall is often 0,
-        because repeats are more likely to be listened to.
-        """
-        table = self.measure_each(
-            {share: (replace(order, discovery_shares={ANY_SCENE: share}), ARTIST_CAP) for share in DISCOVERY_SHARES}
-        )
-        best = max(row["recall_at_30"] for row in table.values())
-        lowest = best - min(MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS * best)
-        acceptable = [share for share, row in table.items() if row["recall_at_30"] >= lowest]  # none without slates
-        return max(acceptable, default=order.discovery_shares[ANY_SCENE]), table
-
-    def choose_diversity(self, order: Blend) -> tuple[float, dict[float, dict[str, Any]]]:
-        """Largest diversity strength up to which no metric drops significantly or by more than MAX_RELATIVE_LOSS.
-
-        Returns:
-            The strength (0 if no facets are known), and by strength: METRICS, the paired change of each [value, low,
-            high] over users, and the intra-list diversity of facets.
-        """
-        table: dict[float, dict[str, Any]] = {}
-        chosen, is_acceptable = 0.0, True
-        orders = {strength: (replace(order, diversity=strength), ARTIST_CAP) for strength in DIVERSITY_STRENGTHS}
-        for strength, items_CL in self.select_each(orders).items():
-            metrics = recall_metrics.measure(items_CL, self.requests.cases, METRICS)
-            if strength == 0:
-                baseline = metrics
-            change = {name: (metrics[name]["all"] - baseline[name]["all"]).interval() for name in METRICS}
-            is_acceptable = is_acceptable and not any(
-                high < 0 or value < -MAX_RELATIVE_LOSS * baseline[name]["all"].value
-                for name, (value, _, high) in change.items()
-            )
-            chosen = strength if is_acceptable else chosen
-            diversity = self.requests.catalog.facets.intra_list_diversity(items_CL)
-            table[strength] = {name: metrics[name]["all"].value for name in METRICS}
-            table[strength] |= {f"{name}_change": interval for name, interval in change.items()}
-            table[strength]["diversity"] = nanmean_or_none(diversity)
-        return chosen if table[0.0]["diversity"] is not None else 0.0, table
 
     def metric_values(self, items_CL: Ints) -> dict[str, float]:
         """METRICS of all targets, and REACHABLE."""

@@ -10,7 +10,6 @@ V tracks, A artists, G grid points.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -138,8 +137,7 @@ def _prepare_training(
     read_cases = max(network_cases, config.trees.cases) if config.trees.count else network_cases
     batches = CaseBatches(cases.newest_per_user(read_cases), offline, service, features)
     if config.training.dense_epochs or config.trees.count:
-        # Forking is safe on Linux only.
-        batches.precompute_dense_features(threads if sys.platform == "linux" else 1)
+        batches.precompute_dense_features(threads)
     trees = None
     if config.trees.count:
         of_trees = batches.newest_per_user(config.trees.cases)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from recommender.nn.trees import Trees
 from recommender.recall.favorites import Favorites, FavoritesConfig
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
@@ -16,17 +13,6 @@ from training.data.training_data import TrainingData, archive_plays
 from training.recall import learned_order
 
 CUTOFFS = (50, 200)
-
-
-def _fit_order(channel: Favorites, data: TrainingData, config: FavoritesConfig) -> tuple[Trees | None, dict[str, Any]]:
-    """The order of a channel with all plays in its archive, learned from requests of the `train` part, and its measures."""
-    validation = data.recall_cases("validation")
-    cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)
-
-    def validate(order: Trees) -> tuple[bool, dict[str, Any]]:
-        return learned_order.compare_orders(channel, order, cases, data, "targets", CUTOFFS)
-
-    return learned_order.fit_order(channel, sample_requests(data, config), data, "repeat", validate)
 
 
 def sample_requests(data: TrainingData, config: FavoritesConfig) -> RecallCases:
@@ -45,6 +31,10 @@ def fit(data: TrainingData, config: FavoritesConfig, folder: Path) -> Favorites:
     """Fit the order, or copy the order of `data.held_out_model`."""
     del folder
     channel = Favorites(config, data.vocabulary, archive_plays(data, PARTS))
-    learned_order.set_order(channel, data, partial(_fit_order, channel, data, config))
+    if learned_order.needs_order(channel, data):
+        examples = learned_order.build_examples(channel, sample_requests(data, config), data, "repeat")
+        validation = data.recall_cases("validation")
+        cases = validation.sample(validation.number_per_user(config.cases_per_user), config.seed)
+        learned_order.fit_order(channel, data, examples, cases, "targets", CUTOFFS)
     channel.archive = archive_plays(data).newest(config.max_plays)
     return channel

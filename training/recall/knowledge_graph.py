@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from content.audio_facets import facet_triples
-from recommender.nn.trees import Trees
 from recommender.recall.knowledge_graph.candidate_features import NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphConfig, KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, KnowledgeGraph
@@ -50,27 +47,18 @@ def fit(data: TrainingData, config: KnowledgeGraphConfig, folder: Path) -> Knowl
     of_train = channel.archive
     channel.store_past_plays(archive_plays(data, PARTS))  # as a request does: also plays since the end of `train`
 
-    def fit_order() -> tuple[Trees | None, dict[str, Any]]:
+    if learned_order.needs_order(channel, data):
         earlier = end_train_earlier(data, config.order.train_fraction)
         past = _channel_of_log(earlier, config, graph, titles, earlier.validation_catalog_V)
         past.store_past_plays(archive_plays(earlier, PARTS))
         sizes = config.order.requests_per_user, config.order.max_requests, config.seed
-        requests = sample_requests(earlier, *sizes)
-        return learned_order.fit_order(past, requests, earlier, "reachable", partial(_compare_order, channel, data))
-
-    learned_order.set_order(channel, data, fit_order)
+        examples = learned_order.build_examples(past, sample_requests(earlier, *sizes), earlier, "reachable")
+        cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
+        channel.is_servable_V = data.catalog_V & data.validation_catalog_V
+        learned_order.fit_order(channel, data, examples, cases, "reachable", CUTOFFS)
+        channel.is_servable_V = data.catalog_V
     channel.archive = of_train
     return channel
-
-
-def _compare_order(channel: KnowledgeGraphWalks, data: TrainingData, order: Trees) -> tuple[bool, dict[str, Any]]:
-    """Compare an order with the order by the walk, on the validation part of the data of the fit."""
-    config = channel.resolved_config
-    cases = sample_requests(data, config.comparison_cases_per_user, config.max_comparison_cases, config.seed)
-    catalog_V, channel.is_servable_V = channel.is_servable_V, channel.is_servable_V & data.validation_catalog_V
-    compared = learned_order.compare_orders(channel, order, cases, data, "reachable", CUTOFFS)
-    channel.is_servable_V = catalog_V
-    return compared
 
 
 def _channel_of_log(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,36 +44,45 @@ def build_examples(channel: OrderedChannel[Any], cases: RecallCases, data: Train
     return PastRequests(np.concatenate(features), np.concatenate(targets), counted, channel.feature_names)
 
 
+def needs_order(channel: OrderedChannel[Any], data: TrainingData) -> bool:
+    """Whether an order must be learned: if the config has trees. If `data.held_out_model` is given, its order is loaded instead."""
+    if channel.resolved_config.order.trees and data.held_out_model is not None:
+        channel.order = Trees.load(data.held_out_model / ORDER_FILE)
+        return False
+    return bool(channel.resolved_config.order.trees)
+
+
 def fit_order(
     channel: OrderedChannel[Any],
-    requests: RecallCases,
     data: TrainingData,
+    examples: PastRequests,
+    cases: RecallCases,
     kind: str,
-    validate: Callable[[Trees], tuple[bool, dict[str, Any]]],
-) -> tuple[Trees | None, dict[str, Any]]:
-    """The order learned from past requests, and the numbers of its examples and of its validation.
+    cutoffs: Sequence[int],
+) -> None:
+    """Learn the order from past requests; the channel keeps it if it is better, otherwise its resolved config has no trees.
 
     Args:
         channel: The channel without an order.
-        requests: Past requests.
-        data: The data of the requests.
+        data: The data of the fit.
+        examples: Past requests.
+        cases: Validation requests; see `compare_orders`.
         kind: Kind of targets.
-        validate: Compares the order with that by activation, see `compare_orders`.
-
-    Returns:
-        The order; None if no request has a target among its candidates, or if it is not better.
+        cutoffs: See `compare_orders`.
     """
-    examples, config = build_examples(channel, requests, data, kind), channel.resolved_config
+    config, is_better = channel.resolved_config, False
     order = fit_trees(examples, config.order, channel.objective, config.seed)
     measures: dict[str, Any] = {
-        "requests": len(requests),
         "requests_with_target": len(examples.count_Q),
         "targets": int(examples.is_target_R.sum()),
     }
-    if order is None:
-        return None, measures
-    is_better, measures["validation"] = validate(order)
-    return (order if is_better else None), measures
+    if order is not None:
+        is_better, measures["validation"] = compare_orders(channel, order, cases, data, kind, cutoffs)
+    channel.measures = {**channel.measures, "order": measures}
+    if is_better:
+        channel.order = order
+    else:
+        channel.resolved_config = replace(config, order=replace(config.order, trees=0))
 
 
 def compare_orders(
@@ -137,20 +146,3 @@ def fit_trees(examples: PastRequests, config: OrderConfig, objective: dict[str, 
     threads = configure_threads()
     data = dataset(examples.features_RN, examples.is_target_R, parameters, seed, threads, **rows)
     return Trees.fit(data, config.trees, "learned order")
-
-
-def set_order(
-    channel: OrderedChannel[Any], data: TrainingData, fit: Callable[[], tuple[Trees | None, dict[str, Any]]]
-) -> None:
-    """If the config has trees, set the order that `fit` returns, with its measures, or the order of `data.held_out_model`.
-
-    Without an accepted order the resolved config has no trees.
-    """
-    config = channel.resolved_config
-    if config.order.trees and data.held_out_model is not None:
-        channel.order = Trees.load(data.held_out_model / ORDER_FILE)
-    elif config.order.trees:
-        channel.order, measures = fit()
-        channel.measures = {**channel.measures, "order": measures}
-        if channel.order is None:
-            channel.resolved_config = replace(config, order=replace(config.order, trees=0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,62 +19,48 @@ from recommender.recall.long_short.channel import LongShort, merge_lists
 from recommender.recall.long_short.data import build_requests
 from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork, RequestBatch
 from training.data.offline_features import OfflineFeatures
-from training.data.recall_cases import RecallCases
+from training.data.recall_cases import RecallCases, validation_objective
 from training.data.training_data import TrainingData
-from training.recall.neural import NeuralFit, ValidationSet
+from training.recall.neural import ValidationSet, fit_network
 from training.recall.windows import ChannelObjective, WindowLoss, WindowSampler
 
 NORMALIZATION_BATCHES = 8
 
 
-class LongShortFit(NeuralFit[LongShort]):
-    """See the module."""
-
-    channel_class: ClassVar[type[LongShort]] = LongShort
-
-    def __call__(self, data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
-        """See `NeuralFit`; with `data.held_out_model`, its network with the present catalog."""
-        if data.held_out_model is None:
-            return super().__call__(data, config, folder)
+def fit(data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
+    """See `fit_network`; with `data.held_out_model`, its network with the present catalog."""
+    if data.held_out_model is not None:
         channel = LongShort.load(data.held_out_model, data.vocabulary)
         channel.catalog = np.flatnonzero(data.catalog_V)
         channel.rebuild_index()
         return channel
+    examples = SessionSampler(data, config)
 
-    def examples(self, data: TrainingData, config: LongShortConfig) -> SessionSampler:
-        """Past sessions and event windows."""
-        return SessionSampler(data, config, LongShort.feature_service)
-
-    def objective(
-        self, channel: LongShort, examples: SessionSampler, config: LongShortConfig, is_item_V: np.ndarray
-    ) -> SessionLoss:
-        """See `SessionLoss`."""
-        return SessionLoss(channel.network, config, examples, is_item_V)
-
-    def prepare(self, channel: LongShort, examples: SessionSampler, config: LongShortConfig) -> None:
-        """Fit the normalization of the repeat features on some training batches."""
-        batches = [
-            examples.sessions(config.seed + 1, step, config.sampling.batch).requests
-            for step in range(NORMALIZATION_BATCHES)
-        ]
+    def objective(channel: LongShort) -> SessionLoss:
+        steps = range(NORMALIZATION_BATCHES)
+        batches = [examples.sessions(config.seed + 1, step, config.sampling.batch).requests for step in steps]
         channel.network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in batches]))
+        return SessionLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
 
-    def tune(self, channel: LongShort, validation: ValidationSet | None) -> dict[str, Any]:
-        """Choose `discovery_share` from its grid by validation recall, unless the config gives it."""
-        is_given = channel.resolved_config.discovery_share is not None
-        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": channel.discovery_share})
-        if is_given or validation is None:
-            return {}
-        channel.rebuild_index()
-        k = max(validation.cutoffs)
-        found = [channel.candidate_lists(users, k) for users in validation.batches]
-        tables = {
-            share: validation.recall_table([merge_lists(lists, share, k) for lists in found])
-            for share in channel.resolved_config.discovery_share_grid
-        }
-        best = max(tables, key=lambda share: (round(validation.objective(tables[share]), 6), -share))
-        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": best})
-        return {"validation": tables[best], "new_shares": {str(share): table for share, table in tables.items()}}
+    return fit_network(LongShort, data, config, folder, examples, objective, tune=_choose_discovery_share)
+
+
+def _choose_discovery_share(channel: LongShort, validation: ValidationSet | None) -> dict[str, Any]:
+    """Choose `discovery_share` from its grid by validation recall, unless the config gives it."""
+    config = channel.resolved_config
+    channel.resolved_config = change_config(config, {"discovery_share": channel.discovery_share})
+    if config.discovery_share is not None or validation is None:
+        return {}
+    channel.rebuild_index()
+    k = max(validation.cutoffs)
+    found = [channel.candidate_lists(users, k) for users in validation.batches]
+    tables = {
+        share: validation.recall_table([merge_lists(lists, share, k) for lists in found])
+        for share in config.discovery_share_grid
+    }
+    best = max(tables, key=lambda share: (round(validation_objective(tables[share], validation.cutoffs), 6), -share))
+    channel.resolved_config = change_config(config, {"discovery_share": best})
+    return {"validation": tables[best], "new_shares": {str(share): table for share, table in tables.items()}}
 
 
 class SessionLoss(ChannelObjective):
@@ -148,11 +134,9 @@ class SessionSampler:
     plays before them carry little information and are left out.
     """
 
-    def __init__(self, data: TrainingData, config: LongShortConfig, service: str) -> None:
-        self.data, self.config, self.service, sampling = data, config, service, config.sampling
-        self.windows = WindowSampler(
-            data, config.encoder.history_length, sampling.horizon, sampling.user_sampling_exponent
-        )
+    def __init__(self, data: TrainingData, config: LongShortConfig) -> None:
+        self.data, self.config = data, config
+        self.windows = WindowSampler(data, config.encoder.history_length, config.sampling)
         self.count_V = self.windows.count_V
         cases = data.recall_cases("train")
         self.cases: RecallCases = cases.take(np.flatnonzero(cases.play_number_C >= config.sampling.min_history_plays))
@@ -179,7 +163,7 @@ class SessionSampler:
         T = self.config.sampling.targets_per_session
         sampled = [generator.permutation(self.cases.items["targets"][case])[:T] for case in case_B]
         cases = self.cases.take(case_B)
-        users = self.offline.load_user_batch(self.service, cases.user_ids.tolist(), cases.request_at_C)
+        users = self.offline.load_user_batch(LongShort.feature_service, cases.user_ids.tolist(), cases.request_at_C)
         requests = build_requests(users, self.config, self.data.vocabulary.artist_of_track_V)
         is_repeated = np.zeros(requests.repeat_item_BM.shape, dtype=bool)
         target_BT, is_new_BT = np.zeros((batch, T), dtype=np.int64), np.zeros((batch, T), dtype=bool)
@@ -190,6 +174,3 @@ class SessionSampler:
         return SessionBatch(
             requests, torch.from_numpy(is_repeated), torch.from_numpy(target_BT), torch.from_numpy(is_new_BT)
         )
-
-
-fit = LongShortFit()

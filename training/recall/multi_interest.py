@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,31 +13,24 @@ from recommender.recall.multi_interest.channel import MultiInterest
 from recommender.recall.multi_interest.model import MultiInterestConfig, MultiInterestNetwork
 from recommender.recall.next_item_network import TASKS
 from training.data.training_data import TrainingData
-from training.recall.neural import NeuralFit
+from training.recall.neural import fit_network
 from training.recall.sampled_softmax import SampledSoftmaxLoss
 from training.recall.windows import ChannelObjective, WindowSampler
 
 
-class MultiInterestFit(NeuralFit[MultiInterest]):
-    """See the module."""
+def fit(data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiInterest:
+    """See `fit_network`; windows have listens only, histories followed by the positions that have targets.
 
-    channel_class: ClassVar[type[MultiInterest]] = MultiInterest
+    Metadata: `facet_values`, the values of all facets in the order of their numbers in `ItemCodes.facet_VF`.
+    """
+    length = config.encoder.history_length + config.sampling.targets_per_window - 1
+    examples = WindowSampler(data, length, config.sampling, has_listens_only=True)
 
-    def metadata(self, data: TrainingData) -> dict[str, Any]:
-        """`facet_values`: the values of all facets, in the order of their numbers in `ItemCodes.facet_VF`."""
-        return {"facet_values": [value for facet in FACETS for value in data.facets[facet][0]]}
+    def objective(channel: MultiInterest) -> InterestLoss:
+        return InterestLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
 
-    def examples(self, data: TrainingData, config: MultiInterestConfig) -> WindowSampler:
-        """Windows of listens, as in requests: histories followed by the positions that have targets."""
-        sampling = config.sampling
-        length = config.encoder.history_length + sampling.targets_per_window - 1
-        return WindowSampler(data, length, sampling.horizon, sampling.user_sampling_exponent, has_listens_only=True)
-
-    def objective(
-        self, channel: MultiInterest, examples: WindowSampler, config: MultiInterestConfig, is_item_V: np.ndarray
-    ) -> InterestLoss:
-        """See `InterestLoss`."""
-        return InterestLoss(channel.network, config, examples, is_item_V)
+    metadata = {"facet_values": [value for facet in FACETS for value in data.facets[facet][0]]}
+    return fit_network(MultiInterest, data, config, folder, examples, objective, metadata=metadata)
 
 
 class InterestLoss(ChannelObjective):
@@ -92,6 +85,3 @@ def split_windows(windows: dict[str, np.ndarray], targets: int) -> dict[str, np.
     return {
         "listened": np.where(place_L < history_length_B1, item_BL, 0),
     } | {task: np.where(has_target_BL, windows[f"{task}_BL"], 0) for task in TASKS}
-
-
-fit = MultiInterestFit()

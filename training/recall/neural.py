@@ -1,16 +1,12 @@
-"""Fits of the neural channels: training with early stopping by validation recall, then thresholds and shares.
-
-`NeuralFit` is the fit of every channel; a channel says which examples and which loss its network learns from.
-"""
+"""Fit of the neural channels: training with early stopping by validation recall, then thresholds and shares."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -68,71 +64,55 @@ class ValidationSet:
         """Recall at the cutoffs by part (see `recall_table`) of the items of each batch, best first."""
         return recall_table(np.concatenate(lists), self.cases, self.cutoffs)
 
-    def objective(self, table: dict[str, float]) -> float:
-        """The value that early stopping and tuning maximize."""
-        return validation_objective(table, self.cutoffs)
 
+def fit_network(
+    kind: type[Channel],
+    data: TrainingData,
+    config: Any,
+    folder: Path,
+    examples: Any,
+    objective: Callable[[Channel], ChannelObjective],
+    *,
+    metadata: dict[str, Any] | None = None,
+    tune: Callable[[Channel, ValidationSet | None], dict[str, Any]] | None = None,
+) -> Channel:
+    """Train a channel, stop early by validation recall (or at the given step), then tune thresholds and shares.
 
-class NeuralFit(ABC, Generic[Channel]):
-    """Fit of one channel; calling it is `fit` of the channel's module."""
-
-    channel_class: ClassVar[type[Any]]
-
-    @abstractmethod
-    def examples(self, data: TrainingData, config: Any) -> Any:
-        """The training examples: `len`, `count_V` (number of events of each track) and `steps(passes, batch)`: the steps of `batch`
-        examples that read `passes` times as many as there are.
-        """
-
-    @abstractmethod
-    def objective(self, channel: Channel, examples: Any, config: Any, is_item_V: np.ndarray) -> ChannelObjective:
-        """The loss that the network of the channel is trained with; `is_item_V`: which tracks may be candidates."""
-
-    def metadata(self, data: TrainingData) -> dict[str, Any]:
-        """JSON values that the channel needs besides the config."""
-        del data
-        return {}
-
-    def prepare(self, channel: Channel, examples: Any, config: Any) -> None:
-        """Initialize statistics of the network from training examples, before training."""
-
-    def tune(self, channel: Channel, validation: ValidationSet | None) -> dict[str, Any]:
-        """Choose the remaining hyperparameters with the final weights; set `resolved_config`.
-
-        Returns:
-            Entries for `measures`. `validation` is None if the fit chooses nothing.
-        """
-        del channel, validation
-        return {}
-
-    def __call__(self, data: TrainingData, config: Any, folder: Path) -> Channel:
-        """Train, stop early by validation recall (or at the given step), then tune thresholds and shares."""
-        configure_threads()
-        torch.manual_seed(config.seed)
-        kind, examples = self.channel_class, self.examples(data, config)
-        config = limit_steps(config, examples)
-        network = kind.network_class(config, build_item_codes(data, examples.count_V, config.items.min_plays))
-        channel: Channel = kind(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, self.metadata(data))
-        if not len(examples) or not data.catalog_V.any():
-            return channel
-        self.prepare(channel, examples, config)
-        stopping = config.validation
-        cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
-        is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
-        needs_thresholds = (
-            network.items.codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
-        )
-        batches = load_user_batches(data, cases, kind.feature_service) if is_early_stopped or needs_thresholds else []
-        validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
-        objective = self.objective(channel, examples, config, data.catalog_V)
-        record, table = _train(channel, objective, config, validation, folder)
-        channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
-        if needs_thresholds:
-            thresholds = _cold_item_thresholds(channel, cases, batches)
-            channel.resolved_config = change_config(channel.resolved_config, {"index.cold_item_thresholds": thresholds})
-        channel.measures = asdict(record) | {"validation": table} | self.tune(channel, validation)
-        channel.rebuild_index()
+    Args:
+        kind: The channel.
+        data: Training data of one fit.
+        config: Config of a recipe, or a resolved config.
+        folder: Folder of checkpoints.
+        examples: The training examples: `len`, `count_V` (number of events of each track) and `steps(passes, batch)`: the steps
+            of `batch` examples that read `passes` times as many as there are.
+        objective: Makes the loss of the channel's network.
+        metadata: JSON values that the channel needs besides the config.
+        tune: Chooses the remaining hyperparameters with the final weights; sets `resolved_config` and returns entries for
+            `measures`. Its validation set is None if the fit chooses nothing.
+    """
+    configure_threads()
+    torch.manual_seed(config.seed)
+    config = limit_steps(config, examples)
+    network = kind.network_class(config, build_item_codes(data, examples.count_V, config.items.min_plays))
+    channel = kind(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, metadata)
+    if not len(examples) or not data.catalog_V.any():
         return channel
+    loss, stopping = objective(channel), config.validation
+    cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
+    is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
+    needs_thresholds = (
+        network.items.codes.is_cold_V is not None and config.index.cold_item_thresholds is None and len(cases) > 0
+    )
+    batches = load_user_batches(data, cases, kind.feature_service) if is_early_stopped or needs_thresholds else []
+    validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
+    record, table = _train(channel, loss, config, validation, folder)
+    channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
+    if needs_thresholds:
+        thresholds = _cold_item_thresholds(channel, cases, batches)
+        channel.resolved_config = change_config(channel.resolved_config, {"index.cold_item_thresholds": thresholds})
+    channel.measures = asdict(record) | {"validation": table} | (tune(channel, validation) if tune else {})
+    channel.rebuild_index()
+    return channel
 
 
 def _train(

@@ -1,34 +1,20 @@
-"""Fit of the realtime channel: windows of the event table, with a loss for each task that is used."""
+"""Fit of the realtime channel: windows of the event table, with a loss for each task."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
 
-import numpy as np
-
-from recommender.recall.next_item_network import TASKS
 from recommender.recall.realtime import Realtime, RealtimeConfig
 from training.data.training_data import TrainingData
-from training.recall.neural import NeuralFit
+from training.recall.neural import fit_network
 from training.recall.windows import WindowLoss, WindowSampler
 
 
-class RealtimeFit(NeuralFit[Realtime]):
-    """See the module."""
+def fit(data: TrainingData, config: RealtimeConfig, folder: Path) -> Realtime:
+    """See `fit_network`."""
+    examples = WindowSampler(data, config.encoder.history_length, config.sampling)
 
-    channel_class: ClassVar[type[Realtime]] = Realtime
+    def objective(channel: Realtime) -> WindowLoss:
+        return WindowLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
 
-    def examples(self, data: TrainingData, config: RealtimeConfig) -> WindowSampler:
-        """Windows of the event table."""
-        sampling = config.sampling
-        return WindowSampler(data, config.encoder.history_length, sampling.horizon, sampling.user_sampling_exponent)
-
-    def objective(
-        self, channel: Realtime, examples: WindowSampler, config: RealtimeConfig, is_item_V: np.ndarray
-    ) -> WindowLoss:
-        """See `WindowLoss`."""
-        used = {"next": config.discovery_share < 1, "new": config.discovery_share > 0}
-        return WindowLoss(channel.network, config, examples, is_item_V, [task for task in TASKS if used[task]])
-
-
-fit = RealtimeFit()
+    return fit_network(Realtime, data, config, folder, examples, objective)

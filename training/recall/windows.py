@@ -27,9 +27,8 @@ from sequences.reversals import find_reversed
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
-from training.recall.optimizer import build_optimizer
 from training.recall.sampled_softmax import SampledSoftmaxLoss
-from training.trainer import Objective
+from training.trainer import Objective, build_optimizer
 
 
 class WindowSampler:
@@ -38,23 +37,15 @@ class WindowSampler:
     Args:
         data: Training data; only events known by the user's last `train` play are used.
         length: Maximum number of events of a window, L.
-        horizon: A target is one of the next `horizon` events of its kind.
-        user_sampling_exponent: Users are drawn with probability proportional to events ** exponent, because evaluation
-            weights users equally and the log does not.
+        sampling: Its `horizon`: a target is one of the next `horizon` events of its kind. Its `user_sampling_exponent`: users
+            are drawn with probability proportional to events ** exponent, because evaluation weights users equally and the log
+            does not.
         has_listens_only: Whether windows contain only events that may be targets, known tracks that were listened to.
     """
 
-    def __init__(
-        self,
-        data: TrainingData,
-        length: int,
-        horizon: int,
-        user_sampling_exponent: float,
-        *,
-        has_listens_only: bool = False,
-    ) -> None:
+    def __init__(self, data: TrainingData, length: int, sampling: Any, *, has_listens_only: bool = False) -> None:
         reader = data.reader("recent_events")
-        self.length, self.horizon = length, horizon
+        self.length, self.horizon = length, sampling.horizon
         item_E, behavior_E = reader.columns["track_id"], reader.columns["behavior"]
         last_U = _last_train_time(data, reader.users)
         is_train_E = reader.known_at_E <= np.repeat(last_U, np.diff(reader.offset_U1))
@@ -89,7 +80,7 @@ class WindowSampler:
         is_first_E[np.unique(user_item_E, return_index=True)[1]] = True
         self.target_N = {"next": np.flatnonzero(is_positive_E), "new": np.flatnonzero(is_positive_E & is_first_E)}
         events_U = self.end_U - self.first_U
-        weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** user_sampling_exponent, 0)
+        weight_U = np.where(events_U > 1, events_U.astype(np.float64) ** sampling.user_sampling_exponent, 0)
         self.probability_U = weight_U / max(weight_U.sum(), 1e-12)
         event_weight_E = (weight_U / np.maximum(events_U, 1))[user_E]
         share = np.bincount(self.item_E[is_positive_E], weights=event_weight_E[is_positive_E])
@@ -186,8 +177,9 @@ class WindowLoss(ChannelObjective):
         config: Config of the channel.
         sampler: Source of the windows.
         is_item_V: Tracks that may be candidates.
-        tasks: Tasks that are trained.
     """
+
+    tasks: Sequence[str] = TASKS
 
     def __init__(
         self,
@@ -195,11 +187,10 @@ class WindowLoss(ChannelObjective):
         config: NextItemConfig,
         sampler: WindowSampler,
         is_item_V: np.ndarray,
-        tasks: Sequence[str] = TASKS,
     ) -> None:
         self.network: NextItemNetwork = network
         self.config: NextItemConfig = config
-        self.tasks, self._sampler = tasks, sampler
+        self._sampler = sampler
         self.item_loss = SampledSoftmaxLoss(network, sampler.target_share_V, is_item_V, config.loss)
 
     def batch_at(self, step: int) -> dict[str, Tensor]:

@@ -12,11 +12,12 @@ import sys
 from config.command_line import end_process, report_errors
 from releases.__main__ import ERRORS
 from releases.deployment import open_pointer
+from storage.errors import StorageError
 from training.recipes import add_workspace_arguments
 from training.workspace import Workspace
 
 
-@report_errors(*ERRORS)
+@report_errors(*ERRORS, StorageError)
 def main() -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(

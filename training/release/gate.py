@@ -173,36 +173,30 @@ def _format_interval(interval: list[float]) -> str:
     return f"{interval[0]:+.4f} [{interval[1]:+.4f}, {interval[2]:+.4f}]"
 
 
-@dataclass(frozen=True)
-class Floor:
-    """What a test has to reach."""
-
-    value: float
-    is_maximum: bool = True
-
-    def is_missed(self, value: float, than: float | None = None) -> bool:
-        """Whether a value is beyond the floor, or worse than another value."""
-        limit = self.value if than is None else than
-        return value > limit if self.is_maximum else value < limit
-
-
-FLOORS: Mapping[str, Floor] = {
-    "style_after_3_skips": Floor(0.6),
-    "style_after_3_dislikes": Floor(0.4),
-    "new_style_after_5_likes": Floor(0.15, is_maximum=False),
-    "new_style_after_5_likes_of_yesterday": Floor(0.1, is_maximum=False),
-    "next_by_skipped_artist": Floor(0.02),
-    "artist_after_block": Floor(0.0),
-    "daily_neighbors_by_one_artist": Floor(0.0),
-    "private_fm_neighbors_by_one_artist": Floor(0.0),
-    "daily_head_within_2_per_artist": Floor(1.0, is_maximum=False),
-    "daily_skipped_and_never_heard": Floor(0.01),
-    "private_fm_skipped_and_never_heard": Floor(0.01),
-    "daily_new_artists": Floor(0.15, is_maximum=False),
-    "false_reasons": Floor(0.0),
-    "same_request_same_list": Floor(1.0, is_maximum=False),
+FLOORS: Mapping[str, tuple[float, bool]] = {
+    "style_after_3_skips": (0.6, True),
+    "style_after_3_dislikes": (0.4, True),
+    "new_style_after_5_likes": (0.15, False),
+    "new_style_after_5_likes_of_yesterday": (0.1, False),
+    "next_by_skipped_artist": (0.02, True),
+    "artist_after_block": (0.0, True),
+    "daily_neighbors_by_one_artist": (0.0, True),
+    "private_fm_neighbors_by_one_artist": (0.0, True),
+    "daily_head_within_2_per_artist": (1.0, False),
+    "daily_skipped_and_never_heard": (0.01, True),
+    "private_fm_skipped_and_never_heard": (0.01, True),
+    "daily_new_artists": (0.15, False),
+    "false_reasons": (0.0, True),
+    "same_request_same_list": (1.0, False),
 }
-"""Test → floor. Other tests are reported only."""
+"""Test → what it has to reach, and whether that is a maximum. Other tests are reported only."""
+
+
+def is_missed(test: str, value: float, limit: float | None = None) -> bool:
+    """Whether a value is beyond the floor of the test, or worse than another value."""
+    floor, is_maximum = FLOORS[test]
+    limit = floor if limit is None else limit
+    return value > limit if is_maximum else value < limit
 
 
 def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | None:
@@ -213,10 +207,11 @@ def read_behavior(workspace: Workspace, identity: str) -> Mapping[str, Any] | No
 
 def write_behavior(workspace: Workspace, content: Mapping[str, Any]) -> None:
     """Add the section, with the floors, to the evaluation, and render the report again."""
-    tests = {
-        name: test | _describe(FLOORS[name], test["value"]) if name in FLOORS else test
-        for name, test in content["tests"].items()
-    }
+    tests = dict(content["tests"])
+    for name in tests.keys() & FLOORS.keys():
+        floor, is_maximum = FLOORS[name]
+        missed = is_missed(name, tests[name]["value"])
+        tests[name] = tests[name] | {"floor": floor, "is_maximum": is_maximum, "is_missed": missed}
     folder = workspace.folder / "evaluation"
     evaluation = json.loads((folder / JSON_FILE).read_text()) | {SECTION: {**content, "tests": tests}}
     write_json(folder / JSON_FILE, evaluation)
@@ -238,20 +233,16 @@ def judge_behavior(
         return True, ("passes: behavior was not measured; run `python -m served_behavior` before the release",)
     is_large = behavior["users_of_log"] >= MIN_BEHAVIOR_USERS and behavior["artists"] >= MIN_ARTISTS
     reasons, is_passed = [], True
-    for name, floor in FLOORS.items():
+    for name, (floor, _) in FLOORS.items():
         test = behavior["tests"].get(name)
-        if test is None or not floor.is_missed(test["value"]):
+        if test is None or not is_missed(name, test["value"]):
             continue
         before = (production or {}).get("tests", {}).get(name)
         is_judged = is_large and test["cases"] >= MIN_CASES and before is not None
-        is_rejected = is_judged and floor.is_missed(test["value"], than=before["value"])
+        is_rejected = is_judged and is_missed(name, test["value"], before["value"])
         is_passed = is_passed and not is_rejected
         active = f", active release {before['value']:.4f}" if before is not None else ", no active release"
         reasons.append(
-            f"{'FAILS' if is_rejected else 'passes'}: behavior {name} {test['value']:.4f} misses {floor.value:g}{active}"
+            f"{'FAILS' if is_rejected else 'passes'}: behavior {name} {test['value']:.4f} misses {floor:g}{active}"
         )
     return is_passed, tuple(reasons) or ("passes: behavior reaches every floor",)
-
-
-def _describe(floor: Floor, value: float) -> dict[str, Any]:
-    return {"floor": floor.value, "is_maximum": floor.is_maximum, "is_missed": floor.is_missed(value)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -19,7 +19,6 @@ from storage.files import atomic_write
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.report.page import render_page
-from training.evaluation.report.verdicts import Gate
 from training.release.gate import SECTION, Verdict, judge, judge_behavior, read_behavior
 from training.release.manifest import build, release_id, release_inputs
 from training.release.write import write
@@ -78,7 +77,7 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
 def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reason: str | None) -> None:
     """Render the evaluation report again, with the decision of the gate."""
     folder = workspace.folder / "evaluation"
-    gate = Gate(verdict.is_passed, verdict.reasons, verdict.figures, reason or "", active.active or "")
+    gate = asdict(verdict) | {"forced": reason or "", "previous": active.active or ""}
     content = json.loads((folder / JSON_FILE).read_text())
     atomic_write(folder / HTML_FILE, render_page(content, gate))
     publish_reports(folder)

@@ -17,8 +17,8 @@ from serving.messages import LANGUAGES, render_reason
 from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.recall import learned_order
-from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
+from training.train import fit_channel
 
 K = 7
 NEVER = 4_000_000_000_000_000

@@ -12,12 +12,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from config.bind_address import free_port, is_free
+from config.bind_address import is_free
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal_tables
 from tests.support import spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
+from tests.support.ports import free_port
 from tests.support.tiers import acceptance_only
 from tests.support.waiting import wait_until
 

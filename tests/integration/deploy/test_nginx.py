@@ -19,8 +19,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.bind_address import free_port, is_free
+from config.bind_address import is_free
 from config.settings import ROOT
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")

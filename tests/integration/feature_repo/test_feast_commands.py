@@ -20,11 +20,12 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from config import settings
-from config.bind_address import free_port, is_free
+from config.bind_address import is_free
 from event_store.opened import now_us
 from event_store.sqlite_events import SqliteEventStore
 from local.environment import environment
 from tests.support import documented_commands
+from tests.support.ports import free_port
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
 from tests.support.sequences.reported_events import reported_event
 from tests.support.waiting import wait_until

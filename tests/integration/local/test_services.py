@@ -14,9 +14,10 @@ import psutil
 import pytest
 
 from config import settings
-from config.bind_address import free_port, is_free, wait_until_free
+from config.bind_address import is_free, wait_until_free
 from local import airflow_server, process, services
 from tests.support.pipeline_commands import run_to_end
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 

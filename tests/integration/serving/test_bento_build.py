@@ -13,10 +13,10 @@ import psutil
 import pytest
 
 from config import settings
-from config.bind_address import free_port
 from config.tool_environment import tool_environment
 from tests.support import recorded
 from tests.support.pipeline_commands import run_to_end
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")

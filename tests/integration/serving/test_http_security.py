@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from config import settings
-from config.bind_address import free_port
 from local.environment import environment
 from tests.support import recommender_service, recorded
+from tests.support.ports import free_port
 from tests.support.recommender_service import Place
 from tests.support.waiting import wait_until
 

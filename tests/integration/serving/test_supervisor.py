@@ -8,10 +8,10 @@ import psutil
 import pytest
 
 from config import settings
-from config.bind_address import free_port
 from local.environment import environment
 from serving.supervisor import FOLDER, PREFIX, create_folder
 from tests.support import recommender_service
+from tests.support.ports import free_port
 
 pytestmark = [pytest.mark.timeout(300)]
 NOBODY = 65534

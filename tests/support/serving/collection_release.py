@@ -22,8 +22,8 @@ from tests.support.serving.small_release import ListChannel, release
 from tests.support.training.collection_world import collection_marts, of
 from training.data.collection_cases import read_collections
 from training.recall.collections import fit_collection
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from config.bind_address import free_port
+from tests.support.ports import free_port
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from config.dataclass_io import change_config
 from recommender.recall.registry import CHANNELS
 from tests.support.training.tiny_world import SERVICES
 from training.data.training_data import TrainingData
-from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
+from training.train import fit_channel
 
 RECALL = {
     "sampling.batch": 15,

@@ -14,7 +14,8 @@ from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.registry import CHANNELS, COLLECTIONS
 from training import recipes
 from training.recipes import RECIPES, Recipe, config_of, read_section
-from training.train import MODEL_KINDS, main, model_names
+from training.train import main, model_names
+from training.workspace import MODELS as NAMES_BY_KIND
 
 MODELS = {**CHANNELS, **COLLECTIONS, **RANKERS}
 SECTIONS: dict[str, type[Any]] = {
@@ -29,7 +30,7 @@ def test_list_all_prints_every_table_of_the_recipe(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["train", "list", "all", "--recipe", "small"])
     main()
-    assert json.loads(capsys.readouterr().out) == {f"{kind}s": model_names(kind, "small") for kind in MODEL_KINDS}
+    assert json.loads(capsys.readouterr().out) == {f"{kind}s": model_names(kind, "small") for kind in NAMES_BY_KIND}
 
 
 @pytest.mark.parametrize("name", RECIPES)

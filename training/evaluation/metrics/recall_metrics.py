@@ -11,8 +11,6 @@ Legend: C cases, K candidates, U users, V vocabulary, A artists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,29 +97,18 @@ def coverage(items_CK: Ints, catalog_V: NDArray[np.bool_]) -> float:
     return float((shown[: len(catalog_V)] & catalog_V).sum() / size) if size else 0.0
 
 
-@dataclass(frozen=True)
-class NewItemExposure:
-    """Exposure of items without plays in the train part."""
+def new_item_masks(data: TrainingData) -> dict[str, NDArray[np.bool_]]:
+    """Tracks without plays in the train part, bool [V]: all `new_tracks`, and those `by_new_artists`, which have none either."""
+    artist_V = data.vocabulary.artist_of_track_V
+    played = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+    is_new_V = np.ones(len(data.vocabulary), dtype=bool)
+    is_new_V[:FIRST_CODE] = is_new_V[played] = False
+    is_played_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
+    is_played_A[artist_V[played]] = True
+    return {"new_tracks": is_new_V, "by_new_artists": is_new_V & (artist_V >= FIRST_CODE) & ~is_played_A[artist_V]}
 
-    is_new_V: NDArray[np.bool_]
-    is_by_new_artist_V: NDArray[np.bool_]  # False for an unknown artist
 
-    @classmethod
-    def from_data(cls, data: TrainingData) -> Self:
-        """From the plays of the train part."""
-        artist_V = data.vocabulary.artist_of_track_V
-        played = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
-        is_new_V = np.ones(len(data.vocabulary), dtype=bool)
-        is_new_V[:FIRST_CODE] = is_new_V[played] = False
-        is_played_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
-        is_played_A[artist_V[played]] = True
-        return cls(is_new_V, is_new_V & (artist_V >= FIRST_CODE) & ~is_played_A[artist_V])
-
-    def shares(self, items: NDArray[np.int64]) -> dict[str, float]:
-        """Fractions `new_tracks` and `by_new_artists` of all items except padding (0); 0 without items."""
-        shown = items[items > 0]
-        count = max(len(shown), 1)
-        return {
-            "new_tracks": float(self.is_new_V[shown].sum() / count),
-            "by_new_artists": float(self.is_by_new_artist_V[shown].sum() / count),
-        }
+def exposure(items: Ints, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+    """Fraction of all items except padding (0) that are in each mask; 0 without items."""
+    shown = items[items > 0]
+    return {name: float(is_in_V[shown].sum() / max(len(shown), 1)) for name, is_in_V in masks.items()}

@@ -23,7 +23,7 @@ from training.evaluation.report.chart_rows import (
     row_class,
     slate_sweeps,
 )
-from training.evaluation.report.verdicts import SIMPLE_RULES, Gate, difference_class, gate_baseline
+from training.evaluation.report.verdicts import SIMPLE_RULES, difference_class, gate_baseline
 from web import create_environment, format_metric_name
 
 SPLITS = {
@@ -74,12 +74,13 @@ CHAPTERS = (
 """All chapters below the sentences, folded, in their order."""
 
 
-def render_page(content: Content, gate: Gate | None = None) -> str:
+def render_page(content: Content, gate: Content | None = None) -> str:
     """The whole report.
 
     Args:
         content: `evaluation.json` as a dictionary.
-        gate: Decision of the release gate; None before a release.
+        gate: The `Verdict` of the release gate as a dictionary, with `forced`, why it was overruled, and `previous`, the id of the
+            active release, both empty if there is none; None before a release.
     """
     environment = create_environment(charts.TEMPLATES)
     environment.filters |= FILTERS

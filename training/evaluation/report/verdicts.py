@@ -1,4 +1,4 @@
-"""Verdicts of the evaluation report: the decision and the baseline of the release gate, and classes of differences.
+"""Verdicts of the evaluation report: the baseline of the release gate, and classes of differences.
 
 Imports no model, because the console reads it for each page.
 """
@@ -6,7 +6,6 @@ Imports no model, because the console reads it for each page.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from web import is_lower_better
@@ -24,25 +23,6 @@ SIMPLE_RULES = {
 
 Content = Mapping[str, Any]
 Interval = Sequence[float | None]
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Decision of the release gate on an evaluation.
-
-    Attributes:
-        is_passed: Whether the gate lets the release pass.
-        reasons: One line per rule.
-        figures: `slate - NAME` → [difference, low, high], of the best heuristic baseline and of `production`.
-        forced: Why the gate was overridden; empty if it was not.
-        previous: Id of the active release at the time; empty for the first release.
-    """
-
-    is_passed: bool
-    reasons: Sequence[str]
-    figures: Mapping[str, Sequence[float]]
-    forced: str = ""
-    previous: str = ""
 
 
 def difference_class(interval: Interval | None, metric: str = "") -> str:

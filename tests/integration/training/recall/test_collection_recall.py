@@ -21,8 +21,8 @@ from tests.support.training.tiny_world import random_plays, users_at
 from training.data.collection_cases import build_collection_cases, read_collections
 from training.data.training_data import TrainingData
 from training.recall.collections import fit_collection
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)

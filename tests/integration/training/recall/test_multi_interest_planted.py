@@ -9,8 +9,8 @@ from config.dataclass_io import change_config
 from recommender.recall.multi_interest.channel import MultiInterest
 from recommender.user.user_batch import UserBatch
 from tests.support.training.planted_world import PlantedWorld
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 THREE = [("Cantonese", "pop"), ("Western", "britpop"), ("Western", "electronic")]
 SEEDS = 10

@@ -19,8 +19,8 @@ from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
 from training.recall import learned_order
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 DAY_US = 86_400_000_000
 SMALL = config_of(Favorites, "small")

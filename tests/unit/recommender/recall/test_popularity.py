@@ -15,8 +15,8 @@ from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
-from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
+from training.train import fit_channel
 
 EMPTY = Vocabulary(*[np.array([""])] * 5)
 LISTENED_MS, SKIPPED = 180_000, 10_000

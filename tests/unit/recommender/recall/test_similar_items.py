@@ -7,8 +7,8 @@ import torch
 from recommender.recall.continuation.registry import channel_sources
 from recommender.recall.multi_interest.channel import MultiInterest
 from recommender.recall.realtime import Realtime
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 K = 5
 

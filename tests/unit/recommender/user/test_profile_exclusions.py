@@ -3,6 +3,7 @@
 import shutil
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -119,7 +120,7 @@ def test_an_excluded_album_is_no_training_example(marts: Path):
     ):
         assert not np.isin(items[users == number], album).any()
         assert np.isin(items[users != number], album).any()
-    sampler = WindowSampler(data, 12, 1, 0.5)
+    sampler = WindowSampler(data, 12, SimpleNamespace(horizon=1, user_sampling_exponent=0.5))
     leaver = sampler.item_E[sampler.first_U[number] : sampler.end_U[number]]
     assert len(leaver) and not np.isin(leaver, album).any()
     other = data.user_ids_U.tolist().index(OTHER)

@@ -22,8 +22,8 @@ from training.evaluation.continuation_tuning import (
     playlist_cases,
     split_playlists,
 )
-from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
+from training.train import fit_channel
 
 COUNT = 150
 

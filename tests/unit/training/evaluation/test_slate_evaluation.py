@@ -102,10 +102,10 @@ def test_discovery_share_is_the_largest_with_little_loss() -> None:
     items = [*range(2, 62)]
     history = [[*range(2, 32)]] * 10
     cases = [Case(f"u{n}", [*range(2, 17)] if n else [], [32] if not n else [], []) for n in range(10)]
-    chosen, table = slate_of(cases, [items] * 10, history).choose_discovery_share(repeats_first())
-    assert chosen == slate_evaluation.DISCOVERY_SHARES[-1] and set(table) == set(slate_evaluation.DISCOVERY_SHARES)
+    chosen, table = model_selection.choose_discovery_share(slate_of(cases, [items] * 10, history), repeats_first())
+    assert chosen == model_selection.DISCOVERY_SHARES[-1] and set(table) == set(model_selection.DISCOVERY_SHARES)
     tight = [Case(f"u{n}", [31], [], []) for n in range(10)]
-    assert slate_of(tight, [items] * 10, history).choose_discovery_share(repeats_first())[0] == 0.0
+    assert model_selection.choose_discovery_share(slate_of(tight, [items] * 10, history), repeats_first())[0] == 0.0
 
 
 def test_diversity_is_the_largest_without_loss() -> None:
@@ -114,15 +114,20 @@ def test_diversity_is_the_largest_without_loss() -> None:
     rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
     cases = [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)]
     full_slate = slate_of(cases, items, items, facets=TrackFacets.build(rows))
-    chosen, table = full_slate.choose_diversity(repeats_first())
-    assert (chosen, table[0.0]["diversity"]) == (0.0, 0.0)
-    assert table[0.5]["diversity"] > 0.3 and table[0.5]["recall_at_30"] < 1
+    notes: dict[str, Any] = {}
+    assert model_selection.tune_diversity(full_slate, repeats_first(), notes).diversity == 0.0
+    table = notes["diversity_table"]
+    assert table["0.0"]["diversity"] == 0.0
+    assert table["0.5"]["diversity"] > 0.3 and table["0.5"]["recall_at_30"] < 1
     # If only the first track is a target, diversity costs nothing.
     cases = [Case(f"u{n}", [2], [], []) for n in range(10)]
     free = slate_of(cases, items, items, facets=TrackFacets.build(rows))
-    assert free.choose_diversity(repeats_first())[0] == slate_evaluation.DIVERSITY_STRENGTHS[-1]
+    assert (
+        model_selection.tune_diversity(free, repeats_first(), notes).diversity
+        == model_selection.DIVERSITY_STRENGTHS[-1]
+    )
     nothing = slate_of(cases, items, items)
-    assert nothing.choose_diversity(repeats_first())[0] == 0.0
+    assert model_selection.tune_diversity(nothing, repeats_first(), notes).diversity == 0.0
 
 
 def test_blend_by_hand() -> None:
@@ -154,8 +159,8 @@ def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
     for target, is_ranker_better in ((41, True), (12, False)):
         cases = [Case("a", [], [target], [target])]
         full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
-        weight, _ = full_slate.choose_discovery_weight(repeats_first(0.1))
-        assert (weight > 0) == is_ranker_better
+        order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
+        assert (order.discovery_weight > 0) == is_ranker_better
 
 
 def test_sample_is_stable_when_the_window_moves() -> None:

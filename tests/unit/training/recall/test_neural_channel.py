@@ -13,8 +13,8 @@ from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.registry import CHANNELS
 from training.data.training_data import TrainingData
 from training.recall.neural import limit_steps
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 NEURAL_CHANNELS = [name for name, channel in CHANNELS.items() if issubclass(channel, NeuralChannel)]
 

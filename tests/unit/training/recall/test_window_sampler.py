@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
@@ -9,9 +11,11 @@ from sequences import behaviors
 from training.data.training_data import TrainingData
 from training.recall.windows import WindowSampler
 
+SAMPLING = SimpleNamespace(horizon=1, user_sampling_exponent=0.5)
+
 
 def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> None:
-    sampler = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
+    sampler = WindowSampler(data, length=12, sampling=SAMPLING)
     windows = sampler.windows(0, 0, 40)
     code = behaviors.load_behaviors().encoder
     positive = [code[name] for name in POSITIVE_BEHAVIORS]
@@ -30,8 +34,8 @@ def test_targets_are_among_the_next_events_of_their_kind(data: TrainingData) -> 
 
 
 def test_windows_of_listens_have_the_events_that_may_be_targets(data: TrainingData) -> None:
-    every = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5)
-    listens = WindowSampler(data, length=12, horizon=1, user_sampling_exponent=0.5, has_listens_only=True)
+    every = WindowSampler(data, length=12, sampling=SAMPLING)
+    listens = WindowSampler(data, length=12, sampling=SAMPLING, has_listens_only=True)
     np.testing.assert_array_equal(listens.item_E, every.item_E[every.target_N["next"]])
     first_U = np.searchsorted(every.target_N["next"], every.first_U)
     np.testing.assert_array_equal(listens.first_U, first_U)

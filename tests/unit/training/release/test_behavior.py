@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.release.gate import FLOORS, MIN_ARTISTS, MIN_BEHAVIOR_USERS, MIN_CASES, judge_behavior
+from training.release.gate import MIN_ARTISTS, MIN_BEHAVIOR_USERS, MIN_CASES, is_missed, judge_behavior
 
 TEST = "style_after_3_skips"
 
@@ -27,7 +27,7 @@ def behavior(value: float, cases: int = MIN_CASES, users: int = MIN_BEHAVIOR_USE
 def test_release_is_rejected_below_floor_and_active_release(value, before, cases, users, is_passed) -> None:
     passed, reasons = judge_behavior(behavior(value, cases, users), None if before is None else behavior(before))
     assert passed == is_passed
-    assert any(TEST in reason for reason in reasons) == FLOORS[TEST].is_missed(value)
+    assert any(TEST in reason for reason in reasons) == is_missed(TEST, value)
 
 
 def test_a_release_without_measured_behavior_is_not_rejected_and_says_so() -> None:

@@ -16,8 +16,8 @@ from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, use
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
 from training.recall.knowledge_graph import build_cooccurrence_edges
-from training.recall.registry import fit_channel
 from training.recipes import config_of, recipe
+from training.train import fit_channel
 
 
 def test_played_tracks_are_excluded(data: TrainingData) -> None:

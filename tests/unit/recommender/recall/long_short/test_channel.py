@@ -18,8 +18,8 @@ from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import users_at
 from training.data.training_data import TrainingData
 from training.recall.long_short import SessionSampler, repeat_loss
-from training.recall.registry import fit_channel
 from training.recipes import config_of
+from training.train import fit_channel
 
 DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
@@ -76,7 +76,7 @@ def test_repeat_loss_by_hand() -> None:
 
 def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -> None:
     config = change_config(config_of(LongShort, "debug"), {"sampling.min_history_plays": 3})
-    sampler = SessionSampler(data, config, LongShort.feature_service)
+    sampler = SessionSampler(data, config)
     assert len(sampler) > 0
     batch = sampler.sessions(0, 7, 16)
     again = sampler.sessions(0, 7, 16)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.training.evaluation_marts import Play, write
 from training.data.training_data import TrainingData
-from training.evaluation.metrics.recall_metrics import NewItemExposure
+from training.evaluation.metrics.recall_metrics import exposure, new_item_masks
 from training.recipes import recipe
 
 ARTISTS = {"1": "old", "2": "old", "3": "new", "4": "new"}
@@ -20,20 +20,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 def test_items_without_plays_in_train_are_new(data: TrainingData) -> None:
-    exposure = NewItemExposure.from_data(data)
+    masks = new_item_masks(data)
     codes = data.vocabulary.track_code
-    assert {track: bool(exposure.is_new_V[codes[track]]) for track in ARTISTS} == {
+    assert {track: bool(masks["new_tracks"][codes[track]]) for track in ARTISTS} == {
         "1": False,
         "2": True,
         "3": True,
         "4": True,
     }
-    assert {track for track in ARTISTS if exposure.is_by_new_artist_V[codes[track]]} == {"3", "4"}
-    assert not exposure.is_new_V[:2].any()
+    assert {track for track in ARTISTS if masks["by_new_artists"][codes[track]]} == {"3", "4"}
+    assert not masks["new_tracks"][:2].any()
 
 
 def test_shares_exclude_padding(data: TrainingData) -> None:
-    exposure, codes = NewItemExposure.from_data(data), data.vocabulary.track_code
+    masks, codes = new_item_masks(data), data.vocabulary.track_code
     shown = np.array([[codes["1"], codes["2"], 0], [codes["1"], codes["3"], 0]])
-    assert exposure.shares(shown) == {"new_tracks": 0.5, "by_new_artists": 0.25}
-    assert exposure.shares(np.zeros((2, 3), dtype=np.int64)) == {"new_tracks": 0.0, "by_new_artists": 0.0}
+    assert exposure(shown, masks) == {"new_tracks": 0.5, "by_new_artists": 0.25}
+    assert exposure(np.zeros((2, 3), dtype=np.int64), masks) == {"new_tracks": 0.0, "by_new_artists": 0.0}

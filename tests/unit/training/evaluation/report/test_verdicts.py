@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import Any
 
 import polars as pl
 import pytest
@@ -10,11 +13,11 @@ import pytest
 from tests.support.training.evaluation_content import evaluation, interval
 from training.evaluation.report.page import render_page
 from training.evaluation.report.release_comparison import compare_metrics, describe_changes
-from training.evaluation.report.verdicts import Gate, difference_class, gate_baseline
+from training.evaluation.report.verdicts import difference_class, gate_baseline
 from training.release.gate import judge
 
 
-def sentences(content: dict, gate: Gate | None) -> dict[str, tuple[str, str]]:
+def sentences(content: dict, gate: Any) -> dict[str, tuple[str, str]]:
     """Id → CSS class and text of each sentence at the top of the page."""
     part = render_page(content, gate).partition('<ol class="sentences">')[2].partition("</ol>")[0]
     found = re.findall(r'<li id="(\w+)" class="(\w+)">(.*?)</li>', part, re.DOTALL)
@@ -51,18 +54,24 @@ def test_colors_follow_the_better_direction(difference: list[float | None] | Non
     assert difference_class(difference, metric) == expected
 
 
+def gate(
+    is_passed: bool, reasons: Sequence[str], figures: Any = MappingProxyType({}), forced: str = "", previous: str = ""
+) -> dict[str, Any]:
+    return {"is_passed": is_passed, "reasons": reasons, "figures": figures, "forced": forced, "previous": previous}
+
+
 @pytest.mark.parametrize(
-    ("gate", "kind", "names"),
+    ("decision", "kind", "names"),
     [
         (None, "unclear", ""),
-        (Gate(True, ("passes: a",), {}, previous="release7"), "gain", "release7"),
-        (Gate(True, (), {"slate - production": [0.02, 0.01, 0.03]}, previous="r"), "gain", "2.0 more (1.0 to 3.0)"),
-        (Gate(False, ("passes: a", "FAILS: slate recall_at_30 b"), {}), "loss", "slate recall@30 b"),
-        (Gate(False, ("FAILS: b",), {}, forced="a hotfix"), "loss", "a hotfix"),
+        (gate(True, ("passes: a",), previous="release7"), "gain", "release7"),
+        (gate(True, (), {"slate - production": [0.02, 0.01, 0.03]}, previous="r"), "gain", "2.0 more (1.0 to 3.0)"),
+        (gate(False, ("passes: a", "FAILS: slate recall_at_30 b")), "loss", "slate recall@30 b"),
+        (gate(False, ("FAILS: b",), forced="a hotfix"), "loss", "a hotfix"),
     ],
 )
-def test_the_first_sentence_is_the_decision_of_the_gate(gate: Gate | None, kind: str, names: str) -> None:
-    found, text = sentences(evaluation(), gate)["decision"]
+def test_the_first_sentence_is_the_decision_of_the_gate(decision: Any, kind: str, names: str) -> None:
+    found, text = sentences(evaluation(), decision)["decision"]
     assert found == kind and names in text
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from training.recall.optimizer import SparseAdamW
+from training.trainer import SparseAdamW
 
 RATE = 0.01
 
