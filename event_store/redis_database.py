@@ -7,6 +7,7 @@ after a failover it may lack the last rows, and after a restart it cannot tell w
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 import uuid
@@ -22,7 +23,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from event_store.store import KEY_BYTES, ErasureUnfinished, Position, StoreUnavailable, read_text
+from event_store.store import KEY_BYTES, ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 
 TIMEOUT_S = 2.0
@@ -258,8 +259,8 @@ class RedisDatabase:
                 self._paused_until = time.monotonic() + PAUSE_AFTER_TIMEOUT_S
             raise StoreUnavailable(f"the event store cannot be read or written: {error}; {REMEDY}") from error
 
-    def read_rows(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next rows of the table with their numbers, in calls that do not keep the server from others for long."""
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """See `Store.read`: reads in calls that do not keep the server from others for long."""
         found: list[tuple[int, dict[str, Any]]] = []
         place = _place(after)
         while len(found) < limit:
@@ -278,7 +279,7 @@ class RedisDatabase:
 
     def _rows(self, text: str, *arguments: Any) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
         store, found = self.call(text, *arguments)
-        return store.decode(), [(int(seq), read_text(row)) for seq, row in zip(found[::2], found[1::2], strict=True)]
+        return store.decode(), [(int(seq), json.loads(row)) for seq, row in zip(found[::2], found[1::2], strict=True)]
 
     def remove_rows(self, through: Position, received_before_us: int | None = None) -> int:
         """Remove rows up to a position that were received before a time; return their number."""

@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from event_store.store import ErasureUnfinished, Position, StoreUnavailable, read_text
+from event_store.store import ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 
 BUSY_TIMEOUT_S = 10.0
@@ -44,10 +44,12 @@ class SqliteDatabase:
         path: The file; it is created if it is missing.
         synchronous: `full` if a commit must survive a machine failure, else `normal`.
         tables: Statements that create its tables unless they exist. Tables with a column `user_id` belong to users.
+        numbered: The table of the numbered rows, with columns `seq` and `body`.
     """
 
-    def __init__(self, path: Path, synchronous: str, tables: Sequence[str]) -> None:
+    def __init__(self, path: Path, synchronous: str, tables: Sequence[str], numbered: str) -> None:
         self.path, self._synchronous, self._tables = path, synchronous, (*COMMON_TABLES, *tables)
+        self._numbered = numbered
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local, self._connections = threading.local(), list[sqlite3.Connection]()
         self._lock = threading.RLock()
@@ -102,12 +104,12 @@ class SqliteDatabase:
                     database.execute("rollback")
                 raise
 
-    def read_rows(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next rows of a table in the order of commit with their numbers."""
-        query = f"select seq, body from {table} where seq > ? order by seq limit ?"  # noqa: S608
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """See `Store.read`."""
+        query = f"select seq, body from {self._numbered} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
             rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
-        return [(seq, read_text(body)) for seq, body in rows]
+        return [(seq, json.loads(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
         """See `Store.renew_id`."""

@@ -177,7 +177,7 @@ def test_a_private_session_is_neither_logged_nor_recorded_as_shown(client):
     assert ask(client, "/taste", user_id="listener")["private_session"] is None
     assert report(client, "play", played_ms=1, event_id="after", ended_at="2099-01-01")["rejected"]
     assert logged("play") == ["before"] and len(logged("start_private")) == len(logged("end_private")) == 1
-    exposures = open_serving_state(settings.load_settings()).read_exposures(None, 1000)
+    exposures = open_serving_state(settings.load_settings()).read(None, 1000)
     assert exposures and shown not in [record["request_id"] for _, record in exposures]
     assert ask(client, user_id="listener", scene="private_fm")["request_id"] != shown
 

@@ -11,8 +11,7 @@ import redis
 
 from config.bind_address import free_port
 from event_store.opened import now_us
-from event_store.redis_events import RedisEventStore
-from event_store.redis_state import RedisServingState
+from event_store.redis_stores import RedisEventStore, RedisServingState
 from event_store.store import Position, StoreUnavailable
 from tests.support import valkey
 from tests.support.progress import sized

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from event_store.sqlite_state import SqliteServingState
+from event_store.sqlite_stores import SqliteServingState
 from event_store.store import PrivateSession
 from sequences.online import online_stores
 from serving import runtime as runtime_module
@@ -107,7 +107,7 @@ def test_nothing_is_recorded_as_shown(home, tmp_path):
     home.run(tmp_path / "out")
     assert not list(home.folder.glob("requests/**/*"))
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
-    assert state.read_exposures(None, 1) == [] and state.users() == set()
+    assert state.read(None, 1) == [] and state.users() == set()
 
 
 @pytest.mark.parametrize(("private", "kept_of"), [(None, {"u0"}), (PrivateSession(NOW, NOW), set())])
@@ -116,7 +116,7 @@ def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, pr
     monkeypatch.setattr(runtime, "_private_session", lambda user_id: private)
     runtime.compute(batch._request("u0", home.settings, OPTIONS, NOW), is_kept=True)
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
-    assert state.read_exposures(None, 1) == [] and state.users() == kept_of
+    assert state.read(None, 1) == [] and state.users() == kept_of
 
 
 def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):
