@@ -1,34 +1,15 @@
-"""JSON Lines files: logs that grow by whole lines, where only a crash leaves an incomplete last one, and histories of reports with
-one line per day.
+"""JSON Lines files: logs that grow by whole lines, of which readers leave out one that a crash or a backup has cut off, and histories
+of reports with one line per day.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from storage.files import atomic_write
-
-TAIL_BYTES = 1 << 20
-
-
-def truncate_torn_line(path: Path) -> int:
-    """Remove an incomplete last line, which was never acknowledged; return the number of bytes removed."""
-    size = path.stat().st_size
-    with path.open("rb+") as file:
-        end, tail = size, b""
-        while end > 0 and b"\n" not in tail:
-            start = max(0, end - TAIL_BYTES)
-            file.seek(start)
-            tail, end = file.read(end - start), start
-        kept_size = end + tail.rfind(b"\n") + 1
-        if kept_size < size:
-            file.truncate(kept_size)
-            os.fsync(file.fileno())
-    return size - kept_size
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
