@@ -16,6 +16,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from config import garbage_collector, settings
@@ -33,15 +34,16 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
+from serving.http.api_page import api_page_routes
 from serving.http.asgi import DEPRECATION, PROBLEM_MEDIA_TYPE, RETRY_AFTER, problem
-from serving.http.catalog_entries import CatalogEntries
+from serving.http.catalog_entries import entry_routes
 from serving.http.cross_origin import CrossOriginSharing
-from serving.http.media_files import MediaFiles
+from serving.http.media_files import media_routes
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
-from serving.http.static_page import ListeningPage
+from serving.http.static_page import page_routes
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
     HAS_CREDENTIALS,
@@ -105,6 +107,7 @@ class LimitedService(bentoml.Service[Any]):
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
         app.router.redirect_slashes = False
+        app.router.routes[:0] = _routes()
         # BentoML's metrics have a label for every path that a client requests.
         unwanted: list[Any] = [RunnerTrafficMetricsMiddleware]
         if BentoMLContainer.tracing.exporter_type.get() is None:  # it would make spans all the same
@@ -419,19 +422,24 @@ def _count_denied_request(reason: str) -> None:
     _metrics().rejected.labels(reason, "").inc()
 
 
+def _routes() -> list[BaseRoute]:
+    """What the service answers besides its API methods, by GET."""
+    apis = Recommender.apis  # type: ignore[attr-defined]
+    return [
+        *page_routes(),
+        *api_page_routes(lambda: openapi.build_openapi_document(apis), lambda: _current_runtime().status()),
+        *media_routes(_tracks, _count_shed_request),
+        *entry_routes(lambda kind, name: _current_runtime().describe_entry(kind, name), _count_shed_request),
+    ]
+
+
 def _protect(app: Any) -> Any:
     """The application inside the middlewares of the service; called when a worker starts, not at import."""
     http = settings.HttpSettings()
     bodies = BodyReader(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
-    methods = Recommender.apis  # type: ignore[attr-defined]
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
-    app = RequestGuard(
-        app, lambda: openapi.build_openapi_document(methods), bodies, lambda: _current_runtime().status()
-    )
-    app = Protocols(app, bodies, _tracks)
-    app = MediaFiles(app, _tracks, _count_shed_request)
-    app = CatalogEntries(app, lambda kind, name: _current_runtime().describe_entry(kind, name))
-    app = AccessControl(ListeningPage(app), _access_policy(), _count_denied_request)
+    app = Protocols(RequestGuard(app, bodies), bodies, _tracks, _count_shed_request)
+    app = AccessControl(app, _access_policy(), _count_denied_request)
     return CrossOriginSharing(CatchAll(app), http.allowed_origins)
 
 

@@ -10,6 +10,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio
+from anyio import CapacityLimiter
 
 from serving.http.asgi import (
     RETRY_AFTER,
@@ -25,8 +30,11 @@ from serving.http.asgi import (
 
 MAX_CONCURRENT_REPORTS = 16
 """Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
-MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
-"""Recommendations and reports that wait for a slot; more are shed."""
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS, MAX_WAITING_LOOKUPS = 64, 128, 64
+"""Recommendations, reports, and calls of one ThreadQueue that wait; more are shed."""
+
+T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
 
 
 @dataclass
@@ -97,3 +105,28 @@ class Admission(HttpMiddleware):
         if most is not None and queue.in_flight[client] >= most:
             return 429, f"a client may have {most} of {' and '.join(queue.paths)} in progress or queued"
         return None
+
+
+class ThreadQueue:
+    """Runs functions in up to `max_concurrent` threads, so that what takes long does not keep others from their threads.
+
+    Args:
+        name: What the functions look up.
+        max_concurrent: Number of threads.
+        on_rejected: Called with the name for each call that is shed because too many wait.
+    """
+
+    def __init__(self, name: str, max_concurrent: int, on_rejected: Callable[[str], None]) -> None:
+        self._name, self._limiter, self._on_rejected = name, CapacityLimiter(max_concurrent), on_rejected
+
+    async def run(self, function: Callable[Arguments, T], *arguments: Arguments.args, **options: Arguments.kwargs) -> T:
+        """The result of the function.
+
+        Raises:
+            HttpError: Too many calls wait already.
+        """
+        if self._limiter.statistics().tasks_waiting >= MAX_WAITING_LOOKUPS:
+            self._on_rejected(self._name)
+            why = f"{MAX_WAITING_LOOKUPS} requests for {self._name} wait already; retry in {RETRY_AFTER_S} s"
+            raise HttpError(503, why, RETRY_AFTER)
+        return await anyio.to_thread.run_sync(partial(function, *arguments, **options), limiter=self._limiter)

@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from serving.errors import NotReady
+from serving.errors import NotReady, UnknownTrack
 from serving.http.asgi import (
     CLOSE_CONNECTION,
     DEPRECATION,
@@ -71,7 +71,7 @@ class ProblemDetails(HttpMiddleware):
         async def forward(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
-                start = self._correct_status(scope, message)
+                start = message
                 return
             if start is None or message["type"] != "http.response.body":
                 await send(message)
@@ -83,14 +83,6 @@ class ProblemDetails(HttpMiddleware):
                 await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
         await self._app(scope, receive, forward)
-
-    def _correct_status(self, scope: Message, start: Message) -> Message:
-        """The response with 405 instead of 404 if the path exists with another method: middleware answers GET only."""
-        method = self._methods().get(scope["path"])
-        if start["status"] != HTTPStatus.NOT_FOUND or method is None or scope["method"] in (method, "HEAD"):
-            return start
-        headers = [*start.get("headers", ()), (b"allow", method.encode())]
-        return {**start, "status": int(HTTPStatus.METHOD_NOT_ALLOWED), "headers": headers}
 
     def _describe(self, scope: Message, status: int, body: bytes) -> dict[str, Any]:
         path, method = scope["path"], scope["method"]
@@ -203,6 +195,8 @@ class CatchAll(HttpMiddleware):
             await self._app(scope, receive, forward)
         except HttpError as error:
             await send_error(send, error.status, error.detail, *error.headers)
+        except UnknownTrack as error:
+            await send_error(send, 404, str(error))
         except NotReady as error:
             await send_error(send, 503, str(error), RETRY_AFTER)
         except Exception:

@@ -8,9 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-import anyio
-from anyio import CapacityLimiter
-
+from serving.http.admission import ThreadQueue
 from serving.http.asgi import (
     JSON_MEDIA_TYPE,
     App,
@@ -44,12 +42,15 @@ class Protocols(HttpMiddleware):
         app: The wrapped application.
         bodies: Receives bodies.
         tracks: Returns what finds tracks by their names.
+        on_rejected: Called with the name of the queue for each request that is rejected because too many wait.
     """
 
-    def __init__(self, app: App, bodies: BodyReader, tracks: Callable[[], TrackLookup]) -> None:
+    def __init__(
+        self, app: App, bodies: BodyReader, tracks: Callable[[], TrackLookup], on_rejected: Callable[[str], None]
+    ) -> None:
         super().__init__(app)
         self._bodies, self._tracks = bodies, tracks
-        self._lookups: CapacityLimiter | None = None  # made in the event loop
+        self._lookups = ThreadQueue("listenbrainz", 1, on_rejected)
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         """See `HttpMiddleware.handle`."""
@@ -86,10 +87,7 @@ class Protocols(HttpMiddleware):
             if listens:
                 charge_client(scope, len(listens) - 1)
                 names = listenbrainz.names_of(listens)
-                self._lookups = self._lookups or CapacityLimiter(1)
-                tracks = await anyio.to_thread.run_sync(
-                    self._tracks().find_by_names, names, user_id, limiter=self._lookups
-                )
+                tracks = await self._lookups.run(self._tracks().find_by_names, names, user_id)
             answer = await listenbrainz.submit_listens(
                 partial(post_internally, self._app, scope), user_id, listens, tracks
             )

@@ -1,4 +1,4 @@
-"""Request guard: rejected and accepted requests, and the API page."""
+"""Request guard: rejected and accepted requests."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ class Server:
     def __init__(self, timeout_s=60, max_incomplete=9):
         self.seen, self.passed_headers = [], []
         limits = BodyReader(max_bytes=10, timeout_s=timeout_s, max_incomplete=max_incomplete)
-        self.guard = RequestGuard(self.app, lambda: {"info": {"title": "Segue"}}, limits, dict)
+        self.guard = RequestGuard(self.app, limits)
 
     async def app(self, scope, receive, send):
         body = (await receive())["body"] if scope.get("method") == "POST" else b""

@@ -33,7 +33,7 @@ class Service:
         limits = BodyReader(max_bytes=20_000, timeout_s=60, max_incomplete=9)
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
-        gateway = Protocols(admission, limits, lambda: self)
+        gateway = Protocols(admission, limits, lambda: self, lambda name: None)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
