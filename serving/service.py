@@ -335,7 +335,6 @@ class Recommender:
     def search(
         self,
         query: str = "",
-        words: str = "",
         limit: int = 20,
         user_id: str | None = None,
         territory: str | None = None,
@@ -351,7 +350,7 @@ class Recommender:
         """
         return _answer(
             user_id,
-            lambda: render_search(self._runtime.search(query or words, limit, user_id, territory, explicit), language),
+            lambda: render_search(self._runtime.search(query, limit, user_id, territory, explicit), language),
         )
 
     @bentoml.api(input_spec=ListenersRequest, output_spec=UserIds)
@@ -400,7 +399,7 @@ def _queues() -> list[RequestQueue]:
     )
     reports = RequestQueue(("/events",), HERE.share(MAX_CONCURRENT_REPORTS), HERE.share(MAX_WAITING_REPORTS))
     # An export reads all logs, so it must not take the slots of recommendations.
-    user_data = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
+    user_data = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4)
     return [recommendations, reports, user_data]
 
 
@@ -436,7 +435,7 @@ def _routes() -> list[BaseRoute]:
 def _protect(app: Any) -> Any:
     """The application inside the middlewares of the service; called when a worker starts, not at import."""
     http = settings.HttpSettings()
-    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
+    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s)
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
     app = Protocols(RequestGuard(app, bodies), bodies, _tracks, _count_shed_request)
     app = AccessControl(app, _access_policy(), _count_denied_request)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -37,22 +36,12 @@ T = TypeVar("T")
 Arguments = ParamSpec("Arguments")
 
 
-@dataclass
 class RequestQueue:
-    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival.
+    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival."""
 
-    `max_per_client` of them are of one client; without it, only the limit over all queues applies.
-    """
-
-    paths: tuple[str, ...]
-    max_concurrent: int
-    max_waiting: int
-    max_per_client: int | None = None
-    in_flight: Counter[str] = field(default_factory=Counter, init=False)  # client → requests that run or wait
-
-    def __post_init__(self) -> None:
-        self.capacity = self.max_concurrent + self.max_waiting
-        self.slots = asyncio.Semaphore(self.max_concurrent)
+    def __init__(self, paths: tuple[str, ...], max_concurrent: int, max_waiting: int) -> None:
+        self.paths, self.capacity, self.in_flight = paths, max_concurrent + max_waiting, 0
+        self.slots = asyncio.Semaphore(max_concurrent)
 
 
 class Admission(HttpMiddleware):
@@ -80,31 +69,24 @@ class Admission(HttpMiddleware):
             await self._app(scope, receive, send)
             return
         client = get_client(scope)
-        if rejection := self._reject(queue, client):
-            self._on_rejected(scope["path"])
-            raise HttpError(rejection[0], f"{rejection[1]}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
-        counts = (queue.in_flight, self._in_flight)
-        for in_flight in counts:
-            in_flight[client] += 1
+        if queue.in_flight >= queue.capacity:
+            raise self._reject(scope, 503, f"{queue.capacity} requests are in progress or queued")
+        if self._in_flight[client] >= self._max_per_client:
+            raise self._reject(scope, 429, f"{self._max_per_client} requests of this client are in progress or queued")
+        queue.in_flight += 1
+        self._in_flight[client] += 1
         try:
             async with queue.slots:
                 await self._app(scope, receive, send)
         finally:
-            for in_flight in counts:
-                in_flight[client] -= 1
-                if not in_flight[client]:
-                    del in_flight[client]
+            queue.in_flight -= 1
+            self._in_flight[client] -= 1
+            if not self._in_flight[client]:
+                del self._in_flight[client]
 
-    def _reject(self, queue: RequestQueue, client: str) -> tuple[int, str] | None:
-        """Status and reason if another request of the client is too many."""
-        if queue.in_flight.total() >= queue.capacity:
-            return 503, f"{queue.capacity} requests are in progress or queued"
-        if self._in_flight[client] >= self._max_per_client:
-            return 429, f"{self._max_per_client} requests of this client are in progress or queued"
-        most = queue.max_per_client
-        if most is not None and queue.in_flight[client] >= most:
-            return 429, f"a client may have {most} of {' and '.join(queue.paths)} in progress or queued"
-        return None
+    def _reject(self, scope: Message, status: int, why: str) -> HttpError:
+        self._on_rejected(scope["path"])
+        return HttpError(status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
 
 
 class ThreadQueue:
