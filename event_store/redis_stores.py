@@ -16,7 +16,8 @@ from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
-from event_store.redis_database import RedisDatabase, script, user_key
+from event_store.redis_database import RedisDatabase, user_key
+from event_store.redis_scripts import script
 from event_store.store import (
     ALIVE_FOR_US,
     DAY_US,

@@ -134,7 +134,7 @@ class SqliteDatabase:
     def users(self) -> set[str]:
         """See `Store.users`."""
         with self.reading() as database:
-            tables = _tables_of_users(database)
+            tables = tables_with(database, "user_id")
             rows = (database.execute(f"select distinct user_id from {table}") for table in tables)  # noqa: S608
             return {user for found in rows for (user,) in found}
 
@@ -142,7 +142,7 @@ class SqliteDatabase:
         """See `Store.export`: the rows by table."""
         exported = {}
         with self.reading() as database:
-            for table in _tables_of_users(database):
+            for table in tables_with(database, "user_id"):
                 found = database.execute(f"select * from {table} where user_id = ?", (user_id,))  # noqa: S608
                 names = [name for name, *_ in found.description]
                 exported[table] = [
@@ -162,7 +162,7 @@ class SqliteDatabase:
         """
         erased, users = Counter[str](), json.dumps(list(user_ids))
         with self.writing() as database:
-            for table in _tables_of_users(database):
+            for table in tables_with(database, "user_id"):
                 query = f"delete from {table} where user_id in (select value from json_each(?)) returning user_id"  # noqa: S608
                 erased.update(user for (user,) in database.execute(query, (users,)))
         # Despite `secure_delete`, pages keep bytes of rows that SQLite has moved to other pages.
@@ -251,8 +251,10 @@ def read_id(database: sqlite3.Connection) -> str:
     return str(found)
 
 
-def _tables_of_users(database: sqlite3.Connection) -> list[str]:
-    query = (
-        "select m.name from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table' and c.name = 'user_id'"
-    )
-    return [name for (name,) in database.execute(query)]
+def tables_with(database: sqlite3.Connection, column: str) -> list[str]:
+    """Names of the tables that have the column."""
+    query = """
+        select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
+        where tables.type = 'table' and columns.name = ? order by tables.name
+    """
+    return [str(name) for (name,) in database.execute(query, (column,))]

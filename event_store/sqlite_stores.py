@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,6 @@ select seq, body from (
 """
 
 
-@dataclass
-class _Report:
-    events: Sequence[Event]
-    appended: Appended = field(default_factory=Appended)
-    is_done: bool = False
-    error: Exception | None = None
-
-
 class SqliteEventStore(SqliteDatabase):
     """See `event_store.store.EventStore`.
 
@@ -96,37 +88,34 @@ class SqliteEventStore(SqliteDatabase):
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         super().__init__(folder / EVENTS_FILE, "full", EVENT_TABLES, "events")
         self._now_us, self._key = now_us, b""
-        self._reports: list[_Report] = []
+        self._reports: list[tuple[Sequence[Event], Future[Appended]]] = []
         self._commit_lock = threading.Lock()
 
     def append(self, events: Sequence[Event]) -> Appended:
         """See `EventStore.append`."""
-        report = _Report(events)
         if len(self._reports) >= MAX_WAITING_REPORTS:
             raise StoreBusy(f"{MAX_WAITING_REPORTS} reports wait for the disk; send the events again in a second")
-        self._reports.append(report)
+        appended: Future[Appended] = Future()
+        self._reports.append((events, appended))
         with self._commit_lock:
-            if not report.is_done:  # otherwise the thread before has committed it with its own
+            if not appended.done():  # otherwise the thread before has committed it with its own
                 self._commit()
-        if report.error is not None:
-            raise report.error
-        return report.appended
+        return appended.result()
 
     def _commit(self) -> None:
         reports, self._reports = self._reports, []
         try:
             with self.writing() as database:
                 writing = _Writing(database, self._key, self._now_us())
-                users = {event["user_id"] for one in reports for event in one.events}
-                erased = self.suppressed(database, users)
-                for one in reports:
-                    one.appended = writing.add(one.events, erased)
+                erased = self.suppressed(database, {event["user_id"] for events, _ in reports for event in events})
+                added = [writing.add(events, erased) for events, _ in reports]
                 writing.finish()
         except Exception as error:
-            for one in reports:
-                one.error = error
-        for one in reports:
-            one.is_done = True
+            for _, appended in reports:
+                appended.set_exception(error)
+        else:
+            for (_, appended), result in zip(reports, added, strict=True):
+                appended.set_result(result)
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
