@@ -12,10 +12,18 @@ from typing import Any
 from storage.files import atomic_write
 
 
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Each JSON object of a file; incomplete and damaged lines, and the blanks of erased ones, are left out."""
+def spellings(text: str) -> set[bytes]:
+    """How a text is written as a JSON string, with non-ASCII characters escaped and unescaped."""
+    return {json.dumps(text, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass") for is_ascii in (True, False)}
+
+
+def read_rows(path: Path, mentioned: str | None = None) -> Iterator[dict[str, Any]]:
+    """Each JSON object of a file, or those that may have the string `mentioned`, without incomplete and damaged lines."""
+    wanted = {b""} if mentioned is None else spellings(mentioned)
     with path.open("rb") as file:
         for line in file:
+            if not any(one in line for one in wanted):
+                continue
             try:
                 row = json.loads(line) if line.endswith(b"\n") else None
             except ValueError:
