@@ -27,7 +27,12 @@ from tests.support.serving.small_release import history
 
 USERS = [f"u{n}" for n in range(7)]
 NOW = 1_800_000_000_000_000
-OPTIONS = BatchOptions("daily", limit=4, users_per_part=3)
+OPTIONS = BatchOptions("daily", limit=4)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
 
 
 class Home:
@@ -153,8 +158,8 @@ def test_another_release_or_option_begins_anew(home, tmp_path):
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
     home.run(tmp_path / "out")
     assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
-    home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5))
-    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 2
+    home.run(tmp_path / "out", replace(OPTIONS, limit=2))
+    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 3
     assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
 
