@@ -15,7 +15,8 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
@@ -35,9 +36,8 @@ from serving.http.admission import (
     RequestQueue,
 )
 from serving.http.api_page import api_page_routes
-from serving.http.asgi import DEPRECATION, PROBLEM_MEDIA_TYPE, RETRY_AFTER, problem
+from serving.http.asgi import RETRY_AFTER, problem_response
 from serving.http.catalog_entries import entry_routes
-from serving.http.cross_origin import CrossOriginSharing
 from serving.http.media_files import media_routes
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
@@ -113,7 +113,7 @@ class LimitedService(bentoml.Service[Any]):
         if BentoMLContainer.tracing.exporter_type.get() is None:  # it would make spans all the same
             unwanted.append(OpenTelemetryMiddleware)
         app.user_middleware = [one for one in app.user_middleware if one.cls not in unwanted]
-        return ProblemDetails(app, openapi.methods, openapi.request_fields)
+        return ProblemDetails(app, openapi.METHODS, openapi.REQUEST_FIELDS)
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
@@ -439,7 +439,15 @@ def _protect(app: Any) -> Any:
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
     app = Protocols(RequestGuard(app, bodies), bodies, _tracks, _count_shed_request)
     app = AccessControl(app, _access_policy(), _count_denied_request)
-    return CrossOriginSharing(CatchAll(app), http.allowed_origins)
+    return CORSMiddleware(
+        CatchAll(app),
+        allow_origins=http.allowed_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After",),
+        # Chromium sends a preflight request before a public site calls this machine or the local network.
+        allow_private_network=True,
+    )
 
 
 Recommender.add_asgi_middleware(_protect)  # type: ignore[attr-defined]
@@ -478,6 +486,4 @@ def _error(status: int, error: Exception) -> Response:
 
 def _problem(status: int, detail: str, **members: Any) -> Response:
     # BentoML returns a Response object unchanged.
-    headers = {name.decode(): value.decode() for name, value in [DEPRECATION, RETRY_AFTER][: 2 if status == 503 else 1]}
-    content, media_type = problem(status, detail, **members), PROBLEM_MEDIA_TYPE.decode()
-    return JSONResponse(content, status_code=status, headers=headers, media_type=media_type)
+    return problem_response(status, detail, RETRY_AFTER if status == 503 else None, **members)

@@ -14,18 +14,10 @@ from typing import ParamSpec, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
 
-from serving.http.asgi import (
-    RETRY_AFTER,
-    RETRY_AFTER_S,
-    App,
-    HttpError,
-    HttpMiddleware,
-    Message,
-    Receive,
-    Send,
-    get_client,
-)
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, HttpMiddleware, get_client
 
 MAX_CONCURRENT_REPORTS = 16
 """Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
@@ -55,7 +47,7 @@ class Admission(HttpMiddleware):
     """
 
     def __init__(
-        self, app: App, queues: Sequence[RequestQueue], max_per_client: int, on_rejected: Callable[[str], None]
+        self, app: ASGIApp, queues: Sequence[RequestQueue], max_per_client: int, on_rejected: Callable[[str], None]
     ) -> None:
         super().__init__(app)
         self._queues = {path: queue for queue in queues for path in queue.paths}
@@ -84,9 +76,9 @@ class Admission(HttpMiddleware):
             if not self._in_flight[client]:
                 del self._in_flight[client]
 
-    def _reject(self, scope: Message, status: int, why: str) -> HttpError:
+    def _reject(self, scope: Message, status: int, why: str) -> HTTPException:
         self._on_rejected(scope["path"])
-        return HttpError(status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
+        return HTTPException(status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
 
 
 class ThreadQueue:
@@ -105,10 +97,10 @@ class ThreadQueue:
         """The result of the function.
 
         Raises:
-            HttpError: Too many calls wait already.
+            HTTPException: Too many calls wait already.
         """
         if self._limiter.statistics().tasks_waiting >= MAX_WAITING_LOOKUPS:
             self._on_rejected(self._name)
             why = f"{MAX_WAITING_LOOKUPS} requests for {self._name} wait already; retry in {RETRY_AFTER_S} s"
-            raise HttpError(503, why, RETRY_AFTER)
+            raise HTTPException(503, why, RETRY_AFTER)
         return await anyio.to_thread.run_sync(partial(function, *arguments, **options), limiter=self._limiter)

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -21,7 +22,6 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from serving.errors import UnknownTrack
 from serving.http.admission import ThreadQueue
-from serving.http.asgi import HttpError
 from serving.response_schemas import COVER, PREVIEW
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def media_routes(tracks: Callable[[], TrackLookup], on_rejected: Callable[[str],
         except OSError as error:  # as a full disk, to which nothing can be rendered
             logger.exception("%s of %s cannot be read", kind, track_id[:80])
             why = f"the {kind} cannot be read at the moment; retry later"
-            raise HttpError(503, why, (b"retry-after", b"60")) from error
+            raise HTTPException(503, why, {"Retry-After": "60"}) from error
         if StaticFiles().is_not_modified(response.headers, request.headers):
             return NotModifiedResponse(response.headers)
         ranges = request.headers.getlist("range")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from serving.http.asgi import CLOSE_CONNECTION, HttpError, Message, Receive, header_values
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+from serving.http.asgi import CLOSE_CONNECTION
 
 MAX_LENGTH_DIGITS = 19
 """Digits of the header Content-Length: Python reads no number of more than 4,300, also with leading zeros."""
@@ -22,18 +26,18 @@ class BodyReader:
         """The whole body.
 
         Raises:
-            HttpError: It is larger than the limit, or declared to be, and the rest was not read (413); it did not arrive in time
+            HTTPException: It is larger than the limit, or declared to be, and the rest was not read (413); it did not arrive in time
                 (408); or the client closed the connection (400).
         """
-        too_large = HttpError(
+        too_large = HTTPException(
             413,
             f"the body is larger than {self.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
             "in several reports",
         )
-        for size in header_values(scope, b"content-length"):
+        for size in Headers(scope=scope).getlist("content-length"):
             if len(size) > MAX_LENGTH_DIGITS:
                 why = f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
-                raise HttpError(413, why)
+                raise HTTPException(413, why)
             if size.isdigit() and int(size) > self.max_bytes:
                 raise too_large
         body = bytearray()
@@ -42,7 +46,9 @@ class BodyReader:
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise HttpError(400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
+                        raise HTTPException(
+                            400, "the connection was closed before the end of the body", CLOSE_CONNECTION
+                        )
                     body += message.get("body", b"")
                     if len(body) > self.max_bytes:
                         raise too_large
@@ -50,4 +56,4 @@ class BodyReader:
                         return bytes(body)
         except TimeoutError as error:
             why = f"the body did not arrive within {self.timeout_s:g} s"
-            raise HttpError(408, why, CLOSE_CONNECTION) from error
+            raise HTTPException(408, why, CLOSE_CONNECTION) from error

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from serving.http.asgi import (
-    JSON_MEDIA_TYPE,
-    App,
-    HttpError,
-    HttpMiddleware,
-    Message,
-    Receive,
-    Send,
-    header_values,
-)
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
+
+from serving.http.asgi import HttpMiddleware
 from serving.http.request_body import BodyReader
 
 
@@ -26,7 +21,7 @@ class RequestGuard(HttpMiddleware):
         bodies: Receives bodies.
     """
 
-    def __init__(self, app: App, bodies: BodyReader) -> None:
+    def __init__(self, app: ASGIApp, bodies: BodyReader) -> None:
         super().__init__(app)
         self._bodies = bodies
 
@@ -35,39 +30,31 @@ class RequestGuard(HttpMiddleware):
         if scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        _check_content_type(scope)
+        _check_content_type(Headers(scope=scope))
         body = await self._bodies.read(scope, receive)
-        await self._app(_with_json_content_type(scope), _replay_body(body, receive), send)
+        others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+        scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
+        await self._app(scope, _replay_body(body, receive), send)
 
 
-def _check_content_type(scope: Message) -> None:
+def _check_content_type(headers: Headers) -> None:
     """Accept JSON, and no content type without a body.
 
     Raises:
-        HttpError: The content type is another one.
+        HTTPException: The content type is another one.
     """
-    types = header_values(scope, b"content-type")
+    types = headers.getlist("content-type")
     if len(types) > 1:
-        raise HttpError(400, f"{len(types)} headers Content-Type; send one")
+        raise HTTPException(400, f"{len(types)} headers Content-Type; send one")
     if not types:
-        if _has_body(scope):
-            raise HttpError(415, "no content type; send Content-Type: application/json")
+        if "transfer-encoding" in headers or any(one.strip(" 0") for one in headers.getlist("content-length")):
+            raise HTTPException(415, "no content type; send Content-Type: application/json")
         return
     if not types[0].isascii():
-        raise HttpError(400, "header Content-Type has bytes outside ASCII; send application/json")
-    media_type = types[0].split(b";")[0].strip().lower()
-    if media_type != JSON_MEDIA_TYPE:
-        raise HttpError(415, f"content type {media_type.decode()[:80]!r}; send application/json")
-
-
-def _has_body(scope: Message) -> bool:
-    lengths = header_values(scope, b"content-length")
-    return bool(header_values(scope, b"transfer-encoding")) or any(length.strip(b" 0") for length in lengths)
-
-
-def _with_json_content_type(scope: Message) -> Message:
-    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
-    return {**scope, "headers": [*others, (b"content-type", JSON_MEDIA_TYPE)]}
+        raise HTTPException(400, "header Content-Type has bytes outside ASCII; send application/json")
+    media_type = types[0].split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise HTTPException(415, f"content type {media_type[:80]!r}; send application/json")
 
 
 def _replay_body(body: bytes, receive: Receive) -> Receive:
