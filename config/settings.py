@@ -565,12 +565,9 @@ class HttpSettings(EnvironmentSettings):
     body_timeout_s: Annotated[int, Field(ge=1, le=300)] = Field(
         default=10, description="seconds to send the body; then 408"
     )
-    client_connections: Count = Field(
-        default=128, description="unfinished bodies of one client; beyond that the oldest gets 408"
-    )
     client_requests: Count = Field(
         default=48,
-        description="requests of one client in progress or queued, of which one is `/export` or `/erase`; further ones get 429",
+        description="requests of one client in progress or queued; further ones get 429",
     )
 
 

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 
 from config.settings import Settings
-from event_store.sqlite_events import SqliteEventStore
-from event_store.sqlite_state import SqliteServingState
+from event_store.sqlite_stores import SqliteEventStore, SqliteServingState
 from event_store.store import EventStore, ServingState
 
 
@@ -23,7 +22,7 @@ def open_event_store(settings: Settings, clock: Callable[[], int] = now_us) -> E
         StoreUnavailable: It cannot be opened.
     """
     if settings.event_store:
-        from event_store.redis_events import RedisEventStore  # optional dependency
+        from event_store.redis_stores import RedisEventStore  # optional dependency
 
         return RedisEventStore(settings.event_store, clock)
     return SqliteEventStore(settings.serving_folder, clock)
@@ -36,7 +35,7 @@ def open_serving_state(settings: Settings, clock: Callable[[], int] = now_us) ->
         StoreUnavailable: It cannot be opened.
     """
     if settings.event_store:
-        from event_store.redis_state import RedisServingState  # optional dependency
+        from event_store.redis_stores import RedisServingState  # optional dependency
 
         return RedisServingState(settings.event_store, clock)
     return SqliteServingState(settings.serving_folder, clock)

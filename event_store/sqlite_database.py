@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from event_store.store import ErasureUnfinished, Position, StoreUnavailable, read_text
+from event_store.store import ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 
 BUSY_TIMEOUT_S = 10.0
@@ -44,10 +44,12 @@ class SqliteDatabase:
         path: The file; it is created if it is missing.
         synchronous: `full` if a commit must survive a machine failure, else `normal`.
         tables: Statements that create its tables unless they exist. Tables with a column `user_id` belong to users.
+        numbered: The table of the numbered rows, with columns `seq` and `body`.
     """
 
-    def __init__(self, path: Path, synchronous: str, tables: Sequence[str]) -> None:
+    def __init__(self, path: Path, synchronous: str, tables: Sequence[str], numbered: str) -> None:
         self.path, self._synchronous, self._tables = path, synchronous, (*COMMON_TABLES, *tables)
+        self._numbered = numbered
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local, self._connections = threading.local(), list[sqlite3.Connection]()
         self._lock = threading.RLock()
@@ -102,12 +104,12 @@ class SqliteDatabase:
                     database.execute("rollback")
                 raise
 
-    def read_rows(self, table: str, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next rows of a table in the order of commit with their numbers."""
-        query = f"select seq, body from {table} where seq > ? order by seq limit ?"  # noqa: S608
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """See `Store.read`."""
+        query = f"select seq, body from {self._numbered} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
             rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
-        return [(seq, read_text(body)) for seq, body in rows]
+        return [(seq, json.loads(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
         """See `Store.renew_id`."""
@@ -132,7 +134,7 @@ class SqliteDatabase:
     def users(self) -> set[str]:
         """See `Store.users`."""
         with self.reading() as database:
-            tables = _tables_of_users(database)
+            tables = tables_with(database, "user_id")
             rows = (database.execute(f"select distinct user_id from {table}") for table in tables)  # noqa: S608
             return {user for found in rows for (user,) in found}
 
@@ -140,7 +142,7 @@ class SqliteDatabase:
         """See `Store.export`: the rows by table."""
         exported = {}
         with self.reading() as database:
-            for table in _tables_of_users(database):
+            for table in tables_with(database, "user_id"):
                 found = database.execute(f"select * from {table} where user_id = ?", (user_id,))  # noqa: S608
                 names = [name for name, *_ in found.description]
                 exported[table] = [
@@ -160,7 +162,7 @@ class SqliteDatabase:
         """
         erased, users = Counter[str](), json.dumps(list(user_ids))
         with self.writing() as database:
-            for table in _tables_of_users(database):
+            for table in tables_with(database, "user_id"):
                 query = f"delete from {table} where user_id in (select value from json_each(?)) returning user_id"  # noqa: S608
                 erased.update(user for (user,) in database.execute(query, (users,)))
         # Despite `secure_delete`, pages keep bytes of rows that SQLite has moved to other pages.
@@ -249,8 +251,10 @@ def read_id(database: sqlite3.Connection) -> str:
     return str(found)
 
 
-def _tables_of_users(database: sqlite3.Connection) -> list[str]:
-    query = (
-        "select m.name from sqlite_master m, pragma_table_info(m.name) c where m.type = 'table' and c.name = 'user_id'"
-    )
-    return [name for (name,) in database.execute(query)]
+def tables_with(database: sqlite3.Connection, column: str) -> list[str]:
+    """Names of the tables that have the column."""
+    query = """
+        select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
+        where tables.type = 'table' and columns.name = ? order by tables.name
+    """
+    return [str(name) for (name,) in database.execute(query, (column,))]

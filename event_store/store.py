@@ -116,6 +116,14 @@ class Store(Protocol):
             ErasureUnfinished: The bytes are not reachable any more, and still in a file.
         """
 
+    def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
+        """The next rows, events or exposures, in the order of commit with their numbers, after a position of this store or from the
+        start.
+
+        Raises:
+            StoreUnavailable: The store cannot be read.
+        """
+
     def close(self) -> None:
         """Release connections."""
 
@@ -132,13 +140,6 @@ class EventStore(Store, Protocol):
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """The user's events with a behavior that some view can show: all of the store, or those after a position of it.
-
-        Raises:
-            StoreUnavailable: The store cannot be read.
-        """
-
-    def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
-        """The next events in the order of commit with their numbers, after a position of this store or from the start.
 
         Raises:
             StoreUnavailable: The store cannot be read.
@@ -168,9 +169,6 @@ class ServingState(Store, Protocol):
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """Add the record of a response, unless the user is erased."""
-
-    def read_exposures(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
-        """The next records in the order of commit with their numbers, after a position or from the start."""
 
     def remove_exposures(self, through: Position) -> None:
         """Remove the records up to a position, which are landed."""
@@ -208,14 +206,6 @@ def id_code(key: bytes, event: Event) -> bytes:
 def kind_of(event: Event) -> str:
     """Behavior and type of target; empty for an event without a behavior, which no view shows."""
     return f"{event['behavior']} {event['target_type']}" if event.get("behavior") else ""
-
-
-def read_text(text: str | bytes) -> Event:
-    """A stored row; events of format 8 spell `behavior` in the British way."""
-    row: Event = json.loads(text)
-    if "behaviour" in row:
-        row["behavior"] = row.pop("behaviour")
-    return row
 
 
 def to_text(event: Event) -> str:

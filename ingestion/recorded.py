@@ -63,7 +63,7 @@ def land_recorded(
             after = Position(events.id, page[-1][0])
             landed.append((EVENTS, _land_page(new_landing(), EVENTS, [_rows("listening_events", EVENTS, page)], after)))
         after = landed_before.get(state.id)
-        while responses := state.read_exposures(after, PAGE_RESPONSES):
+        while responses := state.read(after, PAGE_RESPONSES):
             after = Position(state.id, responses[-1][0])
             landed.append((RESPONSES, _land_page(new_landing(), RESPONSES, _response_rows(responses), after)))
             state.remove_exposures(after)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import settings
+from event_store.sqlite_database import tables_with
 from privacy import ErasureError, UnreadableFile
 from sequences.feast_store import open_store
 from sequences.online.materialization_state import materialization_lock
@@ -140,15 +141,6 @@ def readable_error(path: Path, error: sqlite3.DatabaseError) -> ErasureError:
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
         return FileBusy(f"{path} is in use ({error}); run this again in a moment")
     return UnreadableFile(f"{path} cannot be read ({error}); {DAMAGED_REMEDY}, then run this again")
-
-
-def tables_with(connection: sqlite3.Connection, column: str) -> list[str]:
-    """Names of the tables that have the column."""
-    query = """
-        select tables.name from sqlite_master as tables, pragma_table_info(tables.name) as columns
-        where tables.type = 'table' and columns.name = ? order by tables.name
-    """
-    return [str(name) for (name,) in connection.execute(query, (column,))]
 
 
 def _truncate_wal(connection: sqlite3.Connection, path: Path, deadline: float) -> None:

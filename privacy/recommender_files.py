@@ -22,6 +22,7 @@ from event_store.store import ErasureUnfinished, ServingState
 from privacy import ErasureError
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from storage import suppression_list
+from storage.daily_files import spellings
 from storage.files import atomic_write
 from storage.suppression_list import SuppressionList
 
@@ -87,13 +88,9 @@ def erase_lines(path: Path, user_ids: Collection[str]) -> Counter[str]:
     Returns:
         The number of lines per user.
     """
-    # The id as a JSON string, with non-ASCII characters escaped and unescaped.
-    spellings = {
-        user: [json.dumps(user, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass") for is_ascii in (True, False)]
-        for user in user_ids
-    }
+    texts_of = {user: spellings(user) for user in user_ids}
     lines = path.read_bytes().splitlines(keepends=True)
-    users = [_user_of(line, spellings) for line in lines]
+    users = [_user_of(line, texts_of) for line in lines]
     erased = Counter(user for user in users if user is not None)
     if erased:
         kept = [line for line, user in zip(lines, users, strict=True) if user is None]
@@ -113,8 +110,8 @@ def _wait_for_acknowledgement(state: ServingState, file: Path) -> None:
         time.sleep(PAUSE_S)
 
 
-def _user_of(line: bytes, spellings: Mapping[str, Sequence[bytes]]) -> str | None:
-    mentioned = [user for user, texts in spellings.items() if any(text in line for text in texts)]
+def _user_of(line: bytes, texts_of: Mapping[str, Collection[bytes]]) -> str | None:
+    mentioned = [user for user, texts in texts_of.items() if any(text in line for text in texts)]
     if not mentioned:
         return None
     try:

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from prometheus_client import CollectorRegistry
 
-from event_store.sqlite_state import SqliteServingState
+from event_store.sqlite_stores import SqliteServingState
 from recommender.slate.scene_settings import HEAD_LENGTH
 from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from served_behavior.listeners import Listener, Listeners

@@ -231,12 +231,6 @@ class SearchRequest(RequestBody):
         max_length=MAX_QUERY_LENGTH,
         description="Names, moods, scenes, styles, languages and years in words of English or Chinese; empty: the most played tracks",
     )
-    words: str = Field(
-        default="",
-        max_length=MAX_QUERY_LENGTH,
-        deprecated=True,
-        description="Former name of `query`, used if that is empty",
-    )
     limit: ListedLimit = Field(default=20, description="Number of tracks")
     user_id: Id | None = Field(
         default=None,

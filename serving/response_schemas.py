@@ -484,8 +484,8 @@ class DegradedPart(BaseModel):
     """A part of the service that does not work at the moment."""
 
     part: str
-    why: str
-    error: str
+    why: str  # what users and operators notice
+    error: str  # technical cause
     since_s: float = Field(description="Seconds since 1970 (UTC) at which it stopped working")
 
 

@@ -20,7 +20,6 @@ from serving.errors import RequestError
 from serving.events.erasure_requests import ErasureRequests
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
-from serving.events.suppression import SuppressionListFollower
 from serving.inspection.catalog_entries import describe_entry
 from serving.inspection.user_inspector import UserInspector
 from serving.observability.degraded_parts import EVENT_STORE, ONLINE_STORE, PRIVATE_SESSIONS, Degradation
@@ -46,7 +45,7 @@ from serving.releases.track_lookup import TrackLookup
 from serving.releases.warm_up import warm_up
 from serving.response_schemas import CatalogEntry, EntryKind, EventReport, Track
 from serving.workers import Workers
-from storage.suppression_list import SuppressionList
+from storage.suppression_list import SuppressionList, SuppressionListFollower
 
 RECENT_FAILURE_S = 60.0
 """Time after its last failure during which a part without its own check is reported as degraded."""
@@ -173,7 +172,7 @@ class Runtime:
 
     def status(self) -> dict[str, Any]:
         """Releases in service with their shares, rejected releases, live workers, and degraded parts with reasons."""
-        degraded = [part.to_json() for part in self._degradation.parts.values()]
+        degraded = [part.model_dump() for part in self._degradation.parts.values()]
         workers = [{"name": one.name, "release": one.state["release"]} for one in self._workers.live()]
         return {"is_ready": self.is_ready, "degraded": degraded, "workers": workers, **self._release_manager.status()}
 

@@ -15,7 +15,9 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from config import garbage_collector, settings
@@ -33,15 +35,15 @@ from serving.http.admission import (
     Admission,
     RequestQueue,
 )
-from serving.http.asgi import DEPRECATION, PROBLEM_MEDIA_TYPE, RETRY_AFTER, problem
-from serving.http.catalog_entries import CatalogEntries
-from serving.http.cross_origin import CrossOriginSharing
-from serving.http.media_files import MediaFiles
+from serving.http.api_page import api_page_routes
+from serving.http.asgi import RETRY_AFTER, problem_response
+from serving.http.catalog_entries import entry_routes
+from serving.http.media_files import media_routes
 from serving.http.problems import CatchAll, ProblemDetails, ValidationLogFilter
 from serving.http.protocols.gateway import Protocols
 from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
-from serving.http.static_page import ListeningPage
+from serving.http.static_page import page_routes
 from serving.http.user_tokens import (
     AUTHENTICATED_USER,
     HAS_CREDENTIALS,
@@ -105,12 +107,13 @@ class LimitedService(bentoml.Service[Any]):
         app: Any = super().to_asgi(is_main)
         # A redirect to the path without its last slash would lead to the host that the request names.
         app.router.redirect_slashes = False
+        app.router.routes[:0] = _routes()
         # BentoML's metrics have a label for every path that a client requests.
         unwanted: list[Any] = [RunnerTrafficMetricsMiddleware]
         if BentoMLContainer.tracing.exporter_type.get() is None:  # it would make spans all the same
             unwanted.append(OpenTelemetryMiddleware)
         app.user_middleware = [one for one in app.user_middleware if one.cls not in unwanted]
-        return ProblemDetails(app, openapi.methods, openapi.request_fields)
+        return ProblemDetails(app, openapi.METHODS, openapi.REQUEST_FIELDS)
 
 
 # Without `max_concurrency`: BentoML would count requests before they are authenticated and before their body has arrived.
@@ -332,7 +335,6 @@ class Recommender:
     def search(
         self,
         query: str = "",
-        words: str = "",
         limit: int = 20,
         user_id: str | None = None,
         territory: str | None = None,
@@ -348,7 +350,7 @@ class Recommender:
         """
         return _answer(
             user_id,
-            lambda: render_search(self._runtime.search(query or words, limit, user_id, territory, explicit), language),
+            lambda: render_search(self._runtime.search(query, limit, user_id, territory, explicit), language),
         )
 
     @bentoml.api(input_spec=ListenersRequest, output_spec=UserIds)
@@ -397,7 +399,7 @@ def _queues() -> list[RequestQueue]:
     )
     reports = RequestQueue(("/events",), HERE.share(MAX_CONCURRENT_REPORTS), HERE.share(MAX_WAITING_REPORTS))
     # An export reads all logs, so it must not take the slots of recommendations.
-    user_data = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4, max_per_client=1)
+    user_data = RequestQueue(("/export", "/erase"), max_concurrent=1, max_waiting=4)
     return [recommendations, reports, user_data]
 
 
@@ -419,20 +421,33 @@ def _count_denied_request(reason: str) -> None:
     _metrics().rejected.labels(reason, "").inc()
 
 
+def _routes() -> list[BaseRoute]:
+    """What the service answers besides its API methods, by GET."""
+    apis = Recommender.apis  # type: ignore[attr-defined]
+    return [
+        *page_routes(),
+        *api_page_routes(lambda: openapi.build_openapi_document(apis), lambda: _current_runtime().status()),
+        *media_routes(_tracks, _count_shed_request),
+        *entry_routes(lambda kind, name: _current_runtime().describe_entry(kind, name), _count_shed_request),
+    ]
+
+
 def _protect(app: Any) -> Any:
     """The application inside the middlewares of the service; called when a worker starts, not at import."""
     http = settings.HttpSettings()
-    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s, HERE.share(http.client_connections))
-    methods = Recommender.apis  # type: ignore[attr-defined]
+    bodies = BodyReader(http.max_body_bytes, http.body_timeout_s)
     app = Admission(app, _queues(), HERE.share(http.client_requests), _count_shed_request)
-    app = RequestGuard(
-        app, lambda: openapi.build_openapi_document(methods), bodies, lambda: _current_runtime().status()
+    app = Protocols(RequestGuard(app, bodies), bodies, _tracks, _count_shed_request)
+    app = AccessControl(app, _access_policy(), _count_denied_request)
+    return CORSMiddleware(
+        CatchAll(app),
+        allow_origins=http.allowed_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=("Authorization", "Content-Type"),
+        expose_headers=("Retry-After",),
+        # Chromium sends a preflight request before a public site calls this machine or the local network.
+        allow_private_network=True,
     )
-    app = Protocols(app, bodies, _tracks)
-    app = MediaFiles(app, _tracks, _count_shed_request)
-    app = CatalogEntries(app, lambda kind, name: _current_runtime().describe_entry(kind, name))
-    app = AccessControl(ListeningPage(app), _access_policy(), _count_denied_request)
-    return CrossOriginSharing(CatchAll(app), http.allowed_origins)
 
 
 Recommender.add_asgi_middleware(_protect)  # type: ignore[attr-defined]
@@ -471,6 +486,4 @@ def _error(status: int, error: Exception) -> Response:
 
 def _problem(status: int, detail: str, **members: Any) -> Response:
     # BentoML returns a Response object unchanged.
-    headers = {name.decode(): value.decode() for name, value in [DEPRECATION, RETRY_AFTER][: 2 if status == 503 else 1]}
-    content, media_type = problem(status, detail, **members), PROBLEM_MEDIA_TYPE.decode()
-    return JSONResponse(content, status_code=status, headers=headers, media_type=media_type)
+    return problem_response(status, detail, RETRY_AFTER if status == 503 else None, **members)

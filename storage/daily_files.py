@@ -1,40 +1,29 @@
-"""JSON Lines files: logs that grow by whole lines, where only a crash leaves an incomplete last one, and histories of reports with
-one line per day.
+"""JSON Lines files: logs that grow by whole lines, of which readers leave out one that a crash or a backup has cut off, and histories
+of reports with one line per day.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from storage.files import atomic_write
 
-TAIL_BYTES = 1 << 20
+
+def spellings(text: str) -> set[bytes]:
+    """How a text is written as a JSON string, with non-ASCII characters escaped and unescaped."""
+    return {json.dumps(text, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass") for is_ascii in (True, False)}
 
 
-def truncate_torn_line(path: Path) -> int:
-    """Remove an incomplete last line, which was never acknowledged; return the number of bytes removed."""
-    size = path.stat().st_size
-    with path.open("rb+") as file:
-        end, tail = size, b""
-        while end > 0 and b"\n" not in tail:
-            start = max(0, end - TAIL_BYTES)
-            file.seek(start)
-            tail, end = file.read(end - start), start
-        kept_size = end + tail.rfind(b"\n") + 1
-        if kept_size < size:
-            file.truncate(kept_size)
-            os.fsync(file.fileno())
-    return size - kept_size
-
-
-def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Each JSON object of a file; incomplete and damaged lines, and the blanks of erased ones, are left out."""
+def read_rows(path: Path, mentioned: str | None = None) -> Iterator[dict[str, Any]]:
+    """Each JSON object of a file, or those that may have the string `mentioned`, without incomplete and damaged lines."""
+    wanted = {b""} if mentioned is None else spellings(mentioned)
     with path.open("rb") as file:
         for line in file:
+            if not any(one in line for one in wanted):
+                continue
             try:
                 row = json.loads(line) if line.endswith(b"\n") else None
             except ValueError:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import secrets
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,9 @@ from storage.files import atomic_write
 SALT_BYTES = 32
 FORMER_FILE = "forgotten.json"
 """Name of the list before format 9, read where there is no newer one: a list must never be lost."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class SuppressionListError(ValueError):
@@ -152,3 +157,50 @@ def _write(home: Path, user_ids: set[str]) -> None:
         atomic_write(path, json.dumps(sorted(user_ids)), is_durable=True, mode=0o600)
     else:
         path.unlink(missing_ok=True)
+
+
+class SuppressionListFollower:
+    """Holds the list for a process that keeps running; `reload`, which is called every second, follows its changes. Thread-safe.
+
+    From a new version on, the process keeps nothing of its users, also nothing of a request that began before. Then it reports the
+    digest of the version, after which the eraser may rewrite the files on the disk.
+
+    Args:
+        file: The list, `SEGUE_HOME/suppression_list.json`.
+        erase: Called with each new version; nothing of its users may be kept when it returns, or later. Repeated by the next
+            `reload` if it fails.
+
+    Attributes:
+        users: The current version.
+
+    Raises:
+        SuppressionListError: The list is damaged at the start. Later, the previous version stays in use.
+    """
+
+    def __init__(self, file: Path, erase: Callable[[SuppressionList], None]) -> None:
+        self._file, self._erase, self._lock = file, erase, threading.Lock()
+        self._content = read_content(file)
+        self.users = parse_content(self._content, file)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the version that is in force everywhere in this process."""
+        return content_digest(self._content)
+
+    def reload(self) -> None:
+        """Switch to a changed list.
+
+        Raises:
+            SuppressionListError, OSError: The list cannot be read; the previous version stays in use.
+        """
+        with self._lock:
+            content = read_content(self._file)
+            if content == self._content:
+                return
+            self.users = parse_content(content, self._file)
+            self._erase(self.users)
+            self._content = content
+        logger.info(
+            "%d users are erased: their events are rejected, and their requests are answered as for unknown users",
+            len(self.users),
+        )

@@ -2,10 +2,10 @@
 
 A backup has what cannot be rebuilt, and what makes a restored home answer like the original: landed tables, quarantine, event
 store, feature log, suppression list, unfinished erasures, marts, online store, state of the recommender, releases and reports. It
-is consistent without stopping the recommender: tables are protected by the locks of their writers, SQLite files are copied with
-SQLite's backup API, and the feature log, which only grows, is copied last and cut after its last complete line. So every event
-that was acknowledged before the backup began is in it, and every event that the copied online store lacks is in the copied event
-store, which is copied later.
+is consistent without stopping the recommender: tables are protected by the locks of their writers, and SQLite files are copied with
+SQLite's backup API. So every event that was acknowledged before the backup began is in it, and every event that the copied online
+store lacks is in the copied event store, which is copied later. Readers of the feature log, which only grows, leave out a last
+line that is not complete.
 
 Not included: training workspaces, encoded content, warehouse, simulated worlds, exported lists, `logs`, MLflow, Airflow, and tables
 on object storage (`SEGUE_TABLES`) or features in Redis, which have their own backups. The manifest `backup.json` has the checksum of
@@ -29,9 +29,7 @@ from pathlib import Path
 
 from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_settings
-from event_store.sqlite_events import EVENTS_FILE, KEY_FILE
-from event_store.sqlite_state import SERVING_FILE
-from storage import daily_files
+from event_store.sqlite_stores import EVENTS_FILE, KEY_FILE, SERVING_FILE
 from storage.file_lock import file_lock
 from storage.files import DRAFT_SUFFIX, hash_file, list_nested_files, read_json
 from storage.suppression_list import FORMER_FILE, UNFINISHED_FILE
@@ -54,9 +52,7 @@ SQLITE_FILES = (
 )
 """In this order: what the online store has may be older than the events."""
 FEATURE_REGISTRY = "feast/registry.db"
-TABLE_FOLDERS = ("landing", "quarantine", "marts", "media", "reports")
-FEATURE_LOG_FOLDER = "requests"
-"""JSON Lines; copied last."""
+FOLDERS = ("landing", "quarantine", "marts", "media", "reports", "requests")
 IGNORED = ("*.tmp", "*.writing", "*.partial", "*.forgetting", "*.lock", ".lock", "tmp_*.parquet", ".spill/*")
 
 
@@ -126,9 +122,8 @@ def _fill(settings: Settings, draft: Path) -> BackupManifest:
             if (home / name).exists():
                 copier.copy_sqlite(home / name)
         copier.copy(home / FEATURE_REGISTRY)
-        for name in TABLE_FOLDERS:
+        for name in FOLDERS:
             copier.copy_folder(home / name)
-        copier.copy_folder(home / FEATURE_LOG_FOLDER, is_log=True)
     if release is not None and f"{RELEASES}/{release}/{CHECKSUM_FILE}" not in copier.files:
         raise BackupError(f"the active release {release} is not complete in {home / RELEASES}; release it again")
     manifest = BackupManifest(
@@ -145,8 +140,8 @@ class _Copier:
         self._home, self._target = home, target
         self.files: dict[str, BackupFile] = {}
 
-    def copy(self, path: Path, is_log: bool = False) -> None:
-        """Copy a file, if it exists; of a log, only complete lines."""
+    def copy(self, path: Path) -> None:
+        """Copy a file, if it exists."""
         copy = self._copy_of(path)
         try:
             modified_ns = path.stat().st_mtime_ns
@@ -155,15 +150,13 @@ class _Copier:
         except FileNotFoundError:
             copy.unlink(missing_ok=True)
             return
-        if is_log:
-            daily_files.truncate_torn_line(copy)
         self._record(copy, modified_ns)
 
-    def copy_folder(self, folder: Path, is_log: bool = False) -> None:
+    def copy_folder(self, folder: Path) -> None:
         """Copy the files of a folder, without files that are being written."""
         for path in list_nested_files(folder):
             if path.is_file() and not any(path.match(pattern) for pattern in IGNORED):
-                self.copy(path, is_log)
+                self.copy(path)
 
     def copy_sqlite(self, path: Path) -> None:
         """Copy a SQLite database as of one moment, while other processes write it."""

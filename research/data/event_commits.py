@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from research.result import Result, result_with_limit
 
 PROCESSES, BATCH = 4, 100

@@ -32,7 +32,7 @@ from typing import Any
 import psutil
 
 from config import settings
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from tests.support import recommender_service, release_swap
 from tests.support.recommender_service import Place
 

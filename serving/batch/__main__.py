@@ -40,10 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="items per list (default: the limit of the scene)")
     parser.add_argument("--discovery", type=float, help="fraction of new tracks, 0 to 1 (default: the release's share)")
     parser.add_argument("--language", choices=("en", "zh"), default="en", help="language of the reasons")
-    parser.add_argument("--users-per-part", type=int, default=1000, help="users in memory and in each file")
     options = parser.parse_args(arguments)
-    if options.users_per_part < 1:
-        parser.error(f"--users-per-part {options.users_per_part} is not positive")
     here = settings.load_settings()
     for name, value in {**KERNEL_THREADS, **tool_environment(here)}.items():
         os.environ.setdefault(name, value)
@@ -53,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     from serving.batch.export import BatchOptions, open_runtime, run
     from serving.observability.metrics import Metrics
 
-    wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language, options.users_per_part)
+    wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language)
     runtime = open_runtime(here, Metrics(CollectorRegistry()))
     try:
         run(runtime, here, wanted, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))

@@ -119,7 +119,8 @@ LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
 """Folders of the tables."""
 NO_DEADLINE_MS = 600_000
 """No user waits for the response, so a late channel is waited for instead of being left out."""
-IDS_PER_READ = 10_000
+IDS_PER_READ, USERS_PER_PART = 10_000, 1000
+"""Ids of a page, and users in memory and in each file."""
 NAMESPACE = uuid.UUID("6f1c1f9e-5c0b-4f0e-9a53-5a9d5d6b7b10")
 
 LIST_SCHEMA = pa.schema(
@@ -149,7 +150,6 @@ class BatchOptions:
     limit: int | None = None  # None: the limit of the scene
     discovery: float | None = None  # None: the release's share
     language: Language = "en"
-    users_per_part: int = 1000
 
 
 def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
@@ -194,10 +194,10 @@ def run(
     models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
     began, computed = time.monotonic(), 0
     with ThreadPoolExecutor(settings.concurrent_requests) as pool:
-        for number, first in enumerate(range(0, len(users), options.users_per_part)):
+        for number, first in enumerate(range(0, len(users), USERS_PER_PART)):
             if folder.path(LISTS, number).exists():  # written after the vectors
                 continue
-            ids = users[first : first + options.users_per_part]
+            ids = users[first : first + USERS_PER_PART]
             requests = [_request(user, settings, options, folder.at_us) for user in ids]
             answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.

@@ -11,11 +11,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
+
 from config.settings import HttpSettings, is_loopback, load_settings
-from serving.http.asgi import App, HttpError, HttpMiddleware, Message, Receive, Send, client_address, set_client
+from serving.http.asgi import HttpMiddleware, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
 from serving.http.user_tokens import AUTHENTICATED_USER, HAS_CREDENTIALS, USER_PATHS, USER_PREFIXES, UserTokens
@@ -130,7 +133,7 @@ class AccessControl(HttpMiddleware):
         on_rejected: Called with the reason of each rejected request.
     """
 
-    def __init__(self, app: App, policy: AccessPolicy, on_rejected: Callable[[str], None]) -> None:
+    def __init__(self, app: ASGIApp, policy: AccessPolicy, on_rejected: Callable[[str], None]) -> None:
         super().__init__(app)
         self._policy, self._on_rejected = policy, on_rejected
 
@@ -148,11 +151,11 @@ class AccessControl(HttpMiddleware):
         wait_s = 0 if limit is None else limit.take(client.name if client else address)
         if wait_s:
             why = f"too many requests from this client; retry in {wait_s} s"
-            raise self._refuse(RATE_LIMITED, 429, why, (b"retry-after", str(wait_s).encode()))
+            raise self._refuse(RATE_LIMITED, 429, why, {"Retry-After": str(wait_s)})
         if client is None:
             what = "API key, or invalid or expired token" if policy.tokens else "API key"
             why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
-            raise self._refuse(NO_KEY, 401, why, (b"www-authenticate", b"Bearer"))
+            raise self._refuse(NO_KEY, 401, why, {"WWW-Authenticate": "Bearer"})
         if client.user_id is not None and not _is_for_users(scope["path"]):
             raise self._refuse(NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         charge = () if limit is None else (functools.partial(limit.charge, client.name),)
@@ -164,9 +167,9 @@ class AccessControl(HttpMiddleware):
             AUTHENTICATED_USER.reset(before)
             HAS_CREDENTIALS.reset(had)
 
-    def _refuse(self, reason: str, status: int, why: str, *headers: tuple[bytes, bytes]) -> HttpError:
+    def _refuse(self, reason: str, status: int, why: str, headers: Mapping[str, str] | None = None) -> HTTPException:
         self._on_rejected(reason)
-        return HttpError(status, why, *headers)
+        return HTTPException(status, why, headers)
 
 
 def _describe_foreign_request(scope: Message, allowed_origins: Collection[str]) -> tuple[str, str] | None:

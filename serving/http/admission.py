@@ -9,42 +9,31 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from functools import partial
+from typing import ParamSpec, TypeVar
 
-from serving.http.asgi import (
-    RETRY_AFTER,
-    RETRY_AFTER_S,
-    App,
-    HttpError,
-    HttpMiddleware,
-    Message,
-    Receive,
-    Send,
-    get_client,
-)
+import anyio
+from anyio import CapacityLimiter
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
+
+from serving.http.asgi import RETRY_AFTER, RETRY_AFTER_S, HttpMiddleware, get_client
 
 MAX_CONCURRENT_REPORTS = 16
 """Reports of events that run at once; for recommendations it is the setting `concurrent_requests`."""
-MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS = 64, 128
-"""Recommendations and reports that wait for a slot; more are shed."""
+MAX_WAITING_REQUESTS, MAX_WAITING_REPORTS, MAX_WAITING_LOOKUPS = 64, 128, 64
+"""Recommendations, reports, and calls of one ThreadQueue that wait; more are shed."""
+
+T = TypeVar("T")
+Arguments = ParamSpec("Arguments")
 
 
-@dataclass
 class RequestQueue:
-    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival.
+    """Paths that share slots: up to `max_concurrent` requests run, up to `max_waiting` more wait in order of arrival."""
 
-    `max_per_client` of them are of one client; without it, only the limit over all queues applies.
-    """
-
-    paths: tuple[str, ...]
-    max_concurrent: int
-    max_waiting: int
-    max_per_client: int | None = None
-    in_flight: Counter[str] = field(default_factory=Counter, init=False)  # client → requests that run or wait
-
-    def __post_init__(self) -> None:
-        self.capacity = self.max_concurrent + self.max_waiting
-        self.slots = asyncio.Semaphore(self.max_concurrent)
+    def __init__(self, paths: tuple[str, ...], max_concurrent: int, max_waiting: int) -> None:
+        self.paths, self.capacity, self.in_flight = paths, max_concurrent + max_waiting, 0
+        self.slots = asyncio.Semaphore(max_concurrent)
 
 
 class Admission(HttpMiddleware):
@@ -58,7 +47,7 @@ class Admission(HttpMiddleware):
     """
 
     def __init__(
-        self, app: App, queues: Sequence[RequestQueue], max_per_client: int, on_rejected: Callable[[str], None]
+        self, app: ASGIApp, queues: Sequence[RequestQueue], max_per_client: int, on_rejected: Callable[[str], None]
     ) -> None:
         super().__init__(app)
         self._queues = {path: queue for queue in queues for path in queue.paths}
@@ -72,28 +61,46 @@ class Admission(HttpMiddleware):
             await self._app(scope, receive, send)
             return
         client = get_client(scope)
-        if rejection := self._reject(queue, client):
-            self._on_rejected(scope["path"])
-            raise HttpError(rejection[0], f"{rejection[1]}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
-        counts = (queue.in_flight, self._in_flight)
-        for in_flight in counts:
-            in_flight[client] += 1
+        if queue.in_flight >= queue.capacity:
+            raise self._reject(scope, 503, f"{queue.capacity} requests are in progress or queued")
+        if self._in_flight[client] >= self._max_per_client:
+            raise self._reject(scope, 429, f"{self._max_per_client} requests of this client are in progress or queued")
+        queue.in_flight += 1
+        self._in_flight[client] += 1
         try:
             async with queue.slots:
                 await self._app(scope, receive, send)
         finally:
-            for in_flight in counts:
-                in_flight[client] -= 1
-                if not in_flight[client]:
-                    del in_flight[client]
+            queue.in_flight -= 1
+            self._in_flight[client] -= 1
+            if not self._in_flight[client]:
+                del self._in_flight[client]
 
-    def _reject(self, queue: RequestQueue, client: str) -> tuple[int, str] | None:
-        """Status and reason if another request of the client is too many."""
-        if queue.in_flight.total() >= queue.capacity:
-            return 503, f"{queue.capacity} requests are in progress or queued"
-        if self._in_flight[client] >= self._max_per_client:
-            return 429, f"{self._max_per_client} requests of this client are in progress or queued"
-        most = queue.max_per_client
-        if most is not None and queue.in_flight[client] >= most:
-            return 429, f"a client may have {most} of {' and '.join(queue.paths)} in progress or queued"
-        return None
+    def _reject(self, scope: Message, status: int, why: str) -> HTTPException:
+        self._on_rejected(scope["path"])
+        return HTTPException(status, f"{why}; retry in {RETRY_AFTER_S} s", RETRY_AFTER)
+
+
+class ThreadQueue:
+    """Runs functions in up to `max_concurrent` threads, so that what takes long does not keep others from their threads.
+
+    Args:
+        name: What the functions look up.
+        max_concurrent: Number of threads.
+        on_rejected: Called with the name for each call that is shed because too many wait.
+    """
+
+    def __init__(self, name: str, max_concurrent: int, on_rejected: Callable[[str], None]) -> None:
+        self._name, self._limiter, self._on_rejected = name, CapacityLimiter(max_concurrent), on_rejected
+
+    async def run(self, function: Callable[Arguments, T], *arguments: Arguments.args, **options: Arguments.kwargs) -> T:
+        """The result of the function.
+
+        Raises:
+            HTTPException: Too many calls wait already.
+        """
+        if self._limiter.statistics().tasks_waiting >= MAX_WAITING_LOOKUPS:
+            self._on_rejected(self._name)
+            why = f"{MAX_WAITING_LOOKUPS} requests for {self._name} wait already; retry in {RETRY_AFTER_S} s"
+            raise HTTPException(503, why, RETRY_AFTER)
+        return await anyio.to_thread.run_sync(partial(function, *arguments, **options), limiter=self._limiter)

@@ -1,23 +1,25 @@
-"""Types and small functions that the ASGI middlewares share: headers of requests, complete responses, the client's name.
+"""Types and small functions that the ASGI middlewares share: the client's name, and errors, which are problem documents (RFC 9457).
 
-Errors are problem documents (RFC 9457).
+Middlewares and routes raise Starlette's `HTTPException`; `serving.http.problems.CatchAll` answers with its problem document.
 """
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-JSON_MEDIA_TYPE = b"application/json"
-PROBLEM_MEDIA_TYPE = b"application/problem+json"
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Send
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
-RETRY_AFTER = (b"retry-after", str(RETRY_AFTER_S).encode())
+RETRY_AFTER = {"Retry-After": str(RETRY_AFTER_S)}
 """Header of responses to requests that may be sent again."""
-CLOSE_CONNECTION = (b"connection", b"close")
-DEPRECATION = (b"deprecation", b"@1796083200")
+CLOSE_CONNECTION = {"Connection": "close"}
+DEPRECATION = {"Deprecation": "@1796083200"}
 """Header of problem documents (RFC 9745): their member `error` goes with the next version."""
 CODES = {
     400: "invalid_request",
@@ -32,11 +34,6 @@ CODES = {
 TITLES = {413: "Request Entity Too Large", 416: "Requested Range Not Satisfiable", 422: "Unprocessable Entity"}
 """Titles of problem documents, of which Python 3.13 has newer ones."""
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
-
 
 class HttpMiddleware(ABC):
     """ASGI middleware that handles HTTP requests, and passes other connections on.
@@ -45,7 +42,7 @@ class HttpMiddleware(ABC):
         app: The wrapped application.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -55,19 +52,6 @@ class HttpMiddleware(ABC):
     @abstractmethod
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one HTTP request."""
-
-
-class HttpError(Exception):
-    """A request that is answered with a problem document: `CatchAll` sends it, whichever middleware raises it."""
-
-    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers
-
-
-def header_values(scope: Message, name: bytes) -> list[bytes]:
-    """All values of a header of a request, in order; ASGI has all names in lower case."""
-    return [value for key, value in scope["headers"] if key == name]
 
 
 def client_address(scope: Message) -> str:
@@ -107,17 +91,16 @@ def problem(status: int, detail: str, code: str = "", **members: Any) -> dict[st
     return {**document, **members}
 
 
-async def send_response(
-    send: Send, status: int, kind: bytes, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Send a complete response, with `more` headers."""
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+class ProblemResponse(JSONResponse):
+    """A response with a problem document, in ASCII, because the name of a field may have surrogates, which UTF-8 does not have."""
+
+    media_type = PROBLEM_MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content).encode()
 
 
-async def send_error(send: Send, status: int, error: str, *more: tuple[bytes, bytes]) -> None:
-    """Send an error response as a problem document, with `more` headers."""
-    await send_response(
-        send, status, PROBLEM_MEDIA_TYPE, json.dumps(problem(status, error)).encode(), (DEPRECATION, *more)
-    )
+def problem_response(status: int, detail: str, headers: Mapping[str, str] | None = None, **members: Any) -> Response:
+    """A response with the problem document of `problem`."""
+    return ProblemResponse(problem(status, detail, **members), status, {**DEPRECATION, **(headers or {})})

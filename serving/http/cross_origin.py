@@ -1,4 +1,4 @@
-"""Pages of other sites: CORS for allowed origins, and the checks that stop all others on a service without API keys.
+"""Pages of other sites: the checks that stop all but those of allowed origins on a service without API keys.
 
 A browser sends requests of any page to this machine (cross-site request forgery, CSRF), and a site can point its own name at
 127.0.0.1 (DNS rebinding). Without keys nothing else distinguishes such a request from one of the listening page.
@@ -6,13 +6,13 @@ A browser sends requests of any page to this machine (cross-site request forgery
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from starlette.middleware.cors import CORSMiddleware
+from starlette.datastructures import Headers
+from starlette.types import Message
 
 from config.settings import is_loopback_authority
-from serving.http.asgi import App, Message, header_values
 
 NAMELESS_PAGE = (
     "a page of another site may not call this service without a header Origin; call it by fetch from an origin in "
@@ -20,33 +20,13 @@ NAMELESS_PAGE = (
 )
 
 
-class CrossOriginSharing(CORSMiddleware):
-    """Starlette's CORS middleware with the origins of the settings; answers preflight requests.
-
-    Args:
-        app: The wrapped application.
-        origins: Origins whose pages may call the service.
-    """
-
-    def __init__(self, app: App, origins: Sequence[str]) -> None:
-        super().__init__(
-            app,
-            allow_origins=origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("Authorization", "Content-Type"),
-            expose_headers=("Retry-After",),
-            # Chromium sends a preflight request before a public site calls this machine or the local network.
-            allow_private_network=True,
-        )
-
-
 def describe_foreign_host(scope: Message) -> str | None:
     """Why the `Host` header does not name this machine; None if it does."""
     # Starlette's TrustedHostMiddleware reads the first of several headers only, and cannot allow all of 127.0.0.0/8.
-    hosts = header_values(scope, b"host")
-    if len(hosts) == 1 and is_loopback_authority(hosts[0].decode("latin-1")):
+    hosts = Headers(scope=scope).getlist("host")
+    if len(hosts) == 1 and is_loopback_authority(hosts[0]):
         return None
-    shown = ", ".join(repr(host.decode("latin-1")[:80]) for host in hosts) or "missing"
+    shown = ", ".join(repr(host[:80]) for host in hosts) or "missing"
     return (
         f"header Host is {shown}; without API keys this service answers to localhost and 127.0.0.1 only; call it by one of "
         "these, or start it with SEGUE_API_KEYS"
@@ -55,11 +35,11 @@ def describe_foreign_host(scope: Message) -> str | None:
 
 def describe_foreign_origin(scope: Message, allowed_origins: Collection[str]) -> str | None:
     """Why the page that sent a request may not send it; None if it may, or if no page sent it."""
-    origins = header_values(scope, b"origin")
+    origins = Headers(scope=scope).getlist("origin")
     if not origins:
         return NAMELESS_PAGE if scope["method"] not in ("GET", "HEAD") and is_of_foreign_page(scope) else None
-    origin = origins[0].decode("latin-1")
-    hosts = [host.decode("latin-1").lower() for host in header_values(scope, b"host")]
+    origin = origins[0]
+    hosts = [host.lower() for host in Headers(scope=scope).getlist("host")]
     if len(origins) == 1 and (origin in allowed_origins or [_authority(origin)] == hosts):
         return None
     return f"a page of {origin[:80]!r} may not call this service; add its origin to SEGUE_ALLOWED_ORIGINS to allow it"
@@ -67,8 +47,8 @@ def describe_foreign_origin(scope: Message, allowed_origins: Collection[str]) ->
 
 def is_of_foreign_page(scope: Message) -> bool:
     """Whether a browser sends the request for a page of another site without naming its origin, as for an image."""
-    sites = header_values(scope, b"sec-fetch-site")
-    return any(site in (b"cross-site", b"same-site") for site in sites) and not header_values(scope, b"origin")
+    sites = Headers(scope=scope).getlist("sec-fetch-site")
+    return any(site in ("cross-site", "same-site") for site in sites) and not Headers(scope=scope).getlist("origin")
 
 
 def _authority(origin: str) -> str:

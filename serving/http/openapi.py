@@ -99,6 +99,12 @@ OPERATIONS = {
     "/metrics": Operation("metrics", "Operations"),
 }
 """Path → operation, in the order of the document."""
+METHODS = {path: operation.method for path, operation in OPERATIONS.items()}
+REQUEST_FIELDS = {
+    path: [field.alias or name for name, field in operation.request.model_fields.items()]
+    for path, operation in OPERATIONS.items()
+    if operation.request
+}
 
 MEDIA_TYPE, PROBLEM_MEDIA_TYPE = "application/json", "application/problem+json"
 API_KEY_SCHEME, USER_TOKEN_SCHEME = "api_key", "user_token"
@@ -202,20 +208,6 @@ ERROR_DESCRIPTIONS = {
 def load_examples() -> Spec:
     """The content of `openapi_examples.yaml`."""
     return yaml.safe_load(EXAMPLES_FILE.read_text(encoding="utf-8"))
-
-
-def request_fields() -> dict[str, list[str]]:
-    """Path → names of the fields of its request body."""
-    return {
-        path: [field.alias or name for name, field in operation.request.model_fields.items()]
-        for path, operation in OPERATIONS.items()
-        if operation.request
-    }
-
-
-def methods() -> dict[str, str]:
-    """Path → HTTP method."""
-    return {path: operation.method for path, operation in OPERATIONS.items()}
 
 
 def build_openapi_document(api: Mapping[str, Any]) -> Spec:

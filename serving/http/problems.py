@@ -12,26 +12,25 @@ from __future__ import annotations
 import difflib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Send
 
-from serving.errors import NotReady
+from serving.errors import NotReady, UnknownTrack
 from serving.http.asgi import (
     CLOSE_CONNECTION,
     DEPRECATION,
     PROBLEM_MEDIA_TYPE,
     RETRY_AFTER,
-    App,
-    HttpError,
     HttpMiddleware,
-    Message,
-    Receive,
-    Send,
+    ProblemResponse,
     problem,
-    send_error,
+    problem_response,
 )
 
 MAX_NAMED_ERRORS, MAX_LISTED_ERRORS = 5, 100
@@ -50,20 +49,18 @@ class ProblemDetails(HttpMiddleware):
 
     Args:
         app: The wrapped application.
-        methods: Returns path → method for the paths that a wrong path or method may mean.
-        fields: Returns path → fields of the request body.
+        methods: Path → method, for the paths that a wrong path or method may mean.
+        fields: Path → fields of the request body.
     """
 
-    def __init__(
-        self, app: App, methods: Callable[[], Mapping[str, str]], fields: Callable[[], Mapping[str, Sequence[str]]]
-    ) -> None:
+    def __init__(self, app: ASGIApp, methods: Mapping[str, str], fields: Mapping[str, Sequence[str]]) -> None:
         super().__init__(app)
         self._methods, self._fields = methods, fields
 
     async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
         """See `HttpMiddleware.handle`."""
         if not _are_text(scope["headers"]):
-            await send_error(send, 400, "a header is not valid UTF-8", CLOSE_CONNECTION)
+            await problem_response(400, "a header is not valid UTF-8", CLOSE_CONNECTION)(scope, receive, send)
             return
         start: Message | None = None
         body = bytearray()
@@ -71,26 +68,16 @@ class ProblemDetails(HttpMiddleware):
         async def forward(message: Message) -> None:
             nonlocal start
             if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
-                start = self._correct_status(scope, message)
-                return
-            if start is None or message["type"] != "http.response.body":
+                start = message
+            elif start is None or message["type"] != "http.response.body":
                 await send(message)
-                return
-            body.extend(message.get("body", b""))
-            if not message.get("more_body", False):
-                content = json.dumps(self._describe(scope, start["status"], bytes(body))).encode()
-                await send(_with_problem_headers(start, len(content)))
-                await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+            else:
+                body.extend(message.get("body", b""))
+                if not message.get("more_body", False):
+                    described = self._describe(scope, start["status"], bytes(body))
+                    await ProblemResponse(described, start["status"], _headers(start))(scope, receive, send)
 
         await self._app(scope, receive, forward)
-
-    def _correct_status(self, scope: Message, start: Message) -> Message:
-        """The response with 405 instead of 404 if the path exists with another method: middleware answers GET only."""
-        method = self._methods().get(scope["path"])
-        if start["status"] != HTTPStatus.NOT_FOUND or method is None or scope["method"] in (method, "HEAD"):
-            return start
-        headers = [*start.get("headers", ()), (b"allow", method.encode())]
-        return {**start, "status": int(HTTPStatus.METHOD_NOT_ALLOWED), "headers": headers}
 
     def _describe(self, scope: Message, status: int, body: bytes) -> dict[str, Any]:
         path, method = scope["path"], scope["method"]
@@ -107,17 +94,17 @@ class ProblemDetails(HttpMiddleware):
             return problem(status, self._describe_method(path, method))
         errors = content.get("detail") if isinstance(content, dict) else None
         if status == HTTPStatus.BAD_REQUEST and isinstance(errors, list) and errors:
-            return _describe_fields(errors, self._fields().get(path, ()))
+            return _describe_fields(errors, self._fields.get(path, ()))
         text = stated if isinstance(stated, str) else body.decode("utf-8", "replace")[:200].strip()
         return problem(status, text or f"{HTTPStatus(status).phrase}: {method} {path[:80]}")
 
     def _describe_path(self, path: str) -> str:
-        near = _nearest(path, self._methods())
+        near = _nearest(path, self._methods)
         meant = f"did you mean {near}?" if near else "GET /openapi.json lists all paths"
         return f"there is no path {path[:80]!r}; {meant}"
 
     def _describe_method(self, path: str, method: str) -> str:
-        allowed = self._methods().get(path)
+        allowed = self._methods.get(path)
         how = {"POST": "send POST with a JSON body; /docs has examples", "GET": "send GET"}.get(allowed or "", "")
         return f"{method} is not allowed for {path[:80]}; {how or 'GET /openapi.json lists the methods of every path'}"
 
@@ -145,14 +132,13 @@ def _are_text(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 
 
 def _is_problem(start: Message) -> bool:
-    return any(name.lower() == b"content-type" and value == PROBLEM_MEDIA_TYPE for name, value in start["headers"])
+    return Headers(raw=start["headers"]).get("content-type") == PROBLEM_MEDIA_TYPE
 
 
-def _with_problem_headers(start: Message, length: int) -> Message:
-    replaced = (b"content-type", b"content-length")
-    kept = [(name, value) for name, value in start.get("headers", ()) if name.lower() not in replaced]
-    headers = [*kept, (b"content-type", PROBLEM_MEDIA_TYPE), (b"content-length", str(length).encode()), DEPRECATION]
-    return {**start, "headers": headers}
+def _headers(start: Message) -> dict[str, str]:
+    """The headers of a response whose body is replaced by a problem document."""
+    headers = Headers(raw=start["headers"]).items()
+    return {name: value for name, value in headers if name not in ("content-type", "content-length")} | DEPRECATION
 
 
 def _describe_fields(errors: list[Any], fields: Sequence[str]) -> dict[str, Any]:
@@ -201,13 +187,15 @@ class CatchAll(HttpMiddleware):
 
         try:
             await self._app(scope, receive, forward)
-        except HttpError as error:
-            await send_error(send, error.status, error.detail, *error.headers)
+        except HTTPException as error:
+            await problem_response(error.status_code, error.detail, error.headers)(scope, receive, send)
+        except UnknownTrack as error:
+            await problem_response(404, str(error))(scope, receive, send)
         except NotReady as error:
-            await send_error(send, 503, str(error), RETRY_AFTER)
+            await problem_response(503, str(error), RETRY_AFTER)(scope, receive, send)
         except Exception:
             if is_started:  # the server logs it and ends the connection
                 raise
             logger.exception("%s %s failed", scope["method"], scope["path"][:80])
             why = "the request failed unexpectedly; the log of the service has the traceback"
-            await send_error(send, 500, why, CLOSE_CONNECTION)
+            await problem_response(500, why, CLOSE_CONNECTION)(scope, receive, send)

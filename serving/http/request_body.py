@@ -1,78 +1,59 @@
-"""Receives the body of a request within limits of size, time and number."""
+"""Receives the body of a request within limits of size and time."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from serving.http.asgi import CLOSE_CONNECTION, HttpError, Message, Receive, get_client, header_values
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
+
+from serving.http.asgi import CLOSE_CONNECTION
 
 MAX_LENGTH_DIGITS = 19
 """Digits of the header Content-Length: Python reads no number of more than 4,300, also with leading zeros."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class BodyReader:
-    """Receives bodies. Beyond the limit of unfinished bodies, the client's oldest one is rejected, so that newer ones arrive."""
+    """Receives bodies. How many a client sends at once is limited by the reverse proxy."""
 
     max_bytes: int  # largest body
     timeout_s: float  # time from the headers to the end of the body
-    max_incomplete: int  # bodies of one client that are being received
-    _deadlines: dict[str, deque[asyncio.Timeout]] = field(default_factory=dict, init=False)
 
     async def read(self, scope: Message, receive: Receive) -> bytes:
         """The whole body.
 
         Raises:
-            HttpError: It is larger than the limit, or declared to be, and the rest was not read (413); it did not arrive in time,
-                or too many newer bodies of the client arrived (408); or the client closed the connection (400).
+            HTTPException: It is larger than the limit, or declared to be, and the rest was not read (413); it did not arrive in time
+                (408); or the client closed the connection (400).
         """
-        too_large = HttpError(
+        too_large = HTTPException(
             413,
             f"the body is larger than {self.max_bytes} bytes (SEGUE_MAX_BODY_BYTES); send a shorter one, or the events "
             "in several reports",
         )
-        for size in header_values(scope, b"content-length"):
+        for size in Headers(scope=scope).getlist("content-length"):
             if len(size) > MAX_LENGTH_DIGITS:
                 why = f"header Content-Length has {len(size)} characters; give at most {MAX_LENGTH_DIGITS} digits"
-                raise HttpError(413, why)
+                raise HTTPException(413, why)
             if size.isdigit() and int(size) > self.max_bytes:
                 raise too_large
         body = bytearray()
         try:
-            async with self._deadline(get_client(scope)):
+            async with asyncio.timeout(self.timeout_s):
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        raise HttpError(400, "the connection was closed before the end of the body", CLOSE_CONNECTION)
+                        raise HTTPException(
+                            400, "the connection was closed before the end of the body", CLOSE_CONNECTION
+                        )
                     body += message.get("body", b"")
                     if len(body) > self.max_bytes:
                         raise too_large
                     if not message.get("more_body", False):
                         return bytes(body)
         except TimeoutError as error:
-            why = (
-                f"the body did not arrive within {self.timeout_s:g} s, or before {self.max_incomplete} newer bodies "
-                "of this client began"
-            )
-            raise HttpError(408, why, CLOSE_CONNECTION) from error
-
-    @asynccontextmanager
-    async def _deadline(self, client: str) -> AsyncIterator[None]:
-        async with asyncio.timeout(self.timeout_s) as deadline:
-            deadlines = self._deadlines.setdefault(client, deque())
-            deadlines.append(deadline)
-            if len(deadlines) > self.max_incomplete:
-                oldest = deadlines.popleft()
-                if not oldest.expired():
-                    oldest.reschedule(0)
-            try:
-                yield
-            finally:
-                with suppress(ValueError):  # it was the oldest
-                    deadlines.remove(deadline)
-                if not deadlines:
-                    self._deadlines.pop(client, None)
+            why = f"the body did not arrive within {self.timeout_s:g} s"
+            raise HTTPException(408, why, CLOSE_CONNECTION) from error

@@ -1,4 +1,4 @@
-"""Listening page at `/`, its files below `/page/`: ASGI middleware.
+"""Listening page at `/`, its files below `/page/`.
 
 Besides the files of `serving/page`, it serves the message catalogs (`messages/<language>.json`) and the scene table
 (`scenes.json`). The path of a file contains the version of all of them, so that clients keep files for ever. Independent of the
@@ -11,16 +11,14 @@ import hashlib
 import json
 from pathlib import Path
 
-from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from recommender.slate.scene_settings import SCENES
-from serving.http.asgi import App, HttpMiddleware, Message, Receive, Send
 from serving.messages import MESSAGES_FOLDER
 
 FOLDER = Path(__file__).parents[1] / "page"
@@ -37,28 +35,19 @@ PAGE_HEADERS = {
 MIN_GZIP_BYTES = 500
 
 
-class ListeningPage(HttpMiddleware):
-    """Serves the page and passes every other request on."""
-
-    def __init__(self, app: App) -> None:
-        super().__init__(app)
-        files = f"{FILES}/{_version()}"
-        index = (FOLDER / "index.html").read_text().replace("./page/", f".{files}/")
-        routes = [
-            Route("/", lambda _: HTMLResponse(index, headers=PAGE_HEADERS)),
-            Route(f"{files}/scenes.json", lambda _: JSONResponse(_scene_table())),
-            Mount(f"{files}/messages", _Unchanging(directory=MESSAGES_FOLDER)),
-            Mount(files, _Unchanging(directory=FOLDER)),
-        ]
-        self._page = Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES)])
-
-    async def handle(self, scope: Message, receive: Receive, send: Send) -> None:
-        """See `HttpMiddleware.handle`."""
-        is_read = scope["method"] in ("GET", "HEAD")
-        if is_read and (scope["path"] == "/" or scope["path"].startswith(f"{FILES}/")):
-            await self._page(dict(scope), receive, send)
-        else:
-            await self._app(scope, receive, send)
+def page_routes() -> list[BaseRoute]:
+    """Routes of the page and its files."""
+    files, compressed = f"{FILES}/{_version()}", [Middleware(GZipMiddleware, minimum_size=MIN_GZIP_BYTES)]
+    index = (FOLDER / "index.html").read_text().replace("./page/", f".{files}/")
+    loaded = [
+        Route("/scenes.json", lambda _: JSONResponse(_scene_table())),
+        Mount("/messages", _Unchanging(directory=MESSAGES_FOLDER)),
+        Mount("/", _Unchanging(directory=FOLDER)),
+    ]
+    return [
+        Route("/", lambda _: HTMLResponse(index, headers=PAGE_HEADERS), middleware=compressed),
+        Mount(files, routes=loaded, middleware=compressed),
+    ]
 
 
 class _Unchanging(StaticFiles):

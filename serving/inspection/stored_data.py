@@ -5,7 +5,6 @@ Independent of HTTP.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.response_schemas import ExportResponse
 from storage import object_store
+from storage.daily_files import read_rows
 from storage.user_data import USER_COLUMN, list_user_tables
 
 MAX_ROWS = 50_000
@@ -63,23 +63,9 @@ def _stores(user_id: str, here: Settings, stored: Mapping[str, Rows]) -> Iterato
     for table, rows in stored.items():
         yield table, iter(rows)
     for path in sorted(here.feature_log.glob(f"dt=*/{FEATURE_LOG_PREFIX}-*.jsonl")):
-        yield "feature_log", _rows_of_log(path, user_id)
+        yield "feature_log", (row for row in read_rows(path, user_id) if row.get(USER_COLUMN) == user_id)
     for name, path in list_user_tables(here):
         yield name, _rows_of_table(path, user_id)
-
-
-def _rows_of_log(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
-    """Lines of a log whose `user_id` it is; a line that is being appended, or was erased, is none."""
-    spellings = {json.dumps(user_id).encode(), json.dumps(user_id, ensure_ascii=False).encode()}
-    with path.open("rb") as lines:
-        for line in lines:
-            if any(spelling in line for spelling in spellings):
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(row, dict) and row.get(USER_COLUMN) == user_id:
-                    yield row
 
 
 def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,6 @@ from recommender.slate.scene_settings import SCENES
 from sequences.online import online_stores
 from sequences.online.reader import StoredViews
 from serving.errors import NotReady
-from serving.events.suppression import SuppressionListFollower
 from serving.inspection.explain import explain
 from serving.inspection.library import describe_library
 from serving.inspection.stored_data import collect_stored_data, export_of
@@ -37,6 +36,7 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from storage.file_lock import LockHeld, file_lock
+from storage.suppression_list import SuppressionListFollower
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any
 
 from serving.observability.metrics import Metrics
+from serving.response_schemas import DegradedPart
 
 EVENT_STORE, ONLINE_STORE, RELEASE = "event_store", "online_store", "release"
 PRIVATE_SESSIONS = "private_sessions"
@@ -22,40 +21,25 @@ PRIVATE_SESSIONS = "private_sessions"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class DegradedPart:
-    """A part that does not work."""
-
-    part: str
-    why: str  # what users and operators notice
-    error: str  # technical cause
-    since_s: float  # seconds since 1970
-    until_s: float = math.inf  # seconds since 1970: when the entry expires
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry of `/status`."""
-        return {"part": self.part, "why": self.why, "error": self.error, "since_s": round(self.since_s, 3)}
-
-
 class Degradation:
     """The degraded parts; thread-safe."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics, self._lock = metrics, Lock()
-        self._parts: dict[str, DegradedPart] = {}
+        self._parts: dict[str, tuple[DegradedPart, float]] = {}  # each with its time of expiry, seconds since 1970
 
     @property
     def parts(self) -> dict[str, DegradedPart]:
         """Degraded parts by name."""
         self.remove_expired()
         with self._lock:
-            return dict(self._parts)
+            return {name: part for name, (part, _) in self._parts.items()}
 
     def remove_expired(self) -> None:
         """Clear parts that were not reported again in time."""
         now = time.time()
         with self._lock:
-            expired = [name for name, part in self._parts.items() if part.until_s < now]
+            expired = [name for name, (_, until_s) in self._parts.items() if until_s < now]
         for name in expired:
             self.clear(name)
 
@@ -71,9 +55,9 @@ class Degradation:
         """
         cause = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         with self._lock:
-            before = self._parts.get(part)
-            now = time.time()
-            self._parts[part] = DegradedPart(part, why, cause, before.since_s if before else now, now + lasting_s)
+            before, now = self._parts.get(part), time.time()
+            since_s = before[0].since_s if before else round(now, 3)
+            self._parts[part] = DegradedPart(part=part, why=why, error=cause, since_s=since_s), now + lasting_s
             self._metrics.degraded.labels(part).set(1)
         if before is None:
             logger.error("degraded: %s: %s (%s)", part, why, cause)
@@ -84,4 +68,4 @@ class Degradation:
             before = self._parts.pop(part, None)
             self._metrics.degraded.labels(part).set(0)
         if before is not None:
-            logger.info("%s works again after %.1f s", part, time.time() - before.since_s)
+            logger.info("%s works again after %.1f s", part, time.time() - before[0].since_s)

@@ -1,9 +1,9 @@
 """Structured log: one JSON object per line, with the id of the current request. The line of a request has its scene, outcome, A/B
 test arm, release, stages, number of items and milliseconds.
 
-`extra={"fields": {...}}` adds fields to the line. Independent of requests except their id. The lines of BentoML and uvicorn
-stay text; control characters in them are escaped, so that a client cannot forge a line with the path of a request, and
-long ones are shortened. An error of every request, as of a part that is gone, has its traceback once a minute.
+`extra={"fields": {...}}` adds fields to the line. Independent of requests except their id. JSON escapes control characters, so that a
+client cannot forge a line with the path of a request. An error of every request, as of a part that is gone, has its traceback once a
+minute.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 import sys
 import time
 import traceback
@@ -28,13 +27,11 @@ if TYPE_CHECKING:
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request that this thread handles; empty without one."""
 
-PACKAGE = "serving"
-SERVER_LOGGERS = ("bentoml", "uvicorn.error")
+OWN_LOGGERS, SERVER_LOGGERS = ("serving", "event_store", "storage"), ("bentoml", "uvicorn.error")
 MAX_HEAD, MAX_TAIL = 400, 200
-"""Kept characters at the beginning and at the end of a line of the server: the access log repeats headers and paths."""
+"""Kept characters at the beginning and at the end of a message: the access log of the server repeats headers and paths."""
 TRACEBACK_INTERVAL_S = 60.0
 MAX_SCENE_LENGTH = 64  # of the name that a request gave
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 logger = logging.getLogger(__name__)
@@ -46,25 +43,16 @@ class JsonLineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line."""
         at = datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds")
-        line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        message = record.getMessage()
+        if len(message) > MAX_HEAD + MAX_TAIL:
+            message = f"{message[:MAX_HEAD]} … {message[-MAX_TAIL:]}"
+        line = {"at": at, "level": record.levelname.lower(), "logger": record.name, "message": message}
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
-
-
-class CleanMessages(logging.Filter):
-    """Shortens the message of a record and escapes control characters and line separators in it, but not in its traceback."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Clean the message; every record is logged."""
-        message = record.getMessage().rstrip("\n")
-        if len(message) > MAX_HEAD + MAX_TAIL:
-            message = f"{message[:MAX_HEAD]} … {message[-MAX_TAIL:]}"
-        record.msg, record.args = CONTROL_CHARACTERS.sub(_escape, message), ()
-        return True
 
 
 class RareTracebacks(logging.Filter):
@@ -90,23 +78,16 @@ class RareTracebacks(logging.Filter):
         return True
 
 
-def _escape(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")
-
-
 def configure_logging(stream: TextIO | None = None) -> logging.Handler:
-    """Write the log of the package `serving` as JSON lines to `stream` (default: standard error); escape the server's log."""
+    """Write the logs of Segue and of the server as JSON lines to `stream` (default: standard error)."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLineFormatter())
     handler.addFilter(RareTracebacks())
-    logger = logging.getLogger(PACKAGE)
-    logger.handlers = [handler]  # a second call replaces the first handler
-    logger.propagate = False
-    logger.setLevel(logging.INFO)
-    for server_handler in {one for name in SERVER_LOGGERS for one in logging.getLogger(name).handlers}:
-        if not any(isinstance(one, CleanMessages) for one in server_handler.filters):
-            server_handler.addFilter(RareTracebacks())
-            server_handler.addFilter(CleanMessages())
+    for name in (*OWN_LOGGERS, *SERVER_LOGGERS):
+        logging.getLogger(name).handlers = [handler]  # a second call replaces the first handler
+        logging.getLogger(name).propagate = False
+    for name in OWN_LOGGERS:
+        logging.getLogger(name).setLevel(logging.INFO)
     return handler
 
 

@@ -6,7 +6,7 @@ Unlike the track pipeline it has a single candidate source, so there is nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -24,16 +24,6 @@ from serving.releases.served_release import ServedRelease
 
 TRACKS_PER_COLLECTION = 5
 MOST_OPENED = Reason("most_opened")
-
-
-@dataclass(frozen=True)
-class _SelectedCollection:
-    """A collection of the response."""
-
-    number: int
-    items: np.ndarray  # its playable tracks, in order
-    score: float
-    is_recalled: bool  # False for a collection added for its popularity
 
 
 class CollectionPipeline(Pipeline):
@@ -61,11 +51,16 @@ class CollectionPipeline(Pipeline):
             score_of = {number: score for number, score in scores.items() if number}
             trace.fused = len(score_of)
         with trace.time_stage("filter"):
-            selected = list(self._select(score_of, index, user, request, release, trace))
+            selected = dict(self._select(score_of, index, user, request, release, trace))
         with trace.time_stage("select"):
-            found_by = {one.number: [index.name] if one.is_recalled else [] for one in selected}
+            found_by = {number: [index.name] if number in score_of else [] for number in selected}
             reasons = collect_reasons(found_by, user, release, self._recall, self._metrics, MOST_OPENED)
-            items = [_item(one, index, release, reason) for one, reason in zip(selected, reasons, strict=True)]
+            items = []
+            for (number, channels), reason in zip(found_by.items(), reasons, strict=True):
+                target = index.collections.kind, str(index.collections.ids_N[number])
+                details = _details(target, number, selected[number], index, release)
+                score = round(score_of.get(number, 0.0), 6)
+                items.append(ResponseItem(target, details, score, channels, reason))
         return Answer(user, items)
 
     def _select(
@@ -76,8 +71,10 @@ class CollectionPipeline(Pipeline):
         request: Request,
         release: ServedRelease,
         trace: Trace,
-    ) -> Iterator[_SelectedCollection]:
-        """The first candidates that pass the filters, then the most opened collections, up to the limit."""
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The first candidates that pass the filters, then the most opened collections, up to the limit: their numbers, and their
+        playable tracks in order.
+        """
         excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
         context, count = filter_context(request, release, user), 0
         for number in dict.fromkeys([*score_of, *index.popular_K.tolist()]):
@@ -91,19 +88,16 @@ class CollectionPipeline(Pipeline):
                 trace.record_removed({f"unplayable_{index.name}": 1})
             else:
                 count += 1
-                yield _SelectedCollection(number, tracks[places], score_of.get(number, 0.0), number in score_of)
+                yield number, tracks[places]
 
 
-def _item(
-    selected: _SelectedCollection, index: CollectionIndex, release: ServedRelease, reason: Reason | None
-) -> ResponseItem:
-    collections = index.collections
-    collection_id = str(collections.ids_N[selected.number])
-    details = {
-        f"{collections.kind}_id": collection_id,
-        "title": str(collections.titles_N[selected.number]),
-        "track_count": len(selected.items),
-        "tracks": [release.details(item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
+def _details(
+    target: tuple[str, str], number: int, tracks: np.ndarray, index: CollectionIndex, release: ServedRelease
+) -> dict[str, Any]:
+    """The fields of a collection with these playable tracks."""
+    return {
+        f"{target[0]}_id": target[1],
+        "title": str(index.collections.titles_N[number]),
+        "track_count": len(tracks),
+        "tracks": [release.details(item) for item in tracks[:TRACKS_PER_COLLECTION].tolist()],
     }
-    channels = [index.name] if selected.is_recalled else []
-    return ResponseItem((collections.kind, collection_id), details, round(selected.score, 6), channels, reason)

@@ -28,10 +28,6 @@ from serving.releases.served_release import ServedRelease
 
 logger = logging.getLogger(__name__)
 
-Agree = Callable[[str, list[str]], "tuple[int, set[str]] | None"]
-LoadRelease = Callable[[Path], ServedRelease]
-WarmUp = Callable[[ServedRelease], None]
-
 
 @dataclass(frozen=True)
 class ActiveReleases:
@@ -79,11 +75,11 @@ class ReleaseManager:
     def __init__(
         self,
         active: Path,
-        load: LoadRelease,
-        warm_up: WarmUp,
+        load: Callable[[Path], ServedRelease],
+        warm_up: Callable[[ServedRelease], None],
         metrics: Metrics,
         degradation: Degradation,
-        agree: Agree = lambda *_: (0, set()),
+        agree: Callable[[str, list[str]], tuple[int, set[str]] | None] = lambda *_: (0, set()),
     ) -> None:
         self._active, self._traffic_split_file = active, active.with_name(traffic_split.TRAFFIC_SPLIT_FILE)
         self._load, self._warm_up, self._metrics, self._agree = load, warm_up, metrics, agree

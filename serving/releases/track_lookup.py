@@ -65,8 +65,7 @@ class TrackLookup:
         """The file with the audio or the cover of a track, which need not exist.
 
         Raises:
-            UnknownTrack: The release does not have the track.
-            FileNotFoundError: The track has no such file.
+            UnknownTrack: The release does not have the track, or the track has no such file.
             NotReady: No release is in service yet.
         """
         release = self._releases.serving_release("")
@@ -76,7 +75,7 @@ class TrackLookup:
         catalog = release.catalog
         landed = (catalog.audio_paths_V if kind == PREVIEW else catalog.cover_paths_V)[item]
         # Clients read the message, so it does not name the file.
-        nothing = FileNotFoundError(f"there is no {kind} of the track {track_id[:80]!r}")
+        nothing = UnknownTrack(f"there is no {kind} of the track {track_id[:80]!r}")
         if not landed:
             raise nothing
         # A new object for each request, so that folders that were landed again are found.

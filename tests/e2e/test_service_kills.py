@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from research.data import synthetic_users
 from tests.support import recommender_service, valkey
 from tests.support.progress import FULL, sized

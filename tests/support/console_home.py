@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,9 @@ import pyarrow.parquet as pq
 
 from config.settings import Settings
 from console.live_metrics import MetricsSampler
-from console.server import Handler
+from console.server import Console
 from ingestion.contract import LANDINGS
+from tests.support.serving import http_server
 from web.basic_authentication import OperatorPassword
 
 SLATE = {
@@ -134,9 +132,6 @@ def land(here: Settings, source: str) -> None:
 @contextmanager
 def serve_console(here: Settings, password: str = "", sampler: MetricsSampler | None = None) -> Iterator[str]:
     """Start the console and yield its URL."""
-    sampler = sampler or MetricsSampler(here)
-    handler = partial(Handler, settings=here, password=OperatorPassword(password), sampler=sampler)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    console = Console(here, OperatorPassword(password), sampler or MetricsSampler(here))
+    with http_server.serve(console.app) as url:
+        yield url

@@ -10,7 +10,7 @@ Texts are UTF-8.
 
 from __future__ import annotations
 
-from serving.http.asgi import Message, header_values
+from starlette.types import Message
 
 LISTENBRAINZ_PREFIX = "/1/"
 
@@ -38,6 +38,6 @@ def read_listenbrainz_user(scope: Message, has_credentials: bool) -> str:
 
 def _authorization(scope: Message) -> tuple[str, str]:
     """Scheme in lower case and credential of the header Authorization; both "" without one, or with several."""
-    given = header_values(scope, b"authorization")
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
     scheme, _, credential = given[0].decode(errors="replace").partition(" ") if len(given) == 1 else ("", "", "")
     return scheme.lower(), credential.strip()

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message
 
-from serving.http.asgi import JSON_MEDIA_TYPE, RETRY_AFTER, App, HttpError, Message, get_client
+from serving.http.asgi import RETRY_AFTER, get_client
 
 
-async def post_internally(app: App, scope: Message, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
+async def post_internally(app: ASGIApp, scope: Message, path: str, body: Mapping[str, Any] | bytes) -> dict[str, Any]:
     """The JSON response to a POST.
 
     Args:
@@ -24,10 +26,10 @@ async def post_internally(app: App, scope: Message, path: str, body: Mapping[str
         body: Body of the POST.
 
     Raises:
-        HttpError: The response is an error.
+        HTTPException: The response is an error.
     """
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Content-Type": JSON_MEDIA_TYPE.decode()}
+    headers = {"Content-Type": "application/json"}
     request = httpx.Request("POST", f"http://localhost{path}", content=content, headers=headers)
     response = await httpx.ASGITransport(app, client=(get_client(scope), 0)).handle_async_request(request)
     status, received = response.status_code, await response.aread()
@@ -37,7 +39,7 @@ async def post_internally(app: App, scope: Message, path: str, body: Mapping[str
         answer = {}
     if status != 200 or not isinstance(answer, dict):
         problem = answer if isinstance(answer, dict) else {}
-        raise HttpError(status, _detail(problem, status), *([RETRY_AFTER] if status in (429, 503) else []))
+        raise HTTPException(status, _detail(problem, status), RETRY_AFTER if status in (429, 503) else None)
     return answer
 
 

@@ -48,7 +48,7 @@ async def submit_listens(
         tracks: Ids of the tracks with the same title and artist; None without one.
 
     Raises:
-        HttpError: The service does not accept the events; the client sends the listens again.
+        HTTPException: The service does not accept the events; the client sends the listens again.
     """
     # The recording id may be the id of a track that a later release has.
     found = [track or _recording_id(listen) for listen, track in zip(listens, tracks, strict=True)]

@@ -92,7 +92,7 @@ def _m3u(title: str, tracks: list[Track]) -> bytes:
 
 
 def _absolute(url: str | None, base_url: str) -> str | None:
-    return urljoin(f"{base_url}/", url) if url else None
+    return urljoin(base_url, url) if url else None
 
 
 def _text(text: str) -> str:

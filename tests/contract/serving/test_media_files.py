@@ -14,7 +14,7 @@ from PIL import Image
 
 from media.track_description import cover_path, preview_path, write_descriptions
 from serving import runtime
-from serving.http import media_files
+from serving.http import admission
 from storage.media_paths import register_root
 from tests.support.media_descriptions import described
 from tests.support.serving.asgi_client import serving_client
@@ -146,7 +146,7 @@ def test_a_player_can_seek(client):
 
 
 def test_requests_beyond_the_queue_are_shed(client, monkeypatch):
-    monkeypatch.setattr(media_files, "MAX_WAITING", -media_files.MAX_CONCURRENT)
+    monkeypatch.setattr(admission, "MAX_WAITING_LOOKUPS", 0)
     answer = client.get(f"/media/preview/{FILES}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert client.post("/recommend", json={"user_id": "u"}).status_code == 200

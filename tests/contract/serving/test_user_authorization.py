@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Receive, Send
 
 from serving import service
 from serving.http.access_policy import AccessControl
-from serving.http.asgi import Message, Receive, Send
 from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 
 METHODS = {f"/{name}": method.func for name, method in service.Recommender.apis.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from config.settings import ROOT, Settings
 from event_store.opened import now_us
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from local.environment import environment
 from tests.support import recommender_service, release_swap
 from tests.support.chaos import small_disk

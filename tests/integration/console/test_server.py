@@ -2,20 +2,16 @@
 
 import re
 import socket
-import threading
-from functools import partial
 
 import httpx
 import pytest
 from markupsafe import escape
 
 from console.actions import read_actions
-from console.live_metrics import MetricsSampler
-from console.server import Handler, Server
 from tests.support import browser, console_home
 from tests.support.training.evaluation_content import evaluation
 from training.evaluation.report.page import render_page
-from web.basic_authentication import GUESSES, OperatorPassword
+from web.basic_authentication import GUESSES
 
 PASSWORD = "p" * 20
 AUTH = ("segue", PASSWORD)
@@ -92,23 +88,6 @@ def test_dbts_page_runs_its_scripts_in_a_sandbox(here):
         assert page.text_content("p") == "null"
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.0\r\nHost: local", b"POST /actions/roll_back HTTP/1.0\r\n"])
-def test_a_client_that_sends_no_whole_request_is_disconnected(here, monkeypatch, sent):
-    assert Handler.timeout is not None
-    monkeypatch.setattr(Handler, "timeout", 0.2)
-    if sent.startswith(b"POST"):
-        sent += (
-            b"Host: localhost\r\nOrigin: http://localhost\r\nAuthorization: Basic c2VndWU6"
-            + b"cHBwcHBwcHBwcHBwcHBwcHBwcHA="
-        )
-        sent += b"\r\nContent-Length: 9\r\n\r\n"
-    with console_home.serve_console(here, PASSWORD) as url:
-        host, _, port = url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=10) as client:
-            client.sendall(sent)
-            assert client.recv(1000) == b""
-
-
 def test_every_link_of_every_page_works(console):
     seen, pending = set(), ["/"]
     while pending:
@@ -158,16 +137,6 @@ def test_services_are_linked_with_the_host_of_the_request(here, console):
         index = httpx.get(url, headers={"Host": 'segue.example"><script>:8090'}).text
     assert str(escape(f'http://segue.example"><script>:{here.airflow_port}')) in index
     assert "<script>" not in index
-
-
-@pytest.mark.parametrize(("host", "in_url"), [("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")])
-def test_the_console_listens_on_any_notation_of_an_address(here, host, in_url):
-    settings = here.model_copy(update={"host": host})
-    handler = partial(Handler, settings=settings, password=OperatorPassword(""), sampler=MetricsSampler(here))
-    with Server((host, 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        assert httpx.get(f"http://{in_url}:{server.server_address[1]}/livez").status_code == 200
-        server.shutdown()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,8 +10,7 @@ import pytest
 import redis
 
 from event_store.opened import now_us
-from event_store.redis_events import RedisEventStore
-from event_store.redis_state import RedisServingState
+from event_store.redis_stores import RedisEventStore, RedisServingState
 from event_store.store import Position, StoreUnavailable
 from tests.support import valkey
 from tests.support.ports import free_port

@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from config import settings
 from config.bind_address import is_free
 from event_store.opened import now_us
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from local.environment import environment
 from tests.support import documented_commands
 from tests.support.ports import free_port

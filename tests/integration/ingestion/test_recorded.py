@@ -76,7 +76,7 @@ def test_a_landing_reads_on_from_the_last_one(
     first = recorded.land_recorded(store, state, tmp_path)
     assert [(kind, counts.landed) for kind, counts in first] == [("events", 4), ("events", 2), ("responses", 4)]
     assert recorded.land_recorded(store, state, tmp_path) == []
-    assert len(store.read(None, 9)) == 6 and state.read_exposures(None, 9) == []
+    assert len(store.read(None, 9)) == 6 and state.read(None, 9) == []
     store.append([recorded_event(6)])
     ((_, counts),) = recorded.land_recorded(store, state, tmp_path)
     assert (counts.read, counts.landed) == (1, 1)

@@ -41,7 +41,7 @@ from tests.support.waiting import wait_until
 ONLINE_STORE = "feast/online.db"
 STORES = {f"serving/{name}" for name in ("events.db", "events.lock", "event_ids.key", "serving.db", "serving.lock")}
 LOG = "requests/dt=2026-06-01/requests-1-1.jsonl"
-LINES = b'{"request_id":"a","user_id":"ann"}\n{"request_id":"b","user_id":"bob"}\n'
+LINES = b'{"request_id":"a","user_id":"ann"}\n{"request_id":"b","user_id":"bob"}\n{"request_id":"torn'
 RELEASE = "bentoml/models/segue/r1"
 
 
@@ -64,7 +64,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         "landing/listening_events/dt=2026-06-01/.a.parquet.writing": "",
         "marts/tmp_events.parquet": "half",
         "marts/.spill/duckdb_temp_block-1.block": "ann",
-        LOG: LINES.decode() + '{"request_id":"torn',
+        LOG: LINES.decode(),
     }
     for name, content in files.items():
         (here.home / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,10 @@ import wave
 
 import pytest
 from playwright.sync_api import expect
-from starlette.responses import PlainTextResponse
+from starlette.applications import Starlette
 
 from sequences.behaviors import load_behaviors
-from serving.http.static_page import ListeningPage
+from serving.http.static_page import page_routes
 from tests.support import browser
 from tests.support.serving.http_server import serve
 
@@ -38,7 +38,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def url():
-    with serve(ListeningPage(PlainTextResponse("", status_code=404))) as url, browser.shared():
+    with serve(Starlette(routes=page_routes())) as url, browser.shared():
         yield f"{url}/"
 
 

@@ -14,7 +14,7 @@ from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Array, Float32, Int64, String
 
 from event_store.opened import now_us
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from sequences.views import SEQUENCE_TAG, SequenceView
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)

@@ -68,16 +68,25 @@ def put_in_service(patch: pytest.MonkeyPatch, home: Path, load: Callable[[Path],
 
 
 @contextmanager
+def kept_loggers() -> Iterator[None]:
+    """Undo what `configure_logging` changes."""
+    loggers = [logging.getLogger(name) for name in (*structured_log.OWN_LOGGERS, *structured_log.SERVER_LOGGERS)]
+    before = [(one.handlers, one.propagate, one.level) for one in loggers]
+    yield
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+@contextmanager
 def serving_client(
     home: Path, load: Callable[[Path], ServedRelease], store: type[MemoryStore] = Store
 ) -> Iterator[TestClient]:
     """A local client of the service, from start to shutdown. Unregisters its metrics, so that another one can start."""
     before = set(REGISTRY._collector_to_names)
-    logger = logging.getLogger(structured_log.PACKAGE)
-    logging_before = logger.handlers, logger.propagate, logger.level
     service._metrics.cache_clear()
     try:
-        with pytest.MonkeyPatch.context() as patch:
+        with kept_loggers(), pytest.MonkeyPatch.context() as patch:
             use_home(patch, home)
             patch.setenv("SEGUE_RECALL_DEADLINE_MS", "30000")
             put_in_service(patch, home, load)
@@ -87,6 +96,5 @@ def serving_client(
                 yield client
     finally:
         service._metrics.cache_clear()
-        logger.handlers, logger.propagate, logger.level = logging_before
         for collector in set(REGISTRY._collector_to_names) - before:
             REGISTRY.unregister(collector)

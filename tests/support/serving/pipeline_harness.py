@@ -4,7 +4,7 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from event_store.sqlite_state import SqliteServingState
+from event_store.sqlite_stores import SqliteServingState
 from serving.observability.metrics import Metrics
 from serving.pipeline.pipelines import Pipelines
 from serving.pipeline.request import read_request

@@ -31,7 +31,6 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SEGUE_TRUSTED_PROXIES", "10.0.0.7/8"),
         ("SEGUE_MAX_BODY_BYTES", "1MB"),
         ("SEGUE_BODY_TIMEOUT_S", "301"),
-        ("SEGUE_CLIENT_CONNECTIONS", "0"),
         ("SEGUE_CLIENT_REQUESTS", "-1"),
     ],
 )

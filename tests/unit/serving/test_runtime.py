@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from event_store.sqlite_events import KEY_FILE
+from event_store.sqlite_stores import KEY_FILE
 from event_store.store import StoreUnavailable
 from serving.errors import NotReady, RequestRejected
 from serving.observability.degraded_parts import EVENT_STORE, PRIVATE_SESSIONS

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from event_store.sqlite_events import SqliteEventStore
+from event_store.sqlite_stores import SqliteEventStore
 from event_store.store import Position, StoreUnavailable
 from sequences.online.materialization_state import landed_position
 from sequences.online.materialize import materialize

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
-from event_store.sqlite_state import SqliteServingState
+from event_store.sqlite_stores import SqliteServingState
 from event_store.store import PrivateSession
 from sequences.online import online_stores
 from serving import runtime as runtime_module
@@ -27,7 +27,12 @@ from tests.support.serving.small_release import history
 
 USERS = [f"u{n}" for n in range(7)]
 NOW = 1_800_000_000_000_000
-OPTIONS = BatchOptions("daily", limit=4, users_per_part=3)
+OPTIONS = BatchOptions("daily", limit=4)
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch):
+    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
 
 
 class Home:
@@ -107,7 +112,7 @@ def test_nothing_is_recorded_as_shown(home, tmp_path):
     home.run(tmp_path / "out")
     assert not list(home.folder.glob("requests/**/*"))
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
-    assert state.read_exposures(None, 1) == [] and state.users() == set()
+    assert state.read(None, 1) == [] and state.users() == set()
 
 
 @pytest.mark.parametrize(("private", "kept_of"), [(None, {"u0"}), (PrivateSession(NOW, NOW), set())])
@@ -116,7 +121,7 @@ def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, pr
     monkeypatch.setattr(runtime, "_private_session", lambda user_id: private)
     runtime.compute(batch._request("u0", home.settings, OPTIONS, NOW), is_kept=True)
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
-    assert state.read_exposures(None, 1) == [] and state.users() == kept_of
+    assert state.read(None, 1) == [] and state.users() == kept_of
 
 
 def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):
@@ -153,8 +158,8 @@ def test_another_release_or_option_begins_anew(home, tmp_path):
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
     home.run(tmp_path / "out")
     assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
-    home.run(tmp_path / "out", replace(OPTIONS, limit=2, users_per_part=5))
-    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 2
+    home.run(tmp_path / "out", replace(OPTIONS, limit=2))
+    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 3
     assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
 

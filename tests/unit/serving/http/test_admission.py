@@ -22,7 +22,6 @@ class House:
     def __init__(self, client_requests=100):
         self.refused, self.begun, self.go = [], [], {}
         queues = [RequestQueue(("/recommend", "/similar"), 2, 1), RequestQueue(("/events",), 1, 0)]
-        queues.append(RequestQueue(("/export", "/erase"), 1, 1, max_per_client=1))
         self.admission = Admission(self.app, queues, client_requests, self.refused.append)
 
     async def app(self, scope, receive, send):
@@ -78,25 +77,6 @@ async def test_one_client_cannot_take_every_place():
     assert [(await one)[0] for one in inside] == [200, 200, 200]
     assert (await house.ask("e", **mine))[0] == 200
     assert house.admission._in_flight == {}
-
-
-async def test_a_queue_may_have_a_limit_per_client():
-    house = House(client_requests=2)
-    mine, other, third = ({"client": (f"10.0.0.{n}", 5)} for n in range(3))
-    inside = [house.ask("a", path="/export", **mine)]
-    await run_pending_tasks()
-    status, headers, body = await house.ask("b", path="/erase", **mine)
-    assert (status, headers[b"retry-after"]) == (429, b"1")
-    assert "a client may have 1 of /export and /erase" in json.loads(body)["error"]
-    inside += [house.ask("c", **mine), house.ask("d", path="/export", **other)]
-    await run_pending_tasks()
-    assert (await house.ask("e", path="/erase", **third))[0] == 503
-    assert house.begun == ["a", "c"]  # other paths do not wait for exports
-    for name in "acd":
-        house.let_go(name)
-    assert [(await one)[0] for one in inside] == [200, 200, 200]
-    house.let_go("f")
-    assert (await house.ask("f", path="/erase", **mine))[0] == 200
 
 
 async def test_other_paths_methods_and_connections_are_not_queued():

@@ -1,4 +1,4 @@
-"""Request guard: rejected and accepted requests, and the API page."""
+"""Request guard: rejected and accepted requests."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from tests.support.serving.asgi_call import call, respond
 class Server:
     """Calls a guard like an ASGI server; `app` echoes the body."""
 
-    def __init__(self, timeout_s=60, max_incomplete=9):
+    def __init__(self, timeout_s=60):
         self.seen, self.passed_headers = [], []
-        limits = BodyReader(max_bytes=10, timeout_s=timeout_s, max_incomplete=max_incomplete)
-        self.guard = RequestGuard(self.app, lambda: {"info": {"title": "Segue"}}, limits, dict)
+        limits = BodyReader(max_bytes=10, timeout_s=timeout_s)
+        self.guard = RequestGuard(self.app, limits)
 
     async def app(self, scope, receive, send):
         body = (await receive())["body"] if scope.get("method") == "POST" else b""
@@ -68,27 +68,6 @@ def test_late_body_is_rejected():
     )
     assert (status, headers[b"connection"], server.seen) == (408, b"close", [])
     assert "did not arrive" in json.loads(body)["error"]
-
-
-def test_client_with_too_many_unfinished_bodies_loses_its_oldest():
-    async def scene():
-        server, kinds = Server(max_incomplete=2), (b"application/json",)
-        slow = [
-            asyncio.create_task(server.call("POST", "/events", (b"{}",), kinds, client=client, until=asyncio.Event()))
-            for client in ("10.0.0.2", *["10.0.0.1"] * 5)
-        ]
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert [task.done() for task in slow] == [False, True, True, True, False, False]
-        assert [task.result()[0] for task in slow[1:4]] == [408] * 3
-        quick = await server.call("POST", "/events", (b"{}",), kinds)
-        assert quick[0] == 200
-        for task in slow:
-            task.cancel()
-        await asyncio.gather(*slow, return_exceptions=True)
-        assert server.guard._bodies._deadlines == {}
-
-    asyncio.run(scene())
 
 
 def test_disconnected_client_does_not_reach_the_service(server):

@@ -22,7 +22,7 @@ def test_part_is_degraded_until_it_is_cleared_or_expires(now, caplog):
     now[0] = 110.0
     parts.report("online_store", "does not respond", "late")
     parts.report("daily_lists", "cannot be read", lasting_s=60)
-    assert [part.to_json() for part in parts.parts.values()] == [
+    assert [part.model_dump() for part in parts.parts.values()] == [
         {"part": "online_store", "why": "does not respond", "error": "late", "since_s": 100.0},
         {"part": "daily_lists", "why": "cannot be read", "error": "", "since_s": 110.0},
     ]

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from event_store.sqlite_state import SERVING_FILE, SqliteServingState
+from event_store.sqlite_stores import SERVING_FILE, SqliteServingState
 from serving.pipeline.daily_lists import DailyListHistory, ListedTrack, read_lists, write_list
 from serving.pipeline.request import read_request
 from tests.support.serving.pipeline_harness import DAY, NOW

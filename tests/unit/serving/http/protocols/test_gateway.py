@@ -30,10 +30,10 @@ class Service:
 
     def __init__(self, queues=(), rate_limit=None, is_ready=True):
         self.calls, self.reads, self.headers = [], 0, {}
-        limits = BodyReader(max_bytes=20_000, timeout_s=60, max_incomplete=9)
+        limits = BodyReader(max_bytes=20_000, timeout_s=60)
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
-        gateway = Protocols(admission, limits, lambda: self)
+        gateway = Protocols(admission, limits, lambda: self, lambda name: None)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
         self.app = AccessControl(gateway, policy, lambda reason: None)
 

@@ -7,11 +7,16 @@ from unittest.mock import Mock
 
 import pytest
 
-from serving.events.suppression import SuppressionListFollower
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from storage import suppression_list
-from storage.suppression_list import FORMER_FILE, SuppressionList, SuppressionListError, read_suppression_list
+from storage.suppression_list import (
+    FORMER_FILE,
+    SuppressionList,
+    SuppressionListError,
+    SuppressionListFollower,
+    read_suppression_list,
+)
 from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 

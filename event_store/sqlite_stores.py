@@ -1,25 +1,35 @@
-"""The event store of one machine: a SQLite file in which every event is committed before it is acknowledged.
+"""The stores of one machine: SQLite files of events, and of what the workers of the recommender share.
 
-The waiting reports of a process are committed together. Two columns order events: `seq` is the order of commit, by which landing
-and requests read on; `sequence_number` is the order of the contract, the client's or a growing number of the store.
+Every event is committed before it is acknowledged. The waiting reports of a process are committed together. Two columns order
+events: `seq` is the order of commit, by which landing and requests read on; `sequence_number` is the order of the contract, the
+client's or a growing number of the store.
+
+The file of exposures, daily lists and live workers is another one. If it is damaged, it is replaced by an empty one: the lists of
+today are chosen again.
 """
 
 from __future__ import annotations
 
+import json
+import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
 from event_store.store import (
+    ALIVE_FOR_US,
+    DAY_US,
     END,
     EVERYONE,
     HIDDEN_ACTIONS,
     ID_PERIOD_US,
     KEY_BYTES,
+    LISTED_DAYS,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     MAX_SESSION_US,
@@ -30,20 +40,24 @@ from event_store.store import (
     Position,
     PrivateSession,
     StoreBusy,
+    StoreUnavailable,
     UserEvents,
+    Worker,
     current_session,
     id_code,
     is_hidden,
     kind_of,
-    read_text,
     sessions_after,
     to_text,
 )
+from storage.file_lock import file_lock
 from storage.files import atomic_write
+
+logger = logging.getLogger(__name__)
 
 EVENTS_FILE, KEY_FILE = "events.db", "event_ids.key"
 MAX_WAITING_REPORTS = 1024
-TABLES = (
+EVENT_TABLES = (
     """create table if not exists events (seq integer primary key autoincrement, user_id text not null, kind text not null,
     ended_at integer not null, sequence_number integer not null, received_at integer not null, body text not null)""",
     "create index if not exists events_of_user on events (user_id, seq)",
@@ -61,14 +75,6 @@ select seq, body from (
 """
 
 
-@dataclass
-class _Report:
-    events: Sequence[Event]
-    appended: Appended = field(default_factory=Appended)
-    is_done: bool = False
-    error: Exception | None = None
-
-
 class SqliteEventStore(SqliteDatabase):
     """See `event_store.store.EventStore`.
 
@@ -80,39 +86,36 @@ class SqliteEventStore(SqliteDatabase):
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
-        super().__init__(folder / EVENTS_FILE, "full", TABLES)
+        super().__init__(folder / EVENTS_FILE, "full", EVENT_TABLES, "events")
         self._now_us, self._key = now_us, b""
-        self._reports: list[_Report] = []
+        self._reports: list[tuple[Sequence[Event], Future[Appended]]] = []
         self._commit_lock = threading.Lock()
 
     def append(self, events: Sequence[Event]) -> Appended:
         """See `EventStore.append`."""
-        report = _Report(events)
         if len(self._reports) >= MAX_WAITING_REPORTS:
             raise StoreBusy(f"{MAX_WAITING_REPORTS} reports wait for the disk; send the events again in a second")
-        self._reports.append(report)
+        appended: Future[Appended] = Future()
+        self._reports.append((events, appended))
         with self._commit_lock:
-            if not report.is_done:  # otherwise the thread before has committed it with its own
+            if not appended.done():  # otherwise the thread before has committed it with its own
                 self._commit()
-        if report.error is not None:
-            raise report.error
-        return report.appended
+        return appended.result()
 
     def _commit(self) -> None:
         reports, self._reports = self._reports, []
         try:
             with self.writing() as database:
                 writing = _Writing(database, self._key, self._now_us())
-                users = {event["user_id"] for one in reports for event in one.events}
-                erased = self.suppressed(database, users)
-                for one in reports:
-                    one.appended = writing.add(one.events, erased)
+                erased = self.suppressed(database, {event["user_id"] for events, _ in reports for event in events})
+                added = [writing.add(events, erased) for events, _ in reports]
                 writing.finish()
         except Exception as error:
-            for one in reports:
-                one.error = error
-        for one in reports:
-            one.is_done = True
+            for _, appended in reports:
+                appended.set_exception(error)
+        else:
+            for (_, appended), result in zip(reports, added, strict=True):
+                appended.set_result(result)
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
@@ -120,11 +123,7 @@ class SqliteEventStore(SqliteDatabase):
             store = read_id(database)
             rows = database.execute(OF_USER, (user_id, seq_after(after, store), MAX_EVENTS_OF_KIND)).fetchall()
         last = max([seq for seq, _ in rows], default=0)
-        return UserEvents(store, last, [read_text(body) for _, body in rows])
-
-    def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
-        """See `EventStore.read`."""
-        return self.read_rows("events", after, limit)
+        return UserEvents(store, last, [json.loads(body) for _, body in rows])
 
     def last_before(self, received_us: int) -> int:
         """See `EventStore.last_before`."""
@@ -224,3 +223,100 @@ def _read_or_create_key(path: Path) -> tuple[bytes, bool]:
     key = secrets.token_bytes(KEY_BYTES)
     atomic_write(path, key, is_durable=True, is_contended=True, mode=0o600)
     return key, True
+
+
+SERVING_FILE = "serving.db"
+AGREED_DAYS = 1
+STATE_TABLES = (
+    "create table if not exists exposures (seq integer primary key autoincrement, user_id text not null, body text not null)",
+    """create table if not exists daily_lists (user_id text, day integer, key text, body text not null,
+    primary key (user_id, day, key)) without rowid""",
+    "create table if not exists workers (name text primary key, seen_us integer not null, state text not null) without rowid",
+    "create table if not exists agreed (name text primary key, value text not null, day integer not null) without rowid",
+)
+
+
+DAMAGED = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+
+class SqliteServingState(SqliteDatabase):
+    """See `event_store.store.ServingState`.
+
+    Args:
+        folder: Folder of the file, on a local disk.
+        now_us: Clock, µs UTC.
+
+    Raises:
+        StoreUnavailable: The file cannot be opened, for instance on a full disk.
+    """
+
+    def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
+        path = folder / SERVING_FILE
+        super().__init__(path, "normal", STATE_TABLES, "exposures")
+        self._now_us, self._cleaned_day = now_us, 0
+        with file_lock(path.with_suffix(".opening")):
+            try:
+                self.export("")
+            except StoreUnavailable as error:
+                if not isinstance(error.__cause__, DAMAGED) or isinstance(error.__cause__, sqlite3.OperationalError):
+                    raise
+                logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
+                for part in folder.glob(f"{path.name}*"):
+                    part.unlink()  # not kept under another name, because users could not be erased from it
+                super().__init__(path, "normal", STATE_TABLES, "exposures")
+
+    def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
+        """See `ServingState.add_exposure`."""
+        body = json.dumps(record, separators=(",", ":"))
+        with self.writing() as database:
+            if not self.suppressed(database, [user_id]):
+                database.execute("insert into exposures (user_id, body) values (?, ?)", (user_id, body))
+
+    def remove_exposures(self, through: Position) -> None:
+        """See `ServingState.remove_exposures`."""
+        with self.writing() as database:
+            database.execute("delete from exposures where seq <= ?", (seq_after(through, read_id(database)),))
+
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+        """See `ServingState.replace_list`."""
+        query = "select body from daily_lists where user_id = ? and day = ? and key = ?"
+        with self.writing() as database:
+            if self.suppressed(database, [user_id]):
+                return True
+            found = database.execute(query, (user_id, day, key)).fetchone()
+            if (found[0] if found else None) != before:
+                return False
+            database.execute("insert or replace into daily_lists values (?, ?, ?, ?)", (user_id, day, key, text))
+            if day > self._cleaned_day:
+                database.execute("delete from daily_lists where day < ?", (day - LISTED_DAYS,))
+                self._cleaned_day = day
+        return True
+
+    def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
+        """See `ServingState.read_lists`."""
+        query = "select day, key, body from daily_lists where user_id = ? and day >= ?"
+        with self.reading() as database:
+            return database.execute(query, (user_id, since_day)).fetchall()
+
+    def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
+        """See `ServingState.report_worker`."""
+        now_us = self._now_us()
+        with self.writing() as database:
+            database.execute("insert or replace into workers values (?, ?, ?)", (name, now_us, json.dumps(state)))
+            database.execute("delete from workers where seen_us < ?", (now_us - ALIVE_FOR_US,))
+
+    def workers(self) -> list[Worker]:
+        """See `ServingState.workers`."""
+        query = "select name, seen_us, state from workers where seen_us >= ? order by name"
+        with self.reading() as database:
+            rows = database.execute(query, (self._now_us() - ALIVE_FOR_US,)).fetchall()
+        return [Worker(name, seen_us, json.loads(state)) for name, seen_us, state in rows]
+
+    def agree(self, name: str, value: str) -> str:
+        """See `ServingState.agree`."""
+        today = self._now_us() // DAY_US
+        with self.writing() as database:
+            database.execute("delete from agreed where day < ?", (today - AGREED_DAYS,))
+            database.execute("insert or ignore into agreed values (?, ?, ?)", (name, value, today))
+            (agreed,) = database.execute("select value from agreed where name = ?", (name,)).fetchone()
+        return str(agreed)

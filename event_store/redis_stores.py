@@ -1,23 +1,29 @@
-"""The event store of several machines: a Redis server of its own that writes every event to its disk before it is acknowledged.
+"""The stores of several machines: a Redis server of its own that writes every event to its disk before it is acknowledged, and has
+what the workers of the recommender share.
 
 One script adds a report as a transaction. What it cannot compute, the private sessions, is computed before it from what this process
 assumes; the script compares the assumptions with the data, and if some are wrong it writes nothing and returns what is right.
-A failover to a replica may lose acknowledged events, because Redis replicates them afterwards.
+A failover to a replica may lose acknowledged events, because Redis replicates them afterwards. The clocks of the machines must agree
+within a second, as by NTP.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
-from event_store.redis_database import RedisDatabase, script, user_key
+from event_store.redis_database import RedisDatabase, user_key
+from event_store.redis_scripts import script
 from event_store.store import (
+    ALIVE_FOR_US,
+    DAY_US,
     END,
     ID_PERIOD_US,
+    LISTED_DAYS,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     MAX_SESSION_US,
@@ -29,6 +35,7 @@ from event_store.store import (
     PrivateSession,
     StoreBusy,
     UserEvents,
+    Worker,
     current_session,
     id_code,
     is_hidden,
@@ -37,7 +44,7 @@ from event_store.store import (
     to_text,
 )
 
-KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
+EVENT_KINDS = EVENTS, IMPRESSIONS, SESSIONS = "events", "impressions", "private_sessions"
 """Kinds of keys of users: lists of events that a view may show and of others, and the times of sessions."""
 MAX_TRIES = 20
 KEPT_FOR_MS = (MAX_SESSION_US + MAX_AGE_US) // 1000
@@ -122,7 +129,7 @@ class RedisEventStore(RedisDatabase):
     """
 
     def __init__(self, url: str, now_us: Callable[[], int]) -> None:
-        super().__init__(url, EVENTS, KINDS)
+        super().__init__(url, EVENTS, EVENT_KINDS)
         self._now_us = now_us
 
     def append(self, events: Sequence[Event]) -> Appended:
@@ -176,10 +183,6 @@ class RedisEventStore(RedisDatabase):
                 newest.append(event)
         return UserEvents(store, max((seq for seq, _ in rows), default=0), newest[::-1])
 
-    def read(self, after: Position | None, limit: int) -> list[tuple[int, Event]]:
-        """See `EventStore.read`."""
-        return self.read_rows(after, limit)
-
     def last_before(self, received_us: int) -> int:
         """See `EventStore.last_before`."""
         return int(self.call(LAST_BEFORE, received_us))
@@ -211,3 +214,88 @@ def _sessions(text: bytes | None) -> list[PrivateSession]:
 
 def _text(sessions: Sequence[PrivateSession]) -> str:
     return json.dumps([astuple(one) for one in sessions]) if sessions else ""
+
+
+STATE_KINDS = EXPOSURES, LISTS = "exposures", "daily_lists"
+WORKERS = "segue:workers"
+AGREED_FOR_S = 2 * DAY_US // 1_000_000
+ADD = script("", "return refusal(ARGV[1], ARGV[2]) or add(ARGV[3], ARGV[4], ARGV[5])")
+REPLACE = script(
+    "",
+    """
+    local key, field, before, text, oldest = unpack(ARGV, 3, 7)
+    local refused, found = refusal(ARGV[1], ARGV[2]), redis.call('hget', key, field)
+    if refused then return refused end
+    if (found and '=' .. found or '') ~= before then return 'changed' end
+    redis.call('hset', key, field, text)
+    for _, other in ipairs(redis.call('hkeys', key)) do
+      if tonumber(other:match('^%d+')) < tonumber(oldest) then redis.call('hdel', key, other) end
+    end
+    redis.call('expire', key, LISTED_FOR_S)
+    return 'replaced'
+    """.replace("LISTED_FOR_S", str((LISTED_DAYS + 1) * 86_400)),
+)
+
+
+class RedisServingState(RedisDatabase):
+    """See `event_store.store.ServingState`.
+
+    Args:
+        url: See `RedisDatabase`.
+        now_us: Clock, µs UTC.
+    """
+
+    def __init__(self, url: str, now_us: Callable[[], int]) -> None:
+        super().__init__(url, EXPOSURES, STATE_KINDS)
+        self._now_us = now_us
+
+    def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
+        """See `ServingState.add_exposure`."""
+        text = json.dumps(record, separators=(",", ":"))
+        self.call_for(user_id, ADD, EXPOSURES, user_key(EXPOSURES, user_id), text)
+
+    def remove_exposures(self, through: Position) -> None:
+        """See `ServingState.remove_exposures`."""
+        self.remove_rows(through)
+
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+        """See `ServingState.replace_list`."""
+        found = "" if before is None else f"={before}"
+        arguments = (user_key(LISTS, user_id), f"{day} {key}", found, text, day - LISTED_DAYS)
+        return bool(self.call_for(user_id, REPLACE, *arguments) != b"changed")
+
+    def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:
+        """See `ServingState.read_lists`."""
+        found = self.run("hgetall", user_key(LISTS, user_id))
+        lists = ((*field.decode().split(" ", 1), text.decode()) for field, text in found.items())
+        return [(int(day), key, text) for day, key, text in lists if int(day) >= since_day]
+
+    def report_worker(self, name: str, state: Mapping[str, Any]) -> None:
+        """See `ServingState.report_worker`."""
+        now_us = self._now_us()
+        self.run("hset", WORKERS, name, json.dumps([now_us, state]))
+        if dead := [one.name for one in self._workers() if one.seen_us < now_us - ALIVE_FOR_US]:
+            self.run("hdel", WORKERS, *dead)
+
+    def workers(self) -> list[Worker]:
+        """See `ServingState.workers`."""
+        return [one for one in self._workers() if one.seen_us >= self._now_us() - ALIVE_FOR_US]
+
+    def _workers(self) -> list[Worker]:
+        found = self.run("hgetall", WORKERS)
+        return [Worker(name.decode(), *json.loads(text)) for name, text in sorted(found.items())]
+
+    def agree(self, name: str, value: str) -> str:
+        """See `ServingState.agree`."""
+        with self.available() as client:
+            agreed = client.set(f"segue:agreed:{name}", value, ex=AGREED_FOR_S, nx=True, get=True)
+        return agreed.decode() if agreed else value
+
+    def export(self, user_id: str) -> dict[str, list[dict[str, Any]]]:
+        """See `Store.export`."""
+        _, exposures = self.read_list(user_key(EXPOSURES, user_id))
+        lists = sorted(self.read_lists(user_id, 0))
+        return {
+            "exposures": [{"seq": seq, "body": record} for seq, record in exposures],
+            "daily_lists": [{"day": day, "key": key, "body": json.loads(text)} for day, key, text in lists],
+        }
