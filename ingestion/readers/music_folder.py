@@ -42,7 +42,7 @@ def _select_files(files: list[Member]) -> list[Member]:
     """Audio files, playlists and covers; none if the source names its tracks itself, in the contract or by a mapping."""
     if any(member.file == column_mapping.MAPPING_FILE or contract_table(member) == "tracks" for member in files):
         return []
-    files = [member for member in files if member.max_bytes is None]  # files in a zip could not be read later
+    files = [member for member in files if not member.is_zipped]  # files in a zip could not be read later
     if not any(_has_extension(member, audio_file.FORMATS) for member in files):
         return []
     return [
