@@ -90,7 +90,7 @@ def land(
             )
             size = sum(member.size for member in selected)
             with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-                context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
+                context = ReadContext(scratch, bar.update, _source_name(path), media, user_id, latest)
                 for rows in reader.read(selected, context):
                     landing.add(rows)
                     bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)

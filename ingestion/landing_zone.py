@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -199,14 +200,16 @@ class Landing:
         """
         folder = self._landing / "landings"
         if through is None:
-            recorded = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
-            is_repeated = any(
-                row["landing_id"] == landing_id and row["format"] == reader for rows in recorded for row in rows
-            )
+            landed = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+            is_repeated = {"landing_id": landing_id, "format": reader} in chain.from_iterable(landed)
             if self.counts.read == 0 or (is_repeated and self.counts.landed == 0):
                 return
-        row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
-        row |= {
+        row = {
+            "landing_id": landing_id,
+            "source": source,
+            "format": reader,
+            "split": split,
+            **vars(self.counts),
             "landed_at": self._landed_at,
             "event_store": through and through.store,
             "event_seq": through and through.seq,

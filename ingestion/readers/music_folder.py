@@ -59,8 +59,6 @@ def _has_extension(member: Member, extensions: Container[str]) -> bool:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    if context.media is None:
-        raise ValueError("a music folder is read with the folders of its media; pass ReadContext.media")
     audio = [member for member in files if _has_extension(member, audio_file.FORMATS)]
     if len(audio) > MAX_FILES:
         raise SourceError(f"{context.source_name} has {len(audio):,} audio files; land at most {MAX_FILES:,} at once")

@@ -59,9 +59,9 @@ class ReadContext:
     scratch: Path  # empty folder for large intermediate data; deleted afterwards
     report_progress: Callable[[int], object]  # called with the number of bytes read
     source_name: str  # name of the landed path
+    media: MediaFolders
     user_id: str | None = None  # user id requested on the command line; None: from the source, or the source's name
     latest: datetime = LATEST  # events at or after this time are rejected
-    media: MediaFolders | None = None  # None: no media can be read
 
 
 @dataclass(frozen=True)
