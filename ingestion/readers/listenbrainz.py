@@ -156,8 +156,7 @@ def _clean_text(value: Any) -> str | None:
     """Stripped text of a string or an integer; None for other types and for empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = str(value)
-    return text.strip() or None
+    return str(value).strip() or None
 
 
 def _read_time(key: str, seconds: Any) -> tuple[int | None, str | None]:

@@ -76,11 +76,12 @@ class Reader:
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
     """Open a new, empty database in folder `scratch`. Query results are unordered unless the query orders them."""
-    connection = duckdb.connect(str(scratch / f"{name}.duckdb"))
-    connection.execute(f"set memory_limit = '{STAGING_MEMORY_LIMIT}'")
-    connection.execute(f"set temp_directory = '{scratch / f'spill_{name}'}'")
-    connection.execute("set preserve_insertion_order = false")
-    return connection
+    config = {
+        "memory_limit": STAGING_MEMORY_LIMIT,
+        "temp_directory": str(scratch / f"spill_{name}"),
+        "preserve_insertion_order": "false",
+    }
+    return duckdb.connect(str(scratch / f"{name}.duckdb"), config=config)
 
 
 def stage_rows(database: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
