@@ -43,8 +43,7 @@ class AvailableTracks:
 
     def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
         """Sample available tracks uniformly [N]."""
-        sampled: Ints = self._available[random.integers(0, len(self._available), count)]
-        return sampled
+        return self._available[random.integers(0, len(self._available), count)]
 
 
 class InterestGroups:
