@@ -93,13 +93,12 @@ def _event(action: str, text: str) -> dict[str, Any]:
     """Parse a play or a like into the columns of `NamedPlays`."""
     (_, timestamp, properties, links), reason = parse_line(text)
     seconds = properties.get("playtime")
-    is_length = isinstance(seconds, int | float) and 0 < seconds < MAX_EPOCH_S
     return {
         "user": next(iter(_ids(links, "subjects")), None),
         "at_us": timestamp * 1_000_000 if abs(timestamp) < MAX_EPOCH_S else None,
         "track": next(iter(_ids(links, "objects")), None),
         "action": action,
-        "played_ms": round(seconds * 1000) if is_length else None,
+        "played_ms": round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < MAX_EPOCH_S else None,
         "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} is not positive"),
     }
 

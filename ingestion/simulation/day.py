@@ -5,6 +5,8 @@ Shape letters: S sessions, N slots (positions of tracks in all sessions), E even
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -217,7 +219,12 @@ def _emit(
     is_played, begin = slots["is_played"], slots["begin"]
     is_clicked = is_played & (slots["scene"] == session.DAILY)
     buffer.add(is_clicked, action=ACTION["click"], begin=begin - SECOND // 4, **shared)
-    play = {"action": ACTION["play"], "begin": begin, "end": slots["end"], "played_ms": slots["played_ms"]}
+    play: dict[str, Any] = {
+        "action": ACTION["play"],
+        "begin": begin,
+        "end": slots["end"],
+        "played_ms": slots["played_ms"],
+    }
     buffer.add(is_played, **shared | play)
     played = {name: values[is_played] for name, values in slots.items()}
     add_feedback(random, world, users, buffer, played)

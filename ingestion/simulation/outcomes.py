@@ -5,6 +5,8 @@ Shape letter: N slots.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from config.tool_environment import load_dbt_variables
@@ -115,7 +117,7 @@ def add_feedback(
     happened = {}
 
     def follow(selected: np.ndarray, action: str, target_type: str, target: Ints, delay: int) -> None:
-        changed = {"action": ACTION[action], "target_type": TARGET[target_type], "target": target}
+        changed: dict[str, Any] = {"action": ACTION[action], "target_type": TARGET[target_type], "target": target}
         changed["begin"] = played["end"] + (delay + 1) * SECOND // 10  # tenths of a second after the end of the play
         buffer.add(selected, **{name: played[name] for name in SHARED} | changed)
 

@@ -76,7 +76,7 @@ class Reader:
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
     """Open a new, empty database in folder `scratch`. Query results are unordered unless the query orders them."""
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": STAGING_MEMORY_LIMIT,
         "temp_directory": str(scratch / f"spill_{name}"),
         "preserve_insertion_order": "false",
