@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class VectorCache:
     def __init__(self, path: Path, version: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.version = version
-        self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level="IMMEDIATE")
         self._database.execute("pragma journal_mode = wal")
         self._database.execute("pragma synchronous = normal")
         self._database.executescript(TABLES)
@@ -80,7 +80,7 @@ class VectorCache:
             (self.version, name, embedding_BD[row].tobytes(), None if tags_BT is None else tags_BT[row].tobytes())
             for row, name in enumerate(content_hashes)
         ]
-        with self._transaction():
+        with self._database:
             self._database.executemany("insert or replace into vectors values (?, ?, ?, ?)", rows)
 
     def known_files(self, paths: Iterable[str]) -> dict[str, KnownFile]:
@@ -92,20 +92,21 @@ class VectorCache:
     def add_file(self, path: str, state: FileState, content_hash: str | None, reason: str | None = None) -> None:
         """Remember a file: its content hash, or the reason for its rejection."""
         row = (path, *state, content_hash, self.version, reason)
-        with self._transaction():
+        with self._database:
             self._database.execute("insert or replace into files values (?, ?, ?, ?, ?, ?)", row)
             self._database.execute("delete from attempts where path = ?", [path])
 
     def begin_attempt(self, path: str) -> bool:
         """Record that a file is about to be read; False if reading it has crashed the process MAX_ATTEMPTS times."""
-        with self._transaction():
+        with self._database:
             query = "insert into attempts values (?, 1) on conflict do update set attempts = attempts + 1 returning attempts"
             ((attempts,),) = self._database.execute(query, [path]).fetchall()
         return bool(attempts <= MAX_ATTEMPTS)
 
     def end_attempt(self, path: str) -> None:
         """Forget the attempts to read a file, because it was read."""
-        self._database.execute("delete from attempts where path = ?", [path])
+        with self._database:
+            self._database.execute("delete from attempts where path = ?", [path])
 
     def rejected_files(self) -> list[tuple[str, str]]:
         """Path and reason of all rejected files, by path."""
@@ -115,7 +116,8 @@ class VectorCache:
 
     def delete_other_versions(self) -> None:
         """Delete the vectors of other versions, which no table uses any more."""
-        self._database.execute("delete from vectors where version <> ?", [self.version])
+        with self._database:
+            self._database.execute("delete from vectors where version <> ?", [self.version])
 
     def _select(self, columns: str, key: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         for start in range(0, len(values), CHUNK):
@@ -123,13 +125,3 @@ class VectorCache:
             query = f"select {columns} and {key} in ({', '.join('?' * len(chunk))})"
             with closing(self._database.execute(query, [self.version, *chunk])) as rows:
                 yield from rows
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("rollback")
-            raise
-        self._database.execute("commit")

@@ -11,7 +11,6 @@ import contextlib
 import io
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +36,16 @@ def execute(notebook: dict[str, Any], name: str) -> dict[str, Any]:
     return notebook | {"cells": cells}
 
 
-def main() -> int:
-    """Run the command; returns the exit code."""
+def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Execute a notebook without Jupyter")
     parser.add_argument("file", type=Path)
     parser.add_argument("--write", action="store_true", help="store the output in the notebook")
     options = parser.parse_args()
-    try:
-        executed = execute(json.loads(options.file.read_text(encoding="utf-8")), options.file.name)
-    except Exception:
-        traceback.print_exc()
-        return 1
+    executed = execute(json.loads(options.file.read_text(encoding="utf-8")), options.file.name)
     if options.write:
         options.file.write_text(json.dumps(executed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

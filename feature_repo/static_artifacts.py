@@ -7,12 +7,7 @@ from feast import feature_server_utils
 
 
 def load_artifacts(_app: Any) -> None:
-    """Change the responses of the server."""
-    return_unknown_numbers_as_null()
-
-
-def return_unknown_numbers_as_null() -> None:
-    """Return unknown numbers as null; Feast returns the text "NaN", which a client cannot read as a number.
+    """Make the server return unknown numbers as null; Feast returns the text "NaN", which a client cannot read as a number.
 
     Feast has no setting for it, so its function is replaced in the process of the server.
     """

@@ -90,7 +90,7 @@ def land(
             )
             size = sum(member.size for member in selected)
             with tqdm(total=size, unit="B", unit_scale=True, desc=name, disable=None, mininterval=0.5) as bar:
-                context = ReadContext(scratch, bar.update, _source_name(path), user_id, latest, media)
+                context = ReadContext(scratch, bar.update, _source_name(path), media, user_id, latest)
                 for rows in reader.read(selected, context):
                     landing.add(rows)
                     bar.set_postfix_str(f"{landing.counts.read:,} rows", refresh=False)
@@ -174,9 +174,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def explain_unsupported(files: list[Member]) -> str | None:
     """Why the files cannot be landed, from the first one that is recognized; None if none is."""
-    for member in files:
-        if member.file.endswith(".zip"):
-            return f"{member.name} is a zip within a zip; unpack the outer one and land its folder"
+    if inner := next((member.name for member in files if member.file.endswith(".zip")), None):
+        return f"{inner} is a zip within a zip; unpack the outer one and land its folder"
     if table := next((member.name for member in files if member.file.endswith(TABLE_SUFFIXES)), None):
         return (
             f"the columns of {table} are unknown; write a {column_mapping.MAPPING_FILE} in the same folder (see "

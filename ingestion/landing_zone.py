@@ -13,10 +13,13 @@ import hashlib
 import io
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -37,8 +40,7 @@ from storage.file_lock import file_lock
 from storage.suppression_list import SuppressionList
 
 CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is wrong
-FLUSH_ROWS = 400_000
-FLUSH_BYTES = 256 << 20  # buffered rows are written at the first of both limits
+FLUSH_ROWS = 400_000  # of a file
 COMPARISON_MEMORY = "2GB"  # of the comparison of staged rows with the landed ones; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
 MAX_UNPARSABLE_SHARE = 0.1
@@ -46,7 +48,7 @@ MAX_UNPARSABLE_SHARE = 0.1
 MIN_UNPARSABLE_ROWS = 100
 """Fewer unparsable lines never make a log an error; they are only quarantined."""
 PARTITION_FORMATS: dict[Period, str] = {"month": "%Y-%m", "day": "%Y-%m-%d"}
-REJECTED_COLUMNS = ("source_file", "source_line", "reason", "raw", "user_id")
+REJECTED_COLUMNS = [name for name in contract.QUARANTINE.names if name != "landed_at"]
 
 
 @dataclass
@@ -103,7 +105,7 @@ class Landing:
         source_format: str | None = None,
         source_at: datetime | None = None,
     ) -> None:
-        self.counts, self._scratch = LandingCounts(), scratch
+        self.counts = LandingCounts()
         self._origin = {"format": source_format, "source_at": source_at or landed_at, "landed_at": landed_at}
         self._media_prefix = media_prefix
         self._unparsable = 0
@@ -111,11 +113,11 @@ class Landing:
         self._landing, self._quarantine = tables / "landing", tables / "quarantine"
         self._period, self._landed_at, self._latest = period, landed_at, latest
         self._today = f"dt={landed_at:%Y-%m-%d}"
-        self._rejected: dict[str, list[pl.DataFrame]] = {}
-        self._staged: dict[tuple[str, str], _StagedRows] = {}
+        self._rejected: dict[str, _StagedRows] = defaultdict(partial(_StagedRows, scratch))
+        self._staged: dict[tuple[str, str], _StagedRows] = defaultdict(partial(_StagedRows, scratch))
 
     def add(self, rows: Rows) -> None:
-        """Validate rows and keep those that are valid until `finish`; write rejected ones when there are enough."""
+        """Validate rows, and keep them until `finish`."""
         self.counts.read += rows.frame.height + rows.duplicate
         self.counts.duplicate += rows.duplicate
         self._unparsable += rows.unparsable
@@ -131,8 +133,6 @@ class Landing:
             self._reject(
                 rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
             )
-            if _is_full(self._rejected[rows.table]):
-                self._flush_rejected(rows.table)
         valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
         if valid.height == 0:
             return
@@ -169,11 +169,14 @@ class Landing:
             )
 
     def finish(self) -> LandingCounts:
-        """Write all buffered rows, and a zero-row file for every table without files or with missing columns."""
+        """Write all rows, and a zero-row file for every table without files or with missing columns."""
         for table, partition in sorted(self._staged):
             self._land(table, partition)
-        for table in list(self._rejected):
-            self._flush_rejected(table)
+        for table, given in self._rejected.items():
+            folder = self._quarantine / table
+            new_rows = self._new_rows(given, _files(folder, "*"), "reject_id", REJECTED_COLUMNS, "place")
+            self._write(folder / self._today, contract.QUARANTINE, new_rows)
+        self._rejected.clear()
         for table, schema in contract.SCHEMAS.items():
             # Columns may be missing in the oldest file; the zero-row file sorts before all others.
             oldest = next(iter(_files(self._landing / table, "*")), None)
@@ -197,14 +200,16 @@ class Landing:
         """
         folder = self._landing / "landings"
         if through is None:
-            recorded = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
-            is_repeated = any(
-                row["landing_id"] == landing_id and row["format"] == reader for rows in recorded for row in rows
-            )
+            landed = [_read(file, ["landing_id", "format"]).to_pylist() for file in _files(folder, "*")]
+            is_repeated = {"landing_id": landing_id, "format": reader} in chain.from_iterable(landed)
             if self.counts.read == 0 or (is_repeated and self.counts.landed == 0):
                 return
-        row = {"landing_id": landing_id, "source": source, "format": reader, "split": split, **vars(self.counts)}
-        row |= {
+        row = {
+            "landing_id": landing_id,
+            "source": source,
+            "format": reader,
+            "split": split,
+            **vars(self.counts),
             "landed_at": self._landed_at,
             "event_store": through and through.store,
             "event_seq": through and through.seq,
@@ -217,24 +222,28 @@ class Landing:
         partition = pl.lit("") if time is None else pl.col(time).dt.strftime(PARTITION_FORMATS[self._period])
         parts = rows.with_columns(partition=partition).partition_by("partition", as_dict=True, include_key=False)
         for (name,), part in parts.items():
-            key = table, str(name)
-            if key not in self._staged:
-                self._staged[key] = _StagedRows(self._scratch)
             # The first row of an event is valid, and the last one of a track.
             keep: Literal["first", "last"] = "first" if time else "last"
-            self._staged[key].add(part.unique(list(contract.KEYS[table]), keep=keep, maintain_order=True), part.height)
+            distinct = part.unique(list(contract.KEYS[table]), keep=keep, maintain_order=True)
+            self._staged[table, str(name)].add(distinct, part.height)
 
     def _land(self, table: str, partition: str) -> None:
         """Land the events of a partition that have not landed, or the rows of a catalog that have changed."""
-        given, schema = self._staged.pop((table, partition)), contract.SCHEMAS[table]
-        added = {name: pl.lit(value) for name, value in self._origin.items() if name in schema.names}
+        given = self._staged.pop((table, partition))
         new_rows = self._new_events(table, partition, given) if partition else self._changed_rows(table, given)
-        folder, landed = self._landing / table / (f"dt={partition}" if partition else self._today), 0
-        for new in new_rows:
-            write_parquet(folder, _arrow(new.with_columns(**added), schema))
-            landed += new.height
+        folder = self._landing / table / (f"dt={partition}" if partition else self._today)
+        landed = self._write(folder, contract.SCHEMAS[table], new_rows)
         self.counts.landed += landed
         self.counts.duplicate += given.rows - landed
+
+    def _write(self, folder: Path, schema: pa.Schema, new_rows: Iterable[pl.DataFrame]) -> int:
+        """Write each block of rows to a file; return the number of rows."""
+        added = {name: pl.lit(value) for name, value in self._origin.items() if name in schema.names}
+        written = 0
+        for new in new_rows:
+            write_parquet(folder, new.with_columns(**added).select(schema.names).to_arrow().cast(schema))
+            written += new.height
+        return written
 
     def _new_events(self, table: str, partition: str, given: _StagedRows) -> Iterator[pl.DataFrame]:
         """The first given row of each event that has not landed, by user and time."""
@@ -243,13 +252,19 @@ class Landing:
         files = {*_files(folder, f"{month}*" if partition == month else partition), *_files(folder, month)}
         columns = contract.source_schema(table).names
         order = [name for name in ("user_id", contract.EVENT_TIME_COLUMNS[table], "sequence_number") if name in columns]
+        return self._new_rows(given, files, "event_id", columns, ", ".join([*order, "event_id"]))
+
+    def _new_rows(
+        self, given: _StagedRows, files: Iterable[Path], key: str, columns: list[str], order: str
+    ) -> Iterator[pl.DataFrame]:
+        """The first given row of each key that is not in the files."""
         with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
-            is_new = f"event_id not in (select event_id from {_relation(files)})" if files else "true"  # noqa: S608
+            is_new = f"{key} not in (select {key} from {_relation(files)})" if files else "true"  # noqa: S608
             new = connection.execute(
                 f"""
                 select {", ".join(columns)} from {given.relation} where {is_new}
-                qualify row_number() over (partition by event_id order by place) = 1
-                order by {", ".join(order)}, event_id
+                qualify row_number() over (partition by {key} order by place) = 1
+                order by {order}
                 """  # noqa: S608 - table and column names are from the contract
             )
             yield from _batches(new)
@@ -264,15 +279,15 @@ class Landing:
         key = ", ".join(contract.KEYS[table])
         columns = contract.source_schema(table).names
         is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in contract.KEYS[table])
-        has_origin = "source_at" in contract.SCHEMAS[table].names
-        condition, order = (
-            ("format is not distinct from ? and source_at <= ?", "source_at desc, ") if has_origin else ("true", "")
-        )
-        parameters = [self._origin["format"], self._origin["source_at"]] if has_origin else []
         is_equal = " and ".join(f"new.{name} is not distinct from newest.{name}" for name in columns)
-        if has_origin:
-            is_equal += " and newest.source_at = ?"
-            parameters.append(self._origin["source_at"])
+        condition, order, parameters = "true", "landed_at desc", {}
+        if "source_at" in contract.SCHEMAS[table].names:
+            condition, order = (
+                "format is not distinct from $format and source_at <= $at",
+                "source_at desc, landed_at desc",
+            )
+            is_equal += " and newest.source_at = $at"
+            parameters = {"format": self._origin["format"], "at": self._origin["source_at"]}
         with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
             connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
             landed = "select * from empty"
@@ -286,7 +301,7 @@ class Landing:
                 ),
                 newest as (
                     select * from ({landed}) where ({key}) in (select ({key}) from given) and {condition}
-                    qualify row_number() over (partition by {key} order by {order}landed_at desc) = 1
+                    qualify row_number() over (partition by {key} order by {order}) = 1
                 )
                 select {", ".join(f"new.{name}" for name in columns)}
                 from latest as new
@@ -312,30 +327,17 @@ class Landing:
         self.counts.quarantined += rows.height
         if "raw" not in rows.columns:
             columns = [name for name in rows.columns if name not in ("source_file", "source_line", "reason")]
-            raw = [
-                to_text(row)
-                for row in rows.select(columns).with_columns(cs.temporal().to_physical()).iter_rows(named=True)
-            ]
-            rows = rows.with_columns(pl.Series("raw", raw, pl.String))
-        users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None)
-        rows = rows.with_columns(user_id=users).cast({"user_id": pl.String})
-        self._rejected.setdefault(table, []).append(rows.select(REJECTED_COLUMNS).rename({"source_file": "source"}))
-
-    def _flush_rejected(self, table: str) -> None:
-        rows = pl.concat(self._rejected.pop(table))
+            values = rows.select(columns).with_columns(cs.temporal().to_physical())
+            rows = rows.with_columns(pl.Series("raw", map(to_text, values.iter_rows(named=True)), pl.String))
         ids = [
             hashlib.md5(f"{source.rsplit('/', 1)[-1]}|{line}|{raw}".encode(), usedforsecurity=False).hexdigest()
-            for source, line, raw in rows.select("source", "source_line", "raw").iter_rows()
+            for source, line, raw in rows.select("source_file", "source_line", "raw").iter_rows()
         ]
-        rows = rows.with_columns(pl.Series("reject_id", ids, pl.String)).unique("reject_id", maintain_order=True)
-        folder = self._quarantine / table
-        for file in _files(folder, "*"):
-            rows = rows.filter(~pl.col("reject_id").is_in(_read(file, ["reject_id"])["reject_id"].to_pylist()))
-        if rows.height:
-            # A text that names no user could not be found when a user in it is erased.
-            raw = pl.when(pl.col("user_id").is_not_null()).then("raw").otherwise(pl.lit(""))
-            new = rows.with_columns(raw=raw, landed_at=pl.lit(self._landed_at).cast(pl.Datetime("us", "UTC")))
-            write_parquet(folder / self._today, _arrow(new, contract.QUARANTINE))
+        users = checked["user_id"] if "user_id" in checked.columns else pl.lit(None, pl.String)
+        rows = rows.with_columns(pl.Series("reject_id", ids, pl.String), source="source_file", user_id=users)
+        # A text that names no user could not be found when a user in it is erased.
+        raw = pl.when(pl.col("user_id").is_not_null()).then("raw").otherwise(pl.lit(""))
+        self._rejected[table].add(rows.with_columns(raw=raw).select(REJECTED_COLUMNS), rows.height)
 
 
 class _StagedRows:
@@ -383,14 +385,6 @@ def write_parquet(folder: Path, table: pa.Table) -> Path:
     return path
 
 
-def _is_full(frames: list[pl.DataFrame]) -> bool:
-    """Whether buffered rows must be written."""
-    return (
-        sum(frame.height for frame in frames) >= FLUSH_ROWS
-        or sum(frame.estimated_size() for frame in frames) >= FLUSH_BYTES
-    )
-
-
 def _relation(files: Iterable[Path]) -> str:
     """SQL relation of the rows of files."""
     names = ", ".join("'" + str(file).replace("'", "''") + "'" for file in sorted(files))
@@ -409,7 +403,3 @@ def _files(folder: Path, days: str) -> list[Path]:
 
 def _read(file: Path, columns: list[str] | None) -> pa.Table:
     return pq.read_table(object_store.open_arrow_source(file), columns=columns, partitioning=None)
-
-
-def _arrow(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
-    return rows.select(schema.names).to_arrow().cast(schema)

@@ -51,7 +51,7 @@ class Member:
     size: int  # bytes; uncompressed for a file in a zip
     opener: Callable[[], IO[bytes]]
     written_at: datetime  # modification time; for a file in a zip, of the zip
-    max_bytes: int | None = None  # limit of the bytes that reading may return, for a file in a zip
+    is_zipped: bool = False  # a file in a zip
     is_outside: bool = False  # a symbolic link of a music folder that leads out of it; it reads as an empty file
 
     @property
@@ -64,7 +64,7 @@ class Member:
         """File name without folders."""
         return self.parts[-1]
 
-    def open(self, report_progress: Callable[[int], object] | None = None) -> IO[bytes]:
+    def open(self, report_progress: Callable[[int], object] = lambda _: None) -> IO[bytes]:
         """Open the file as a byte stream; `.gz` files are decompressed.
 
         Args:
@@ -79,17 +79,10 @@ class Member:
             raise SourceError(
                 f"{self.name} cannot be opened ({error}); check that it is readable and not encrypted"
             ) from error
-
-        def check(size: int, total: int) -> None:
-            if self.max_bytes is not None and total > self.max_bytes:
-                raise SourceError(f"{self.name} is larger than its zip declares; the zip is damaged, get it again")
-            if report_progress is not None:
-                report_progress(size)
-
-        stream: IO[bytes] = io.BufferedReader(_CheckedReader(raw, check), 1 << 20)
+        stream: IO[bytes] = io.BufferedReader(_CheckedReader(raw, lambda size, _: report_progress(size)), 1 << 20)
         return bound_expansion(gzip.open(stream), stream, self) if self.name.endswith(".gz") else stream  # type: ignore[arg-type]
 
-    def read(self, report_progress: Callable[[int], object] | None = None) -> bytes:
+    def read(self, report_progress: Callable[[int], object] = lambda _: None) -> bytes:
         """Return the content of the file.
 
         Raises:
@@ -154,7 +147,7 @@ def bound_expansion(decompressed: IO[bytes], compressed: IO[bytes], member: Memb
 
     def check(_: int, total: int) -> None:
         limit = MAX_COMPRESSION_RATIO * max(reader.bytes_read, RATIO_GRACE_BYTES)
-        if member.max_bytes is not None:
+        if member.is_zipped:
             limit = min(limit, MAX_ZIP_BYTES)  # the file is compressed twice
         if total > limit:
             raise SourceError(
@@ -269,9 +262,7 @@ def _zip_members(path: Path, below: PurePosixPath) -> list[Member]:
         if safe and not any(part.startswith((".", "__MACOSX")) for part in safe):
             name = printable_name(below.joinpath(*safe).as_posix())
             members.append(
-                Member(
-                    name, info.file_size, partial(_open_in_zip, path, info), _written_at(path), max_bytes=info.file_size
-                )
+                Member(name, info.file_size, partial(_open_in_zip, path, info), _written_at(path), is_zipped=True)
             )
     return sorted(members, key=lambda member: member.name)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw
 
 Color = tuple[int, int, int]
 
@@ -79,17 +79,6 @@ def _bars(brush: Brush) -> None:
         brush.draw.rectangle((bar * width, side - height, (bar + 0.75) * width, side), fill=color)
 
 
-def _letters(brush: Brush) -> None:
-    """Thick slanted strokes and drips, as on a sprayed wall."""
-    side = brush.side
-    brush.draw.rectangle((0, 0, side, side), fill=tuple(part // 3 for part in brush.palette[1]))
-    for number in range(brush.count(10)):
-        x, y = brush.uniform(0, 0.9), brush.uniform(0.1, 0.8)
-        points = [(x + brush.uniform(-0.2, 0.3), y + brush.uniform(-0.25, 0.25)) for _ in range(4)]
-        brush.draw.line(points, fill=brush.palette[2 + number % 2], width=side // 16, joint="curve")
-        brush.draw.line((x, y, x, y + brush.uniform(0.05, 0.3)), fill=brush.palette[2 + number % 2], width=side // 90)
-
-
 def _waves(brush: Brush) -> None:
     side = brush.side
     frequency, phase = float(brush.random.uniform(1, 2.5)), float(brush.random.uniform(0, 6))
@@ -115,25 +104,12 @@ def _stripes(brush: Brush) -> None:
         brush.draw.ellipse((x - reach, y - reach, x + reach, y + reach), fill=color)
 
 
-def _spikes(brush: Brush) -> None:
-    side = brush.side
-    brush.draw.rectangle((0, 0, side, side), fill=(14, 12, 13))
-    x, y = brush.uniform(0.4, 0.6), brush.uniform(0.35, 0.5)
-    for _ in range(brush.count(34)):
-        turn, reach = brush.random.uniform(0, 2 * math.pi), brush.uniform(0.25, 0.75)
-        tip = (x + reach * math.cos(turn), y + reach * math.sin(turn))
-        base = polygon(x, y, side * 0.05, 2, turn + math.pi / 2)
-        brush.draw.polygon([*base, tip], fill=brush.palette[int(brush.random.integers(0, 3))])
-
-
 SHAPES: dict[str, Callable[[Brush], None]] = {
     "circles": _circles,
     "rays": _rays,
     "bars": _bars,
-    "letters": _letters,
     "waves": _waves,
     "stripes": _stripes,
-    "spikes": _spikes,
 }
 
 
@@ -152,18 +128,7 @@ def _grain(image: Image.Image, random: np.random.Generator) -> Image.Image:
     return _multiply(image, 1 - np.float32(0.4) * random.random((image.height, image.width), dtype=np.float32))
 
 
-def _scanlines(image: Image.Image, _: np.random.Generator) -> Image.Image:
-    light_Y = np.where(np.arange(image.height) % 4 < 2, 1.0, 0.6).astype(np.float32)
-    return _multiply(image, np.repeat(light_Y[:, None], image.width, 1))
-
-
-def _smooth(image: Image.Image, _: np.random.Generator) -> Image.Image:
-    return image.filter(ImageFilter.BoxBlur(3))
-
-
 TEXTURES: dict[str, Callable[[Image.Image, np.random.Generator], Image.Image]] = {
     "gradient": _gradient,
     "grain": _grain,
-    "scanlines": _scanlines,
-    "smooth": _smooth,
 }

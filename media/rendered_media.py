@@ -34,7 +34,7 @@ class RenderedMedia:
     """
 
     def __init__(self, simulation: Path, cache: Path) -> None:
-        self._descriptions = Descriptions.read(simulation)
+        self._descriptions = Descriptions(simulation)
         self._cache = cache
 
     def find(self, relative: str) -> Path | None:

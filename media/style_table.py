@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 SCALES = {
     "major": (0, 2, 4, 5, 7, 9, 11),
     "minor": (0, 2, 3, 5, 7, 8, 10),
@@ -88,7 +90,7 @@ STYLES = {
         ("reed", "flute"),
         "upright bass",
         {"shaker": "x.xxx.xxx.xxx.xx", "low drum": "x.......o......."},
-        Look(0.11, 0.4, "letters", "smooth"),
+        Look(0.11, 0.4, "bars", "gradient"),
         voice=0.7,
         space=0.2,
     ),
@@ -101,7 +103,7 @@ STYLES = {
         ("saw pad", "square"),
         "synth bass",
         {"kick": "x...x...x...x...", "clap": _BACKBEAT, "hat": "..x...x...x...x."},
-        Look(0.55, 0.9, "bars", "scanlines"),
+        Look(0.55, 0.9, "bars", "grain"),
         voice=0.15,
         drive=0.2,
         space=0.35,
@@ -129,7 +131,7 @@ STYLES = {
         ("electric piano",),
         "sub bass",
         {"deep kick": "x..x..x...x.....", "clap": _BACKBEAT, "hat": "x.x.x.xxx.x.xxxx"},
-        Look(0.14, 0.9, "letters", "grain"),
+        Look(0.14, 0.9, "bars", "grain"),
         voice=1.0,
         drive=0.15,
         space=0.05,
@@ -156,7 +158,7 @@ STYLES = {
         ("trumpet", "reed"),
         "upright bass",
         {"ride": "x...x..xx...x..x", "snare": "....o.......o...", "kick": "o..............."},
-        Look(0.62, 0.5, "stripes", "scanlines"),
+        Look(0.62, 0.5, "stripes", "grain"),
         voice=0.15,
         swing=0.3,
         space=0.2,
@@ -170,7 +172,7 @@ STYLES = {
         ("reed", "pluck"),
         "upright bass",
         {"kick": "x...x...x...x...", "snare": "oox.oox.oox.oox."},
-        Look(0.09, 0.65, "rays", "smooth"),
+        Look(0.09, 0.65, "rays", "gradient"),
         voice=0.7,
         space=0.1,
     ),
@@ -183,7 +185,7 @@ STYLES = {
         ("electric piano", "bell"),
         "sub bass",
         {"deep kick": "x......x..x.....", "clap": _BACKBEAT, "hat": "o.xoo.x.o.xoo.x."},
-        Look(0.76, 0.6, "circles", "smooth"),
+        Look(0.76, 0.6, "circles", "gradient"),
         voice=1.0,
         swing=0.2,
         space=0.3,
@@ -197,7 +199,7 @@ STYLES = {
         ("strings", "reed"),
         "strings",
         {},
-        Look(0.1, 0.25, "stripes", "smooth"),
+        Look(0.1, 0.25, "stripes", "gradient"),
         space=0.6,
     ),
     "ethnic": Style(
@@ -209,7 +211,7 @@ STYLES = {
         ("reed", "sitar"),
         "drone",
         {"low drum": "x.....x...x.....", "high drum": "..xox.x.x.x.xoxo"},
-        Look(0.04, 0.85, "spikes", "gradient"),
+        Look(0.04, 0.85, "rays", "gradient"),
         voice=0.4,
         space=0.2,
     ),
@@ -236,7 +238,7 @@ STYLES = {
         ("overdriven guitar",),
         "electric bass",
         {"kick": "xxxxxxxxxxxxxxxx", "snare": _BACKBEAT, "crash": "x.......x......."},
-        Look(0.0, 0.1, "spikes", "grain"),
+        Look(0.0, 0.1, "rays", "grain"),
         voice=0.35,
         drive=1.0,
         space=0.1,
@@ -250,7 +252,7 @@ STYLES = {
         ("overdriven guitar",),
         "electric bass",
         {"kick": "x..xx...x..xx...", "snare": "..x...x...x...x.", "crash": "x...x...x...x..."},
-        Look(0.33, 1.0, "letters", "scanlines"),
+        Look(0.33, 1.0, "bars", "grain"),
         voice=0.8,
         drive=0.8,
     ),
@@ -310,7 +312,7 @@ STYLES = {
             "cowbell": "x.x.xx.x.x.xx.x.",
             "low drum": "......x.......x.",
         },
-        Look(0.99, 0.95, "waves", "scanlines"),
+        Look(0.99, 0.95, "waves", "grain"),
         voice=0.7,
         space=0.1,
     ),
@@ -323,7 +325,7 @@ STYLES = {
         ("bell", "flute"),
         "drone",
         {},
-        Look(0.5, 0.45, "circles", "scanlines"),
+        Look(0.5, 0.45, "circles", "grain"),
         space=0.9,
     ),
     "gufeng": Style(
@@ -348,7 +350,7 @@ STYLES = {
         ("electric guitar",),
         "electric bass",
         {"low drum": "x..o..x.x..o..x.", "crash": "x.......o......."},
-        Look(0.58, 0.2, "waves", "smooth"),
+        Look(0.58, 0.2, "waves", "gradient"),
         drive=0.45,
         space=0.9,
     ),
@@ -385,26 +387,7 @@ EMOTIONS = {
 
 
 def mood(emotions: tuple[str, ...]) -> tuple[float, float]:
-    """Mean valence and energy of emotions; neutral without any.
-
-    Raises:
-        ValueError: An emotion is not in EMOTIONS.
-    """
-    if unknown := [emotion for emotion in emotions if emotion not in EMOTIONS]:
-        raise ValueError(f"no sound for the emotion {unknown[0]!r}; add it to EMOTIONS in media/style_table.py")
-    count = max(len(emotions), 1)
-    valences, energies = (
-        zip(*(EMOTIONS[emotion] for emotion in emotions), strict=True) if emotions else ((0.0,), (0.0,))
-    )
-    return sum(valences) / count, sum(energies) / count
-
-
-def find_style(name: str) -> Style:
-    """The style of that name.
-
-    Raises:
-        ValueError: It is not in STYLES.
-    """
-    if name not in STYLES:
-        raise ValueError(f"no sound for the style {name!r}; add it to STYLES in media/style_table.py")
-    return STYLES[name]
+    """Mean valence and energy of emotions; neutral without any."""
+    moods = [EMOTIONS[emotion] for emotion in emotions] or [(0.0, 0.0)]
+    valence, energy = np.mean(moods, axis=0).tolist()
+    return valence, energy

@@ -59,19 +59,15 @@ class DamagedDescriptions(ValueError):
 class Descriptions:
     """The descriptions of the tracks of one simulation. They stay in columns: a catalog may have millions of tracks."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.combine_chunks()
-
-    @classmethod
-    def read(cls, simulation: Path) -> Descriptions:
-        """The descriptions in the folder of a simulation.
+    def __init__(self, simulation: Path) -> None:
+        """Read the descriptions in the folder of a simulation.
 
         Raises:
             DamagedDescriptions: Their file cannot be read.
         """
         file = simulation / FOLDER / FILE
         try:
-            return cls(pq.ParquetFile(file).read().select(SCHEMA.names).cast(SCHEMA))
+            self._table = pq.ParquetFile(file).read().select(SCHEMA.names).cast(SCHEMA).combine_chunks()
         except (OSError, ValueError, KeyError) as error:
             raise DamagedDescriptions(f"{file} is damaged ({error}); simulate and land it again") from error
 

@@ -69,9 +69,8 @@ class Behaviors:
                 return "skip"
             ratio = played_ratio(played_ms, duration_ms)
             return "full_play" if ratio is not None and ratio >= self.full_play_ratio else "play"
-        for row in self.rows:
-            if row.action == action:
-                return row.behavior
+        if found := self.with_action(action):
+            return found[0]
         known = sorted({row.action for row in self.rows})
         raise BehaviorError(f"action {action!r} is unknown; use one of {known}, or add it to event_store/behaviors.py")
 

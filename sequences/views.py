@@ -53,38 +53,27 @@ class Attribute:
     description: str
 
 
-EVENT_ID = Attribute("event_id", "string", "Unique id of the event.")
-TARGET_TYPE = Attribute(
-    "target_type", "string", "Type of the target: track, playlist, album, artist, mlog, interest or session."
-)
-TARGET_ID = Attribute("target_id", "string", "Id of the target within its type.")
-TRACK_ID = Attribute("track_id", "string", "Id of the target if it is a track, else empty.")
-BEHAVIOR = Attribute(
-    "behavior", "string", "Meaning of the event, e.g. full_play, skip or like (dbt/seeds/behaviors.csv)."
-)
-OCCURRED_AT = Attribute("occurred_at", "time", "Start, µs since 1970 UTC; rounded down if the source has ends only.")
-ENDED_AT = Attribute("ended_at", "time", "Time at which the outcome was known, µs since 1970 UTC.")
-SEQUENCE_NUMBER = Attribute("sequence_number", "order", "Order of events of the user that end at the same time.")
-PLAYED_RATIO = Attribute("played_ratio", "ratio", "Fraction of the track that was played, 0 to 1; NaN if unknown.")
-SCENE = Attribute("scene", "string", "Product scene, e.g. daily or private_fm; empty if unknown.")
-
 ATTRIBUTES: dict[str, Attribute] = {
     attribute.name: attribute
     for attribute in (
-        EVENT_ID,
-        TARGET_TYPE,
-        TARGET_ID,
-        TRACK_ID,
-        BEHAVIOR,
-        OCCURRED_AT,
-        ENDED_AT,
-        SEQUENCE_NUMBER,
-        PLAYED_RATIO,
-        SCENE,
+        Attribute("event_id", "string", "Unique id of the event."),
+        Attribute(
+            "target_type", "string", "Type of the target: track, playlist, album, artist, mlog, interest or session."
+        ),
+        Attribute("target_id", "string", "Id of the target within its type."),
+        Attribute("track_id", "string", "Id of the target if it is a track, else empty."),
+        Attribute(
+            "behavior", "string", "Meaning of the event, e.g. full_play, skip or like (dbt/seeds/behaviors.csv)."
+        ),
+        Attribute("occurred_at", "time", "Start, µs since 1970 UTC; rounded down if the source has ends only."),
+        Attribute("ended_at", "time", "Time at which the outcome was known, µs since 1970 UTC."),
+        Attribute("sequence_number", "order", "Order of events of the user that end at the same time."),
+        Attribute("played_ratio", "ratio", "Fraction of the track that was played, 0 to 1; NaN if unknown."),
+        Attribute("scene", "string", "Product scene, e.g. daily or private_fm; empty if unknown."),
     )
 }
 
-SORT_KEY_ATTRIBUTES = (ENDED_AT, SEQUENCE_NUMBER, EVENT_ID)
+SORT_KEY_ATTRIBUTES = ("ended_at", "sequence_number", "event_id")
 """The contract's sort key of a user's events. Every view has these attributes, so that landed and live events with the
 same `ended_at` are merged in the order of the event table.
 """
@@ -97,14 +86,14 @@ class SequenceView:
     name: str  # name of the feature view
     behaviors: tuple[str, ...]  # behaviors that belong to the view
     length: int  # L: maximum number of events
-    attributes: tuple[Attribute, ...]  # the sort key is required
+    attribute_names: tuple[str, ...]  # of ATTRIBUTES; the sort key is required
     target_types: tuple[str, ...] = ()  # target types that belong to the view; empty: all
     is_daily: bool = False  # only events known before the last midnight (UTC) before the request
 
     @cached_property
-    def attribute_names(self) -> tuple[str, ...]:
-        """Attribute names, in the view's order."""
-        return tuple(attribute.name for attribute in self.attributes)
+    def attributes(self) -> tuple[Attribute, ...]:
+        """The attributes, in the view's order."""
+        return tuple(ATTRIBUTES[name] for name in self.attribute_names)
 
     def matches(self, behavior: str, target_type: str) -> bool:
         """Whether an event with this behavior and target type belongs to the view."""
@@ -135,8 +124,7 @@ class SequenceView:
             SequenceViewError: The text names an unknown attribute.
         """
         stored = json.loads(text)
-        unknown = set(stored["attributes"]) - ATTRIBUTES.keys()
-        if unknown:
+        if unknown := set(stored["attributes"]) - ATTRIBUTES.keys():
             raise SequenceViewError(
                 f"view {stored['name']!r} has unknown attributes {sorted(unknown)}; run `feast apply` again"
             )
@@ -144,13 +132,11 @@ class SequenceView:
             name=stored["name"],
             behaviors=tuple(stored["behaviors"]),
             length=stored["length"],
-            attributes=tuple(ATTRIBUTES[name] for name in stored["attributes"]),
+            attribute_names=tuple(stored["attributes"]),
             target_types=tuple(stored["target_types"]),
             is_daily=stored.get("is_daily", False),
         )
 
-
-_ALL_ATTRIBUTES = tuple(ATTRIBUTES.values())
 
 SEQUENCE_VIEWS: dict[str, SequenceView] = {
     view.name: view
@@ -174,21 +160,47 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "unblock",
             ),
             length=50,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO, SCENE),
+            attribute_names=(
+                "event_id",
+                "track_id",
+                "behavior",
+                "occurred_at",
+                "ended_at",
+                "sequence_number",
+                "played_ratio",
+                "scene",
+            ),
             target_types=("track",),
         ),
-        SequenceView(name="recent_clicks", behaviors=("click",), length=50, attributes=_ALL_ATTRIBUTES),
+        SequenceView(name="recent_clicks", behaviors=("click",), length=50, attribute_names=tuple(ATTRIBUTES)),
         SequenceView(
             name="recent_negatives",
             behaviors=("skip", "dislike", "block", "undislike", "unblock"),
             length=50,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
+            attribute_names=(
+                "event_id",
+                "target_type",
+                "target_id",
+                "track_id",
+                "behavior",
+                "ended_at",
+                "sequence_number",
+                "played_ratio",
+            ),
         ),
         SequenceView(
             name="played_history",
             behaviors=("full_play", "play", "skip"),
             length=2000,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, OCCURRED_AT, ENDED_AT, SEQUENCE_NUMBER, PLAYED_RATIO),
+            attribute_names=(
+                "event_id",
+                "track_id",
+                "behavior",
+                "occurred_at",
+                "ended_at",
+                "sequence_number",
+                "played_ratio",
+            ),
             target_types=("track",),
         ),
         SequenceView(
@@ -205,19 +217,27 @@ SEQUENCE_VIEWS: dict[str, SequenceView] = {
                 "unreset",
             ),
             length=1000,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
+            attribute_names=(
+                "event_id",
+                "target_type",
+                "target_id",
+                "track_id",
+                "behavior",
+                "ended_at",
+                "sequence_number",
+            ),
         ),
         SequenceView(
             name="library",
             behaviors=("like", "collect", "unlike", "uncollect"),
             length=500,
-            attributes=(EVENT_ID, TARGET_TYPE, TARGET_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
+            attribute_names=("event_id", "target_type", "target_id", "behavior", "ended_at", "sequence_number"),
         ),
         SequenceView(
             name="impressions_left",
             behaviors=INFERRED_BEHAVIORS,
             length=50,
-            attributes=(EVENT_ID, TRACK_ID, BEHAVIOR, ENDED_AT, SEQUENCE_NUMBER),
+            attribute_names=("event_id", "track_id", "behavior", "ended_at", "sequence_number"),
             target_types=("track",),
             is_daily=True,
         ),

@@ -21,13 +21,14 @@ import lzma
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from typing import IO, Any
 
-import polars as pl
 import pyarrow as pa
 
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays, to_play_frame
+from ingestion.readers.parsing.json_rows import Block
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError, bound_expansion, printable_name
 
@@ -74,24 +75,21 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     default_user = context.user_id or context.source_name
     recordings: Recordings = {}
     with closing(NamedPlays(context.scratch, "begin", context.latest)) as plays:
-        for member in files:
+        for member in (one for one in files if one.file != USER_FILE):
             user = context.user_id or users.get(_export_folder(member)) or default_user
-            if member.file.endswith(TAR_SUFFIXES):
-                yield from _read_dump(member, plays, context)
-            elif member.file != USER_FILE:
-                is_own = member.file.endswith(EXPORT_SUFFIX)
-                with member.open(context.report_progress) as stream:
-                    for block in json_rows.read_line_blocks(stream, member.name):
-                        if member.file == FEEDBACK_FILE:
-                            named = _feedback(block, member.name, user, recordings)
-                        else:
-                            named = _listens(block, member.name, *((user, recordings) if is_own else ()))
-                        yield from plays.add(named, json_rows.raw_lines(block).lazy())
+            parse = _feedback if member.file == FEEDBACK_FILE else _listen
+            account = (user, recordings) if member.file.endswith(EXPORT_SUFFIX) else (None, None)
+            for name, block in _read_lines(member, context):
+                yield from plays.add_lines(block, name, partial(parse, *account))
         yield from plays.events()
         yield from plays.catalog()
 
 
-def _read_dump(member: Member, plays: NamedPlays, context: ReadContext) -> Iterator[Rows]:
+def _read_lines(member: Member, context: ReadContext) -> Iterator[tuple[str, Block]]:
+    """Lines of a file, or of the files of listens in a dump, with the name of the file."""
+    if not member.file.endswith(TAR_SUFFIXES):
+        yield from ((member.name, block) for block in json_rows.read_file(member, context.report_progress))
+        return
     try:
         with member.open(context.report_progress) as raw, _open_tar(raw, member) as archive:
             for entry in archive:
@@ -100,63 +98,53 @@ def _read_dump(member: Member, plays: NamedPlays, context: ReadContext) -> Itera
                 listens = archive.extractfile(entry) if is_listens else None
                 if listens is not None:
                     name = printable_name(f"{member.name}/{entry.name}")
-                    for block in json_rows.read_line_blocks(listens, name):
-                        yield from plays.add(_listens(block, name), json_rows.raw_lines(block).lazy())
+                    yield from ((name, block) for block in json_rows.read_line_blocks(listens, name))
     except (*json_rows.READ_ERRORS, tarfile.TarError) as error:
         raise SourceError(f"{member.name} is damaged ({error}); get the dump again") from error
 
 
-def _listens(
-    block: list[tuple[int, str]], name: str, user: str | None = None, recordings: Recordings | None = None
-) -> pl.DataFrame:
-    """Parse listens into the columns of `NamedPlays`.
+def _listen(user: str | None, recordings: Recordings | None, text: str) -> dict[str, Any]:
+    """Parse a listen into the columns of `NamedPlays`.
 
     Args:
-        block: Line numbers and lines.
-        name: Name of the file.
-        user: User of an account export; None: from the listens.
-        recordings: Receives the recording of each listen by message id (`recording_msid`).
+        user: User of an account export; None: from the listen.
+        recordings: Receives the recording of the listen by message id (`recording_msid`); None: of a dump.
+        text: A line.
     """
-    rows = []
-    for number, text in block:
-        listen, reason = json_rows.parse_object(text)
-        metadata = _object(listen, "track_metadata")
-        info, mapped = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
-        artists = mapped.get("artist_mbids") or info.get("artist_mbids")
-        track = _clean_text(mapped.get("recording_mbid")) or _clean_text(info.get("recording_mbid"))
-        at_us, problem = _read_time("listened_at", listen.get("listened_at", listen.get("timestamp")))
-        row: dict[str, Any] = {
-            "user": user or _clean_text(listen.get("user_id")) or _clean_text(listen.get("user_name")),
-            "at_us": at_us,
-            "track": track,
-            "title": _clean_text(metadata.get("track_name")),
-            "artist": _clean_text(metadata.get("artist_name")),
-            # A credit may name several artists; the id belongs to the name only if there is a single artist.
-            "artist_id": _clean_text(artists[0]) if isinstance(artists, list) and len(artists) == 1 else None,
-            "album": _clean_text(metadata.get("release_name")),
-            "action": "play",
-        }
-        rows.append(row | {"reason": reason or problem, "source_line": number})
-        message = _clean_text(listen.get("recording_msid")) or _clean_text(metadata.get("recording_msid"))
-        if recordings is not None and message:
-            recordings[message] = {key: row[key] for key in ("track", "title", "artist")}
-    return to_play_frame(rows, name)
+    listen, reason = json_rows.parse_object(text)
+    metadata = _object(listen, "track_metadata")
+    info, mapped = _object(metadata, "additional_info"), _object(metadata, "mbid_mapping")
+    artists = mapped.get("artist_mbids") or info.get("artist_mbids")
+    at_us, problem = _read_time("listened_at", listen.get("listened_at", listen.get("timestamp")))
+    row: dict[str, Any] = {
+        "user": user or _clean_text(listen.get("user_id")) or _clean_text(listen.get("user_name")),
+        "at_us": at_us,
+        "track": _clean_text(mapped.get("recording_mbid")) or _clean_text(info.get("recording_mbid")),
+        "title": _clean_text(metadata.get("track_name")),
+        "artist": _clean_text(metadata.get("artist_name")),
+        # A credit may name several artists; the id belongs to the name only if there is a single artist.
+        "artist_id": _clean_text(artists[0]) if isinstance(artists, list) and len(artists) == 1 else None,
+        "album": _clean_text(metadata.get("release_name")),
+        "action": "play",
+        "reason": reason or problem,
+    }
+    message = _clean_text(listen.get("recording_msid")) or _clean_text(metadata.get("recording_msid"))
+    if recordings is not None and message:
+        recordings[message] = {key: row[key] for key in ("track", "title", "artist")}
+    return row
 
 
-def _feedback(block: list[tuple[int, str]], name: str, user: str, recordings: Recordings) -> pl.DataFrame:
-    rows = []
-    for number, text in block:
-        feedback, reason = json_rows.parse_object(text)
-        score, (at_us, problem) = feedback.get("score"), _read_time("created", feedback.get("created"))
-        action = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None
-        if action is None:
-            reason = reason or f"score {json_rows.to_text(score)[:80]} is neither 1 nor -1"
-        message = _clean_text(feedback.get("recording_msid"))
-        track = _clean_text(feedback.get("recording_mbid"))
-        recording = {"track": track} if track else recordings.get(message or "", {})
-        row = {"user": user, "at_us": at_us, "action": action, "source_line": number} | recording
-        rows.append(row | {"reason": reason or problem})
-    return to_play_frame(rows, name)
+def _feedback(user: str | None, recordings: Recordings | None, text: str) -> dict[str, Any]:
+    """Parse a like or a dislike into the columns of `NamedPlays`."""
+    feedback, reason = json_rows.parse_object(text)
+    score, (at_us, problem) = feedback.get("score"), _read_time("created", feedback.get("created"))
+    action = FEEDBACK_ACTIONS.get(score) if isinstance(score, int) else None
+    if action is None:
+        reason = reason or f"score {json_rows.to_text(score)[:80]} is neither 1 nor -1"
+    message = _clean_text(feedback.get("recording_msid"))
+    track = _clean_text(feedback.get("recording_mbid"))
+    recording = {"track": track} if track else (recordings or {}).get(message or "", {})
+    return {"user": user, "at_us": at_us, "action": action, "reason": reason or problem} | recording
 
 
 def _object(row: dict[str, Any], key: str) -> dict[str, Any]:
@@ -168,8 +156,7 @@ def _clean_text(value: Any) -> str | None:
     """Stripped text of a string or an integer; None for other types and for empty text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
-    text = str(value)
-    return text.strip() or None
+    return str(value).strip() or None
 
 
 def _read_time(key: str, seconds: Any) -> tuple[int | None, str | None]:

@@ -42,7 +42,7 @@ def _select_files(files: list[Member]) -> list[Member]:
     """Audio files, playlists and covers; none if the source names its tracks itself, in the contract or by a mapping."""
     if any(member.file == column_mapping.MAPPING_FILE or contract_table(member) == "tracks" for member in files):
         return []
-    files = [member for member in files if member.max_bytes is None]  # files in a zip could not be read later
+    files = [member for member in files if not member.is_zipped]  # files in a zip could not be read later
     if not any(_has_extension(member, audio_file.FORMATS) for member in files):
         return []
     return [
@@ -59,8 +59,6 @@ def _has_extension(member: Member, extensions: Container[str]) -> bool:
 
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
-    if context.media is None:
-        raise ValueError("a music folder is read with the folders of its media; pass ReadContext.media")
     audio = [member for member in files if _has_extension(member, audio_file.FORMATS)]
     if len(audio) > MAX_FILES:
         raise SourceError(f"{context.source_name} has {len(audio):,} audio files; land at most {MAX_FILES:,} at once")
@@ -104,8 +102,7 @@ class _Collection:
         self.duplicates = 0  # files with the audio of an earlier one
         self._media = media
         self._prefix = _path_below_root(media)
-        self._tracks: dict[str, tuple[Member, AudioFile]] = {}
-        self._cover_path: dict[str, str | None] = {}
+        self._tracks: dict[str, tuple[Member, AudioFile, str | None]] = {}  # with the path of the cover
         self._id_of_path: dict[str, str] = {}
         self._playlist_ids: set[str] = set()
         self._cover_of_folder: dict[str, str] = {}
@@ -130,9 +127,9 @@ class _Collection:
         if read.audio_id in self._tracks:
             self.duplicates += 1
             return
-        self._cover_path[read.audio_id] = self._find_cover(member, read.tags)
         without_cover = replace(read.tags, cover=b"")  # the images of a collection do not fit into memory
-        self._tracks[read.audio_id] = member, replace(read, tags=without_cover)
+        cover_path = self._find_cover(member, read.tags)
+        self._tracks[read.audio_id] = member, replace(read, tags=without_cover), cover_path
 
     def tables(self) -> dict[str, list[Row]]:
         """Rows of tracks, artists and albums."""
@@ -140,7 +137,7 @@ class _Collection:
         tracks: list[Row] = []
         artists: dict[str, Row] = {}
         albums: dict[str, Row] = {}
-        for track_id, (member, read) in self._tracks.items():
+        for track_id, (member, read, cover_path) in self._tracks.items():
             tags, place = read.tags, _located(member)
             for name in (*tags.artists, *artist_of_album.get(_album_key(member, tags), ())):
                 artists.setdefault(name_id(name), {"artist_id": name_id(name), "name": name} | place)
@@ -163,7 +160,7 @@ class _Collection:
                     "emotions": list(tags.moods),
                     "lyrics": tags.lyrics or None,
                     "audio_path": self._prefix + member.name,
-                    "cover_path": self._cover_path[track_id],
+                    "cover_path": cover_path,
                 }
                 | place
             )
@@ -199,7 +196,7 @@ class _Collection:
         """Artists of each album of a folder: as tagged, else the artist of all its tracks, else VARIOUS_ARTISTS."""
         artists_of_album: dict[tuple[str, str, tuple[str, ...]], set[tuple[str, ...]]] = defaultdict(set)
         compilations = set()
-        for member, read in self._tracks.values():
+        for member, read, _ in self._tracks.values():
             if read.tags.album:
                 key = _album_key(member, read.tags)
                 artists_of_album[key].add(read.tags.artists[:1])

@@ -61,9 +61,8 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
             for frame in parquet_rows.read_file(member, contract.source_schema(table).names, context):
                 yield Rows(table, frame)
             continue
-        with member.open(context.report_progress) as stream:
-            for block in json_rows.read_line_blocks(stream, member.name):
-                yield json_rows.to_rows(table, block, (json_rows.parse_object(text) for _, text in block), member.name)
+        for block in json_rows.read_file(member, context.report_progress):
+            yield json_rows.to_rows(table, block, (json_rows.parse_object(text) for _, text in block), member.name)
 
 
 READER = Reader(select_files=_select_files, read=_read, period="day", split="global_time")

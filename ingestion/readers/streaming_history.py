@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -45,7 +46,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
             user, elements = _user_id(member, files, context.user_id or context.source_name), _elements(member, context)
             for begin in range(0, len(elements), PLAYS_PER_BLOCK):
                 block = list(enumerate(elements[begin : begin + PLAYS_PER_BLOCK], start=begin + 1))
-                yield from _stage_block(member, user, block, covered_until, plays)
+                yield from _stage_block(member, user, block, covered_until, plays, context.latest)
         yield from plays.events()
         yield from plays.catalog()
 
@@ -56,6 +57,7 @@ def _stage_block(
     block: Sequence[tuple[int, Any]],
     covered_until: dict[str, str],
     plays: NamedPlays,
+    latest: datetime,
 ) -> Iterator[Rows]:
     """Stage plays and yield the rejected ones.
 
@@ -66,6 +68,7 @@ def _stage_block(
         covered_until: Newest minute ("YYYY-MM-DD HH:MM") of each user's extended files; updated by extended files. Plays
             of basic files up to that minute are dropped as duplicates.
         plays: Receives the plays.
+        latest: Plays that end at or after this time are rejected.
     """
     is_extended = EXTENDED_PATTERN.match(member.file) is not None
     rows = [{"source_line": line} | _play(element, is_extended) for line, element in block]
@@ -74,7 +77,11 @@ def _stage_block(
     frame = pl.DataFrame(rows, schema=schema).with_columns(**constant)
     minute = pl.col("at_us").str.slice(0, 16).str.replace("T", " ", literal=True)
     covered = covered_until.get(user, "")
-    if not is_extended:
+    if is_extended:
+        # A play with a wrong year would cover every play of the basic form.
+        known = frame.filter(minute < f"{latest:%Y-%m-%d %H:%M}").select(minute).to_series()
+        covered_until[user] = max([covered, *known])
+    else:
         is_new = pl.col("reason").is_not_null() | pl.col("at_us").is_null() | (minute > covered)
         new = frame.filter(is_new)
         yield Rows(EVENTS, new.clear(), duplicate=frame.height - new.height)
@@ -82,13 +89,7 @@ def _stage_block(
     raw = pl.LazyFrame(
         {"source_line": [line for line, _ in block], "raw": [json_rows.to_text(element) for _, element in block]}
     )
-    valid = frame
-    for rejected in plays.add(frame, raw):
-        yield rejected
-        valid = valid.join(rejected.frame.select("source_line"), on="source_line", how="anti")
-    if is_extended:
-        # Not the ends of rejected plays: one with a wrong year would cover every play of the basic form.
-        covered_until[user] = max([covered, *valid.select(minute).to_series()])
+    yield from plays.add(frame, raw)
 
 
 def _elements(member: Member, context: ReadContext) -> list[Any]:

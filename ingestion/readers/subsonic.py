@@ -29,19 +29,16 @@ def _select_files(files: list[Member]) -> list[Member]:
 
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     for member in files:
-        with member.open(context.report_progress) as stream:
-            for block in json_rows.read_line_blocks(stream, member.name):
-                parsed = [json_rows.parse_object(text) for _, text in block]
-                found = [_rows_of(song) for song, _ in parsed]
-                tracks = [(rows["tracks"][0], reason) for rows, (_, reason) in zip(found, parsed, strict=True)]
-                yield json_rows.to_rows("tracks", block, tracks, member.name)
-                for table, key in NAMED_TABLES.items():
-                    named = {
-                        row[key]: (line, row) for line, rows in zip(block, found, strict=True) for row in rows[table]
-                    }
-                    if named:
-                        lines, rows = zip(*named.values(), strict=True)
-                        yield json_rows.to_rows(table, list(lines), [(row, None) for row in rows], member.name)
+        for block in json_rows.read_file(member, context.report_progress):
+            parsed = [json_rows.parse_object(text) for _, text in block]
+            found = [_rows_of(song) for song, _ in parsed]
+            tracks = [(rows["tracks"][0], reason) for rows, (_, reason) in zip(found, parsed, strict=True)]
+            yield json_rows.to_rows("tracks", block, tracks, member.name)
+            for table, key in NAMED_TABLES.items():
+                named = {row[key]: (line, row) for line, rows in zip(block, found, strict=True) for row in rows[table]}
+                if named:
+                    lines, rows = zip(*named.values(), strict=True)
+                    yield json_rows.to_rows(table, list(lines), [(row, None) for row in rows], member.name)
 
 
 def _rows_of(song: Row) -> dict[str, list[Row]]:

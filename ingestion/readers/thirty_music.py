@@ -17,13 +17,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
-import polars as pl
-
 from ingestion.readers.parsing import json_rows
-from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays, to_play_frame
+from ingestion.readers.parsing.json_rows import Block
+from ingestion.readers.parsing.named_plays import MAX_EPOCH_S, NamedPlays
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member
 
@@ -50,12 +50,11 @@ def _name(member: Member) -> str:
 def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
     with closing(NamedPlays(context.scratch, "begin", context.latest)) as plays:
         for member in files:
-            with member.open(context.report_progress) as stream:
-                for block in json_rows.read_line_blocks(stream, member.name):
-                    if _name(member) in ACTIONS:
-                        yield from plays.add(_events(block, member), json_rows.raw_lines(block).lazy())
-                    else:
-                        yield _entities(block, member)
+            for block in json_rows.read_file(member, context.report_progress):
+                if action := ACTIONS.get(_name(member)):
+                    yield from plays.add_lines(block, member.name, partial(_event, action))
+                else:
+                    yield _entities(block, member)
         yield from plays.events()
         if not any(_name(member) == "tracks" for member in files):
             yield from plays.catalog()
@@ -90,31 +89,21 @@ def _ids(links: dict[str, Any], key: str) -> list[str]:
     return [str(one) for one in ids if isinstance(one, str | int | float)]
 
 
-def _events(block: list[tuple[int, str]], member: Member) -> pl.DataFrame:
-    """Parse plays or likes into the columns of `NamedPlays`."""
-    action, rows = ACTIONS[_name(member)], []
-    for number, text in block:
-        (_, timestamp, properties, links), reason = parse_line(text)
-        users, tracks = _ids(links, "subjects"), _ids(links, "objects")
-        rows.append(
-            {
-                "user": users[0] if users else None,
-                "at_us": timestamp * 1_000_000 if abs(timestamp) < MAX_EPOCH_S else None,
-                "track": tracks[0] if tracks else None,
-                "action": action,
-                "played_ms": _play_length_ms(properties.get("playtime")),
-                "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} is not positive"),
-                "source_line": number,
-            }
-        )
-    return to_play_frame(rows, member.name)
+def _event(action: str, text: str) -> dict[str, Any]:
+    """Parse a play or a like into the columns of `NamedPlays`."""
+    (_, timestamp, properties, links), reason = parse_line(text)
+    seconds = properties.get("playtime")
+    return {
+        "user": next(iter(_ids(links, "subjects")), None),
+        "at_us": timestamp * 1_000_000 if abs(timestamp) < MAX_EPOCH_S else None,
+        "track": next(iter(_ids(links, "objects")), None),
+        "action": action,
+        "played_ms": round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < MAX_EPOCH_S else None,
+        "reason": reason or (None if timestamp > 0 else f"timestamp {timestamp} is not positive"),
+    }
 
 
-def _play_length_ms(seconds: Any) -> int | None:
-    return round(seconds * 1000) if isinstance(seconds, int | float) and 0 < seconds < MAX_EPOCH_S else None
-
-
-def _entities(block: list[tuple[int, str]], member: Member) -> Rows:
+def _entities(block: Block, member: Member) -> Rows:
     table, row_of = CATALOG_TABLES[_name(member)]
     parsed = (parse_line(text) for _, text in block)
     return json_rows.to_rows(table, block, ((row_of(line), reason) for line, reason in parsed), member.name)
@@ -130,12 +119,12 @@ def _decode_text(text: Any) -> str | None:
 
 def _track(line: Line) -> dict[str, Any]:
     track, _, properties, links = line
-    name, length, albums = properties.get("name"), properties.get("duration"), _ids(links, "albums")
+    name, length = properties.get("name"), properties.get("duration")
     return {
         "track_id": track,
         "title": _decode_text(name.split("/_/", 1)[-1] if isinstance(name, str) else None),
         "artist_ids": _ids(links, "artists"),
-        "album_id": albums[0] if albums else None,
+        "album_id": next(iter(_ids(links, "albums")), None),
         "duration_ms": length if isinstance(length, int) and length > 0 else None,
     }
 

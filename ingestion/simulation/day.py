@@ -5,11 +5,13 @@ Shape letters: S sessions, N slots (positions of tracks in all sessions), E even
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ingestion.simulation import sessions as session
-from ingestion.simulation.event_buffer import Columns, EventBuffer
+from ingestion.simulation.event_buffer import SHARED, Columns, EventBuffer
 from ingestion.simulation.exposures import AvailableTracks, InterestGroups, show_collections
 from ingestion.simulation.outcomes import (
     ACTION,
@@ -23,7 +25,7 @@ from ingestion.simulation.outcomes import (
     play_lengths,
     sigmoid,
 )
-from ingestion.simulation.sessions import Moods, Sessions
+from ingestion.simulation.sessions import Sessions
 from ingestion.simulation.users import SimulatedUsers
 from ingestion.simulation.world import PLAYLIST_LENGTH, Floats, Ints, World
 
@@ -45,11 +47,9 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
     # Request numbers: one per session, and one more for each further private-FM response.
     opened_S, songs_S = _show_collections(random, world, users, weights_UI, sessions, buffer)
     session_N, number_N = session.expand_slots(songs_S)
-    if len(session_N) == 0:
-        return buffer.columns()
-    moods = session.draw_moods(random, world, users, sessions, session_N, number_N)
+    mood_interest_N, mood_emotion_N = session.draw_moods(random, world, users, sessions, session_N, number_N)
     track_N = _choose_tracks(
-        random, world, users, weights_UI, available, sessions, session_N, number_N, opened_S, moods
+        random, world, users, weights_UI, available, sessions, session_N, number_N, opened_S, mood_interest_N
     )
 
     kind_N, user_N = sessions.product_scene_S[session_N], sessions.user_S[session_N]
@@ -64,12 +64,12 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
         track_N[is_valid],
         request_N[is_valid],
     )
-    moods = Moods(moods.interest_N[is_valid], moods.emotion_N[is_valid])
+    mood_interest_N, mood_emotion_N = mood_interest_N[is_valid], mood_emotion_N[is_valid]
     kind_N, user_N, is_recommended_N = kind_N[is_valid], user_N[is_valid], is_recommended_N[is_valid]
 
     is_known_N = users.is_known(user_N, track_N)
     share_N = interest_share(users, weights_UI, user_N, world.interest_V[track_N])
-    affinity_N = affinity(world, users, user_N, track_N, share_N, is_known_N, moods)
+    affinity_N = affinity(world, users, user_N, track_N, share_N, is_known_N, mood_interest_N, mood_emotion_N)
     position_N = np.where(kind_N == session.PRIVATE_FM, number_N % FM_TRACKS, number_N)
     is_examined_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(1.2 * affinity_N)
     is_played_N = (kind_N != session.DAILY) | is_examined_N
@@ -83,6 +83,7 @@ def simulate_day(world: World, users: SimulatedUsers, day: int, seed: int) -> Co
         "user": user_N,
         "target": track_N,
         "begin": start_N,
+        "end": start_N + played_ms * 1000,
         "played_ms": played_ms,
         "outcome": outcome_N,
         "scene": kind_N,
@@ -137,18 +138,18 @@ def _choose_tracks(
     session_N: Ints,
     number_N: Ints,
     opened_S: Ints,
-    moods: Moods,
+    mood_interest_N: Ints,
 ) -> Ints:
     """Track of each slot [N], sampled according to the product scene; -1 if there is none."""
     kind_N, user_N, N = sessions.product_scene_S[session_N], sessions.user_S[session_N], len(session_N)
     drawn_N = random.random(N)
-    in_mood_N = available.sample_by_interest(random, moods.interest_N)
+    in_mood_N = available.sample_by_interest(random, mood_interest_N)
 
     # Library: a track of the play history that fits the mood, otherwise a new one that does; sometimes a soundtrack.
     remembered_N = users.sample_repeat(random, user_N)
     for _ in range(2):
         again_N = users.sample_repeat(random, user_N)
-        fits_N = (remembered_N >= 0) & (world.interest_V[remembered_N] == moods.interest_N)
+        fits_N = (remembered_N >= 0) & (world.interest_V[remembered_N] == mood_interest_N)
         remembered_N = np.where(fits_N, remembered_N, again_N)
     work_N = users.work_U[user_N]
     soundtrack_N = world.tracks_WL[work_N, random.integers(0, world.tracks_WL.shape[1], N)]
@@ -197,7 +198,7 @@ def _start_times(
     pause_N = np.where(is_break_N, random.integers(20 * session.MINUTE, 50 * session.MINUTE, len(session_N)), pause_N)
     elapsed_N = np.where(length_N >= 0, length_N + pause_N, 0)
     total_N = elapsed_N.cumsum() - elapsed_N
-    is_first_N = np.r_[True, session_N[1:] != session_N[:-1]] if len(session_N) else np.zeros(0, bool)
+    is_first_N = np.diff(session_N, prepend=-1) > 0
     base_N = np.maximum.accumulate(np.where(is_first_N, total_N, 0))
     lead_N = np.where(
         kind_N == session.MLOG, 150 * SECOND, np.where(kind_N == session.PLAYLISTS, 6 * SECOND, 3 * SECOND)
@@ -209,41 +210,24 @@ def _emit(
     random: np.random.Generator, world: World, users: SimulatedUsers, buffer: EventBuffer, slots: Columns
 ) -> None:
     """Add impressions, clicks, plays and feedback of slots ordered by session and time."""
-    track = TARGET["track"]
-    is_recommended = slots["request"] >= 0
-    shown = {name: slots[name][is_recommended] for name in slots}
+    shared = {name: slots[name] for name in SHARED} | {"target_type": TARGET["track"]}
     # A response is shown one second before its first track starts, so that no timestamps are equal.
-    request, inverse = np.unique(shown["request"], return_inverse=True)
+    request, inverse = np.unique(slots["request"], return_inverse=True)
     first_at = np.full(len(request), np.iinfo(np.int64).max)
-    np.minimum.at(first_at, inverse, shown["begin"])
-    shared = ("target", "scene", "context_type", "context", "request", "position", "device")
-    buffer.add(
-        shown["user"],
-        action=ACTION["impression"],
-        target_type=track,
-        begin=first_at[inverse] - SECOND,
-        **{name: shown[name] for name in shared},
-    )
-    played = {name: values[slots["is_played"]] for name, values in slots.items()}
-    played["end"] = played["begin"] + played["played_ms"] * 1000
-    clicked = played["scene"] == session.DAILY
-    buffer.add(
-        played["user"][clicked],
-        action=ACTION["click"],
-        target_type=track,
-        begin=played["begin"][clicked] - SECOND // 4,
-        **{name: played[name][clicked] for name in shared},
-    )
-    buffer.add(
-        played["user"],
-        action=ACTION["play"],
-        target_type=track,
-        begin=played["begin"],
-        end=played["end"],
-        played_ms=played["played_ms"],
-        **{name: played[name] for name in shared},
-    )
-    add_feedback(random, world, users, buffer, played, played["is_known"])
+    np.minimum.at(first_at, inverse, slots["begin"])
+    buffer.add(slots["request"] >= 0, action=ACTION["impression"], begin=first_at[inverse] - SECOND, **shared)
+    is_played, begin = slots["is_played"], slots["begin"]
+    is_clicked = is_played & (slots["scene"] == session.DAILY)
+    buffer.add(is_clicked, action=ACTION["click"], begin=begin - SECOND // 4, **shared)
+    play: dict[str, Any] = {
+        "action": ACTION["play"],
+        "begin": begin,
+        "end": slots["end"],
+        "played_ms": slots["played_ms"],
+    }
+    buffer.add(is_played, **shared | play)
+    played = {name: values[is_played] for name, values in slots.items()}
+    add_feedback(random, world, users, buffer, played)
     is_listened = played["outcome"] != SKIP
     users.record_plays(played["user"][is_listened], played["target"][is_listened])
 

@@ -33,32 +33,32 @@ COLUMNS: dict[str, tuple[type, float]] = {
     "device": (np.int8, -1),
 }
 
+SHARED = ("user", "target", "scene", "context_type", "context", "request", "position", "device")
+"""Columns of a play that its impression, click and feedback have, too."""
+
 Columns = dict[str, NDArray[Any]]
 
 
 class EventBuffer:
-    """Collects events in blocks. A column is an array [E], a constant, or omitted."""
+    """Collects events in blocks. A column is an array, a constant, or omitted."""
 
     def __init__(self) -> None:
         self._pieces: list[Columns] = []
 
-    def add(self, user: NDArray[Any], **columns: NDArray[Any] | float) -> None:
-        """Add one event per entry of `user`. Without `end`, events end when they begin."""
-        count = len(user)
-        if count == 0:
-            return
-        given: dict[str, Any] = {"user": user, **columns}
+    def add(self, rows: NDArray[Any], **columns: NDArray[Any] | float) -> None:
+        """Add the events of some rows of the columns: a mask, or indices. Without `end`, events end when they begin."""
+        given = {name: value[rows] if isinstance(value, np.ndarray) else value for name, value in columns.items()}
         given.setdefault("end", given["begin"])
-        piece: Columns = {}
-        for name, (kind, missing) in COLUMNS.items():
-            value = given.get(name, missing)
-            piece[name] = value.astype(kind) if isinstance(value, np.ndarray) else np.full(count, value, kind)
-        self._pieces.append(piece)
+        shape = np.shape(given["user"])
+        self._pieces.append(
+            {
+                name: np.broadcast_to(given.get(name, missing), shape).astype(kind)
+                for name, (kind, missing) in COLUMNS.items()
+            }
+        )
 
     def columns(self) -> Columns:
         """All events, ordered by user, end and action."""
-        if not self._pieces:
-            return {name: np.empty(0, kind) for name, (kind, _) in COLUMNS.items()}
         merged = {name: np.concatenate([piece[name] for piece in self._pieces]) for name in COLUMNS}
         # One combined integer key sorts faster than three keys; a day has fewer than 2^37 µs.
         key = (merged["user"] << 41) | (merged["end"] << 4) | merged["action"]

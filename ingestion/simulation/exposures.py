@@ -43,8 +43,7 @@ class AvailableTracks:
 
     def sample_uniform(self, random: np.random.Generator, count: int) -> Ints:
         """Sample available tracks uniformly [N]."""
-        sampled: Ints = self._available[random.integers(0, len(self._available), count)]
-        return sampled
+        return self._available[random.integers(0, len(self._available), count)]
 
 
 class InterestGroups:
@@ -99,9 +98,6 @@ def show_collections(
         First clicked collection of each of the sessions; -1 if none.
     """
     S = len(at)
-    clicked_S = np.full(S, -1)
-    if S == 0:
-        return clicked_S
     user_N = np.repeat(sessions.user_S[at], places)
     position_N = np.tile(np.arange(places), S)
     interest_N = users.draw_interests(random, weights_UI, user_N)
@@ -117,43 +113,25 @@ def show_collections(
     is_clicked_N = random.random(len(affinity_N)) < examination(position_N) * sigmoid(affinity_N)
     shown_at_N = sessions.start_S[at][session_N] + SECOND
     shared = {
+        "user": user_N,
+        "target": shown_N,
         "target_type": TARGET[target_type],
         "scene": sessions.product_scene_S[at][session_N],
         "request": request_S[session_N],
         "device": sessions.device_S[at][session_N],
         "position": position_N,
     }
-    buffer.add(user_N, action=ACTION["impression"], target=shown_N, begin=shown_at_N, **shared)
+    buffer.add(np.arange(len(user_N)), action=ACTION["impression"], begin=shown_at_N, **shared)
     clicks = np.flatnonzero(is_clicked_N)
     _, first_click = np.unique(session_N[clicks], return_index=True)
+    opened = clicks[first_click]
+    clicked_S = np.full(S, -1)
+    clicked_S[session_N[opened]] = shown_N[opened]
     if target_type == "playlist":
-        clicks = clicks[first_click]  # at most one playlist per session is opened
-        clicked_S[session_N[clicks]] = shown_N[clicks]
-    else:
-        clicked_S[session_N[clicks[first_click]]] = shown_N[clicks[first_click]]
+        clicks = opened  # at most one playlist per session is opened
     clicked_at = shown_at_N + (2 + 20 * position_N * (target_type == "mlog")) * SECOND
-    _add_actions(buffer, "click", clicks, user_N, shown_N, clicked_at, shared)
+    buffer.add(clicks, action=ACTION["click"], begin=clicked_at, **shared)
     keeping = clicks[random.random(len(clicks)) < 0.12 * sigmoid(affinity_N[clicks])]
-    _add_actions(
-        buffer,
-        "collect" if target_type == "playlist" else "like",
-        keeping,
-        user_N,
-        shown_N,
-        clicked_at + SECOND,
-        shared,
-    )
+    kept = ACTION["collect" if target_type == "playlist" else "like"]
+    buffer.add(keeping, action=kept, begin=clicked_at + SECOND, **shared)
     return clicked_S
-
-
-def _add_actions(
-    buffer: EventBuffer,
-    action: str,
-    selected: Ints,
-    user_N: Ints,
-    shown_N: Ints,
-    at_N: Ints,
-    shared: dict[str, np.ndarray | int],
-) -> None:
-    columns = {name: value[selected] if isinstance(value, np.ndarray) else value for name, value in shared.items()}
-    buffer.add(user_N[selected], action=ACTION[action], target=shown_N[selected], begin=at_N[selected], **columns)

@@ -5,12 +5,13 @@ Shape letter: N slots.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from config.tool_environment import load_dbt_variables
 from event_store.behaviors import ACTIONS, TARGET_TYPES
-from ingestion.simulation.event_buffer import EventBuffer
-from ingestion.simulation.sessions import Moods
+from ingestion.simulation.event_buffer import SHARED, Columns, EventBuffer
 from ingestion.simulation.users import MAX_INTERESTS, SimulatedUsers
 from ingestion.simulation.world import Floats, Ints, World
 
@@ -46,22 +47,21 @@ def affinity(
     track_N: Ints,
     share_N: Floats,
     is_known_N: np.ndarray,
-    moods: Moods,
+    mood_interest_N: Ints,
+    mood_emotion_N: Ints,
 ) -> Floats:
     """Affinity of a user to a track in the session's mood [N], as a logit.
 
     Sum of interest share, mood, artist affinity, track quality, familiarity, and membership in the soundtrack of the
     user's favorite work.
     """
-    interest_N = world.interest_V[track_N]
-    mood_N = world.emotions_VE[track_N, moods.emotion_N]
     work_N = users.work_U[user_N]
     is_of_work_N = (world.tracks_WL[work_N] == track_N[:, None]).any(axis=1) & (work_N >= 0)
     return (
         -1.6
         + 1.6 * np.sqrt(share_N)
-        + 0.8 * (interest_N == moods.interest_N)
-        + 0.9 * mood_N
+        + 0.8 * (world.interest_V[track_N] == mood_interest_N)
+        + 0.9 * world.emotions_VE[track_N, mood_emotion_N]
         + 0.45 * users.artist_affinity(user_N, world.artist_V[track_N])
         + 0.35 * world.quality_V[track_N]
         + 0.5 * is_known_N
@@ -92,8 +92,7 @@ def add_feedback(
     world: World,
     users: SimulatedUsers,
     buffer: EventBuffer,
-    played: dict[str, np.ndarray],
-    is_known_N: np.ndarray,
+    played: Columns,
 ) -> None:
     """Add the likes, collects, shares, downloads, dislikes and blocks that follow plays; record dislikes and blocks.
 
@@ -102,12 +101,11 @@ def add_feedback(
         world: The catalog.
         users: State of the users; receives rejected tracks and artists.
         buffer: Receives the events.
-        played: Columns of the plays, including `outcome` and `affinity`.
-        is_known_N: Whether the user has played the track before.
+        played: Columns of the plays, including `outcome`, `affinity` and `is_known`.
     """
-    affinity_N = played["affinity"].astype(np.float64)
+    affinity_N, artist_N = played["affinity"], world.artist_V[played["target"]]
     N, is_full_N, is_skip_N = len(affinity_N), played["outcome"] == FULL, played["outcome"] == SKIP
-    novelty_N = np.where(is_known_N, 0.25, 1.0)
+    novelty_N = np.where(played["is_known"], 0.25, 1.0)
     chances = {
         "like": is_full_N * 0.22 * sigmoid(affinity_N - 1.0) * novelty_N,
         "collect": is_full_N * 0.12 * sigmoid(affinity_N - 1.5) * novelty_N,
@@ -117,39 +115,21 @@ def add_feedback(
         "block": is_skip_N * 0.012 * sigmoid(-affinity_N - 1.0),
     }
     happened = {}
+
+    def follow(selected: np.ndarray, action: str, target_type: str, target: Ints, delay: int) -> None:
+        changed: dict[str, Any] = {"action": ACTION[action], "target_type": TARGET[target_type], "target": target}
+        changed["begin"] = played["end"] + (delay + 1) * SECOND // 10  # tenths of a second after the end of the play
+        buffer.add(selected, **{name: played[name] for name in SHARED} | changed)
+
     for delay, (action, chance_N) in enumerate(chances.items()):
-        happened[action] = selected = random.random(N) < chance_N
-        target_type = "artist" if action == "block" else "track"
-        target = world.artist_V[played["target"]] if action == "block" else played["target"]
-        _add_followup_events(buffer, played, selected, action, target_type, target, delay)
-    liked = happened["like"]
-    follows, keeps = liked & (random.random(N) < 0.08), liked & (random.random(N) < 0.06)
-    _add_followup_events(buffer, played, follows, "like", "artist", world.artist_V[played["target"]], delay=6)
-    _add_followup_events(buffer, played, keeps, "collect", "album", world.album_V[played["target"]], delay=7)
-    rejected = happened["dislike"] | happened["block"]
+        happened[action] = random.random(N) < chance_N
+        target_type, target = ("artist", artist_N) if action == "block" else ("track", played["target"])
+        follow(happened[action], action, target_type, target, delay)
+    follows, keeps = happened["like"] & (random.random(N) < 0.08), happened["like"] & (random.random(N) < 0.06)
+    follow(follows, "like", "artist", artist_N, delay=6)
+    follow(keeps, "collect", "album", world.album_V[played["target"]], delay=7)
     users.record_rejections(
-        played["user"][rejected],
-        np.where(happened["dislike"], played["target"], -1)[rejected],
-        np.where(happened["block"], world.artist_V[played["target"]], -1)[rejected],
-    )
-
-
-def _add_followup_events(
-    buffer: EventBuffer,
-    played: dict[str, np.ndarray],
-    selected: np.ndarray,
-    action: str,
-    target_type: str,
-    target: Ints,
-    delay: int,
-) -> None:
-    """Add events with the context of the selected plays, `delay` + 1 tenths of a second after their end."""
-    shared = ("scene", "context_type", "context", "request", "position", "device")
-    buffer.add(
-        played["user"][selected],
-        action=ACTION[action],
-        target_type=TARGET[target_type],
-        target=target[selected],
-        begin=played["end"][selected] + (delay + 1) * SECOND // 10,
-        **{name: played[name][selected] for name in shared},
+        played["user"],
+        np.where(happened["dislike"], played["target"], -1),
+        np.where(happened["block"], artist_N, -1),
     )

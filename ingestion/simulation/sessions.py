@@ -6,8 +6,6 @@ parts of the day, I interests of a user, K interests, E emotions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ingestion.simulation import facets
@@ -57,14 +55,6 @@ class Sessions:
         self.tracks_S: Ints = np.where(self.product_scene_S == DAILY, DAILY_TRACKS, songs_S)
 
 
-@dataclass(frozen=True)
-class Moods:
-    """Interest and emotion that a user is in the mood for, per slot."""
-
-    interest_N: Ints
-    emotion_N: Ints
-
-
 def draw_moods(
     random: np.random.Generator,
     world: World,
@@ -72,8 +62,8 @@ def draw_moods(
     sessions: Sessions,
     session_N: Ints,
     number_N: Ints,
-) -> Moods:
-    """Sample moods: an interest that suits the situation and an emotion of it, kept until the mood changes."""
+) -> tuple[Ints, Ints]:
+    """Sample moods: an interest [N] that suits the situation, and an emotion [N] of it, kept until the mood changes."""
     turns_N = (number_N == 0) | (random.random(len(session_N)) < MOOD_CHANGE)
     session_G = session_N[turns_N]
     user_G, scene_G = sessions.user_S[session_G], sessions.scene_S[session_G]
@@ -85,7 +75,7 @@ def draw_moods(
     interest_G = np.where(seed_G >= 0, world.interest_V[seed_G], interest_G)
     emotion_G = draw_columns(random, world.emotions_KE.cumsum(axis=1), interest_G)
     stretch_N = turns_N.cumsum() - 1
-    return Moods(interest_G[stretch_N], emotion_G[stretch_N])
+    return interest_G[stretch_N], emotion_G[stretch_N]
 
 
 def expand_slots(songs_S: Ints) -> tuple[Ints, Ints]:

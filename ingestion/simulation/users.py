@@ -61,13 +61,11 @@ class SimulatedUsers:
     def interest_weights(self) -> Floats:
         """Weight of each interest of each user [U, I]; rows sum to 1, absent interests have 0."""
         raised = np.exp(self.logit_UI - self.logit_UI.max(axis=1, keepdims=True))
-        weights: Floats = raised / raised.sum(axis=1, keepdims=True)
-        return weights
+        return raised / raised.sum(axis=1, keepdims=True)
 
     def draw_interests(self, random: np.random.Generator, weights_UI: Floats, user_N: Ints) -> Ints:
         """Sample one of each user's interests by weight [N]."""
-        interest_N: Ints = self.interest_UI[user_N, draw_columns(random, weights_UI.cumsum(axis=1), user_N)]
-        return interest_N
+        return self.interest_UI[user_N, draw_columns(random, weights_UI.cumsum(axis=1), user_N)]
 
     def start_day(self, day: int) -> None:
         """Let interests drift and replace some of them."""
@@ -96,8 +94,7 @@ class SimulatedUsers:
 
     def is_known(self, user_N: Ints, track_N: Ints) -> NDArray[np.bool_]:
         """Whether the track is in the user's play history [N]."""
-        is_known_N: NDArray[np.bool_] = (self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)).any(axis=1)
-        return is_known_N
+        return (self.play_history_UH[user_N] == track_N[:, None].astype(np.int32)).any(axis=1)
 
     def record_plays(self, user_N: Ints, track_N: Ints) -> None:
         """Add plays, ordered by user and time, to the history."""
@@ -123,8 +120,7 @@ class SimulatedUsers:
         mixed = (self.artist_affinity_seed_U[user_N] * 2_654_435_761 + artist_N * 40_503_000_127) & 0xFFFFFFFFFFFF
         mixed = (mixed ^ (mixed >> 21)) * 0x9E3779B97F4A7 & 0xFFFFFFFFFFFF
         uniform = ((mixed ^ (mixed >> 17)) & 0xFFFFFF) / 0x1000000
-        affinity: Floats = (uniform - 0.5) * 12**0.5
-        return affinity
+        return (uniform - 0.5) * 12**0.5
 
 
 LAG_WEIGHT = (np.arange(HISTORY_LENGTH) + 1.0) ** -LAG_DECAY

@@ -35,7 +35,7 @@ from tests.support.sequences.reported_events import reported_event
 LIMIT_MS = 2.0
 USERS = 20
 SESSION_EVENTS = 5
-UNREAD_ATTRIBUTES = {attribute.name for attribute in SORT_KEY_ATTRIBUTES} - {"ended_at"}
+UNREAD_ATTRIBUTES = {*SORT_KEY_ATTRIBUTES} - {"ended_at"}
 
 
 def run(reads: int) -> list[Result]:

@@ -31,12 +31,12 @@ from sequences.offline.joined_views import (
     join_view,
     localize_source,
     parquet_path,
+    require_ordinary,
     require_parquet,
     sequence_view_of,
 )
 from sequences.offline.list_reader import ListReader, latest_from_reader
 from sequences.offline.retrieval_job import SequenceRetrievalJob
-from sequences.views import SequenceViewError
 
 MAX_ROWS_PER_CHUNK = 16_384
 MAX_ELEMENTS_PER_CHUNK = 4_194_304
@@ -153,12 +153,7 @@ class SequenceOfflineStore(DuckDBOfflineStore):
         Raises:
             SequenceViewError: The source is a sequence, whose rows depend on the time of reading.
         """
-        sequence = sequence_view_of(data_source)
-        if sequence is not None:
-            raise SequenceViewError(
-                f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
-                "`materialization: {pull_latest_features: true}`"
-            )
+        require_ordinary(data_source)
         source = localize_source(config.repo_path, data_source)
         return DuckDBOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)
 

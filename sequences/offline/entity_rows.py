@@ -52,7 +52,6 @@ class EntityRows:
         self.times_us = microseconds(time.combine_chunks())
         self.has_no_time = frame[self.time_column].isna().to_numpy()
         self._times = frame[self.time_column]
-        self._texts: dict[str, pa.Array] = {}
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -72,18 +71,16 @@ class EntityRows:
 
     def text(self, column: str) -> pa.Array:
         """A column cast to text, because data frames may contain numeric ids and the marts contain text."""
-        if column not in self._texts:
-            values = self.input_table[column].combine_chunks()
-            text = values.cast(pa.string())
-            if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
-                # pandas turns a column of integers into floats if one is missing; 7.0 is the id 7.
-                is_whole = pc.and_(
-                    pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), point_in_time_join.MAX_WHOLE)
-                )
-                whole = pc.if_else(is_whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False)
-                text = pc.coalesce(whole.cast(pa.string()), text)
-            self._texts[column] = text
-        return self._texts[column]
+        values = self.input_table[column].combine_chunks()
+        text = values.cast(pa.string())
+        if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+            # pandas turns a column of integers into floats if one is missing; 7.0 is the id 7.
+            is_whole = pc.and_(
+                pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), point_in_time_join.MAX_WHOLE)
+            )
+            whole = pc.if_else(is_whole, values, pa.scalar(None, values.type)).cast(pa.int64(), safe=False)
+            text = pc.coalesce(whole.cast(pa.string()), text)
+        return text
 
 
 def check_columns(entity_columns: Sequence[str], join_columns: Iterable[str], feature_columns: Iterable[str]) -> None:

@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sequences.timeline import EventTableError
-from sequences.views import ATTRIBUTES, EVENT_ID, SequenceView
+from sequences.views import ATTRIBUTES, SequenceView
 
 ROWS_PER_BATCH = 262_144
 KEY_COLUMNS = ("user_id", "behavior", "target_type")
 DICTIONARY_COLUMNS = frozenset(
-    {*KEY_COLUMNS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a != EVENT_ID)}
+    {*KEY_COLUMNS, *(a.name for a in ATTRIBUTES.values() if a.kind == "string" and a.name != "event_id")}
 )
 """Text columns with few distinct values, which are read as Arrow dictionaries."""
 

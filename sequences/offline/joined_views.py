@@ -141,6 +141,19 @@ def sequence_view_of(source: DataSource | None) -> SequenceView | None:
     return SequenceView.from_json(text) if text else None
 
 
+def require_ordinary(source: DataSource) -> None:
+    """Check that a source has rows to pull.
+
+    Raises:
+        SequenceViewError: The source is a sequence, whose rows depend on the time of reading.
+    """
+    if sequence := sequence_view_of(source):
+        raise SequenceViewError(
+            f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
+            "`materialization: {pull_latest_features: true}`"
+        )
+
+
 def is_parquet(source: DataSource | None) -> bool:
     """Whether a source is a mart, or a local Parquet file or folder."""
     return (

@@ -53,8 +53,7 @@ def join(entities: pa.Table, view: OrdinaryView, by_created: bool = False) -> pa
         described = connection.execute("describe entity_rows").fetchall()
         types = {"e": {name: kind for name, kind, *_ in described}, "f": file_types(connection, view.path)}
         sql = _window_sql(view, types) if by_created and view.created else _as_of_sql(view, types)
-        features: pa.Table = connection.execute(sql, [view.path]).to_arrow_table()
-        return features
+        return connection.execute(sql, [view.path]).to_arrow_table()
 
 
 def open_connection() -> duckdb.DuckDBPyConnection:

@@ -122,7 +122,7 @@ class _LazyMerge:
 
     @cached_property
     def _merge_order(self) -> list[tuple[int, int]]:
-        batch_order = zip(*(self._batch[attribute.name] for attribute in SORT_KEY_ATTRIBUTES), strict=True)
+        batch_order = zip(*(self._batch[name] for name in SORT_KEY_ATTRIBUTES), strict=True)
         both = [(key, 0, place) for place, key in enumerate(batch_order)]
         both += [(sort_key(event), 1, place) for place, event in enumerate(self._new_events)]
         return [(part, place) for _, part, place in sorted(both)[-self._view.length :]]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -96,7 +96,7 @@ def read_tags(file: Any, extension: str) -> AudioTags:
         return _tags(_id3_values(frames), covers)
     if extension == ".m4a":
         tagged = MP4(file)
-        values = {name: _texts(_first_list(tagged.get(atom))) for name, atom in MP4_ATOMS.items()}
+        values = {name: _texts(tagged.get(atom, [])) for name, atom in MP4_ATOMS.items()}
         return _tags(values, [(FRONT_COVER, bytes(cover)) for cover in tagged.get("covr", [])[:1]])
     tagged = FLAC(file) if extension == ".flac" else mutagen.File(file, OGG_TYPES)
     if tagged is None:
@@ -116,7 +116,7 @@ def _decode_picture(text: str) -> Picture | None:
 
 
 def _id3_values(frames: Mapping[str, Any]) -> dict[str, list[str]]:
-    values = {name: _texts(_first_list(getattr(frames.get(frame), "text", None))) for name, frame in ID3_FRAMES.items()}
+    values = {name: _texts(getattr(frames.get(frame), "text", [])) for name, frame in ID3_FRAMES.items()}
     values["genre"] = _texts(getattr(frames.get("TCON"), "genres", []))  # resolves numbers of ID3v1
     lyrics = [frame.text for frame in frames.values() if frame.FrameID == "USLT"]
     values["lyrics"] = _texts(lyrics[:1])
@@ -125,14 +125,10 @@ def _id3_values(frames: Mapping[str, Any]) -> dict[str, list[str]]:
     return values
 
 
-def _first_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _texts(values: Iterable[Any]) -> list[str]:
-    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
+def _texts(values: Any) -> list[str]:
+    """The texts of a tag, which has a list or a single value."""
+    listed = values if isinstance(values, list) else [values]
+    return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in listed]
 
 
 def _tags(values: dict[str, list[str]], pictures: list[tuple[int, bytes]]) -> AudioTags:

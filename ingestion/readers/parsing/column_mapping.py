@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from event_store.behaviors import ACTIONS
 from ingestion.source_files import SourceError
@@ -17,16 +17,8 @@ from ingestion.source_files import SourceError
 MAPPING_FILE = "segue-mapping.yaml"
 GUIDE = "docs/data.md#column-mapping"
 COLUMNS = ("user", "time", "title", "artist", "track", "artist_id", "album", "played", "action", "audio_url")
+ONE_COLUMN, ONE_ACTION = (f"^({'|'.join(names)})$" for names in (COLUMNS, ACTIONS))
 MAX_BYTES = 64 << 10  # a mapping has less than one; bounds what aliases in it can name
-
-
-def _one_of(allowed: tuple[str, ...]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in allowed:
-            raise ValueError(f"{name} is not one of {', '.join(allowed)}")
-        return name
-
-    return AfterValidator(check)
 
 
 class ColumnMapping(BaseModel):
@@ -35,14 +27,16 @@ class ColumnMapping(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     file: Annotated[str, Field(min_length=1)]  # name or glob pattern
-    columns: dict[Annotated[str, _one_of(COLUMNS)], str]  # one of COLUMNS to the file's column
+    columns: dict[Annotated[str, Field(pattern=ONE_COLUMN)], str]  # one of COLUMNS to the file's column
     header: list[str] | None = None  # all columns of a file without a header line
     delimiter: Literal[",", "\t"] = ","
     # format of the timestamps, in UTC: s and ms are counted from 1970, others are as in "%d %b %Y %H:%M"
     time: Annotated[str, Field(pattern="^(iso|s|ms)$|%")] = "iso"
     means: Literal["begin", "end"] = "begin"  # whether timestamps are starts or ends of plays
     played: Literal["s", "ms"] = "ms"  # unit of the played duration
-    actions: dict[str, Annotated[str, _one_of(ACTIONS)]] = {}  # value of the action column to the contract's action
+    actions: dict[
+        str, Annotated[str, Field(pattern=ONE_ACTION)]
+    ] = {}  # value of the action column to the contract's action
 
     @model_validator(mode="after")
     def check_columns(self) -> Self:

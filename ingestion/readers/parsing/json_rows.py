@@ -9,7 +9,7 @@ import io
 import json
 import lzma
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ingestion import contract, source_files
 from ingestion.readers.parsing.reader import Rows
-from ingestion.source_files import MAX_LINE_BYTES, SourceError
+from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 
 LINES_PER_BLOCK = 100_000
 MAX_NUMBER = 3.4e38  # of a vector, whose elements have 32 bits
@@ -30,13 +30,11 @@ NOT_UNICODE = "the row has an unpaired surrogate (such as \\ud800), which is not
 READ_ERRORS = (*source_files.READ_ERRORS, lzma.LZMAError, pa.ArrowInvalid)
 """Exceptions that reading a truncated or damaged file raises."""
 
-Problems = dict[int, str]
-"""Row number to the problem with its value."""
+Block = list[tuple[int, str]]
+"""Lines with their numbers, from 1."""
 
 
-def read_line_blocks(
-    stream: IO[bytes], name: str, newline: str | None = "\n", lines_per_block: int = LINES_PER_BLOCK
-) -> Iterator[list[tuple[int, str]]]:
+def read_line_blocks(stream: IO[bytes], name: str, newline: str | None = "\n") -> Iterator[Block]:
     """Yield the non-empty lines as (line number from 1, text) in blocks.
 
     A line ends with `newline`, or with LF, CR LF or CR if that is None. Invalid UTF-8 bytes become U+FFFD, a byte-order mark
@@ -45,7 +43,7 @@ def read_line_blocks(
     Raises:
         SourceError: The file `name` is damaged; the message names the last line that was read.
     """
-    lines: list[tuple[int, str]] = []
+    lines: Block = []
     number = 0
     try:
         reader = io.TextIOWrapper(stream, "utf-8-sig", "replace", newline)
@@ -57,7 +55,7 @@ def read_line_blocks(
                     line = reader.readline(MAX_LINE_BYTES)  # noqa: PLW2901
             if not text.isspace() and text:
                 lines.append((number, text))
-            if len(lines) == lines_per_block:
+            if len(lines) == LINES_PER_BLOCK:
                 yield lines
                 lines = []
     except READ_ERRORS as error:
@@ -66,7 +64,13 @@ def read_line_blocks(
         yield lines
 
 
-def raw_lines(block: list[tuple[int, str]]) -> pl.DataFrame:
+def read_file(member: Member, report_progress: Callable[[int], object]) -> Iterator[Block]:
+    """The blocks of lines of a file, see `read_line_blocks`."""
+    with member.open(report_progress) as stream:
+        yield from read_line_blocks(stream, member.name)
+
+
+def raw_lines(block: Block) -> pl.DataFrame:
     """Lines as `source_line` and `raw`."""
     return pl.DataFrame(block, {"source_line": pl.Int64, "raw": pl.String}, orient="row")
 
@@ -115,16 +119,15 @@ def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence
     series, all_reasons = [], list(reasons)
     for field in contract.source_schema(table):
         values = [row.get(field.name) for row in objects]
-        column, problems = _lists(values, field) if pa.types.is_list(field.type) else _texts(values, field)
-        for number, problem in problems.items():
-            all_reasons[number] = all_reasons[number] or problem  # keep the first reason
-        series.append(pl.Series(field.name, column, _loose_type(field.type)))
+        if pa.types.is_list(field.type) or not set(map(type, values)) <= {str, type(None)}:
+            parsed = [_parse_value(value, field) for value in values]
+            values = [value for value, _ in parsed]
+            all_reasons = [reason or problem for reason, (_, problem) in zip(all_reasons, parsed, strict=True)]
+        series.append(pl.Series(field.name, values, _loose_type(field.type)))
     return pl.DataFrame(series).with_columns(pl.Series("reason", all_reasons, pl.String))
 
 
-def to_rows(
-    table: str, block: list[tuple[int, str]], parsed: Iterable[tuple[Mapping[str, Any], str | None]], source_file: str
-) -> Rows:
+def to_rows(table: str, block: Block, parsed: Iterable[tuple[Mapping[str, Any], str | None]], source_file: str) -> Rows:
     """Rows of lines that were parsed to objects, or to the reason why a line is none."""
     objects, reasons = zip(*parsed, strict=True)
     frame = pl.concat([to_frame(table, objects, reasons), raw_lines(block)], how="horizontal")
@@ -132,31 +135,15 @@ def to_rows(
     return Rows(table, frame.with_columns(source_file=pl.lit(source_file)), unparsable=unparsable)
 
 
-def _texts(values: list[Any], field: pa.Field) -> tuple[list[str | None], Problems]:
-    types = set(map(type, values))
-    if types <= {str, type(None)}:
-        return values, {}
-    nested = [number for number, value in enumerate(values) if type(value) in (dict, list)]
-    return list(map(_text, values)), dict.fromkeys(nested, f"{field.name} is not a single value")
-
-
-def _text(value: Any) -> str | None:
-    if value is None or type(value) is str:
-        return value
-    if type(value) is int:
-        return str(value)  # equals json.dumps(value) and is faster
-    return None if type(value) in (dict, list) else json.dumps(value)
-
-
-def _lists(values: list[Any], field: pa.Field) -> tuple[list[list[Any] | None], Problems]:
-    parsed = [_list(value, field) for value in values]
-    problems = {number: problem for number, (_, problem) in enumerate(parsed) if problem is not None}
-    return [value for value, _ in parsed], problems
-
-
-def _list(value: Any, field: pa.Field) -> tuple[list[Any] | None, str | None]:
+def _parse_value(value: Any, field: pa.Field) -> tuple[Any, str | None]:
+    """Text or a list from a value of JSON, or the problem with the value."""
     if value is None:
         return None, None
+    if not pa.types.is_list(field.type):
+        if isinstance(value, dict | list):
+            return None, f"{field.name} is not a single value"
+        # `str` is faster, and equal for these types.
+        return str(value) if type(value) in (str, int) else json.dumps(value), None
     if not isinstance(value, list) or any(isinstance(item, dict | list) or item is None for item in value):
         return None, f"{field.name} is not a list of values"
     if pa.types.is_string(field.type.value_type):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import polars as pl
 
 from config.tool_environment import load_dbt_variables
+from ingestion.readers.parsing.json_rows import Block, raw_lines
 from ingestion.readers.parsing.reader import Rows, open_staging_database, read_staged, stage_rows
 from ingestion.row_validation import LATEST, conform
 
@@ -146,12 +147,6 @@ def name_id(*names: str) -> str:
     return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()[:22]
 
 
-def to_play_frame(rows: list[dict[str, Any]], source_file: str) -> pl.DataFrame:
-    """Rows as `NamedPlays.add` takes them, from dictionaries with some of COLUMNS, `reason` and `source_line`."""
-    schema = {column: pl.Int64 if column in NUMBERS else pl.String for column in (*COLUMNS, "reason", "source_line")}
-    return pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(source_file))
-
-
 class NamedPlays:
     """Collects rows block by block and produces events, tracks, artists and albums.
 
@@ -170,12 +165,12 @@ class NamedPlays:
             columns = ", ".join(f"{name} {'bigint' if name in NUMBERS else 'varchar'}" for name in names)
             self._database.execute(f"create table {table} ({columns}, row_number bigint)")
 
-    def add(self, named: pl.DataFrame, raw_lines: pl.LazyFrame) -> Iterator[Rows]:
+    def add(self, named: pl.DataFrame, raw: pl.LazyFrame) -> Iterator[Rows]:
         """Stage rows in source order; yield those that violate the contract. The others are returned by `events`.
 
         Args:
             named: Some of COLUMNS, at least user, time and track; source_file, source_line and `reason`.
-            raw_lines: source_line and `raw`; read only if a row is quarantined.
+            raw: source_line and `raw`; read only if a row is quarantined.
         """
         missing = [pl.lit(None, pl.String).alias(name) for name in COLUMNS if name not in named.columns]
         named = _add_ids(_add_reasons(named.with_columns(missing)))
@@ -194,8 +189,21 @@ class NamedPlays:
         self._rows += named.height
         if is_invalid.any():
             rejected = checked.filter(is_invalid).select("source_file", "source_line", "reason", "user_id")
-            raw = raw_lines.select("source_line", "raw").collect()
-            yield Rows(EVENTS, rejected.join(raw, on="source_line"))
+            texts = raw.select("source_line", "raw").collect()
+            yield Rows(EVENTS, rejected.join(texts, on="source_line"))
+
+    def add_lines(self, block: Block, source_file: str, parse: Callable[[str], dict[str, Any]]) -> Iterator[Rows]:
+        """Stage the plays of lines, see `add`.
+
+        Args:
+            block: The lines.
+            source_file: Name of their file.
+            parse: Returns of a line some of COLUMNS, and `reason` if it is no play.
+        """
+        schema = {name: pl.Int64 if name in NUMBERS else pl.String for name in (*COLUMNS, "reason", "source_line")}
+        rows = [parse(text) | {"source_line": number} for number, text in block]
+        named = pl.DataFrame(rows, schema=schema).with_columns(source_file=pl.lit(source_file))
+        yield from self.add(named, raw_lines(block).lazy())
 
     def events(self) -> Iterator[Rows]:
         """Contract rows of the staged events, ordered by month, user and time."""

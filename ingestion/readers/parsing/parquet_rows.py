@@ -148,7 +148,7 @@ def read_file(
     line = 1
     try:
         with member.opener() as opened:
-            file = open_file(opened if member.max_bytes is None else io.BytesIO(member.read()))
+            file = open_file(opened if not member.is_zipped else io.BytesIO(member.read()))
             names = file.schema_arrow.names
             if missing := [name for name in required if name not in names]:
                 raise SourceError(f"{member.name} has no column {', '.join(missing)}; get the file again")

@@ -59,9 +59,9 @@ class ReadContext:
     scratch: Path  # empty folder for large intermediate data; deleted afterwards
     report_progress: Callable[[int], object]  # called with the number of bytes read
     source_name: str  # name of the landed path
+    media: MediaFolders
     user_id: str | None = None  # user id requested on the command line; None: from the source, or the source's name
     latest: datetime = LATEST  # events at or after this time are rejected
-    media: MediaFolders | None = None  # None: no media can be read
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,12 @@ class Reader:
 
 def open_staging_database(scratch: Path, name: str) -> duckdb.DuckDBPyConnection:
     """Open a new, empty database in folder `scratch`. Query results are unordered unless the query orders them."""
-    connection = duckdb.connect(str(scratch / f"{name}.duckdb"))
-    connection.execute(f"set memory_limit = '{STAGING_MEMORY_LIMIT}'")
-    connection.execute(f"set temp_directory = '{scratch / f'spill_{name}'}'")
-    connection.execute("set preserve_insertion_order = false")
-    return connection
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": STAGING_MEMORY_LIMIT,
+        "temp_directory": str(scratch / f"spill_{name}"),
+        "preserve_insertion_order": "false",
+    }
+    return duckdb.connect(str(scratch / f"{name}.duckdb"), config=config)
 
 
 def stage_rows(database: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:

@@ -43,11 +43,17 @@ from pyspark.sql import functions as F
 
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows, check_columns
-from sequences.offline.joined_views import RequestedView, append_rows, require_parquet, sequence_view_of, source_path
+from sequences.offline.joined_views import (
+    RequestedView,
+    append_rows,
+    require_ordinary,
+    require_parquet,
+    sequence_view_of,
+    source_path,
+)
 from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
-from sequences.views import SequenceViewError
 
 
 class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):
@@ -146,12 +152,7 @@ class SparkSequenceOfflineStore(SparkOfflineStore):
         Raises:
             SequenceViewError: The source is a sequence, whose rows depend on the time of reading.
         """
-        sequence = sequence_view_of(data_source)
-        if sequence is not None:
-            raise SequenceViewError(
-                f"view {sequence.name!r} has no rows to pull; use get_historical_features, or materialize with "
-                "`materialization: {pull_latest_features: true}`"
-            )
+        require_ordinary(data_source)
         _open_session(config)
         source = _spark_source(data_source, config.repo_path)
         return SparkOfflineStore.pull_all_from_table_or_query(config, source, *args, **kwargs)

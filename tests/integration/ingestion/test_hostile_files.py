@@ -36,11 +36,12 @@ BOMBS: dict[str, tuple[Any, dict[str, Any]]] = {
 OWN_EVENTS = """
 from ingestion.readers import own_events
 from ingestion.readers.parsing import parquet_rows
-from ingestion.readers.parsing.reader import ReadContext
+from ingestion.readers.parsing.reader import MediaFolders, ReadContext
 from ingestion.source_files import list_members
 parquet_rows.BATCH_BYTES >>= 3
 """
-READ_ROWS = "rows = own_events.READER.read(list_members(path), ReadContext(path.parent, lambda _: None, 'log'))"
+CONTEXT = "ReadContext(path.parent, lambda _: None, 'log', MediaFolders(path.parent, path.parent))"
+READ_ROWS = f"rows = own_events.READER.read(list_members(path), {CONTEXT})"
 COUNT_ROWS = f"assert sum(block.frame.height for block in rows) == {ROWS}"
 TAGS = "from ingestion.readers.parsing.audio_file import AudioFileError, read_audio_file"
 PATCHES = "from content.encoders.audio_decoding import read_patches\nfrom content.encoders.encoder import MediaError"

@@ -86,13 +86,13 @@ def views(draw: st.DrawFn) -> SequenceView:
     reported = sorted(behaviors.load_behaviors().encoder.keys() - {*INFERRED_BEHAVIORS})
     choices = (st.lists(st.sampled_from(reported), min_size=1, unique=True), st.just(list(INFERRED_BEHAVIORS)))
     chosen_behaviors = tuple(draw(st.one_of(*choices)))
-    optional = [attribute for attribute in ATTRIBUTES.values() if attribute not in SORT_KEY_ATTRIBUTES]
+    optional = [name for name in ATTRIBUTES if name not in SORT_KEY_ATTRIBUTES]
     chosen = draw(st.sets(st.sampled_from(optional)))
     return SequenceView(
         name="random",
         behaviors=chosen_behaviors,
         length=draw(st.integers(1, 7)),
-        attributes=(*SORT_KEY_ATTRIBUTES, *(attribute for attribute in optional if attribute in chosen)),
+        attribute_names=(*SORT_KEY_ATTRIBUTES, *(name for name in optional if name in chosen)),
         target_types=draw(st.sampled_from([(), ("track",), ("artist", "track")])),
         is_daily=chosen_behaviors == INFERRED_BEHAVIORS or draw(st.booleans()),
     )

@@ -17,6 +17,6 @@ def test_written_descriptions_are_found_by_track(tmp_path: Path) -> None:
     assert description_time(tmp_path) is None
     write_descriptions(written, tmp_path)
     assert description_time(tmp_path)
-    read = Descriptions.read(tmp_path)
+    read = Descriptions(tmp_path)
     assert {track_id: read.find(track_id) for track_id in written} == written
     assert read.find("t4") is None and read.find("") is None

@@ -60,7 +60,7 @@ def test_every_row_satisfies_the_contract(world: Path, tmp_path: Path) -> None:
 
 
 def test_descriptions_of_media_have_the_facets_of_tracks(world: Path) -> None:
-    descriptions = Descriptions.read(world)
+    descriptions = Descriptions(world)
     for track in read(world / "tracks").iter_rows(named=True):
         found = descriptions.find(track["track_id"])
         assert found is not None
