@@ -16,12 +16,23 @@ from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.observability.metrics import Metrics
+from serving.pipeline.pipeline import hash_features
+from serving.pipeline.request import read_request
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.pipeline.track_pipeline import RANKER_FAILED
 from serving.releases.warm_up import warm_up
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
-from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import (
+    FavourRanker,
+    ListChannel,
+    excluded,
+    history,
+    marked,
+    release,
+    tracks,
+    view,
+)
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60)
 
@@ -32,7 +43,8 @@ ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
 
 def test_channels_are_fused_by_rank_and_named(bench):
     bench.store.users["u"] = history("t0")
-    answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
+    of = release(tracks(8), [POPULARITY, REALTIME])
+    answer = bench.answer(of, limit=4)
     # By hand: t0 is a repeat and first. Of the others t7 has 1/61 + 1/67, t6 1/62 + 1/66, t5 1/63 + 1/65, t1 only 1/61.
     # t6 has the artist of t7.
     assert [item.track_id for item in answer.items] == ["t0", "t7", "t5", "t6"]
@@ -40,15 +52,20 @@ def test_channels_are_fused_by_rank_and_named(bench):
     assert answer.items[1].channels == ["realtime", "popularity"]
     assert answer.items[1].reason == Reason("fits_title", {"title": "realtime"})
     assert (answer.items[1].details["title"], answer.items[1].details["artists"]) == ("Song 7", ["Artist 3"])
-    assert bench.state.rows == [(answer.request_id, ["t0", "t7", "t5", "t6"])]
+    (record,) = bench.state.exposures
+    assert (record["request_id"], record["user_id"], record["release"]) == (answer.request_id, "u", "r1")
+    shown = {"propensity": 1.0, "is_exploration": False, "target_type": "track"}
+    assert record["items"] == [
+        {"target_id": one.track_id, "position": place, "channels": one.channels, **shown}
+        for place, one in enumerate(answer.items)
+    ]
+    users = bench.hydrate.load_user_state(read_request("u", "daily", 4, NOW), of).users
+    assert record["features_hash"] == hash_features(users)
 
 
 def test_unknown_user_gets_popularity_with_zero_weight(bench):
     of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
     assert bench.ask(of, limit=3) == ["t0", "t2", "t1"]
-
-
-EVENT_COLUMNS = ("user_id", "action", "target_type", "target_id", "ended_at")
 
 
 def test_most_played_tracks_when_all_channels_fail(bench):
@@ -131,13 +148,10 @@ def test_block_takes_effect_while_the_store_fails(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
     assert bench.ask(of)[:2] == ["t0", "t2"]
     bench.store.is_away = True
-    events = [
-        ("block", "track", "t0"),
-        ("dislike", "artist", "a1"),
-        ("like", "track", "t6"),
-        ("block", "playlist", "t7"),
-    ]
-    bench.store.report([dict(zip(EVENT_COLUMNS, ("u", *one, NOW), strict=True)) for one in events])
+    events = marked(
+        ("block", "track", "t0"), ("dislike", "artist", "a1"), ("like", "track", "t6"), ("block", "playlist", "t7")
+    )
+    bench.store.report([event | {"user_id": "u", "action": event["behavior"], "ended_at": NOW} for event in events])
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     bench.store.is_away = False  # and does not have the events yet
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
@@ -147,17 +161,11 @@ def test_block_takes_effect_while_the_store_fails(bench):
 def test_stream_excludes_tracks_of_the_current_session(bench):
     minute = 60_000_000
     happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
-    bench.store.users["u"] = {
-        "recent_events": {
-            "event_id": [f"r{n}" for n in range(4)],
-            "track_id": [track for track, _, _ in happened],
-            "behavior": [behavior for _, behavior, _ in happened],
-            "occurred_at": [NOW - (ago + 3) * minute for _, _, ago in happened],
-            "ended_at": [NOW - ago * minute for _, _, ago in happened],
-            "played_ratio": [1.0] * 4,
-            "scene": ["private_fm"] * 4,
-        }
-    }
+    events = [
+        {"track_id": track, "behavior": did, "occurred_at": NOW - (ago + 3) * minute, "ended_at": NOW - ago * minute}
+        for track, did, ago in happened
+    ]
+    bench.store.users["u"] = view("recent_events", *events, played_ratio=1.0, scene="private_fm")
     of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     stream = bench.ask(of, scene="private_fm", limit=8, discovery=0.0)
     assert {"t0", "t3"} <= set(bench.ask(of, scene="daily", limit=8)) and "t1" not in stream and "t2" not in stream
@@ -284,20 +292,6 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
         assert sent["trace"]["degraded"] == sent["degraded"] and sent["items"]
 
 
-def left_out(action: str, kind: str, target: str, at_us: int) -> dict:
-    """Views of a user who left a target out of the taste profile."""
-    return {
-        "exclusions": {
-            "event_id": ["x"],
-            "target_type": [kind],
-            "target_id": [target],
-            "track_id": [""],
-            "behavior": [action],
-            "ended_at": [at_us],
-        }
-    }
-
-
 class HistoryChannel(ListChannel):
     """Remembers the histories that it was called with."""
 
@@ -313,7 +307,7 @@ class HistoryChannel(ListChannel):
 def test_what_is_left_out_of_the_profile_is_neither_seen_nor_recommended(bench, target, hidden):
     table = tracks(8, album_id=["a", "a", *[None] * 6], languages=[["Korean"], [], [], ["Korean"], *[[]] * 4])
     channel = HistoryChannel("popularity", range(2, 10))
-    bench.store.users["u"] = history("t0", "t2") | left_out("exclude", *target, 5)
+    bench.store.users["u"] = history("t0", "t2") | view("exclusions", *marked(("exclude", *target)), ended_at=5)
     shown = bench.ask(release(table, [channel]), limit=8)
     assert set(shown) == {f"t{number}" for number in range(8)} - hidden
     assert channel.seen == ([4] if hidden else [2, 4])
