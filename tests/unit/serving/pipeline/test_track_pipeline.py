@@ -38,6 +38,7 @@ RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60)
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
+ONLY_LIKES = TaskWeights({"": {"like": 1.0}})
 ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
 
 
@@ -63,9 +64,59 @@ def test_channels_are_fused_by_rank_and_named(bench):
     assert record["features_hash"] == hash_features(users)
 
 
-def test_unknown_user_gets_popularity_with_zero_weight(bench):
-    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
-    assert bench.ask(of, limit=3) == ["t0", "t2", "t1"]
+class TwoHeads(FavourRanker):
+    """Also prefers item 7 in another task."""
+
+    def score(self, users, items_BC):
+        return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
+
+
+def ranked(ranker, weight, **blend):
+    """Parts of a release whose channels agree, in a stream of one track."""
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    return {"channels": channels, "ranker": ranker, "blend": Blend(weight, **blend)}
+
+
+LIKE_IN_STREAMS = {"heads": TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})}
+
+
+@pytest.mark.parametrize(
+    ("played", "parts", "wanted", "expected"),
+    [
+        pytest.param(
+            (),
+            {"fusion": Fusion(discoveries=ONLY_REALTIME)},
+            {"limit": 3, "scene": "daily"},
+            ["t0", "t2", "t1"],
+            id="unknown user",
+        ),
+        *(
+            pytest.param(("t0", "t1", "t4"), ranked(FavourRanker(6), weight), {}, [best], id=f"ranker {weight}")
+            for weight, best in ((0.0, "t0"), (0.9, "t4"))
+        ),
+        *(
+            pytest.param(
+                ("t0", "t1", "t4"),
+                ranked(FavourRanker(8), 0.9, discovery_weight=weight),
+                {"discovery": 1.0},
+                [best],
+                id=f"ranker of discoveries {weight}",
+            )
+            for weight, best in ((0.0, "t2"), (0.9, "t6"))
+        ),
+        *(
+            pytest.param(
+                ("t0", "t4", "t5"), ranked(TwoHeads(6), 0.9, **LIKE_IN_STREAMS), {"scene": scene}, [best], id=scene
+            )
+            for scene, best in (("private_fm", "t5"), ("daily", "t4"))
+        ),
+    ],
+)
+def test_order_of_tracks(bench, played, parts, wanted, expected):
+    if played:
+        bench.store.users["u"] = history(*played)
+    of = release(tracks(8), **{"channels": [POPULARITY, REALTIME]} | parts)
+    assert bench.ask(of, **{"limit": 1, "scene": "private_fm"} | wanted) == expected
 
 
 def test_most_played_tracks_when_all_channels_fail(bench):
@@ -104,34 +155,6 @@ def test_channels_after_the_deadline_are_left_out_of_one_response(tmp_path):
     # The next request of the same state calls only what it lacks.
     again = bench.answer(of, limit=3, scene="private_fm")
     assert set(again.trace.candidates) == {"realtime", "popularity"} and channels[0].calls == 1
-
-
-def test_ranker_changes_the_order_by_its_weight(bench):
-    bench.store.users["u"] = history("t0", "t1", "t4")
-    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    for weight, best in ((0.0, "t0"), (0.9, "t4")):
-        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(weight))
-        assert bench.ask(of, limit=1, scene="private_fm") == [best]
-    # Among discoveries it has a weight of its own.
-    for weight, best in ((0.0, "t2"), (0.9, "t6")):
-        of = release(tracks(8), channels, ranker=FavourRanker(8), blend=Blend(0.9, discovery_weight=weight))
-        assert bench.ask(of, limit=1, scene="private_fm", discovery=1.0) == [best]
-
-
-def test_scene_uses_its_task_weights(bench):
-    class TwoHeads(FavourRanker):
-        def score(self, users, items_BC):
-            return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
-
-    bench.store.users["u"] = history("t0", "t4", "t5")
-    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    heads = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
-    of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
-    assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
-    assert bench.ask(of, limit=1, scene="daily") == ["t4"]
-    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
-    with pytest.raises(WarmUpFailed, match="no task like"):
-        warm_up(without, NOW, RECALL)
 
 
 def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
@@ -261,22 +284,25 @@ def test_items_of_a_channel_that_fails_to_give_reasons_have_none(bench):
     assert bench.count("segue_skipped", part="reason_realtime", reason="failed") == 1
 
 
-def test_warm_up_rejects_a_release_and_names_the_failing_part():
-    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)  # popularity has no weight
-    for of in (
-        release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)),
-        release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion),
-    ):
-        warm_up(of, NOW, RECALL)
-    failing = ListChannel("realtime", [], is_failing=True)
-    for of, message in (
-        (release(tracks(8), [POPULARITY, failing]), "fails in realtime"),
-        (release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), "fails in ranker"),
-        (release(tracks(8), [POPULARITY], search=object()), "fails in search"),
-        (release(tracks(8, is_in_catalog=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
-    ):
-        with pytest.raises(WarmUpFailed, match=message):
-            warm_up(of, NOW, RECALL)
+@pytest.mark.parametrize(
+    ("channels", "parts", "columns", "message"),
+    [
+        ([POPULARITY, REALTIME], {"ranker": FavourRanker(2)}, {}, ""),
+        ([POPULARITY, ListChannel("realtime", [])], {"fusion": Fusion(ONLY_REALTIME, ONLY_REALTIME)}, {}, ""),
+        ([POPULARITY, ListChannel("realtime", [], is_failing=True)], {}, {}, "fails in realtime"),
+        ([POPULARITY], {"ranker": FavourRanker(2, is_failing=True)}, {}, "fails in ranker"),
+        ([POPULARITY], {"ranker": FavourRanker(6), "blend": Blend(0.9, ONLY_LIKES)}, {}, "no task like"),
+        ([POPULARITY], {"search": object()}, {}, "fails in search"),
+        ([POPULARITY], {}, {"is_in_catalog": [False] * 8}, "no candidates that may be shown"),
+    ],
+)
+def test_warm_up_rejects_a_release_and_names_the_failing_part(channels, parts, columns, message):
+    found = ""
+    try:
+        warm_up(release(tracks(8, **columns), channels, **parts), NOW, RECALL)
+    except WarmUpFailed as error:
+        found = str(error)
+    assert message in found and bool(message) == bool(found)
 
 
 def test_failed_store_and_lists_are_named_in_the_response(bench):
