@@ -153,6 +153,13 @@ def test_a_home_that_sql_would_misread_is_an_error_that_names_the_path(
     assert settings.check_home(tmp_path / "anna @home (1)") == tmp_path / "anna @home (1)"
 
 
+def test_all_written_files_are_below_the_home_folder(here: settings.Settings, tmp_path: Path) -> None:
+    properties = [name for name, value in vars(settings.Settings).items() if isinstance(value, property)]
+    folders = [value for name in properties if isinstance(value := getattr(here, name), Path)]
+    assert len(folders) > 8
+    assert all(folder.is_relative_to(tmp_path) for folder in folders)
+
+
 @pytest.mark.usefixtures("here")
 def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SEGUE_TABLES", raising=False)

@@ -38,10 +38,11 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     assert (record["scene"], record["items"][0]["channels"]) == ("playlists", ["playlists"])
 
 
-def test_most_opened_is_returned_when_the_source_fails(bench):
+def test_most_opened_but_excluded_ones_are_returned_when_the_source_fails(bench):
+    bench.store.users["u"] = excluded(("playlist", "p2"))
     source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
     answer = ask(bench, source, "playlists", limit=2)
-    assert [item.target for item in answer.items] == [("playlist", "p2"), ("playlist", "p3")]
+    assert [item.target for item in answer.items] == [("playlist", "p3"), ("playlist", "p4")]
     assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}
 
