@@ -1,6 +1,5 @@
 """Alert rules: complete, with existing metrics and labels."""
 
-import json
 import re
 from unittest import mock
 
@@ -49,18 +48,21 @@ def test_client_errors_are_the_same_in_the_alert_the_dashboard_the_console_and_t
         assert sorted(outcomes) == sorted({live_metrics.ANSWERED, *live_metrics.CLIENT_ERRORS})
 
 
-def test_monitor_updates_metrics_without_requests(tmp_path):
-    registry = CollectorRegistry()
-    of = release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
-    metrics = Metrics(registry)
-    watched = metrics, tmp_path / "skew.json", of
+GOOD = '{"as_of": "2026-05-05", "skew_rate": 0.25}'
+
+
+@pytest.mark.parametrize(
+    ("reports", "ratio", "as_of_s"),
+    [((), 0, 0), ((GOOD,), 0.25, 1_777_939_200), ((GOOD, "{"), 0.25, 1_777_939_200)],
+    ids=["no report", "report", "damaged later"],
+)
+def test_monitor_updates_metrics_without_requests(tmp_path, reports, ratio, as_of_s):
+    registry, file = CollectorRegistry(), tmp_path / "skew.json"
+    watched = Metrics(registry), file, release(tracks(2), [ListChannel("popularity", [2])], as_of="2026-05-04")
     update_metrics(*watched)
+    for report in reports:
+        file.write_text(report)
+        update_metrics(*watched)
+    found = {name: registry.get_sample_value(f"segue_{name}") for name in ("skew_ratio", "skew_as_of_seconds")}
+    assert found == {"skew_ratio": ratio, "skew_as_of_seconds": as_of_s}
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800
-    assert registry.get_sample_value("segue_skew_as_of_seconds") == 0
-    (tmp_path / "skew.json").write_text(json.dumps({"as_of": "2026-05-05", "skew_rate": 0.25}))
-    update_metrics(*watched)
-    assert registry.get_sample_value("segue_skew_ratio") == 0.25
-    assert registry.get_sample_value("segue_skew_as_of_seconds") == 1_777_939_200
-    (tmp_path / "skew.json").write_text("{")
-    update_metrics(*watched)
-    assert registry.get_sample_value("segue_skew_ratio") == 0.25

@@ -6,6 +6,7 @@ import pytest
 
 from serving.inspection import catalog_entries
 from tests.support.serving.asgi_client import serving_client
+from tests.support.serving.list_source import ListSource
 from tests.support.serving.small_release import ListChannel, release, tracks
 
 ID = "a/b ü"
@@ -25,6 +26,7 @@ def client(tmp_path_factory):
             territories=[[], [], [], [], ["FR"]],
         ),
         [ListChannel("popularity", range(2, 7))],
+        collection_channels={"playlists": ListSource("playlist", [[2, 3, 5]], [])},
     )
     with serving_client(tmp_path_factory.mktemp("home"), lambda _: served) as client:
         yield client
@@ -37,8 +39,13 @@ def test_a_track_is_described_by_its_id(client):
 
 @pytest.mark.parametrize(
     ("path", "title", "listed"),
-    [("/artists/x", "Xu", [ID, "t1"]), ("/artists/y", "Yi", ["t1", "t2"]), ("/albums/l", "First", [ID, "t2"])],
-    ids=["main_artist", "second_artist", "album"],
+    [
+        ("/artists/x", "Xu", [ID, "t1"]),
+        ("/artists/y", "Yi", ["t1", "t2"]),
+        ("/albums/l", "First", [ID, "t2"]),
+        ("/playlists/p2", "p2", [ID, "t2"]),
+    ],
+    ids=["main_artist", "second_artist", "album", "playlist"],
 )
 def test_entries_list_the_tracks_that_may_be_played(client, path, title, listed):
     entry = client.get(path).json()

@@ -4,32 +4,19 @@ import io
 import json
 from unittest import mock
 
-import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
 from config import settings
 from event_store.opened import open_event_store, open_serving_state
-from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import SimilarItems
-from recommender.recall.neural_channel import ItemsBetween
 from serving.events import erasure_requests
 from serving.http.admission import Admission
 from serving.observability import structured_log
 from storage.suppression_list import UNFINISHED_FILE
 from tests.support.serving.asgi_client import serving_client
 from tests.support.serving.release_search import with_search
-from tests.support.serving.small_release import ListChannel, release, tracks
-
-
-class Realtime(ListChannel):
-    """A channel with vectors on a circle, in the order of the items."""
-
-    def items_between(self, first, last, points, k):
-        items = np.array([first, *(item for item in range(2, 10) if item not in (first, last)), last])
-        candidates = Candidates.from_ranking(items[None, :])
-        vectors = np.stack([np.cos(items / 6), np.sin(items / 6)], axis=1).astype(np.float32)
-        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vectors)
+from tests.support.serving.small_release import CircleChannel, ListChannel, release, tracks
 
 
 def served(folder):
@@ -40,7 +27,7 @@ def served(folder):
         is_explicit=[None, None, True, *[False] * 5],
         emotions=[["quiet"], ["quiet"], ["quiet"], ["happy"], ["quiet"], ["quiet"], ["happy"], ["happy"]],
     )
-    realtime = Realtime("realtime", [], is_failing=True, near={2: [9, 8, 7]})
+    realtime = CircleChannel("realtime", [], 8, is_failing=True, near={2: [9, 8, 7]})
     channels = [ListChannel("popularity", range(2, 10)), realtime]
     made = release(table, channels, continuation_sources={"realtime": SimilarItems(realtime)})
     return with_search(made, table)

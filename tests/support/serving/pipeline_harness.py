@@ -49,9 +49,13 @@ class Bench:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
         self.state = RecordedState(self.folder / "serving", self.exposures)
-        recall = Recall(self.metrics, self.deadline_s)
+        self.recall = Recall(self.metrics, self.deadline_s)
         self.hydrate = Hydrator(self.store, self.metrics)
-        self.path = Pipelines(self.hydrate, recall, self.state, self.metrics)
+        self.path = Pipelines(self.hydrate, self.recall, self.state, self.metrics)
+
+    def load(self, of, user_id="u", scene="daily", at_us=None):
+        """The state of a user."""
+        return self.hydrate.load_user_state(read_request(user_id, scene, None, at_us or self.now), of)
 
     def answer(self, of, user_id="u", limit=10, scene="daily", discovery=None):
         return self.path.recommend(read_request(user_id, scene, limit, self.now, discovery), of)

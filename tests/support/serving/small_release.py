@@ -11,6 +11,7 @@ from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import Candidates, RecallChannel
 from recommender.recall.continuation.source import SimilarItems
+from recommender.recall.neural_channel import ItemsBetween
 from recommender.recall.reason import Reason
 from recommender.search.query_parser import Query
 from recommender.slate.blend import Blend
@@ -68,6 +69,21 @@ class ListChannel(RecallChannel):
         return [Reason("fits_title", {"title": self.name})] * len(items)
 
     config = fit = save = load = None  # it is made by hand
+
+
+class CircleChannel(ListChannel):
+    """A channel with vectors on a quarter of a circle, in the order of the items; it has `count` of them."""
+
+    def __init__(self, name: str, items: Sequence[int], count: int, **options):
+        super().__init__(name, items, **options)
+        self.count = count
+
+    def items_between(self, first, last, points, k):
+        items = np.array([first, *(one for one in range(2, self.count + 2) if one not in (first, last)), last])
+        angle = np.pi / 2 * (items - 2) / (self.count - 1)
+        candidates = Candidates.from_ranking(items[None, :])
+        vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vectors)
 
 
 class FavourRanker:
@@ -154,48 +170,49 @@ class MemoryStore:
         return StoredUser(lambda: {"exclusions": self.recent.get(user_id, {})})
 
 
+def view(name: str, *events: dict, **shared) -> dict:
+    """A view with these events, oldest first; `shared` are columns of all of them, the others have defaults."""
+    rows = [
+        {
+            "event_id": f"{name}{number}",
+            "target_type": "track",
+            "target_id": "",
+            "track_id": "",
+            "behavior": "full_play",
+            "occurred_at": number,
+            "ended_at": number,
+            "played_ratio": None,
+            "scene": "",
+        }
+        | shared
+        | event
+        for number, event in enumerate(events)
+    ]
+    return {name: {column: [row[column] for row in rows] for column in rows[0]} if rows else {}}
+
+
 def history(*track_ids: str) -> dict:
     """Views of a user with these full plays."""
-    count = len(track_ids)
-    return {
-        "played_history": {
-            "event_id": [f"e{n}" for n in range(count)],
-            "track_id": list(track_ids),
-            "behavior": ["full_play"] * count,
-            "occurred_at": list(range(count)),
-            "ended_at": list(range(count)),
-            "played_ratio": [1.0] * count,
-        }
-    }
+    return view("played_history", *({"track_id": track} for track in track_ids), played_ratio=1.0)
 
 
 def clicked(*targets: tuple[str, str]) -> dict:
     """Views of a user with clicks on these (type, id) targets, after all other events."""
-    count = len(targets)
-    return {
-        "recent_clicks": {
-            "event_id": [f"c{n}" for n in range(count)],
-            "target_type": [kind for kind, _ in targets],
-            "target_id": [target for _, target in targets],
-            "track_id": [""] * count,
-            "behavior": ["click"] * count,
-            "played_ratio": [None] * count,
-            "occurred_at": [1_000_000 + n for n in range(count)],
-            "ended_at": [1_000_000 + n for n in range(count)],
-            "scene": [""] * count,
-        }
-    }
+    at = ({"occurred_at": 1_000_000 + number, "ended_at": 1_000_000 + number} for number in range(len(targets)))
+    events = (
+        {"target_type": kind, "target_id": target} | time for (kind, target), time in zip(targets, at, strict=True)
+    )
+    return view("recent_clicks", *events, behavior="click")
+
+
+def marked(*marks: tuple[str, str, str]) -> list[dict]:
+    """Events of the views `exclusions` and `library`: (behavior, target type, target id), oldest first."""
+    return [
+        {"behavior": behavior, "target_type": kind, "target_id": target, "track_id": target if kind == "track" else ""}
+        for behavior, kind, target in marks
+    ]
 
 
 def excluded(*targets: tuple[str, str]) -> dict:
     """Views of a user who blocked these (type, id) targets."""
-    return {
-        "exclusions": {
-            "event_id": [f"x{n}" for n in range(len(targets))],
-            "target_type": [kind for kind, _ in targets],
-            "target_id": [target for _, target in targets],
-            "track_id": [target if kind == "track" else "" for kind, target in targets],
-            "behavior": ["block"] * len(targets),
-            "ended_at": list(range(len(targets))),
-        }
-    }
+    return view("exclusions", *marked(*(("block", kind, target) for kind, target in targets)))

@@ -27,47 +27,35 @@ def sampler(here):
     return sampler
 
 
-def silent(sampler):
-    sampler.last_s -= 900
-
-
-def unreadable(sampler):
-    sampler.problem = "the page has no metric"
-
-
 @pytest.mark.parametrize(
-    ("services", "degraded", "change", "kind", "says"),
+    ("services", "degraded", "ago_s", "problem", "kind", "says"),
     [
         (
             {"MLflow": True, "the recommender": True},
             [],
-            lambda _: None,
+            0,
+            "",
             "good",
             ["2 services", "second", "2.0 requests/s"],
         ),
-        ({"MLflow": True, "the recommender": False}, [], lambda _: None, "bad", ["the recommender does not answer"]),
-        ({"MLflow": False, "the recommender": False}, [], lambda _: None, "bad", ["MLflow and the recommender do not"]),
-        ({"MLflow": True}, [], silent, "bad", ["15 minutes"]),
-        ({"MLflow": True}, [], unreadable, "bad", ["no live values"]),
-        ({"MLflow": True}, [{"part": "realtime", "why": "<late>", "error": ""}], lambda _: None, "bad", ["realtime"]),
+        ({"MLflow": True, "the recommender": False}, [], 0, "", "bad", ["the recommender does not answer"]),
+        ({"MLflow": False, "the recommender": False}, [], 0, "", "bad", ["MLflow and the recommender do not"]),
+        ({"MLflow": True}, [], 900, "", "bad", ["15 minutes"]),
+        ({"MLflow": True}, [], 0, "the page has no metric", "bad", ["no live values"]),
+        ({"MLflow": True}, [{"part": "realtime", "why": "<late>", "error": ""}], 0, "", "bad", ["realtime"]),
     ],
 )
 def test_the_sentence_is_red_if_anything_is_not_well(
-    here, sampler, monkeypatch, services, degraded, change, kind, says
+    here, sampler, monkeypatch, services, degraded, ago_s, problem, kind, says
 ):
     monkeypatch.setattr(now_page, "read_services", lambda _: services)
     monkeypatch.setattr(now_page, "find_degraded_parts", lambda *_: degraded)
-    change(sampler)
+    sampler.last_s -= ago_s
+    sampler.problem = problem
     page = render_state(here, sampler)
     found, sentence = re.search(r'<h1 id="verdict" class="(\w+)">(.*?)</h1>', page, re.DOTALL).groups()
     assert found == kind and [text for text in says if text not in sentence] == []
-    assert ('class="value bad"' in page) is (change in (silent, unreadable)), (
-        "no value of before is shown as the present one"
-    )
-
-
-def samples(*times_s):
-    return [{"time_s": NOW_S - ago_s, "p95_ms": 30.0} for ago_s in times_s]
+    assert ('class="value bad"' in page) is bool(ago_s or problem), "no value of before is shown as the present one"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +69,8 @@ def samples(*times_s):
     ],
 )
 def test_live_values_end_now_and_have_gaps(times_s, value, ends):
-    shown = live_value(samples(*times_s), "p95_ms", NOW_S)
+    samples = [{"time_s": NOW_S - ago_s, "p95_ms": 30.0} for ago_s in times_s]
+    shown = live_value(samples, "p95_ms", NOW_S)
     assert shown["value"] == value
     assert [float(line.split()[-1].split(",")[0]) for line in shown["lines"]] == pytest.approx(ends, abs=1)
 

@@ -22,14 +22,22 @@ def sample(time_s, requests, **skipped):
     return {"time_s": time_s, "requests": requests, "error_share": 0.0, "skipped": skipped}
 
 
-def test_a_channel_that_is_left_out_of_one_percent_of_the_recent_answers_is_degraded():
-    samples = [sample(100, 1000, realtime=1000), sample(900, 100, realtime=3), sample(905, 300, realtime=2, ranker=3)]
-    (realtime,) = skipped_parts(samples, 1000)
-    assert realtime["part"] == "realtime"
-    assert realtime["why"] == "left out of 5 of 400 answers of the last five minutes"
-    assert skipped_parts(samples, 2000) == []
-    failing = [sample(900, 100) | {"error_share": share} for share in (None, 0.03)]
-    assert [(part["part"], "3 of 200" in part["why"]) for part in skipped_parts(failing, 1000)] == [("errors", True)]
+RECENT = [sample(100, 1000, realtime=1000), sample(900, 100, realtime=3), sample(905, 300, realtime=2, ranker=3)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "now_s", "expected"),
+    [
+        (RECENT, 1000, {"realtime": "left out of 5 of 400 answers of the last five minutes"}),
+        (RECENT, 2000, {}),
+        ([sample(900, 100) | {"error_share": share} for share in (None, 0.03)], 1000, {"errors": "3 of 200"}),
+    ],
+    ids=["one percent", "long ago", "errors"],
+)
+def test_what_is_left_out_of_one_percent_of_the_recent_answers_is_degraded(samples, now_s, expected):
+    found = {part["part"]: part["why"] for part in skipped_parts(samples, now_s)}
+    assert found.keys() == expected.keys()
+    assert [part for part, text in expected.items() if text not in found[part]] == []
 
 
 def test_marts_of_the_release_that_are_no_longer_published_are_named(here):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from config import settings
 from local import land, migrate, pipeline, run, services
 from local.home import HOME_FORMAT, HomeFormatError, check_home_format
+from storage.files import atomic_write
 
 DERIVED = (
     "training/2026-07-01-debug/final/channels/realtime/inputs.json",
@@ -39,9 +39,7 @@ KEPT = (
 def old_home(here, tmp_path):
     """A home of the previous version, which had no `home_format` file."""
     for name in (*DERIVED, *KEPT):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+        atomic_write(tmp_path / name, name)
     return here
 
 
@@ -66,30 +64,34 @@ def test_migration_removes_derived_state_and_keeps_the_rest(old_home, capsys):
     assert "has the current format" in capsys.readouterr().out
 
 
-def test_releases_without_a_format_are_of_an_earlier_one(here):
-    (here.home / "bentoml" / "models" / "segue").mkdir(parents=True)
-    with pytest.raises(HomeFormatError):
+@pytest.mark.parametrize(
+    ("files", "number", "is_older"),
+    [
+        pytest.param([], 0, None, id="a new home"),
+        pytest.param(["training/a"], HOME_FORMAT, None, id="a home of this version"),
+        # In a new compose project the recommender starts before the first run.
+        pytest.param(
+            ["bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/events.db"],
+            0,
+            None,
+            id="a home that only services have used",
+        ),
+        pytest.param(["bentoml/models/segue/a"], 0, True, id="releases without a format"),
+        pytest.param([], HOME_FORMAT + 1, False, id="a newer version"),
+    ],
+)
+def test_homes_that_this_version_can_use_are_marked(here, files, number, is_older):
+    for name in files:
+        atomic_write(here.home / name, "")
+    if number:
+        atomic_write(here.home / "home_format", f"{number}\n")
+    found = None
+    try:
         check_home_format(here)
-
-
-def test_a_new_home_is_marked_and_stays_usable_with_derived_state(tmp_path, monkeypatch):
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "new"))
-    here = settings.load_settings()
-    check_home_format(here)
-    (here.home / "training").mkdir()
-    check_home_format(here)
-    assert migrate.migrate(here) == []
-    assert (here.home / "training").exists()
-
-
-def test_a_home_that_only_services_have_used_is_not_old(here, tmp_path):
-    """In a new compose project the recommender starts before the first run."""
-    for name in ("bentoml/prometheus_multiproc_dir/counter_1.db", "feast/registry.db", "serving/events.db"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    (tmp_path / "bentoml" / "models").mkdir()
-    check_home_format(here)
-    assert (tmp_path / "home_format").read_text() == f"{HOME_FORMAT}\n"
+    except HomeFormatError as error:
+        found = error.is_older
+    assert found is is_older
+    assert is_older is not None or (here.home / "home_format").read_text() == f"{HOME_FORMAT}\n"
 
 
 def test_a_home_of_a_newer_version_is_never_migrated(old_home, capsys):

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import polars as pl
 import pytest
 
 from local import land, pipeline, run, run_parameters, services
@@ -47,10 +46,21 @@ def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
         check_disk_space(tmp_path / "file" / "home")
 
 
-def test_missing_logs_are_rejected(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--logs", "/no/where"], "there are no logs at /no/where"),
+        *(
+            (["--as-of", day], f"'{day}' is not a date; write AS_OF as 2026-06-30")
+            for day in ("30.06.2026", "2026-13-01", "20260630", "yesterday")
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_meant_are_rejected(capsys, arguments, message):
     with pytest.raises(SystemExit):
-        parse_run_parameters(argparse.ArgumentParser(), ["--logs", str(tmp_path / "nowhere")])
-    assert f"there are no logs at {tmp_path / 'nowhere'}" in capsys.readouterr().err
+        parse_run_parameters(argparse.ArgumentParser(), arguments)
+    assert message in capsys.readouterr().err
+    assert parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
 
 
 def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch):
@@ -64,27 +74,6 @@ def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch
     assert started == []
 
 
-@pytest.mark.parametrize("day", ["30.06.2026", "2026-13-01", "20260630", "yesterday"])
-def test_an_invalid_date_is_rejected(capsys, day):
-    with pytest.raises(SystemExit):
-        parse_run_parameters(argparse.ArgumentParser(), ["--as-of", day])
-    assert f"'{day}' is not a date; write AS_OF as 2026-06-30" in capsys.readouterr().err
-    assert parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
-
-
-def write_landings(here, sources):
-    """Landing records of (source, split) pairs."""
-    folder = here.landing / "landings" / "dt=2026-07-01"
-    folder.mkdir(parents=True)
-    table = pa.table(
-        {
-            "source": pa.array([s for s, _ in sources], pa.string()),
-            "split": pa.array([p for _, p in sources], pa.string()),
-        }
-    )
-    pq.write_table(table, folder / "a.parquet")
-
-
 @pytest.mark.parametrize(
     ("logs", "landed", "expected"),
     [
@@ -95,7 +84,9 @@ def write_landings(here, sources):
     ],
 )
 def test_a_world_is_simulated_only_if_nothing_is_landed(here, monkeypatch, logs, landed, expected):
-    write_landings(here, landed)
+    folder = here.landing / "landings" / "dt=2026-07-01"
+    folder.mkdir(parents=True)
+    pl.DataFrame(landed, {"source": pl.String, "split": pl.String}, orient="row").write_parquet(folder / "a.parquet")
     done = []
     monkeypatch.setattr(land, "simulate", lambda *_: done.append("simulate"))
     monkeypatch.setattr(land.ingestion.land, "main", lambda arguments: done.append(Path(arguments[0]).name) or 0)

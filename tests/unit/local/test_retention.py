@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import FOREVER, Lifetimes, SettingError, Settings
+from config.settings import FOREVER, Lifetimes, Settings
 from dags.task_catalog import TASKS
 from local import retention as command
 from local.retention import Removal, find_removals
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+KEPT_FOREVER = Lifetimes(landed=FOREVER, feature_log=FOREVER, workspaces=FOREVER, releases=FOREVER, reports=FOREVER)
 LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)
 
 
@@ -84,42 +85,66 @@ def test_needed_releases_stay(
     assert removed(here, "releases") == {f"bentoml/models/segue/{name}" for name in expected}
 
 
-def test_workspaces_of_served_releases_and_the_newest_of_a_recipe_stay(here: Settings) -> None:
-    for name in ("2026-03-01-small", "2026-04-01-small", "2026-05-01-small", "2026-03-01-debug"):
-        folder = write(here.training / name / "held_out" / "model", days_old=40).parent
-        for path in (folder, folder.parent):
-            set_age(path, 40)
+MONTHS = ("2026-03", "2026-04-29", "2026-04-30", "2026-05-01", "2026-06-05")
+LANDED = {
+    f"landing/{table}/dt={name}/a.parquet": 0.0
+    for table in ("listening_events", "exposures", "tracks")
+    for name in MONTHS
+} | {
+    "landing/listening_events/dt=1970-01-01/empty.parquet": 0,
+    "quarantine/tracks/dt=2026-05-30/a.parquet": 0,
+    "quarantine/tracks/dt=2026-05-31/a.parquet": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("store", "ages", "expected"),
+    [
+        pytest.param(
+            "workspaces",
+            {f"training/{name}/held_out/model": 40 for name in ("2026-03-01-small", "2026-04-01-small")}
+            | {f"training/{name}/held_out/model": 40 for name in ("2026-05-01-small", "2026-03-01-debug")}
+            | {"training/cache/final-1/array": 40, "training/cache/final-2/array": 1},
+            {"training/2026-04-01-small", "training/cache/final-1"},
+            id="workspaces of served releases and the newest of a recipe stay",
+        ),
+        pytest.param(
+            "landed",
+            LANDED,
+            {
+                f"landing/{table}/dt={name}/a.parquet"
+                for table in ("listening_events", "exposures")
+                for name in MONTHS[:3]
+            }
+            | {"quarantine/tracks/dt=2026-05-30/a.parquet"},
+            id="landed events by whole months before the newest landed day",
+        ),
+        pytest.param(
+            "feature_log",
+            {"requests/dt=2026-06-19/requests-1-1.jsonl": 0, "requests/dt=2026-06-20/requests-2-1.jsonl": 0},
+            {"requests/dt=2026-06-19/requests-1-1.jsonl"},
+            id="the feature log by day",
+        ),
+        pytest.param(
+            "reports",
+            {"reports/evaluation.json": 90, "reports/history/skew.jsonl": 90}
+            | {"reports/data_docs/marts/old.html": 11, "reports/data_docs/marts/new.html": 9},
+            {"reports/data_docs/marts/old.html"},
+            id="pages of reports by age",
+        ),
+    ],
+)
+def test_what_is_older_than_its_lifetime_is_removed(
+    here: Settings, store: str, ages: dict[str, float], expected: set[str]
+) -> None:
     write_release(here, "active", 50, "2026-03-01")
     write_pointer(here, "active", [], [])
-    write(here.training / "cache" / "final-1" / "array", days_old=40)
-    set_age(here.training / "cache" / "final-1", 40)
-    write(here.training / "cache" / "final-2" / "array", days_old=1)
-    assert removed(here, "workspaces") == {"training/2026-04-01-small", "training/cache/final-1"}
-
-
-def test_landed_events_are_removed_by_whole_months_before_the_newest_landed_day(here: Settings) -> None:
-    for name in ("2026-03", "2026-04-29", "2026-04-30", "2026-05-01", "2026-06-05"):
-        write(here.landing / f"listening_events/dt={name}/a.parquet")
-        write(here.landing / f"exposures/dt={name}/a.parquet")
-        write(here.landing / f"tracks/dt={name}/a.parquet")
-    write(here.landing / "listening_events/dt=1970-01-01/empty.parquet")
-    for name in ("2026-05-30", "2026-05-31"):
-        write(here.quarantine / f"tracks/dt={name}/a.parquet")
-    expected = {f"landing/{table}/dt={name}/a.parquet" for table in ("listening_events", "exposures")
-                for name in ("2026-03", "2026-04-29", "2026-04-30")}  # fmt: skip
-    assert removed(here, "landed") == expected | {"quarantine/tracks/dt=2026-05-30/a.parquet"}
-    assert find_removals(here, Lifetimes(landed=FOREVER), NOW) == []
-
-
-def test_feature_log_and_report_pages_are_removed_by_age(here: Settings) -> None:
-    write(here.feature_log / "dt=2026-06-19/requests-1-1.jsonl")
-    write(here.feature_log / "dt=2026-06-20/requests-2-1.jsonl")
-    write(here.reports / "evaluation.json", days_old=90)
-    write(here.reports / "history/skew.jsonl", days_old=90)
-    write(here.reports / "data_docs/marts/old.html", days_old=11)
-    write(here.reports / "data_docs/marts/new.html", days_old=9)
-    assert removed(here, "feature_log") == {"requests/dt=2026-06-19/requests-1-1.jsonl"}
-    assert removed(here, "reports") == {"reports/data_docs/marts/old.html"}
+    for name, days in ages.items():
+        write(here.home / name, days_old=days)
+        for folder in Path(name).parents:
+            set_age(here.home / folder, days)
+    assert removed(here, store) == expected
+    assert find_removals(here, KEPT_FOREVER, NOW) == []
 
 
 def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
@@ -216,12 +241,3 @@ def start_task(here: Settings) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def test_lifetimes_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Lifetimes() == Lifetimes()
-    monkeypatch.setenv("SEGUE_KEEP_RELEASES_DAYS", "5")
-    assert Lifetimes().releases == 5
-    monkeypatch.setenv("SEGUE_KEEP_LANDED_DAYS", "27")
-    with pytest.raises(SettingError, match="SEGUE_KEEP_LANDED_DAYS='27' is less than the 28 days"):
-        Lifetimes()

@@ -1,109 +1,86 @@
 """Airflow client and progress display: retries, error messages, names of mapped tasks, filtering of logs."""
 
+from unittest import mock
+
 import httpx
 import pytest
 
 from local import airflow_api
-from local.airflow_api import AirflowClient, AirflowError, DagRun
-
-
-@pytest.fixture
-def connect(here, monkeypatch):
-    """Function that connects a client to an Airflow with the given responses.
-
-    Exceptions are raised, everything else is JSON; the last response repeats. Returns the client and the list of the methods
-    of its requests so far.
-    """
-    monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
-
-    def create_client(*responses):
-        remaining, methods = list(responses), []
-
-        def respond(request):
-            methods.append(request.method)
-            response = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-            if isinstance(response, Exception):
-                raise response
-            return httpx.Response(200, json=response)
-
-        airflow = AirflowClient(here)
-        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
-        return airflow, methods
-
-    return create_client
-
+from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError
 
 RUN = {"dag_id": "train_models", "dag_run_id": "one", "state": "success"}
 
 
+@pytest.fixture
+def connect(here, monkeypatch):
+    """Function that connects a client to an Airflow with the given responses; returns it and the mock of the responses."""
+    monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
+
+    def connect(responses):
+        airflow, respond = AirflowClient(here), mock.Mock(side_effect=responses)
+        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
+        return airflow, respond
+
+    return connect
+
+
 @pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.ConnectError("away")])
 def test_get_requests_are_retried(connect, error):
-    airflow, methods = connect(error, error, error, error, RUN)
+    airflow, respond = connect([error] * 4 + [httpx.Response(200, json=RUN)])
     assert airflow.get_run("train_models", "one").is_finished
-    assert len(methods) == 5
+    assert respond.call_count == 5
 
 
-def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path):
-    airflow, methods = connect(httpx.ReadTimeout("slow"))
-    with pytest.raises(
-        AirflowError, match=rf"does not respond \(ReadTimeout; its log: {tmp_path}/logs.*same command again"
-    ):
-        airflow.get_run("train_models", "one")
-    assert len(methods) == 5
+@pytest.mark.parametrize(
+    ("ask", "attempts"),
+    [
+        pytest.param(lambda airflow: airflow.get_run("train_models", "one"), 5, id="GET"),
+        pytest.param(lambda airflow: airflow.trigger("train_models", {}), 1, id="POST is not retried"),
+    ],
+)
+def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path, ask, attempts):
+    airflow, respond = connect(httpx.ReadTimeout("slow"))
+    message = rf"does not respond \(ReadTimeout; its log: {tmp_path}/logs.*follow it there.*same command again"
+    with pytest.raises(AirflowError, match=message):
+        ask(airflow)
+    assert respond.call_count == attempts
 
 
-def test_triggering_a_run_is_not_retried(connect):
-    airflow, methods = connect(httpx.ReadTimeout("slow"))
-    with pytest.raises(AirflowError, match="follow it there"):
-        airflow.trigger("train_models", {})
-    assert methods == ["POST"]
+@pytest.mark.parametrize(
+    ("status", "queued", "error"),
+    [(500, [RUN | {"state": "queued"}], RunQueuedError), (500, [], None), (503, [], AirflowError)],
+    ids=["waited for until it starts", "an error without a queued run", "another error"],
+)
+def test_a_queued_run_is_waited_for(connect, status, queued, error):
+    responses = [httpx.Response(status, json={"asset_events": []}), httpx.Response(200, json={"dag_runs": queued})]
+    airflow, respond = connect(responses)
+    cause, found = DagRun("ingest_listening_logs", "one", "success"), None
+    try:
+        assert airflow.find_triggered_run("build_features", cause) is None
+    except AirflowError as raised:
+        found = type(raised)
+    assert found is error
+    if status == 500:
+        url = respond.call_args.args[0].url
+        assert (url.path, url.params["state"]) == ("/api/v2/dags/build_features/dagRuns", "queued")
 
 
-@pytest.fixture
-def find_triggered_run(connect):
-    """Function that looks for a run of build_features in an Airflow with this status of asset events and these queued runs."""
-
-    def find(status, queued_runs=()):
-        airflow, _ = connect(RUN)
-
-        def respond(request):
-            if request.url.path.endswith("/assets/events"):
-                return httpx.Response(status, json={"asset_events": []})
-            assert (request.url.path, request.url.params["state"]) == ("/api/v2/dags/build_features/dagRuns", "queued")
-            return httpx.Response(200, json={"dag_runs": list(queued_runs)})
-
-        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
-        return airflow.find_triggered_run("build_features", DagRun("ingest_listening_logs", "one", "success"))
-
-    return find
-
-
-def test_a_queued_run_is_waited_for_until_it_starts(find_triggered_run):
-    with pytest.raises(airflow_api.RunQueuedError):
-        find_triggered_run(500, [RUN | {"state": "queued"}])
-
-
-def test_an_error_of_airflow_without_a_queued_run_does_not_extend_the_deadline(find_triggered_run):
-    assert find_triggered_run(500) is None
-    with pytest.raises(AirflowError, match="Airflow returned 503 to GET") as caught:
-        find_triggered_run(503)
-    assert not isinstance(caught.value, airflow_api.RunQueuedError)
-
-
-def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow():
-    log = [
-        "::group::Pre Execute",
-        "Filling up the DagBag",
-        "::endgroup::",
-        "Tmp dir root location: /tmp",
-        "Running command: x",
-    ]
-    log += [
-        "Output:",
-        "half.zip is not a readable zip",
-        "Command exited with return code 2",
-        "exit code 2. What to do: mend it",
-    ]
-    log += ["Task failed with exception", "::group::Post Execute", "::endgroup::"]
-    assert airflow_api.filter_task_output(log) == ["half.zip is not a readable zip", "exit code 2. What to do: mend it"]
-    assert airflow_api.filter_task_output(["::group::Pre Execute", "::endgroup::", "no channel"]) == ["no channel"]
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        (
+            [
+                *("::group::Pre Execute", "Filling up the DagBag", "::endgroup::"),
+                *("Tmp dir root location: /tmp", "Running command: x", "Output:"),
+                *("half.zip is not a readable zip", "Command exited with return code 2"),
+                "exit code 2. What to do: mend it",
+                *("Task failed with exception", "::group::Post Execute", "::endgroup::"),
+            ],
+            ["half.zip is not a readable zip", "exit code 2. What to do: mend it"],
+        ),
+        (["::group::Pre Execute", "::endgroup::", "no channel"], ["no channel"]),
+    ],
+    ids=["command", "without output of a command"],
+)
+def test_the_log_of_a_task_is_shown_without_the_messages_of_airflow(log, shown):
+    assert airflow_api.filter_task_output(log) == shown

@@ -9,7 +9,6 @@ import pytest
 
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
-from storage import suppression_list
 from storage.suppression_list import (
     FORMER_FILE,
     SuppressionList,
@@ -21,26 +20,8 @@ from tests.support.serving.pipeline_harness import NOW, Bench
 from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
 
 
-class Place:
-    """A suppression list and its followers."""
-
-    def __init__(self, home: Path) -> None:
-        self.file = home / "suppression_list.json"
-        self.dropped: list[SuppressionList] = []
-
-    def forget(self, *users: str) -> None:
-        suppression_list.read_suppression_list(self.file).with_users(users).write(self.file)
-
-    def follow(self) -> SuppressionListFollower:
-        return SuppressionListFollower(self.file, self.dropped.append)
-
-    def is_acknowledged(self, following: SuppressionListFollower) -> bool:
-        return following.digest == suppression_list.content_digest(suppression_list.read_content(self.file))
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def forget(here: Settings, *users: str) -> None:
+    read_suppression_list(here.suppression_list).with_users(users).write(here.suppression_list)
 
 
 def test_a_list_with_the_former_name_is_enforced_until_a_newer_one_is_written(tmp_path: Path) -> None:
@@ -52,30 +33,29 @@ def test_a_list_with_the_former_name_is_enforced_until_a_newer_one_is_written(tm
     assert read_suppression_list(file).intersection(["ann", "bob", "cid"]) == {"ann", "bob"}
 
 
-def test_a_damaged_list_is_rejected_at_the_start(place: Place) -> None:
-    for damaged in ("", "{", '{"salt": "xyz", "users": []}'):
-        place.file.write_text(damaged)
-        with pytest.raises(SuppressionListError, match=r"suppression_list.json is damaged.*backup"):
-            place.follow()
-
-
-def test_damaged_update_keeps_the_previous_version(place: Place) -> None:
-    place.forget("u")
-    following = place.follow()
-    place.file.write_text("{")
+@pytest.mark.parametrize("damaged", ["", "{", '{"salt": "xyz", "users": []}'])
+def test_a_damaged_list_is_rejected_at_the_start_and_keeps_the_previous_version_later(
+    here: Settings, damaged: str
+) -> None:
+    forget(here, "u")
+    following = SuppressionListFollower(here.suppression_list, Mock())
+    here.suppression_list.write_text(damaged)
+    with pytest.raises(SuppressionListError, match=r"suppression_list.json is damaged.*backup"):
+        SuppressionListFollower(here.suppression_list, Mock())
     with pytest.raises(SuppressionListError):
         following.reload()
     assert "u" in following.users
 
 
-def test_no_acknowledgement_until_caches_are_dropped(place: Place) -> None:
-    following = SuppressionListFollower(place.file, Mock(side_effect=[RuntimeError("not now"), None]))
-    place.forget("u")
+def test_no_acknowledgement_until_caches_are_dropped(here: Settings) -> None:
+    following = SuppressionListFollower(here.suppression_list, Mock(side_effect=[RuntimeError("not now"), None]))
+    forget(here, "u")
+    digest = content_digest(read_content(here.suppression_list))
     with pytest.raises(RuntimeError):
         following.reload()
-    assert not place.is_acknowledged(following)
+    assert following.digest != digest
     following.reload()
-    assert place.is_acknowledged(following)
+    assert following.digest == digest
 
 
 def test_cached_user_state_is_dropped(tmp_path: Path) -> None:

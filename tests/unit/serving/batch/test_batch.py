@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -44,6 +45,7 @@ class Home:
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
         self.users = list(USERS)  # with materialized rows
+        self.before, self.computed = mock.Mock(), []  # called before each list, and the users whose list was computed
 
     def open(self, is_service=False):
         self.close()
@@ -57,6 +59,11 @@ class Home:
     def close(self):
         while self.opened:
             self.opened.pop().close()
+
+    def answer(self, answer, runtime, request, *others):
+        self.before(request.user_id)
+        self.computed.append(request.user_id)
+        return answer(runtime, request, *others)
 
     def run(self, out, options=OPTIONS, now_us=NOW):
         lines = []
@@ -75,6 +82,7 @@ def home(tmp_path, monkeypatch, fitted):
     home = Home(tmp_path / "home", fitted)
     put_in_service(monkeypatch, home.folder, lambda folder: home.release)
     monkeypatch.setattr(runtime_module, "OnlineStore", Store)
+    monkeypatch.setattr(batch, "_answer", partial(home.answer, batch._answer))
     monkeypatch.setattr(
         online_stores,
         "materialized_users",
@@ -93,6 +101,9 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
     home.run(tmp_path / "out", replace(OPTIONS, scene=scene))
     rows = read(tmp_path / "out", "lists")
     assert {row["user_id"] for row in rows} == set(USERS)
+    state = SqliteServingState(home.folder / "serving", lambda: NOW)
+    assert state.read(None, 1) == [] and state.users() == set(), "nothing is recorded as shown"
+    assert not list(home.folder.glob("requests/**/*"))
     service = home.open(is_service=True)
     monkeypatch.setattr(runtime_module, "now_us", lambda: NOW)
     for user in USERS:
@@ -108,13 +119,6 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
     assert all(row["reason"] for row in rows if row["channels"])
 
 
-def test_nothing_is_recorded_as_shown(home, tmp_path):
-    home.run(tmp_path / "out")
-    assert not list(home.folder.glob("requests/**/*"))
-    state = SqliteServingState(home.folder / "serving", lambda: NOW)
-    assert state.read(None, 1) == [] and state.users() == set()
-
-
 @pytest.mark.parametrize(("private", "kept_of"), [(None, {"u0"}), (PrivateSession(NOW, NOW), set())])
 def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, private, kept_of):
     runtime = home.open()
@@ -124,27 +128,16 @@ def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, pr
     assert state.read(None, 1) == [] and state.users() == kept_of
 
 
-def test_interrupted_run_continues_with_the_same_result(home, tmp_path, monkeypatch):
+def test_interrupted_run_continues_with_the_same_result(home, tmp_path):
     home.run(tmp_path / "whole")
-    answer, computed = batch._answer, []
-
-    def fail_at_u4(runtime, request, *others):
-        if request.user_id == "u4":
-            raise KeyboardInterrupt
-        return answer(runtime, request, *others)
-
-    def count(runtime, request, *others):
-        computed.append(request.user_id)
-        return answer(runtime, request, *others)
-
-    monkeypatch.setattr(batch, "_answer", fail_at_u4)
+    home.before = mock.Mock(side_effect=[None] * 4 + [KeyboardInterrupt] * 3)
     with pytest.raises(KeyboardInterrupt):
         home.run(tmp_path / "out")
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
     (tmp_path / "out" / "lists" / ".part-00001.parquet.writing").write_bytes(b"half a file of a killed process")
-    monkeypatch.setattr(batch, "_answer", count)
+    home.before, home.computed = mock.Mock(), []
     lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
-    assert sorted(computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
+    assert sorted(home.computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
     assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
     for kind in ("lists", "user_embeddings", "item_embeddings"):
         assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
@@ -163,12 +156,11 @@ def test_another_release_or_option_begins_anew(home, tmp_path):
     assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
 
-def test_folder_with_other_files_is_rejected(home, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "notes.txt").touch()
+def test_folder_with_other_files_is_rejected(home):
+    before = sorted(home.folder.rglob("*"))
     with pytest.raises(BatchError, match="new or empty folder"):
-        home.run(tmp_path / "out")
-    assert (tmp_path / "out" / "notes.txt").exists()
+        home.run(home.folder)
+    assert set(before) <= set(home.folder.rglob("*")) and not (home.folder / DESCRIPTION_FILE).exists()
 
 
 def test_failing_store_ends_the_run(home, tmp_path, monkeypatch):
@@ -178,42 +170,27 @@ def test_failing_store_ends_the_run(home, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 
-def test_erased_users_have_no_rows(home, tmp_path):
-    SuppressionList().with_users(["u2"]).write(home.settings.suppression_list)
-    home.run(tmp_path / "out")
-    for kind in ("lists", "user_embeddings"):
-        assert "u2" not in {row["user_id"] for row in read(tmp_path / "out", kind)}
-
-
-def test_users_who_are_missing_later_on_end_the_run(home, tmp_path, monkeypatch):
-    answer = batch._answer
-
-    def lose_store(*arguments):
-        home.users = []
-        return answer(*arguments)
-
-    with monkeypatch.context() as losing:
-        losing.setattr(batch, "_answer", lose_store)
-        with pytest.raises(BatchError, match=r"^7 of 7 users have no features anymore: .* same command again"):
-            home.run(tmp_path / "out")
+def test_users_who_are_missing_later_on_end_the_run(home, tmp_path):
+    home.before = lambda user_id: home.users.clear()
+    with pytest.raises(BatchError, match=r"^7 of 7 users have no features anymore: .* same command again"):
+        home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
-    home.users = list(USERS)
+    home.before, home.users = mock.Mock(), list(USERS)
     home.run(tmp_path / "out")
     assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS)
 
 
-def test_users_who_are_erased_during_the_run_do_not_end_it(home, tmp_path, monkeypatch):
-    answer = batch._answer
-
-    def erase(runtime, request, *others):
-        if request.user_id == "u0":
-            SuppressionList().with_users(["u6"]).write(home.settings.suppression_list)
+def test_users_who_were_erased_have_no_rows_also_if_that_was_during_the_run(home, tmp_path):
+    def erase(user_id):
+        if user_id == "u0":
+            SuppressionList().with_users(["u2", "u6"]).write(home.settings.suppression_list)
             home.users.remove("u6")
-        return answer(runtime, request, *others)
 
-    monkeypatch.setattr(batch, "_answer", erase)
+    SuppressionList().with_users(["u2"]).write(home.settings.suppression_list)
+    home.before = erase
     home.run(tmp_path / "out")
-    assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS) - {"u6"}
+    assert {row["user_id"] for row in read(tmp_path / "out", "lists")} == set(USERS) - {"u2", "u6"}
+    assert "u2" not in {row["user_id"] for row in read(tmp_path / "out", "user_embeddings")}
 
 
 def test_vectors_give_the_scores_of_the_channel(home, tmp_path):

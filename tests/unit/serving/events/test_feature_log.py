@@ -19,40 +19,21 @@ MARK = ("dt=2026-05-04/events-1.jsonl", 120)
 ROWS = ("2026-05-04", 7)
 
 
-class Bench:
-    """A feature log with a manual clock."""
-
-    def __init__(self, folder, share=1.0, **limits):
-        self.folder, self.now = folder, NOON
-        self.log = FeatureLog(folder, share, lambda: self.now, **limits)
-
-    def write(self, views=None, profile=None):
-        request = read_request("u", "daily", 3, self.now)
-        if self.log.is_sampled(request):
-            self.log.write(request, "r1", MARK, views or {}, profile or {}, ROWS)
-        return request
-
-    def written(self, first=DAY, last=DAY):
-        return list(feature_log.read_requests(self.folder, first, last))
+def write(log, at_us, user_id="u"):
+    """The id of a request, which is logged if it is sampled."""
+    request = read_request(user_id, "daily", 3, at_us)
+    if log.is_sampled(request):
+        log.write(request, "r1", MARK, {}, {}, ROWS)
+    return request.request_id
 
 
-@pytest.fixture
-def bench(tmp_path):
-    return Bench(tmp_path / "requests")
-
-
-def test_logged_request_round_trip(bench):
-    views = {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, float("nan")]}}
-    request = bench.write(views, {"user_profile__plays_total": None})
-    (logged,) = bench.written()
-    assert (logged.request_id, logged.user_id, logged.at_us, logged.release) == (request.request_id, "u", NOON, "r1")
-    assert logged.views == {"recent_events": {"event_id": ["a", "b"], "played_ratio": [0.5, None]}}
-    assert (logged.profile, logged.applied, logged.rows) == ({"user_profile__plays_total": None}, MARK, ROWS)
+def written(folder):
+    return list(feature_log.read_requests(folder, DAY, DAY))
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (0.25, 130, 270), (1.0, 800, 800)])
 def test_sampling_is_deterministic_by_request_id(tmp_path, share, low, high):
-    log = Bench(tmp_path, share).log
+    log = FeatureLog(tmp_path, share, lambda: NOON)
     requests = [read_request("u", "daily", 3, NOON) for _ in range(800)]
     sample = [log.is_sampled(request) for request in requests]
     assert low <= sum(sample) <= high
@@ -60,37 +41,40 @@ def test_sampling_is_deterministic_by_request_id(tmp_path, share, low, high):
 
 
 def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
-    bench = Bench(tmp_path, max_bytes_per_hour=1)
-    first = bench.write()
-    bench.write()
-    bench.now += HOUR
-    third = bench.write()
-    assert [logged.request_id for logged in bench.written()] == [first.request_id, third.request_id]
+    now = [NOON]
+    log = FeatureLog(tmp_path, 1.0, lambda: now[0], max_bytes_per_hour=1)
+    first, _ = write(log, NOON), write(log, NOON)
+    now[0] += HOUR
+    third = write(log, now[0])
+    assert [logged.request_id for logged in written(tmp_path)] == [first, third]
 
 
-def test_nothing_of_erased_users_is_logged(bench):
-    bench.write()
-    bench.log.erase_users({"u"})
-    bench.write()
-    assert len(bench.written()) == 1
+def test_nothing_of_erased_users_is_logged(tmp_path):
+    log = FeatureLog(tmp_path, 1.0, lambda: NOON)
+    before, others = write(log, NOON), write(log, NOON, "other")
+    log.erase_users({"u"})
+    write(log, NOON)
+    assert [logged.request_id for logged in written(tmp_path)] == [before, others]
 
 
 def test_failed_write_does_not_fail_the_request(tmp_path, caplog):
     (tmp_path / "requests").write_text("a file where the folder should be")
-    bench = Bench(tmp_path / "requests")
-    bench.write()
+    write(FeatureLog(tmp_path / "requests", 1.0, lambda: NOON), NOON)
     assert "could not be written" in caplog.text
 
 
-def test_hydrator_logs_model_inputs_and_store_failures(bench):
+def test_hydrator_logs_model_inputs_and_store_failures(tmp_path):
     store = MemoryStore()
-    store.users["u"] = history("t0", "t1") | {"a view that the contract does not name": {"event_id": ["x"]}}
-    hydrate = Hydrator(store, Metrics(CollectorRegistry()), bench.log)
-    of = release(tracks(4), [ListChannel("popularity", [2])])
-    hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
+    views = history("t0", "t1")
+    views["played_history"]["played_ratio"][1] = float("nan")
+    store.users["u"] = views | {"a view that the contract does not name": {"event_id": ["x"]}}
+    hydrate = Hydrator(store, Metrics(CollectorRegistry()), FeatureLog(tmp_path, 1.0, lambda: NOON))
+    request, of = read_request("u", "daily", 3, NOON), release(tracks(4), [ListChannel("popularity", [2])])
+    hydrate.load_user_state(request, of)
     store.is_away = True
     hydrate.load_user_state(read_request("u", "daily", 3, NOON), of)
-    known, unknown = bench.written()
-    assert known.views == {"played_history": history("t0", "t1")["played_history"]}
+    known, unknown = written(tmp_path)
+    assert (known.request_id, known.user_id, known.at_us, known.release) == (request.request_id, "u", NOON, "r1")
+    assert known.views == {"played_history": views["played_history"] | {"played_ratio": [1.0, None]}}
     assert (known.profile, known.rows) == ({"user_profile__plays_total": 5}, ROWS)
     assert (unknown.views, unknown.rows) == ({}, None)

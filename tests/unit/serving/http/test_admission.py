@@ -9,6 +9,8 @@ from serving.http.admission import Admission, RequestQueue
 from tests.support.serving.asgi_call import call, respond
 
 pytestmark = pytest.mark.anyio
+MINE, OTHER, THIRD = ({"client": (f"10.0.0.{n}", 5)} for n in range(3))
+NAMED = {"state": {"client": "a key"}}
 
 
 @pytest.fixture
@@ -31,71 +33,70 @@ class House:
             raise RuntimeError("the app fails")
         await respond(send)
 
-    def ask(self, name, path="/recommend", method="POST", scope_type="http", **more):
-        scope = {"type": scope_type, "method": method, "path": path, "name": name, **more}
-        return asyncio.create_task(call(self.admission, scope))
+    async def ask(self, name, path="/recommend", method="POST", **more):
+        task = asyncio.create_task(call(self.admission, {"method": method, "path": path, "name": name, **more}))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return task
 
-    def let_go(self, name):
+    async def let_go(self, name):
         self.go.setdefault(name, asyncio.Event()).set()
+        for _ in range(20):
+            await asyncio.sleep(0)
 
 
-async def run_pending_tasks():
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-async def test_request_beyond_capacity_is_rejected_immediately():
-    house = House()
-    inside = [house.ask("a"), house.ask("b", path="/similar"), house.ask("c")]
-    await run_pending_tasks()
-    status, headers, body = await house.ask("d")
-    assert (status, headers[b"retry-after"]) == (503, b"1")
-    assert json.loads(body)["error"] == "3 requests are in progress or queued; retry in 1 s"
-    assert (house.begun, house.refused) == (["a", "b"], ["/recommend"])
-    house.let_go("b")
-    await run_pending_tasks()
-    assert house.begun == ["a", "b", "c"] and inside[1].done() and not inside[0].done()
-    house.let_go("a"), house.let_go("c"), house.let_go("e")
-    assert (await house.ask("e"))[0] == 200
-    assert [(await one)[0] for one in inside] == [200, 200, 200]
-    assert house.refused == ["/recommend"]
-
-
-async def test_one_client_cannot_take_every_place():
-    house = House(client_requests=2)
-    mine, other = {"state": {"client": "mine"}}, {"client": ("10.0.0.2", 5)}
-    inside = [house.ask("a", **mine), house.ask("b", path="/events", **mine)]
-    await run_pending_tasks()
-    status, headers, body = await house.ask("c", **mine)
-    assert (status, headers[b"retry-after"]) == (429, b"1")
-    assert "2 requests of this client" in json.loads(body)["error"]
-    inside.append(house.ask("d", **other))
-    await run_pending_tasks()
-    assert (house.begun, house.refused) == (["a", "b", "d"], ["/recommend"])
-    for name in "abde":
-        house.let_go(name)
-    assert [(await one)[0] for one in inside] == [200, 200, 200]
-    assert (await house.ask("e", **mine))[0] == 200
+@pytest.mark.parametrize(
+    ("client_requests", "asked", "begun", "rejected"),
+    [
+        pytest.param(
+            100,
+            {"a": {}, "b": {"path": "/similar"}, "c": {}, "d": {}},
+            "ab",
+            {"d": (503, "3 requests are in progress or queued; retry in 1 s")},
+            id="a full queue",
+        ),
+        pytest.param(
+            2,
+            {"a": NAMED, "b": {"path": "/events"} | NAMED, "c": NAMED, "d": OTHER},
+            "abd",
+            {"c": (429, "2 requests of this client are in progress or queued; retry in 1 s")},
+            id="one client cannot take every place",
+        ),
+        pytest.param(
+            100,
+            {"a": {}, "b": {}, "c": {}, "d": {"path": "/events"}, "e": {"path": "/readyz"}, "f": {"method": "GET"}}
+            | {"g": {"type": "lifespan"}},
+            "abdefg",
+            {},
+            id="other paths, methods and connections are not queued",
+        ),
+    ],
+)
+async def test_requests_run_wait_or_are_rejected_at_once(client_requests, asked, begun, rejected):
+    house = House(client_requests)
+    tasks = {name: await house.ask(name, **scope) for name, scope in asked.items()}
+    assert house.begun == [*begun]
+    answers = {name: task.result() for name, task in tasks.items() if task.done()}
+    assert {name: (status, json.loads(body)["error"]) for name, (status, _, body) in answers.items()} == rejected
+    assert all(headers[b"retry-after"] == b"1" for _, headers, _ in answers.values())
+    assert house.refused == [asked[name].get("path", "/recommend") for name in rejected]
+    for name in asked:
+        await house.let_go(name)
+    assert {name for name, task in tasks.items() if (await task)[0] == 200} == {*asked} - {*rejected}
     assert house.admission._in_flight == {}
 
 
-async def test_other_paths_methods_and_connections_are_not_queued():
+async def test_a_waiting_request_begins_when_another_ends():
     house = House()
-    for name in "abc":
-        house.ask(name)
-    others = [house.ask("events", path="/events"), house.ask("ready", path="/readyz")]
-    others += [house.ask("get", method="GET"), house.ask("life", scope_type="lifespan")]
-    await run_pending_tasks()
-    assert house.begun == ["a", "b", "events", "ready", "get", "life"] and house.refused == []
-    for name in ("a", "b", "c", "events", "ready", "get", "life"):
-        house.let_go(name)
-    await asyncio.gather(*others)
+    first, second, third = [await house.ask(name) for name in "abc"]
+    await house.let_go("b")
+    assert house.begun == ["a", "b", "c"] and second.done() and not first.done() and not third.done()
 
 
 async def test_failing_request_releases_its_slot():
     house = House()
     for number in range(5):
-        failing = house.ask(f"f{number}", path="/events", is_failing=True)
-        house.let_go(f"f{number}")
+        failing = await house.ask(f"f{number}", path="/events", is_failing=True)
+        await house.let_go(f"f{number}")
         assert (await failing)[0] == 500
     assert house.refused == []

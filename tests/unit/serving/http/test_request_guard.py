@@ -9,6 +9,8 @@ from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
 from tests.support.serving.asgi_call import call, respond
 
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+
 
 class Server:
     """Calls a guard like an ASGI server; `app` echoes the body."""
@@ -24,14 +26,14 @@ class Server:
         self.passed_headers = scope.get("headers")
         await respond(send, body)
 
-    def ask(self, method, path="/events", body=(b"",), kinds=(b"application/json",), scope_type="http", length=None):
-        return asyncio.run(self.call(method, path, body, kinds, scope_type, length))
-
-    async def call(self, method, path, body, kinds, scope_type="http", length=None, client="10.0.0.1", until=None):
+    def ask(self, method, path="/events", body=(b"",), kinds=(b"application/json",), length=None, **more):
         sent_length = sum(map(len, body)) if length is None else length
         headers = [(b"content-length", b"%d" % sent_length), *((b"content-type", kind) for kind in kinds)]
-        scope = {"type": scope_type, "method": method, "path": path, "headers": headers, "client": (client, 5)}
-        return await call(self.guard, scope, *body, until=until)
+        return asyncio.run(self.call(body, method=method, path=path, headers=headers, **more))
+
+    async def call(self, body, until=None, **scope):
+        standard = {"method": "POST", "path": "/events", "headers": HEADERS, "client": ("10.0.0.1", 5)}
+        return await call(self.guard, standard | scope, *body, until=until)
 
 
 @pytest.fixture
@@ -44,36 +46,31 @@ def test_chunked_body_is_reassembled(server):
 
 
 @pytest.mark.parametrize(
-    ("body", "length"), [((b"123456", b"78901", b"never read"), None), ((b"123456",), 11)], ids=["sent", "declared"]
+    ("body", "length", "error"),
+    [
+        pytest.param((b"123456", b"78901", b"never read"), b"11", "larger than 10 bytes", id="sent"),
+        pytest.param((b"123456",), b"11", "larger than 10 bytes", id="declared"),
+        # Python's `int` raises an error for more than 4,300 digits.
+        pytest.param((), b"0" * 4301, "4301 characters", id="long zero"),
+        pytest.param((), b"9" * 4301, "4301 characters", id="long number"),
+    ],
 )
-def test_oversized_body_is_rejected_early(server, body, length):
-    status, headers, answer = server.ask("POST", body=body, length=length)
-    assert (status, headers[b"content-type"], server.seen) == (413, b"application/problem+json", [])
-    assert "larger than 10 bytes" in json.loads(answer)["error"]
-
-
-@pytest.mark.parametrize("digit", [b"0", b"9"])
-def test_long_content_length_is_rejected(server, digit):
-    """Python's `int` raises an error for more than 4,300 digits."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", digit * 4301)]
-    scope = {"method": "POST", "path": "/events", "client": ("10.0.0.1", 5), "headers": headers}
-    status, _, body = asyncio.run(call(server.guard, scope))
-    assert status == 413 and "4301 characters" in json.loads(body)["error"]
+def test_oversized_body_is_rejected_early(server, body, length, error):
+    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    status, sent, answer = asyncio.run(server.call(body, headers=headers))
+    assert (status, sent[b"content-type"], server.seen) == (413, b"application/problem+json", [])
+    assert error in json.loads(answer)["error"]
 
 
 def test_late_body_is_rejected():
     server = Server(timeout_s=0)
-    status, headers, body = asyncio.run(
-        server.call("POST", "/events", (b"{}",), (b"application/json",), until=asyncio.Event())
-    )
+    status, headers, body = asyncio.run(server.call((b"{}",), until=asyncio.Event()))
     assert (status, headers[b"connection"], server.seen) == (408, b"close", [])
     assert "did not arrive" in json.loads(body)["error"]
 
 
 def test_disconnected_client_does_not_reach_the_service(server):
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-    scope = {"method": "POST", "path": "/events", "headers": headers}
-    assert asyncio.run(call(server.guard, scope))[0] == 400 and server.seen == []
+    assert asyncio.run(server.call(()))[0] == 400 and server.seen == []
 
 
 PICKLE = b"application/vnd.bentoml+pickle"
@@ -110,5 +107,5 @@ def test_other_requests_pass_unchanged(server):
     assert server.ask("POST", kinds=())[0] == 200
     assert server.ask("GET", "/readyz", kinds=(b"text/plain",))[0] == 200
     assert server.ask("DELETE", "/")[0] == 200
-    server.ask("POST", scope_type="lifespan")
+    server.ask("POST", type="lifespan")
     assert [kind for kind, _ in server.seen] == ["http", "http", "http", "lifespan"]

@@ -1,5 +1,7 @@
 """The library of a user: actions in force, the newest first, with names."""
 
+from types import SimpleNamespace
+
 from recommender.recall.reason import Reason
 from recommender.user.exclusions import Exclusions
 from serving.inspection.explain import explain
@@ -7,21 +9,13 @@ from serving.inspection.library import describe_library
 from serving.messages import render_reason
 from serving.pipeline.stages.recall import RecallResult
 from serving.pipeline.user_state import UserState
-from tests.support.serving.small_release import ListChannel, release, tracks
+from tests.support.serving.small_release import ListChannel, marked, release, tracks, view
 
 OF = release(tracks(8), [ListChannel("popularity", range(2, 10))])
 
 
-def view(*events: tuple[str, str, str]) -> dict[str, list]:
-    """Rows of a view, oldest first, from (behavior, target type, target id)."""
-    columns = [list(column) for column in zip(*events, strict=True)]
-    return dict(zip(("behavior", "target_type", "target_id"), columns, strict=True)) | {
-        "ended_at": list(range(len(events)))
-    }
-
-
 def test_the_newest_of_an_action_and_its_reversal_counts():
-    liked = view(
+    liked = marked(
         ("like", "track", "t1"),
         ("like", "track", "t2"),
         ("collect", "track", "t1"),
@@ -30,10 +24,10 @@ def test_the_newest_of_an_action_and_its_reversal_counts():
         ("like", "track", "t1"),
         ("unlike", "track", "t3"),
     )
-    excluded = view(
+    hidden = marked(
         ("block", "artist", "a1"), ("dislike", "track", "t4"), ("block", "artist", "gone"), ("undislike", "track", "t4")
     )
-    found = describe_library("u", {"library": liked, "exclusions": excluded}, OF)
+    found = describe_library("u", view("library", *liked) | view("exclusions", *hidden), OF)
     assert [(entry.target_id, entry.at, entry.name) for entry in found.liked] == [
         ("t1", 5, "Song 1"),
         ("t2", 1, "Song 2"),
@@ -50,15 +44,9 @@ def test_a_way_through_the_graph_names_each_node():
     steps = (Reason("shared_artist", {"x": "A", "y": "B", "z": "Z"}), Reason("performed_by", {"x": "C", "y": "B"}))
     reason = Reason("listens_to_path", {"start": "A", "steps": steps})
 
-    class Recall:
-        def recall_for_users(self, *_):
-            found = {"knowledge_graph": ListChannel("knowledge_graph", [5, 4]).recall([None], 2)}
-            return RecallResult(found, {})
-
-        def reasons(self, *_):
-            return {"knowledge_graph": [reason]}
-
-    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, Recall(), "en")
+    recalled = RecallResult({"knowledge_graph": ListChannel("knowledge_graph", [5, 4]).recall([None], 2)}, {})
+    recall = SimpleNamespace(recall_for_users=lambda *_: recalled, reasons=lambda *_: {"knowledge_graph": [reason]})
+    found = explain(4, UserState(None, Exclusions(), True), "daily", OF, recall, "en")
     assert [(one.name, one.rank) for one in found.channels] == [("knowledge_graph", 2)]
     assert [(step.relation, step.node) for step in found.graph] == [
         ("", "A"),

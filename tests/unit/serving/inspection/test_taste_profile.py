@@ -1,14 +1,10 @@
 """The taste profile of a user: interests by share and name, and what is left out."""
 
-from prometheus_client import CollectorRegistry
-
 from event_store.store import PrivateSession
 from recommender.recall.multi_interest.channel import Interest
 from serving.inspection.taste_profile import describe_taste
-from serving.observability.metrics import Metrics
-from serving.pipeline.request import read_request
-from serving.pipeline.stages.hydrate import Hydrator
-from tests.support.serving.small_release import MemoryStore, history, release, tracks
+from tests.support.serving.pipeline_harness import NOW
+from tests.support.serving.small_release import history, marked, release, tracks, view
 
 TABLE = tracks(
     8,
@@ -16,7 +12,6 @@ TABLE = tracks(
     album_title=["First", "First", *[None] * 6],
     languages=[*[["Korean"]] * 4, *[["Western"]] * 4],
 )
-NOW = 1_800_000_000_000_000
 
 
 class Interests:
@@ -29,27 +24,19 @@ class Interests:
         return found * 2, {}  # equal names are one interest
 
 
-def taste(plays, *events, session=None):
-    columns = [list(column) for column in zip(*events, strict=True)] if events else [[], [], []]
-    controls = dict(zip(("behavior", "target_type", "target_id"), columns, strict=True))
-    controls |= {
-        "ended_at": list(range(10, 10 + len(events))),
-        "event_id": [""] * len(events),
-        "track_id": [""] * len(events),
-    }
-    store = MemoryStore()
-    store.users["u"] = history(*plays) | {"exclusions": controls}
-    served = release(TABLE, [])
-    user = Hydrator(store, Metrics(CollectorRegistry())).load_user_state(read_request("u", "daily", 3, NOW), served)
-    return describe_taste(user, store.read("u").views, served, Interests(), session)
+def taste(bench, plays, *marks, session=None):
+    controls = ({"ended_at": 10 + number} | mark for number, mark in enumerate(marked(*marks)))
+    bench.store.users["u"], served = history(*plays) | view("exclusions", *controls), release(TABLE, [])
+    views = bench.store.read("u").views
+    return describe_taste(bench.load(served), views, served, Interests(), session)
 
 
 def ids(one):
     return [track.track_id for track in one.tracks]
 
 
-def test_interests_have_the_users_names_and_the_most_played_tracks():
-    found = taste(["t0", "t1", "t1", "t5"], ("rename", "interest", "Korean=Seoul nights"))
+def test_interests_have_the_users_names_and_the_most_played_tracks(bench):
+    found = taste(bench, ["t0", "t1", "t1", "t5"], ("rename", "interest", "Korean=Seoul nights"))
     assert [(one.interest_id, one.name, one.is_paused, ids(one)) for one in found.interests] == [
         ("Korean", "Seoul nights", False, ["t1", "t0"]),
         ("Western", "", False, ["t5"]),
@@ -57,9 +44,9 @@ def test_interests_have_the_users_names_and_the_most_played_tracks():
     assert found.left_out == [] and found.private_session is None
 
 
-def test_a_paused_interest_is_last_and_has_no_share():
+def test_a_paused_interest_is_last_and_has_no_share(bench):
     session = PrivateSession(NOW, NOW + 1)
-    found = taste(["t0", "t1", "t1", "t5"], ("exclude", "interest", "Korean"), session=session)
+    found = taste(bench, ["t0", "t1", "t1", "t5"], ("exclude", "interest", "Korean"), session=session)
     assert [(one.interest_id, one.is_paused, one.share > 0, ids(one)) for one in found.interests] == [
         ("Western", False, True, ["t5"]),
         ("Korean", True, False, ["t1", "t0"]),
@@ -67,8 +54,9 @@ def test_a_paused_interest_is_last_and_has_no_share():
     assert found.private_session.model_dump() == vars(session)
 
 
-def test_what_is_left_out_has_a_name_and_a_time():
+def test_what_is_left_out_has_a_name_and_a_time(bench):
     found = taste(
+        bench,
         ["t0", "t5"],
         ("exclude", "album", "a"),
         ("reset", "interest", "Western"),

@@ -15,18 +15,10 @@ from serving.inspection.user_inspector import UserInspector
 
 def test_one_export_runs_at_a_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Also if the request of a running one was given up, which frees its place in the queue."""
-    unused: Any = None
-    suppression: Any = SimpleNamespace(users=frozenset())
-    hydrator: Any = SimpleNamespace(read_views=lambda user_id: {}, log=None)
+    parts: Any = SimpleNamespace(users=frozenset(), read_views=lambda user_id: {}, log=None)
+    here = settings.Settings(home=tmp_path)
     inspector = UserInspector(
-        settings.Settings(home=tmp_path),
-        unused,
-        suppression,
-        hydrator,
-        unused,
-        now_us=lambda: 1_800_000_000_000_000,
-        private_session=lambda user_id: None,
-        stored=lambda user_id: {},
+        here, parts, parts, parts, parts, now_us=lambda: 1, private_session=lambda _: None, stored=lambda _: {}
     )
     stored = export_of("u", {"event_log": []})
 

@@ -70,38 +70,44 @@ def test_parameters_appear_unchanged(code: str, language: Language) -> None:
         assert render_reason(reason, language) == re.sub(r"\{\w+\}", lambda _, text=text: text, template)
 
 
-def test_phrases_facets_and_steps_are_rendered_in_the_language() -> None:
-    steps = (
-        Reason("shared_facet", {"x": "A", "y": "C", "z": ("britpop",)}),
-        Reason("played_next_to", {"x": "C", "y": Reason("track_by_artist", {"title": "D", "artist": "E, F"})}),
-    )
-    reason = Reason("listens_to_path", {"start": "A", "steps": steps})
-    expected = "because you listen to A: A and C are both britpop, people play D by E, F next to C"
-    assert render_reason(reason, "en") == expected
-    assert render_reason(reason, "zh") == "因为你在听 A：A 和 C 都属于 英伦，人们会接着 C 播放 E, F 的《D》"
-    interest = Reason("listens_to_interest", {"interest": ("Cantonese", "unlisted genre")})
-    assert render_reason(interest, "en") == "because you listen to Cantonese · unlisted genre"
-    assert render_reason(interest, "zh") == "因为你在听 粤语 · unlisted genre"
+STEPS = (
+    Reason("shared_facet", {"x": "A", "y": "C", "z": ("britpop",)}),
+    Reason("played_next_to", {"x": "C", "y": Reason("track_by_artist", {"title": "D", "artist": "E, F"})}),
+)
 
 
 @pytest.mark.parametrize(
-    ("days", "english", "chinese"),
+    ("reason", "english", "chinese"),
     [
-        (1, "yesterday", "昨天"),
-        (13, "13 days ago", "13 天前"),
-        (14, "2 weeks ago", "2 周前"),
-        (59, "8 weeks ago", "8 周前"),
-        (60, "2 months ago", "2 个月前"),
-        (151, "5 months ago", "5 个月前"),
-        (729, "24 months ago", "24 个月前"),
-        (800, "2 years ago", "2 年前"),
+        (
+            Reason("listens_to_path", {"start": "A", "steps": STEPS}),
+            "because you listen to A: A and C are both britpop, people play D by E, F next to C",
+            "因为你在听 A：A 和 C 都属于 英伦，人们会接着 C 播放 E, F 的《D》",
+        ),
+        (
+            Reason("listens_to_interest", {"interest": ("Cantonese", "unlisted genre")}),
+            "because you listen to Cantonese · unlisted genre",
+            "因为你在听 粤语 · unlisted genre",
+        ),
+        *(
+            (
+                Reason("last_listened", {"days": days}),
+                f"because you last listened to it {english}",
+                f"因为你上次听是在{chinese}",
+            )
+            for days, english, chinese in (
+                (1, "yesterday", "昨天"),
+                (13, "13 days ago", "13 天前"),
+                (14, "2 weeks ago", "2 周前"),
+                (59, "8 weeks ago", "8 周前"),
+                (60, "2 months ago", "2 个月前"),
+                (729, "24 months ago", "24 个月前"),
+                (800, "2 years ago", "2 年前"),
+            )
+        ),
+        (None, "", ""),
+        (Reason("no_such_code"), "", ""),
     ],
 )
-def test_times_in_the_past_are_told_in_words(days: int, english: str, chinese: str) -> None:
-    reason = Reason("last_listened", {"days": days})
-    assert render_reason(reason, "en") == f"because you last listened to it {english}"
-    assert render_reason(reason, "zh") == f"因为你上次听是在{chinese}"
-
-
-def test_a_reason_without_a_message_renders_empty() -> None:
-    assert render_reason(None, "en") == render_reason(Reason("no_such_code"), "zh") == ""
+def test_phrases_facets_steps_and_times_are_rendered_in_the_language(reason, english, chinese) -> None:
+    assert (render_reason(reason, "en"), render_reason(reason, "zh")) == (english, chinese)

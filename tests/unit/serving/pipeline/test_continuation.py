@@ -1,23 +1,29 @@
-"""Playlist continuation: seeds, titles, excluded tracks, filters and rejected requests."""
+"""Playlist continuation and similar tracks: seeds, titles, negative seeds, excluded tracks and reasons."""
 
-from dataclasses import replace
-from itertools import pairwise
+from functools import partial
+
+import pytest
 
 from recommender.catalog.vocabulary import Vocabulary
+from recommender.recall.continuation.source import SimilarItems
 from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.messages import render_reason
-from serving.pipeline.request import read_request
+from serving.pipeline.request import read_request, read_similar
 from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from tests.support.training.playlist_source import PlaylistSource
 
 POPULARITY = ListChannel("popularity", range(2, 10))
-
-
 VECTORS, GRAPH = PlaylistSource("realtime", [7, 8, 9]), PlaylistSource("knowledge_graph", [9, 2, 3])
 WORDS = PlaylistSource("title_words", [6, 9], needs_title=True)
+NEAR = [SimilarItems(ListChannel("realtime", [2], near={2: [7, 8, 9], 3: [7, 8], 4: [10, 8], 5: [7, 8, 9], 6: []}))]
+ONLY = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph")}
+BY_SEEDS = {"continuation": Continuation({"1": ONLY["realtime"], "2": ONLY["knowledge_graph"]})}
+ARTISTS = ["a"] * 12 + ["b"] * 6 + ["c"]
+MANY = tracks(19, artist_id=ARTISTS, artist_ids=[[one] for one in ARTISTS], track_id=[f"t{n:02}" for n in range(19)])
+ALIASES = Vocabulary.build(tracks(8), tracks(8).select("track_id"), aliases={"other id": "t3"})
 
 
 def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
@@ -25,56 +31,64 @@ def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
     return release(table, [POPULARITY], continuation_sources={one.name: one for one in sources}, **parts)
 
 
-def ask(bench, of, seeds=("t3",), title="", exclude=(), limit=3, user_id=None):
-    request = read_request(user_id, "daily", limit, NOW, seeds=seeds, title=title, exclude=exclude)
-    return bench.path.recommend(request, of)
+def ask(bench, of, seeds=("t3",), limit=3, user_id=None, **wanted):
+    return bench.path.recommend(read_request(user_id, "daily", limit, NOW, seeds=seeds, **wanted), of)
 
 
-def reasons(answer):
-    return [render_reason(item.reason, "en") for item in answer.items]
+@pytest.mark.parametrize(
+    ("parts", "wanted", "expected"),
+    [
+        # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62, t1 1/63; t0 and t1 are by one artist, and are kept apart.
+        pytest.param(
+            {"ranker": FavourRanker(3), "blend": Blend(1.0)},
+            {"limit": 5},
+            ["t7", "t5", "t0", "t6", "t1"],
+            id="fused by rank without the ranker",
+        ),
+        pytest.param(BY_SEEDS, {"limit": 1}, ["t5"], id="weights of one seed"),
+        pytest.param(BY_SEEDS, {"limit": 1, "seeds": ("t3", "t2")}, ["t7"], id="weights of two seeds"),
+        pytest.param(
+            BY_SEEDS | {"vocabulary": ALIASES},
+            {"limit": 1, "seeds": ("t3", "other id")},
+            ["t5"],
+            id="two ids of a track are one seed",
+        ),
+        # By hand: t7 has 1/63 + 0.5/62, t5 1/61, t6 1/62; t4 has 0.5/61 and is the last.
+        pytest.param(
+            {"sources": (VECTORS, WORDS), "continuation": Continuation({"1": ONLY["realtime"]})},
+            {"title": "Calm", "limit": 4},
+            ["t7", "t5", "t6", "t4"],
+            id="a title supports candidates of seeds and does not outvote them",
+        ),
+        pytest.param({}, {"seeds": (), "title": " Calm ", "limit": 2}, ["t4", "t7"], id="a title alone"),
+        pytest.param(
+            {"table": MANY, "sources": [PlaylistSource("realtime", range(2, 20))]},
+            {"seeds": ("t18",), "limit": 8},
+            ["t00", "t12", "t01", "t13", "t02", "t14", "t03", "t15"],
+            id="artists are capped and kept apart",
+        ),
+    ],
+)
+def test_tracks_that_continue_a_playlist(bench, parts, wanted, expected):
+    assert ids(ask(bench, served(**parts), **wanted)) == expected
 
 
-def test_sources_are_fused_by_rank_without_the_ranker(bench):
-    answer = ask(bench, served(ranker=FavourRanker(3), blend=Blend(1.0)), limit=5)
-    # By hand: t7 has 1/61 + 1/63, t5 1/61, t0 and t6 1/62, t1 1/63; t0 and t1 are by one artist, and are kept apart.
-    assert ids(answer) == ["t7", "t5", "t0", "t6", "t1"]
-    assert answer.items[0].channels == ["knowledge_graph", "realtime"]
-    assert set(reasons(answer)) == {"because it is close to Song 3 by Artist 1"}
-    assert (answer.trace.discovery, answer.trace.candidates) == (
-        None,
-        {"realtime": 3, "knowledge_graph": 3, "title_words": 0},
-    )
+@pytest.mark.parametrize(
+    ("seeds", "title", "reason"),
+    [
+        (("t3",), "", "because it is close to Song 3 by Artist 1"),
+        (("t3", "t2"), "", "because it fits the tracks of the playlist"),
+        ((), " Calm ", "because it fits the title Calm"),
+    ],
+)
+def test_reasons_name_one_seed_the_playlist_or_the_title(bench, seeds, title, reason):
+    answer = ask(bench, served(), seeds, title=title, limit=2)
+    assert {render_reason(item.reason, "en") for item in answer.items} == {reason}
 
 
-def test_weights_depend_on_the_number_of_seeds(bench):
-    only = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph")}
-    of = served(continuation=Continuation({"1": only["realtime"], "2": only["knowledge_graph"]}))
-    assert ids(ask(bench, of, limit=1)) == ["t5"]
-    assert ids(ask(bench, of, seeds=("t3", "t2"), limit=1)) == ["t7"]
-
-
-def test_two_ids_of_a_track_are_one_seed(bench):
-    table, only = tracks(8), {"1": ReciprocalRank({"realtime": 1.0}), "2": ReciprocalRank({"knowledge_graph": 1.0})}
-    vocabulary = Vocabulary.build(table, table.select("track_id"), aliases={"other id": "t3"})
-    of = served(table, continuation=Continuation(only), vocabulary=vocabulary)
-    assert ids(ask(bench, of, seeds=("t3", "other id"), limit=1)) == ids(ask(bench, of, limit=1)) == ["t5"]
-
-
-def test_a_title_supports_candidates_of_seeds_and_does_not_outvote_them(bench):
-    of = served(sources=(VECTORS, WORDS), continuation=Continuation({"1": ReciprocalRank({"realtime": 1.0})}))
-    # By hand: t7 has 1/63 + 0.5/62, t5 1/61, t6 1/62; t4 has 0.5/61 and is the last.
-    assert ids(ask(bench, of, title="Calm", limit=4)) == ["t7", "t5", "t6", "t4"]
-
-
-def test_title_alone_is_enough_and_popular_tracks_fill_the_rest(bench):
-    answer = ask(bench, served(), seeds=(), title=" Calm ", limit=4)
-    assert ids(answer)[:2] == ["t4", "t7"] and len(set(ids(answer))) == 4
-    assert reasons(answer)[0] == "because it fits the title Calm"
-    assert len(ids(ask(bench, served(sources=()), seeds=(), title="Calm", limit=4))) == 4
-
-
-def test_several_seeds_are_the_reason_together(bench):
-    assert set(reasons(ask(bench, served(), seeds=("t3", "t2")))) == {"because it fits the tracks of the playlist"}
+@pytest.mark.parametrize("sources", [(VECTORS, GRAPH, WORDS), ()])
+def test_popular_tracks_fill_what_a_title_alone_does_not_find(bench, sources):
+    assert len(set(ids(ask(bench, served(sources=sources), seeds=(), title="Calm", limit=4)))) == 4
 
 
 def test_exposures_are_recorded_with_a_user_only(bench):
@@ -85,23 +99,46 @@ def test_exposures_are_recorded_with_a_user_only(bench):
     assert bench.state.exposures[0]["scene"] == "continuation"
 
 
-def test_artists_are_capped_and_kept_apart(bench):
-    artists = ["a"] * 12 + ["b"] * 6 + ["c"]
-    source = PlaylistSource("realtime", range(2, 20))
-    table = tracks(
-        19, artist_id=artists, artist_ids=[[one] for one in artists], track_id=[f"t{n:02}" for n in range(19)]
-    )
-    of = replace(served(table, [source]), channels={})
-    answer = ask(bench, of, seeds=("t18",), limit=8)
-    found = [artists[int(item.track_id[1:])] for item in answer.items]
-    assert found == ["a", "b", "a", "b", "a", "b", "a", "b"]
-    assert all(one != other for one, other in pairwise(found))
-
-
 def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):
     of = served()
     listed = bench.ask(of, limit=4)
-    request = read_request("u", "daily", 4, NOW, exclude=[listed[0]])
-    assert ids(bench.path.recommend(request, of))[1:] == listed[1:]
-    assert listed[0] not in ids(bench.path.recommend(request, of))
+    without = ids(bench.path.recommend(read_request("u", "daily", 4, NOW, exclude=[listed[0]]), of))
+    assert without[1:] == listed[1:] and listed[0] not in without
     assert bench.ask(of, limit=4) == listed
+
+
+@pytest.mark.parametrize(
+    ("read", "is_filled"),
+    [
+        pytest.param(partial(read_similar, "t0", 3, None, NOW), False, id="similar tracks"),
+        pytest.param(partial(read_request, None, "daily", 3, NOW, seeds=["t0"]), True, id="continuation"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("unlike", "exclude", "expected"),
+    [
+        ([], [], ["t5", "t6", "t7"]),
+        (["t1"], [], ["t7", "t5", "t6"]),  # 61/63 is more than 1 - 1/2
+        (["t2"], [], ["t5", "t7", "t6"]),
+        (["t6"], [], ["t5", "t7"]),  # never in the answer
+        (["t8"], [], ["t6", "t7"]),  # nor another version of it
+        (["t4"], [], ["t5", "t6", "t7"]),  # without neighbors
+        (["t2"], ["t5"], ["t7", "t6"]),
+    ],
+)
+def test_what_is_close_to_negative_seeds_sinks(bench, read, is_filled, unlike, exclude, expected):
+    artists, recordings = [f"b{n}" for n in range(9)], [f"r{n % 8 + 5 * (n == 8)}" for n in range(9)]
+    table = tracks(9, artist_ids=[[one] for one in artists], artist_id=artists, recording_id=recordings)
+    answer = bench.path.recommend(read(exclude=exclude, negative_seeds=unlike), served(table, NEAR))
+    assert ids(answer)[: len(expected)] == expected and not {*ids(answer)} & {*unlike, *exclude}
+    assert {item.reason.code for item in answer.items[: len(expected)]} == {"close_to_track"}
+    assert is_filled or len(answer.items) == len(expected)  # similar tracks are not filled with popular ones
+
+
+def test_weights_of_similar_tracks_are_those_of_one_seed_without_a_title(bench):
+    of = served(continuation=Continuation(BY_SEEDS["continuation"].weights | {"1_title": ONLY["knowledge_graph"]}))
+    assert ids(bench.path.recommend(read_similar("t3", 3, None, NOW), of)) == ["t5", "t6", "t0"]
+
+
+def test_a_track_without_neighbors_has_no_similar_ones(bench):
+    assert ids(bench.path.recommend(read_similar("t4", None, None, NOW), served(sources=NEAR))) == []

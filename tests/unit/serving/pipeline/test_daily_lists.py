@@ -14,14 +14,6 @@ from tests.support.serving.small_release import ListChannel, history, release, t
 COUNT = 30
 
 
-def listed(*track_ids):
-    return [ListedTrack(track, 0.5, ["popularity"], place) for place, track in enumerate(track_ids)]
-
-
-def asked(day, discovery=None):
-    return read_request("u", "daily", None, day * DAY, discovery)
-
-
 def popular(*numbers, release_id="r1", **columns):
     """A release whose popularity channel finds these tracks in this order, each by its own artist."""
     table = tracks(COUNT, artist_ids=[[f"a{n}"] for n in range(COUNT)], **columns)
@@ -48,33 +40,48 @@ def test_list_is_stable_within_the_utc_day(bench):
     assert bench.ask(EARLY, limit=3, user_id="v") == ["t0", "t1", "t2"]
 
 
-def test_list_only_grows_at_the_end(bench):
-    first = bench.answer(EARLY, limit=2).items
-    grown = bench.answer(LATER, limit=4)
-    assert grown.items[:2] == first
-    assert [item.track_id for item in grown.items] == ["t0", "t1", "t29", "t28"]
-    assert grown.trace.listed == 2
-    assert bench.answer(EARLY, limit=4).items == grown.items
-    assert bench.answer(EARLY, limit=1).items == first[:1]
-    assert bench.answer(EARLY, limit=4).items == grown.items
+FAILING = replace(EARLY, channels={"popularity": ListChannel("popularity", [], is_failing=True)})
+GROWN = ["t0", "t1", "t29", "t28"]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param(
+            [
+                (0, of, limit, GROWN[:limit])
+                for of, limit in ((EARLY, 2), (LATER, 4), (EARLY, 4), (EARLY, 1), (EARLY, 4))
+            ],
+            id="a list only grows at the end",
+        ),
+        pytest.param(
+            [(day, EARLY, 2, [f"t{2 * day}", f"t{2 * day + 1}"]) for day in range(8)] + [(8, EARLY, 2, ["t0", "t1"])],
+            id="tracks of seven days are excluded",
+        ),
+        pytest.param(
+            [
+                (0, FAILING, 2, ["t0", "t1"]),
+                (0, LATER, 2, ["t29", "t28"]),
+                (0, FAILING, 4, ["t29", "t28", "t0", "t1"]),
+                (0, LATER, 4, ["t29", "t28", "t27", "t26"]),
+            ],
+            id="a list that was computed without any channel is not stored",
+        ),
+    ],
+)
+def test_lists_of_days(bench, story):
+    for day, of, limit, expected in story:
+        bench.now = NOW + day * DAY
+        bench.start()
+        assert bench.ask(of, limit=limit) == expected
 
 
 def test_listed_tracks_keep_their_release(bench):
-    first = bench.answer(EARLY, limit=2)
-    grown = bench.answer(LATER, limit=3)
-    assert (first.release, grown.release) == ("r1", "r2")
-    assert [(item.release, item.track_id) for item in grown.items] == [("r1", "t0"), ("r1", "t1"), ("r2", "t29")]
-    assert bench.answer(LATER, limit=2).release == "r1"
+    answers = [bench.answer(of, limit=limit) for of, limit in ((EARLY, 2), (LATER, 3), (LATER, 2))]
+    assert [answer.release for answer in answers] == ["r1", "r2", "r1"]
+    assert [(item.release, item.track_id) for item in answers[1].items] == [("r1", "t0"), ("r1", "t1"), ("r2", "t29")]
+    assert answers[1].trace.listed == 2
     assert [record["release"] for record in bench.state.exposures] == ["r1", "r2", "r1"]
-
-
-def test_tracks_of_seven_days_are_excluded(bench):
-    for day in range(8):
-        bench.start()
-        bench.now = NOW + day * DAY
-        assert bench.ask(EARLY, limit=2) == [f"t{2 * day}", f"t{2 * day + 1}"]
-    bench.now += DAY
-    assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
 
 
 def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):
@@ -83,27 +90,20 @@ def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):
     assert yesterday == ["t0", "t2", "t1", "t3"]
     bench.now += DAY
     assert bench.ask(EARLY, limit=4, discovery=0.4) == ["t0", "t4", "t1", "t5"]
-    assert not set(bench.ask(EARLY, limit=4, discovery=0.5)) & set(yesterday)
-    assert not set(bench.ask(EARLY, limit=4)) & set(yesterday)
+    assert not {*bench.ask(EARLY, limit=4, discovery=0.5), *bench.ask(EARLY, limit=4)} & set(yesterday)
 
 
 def test_a_disliked_track_returns_to_its_place_when_the_dislike_is_taken_back(bench):
     bench.store.users["u"] = history("t9")
     listed = bench.ask(EARLY, limit=4)
-    dislike = {
-        "user_id": "u",
-        "action": "dislike",
-        "target_type": "track",
-        "target_id": listed[1],
-        "ended_at": bench.now,
-    }
-    bench.store.report([dislike])
+    track = {"user_id": "u", "target_type": "track", "target_id": listed[1], "ended_at": bench.now}
+    bench.store.report([track | {"action": "dislike"}])
     without = bench.ask(EARLY, limit=4)
     assert len(set(without)) == 4
     assert [old == new for old, new in zip(listed, without, strict=True)] == [True, False, True, True]
     assert bench.ask(EARLY, limit=4) == without
     assert bench.ask(EARLY, limit=6)[:4] == without
-    bench.store.report([dislike | {"action": "undislike"}])
+    bench.store.report([track | {"action": "undislike"}])
     assert bench.ask(EARLY, limit=4) == listed
 
 
@@ -113,14 +113,6 @@ def test_list_computed_during_store_failure_is_not_stored(bench):
     assert bench.ask(EARLY, limit=2) == ["t0", "t1"]
     bench.store.is_away = False
     assert bench.ask(EARLY, limit=2)[0] == "t9"
-
-
-def test_list_computed_without_any_channel_is_not_stored(bench):
-    failing = replace(EARLY, channels={"popularity": ListChannel("popularity", [], is_failing=True)})
-    assert len(bench.ask(failing, limit=2)) == 2
-    assert bench.ask(LATER, limit=2) == ["t29", "t28"]
-    assert bench.ask(failing, limit=4)[:2] == ["t29", "t28"]
-    assert bench.ask(LATER, limit=4) == ["t29", "t28", "t27", "t26"]
 
 
 def test_a_list_that_another_worker_replaced_is_continued(bench):
@@ -138,13 +130,6 @@ def test_a_list_that_another_worker_replaced_is_continued(bench):
     assert len(bench.state.rows) == 3, "the response that was given up is not recorded as shown"
 
 
-def change_row(state, change):
-    """Apply `change` to the decoded tracks of the only stored list."""
-    with state.writing() as database:
-        ((text,),) = database.execute("select body from daily_lists").fetchall()
-        database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -157,14 +142,17 @@ def change_row(state, change):
 )
 def test_a_damaged_list_is_made_anew(bench, change):
     bench.ask(EARLY, limit=3)
-    change_row(bench.state, change)
+    with bench.state.writing() as database:
+        ((text,),) = database.execute("select body from daily_lists").fetchall()
+        database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
     again = bench.ask(LATER, limit=3)
     assert again == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
 
 
 def test_damaged_file_is_replaced(tmp_path, caplog):
     (tmp_path / SERVING_FILE).write_bytes(b"no database" * 1000)
-    state = SqliteServingState(tmp_path, lambda: 0)
+    state, request = SqliteServingState(tmp_path, lambda: 0), read_request("u", "daily", None, 0)
     assert "replacing the damaged" in caplog.text
-    write_list(state, asked(0), listed("t1"), DailyListHistory())
-    assert read_lists(state, asked(0)).today == listed("t1")
+    listed = [ListedTrack("t1", 0.5, ["popularity"], 0)]
+    write_list(state, request, listed, DailyListHistory())
+    assert read_lists(state, request).today == listed

@@ -16,23 +16,36 @@ from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from serving.observability.metrics import Metrics
+from serving.pipeline.pipeline import hash_features
+from serving.pipeline.request import read_request
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.pipeline.track_pipeline import RANKER_FAILED
 from serving.releases.warm_up import warm_up
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW, Bench
-from tests.support.serving.small_release import FavourRanker, ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import (
+    FavourRanker,
+    ListChannel,
+    excluded,
+    history,
+    marked,
+    release,
+    tracks,
+    view,
+)
 
 RECALL = Recall(Metrics(CollectorRegistry()), deadline_s=60)
 
 
 POPULARITY, REALTIME = ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9, 8, 7])
+ONLY_LIKES = TaskWeights({"": {"like": 1.0}})
 ONLY_REALTIME = ReciprocalRank({"popularity": 0.0, "realtime": 1.0})
 
 
 def test_channels_are_fused_by_rank_and_named(bench):
     bench.store.users["u"] = history("t0")
-    answer = bench.answer(release(tracks(8), [POPULARITY, REALTIME]), limit=4)
+    of = release(tracks(8), [POPULARITY, REALTIME])
+    answer = bench.answer(of, limit=4)
     # By hand: t0 is a repeat and first. Of the others t7 has 1/61 + 1/67, t6 1/62 + 1/66, t5 1/63 + 1/65, t1 only 1/61.
     # t6 has the artist of t7.
     assert [item.track_id for item in answer.items] == ["t0", "t7", "t5", "t6"]
@@ -40,15 +53,70 @@ def test_channels_are_fused_by_rank_and_named(bench):
     assert answer.items[1].channels == ["realtime", "popularity"]
     assert answer.items[1].reason == Reason("fits_title", {"title": "realtime"})
     assert (answer.items[1].details["title"], answer.items[1].details["artists"]) == ("Song 7", ["Artist 3"])
-    assert bench.state.rows == [(answer.request_id, ["t0", "t7", "t5", "t6"])]
+    (record,) = bench.state.exposures
+    assert (record["request_id"], record["user_id"], record["release"]) == (answer.request_id, "u", "r1")
+    shown = {"propensity": 1.0, "is_exploration": False, "target_type": "track"}
+    assert record["items"] == [
+        {"target_id": one.track_id, "position": place, "channels": one.channels, **shown}
+        for place, one in enumerate(answer.items)
+    ]
+    users = bench.hydrate.load_user_state(read_request("u", "daily", 4, NOW), of).users
+    assert record["features_hash"] == hash_features(users)
 
 
-def test_unknown_user_gets_popularity_with_zero_weight(bench):
-    of = release(tracks(8), [POPULARITY, REALTIME], fusion=Fusion(discoveries=ONLY_REALTIME))
-    assert bench.ask(of, limit=3) == ["t0", "t2", "t1"]
+class TwoHeads(FavourRanker):
+    """Also prefers item 7 in another task."""
+
+    def score(self, users, items_BC):
+        return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
 
 
-EVENT_COLUMNS = ("user_id", "action", "target_type", "target_id", "ended_at")
+def ranked(ranker, weight, **blend):
+    """Parts of a release whose channels agree, in a stream of one track."""
+    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
+    return {"channels": channels, "ranker": ranker, "blend": Blend(weight, **blend)}
+
+
+LIKE_IN_STREAMS = {"heads": TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})}
+
+
+@pytest.mark.parametrize(
+    ("played", "parts", "wanted", "expected"),
+    [
+        pytest.param(
+            (),
+            {"fusion": Fusion(discoveries=ONLY_REALTIME)},
+            {"limit": 3, "scene": "daily"},
+            ["t0", "t2", "t1"],
+            id="unknown user",
+        ),
+        *(
+            pytest.param(("t0", "t1", "t4"), ranked(FavourRanker(6), weight), {}, [best], id=f"ranker {weight}")
+            for weight, best in ((0.0, "t0"), (0.9, "t4"))
+        ),
+        *(
+            pytest.param(
+                ("t0", "t1", "t4"),
+                ranked(FavourRanker(8), 0.9, discovery_weight=weight),
+                {"discovery": 1.0},
+                [best],
+                id=f"ranker of discoveries {weight}",
+            )
+            for weight, best in ((0.0, "t2"), (0.9, "t6"))
+        ),
+        *(
+            pytest.param(
+                ("t0", "t4", "t5"), ranked(TwoHeads(6), 0.9, **LIKE_IN_STREAMS), {"scene": scene}, [best], id=scene
+            )
+            for scene, best in (("private_fm", "t5"), ("daily", "t4"))
+        ),
+    ],
+)
+def test_order_of_tracks(bench, played, parts, wanted, expected):
+    if played:
+        bench.store.users["u"] = history(*played)
+    of = release(tracks(8), **{"channels": [POPULARITY, REALTIME]} | parts)
+    assert bench.ask(of, **{"limit": 1, "scene": "private_fm"} | wanted) == expected
 
 
 def test_most_played_tracks_when_all_channels_fail(bench):
@@ -89,34 +157,6 @@ def test_channels_after_the_deadline_are_left_out_of_one_response(tmp_path):
     assert set(again.trace.candidates) == {"realtime", "popularity"} and channels[0].calls == 1
 
 
-def test_ranker_changes_the_order_by_its_weight(bench):
-    bench.store.users["u"] = history("t0", "t1", "t4")
-    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    for weight, best in ((0.0, "t0"), (0.9, "t4")):
-        of = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(weight))
-        assert bench.ask(of, limit=1, scene="private_fm") == [best]
-    # Among discoveries it has a weight of its own.
-    for weight, best in ((0.0, "t2"), (0.9, "t6")):
-        of = release(tracks(8), channels, ranker=FavourRanker(8), blend=Blend(0.9, discovery_weight=weight))
-        assert bench.ask(of, limit=1, scene="private_fm", discovery=1.0) == [best]
-
-
-def test_scene_uses_its_task_weights(bench):
-    class TwoHeads(FavourRanker):
-        def score(self, users, items_BC):
-            return super().score(users, items_BC) | {"like": (items_BC == 7).astype(np.float32)}
-
-    bench.store.users["u"] = history("t0", "t4", "t5")
-    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    heads = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
-    of = release(tracks(8), channels, ranker=TwoHeads(6), blend=Blend(0.9, heads))
-    assert bench.ask(of, limit=1, scene="private_fm") == ["t5"]
-    assert bench.ask(of, limit=1, scene="daily") == ["t4"]
-    without = release(tracks(8), channels, ranker=FavourRanker(6), blend=Blend(0.9, TaskWeights({"": {"like": 1.0}})))
-    with pytest.raises(WarmUpFailed, match="no task like"):
-        warm_up(without, NOW, RECALL)
-
-
 def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
     bench.store.users["u"] = history("t0")
     of = release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2, is_failing=True), blend=Blend(0.5))
@@ -131,13 +171,10 @@ def test_block_takes_effect_while_the_store_fails(bench):
     bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
     assert bench.ask(of)[:2] == ["t0", "t2"]
     bench.store.is_away = True
-    events = [
-        ("block", "track", "t0"),
-        ("dislike", "artist", "a1"),
-        ("like", "track", "t6"),
-        ("block", "playlist", "t7"),
-    ]
-    bench.store.report([dict(zip(EVENT_COLUMNS, ("u", *one, NOW), strict=True)) for one in events])
+    events = marked(
+        ("block", "track", "t0"), ("dislike", "artist", "a1"), ("like", "track", "t6"), ("block", "playlist", "t7")
+    )
+    bench.store.report([event | {"user_id": "u", "action": event["behavior"], "ended_at": NOW} for event in events])
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
     bench.store.is_away = False  # and does not have the events yet
     assert set(bench.ask(of)) == {"t1", "t4", "t6", "t7"}
@@ -147,17 +184,11 @@ def test_block_takes_effect_while_the_store_fails(bench):
 def test_stream_excludes_tracks_of_the_current_session(bench):
     minute = 60_000_000
     happened = [("t0", "full_play", 300), ("t1", "skip", 20), ("t2", "full_play", 10), ("t3", "like", 5)]  # minutes ago
-    bench.store.users["u"] = {
-        "recent_events": {
-            "event_id": [f"r{n}" for n in range(4)],
-            "track_id": [track for track, _, _ in happened],
-            "behavior": [behavior for _, behavior, _ in happened],
-            "occurred_at": [NOW - (ago + 3) * minute for _, _, ago in happened],
-            "ended_at": [NOW - ago * minute for _, _, ago in happened],
-            "played_ratio": [1.0] * 4,
-            "scene": ["private_fm"] * 4,
-        }
-    }
+    events = [
+        {"track_id": track, "behavior": did, "occurred_at": NOW - (ago + 3) * minute, "ended_at": NOW - ago * minute}
+        for track, did, ago in happened
+    ]
+    bench.store.users["u"] = view("recent_events", *events, played_ratio=1.0, scene="private_fm")
     of = release(tracks(8), [ListChannel("popularity", range(2, 10))])
     stream = bench.ask(of, scene="private_fm", limit=8, discovery=0.0)
     assert {"t0", "t3"} <= set(bench.ask(of, scene="daily", limit=8)) and "t1" not in stream and "t2" not in stream
@@ -253,22 +284,25 @@ def test_items_of_a_channel_that_fails_to_give_reasons_have_none(bench):
     assert bench.count("segue_skipped", part="reason_realtime", reason="failed") == 1
 
 
-def test_warm_up_rejects_a_release_and_names_the_failing_part():
-    fusion = Fusion(ONLY_REALTIME, ONLY_REALTIME)  # popularity has no weight
-    for of in (
-        release(tracks(8), [POPULARITY, REALTIME], ranker=FavourRanker(2)),
-        release(tracks(8), [POPULARITY, ListChannel("realtime", [])], fusion=fusion),
-    ):
-        warm_up(of, NOW, RECALL)
-    failing = ListChannel("realtime", [], is_failing=True)
-    for of, message in (
-        (release(tracks(8), [POPULARITY, failing]), "fails in realtime"),
-        (release(tracks(8), [POPULARITY], ranker=FavourRanker(2, is_failing=True)), "fails in ranker"),
-        (release(tracks(8), [POPULARITY], search=object()), "fails in search"),
-        (release(tracks(8, is_in_catalog=[False] * 8), [POPULARITY]), "no candidates that may be shown"),
-    ):
-        with pytest.raises(WarmUpFailed, match=message):
-            warm_up(of, NOW, RECALL)
+@pytest.mark.parametrize(
+    ("channels", "parts", "columns", "message"),
+    [
+        ([POPULARITY, REALTIME], {"ranker": FavourRanker(2)}, {}, ""),
+        ([POPULARITY, ListChannel("realtime", [])], {"fusion": Fusion(ONLY_REALTIME, ONLY_REALTIME)}, {}, ""),
+        ([POPULARITY, ListChannel("realtime", [], is_failing=True)], {}, {}, "fails in realtime"),
+        ([POPULARITY], {"ranker": FavourRanker(2, is_failing=True)}, {}, "fails in ranker"),
+        ([POPULARITY], {"ranker": FavourRanker(6), "blend": Blend(0.9, ONLY_LIKES)}, {}, "no task like"),
+        ([POPULARITY], {"search": object()}, {}, "fails in search"),
+        ([POPULARITY], {}, {"is_in_catalog": [False] * 8}, "no candidates that may be shown"),
+    ],
+)
+def test_warm_up_rejects_a_release_and_names_the_failing_part(channels, parts, columns, message):
+    found = ""
+    try:
+        warm_up(release(tracks(8, **columns), channels, **parts), NOW, RECALL)
+    except WarmUpFailed as error:
+        found = str(error)
+    assert message in found and bool(message) == bool(found)
 
 
 def test_failed_store_and_lists_are_named_in_the_response(bench):
@@ -282,20 +316,6 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
         sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
         assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]
         assert sent["trace"]["degraded"] == sent["degraded"] and sent["items"]
-
-
-def left_out(action: str, kind: str, target: str, at_us: int) -> dict:
-    """Views of a user who left a target out of the taste profile."""
-    return {
-        "exclusions": {
-            "event_id": ["x"],
-            "target_type": [kind],
-            "target_id": [target],
-            "track_id": [""],
-            "behavior": [action],
-            "ended_at": [at_us],
-        }
-    }
 
 
 class HistoryChannel(ListChannel):
@@ -313,7 +333,7 @@ class HistoryChannel(ListChannel):
 def test_what_is_left_out_of_the_profile_is_neither_seen_nor_recommended(bench, target, hidden):
     table = tracks(8, album_id=["a", "a", *[None] * 6], languages=[["Korean"], [], [], ["Korean"], *[[]] * 4])
     channel = HistoryChannel("popularity", range(2, 10))
-    bench.store.users["u"] = history("t0", "t2") | left_out("exclude", *target, 5)
+    bench.store.users["u"] = history("t0", "t2") | view("exclusions", *marked(("exclude", *target)), ended_at=5)
     shown = bench.ask(release(table, [channel]), limit=8)
     assert set(shown) == {f"t{number}" for number in range(8)} - hidden
     assert channel.seen == ([4] if hidden else [2, 4])

@@ -12,7 +12,7 @@ from recommender.slate.fusion import Fusion
 from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from serving.response_rendering import render_recommendation
 from tests.support.serving.pipeline_harness import NOW
-from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks
+from tests.support.serving.small_release import FavourRanker, ListChannel, history, release, tracks, view
 
 COUNT, KNOWN = 200, 100
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -93,17 +93,9 @@ def test_stream_continues_the_slots_of_its_session(bench):
     known, of = played(), wide_release(blend=Blend(0.0, discovery_shares={"": 0.25}))
     heard, is_new = [], []
     for _ in range(4):
-        bench.store.users["u"] = history(*known) | {
-            "recent_events": {
-                "event_id": [f"r{n}" for n in range(len(heard))],
-                "track_id": list(heard),
-                "behavior": ["full_play"] * len(heard),
-                "occurred_at": [NOW - MINUTE + n for n in range(len(heard))],
-                "ended_at": [NOW - MINUTE + n for n in range(len(heard))],
-                "played_ratio": [1.0] * len(heard),
-                "scene": ["private_fm"] * len(heard),
-            }
-        }
+        times = [{"occurred_at": NOW - MINUTE + n, "ended_at": NOW - MINUTE + n} for n in range(len(heard))]
+        plays = ({"track_id": track} | at for track, at in zip(heard, times, strict=True))
+        bench.store.users["u"] = history(*known) | view("recent_events", *plays, scene="private_fm")
         shown = bench.ask(of, limit=3, scene="private_fm")
         is_new += [track not in known for track in shown]
         heard += shown
@@ -111,18 +103,8 @@ def test_stream_continues_the_slots_of_its_session(bench):
 
 
 def liked(*track_ids):
-    count = len(track_ids)
-    return {
-        "recent_events": {
-            "event_id": [f"l{n}" for n in range(count)],
-            "track_id": list(track_ids),
-            "behavior": ["like"] * count,
-            "occurred_at": [NOW - MINUTE] * count,
-            "ended_at": [NOW - MINUTE] * count,
-            "played_ratio": [None] * count,
-            "scene": [""] * count,
-        }
-    }
+    at = {"occurred_at": NOW - MINUTE, "ended_at": NOW - MINUTE}
+    return view("recent_events", *({"track_id": track} for track in track_ids), behavior="like", **at)
 
 
 @pytest.mark.parametrize("scene", ["daily", "private_fm"])

@@ -32,9 +32,12 @@ def test_validation_of_the_best_step_is_measured_again_after_a_kill(
 
 
 @pytest.mark.parametrize("name", NEURAL_CHANNELS)
-def test_a_small_log_is_passed_over_at_most_max_passes_times(described_data: TrainingData, name: str) -> None:
-    config = config_of(CHANNELS[name], "small")
-    source = import_module(f"training.recall.{name}").fit.examples(described_data, config)
+def test_a_small_log_is_passed_over_at_most_max_passes_times(
+    described_data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, module = config_of(CHANNELS[name], "small"), import_module(f"training.recall.{name}")
+    monkeypatch.setattr(module, "fit_network", lambda *arguments, **_: arguments[4])
+    source = module.fit(described_data, config, Path())  # its examples
     limited = limit_steps(config, source)
     assert limited.optimizer.steps == source.steps(20, config.sampling.batch) < config.optimizer.steps
     assert limited.validation.validate_every <= limited.optimizer.steps // 2 + 1, "validated as often as a long fit"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,11 +19,7 @@ LISTEN = {"artist_name": "Artist", "track_name": "Song", "additional_info": {"re
 SUBMISSION = {"listen_type": "single", "payload": [{"listened_at": 1_700_000_000, "track_metadata": LISTEN}]}
 
 
-class Tokens:
-    """User tokens of one user."""
-
-    def read_user(self, token):
-        return "me" if token == "TOKEN" else None
+TOKENS = SimpleNamespace(read_user={"TOKEN": "me"}.get)
 
 
 class Service:
@@ -34,7 +31,7 @@ class Service:
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
         gateway = Protocols(admission, limits, lambda: self, lambda name: None)
-        policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=Tokens())
+        policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=TOKENS)
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
     def find_by_names(self, names, user):
@@ -49,7 +46,9 @@ class Service:
         answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
         await respond(send, json.dumps(answer).encode())
 
-    def ask(self, method, path, query=b"", body=b"", *headers):
+    def submit(self, submission, authorization=f"Token {KEY}:u", query=b""):
+        """Status and body of the response to a submission of listens."""
+
         async def app(scope, receive, send):
             async def count_and_receive():
                 self.reads += 1
@@ -57,15 +56,11 @@ class Service:
 
             await self.app(scope, count_and_receive, send)
 
-        scope = {"method": method, "path": path, "query_string": query, "headers": list(headers)}
+        headers = [(b"authorization", authorization.encode())] if authorization else []
+        scope = {"method": "POST", "path": "/1/submit-listens", "query_string": query, "headers": headers}
         scope |= {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}
-        status, self.headers, content = asyncio.run(call(app, scope, body))
+        status, self.headers, content = asyncio.run(call(app, scope, json.dumps(submission).encode()))
         return status, content
-
-    def submit(self, submission, token=f"{KEY}:u"):
-        """Status and body of the response to a submission of listens."""
-        headers = (b"authorization", f"Token {token}".encode())
-        return self.ask("POST", "/1/submit-listens", b"", json.dumps(submission).encode(), headers)
 
 
 @pytest.fixture
@@ -77,15 +72,14 @@ def service():
     ("token", "user"), [(f"{KEY}:u:1", "u:1"), ("TOKEN", "me"), ("TOKEN:you", "me")], ids=["key", "token", "other user"]
 )
 def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
-    assert service.submit(SUBMISSION, token)[0] == 200 and service.calls[-1][0] == "/events"
+    assert service.submit(SUBMISSION, f"Token {token}")[0] == 200 and service.calls[-1][0] == "/events"
     (event,) = service.calls[-1][1]["events"]
     assert (event["user_id"], event["target_id"], event["action"]) == (user, "m1", "play")
 
 
-@pytest.mark.parametrize("token", [b"", b"Token you", b"Token wrong:u", b"Bearer wrong"])
-def test_body_is_not_read_without_a_credential(service, token):
-    headers = [(b"authorization", token)] if token else []
-    assert service.ask("POST", "/1/submit-listens", b"u=u", b"apiKey=" + KEY.encode(), *headers)[0] == 401
+@pytest.mark.parametrize("authorization", ["", "Token you", "Token wrong:u", "Bearer wrong"])
+def test_body_is_not_read_without_a_credential(service, authorization):
+    assert service.submit(SUBMISSION, authorization, b"u=u&apiKey=" + KEY.encode())[0] == 401
     assert (service.reads, service.calls) == (0, [])
 
 
