@@ -11,7 +11,7 @@ import pytest
 from tests.support import recommender_service, recorded, release_swap
 from tests.support.waiting import wait_until
 
-EVENTS, REPORTS, ANSWERS = 1000, 12, 8
+EVENTS, REPORTS, ANSWERS = 300, 12, 8
 
 
 def begin(port, path, body):
