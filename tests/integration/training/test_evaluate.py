@@ -1,4 +1,4 @@
-"""Evaluation of a small world: files, content, and equality with the reference metrics and the service."""
+"""Evaluation of a small world, of one without a validation or test part, and the listwise head that is released with it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,29 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recommender.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
+from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from recommender.recall.popularity import Popularity, PopularityConfig
 from recommender.recall.realtime import Realtime
+from recommender.slate.blend import Blend
+from releases.bundle import Release
 from releases.format import MissingInput
 from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import recipes
 from training import train as train_module
+from training.data.offline_features import OfflineFeatures
+from training.data.plays import PARTS
+from training.data.training_data import TrainingData
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
+from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.model_selection import choose
+from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import HEADLINES
-from training.recipes import read_section
-from training.release.manifest import release_inputs
+from training.recipes import read_section, recipe
+from training.release.gate import Verdict
+from training.release.manifest import build, release_inputs
+from training.release.publish import release
+from training.release.write import write
 from training.trainer import FIT_RECORD_FILE
 from training.workspace import INPUTS_FILE, MEASURES_FILE, Workspace
 
@@ -92,18 +105,17 @@ def test_a_fit_goes_on_without_the_store_of_mlflow(
 
 
 def test_log_without_listens_has_no_listwise_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = workspace(tmp_path, monkeypatch)
-    assert here.list_fitted("head", "held_out", ["listened"]) == ["listened"]
+    assert copied.list_fitted("head", "held_out", ["listened"]) == ["listened"]
     # Without listens in the new log, the head of the old log must be removed.
-    marts = here.marts / "plays.parquet"
+    marts = copied.marts / "plays.parquet"
     pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
     train_module.train(Workspace.open(recipe="debug"), "channel", "popularity", "held_out")
     for fit in ("held_out", "final"):
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
-        assert here.list_fitted("head", "held_out", ["listened"]) == []
+        assert copied.list_fitted("head", "held_out", ["listened"]) == []
     printed = capsys.readouterr().out
     assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
     assert "not refitted: listened" in printed
@@ -193,3 +205,68 @@ def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspac
     assert second["recall"]["popularity"] == first["recall"]["popularity"]
     assert json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text()) == first
     assert not train_module.train(copied, "channel", "realtime", "held_out")
+
+
+def without_part(held_out: HeldOutModels, part: str) -> HeldOutModels:
+    """The models with data whose plays of every part come from `train`."""
+    plays = held_out.data.plays
+    part_P = np.where(plays.part_P == PARTS.index(part), PARTS.index("train"), plays.part_P)
+    held_out.data.plays = replace(plays, part_P=part_P.astype(plays.part_P.dtype))
+    return held_out
+
+
+def test_log_without_a_validation_part_gets_the_simplest_ranker(copied: Workspace) -> None:
+    held_out = without_part(HeldOutModels.open(copied), "validation")
+    choice = choose(held_out, ServingFilter.from_data(held_out.data))
+    assert choice.ranker == "sum_pooling" and choice.notes["fusion_cases"] == 0
+
+
+def test_log_without_a_test_part_is_evaluated_and_not_released(
+    copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copied.folder / "evaluation")
+    load = HeldOutModels.open
+    monkeypatch.setattr(HeldOutModels, "open", lambda *arguments: without_part(load(*arguments), "test"))
+    assert evaluate(copied)
+    reports = tmp_path / "home" / "reports"
+    content = json.loads((reports / "evaluation.json").read_text())
+    assert content["cases"]["test_sessions"] == 0
+    assert content["slate_lists"]["served"] == {"discovery_share": [None] * 3, "tracks_per_artist": [None] * 2}
+    assert "share of tracks not played before" not in (reports / "evaluation.html").read_text()
+    with pytest.raises(MissingInput, match="land more plays"):
+        release(copied)
+
+
+def test_released_head_is_the_evaluated_one(copied: Workspace) -> None:
+    held_out, final = (copied.model_folder("head", fit, LISTWISE_HEAD) for fit in ("held_out", "final"))
+    for name in (TREES, MANIFEST):
+        assert (final / name).read_bytes() == (held_out / name).read_bytes()
+    assert not train_module.train(copied, "head", LISTWISE_HEAD, "final")
+    record = held_out / INPUTS_FILE
+    before = record.read_text()
+    record.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
+    assert train_module.train(copied, "head", LISTWISE_HEAD, "final")
+    record.write_text(before)
+    assert train_module.train(copied, "head", LISTWISE_HEAD, "final"), "a release has the head of the evaluated fit"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_head_is_released_if_it_has_a_weight(copied: Workspace, tmp_path: Path, share: float) -> None:
+    Blend(0.4, TaskWeights().with_listwise_share(share)).save(copied.folder / "evaluation" / "blend.json")
+    manifest = build(copied, release_inputs(copied), Verdict(True, (), {}), None, None)
+    write(copied, manifest, folder := tmp_path / "release")
+    loaded = Release.load(folder)
+    assert loaded.ranker is not None
+    assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in folder.glob("heads/*")]
+    assert (loaded.ranker.listwise_head is not None) == bool(share)
+    users = OfflineFeatures(TrainingData(copied.marts, "final", recipe("debug"))).load_user_batch(
+        "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
+    )
+    items = np.tile(np.arange(2, 12), (3, 1))
+    probabilities = loaded.ranker.score(users, items)
+    assert (LISTWISE_HEAD in probabilities) == bool(share)
+    if share:
+        final = loaded.ranker.with_listwise_head(
+            LambdaMARTHead.load(copied.model_folder("head", "final", LISTWISE_HEAD))
+        )
+        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], probabilities[LISTWISE_HEAD])
