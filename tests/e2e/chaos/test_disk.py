@@ -47,7 +47,7 @@ def test_service_on_a_full_disk(tmp_path):
     users = [f"u{number:06d}" for number in range(3)]
     with small_disk.mounted(home, 200_000):
         with (
-            release_swap.prepare_service(home, 400, "debug", 10) as place,
+            release_swap.prepare_one_release(home, 10) as place,
             recommender_service.started(place, "/readyz") as service,
             httpx.Client(base_url=f"http://127.0.0.1:{place.port}", timeout=60) as client,
         ):
