@@ -1,4 +1,4 @@
-"""Evaluation of a small world, of one without a validation or test part, and the listwise head that is released with it."""
+"""Evaluation of a small world, and of one without a validation or a test part."""
 
 from __future__ import annotations
 
@@ -12,29 +12,21 @@ import numpy as np
 import polars as pl
 import pytest
 
-from recommender.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
-from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from recommender.recall.popularity import Popularity, PopularityConfig
 from recommender.recall.realtime import Realtime
-from recommender.slate.blend import Blend
-from releases.bundle import Release
 from releases.format import MissingInput
 from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import recipes
 from training import train as train_module
-from training.data.offline_features import OfflineFeatures
 from training.data.plays import PARTS
-from training.data.training_data import TrainingData
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.model_selection import choose
 from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import HEADLINES
-from training.recipes import read_section, recipe
-from training.release.gate import Verdict
-from training.release.manifest import build, release_inputs
+from training.recipes import read_section
+from training.release.manifest import release_inputs
 from training.release.publish import release
-from training.release.write import write
 from training.trainer import FIT_RECORD_FILE
 from training.workspace import INPUTS_FILE, MEASURES_FILE, Workspace
 
@@ -235,38 +227,3 @@ def test_log_without_a_test_part_is_evaluated_and_not_released(
     assert "share of tracks not played before" not in (reports / "evaluation.html").read_text()
     with pytest.raises(MissingInput, match="land more plays"):
         release(copied)
-
-
-def test_released_head_is_the_evaluated_one(copied: Workspace) -> None:
-    held_out, final = (copied.model_folder("head", fit, LISTWISE_HEAD) for fit in ("held_out", "final"))
-    for name in (TREES, MANIFEST):
-        assert (final / name).read_bytes() == (held_out / name).read_bytes()
-    assert not train_module.train(copied, "head", LISTWISE_HEAD, "final")
-    record = held_out / INPUTS_FILE
-    before = record.read_text()
-    record.write_text(json.dumps(json.loads(before) | {"hash": "fitted again"}))
-    assert train_module.train(copied, "head", LISTWISE_HEAD, "final")
-    record.write_text(before)
-    assert train_module.train(copied, "head", LISTWISE_HEAD, "final"), "a release has the head of the evaluated fit"
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_head_is_released_if_it_has_a_weight(copied: Workspace, tmp_path: Path, share: float) -> None:
-    Blend(0.4, TaskWeights().with_listwise_share(share)).save(copied.folder / "evaluation" / "blend.json")
-    manifest = build(copied, release_inputs(copied), Verdict(True, (), {}), None, None)
-    write(copied, manifest, folder := tmp_path / "release")
-    loaded = Release.load(folder)
-    assert loaded.ranker is not None
-    assert manifest["heads"] == ([LISTWISE_HEAD] if share else []) == [path.name for path in folder.glob("heads/*")]
-    assert (loaded.ranker.listwise_head is not None) == bool(share)
-    users = OfflineFeatures(TrainingData(copied.marts, "final", recipe("debug"))).load_user_batch(
-        "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
-    )
-    items = np.tile(np.arange(2, 12), (3, 1))
-    probabilities = loaded.ranker.score(users, items)
-    assert (LISTWISE_HEAD in probabilities) == bool(share)
-    if share:
-        final = loaded.ranker.with_listwise_head(
-            LambdaMARTHead.load(copied.model_folder("head", "final", LISTWISE_HEAD))
-        )
-        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], probabilities[LISTWISE_HEAD])

@@ -70,7 +70,7 @@ def use_without_registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.offline_features.OfflineFeatures.store", None)
 
 
-def workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def workspace(home: Path, monkeypatch: pytest.MonkeyPatch, ranker: str = "sum_pooling") -> Workspace:
     """Marts, and both fits of three channels, playlists, mlogs, a ranker and the listwise head in `home`.
 
     Features are read by the dense reader only, without a Feast registry.
@@ -91,6 +91,6 @@ def workspace(home: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
             train(here, "channel", channel, fit)
         for collection in COLLECTIONS:
             train(here, "collection", collection, fit)
-        train(here, "ranker", "sum_pooling", fit)
+        train(here, "ranker", ranker, fit)
         train(here, "head", "listened", fit)
     return here
