@@ -92,11 +92,11 @@ class DbtProcess:
 
 
 @cache
-def dbt_on(engine: str) -> DbtProcess:
-    """The process that builds with `duckdb` or `spark`, started on first use."""
+def dbt_on(engine: str, tables_url: str = "") -> DbtProcess:
+    """The process that builds with `duckdb` or `spark`, from tables in the home or at an address, started on first use."""
     folder = Path(tempfile.mkdtemp(prefix="segue-dbt-"))
     home = folder / "home"
-    here = settings.Settings(home=home)
+    here = settings.Settings(home=home, tables_url=tables_url)
     return DbtProcess(folder, spark.environment(home) if engine == "spark" else tool_environment(here))
 
 

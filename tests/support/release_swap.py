@@ -73,6 +73,16 @@ def prepare_service(
     return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
 
 
+def prepare_one_release(home: Path, users: int) -> AbstractContextManager[Place]:
+    """Return a prepared home with one synthetic release of 400 tracks, which is in no model store."""
+
+    def prepare(home: Path) -> date:
+        synthetic_release.write_release(home, 400, "debug")
+        return synthetic_release.write_users(home / "marts", users, 400)
+
+    return recommender_service.prepared(home, "sqlite", 1, prepare, SEGUE_RECALL_DEADLINE_MS="30000")
+
+
 def measure_changes(place: Place) -> LoadObservations:
     """Send requests at the rate while all changes are made."""
     seen, stop, lock = LoadObservations(), threading.Event(), threading.Lock()

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
-from playwright.sync_api import Error, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from config import settings
 from config.settings import SettingError, Settings
@@ -159,17 +159,17 @@ SHOTS = (
 )
 
 
-def take(shot: Shot, here: Settings, folder: Path) -> Path:
+def take(shot: Shot, here: Settings, folder: Path, chromium: Browser) -> Path:
     """Take a screenshot and store it in `folder`."""
     width, height = shot.size
-    with browser.launch() as chromium:
-        page = chromium.new_page(
-            viewport={"width": width, "height": height},
-            color_scheme=shot.scheme,
-            locale=shot.locale,
-            timezone_id="UTC",
-            bypass_csp=True,
-        )
+    with chromium.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=shot.scheme,
+        locale=shot.locale,
+        timezone_id="UTC",
+        bypass_csp=True,
+    ) as context:
+        page = context.new_page()
         page.set_default_timeout(browser.PATIENCE_MS)
         expect.set_options(timeout=browser.PATIENCE_MS)
         page.goto(shot.address.format(**_addresses(here)))
@@ -179,7 +179,7 @@ def take(shot: Shot, here: Settings, folder: Path) -> Path:
         page.add_style_tag(content=STILL)
         page.wait_for_load_state("networkidle")
         page.evaluate("Promise.all([...document.images].map((image) => image.decode().catch(() => null)))")
-        screenshot = page.context.new_cdp_session(page).send(
+        screenshot = context.new_cdp_session(page).send(
             "Page.captureScreenshot", {"format": "webp", "quality": QUALITY}
         )
     file = folder / f"{shot.name}.webp"
@@ -229,10 +229,11 @@ def main() -> int:
         here = settings.load_settings()
         check(here)
         options.into.mkdir(parents=True, exist_ok=True)
-        for shot in SHOTS:
-            if options.only in (None, shot.name):
-                file = take(shot, here, options.into)
-                print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
+        with browser.launch() as chromium:
+            for shot in SHOTS:
+                if options.only in (None, shot.name):
+                    file = take(shot, here, options.into, chromium)
+                    print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
     except (ScreenshotError, SettingError, OSError, Error) as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
 """Conformance of retrieval with Feast, beyond the joins of `test_feast_universal_cases.py`.
 
 Each case names the test of Feast's universal suite (`sdk/python/tests/universal/offline_store/`) or the behavior of Feast's
-own stores that it corresponds to. `tests/integration/sequences/offline/test_spark_conformance.py` runs the same cases on
+own stores that it corresponds to. `tests/integration/sequences/offline/test_spark_store.py` runs the same cases on
 Spark, and `test_time_zones.py` beside it runs this module in other time zones of the process.
 """
 

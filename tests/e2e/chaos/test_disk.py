@@ -44,10 +44,10 @@ def test_events_are_refused_and_none_is_lost(tmp_path):
 def test_service_on_a_full_disk(tmp_path):
     """Reports get 503 and everything else 200, from the same process, and no acknowledged event is lost."""
     home = tmp_path / "home"
-    users = [f"u{number:06d}" for number in range(10)]
+    users = [f"u{number:06d}" for number in range(3)]
     with small_disk.mounted(home, 200_000):
         with (
-            release_swap.prepare_service(home, 400, "debug", 200) as place,
+            release_swap.prepare_one_release(home, 10) as place,
             recommender_service.started(place, "/readyz") as service,
             httpx.Client(base_url=f"http://127.0.0.1:{place.port}", timeout=60) as client,
         ):
@@ -61,7 +61,7 @@ def test_service_on_a_full_disk(tmp_path):
             ballast = small_disk.fill(home)
             for user in users:
                 # The last page of the file may have space for some events.
-                events |= {f"{user}-{number}": report(f"{user}-{number}", user) for number in range(10)}
+                events |= {f"{user}-{number}": report(f"{user}-{number}", user) for number in range(40)}
                 answers = [client.post(path, json=body) for path, body in requests_of(user)]
                 answers += [client.get(path) for path in PUBLIC]
                 assert [(one.url, one.text) for one in answers if one.status_code != 200] == []

@@ -1,6 +1,6 @@
 """DuckDB and Spark build equal marts, also incrementally.
 
-The data are a simulation of 20,000 events (500,000 with SEGUE_ACCEPTANCE) and handmade rows for cases that the
+The data are a simulation of 4,000 events (500,000 with SEGUE_ACCEPTANCE) and handmade rows for cases that the
 simulation lacks.
 """
 
@@ -30,7 +30,7 @@ from tests.support.landing_zone import at, built, event, write
 pytestmark = [spark.needs_spark]
 
 FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
-SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=800, tracks=800, days=6)
+SIZE = WorldSize(users=2_200, tracks=3_000, days=60) if FULL else WorldSize(users=200, tracks=300, days=6)
 AS_OF = "2026-07-01"
 PARTITIONS_LATE = 2
 """Number of the newest days that are landed after the first build."""
@@ -48,7 +48,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("engines")
     homes = {engine: folder / engine for engine in ("duckdb", "spark")}
     events = simulate(SIZE, folder / "world")
-    assert events >= (500_000 if FULL else 20_000)
+    assert events >= (500_000 if FULL else 4_000)
     land(folder / "world", homes["duckdb"])
     for table, rows in by_hand().items():
         write(homes["duckdb"], table, "2026-06-01", "by-hand", rows)

@@ -165,7 +165,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_empty_tables(home)
     for table, rows in SOURCES.items():
         write(home, table, "2026-06-01", "a", rows)
-    built(home, tests=True)
+    built(home, "--exclude-resource-type", "unit_test", tests=True)  # test_marts.py runs unit tests
     return home
 
 

@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.progress import sized
 from tests.support.waiting import wait_until
 
-KILLS = sized(100, 20)
+KILLS = sized(100, 10)
 USERS = 5
 
 

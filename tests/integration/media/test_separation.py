@@ -1,12 +1,14 @@
-"""The encoders find in simulated media what they were rendered from: nearest neighbors share style, artist and mood."""
+"""`make acceptance`: the encoders find in simulated media what they were rendered from: nearest neighbors share style, artist and mood."""
 
 from __future__ import annotations
 
 import pytest
 
 from research.simulated_media import embed, measure, sample_tracks
+from tests.support.tiers import acceptance_only
 
 TRACKS = 100
+pytestmark = acceptance_only
 
 
 @pytest.fixture(scope="module", params=["audio", "image"])

@@ -1,11 +1,13 @@
-"""The types of the generated Python client, as mypy sees them in a program that uses it."""
+"""`make acceptance`: the types of the generated Python client, as mypy sees them in a program that uses it."""
 
 import subprocess
 import sys
 
 from clients.generate import write_clients
+from tests.support.tiers import acceptance_only
 
 
+@acceptance_only
 def test_mypy_accepts_the_python_client(tmp_path):
     write_clients(tmp_path)
     script = tmp_path / "example.py"

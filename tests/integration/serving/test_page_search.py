@@ -153,20 +153,6 @@ def test_an_action_that_the_service_rejects_is_taken_back(page, bodies, url):
     expect(page.locator(".song").get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
 
 
-def test_a_blocked_artist_disappears_until_the_block_is_undone(page, bodies, url):
-    page.goto(f"{url}?user=u1#/search/river")
-    page.locator(".song").get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name="Never play Anna").click()
-    expect(page.locator(".song")).to_have_count(0)
-    page.locator(".toast").get_by_role("button", name="Undo").click()
-    expect(page.locator(".song")).to_have_count(1)
-    acts = [one["events"][0] for one in bodies["events"]]
-    assert [(act["target_type"], act["target_id"], act["action"]) for act in acts] == [
-        ("artist", "a1", "block"),
-        ("artist", "a1", "unblock"),
-    ]
-
-
 def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(page, bodies, url):
     song = SONG | {"reason": "you have listened to it 4 times"}
     answer_with(page, "search", items=[song])

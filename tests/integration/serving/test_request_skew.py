@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,6 +35,7 @@ from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
 from serving.releases.served_release import ServedRelease
 from tests.support.landing_zone import built
+from tests.support.pipeline_commands import FEAST, command
 from tests.support.serving.asgi_client import use_home
 from tests.support.serving.small_release import ListChannel, degradation, release
 
@@ -160,8 +160,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         land(world, home)
         files = landed_at(home, set(), MIDNIGHT - timedelta(minutes=5))
         built(home, *MARTS, as_of=str(DAY))
-        feast = [str(Path(sys.executable).parent / "feast"), "-c", str(settings.ROOT / "feature_repo"), "apply"]
-        subprocess.run(feast, check=True, capture_output=True)
+        command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
         patch.setattr(sys, "argv", ["materialize", "--as-of", str(DAY)])
         materialize.main()
         done = replay(home, rows)

@@ -11,7 +11,7 @@ import pytest
 from tests.support import recommender_service, recorded, release_swap
 from tests.support.waiting import wait_until
 
-EVENTS, REPORTS, ANSWERS = 1000, 12, 8
+EVENTS, REPORTS, ANSWERS = 300, 12, 8
 
 
 def begin(port, path, body):
@@ -41,7 +41,7 @@ def report(number):
 @pytest.mark.timeout(600)
 def test_sigterm_finishes_requests_and_keeps_acknowledged_events(tmp_path):
     with (
-        release_swap.prepare_service(tmp_path, 400, "debug", REPORTS) as place,
+        release_swap.prepare_one_release(tmp_path, REPORTS) as place,
         recommender_service.started(place, "/readyz") as service,
     ):
         begun = [begin(place.port, "/events", report(number)) for number in range(REPORTS)]

@@ -29,6 +29,7 @@ from sequences.skew.compare import Arrivals
 from sequences.skew.feature_log import LoggedRequest
 from sequences.views import SEQUENCE_VIEWS
 from storage import object_store
+from tests.support.dbt_process import WITHOUT_TESTS, dbt_on
 from tests.support.log_sources import event, json_lines
 from tests.support.pipeline_commands import FEAST, command
 
@@ -56,13 +57,19 @@ def places(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         found[place] = here = settings.load_settings()
         for log in (folder / "world", broken.parent):
             land(log, here.home, now=NOW, tables=here.tables)
-        variables = json.dumps({"as_of": str(AS_OF)})
-        without = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-        command(here, "dbt", "build", "--project-dir", "dbt", "--vars", variables, *without)
+        build(here)
         command(here, "python", "-m", "local.publish_marts")
         command(here, *FEAST, "-c", "feature_repo", "apply")
     patch.undo()
     yield found
+
+
+def build(here: settings.Settings, *selected: str) -> None:
+    """Build marts from the tables of a place."""
+    options = ["--vars", json.dumps({"as_of": str(AS_OF)}), *WITHOUT_TESTS, *selected]
+    process = dbt_on("duckdb", here.tables_url) if here.tables_url else dbt_on("duckdb")
+    run = process.build(here.home, options)
+    assert run.returncode == 0, run.stdout[-5000:]
 
 
 @pytest.fixture
@@ -167,8 +174,7 @@ def test_dbt_does_not_publish_by_itself(at: dict[str, settings.Settings]) -> Non
     """A build alone does not change published marts on object storage; `python -m local.publish_marts` uploads them."""
     here = at["objects"]
     before = {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")}
-    command(here, "dbt", "build", "--project-dir", "dbt", "--select", "time_split", "--exclude-resource-type", "test",
-            "--exclude-resource-type", "unit_test", "--vars", json.dumps({"as_of": str(AS_OF)}))  # fmt: skip
+    build(here, "--select", "time_split")
     assert {str(path): path.stat().st_mtime for path in object_store.list_files(here.marts, "*")} == before
     assert upload(here.built_marts, here.marts) == ["time_split"]
     assert not list(here.built_marts.iterdir())

@@ -21,7 +21,6 @@ def test_ranking_of_a_request() -> None:
     assert 0 < results["rank_target_attention_floor"] <= results["rank_target_attention_core"]
 
 
-@pytest.mark.parametrize("name", ["self_attention", "multi_interest", "target_attention"])
-def test_training_rate(name: str) -> None:
-    clock, core = training_rates.measure(name, 1)
+def test_training_rate() -> None:
+    clock, core = training_rates.measure("target_attention", 1)
     assert clock > 0 and core > 0

@@ -1,4 +1,4 @@
-"""Evaluation of a small world: files, content, and equality with the reference metrics and the service."""
+"""Evaluation of a small world, and of one without a validation or a test part."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ from releases.format import MissingInput
 from tests.support.training.fitted_workspace import use_without_registry, workspace
 from training import recipes
 from training import train as train_module
+from training.data.plays import PARTS
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
+from training.evaluation.held_out_models import HeldOutModels
+from training.evaluation.model_selection import choose
+from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import HEADLINES
 from training.recipes import read_section
 from training.release.manifest import release_inputs
+from training.release.publish import release
 from training.trainer import FIT_RECORD_FILE
 from training.workspace import INPUTS_FILE, MEASURES_FILE, Workspace
 
@@ -92,18 +97,17 @@ def test_a_fit_goes_on_without_the_store_of_mlflow(
 
 
 def test_log_without_listens_has_no_listwise_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    copied: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = workspace(tmp_path, monkeypatch)
-    assert here.list_fitted("head", "held_out", ["listened"]) == ["listened"]
+    assert copied.list_fitted("head", "held_out", ["listened"]) == ["listened"]
     # Without listens in the new log, the head of the old log must be removed.
-    marts = here.marts / "plays.parquet"
+    marts = copied.marts / "plays.parquet"
     pl.read_parquet(marts).with_columns(is_listened=pl.lit(False)).write_parquet(marts)
     train_module.train(Workspace.open(recipe="debug"), "channel", "popularity", "held_out")
     for fit in ("held_out", "final"):
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
-        assert here.list_fitted("head", "held_out", ["listened"]) == []
+        assert copied.list_fitted("head", "held_out", ["listened"]) == []
     printed = capsys.readouterr().out
     assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
     assert "not refitted: listened" in printed
@@ -193,3 +197,33 @@ def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspac
     assert second["recall"]["popularity"] == first["recall"]["popularity"]
     assert json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text()) == first
     assert not train_module.train(copied, "channel", "realtime", "held_out")
+
+
+def without_part(held_out: HeldOutModels, part: str) -> HeldOutModels:
+    """The models with data whose plays of every part come from `train`."""
+    plays = held_out.data.plays
+    part_P = np.where(plays.part_P == PARTS.index(part), PARTS.index("train"), plays.part_P)
+    held_out.data.plays = replace(plays, part_P=part_P.astype(plays.part_P.dtype))
+    return held_out
+
+
+def test_log_without_a_validation_part_gets_the_simplest_ranker(copied: Workspace) -> None:
+    held_out = without_part(HeldOutModels.open(copied), "validation")
+    choice = choose(held_out, ServingFilter.from_data(held_out.data))
+    assert choice.ranker == "sum_pooling" and choice.notes["fusion_cases"] == 0
+
+
+def test_log_without_a_test_part_is_evaluated_and_not_released(
+    copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(copied.folder / "evaluation")
+    load = HeldOutModels.open
+    monkeypatch.setattr(HeldOutModels, "open", lambda *arguments: without_part(load(*arguments), "test"))
+    assert evaluate(copied)
+    reports = tmp_path / "home" / "reports"
+    content = json.loads((reports / "evaluation.json").read_text())
+    assert content["cases"]["test_sessions"] == 0
+    assert content["slate_lists"]["served"] == {"discovery_share": [None] * 3, "tracks_per_artist": [None] * 2}
+    assert "share of tracks not played before" not in (reports / "evaluation.html").read_text()
+    with pytest.raises(MissingInput, match="land more plays"):
+        release(copied)

@@ -9,27 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.training import small_fits
-from tests.support.training.tiny_world import random_plays, write_marts
+from config.dataclass_io import change_config
+from recommender.recall.realtime import Realtime
 from training import trainer
+from training.data.training_data import TrainingData
+from training.recipes import config_of
+from training.train import fit_channel
 
-CHANNELS = ("realtime", "multi_interest", "long_short")
+CHANGES: dict[str, Any] = {
+    "encoder.dropout": 0.0,
+    "items.id_dropout": 0.0,
+    "items.item_dropout": 0.0,
+    "optimizer.steps": 40,
+    "sampling.batch": 15,
+    "sampling.positions_per_batch": 40,
+}
 
 
-@pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Marts of the tiny world."""
-    return write_marts(tmp_path_factory.mktemp("mixed"), random_plays())
+def test_losses_are_close_to_float32(data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = change_config(config_of(Realtime, "debug"), CHANGES)
 
-
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_losses_are_close_to_float32(
-    channel: str, marts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def losses(folder: Path) -> list[float]:
-        small_fits.fit(channel, marts, folder)
-        rows: list[dict[str, Any]] = json.loads((folder / channel / trainer.FIT_RECORD_FILE).read_text())["history"]
-        return [row["loss"] for row in rows]
+        fit_channel(Realtime, data, config, folder)
+        return [row["loss"] for row in json.loads((folder / trainer.FIT_RECORD_FILE).read_text())["history"]]
 
     single = losses(tmp_path / "single")
     monkeypatch.setattr(trainer, "has_bfloat16", lambda: True)

@@ -70,17 +70,15 @@ def use_without_registry(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.data.offline_features.OfflineFeatures.store", None)
 
 
-def workspace(
-    home: Path, monkeypatch: pytest.MonkeyPatch, seed: int = 0, rankers: tuple[str, ...] = ("sum_pooling",)
-) -> Workspace:
-    """Marts, and both fits of three channels, playlists, mlogs, rankers and the listwise head in `home`.
+def workspace(home: Path, monkeypatch: pytest.MonkeyPatch, ranker: str = "sum_pooling") -> Workspace:
+    """Marts, and both fits of three channels, playlists, mlogs, a ranker and the listwise head in `home`.
 
     Features are read by the dense reader only, without a Feast registry.
     """
     for name in [name for name in os.environ if name.startswith(("SEGUE_", "MLFLOW_", "BENTOML_"))]:
         monkeypatch.delenv(name)
     use_without_registry(home, monkeypatch)
-    write(home / "marts", plays(seed), ARTISTS)
+    write(home / "marts", plays(0), ARTISTS)
     pl.DataFrame({"split": ["user_time"]}).write_parquet(home / "marts" / "time_split.parquet")
     landing = {"landing_id": ["l"], "format": ["play_log"], "split": ["user_time"], "landed": [9], "quarantined": [1]}
     pl.DataFrame(landing | {"landed_at": [datetime(2026, 6, 9)]}).write_parquet(home / "marts" / "landings.parquet")
@@ -93,7 +91,6 @@ def workspace(
             train(here, "channel", channel, fit)
         for collection in COLLECTIONS:
             train(here, "collection", collection, fit)
-        for ranker in rankers:
-            train(here, "ranker", ranker, fit)
+        train(here, "ranker", ranker, fit)
         train(here, "head", "listened", fit)
     return here

@@ -1,7 +1,8 @@
-"""The Spark offline store equals the DuckDB store element by element, and materializes into Redis."""
+"""The Spark offline store: the conformance cases, equality with DuckDB's element by element, and materialization into Redis."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,11 @@ from feast.errors import FeatureNameCollisionError
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.contract.sequences import test_feast_universal_cases as cases
+from tests.contract.sequences.test_feast_retrieval import RetrievalCases
+from tests.contract.sequences.test_feast_writing import WritingCases
+from tests.contract.sequences.test_point_in_time_join import PointInTimeCases
 from tests.support import spark, valkey
+from tests.support.sequences.driver_stats import moment, rows_of
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store, sqlite_online_store
 from tests.support.sequences.universal_views import entity_rows, open_world, plain, world
@@ -169,3 +174,38 @@ def test_feasts_universal_cases(tmp_path: Path) -> None:
         cases.assert_equal_values(result[f"{name}__temperature"], wanted)
     with pytest.raises(FeatureNameCollisionError):
         store.get_historical_features(entity_rows(), service, full_feature_names=False)
+
+
+class TestSpark(RetrievalCases, WritingCases, PointInTimeCases):
+    """The conformance cases of the offline store on Spark, in a session with another time zone."""
+
+    engine = SPARK
+
+    @pytest.fixture(autouse=True)
+    def _time_zone(self, session: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Everything runs in Los Angeles: a session that a user has opened has the time zone of the process."""
+        before = session.conf.get("spark.sql.session.timeZone")
+        monkeypatch.setenv("TZ", "America/Los_Angeles")
+        time.tzset()
+        session.conf.set("spark.sql.session.timeZone", "America/Los_Angeles")
+        yield
+        monkeypatch.undo()
+        time.tzset()
+        session.conf.set("spark.sql.session.timeZone", before)
+
+    @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
+    def test_other_time_zones_of_the_session(self, folder: Path, session: Any, zone: str) -> None:
+        session.conf.set("spark.sql.session.timeZone", zone)
+        assert self.trips(self.open_store(folder), rows_of(1, 0.5, 2.5, 4.5)) == [None, 0, 1]
+
+    def test_rows_of_a_spark_frame(self, folder: Path, session: Any) -> None:
+        """As for a data frame of pandas: null times, float keys, numbers as times, names of features."""
+        store = self.open_store(folder)
+        rows = pd.DataFrame({"driver_id": [1.0, 1.0, None], "event_timestamp": [moment(2), None, moment(2)]})
+        rows["event_timestamp"] = pd.to_datetime(rows["event_timestamp"], utc=True)
+        frame = session.createDataFrame(rows)
+        assert sorted(self.trips(store, frame), key=str) == [0, None, None]
+        for column, match in (("cast(1 as bigint) as event_timestamp", "convert it"), ("1 as trips", "'trips'")):
+            time_column = "" if "event_timestamp" in column else ", timestamp '2024-01-01' as event_timestamp"
+            with pytest.raises(ValueError, match=match):
+                self.trips(store, f"select 1 as driver_id, {column}{time_column}")

@@ -1,4 +1,4 @@
-"""All cases of the offline store on DuckDB, in processes with other time zones."""
+"""`make acceptance`: all cases of the offline store on DuckDB, in processes with other time zones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ CASES = (
 )
 
 
-@pytest.mark.parametrize("zone", ["Asia/Shanghai", pytest.param("America/Los_Angeles", marks=acceptance_only)])
+@acceptance_only
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
 def test_cases_in_another_time_zone(zone: str) -> None:
     run_to_end(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CASES],

@@ -1,4 +1,4 @@
-"""Conformance of the online stores with Feast, for sequence views and later events: SQLite and Redis, in three time zones.
+"""Conformance of the online stores with Feast, for sequence views and later events: SQLite and Redis, east and west of UTC.
 
 Each case names the test of Feast's universal suite (`sdk/python/tests/universal/online_store/`) that it corresponds to.
 """
@@ -27,7 +27,7 @@ START = EPOCH.replace(tzinfo=UTC)
 ATTRIBUTES = [f"recent_events:{name}" for name in VIEWS["recent_events"].attribute_names]
 
 
-@pytest.fixture(params=["UTC", "Asia/Shanghai", "America/Los_Angeles"])
+@pytest.fixture(params=["Asia/Shanghai", "America/Los_Angeles"])
 def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("TZ", request.param)
     time.tzset()

@@ -23,6 +23,7 @@ from sequences.online.materialize import materialize
 from sequences.online.online_stores import SequenceStore, online_store_of
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
+from tests.support.progress import sized
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, opened
 from tests.support.sequences.reported_events import mart_event, reported_event
@@ -136,7 +137,9 @@ reports = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=sized(100, 15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_reads_equal_the_definition_whatever_happens(opened_store: tuple[Any, Path], data: st.DataObject) -> None:

@@ -14,6 +14,7 @@ from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.ranking.inputs import CandidateInputs, UserInputs
+from tests.support.tiers import acceptance_only
 from tests.support.training.ranking_cases import (
     LISTEN,
     MINUTE,
@@ -105,7 +106,7 @@ def test_every_ranker_learns_track_preferences(name: str) -> None:
     assert learned_auc(name, "track", 100) > 0.95
 
 
-@pytest.mark.parametrize("name", ["target_attention", "session_domains"])
+@pytest.mark.parametrize("name", ["target_attention", pytest.param("session_domains", marks=acceptance_only)])
 def test_attention_learns_the_outcome_of_the_relevant_event(name: str) -> None:
     assert learned_auc(name, "binding", 400) > 0.85
 

@@ -23,7 +23,7 @@ from releases.__main__ import ACTIONS
 from releases.__main__ import main as act
 from releases.bundle import Release
 from releases.deployment import open_pointer, traffic_split_file
-from releases.format import MissingInput, OutdatedFormat
+from releases.format import MissingInput
 from sequences.feature_services import ServiceContract
 from serving.releases.served_release import load_release
 from tests.support.signing_keys import write_keys
@@ -324,21 +324,4 @@ def test_damaged_and_unsigned_releases_are_not_activated(
     for arguments in (("activate", other), ("sign", other)):
         assert command(monkeypatch, *arguments) == 2
         assert "catalog.parquet differs from files.sha256" in capsys.readouterr().err
-    assert active.file.read_text() == before
-
-
-def test_release_of_another_version_is_not_loaded_or_activated(
-    released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    active = open_pointer()
-    old = json.loads((active_path() / "manifest.json").read_text()) | {"release": "old"}
-    del old["format"]
-    shutil.copytree(active_path(), tmp_path / "old")
-    (tmp_path / "old" / "manifest.json").write_text(json.dumps(old))
-    with pytest.raises(OutdatedFormat, match=r"release old in .* has format 1, .* `python -m local\.migrate`"):
-        Release.load(tmp_path / "old")
-    model_store.publish(tmp_path / "old", "old", {})
-    before = active.file.read_text()
-    assert command(monkeypatch, "activate", "old") == 2
-    assert "python -m local.migrate" in capsys.readouterr().err
     assert active.file.read_text() == before

@@ -28,7 +28,7 @@ from training.workspace import INPUTS_FILE, Workspace
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        here = workspace(tmp_path_factory.mktemp("home"), monkeypatch, rankers=("target_attention",))
+        here = workspace(tmp_path_factory.mktemp("home"), monkeypatch, ranker="target_attention")
         evaluate(here)
         yield here
 

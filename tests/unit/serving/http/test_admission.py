@@ -9,7 +9,7 @@ from serving.http.admission import Admission, RequestQueue
 from tests.support.serving.asgi_call import call, respond
 
 pytestmark = pytest.mark.anyio
-MINE, OTHER, THIRD = ({"client": (f"10.0.0.{n}", 5)} for n in range(3))
+OTHER = {"client": ("10.0.0.1", 5)}
 NAMED = {"state": {"client": "a key"}}
 
 
