@@ -7,10 +7,19 @@ import pytest
 from training.release.gate import FLOORS, MIN_ARTISTS, MIN_BEHAVIOR_USERS, MIN_CASES, judge_behavior
 
 TEST = "style_after_3_skips"
+BEST_ARE_LARGE = {
+    "new_style_after_5_likes",
+    "new_style_after_5_likes_of_yesterday",
+    "daily_head_within_2_per_artist",
+    "daily_new_artists",
+    "same_request_same_list",
+}
 
 
-def behavior(value: float, cases: int = MIN_CASES, users: int = MIN_BEHAVIOR_USERS) -> dict[str, object]:
-    return {"tests": {TEST: {"value": value, "cases": cases}}, "users_of_log": users, "artists": MIN_ARTISTS}
+def behavior(
+    value: float, cases: int = MIN_CASES, users: int = MIN_BEHAVIOR_USERS, name: str = TEST
+) -> dict[str, object]:
+    return {"tests": {name: {"value": value, "cases": cases}}, "users_of_log": users, "artists": MIN_ARTISTS}
 
 
 @pytest.mark.parametrize(
@@ -28,6 +37,14 @@ def test_release_is_rejected_below_floor_and_active_release(value, before, cases
     passed, reasons = judge_behavior(behavior(value, cases, users), None if before is None else behavior(before))
     assert passed == is_passed
     assert any(TEST in reason for reason in reasons) == FLOORS[TEST].is_missed(value)
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_every_floor_is_missed_by_the_worst_value_and_reached_by_the_best(name: str) -> None:
+    best = behavior(float(name in BEST_ARE_LARGE), name=name)
+    worst = behavior(float(name not in BEST_ARE_LARGE), name=name)
+    assert not judge_behavior(worst, best)[0]
+    assert judge_behavior(best, worst) == (True, ("passes: behavior reaches every floor",))
 
 
 def test_a_release_without_measured_behavior_is_not_rejected_and_says_so() -> None:
