@@ -31,7 +31,7 @@ from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHON = ROOT / ".venv/bin/python"  # with the locked packages
+PYTHON = str(ROOT / ".venv/bin/python")  # with the locked packages
 PER_AREA, REQUIRED = 4, 0.9
 NOT_COPIED = (".git", ".venv", "var", "build", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache")
 PYTEST = ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=300")
