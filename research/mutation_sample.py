@@ -83,13 +83,14 @@ AREAS = {
     "favorites channel": Area(
         "recommender/recall/favorites.py recommender/recall/play_archive.py recommender/recall/repeat_reason.py",
         "tests/unit/recommender/recall/test_favorites.py tests/unit/recommender/recall/test_play_archive.py "
-        "tests/unit/recommender/recall/test_repeat_reason.py tests/contract/recommender/test_channel_conformance.py "
+        "tests/unit/recommender/recall/test_repeat_reason.py tests/unit/recommender/recall/knowledge_graph/test_channel.py "
+        "tests/contract/recommender/test_channel_conformance.py "
         "-k 'not conformance or favorites'",
     ),
     "target_attention ranker": Area(
         "recommender/ranking/target_attention.py recommender/ranking/ranker.py recommender/ranking/event_embeddings.py",
         "tests/contract/recommender/test_ranker_conformance.py tests/unit/recommender/ranking "
-        "tests/integration/training/ranking -k 'not conformance or target_attention'",
+        "-k 'not conformance or target_attention'",
     ),
 }
 
