@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTHON = str(ROOT / ".venv/bin/python")  # with the locked packages
 PER_AREA, REQUIRED = 4, 0.9
 NOT_COPIED = (".git", ".venv", "var", "build", ".hypothesis", ".mypy_cache", ".ruff_cache", ".pytest_cache")
-PYTEST = ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0", "--timeout=300")
+PYTEST = ("-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0")
 
 
 class Area(NamedTuple):
@@ -63,8 +63,8 @@ AREAS = {
         "recommender/slate/slots.py recommender/slate/mmr_selection.py recommender/slate/blend.py "
         "recommender/slate/feedback.py recommender/slate/scene_settings.py",
         "tests/unit/recommender/slate/test_slots.py tests/unit/recommender/slate/test_feedback.py "
-        "tests/unit/recommender/slate/test_mmr_selection.py tests/unit/serving/pipeline "
-        "tests/unit/training/evaluation/test_slate_evaluation.py",
+        "tests/unit/training/evaluation/test_slate_evaluation.py tests/unit/serving/pipeline/test_visible_list.py "
+        "tests/unit/serving/pipeline/test_track_pipeline.py tests/unit/recommender/slate/test_mmr_selection.py",
     ),
     "filters": Area(
         "recommender/slate/filters.py recommender/user/exclusions.py recommender/catalog/arrays.py",

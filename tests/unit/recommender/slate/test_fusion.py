@@ -105,6 +105,13 @@ def test_tracks_that_favorites_propose_are_repeats() -> None:
     assert without.is_discovery_C.all()
 
 
+def test_order_is_the_same_with_equal_sources_items_and_scores_only() -> None:
+    table = CandidateTable.merge({"a": _candidates([5, 7])}, ragged([5]))
+    assert table.has_order_of(replace(table))
+    for other in (table.take(np.array([1, 0])), table.scored(table.score_C + 1), replace(table, sources=("b",))):
+        assert not table.has_order_of(other)
+
+
 @pytest.mark.parametrize("width", [0, 3])
 def test_empty_channels_give_padding(width: int) -> None:
     nothing = _candidates([0] * width)
