@@ -55,5 +55,6 @@ def test_seed_contains_all_behaviors_of_the_views() -> None:
 
     known = {row.behavior: row.behavior_id for row in behaviors.load_behaviors().rows}
     assert min(known.values()) == 1
+    assert behaviors.load_behaviors() is behaviors.load_behaviors(), "the project is read once"
     for view in SEQUENCE_VIEWS.values():
         assert set(view.behaviors) <= set(known)

@@ -10,9 +10,11 @@ import pytest
 
 from recommender.recall.favorites import Favorites
 from recommender.recall.play_archive import PlayArchive
+from recommender.recall.reason import RECENT_ACTIVITY
 from recommender.recall.repeat_features import FEATURE_NAMES
 from recommender.user.profile_exclusions import FOREVER, LeftOut
 from recommender.user.user_batch import UserBatch
+from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
@@ -143,6 +145,16 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     ((found, own_features),) = channel.candidate_features(recent.take([0]))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_allclose(own_features, features, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("behavior", "is_listened"), [("full_play", True), ("play", True), ("skip", False)])
+def test_reasons_are_of_listens(data: TrainingData, learned: Favorites, behavior: str, is_listened: bool) -> None:
+    users = users_at(data, "favorites", ["u0"], [NEVER])
+    history = users.views["played_history"]
+    code_BL = np.full_like(history.columns["behavior"], load_behaviors().encoder[behavior])
+    views = {"played_history": SequenceBatch(history.columns | {"behavior": code_BL}, history.length_B)}
+    item = int(history.columns["track_id"][0, 0])
+    assert (learned.reasons(replace(users, views=views), [item]) != [RECENT_ACTIVITY]) == is_listened
 
 
 def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favorites) -> None:

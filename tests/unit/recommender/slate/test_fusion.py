@@ -55,7 +55,7 @@ def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
     random = np.random.default_rng(seed)
     rows = {
         name: [random.permutation(np.arange(2, 32))[: random.integers(0, 20)].tolist() for _ in range(4)]
-        for name in ("a", "b", "c")
+        for name in ("a", "b", "c")[: 2 + seed % 2]
     }
     history = [random.permutation(np.arange(2, 32))[: random.integers(0, 25)].tolist() for _ in range(4)]
     # Small integer weights make ties; a channel with weight 0 only fills up.
@@ -103,6 +103,13 @@ def test_tracks_that_favorites_propose_are_repeats() -> None:
     assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]
     without = CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], []))
     assert without.is_discovery_C.all()
+
+
+def test_order_is_the_same_with_equal_sources_items_and_scores_only() -> None:
+    table = CandidateTable.merge({"a": _candidates([5, 7])}, ragged([5]))
+    assert table.has_order_of(replace(table))
+    for other in (table.take(np.array([1, 0])), table.scored(table.score_C + 1), replace(table, sources=("b",))):
+        assert not table.has_order_of(other)
 
 
 @pytest.mark.parametrize("width", [0, 3])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.user.exclusions import Exclusions, marks_of, marks_of_view, merge_marks, names_of_view
+from recommender.user.exclusions import Exclusions, canonical_marks, marks_of, marks_of_view, merge_marks, names_of_view
 
 EVENTS = [
     ("block", "artist", "a", 1),
@@ -28,6 +28,13 @@ def test_merged_marks_are_those_of_all_events_in_order():
     for split in range(len(EVENTS) + 1):
         first, second = marks_of(EVENTS[:split]), marks_of(EVENTS[split:])
         assert merge_marks(first, second) == merge_marks(second, first) == marks_of(EVENTS)
+
+
+def test_the_newest_mark_of_all_ids_of_a_track_counts():
+    marks = marks_of([("block", "track", "alias", 1), ("block", "track", "t", 2), ("unblock", "track", "t", 3)])
+    assert canonical_marks(marks, lambda _: "t") == {("block", "track", "t"): (3, False)}
+    artist = marks_of([("block", "artist", "alias", 1)])
+    assert canonical_marks(artist, lambda _: "t") == artist
 
 
 def test_the_view_of_a_user_is_read_in_order():

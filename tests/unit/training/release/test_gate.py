@@ -86,6 +86,7 @@ def test_insignificant_loss_of_a_single_user_passes() -> None:
     assert verdict.is_passed and "no significant difference" in verdict.reasons[0]
     value, low, high = verdict.figures["slate - last_played"]
     assert value == pytest.approx(-0.02) and low < -0.03 and high > 0
+    assert f"{value:+.4f} [{low:+.4f}, {high:+.4f}]" in verdict.reasons[0]
 
 
 def test_significant_loss_of_a_single_user_fails() -> None:
