@@ -187,6 +187,12 @@ class RetrievalCases(DriverStatsCases):
         store.materialize(moment(0), moment(4), feature_views=["driver_stats"])
         assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [1]
 
+    def test_the_job_has_no_sql(self, folder: Path) -> None:
+        """`RetrievalJob.to_sql` of Feast's DuckDB store raises this error, too."""
+        job = self.open_store(folder).get_historical_features(rows_of(1, 2), ["driver_stats:trips"])
+        with pytest.raises(NotImplementedError, match="SQL"):
+            job.to_sql()
+
 
 class TestDuckDB(RetrievalCases):
     """The cases on DuckDB."""

@@ -15,9 +15,7 @@ import pyarrow as pa
 import pytest
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
-from feast.errors import (
-    FeatureNameCollisionError,
-)
+from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
 from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
 
 from tests.support.sequences.universal_views import NOW, Universal, entity_rows, on_demand, open_world, plain, world
@@ -180,3 +178,10 @@ def test_historical_features_from_parquet_sources_infer_event_timestamp_col(univ
     assert_result(
         answer.rename(columns={"e_ts": "event_timestamp"}), universals, queries, FEATURES, full_feature_names=False
     )
+
+
+def test_historical_features_from_parquet_sources_missing_join_key(universal: Any) -> None:
+    """From the older `test_historical_retrieval.py`."""
+    store, _, _ = universal
+    with pytest.raises(FeastEntityDFMissingColumnsError, match="customer_id"):
+        store.get_historical_features(entity_rows().rename(columns={"customer_id": "customer"}), FEATURES)
