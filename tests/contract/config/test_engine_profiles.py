@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from feast.repo_config import load_repo_config
@@ -13,19 +12,12 @@ from config.tool_environment import tool_environment
 from tests.support import spark
 
 ROOT = settings.ROOT
-OFFLINE_STORES = {
-    "duckdb": "sequences.offline.duckdb_store.SequenceOfflineStore",
-    "spark": "sequences.offline.spark.spark_store.SparkSequenceOfflineStore",
-}
-ONLINE_STORES = {
+STORES = {
+    "duckdb": ("sequences.offline.duckdb_store.SequenceOfflineStore", "local"),
+    "spark": ("sequences.offline.spark.spark_store.SparkSequenceOfflineStore", "spark.engine"),
     "sqlite": "sequences.online.online_stores.SequenceSqliteOnlineStore",
     "redis": "sequences.online.online_stores.SequenceRedisOnlineStore",
 }
-BATCH_ENGINES = {"duckdb": "local", "spark": "spark.engine"}
-
-
-def settings_of(home: Path, **options: Any) -> settings.Settings:
-    return settings.Settings(home=home, **options)
 
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=spark.needs_spark)])
@@ -33,16 +25,16 @@ def settings_of(home: Path, **options: Any) -> settings.Settings:
 def test_one_feast_file_serves_every_engine_and_online_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: str, online_store: str
 ) -> None:
-    (file,) = (ROOT / "feature_repo").glob("*.yaml")
-    here = settings_of(tmp_path, engine=engine, online_store=online_store, redis="localhost:1,password=a$b")
+    (file,) = (settings.ROOT / "feature_repo").glob("*.yaml")
+    redis = "localhost:1,password=a$b"
+    here = settings.Settings(home=tmp_path, engine=engine, online_store=online_store, redis=redis)
     for name, value in tool_environment(here).items():
         monkeypatch.setenv(name, value)
     config = load_repo_config(file.parent, file)
-    assert config.online_config["type"] == config.online_store.type == ONLINE_STORES[online_store]
-    assert config.offline_config["type"] == OFFLINE_STORES[engine]
-    assert config.batch_engine_config["type"] == BATCH_ENGINES[engine]
+    assert config.online_config["type"] == config.online_store.type == STORES[online_store]
+    assert (config.offline_config["type"], config.batch_engine_config["type"]) == STORES[engine]
     if online_store == "redis":
-        assert config.online_store.connection_string.startswith("localhost:1,password=a$b,socket_timeout=")
+        assert config.online_store.connection_string.startswith(f"{redis},socket_timeout=")
         assert config.online_store.skip_dedup
     else:
         assert config.online_store.path == str(tmp_path / "feast" / "online.db")

@@ -53,26 +53,22 @@ class RetrievalCases(DriverStatsCases):
         store = self.open_store(folder, table, field_mapping={"id": "driver_id", "absent": "trips"})
         assert self.trips(store, rows_of(1, 2, 4)) == [0, 1]
 
-    def test_times_with_a_time_zone_do_not_reveal_the_future(self, folder: Path) -> None:
-        """`test_historical_features_main`: the universal data has the time zone UTC; here half an hour apart from a row."""
+    @pytest.mark.parametrize("by_created", [False, True])
+    @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=8))], ids=["UTC", "Shanghai"])
+    def test_times_with_a_time_zone_do_not_reveal_the_future(
+        self, folder: Path, zone: timezone, by_created: bool
+    ) -> None:
+        """`test_historical_features_main`: an instant is the same in any zone; here half an hour apart from a row."""
         table = stats([1, 3, 5])
-        table = table.append_column("created", table["event_timestamp"])
-        store = self.open_store(folder, table, created_timestamp_column="created")
-        assert self.trips(store, rows_of(1, 0.5, 2.5, 4.5)) == [None, 0, 1]
-        assert self.trips(store, rows_of(1, 0.5, 2.5, 4.5), filter_by_created_timestamp=True) == [None, 0, 1]
-
-    def test_entity_times_with_another_time_zone(self, folder: Path) -> None:
-        """`test_historical_features_with_entities_from_query` and `coerce_tz_aware`: an instant is the same in any zone."""
-        shanghai = timezone(timedelta(hours=8))
+        store = self.open_store(folder, table.append_column("created", table[1]), created_timestamp_column="created")
         rows = rows_of(1, 0.5, 2.5, 4.5)
-        rows["event_timestamp"] = rows["event_timestamp"].dt.tz_convert(shanghai)
-        assert self.trips(self.open_store(folder), rows) == [None, 0, 1]
+        rows["event_timestamp"] = rows["event_timestamp"].dt.tz_convert(zone)
+        assert self.trips(store, rows, filter_by_created_timestamp=by_created) == [None, 0, 1]
 
     def test_text_times_with_and_without_offset(self, folder: Path) -> None:
         """Feast's stores cast the timestamp column to a timestamp in UTC."""
-        table = stats([0, 0])
         texts = pa.array(["2024-01-01 09:00:00+08", "2024-01-01 03:00:00"])
-        store = self.open_store(folder, table.set_column(1, "event_timestamp", texts))
+        store = self.open_store(folder, stats([0, 0]).set_column(1, "event_timestamp", texts))
         assert self.trips(store, rows_of(1, 0.5, 2, 4)) == [None, 0, 1]
 
     def test_integer_times_are_refused(self, folder: Path) -> None:
@@ -175,13 +171,6 @@ class RetrievalCases(DriverStatsCases):
         store = self.open_store(folder, stats([1, 24 * 40], pa.array([1, 2])))
         answer = store.get_historical_features(None, ["driver_stats:trips"], end_date=moment(24 * 41)).to_arrow()
         assert answer["driver_id"].to_pylist() == [2]
-
-    def test_time_range_without_rows(self, folder: Path) -> None:
-        """As above; nothing happened in the range."""
-        answer = self.open_store(folder).get_historical_features(
-            None, ["driver_stats:trips", "recent_events:event_id"], start_date=moment(-9), end_date=moment(-8)
-        )
-        assert answer.to_arrow().num_rows == 0
 
     # Paths of sources
 

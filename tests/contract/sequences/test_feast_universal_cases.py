@@ -6,7 +6,7 @@ Expected values come from a loop over every row (`universal_views.Universal.expe
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,7 @@ import pyarrow as pa
 import pytest
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
-from feast.errors import (
-    FeastEntityDFMissingColumnsError,
-    FeatureNameCollisionError,
-)
+from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
 from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
 
 from tests.support.sequences.universal_views import NOW, Universal, entity_rows, on_demand, open_world, plain, world
@@ -117,29 +114,6 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
         store.get_historical_features(queries, service, full_feature_names=False)
 
 
-@both_names
-def test_historical_features_with_entities_from_query(universal: Any, tmp_path: Path, full_feature_names: bool) -> None:
-    store, universals, _ = universal
-    queries = entity_rows()
-    queries.to_parquet(tmp_path / "orders.parquet")
-    query = f"select * from '{tmp_path / 'orders.parquet'}' order by order_id"
-    answer = store.get_historical_features(query, FEATURES, full_feature_names=full_feature_names).to_df()
-    assert_result(answer, universals, queries, FEATURES, full_feature_names)
-
-
-@both_names
-def test_historical_features_with_no_ttl(tmp_path: Path, full_feature_names: bool) -> None:
-    universals = world(has_time_to_live=False)
-    store, _ = open_world(tmp_path, universals)
-    queries = entity_rows()
-    answer = store.get_historical_features(queries, FEATURES, full_feature_names=full_feature_names).to_df()
-    assert_result(answer, universals, queries, FEATURES, full_feature_names)
-    expiring = world()["driver_stats"]
-    wanted = [expiring.expected(row, "conv_rate") for row in plain(queries)]
-    kept = answer["driver_stats__conv_rate" if full_feature_names else "conv_rate"]
-    assert kept.notna().sum() > sum(value is not None for value in wanted), "no value is old enough to tell"
-
-
 def store_over(folder: Path, name: str, rows: pd.DataFrame, schema: list[Field], key: ValueType) -> Any:
     """A store with one view of `driver_id`."""
     rows.to_parquet(folder / f"{name}.parquet")
@@ -154,24 +128,6 @@ def store_over(folder: Path, name: str, rows: pd.DataFrame, schema: list[Field],
     store, _ = open_world(folder, {})
     store.apply([entity, FeatureView(name=name, entities=[entity], schema=schema, source=source)])
     return store
-
-
-def test_historical_features_containing_backfills(tmp_path: Path) -> None:
-    tomorrow, day_after_tomorrow = NOW + timedelta(days=1), NOW + timedelta(days=2)
-    rows = pd.DataFrame(
-        [
-            # Duplicated rows, simple case
-            {"driver_id": 1001, "avg_daily_trips": 10, "event_timestamp": NOW, "created": NOW},
-            {"driver_id": 1001, "avg_daily_trips": 20, "event_timestamp": NOW, "created": tomorrow},
-            # Duplicated rows after a backfill
-            {"driver_id": 1002, "avg_daily_trips": 30, "event_timestamp": NOW, "created": tomorrow},
-            {"driver_id": 1002, "avg_daily_trips": 40, "event_timestamp": tomorrow, "created": NOW},
-        ]
-    )
-    store = store_over(tmp_path, "driver_stats", rows, [Field(name="avg_daily_trips", dtype=Int32)], ValueType.INT64)
-    queries = pd.DataFrame({"driver_id": [1001, 1002], "event_timestamp": [day_after_tomorrow] * 2})
-    answer = store.get_historical_features(queries, ["driver_stats:avg_daily_trips"]).to_df()
-    assert answer["avg_daily_trips"].tolist() == [20, 40]
 
 
 VALUES = {
@@ -229,18 +185,3 @@ def test_historical_features_from_parquet_sources_missing_join_key(universal: An
     store, _, _ = universal
     with pytest.raises(FeastEntityDFMissingColumnsError, match="customer_id"):
         store.get_historical_features(entity_rows().rename(columns={"customer_id": "customer"}), FEATURES)
-
-
-def test_ordinary_sources_are_pulled_by_feast(universal: Any) -> None:
-    """`pull_latest_from_table_or_query` and `pull_all_from_table_or_query` of an ordinary source."""
-    store, universals, views = universal
-    frame = universals["driver_stats"].frame
-    began, ended = NOW - timedelta(days=1), NOW - timedelta(hours=3)
-    offline, source = store._get_provider().offline_store, views["driver_stats"].batch_source
-    names = (["driver_id"], ["conv_rate"], "event_timestamp", "created")
-    every = offline.pull_all_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
-    between = frame[frame["event_timestamp"].between(began, ended)]
-    assert sorted(every["conv_rate"].to_pylist()) == sorted(between["conv_rate"])
-    newest = offline.pull_latest_from_table_or_query(store.config, source, *names, began, ended).to_arrow()
-    wanted = between.sort_values(["event_timestamp", "created"]).groupby("driver_id").last()["conv_rate"].to_dict()
-    assert dict(zip(newest["driver_id"].to_pylist(), newest["conv_rate"].to_pylist(), strict=True)) == wanted

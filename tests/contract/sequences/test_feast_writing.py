@@ -80,14 +80,6 @@ class WritingCases(DriverStatsCases):
         with pytest.raises(SavedDatasetLocationAlreadyExists):
             self.saved(store, path.format(folder=folder), name="again", overwrite=False)
 
-    def test_sequences_in_a_saved_dataset(self, folder: Path) -> None:
-        store = self.open_store(folder)
-        rows = pd.DataFrame({"user_id": ["1", "2"], "event_timestamp": [moment(9), moment(1)]})
-        job = store.get_historical_features(rows, ["recent_events:event_id"])
-        storage = SavedDatasetFileStorage(path=str(folder / "saved.parquet"))
-        dataset = store.create_saved_dataset(from_=job, name="sequences", storage=storage)
-        assert [list(ids) for ids in dataset.to_df()["event_id"]] == [["10", "11"], ["20"]]
-
     # Writing to the offline store
 
     def test_rows_of_an_ordinary_view_are_appended(self, folder: Path) -> None:

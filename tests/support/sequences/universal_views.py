@@ -90,10 +90,10 @@ def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def world(has_time_to_live: bool = True) -> dict[str, Universal]:
+def world() -> dict[str, Universal]:
     """Every view, by name."""
     random = np.random.default_rng(11)
-    day = timedelta(days=1) if has_time_to_live else timedelta(0)
+    day = timedelta(days=1)
 
     def frame(count: int, **columns: Any) -> pd.DataFrame:
         times = [NOW - timedelta(minutes=30 * int(n)) for n in random.integers(0, 150, count)]

@@ -83,13 +83,15 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
     counts = home.encode()
     assert (counts.encoded, counts.with_vector, counts.remaining, counts.rejected) == (1, 1, 0, 7)
     reasons = dict(line.split("\t", 1) for line in home.quarantine())
-    assert reasons[f"{home.prefix}a.png"] == "a bad file"
-    assert reasons[f"{home.prefix}c.png"] == "the file is empty"
-    assert "No such file" in reasons[f"{home.prefix}missing.png"]
-    assert "not a path within its root" in reasons[f"{home.prefix}../home/x.png"]
-    assert "symbolic link" in reasons[f"{home.prefix}out.png"]
-    assert "loop of symbolic links" in reasons[f"{home.prefix}loop.png"]
-    assert "name too long" in reasons[f"{home.prefix}{'long' * 70}.png"]
+    expected = {
+        "a": "a bad file",
+        "c": "the file is empty",
+        "missing": "No such file",
+        "loop": "loop of symbolic links",
+    }
+    expected |= {"../home/x": "not a path within its root", "out": "symbolic link", "long" * 70: "name too long"}
+    found = {name: text for name, text in expected.items() if text in reasons[f"{home.prefix}{name}.png"]}
+    assert found == expected, reasons
     home.encode()
     assert FakeEncoder.loaded == []
     home.write("a.png", b"repaired")

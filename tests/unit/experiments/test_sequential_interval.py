@@ -3,11 +3,12 @@
 import math
 
 import numpy as np
+import pytest
 
 from experiments.compare import sequential_interval
 from training.evaluation.metrics.bootstrap import NO_ESTIMATE, Estimate
 
-EXPERIMENTS, LOOKS, USERS_PER_LOOK = 400, 60, 50
+EXPERIMENTS, LOOKS, USERS_PER_LOOK = 200, 60, 50
 
 
 def estimate(mean, standard_error):
@@ -48,8 +49,11 @@ def test_a_difference_of_the_expected_size_is_found():
     assert look < LOOKS / 2
 
 
-def test_undefined_differences_have_no_interval():
-    assert np.isnan(sequential_interval(NO_ESTIMATE, 1)).tolist() == [True, True, True]
-    assert sequential_interval(Estimate(0.5, np.array([0.4, math.nan])), 1)[0] == 0.5
-    assert np.isnan(sequential_interval(Estimate(0.5, np.array([0.4, math.nan])), 1)[1:]).all()
-    assert sequential_interval(Estimate(0.5, np.full(5, 0.5)), 1) == [0.5, 0.5, 0.5]
+@pytest.mark.parametrize(
+    ("draws", "expected"),
+    [([0.4, math.nan], [0.5, math.nan, math.nan]), ([0.5] * 5, [0.5, 0.5, 0.5])],
+    ids=["undefined", "certain"],
+)
+def test_undefined_and_certain_differences(draws, expected):
+    assert sequential_interval(Estimate(0.5, np.array(draws)), 1) == pytest.approx(expected, nan_ok=True)
+    assert np.isnan(sequential_interval(NO_ESTIMATE, 1)).all()

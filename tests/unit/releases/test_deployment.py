@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from config.settings import Settings
 from releases import deployment
 from releases.__main__ import main
 from releases.traffic_split import InvalidTrafficSplit
 
 
-@pytest.mark.usefixtures("here")
-def test_commands_at_the_same_time_lose_no_entry_of_the_history(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
+@pytest.fixture(autouse=True)
+def _unverified_releases(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home whose releases are folders in it."""
+    monkeypatch.setattr(deployment, "_path_of", lambda release: here.home / release)
+
+
+def test_commands_at_the_same_time_lose_no_entry_of_the_history() -> None:
     names = [f"r{number}" for number in range(40)]
     with ThreadPoolExecutor(4) as operators:
         list(operators.map(deployment.activate, names))
@@ -29,11 +32,9 @@ def test_commands_at_the_same_time_lose_no_entry_of_the_history(
 @pytest.mark.parametrize(
     "content", ['{"experiment": "e", "can', "[]", '{"experiment": "e", "canaries": [{"share": 2}]}']
 )
-@pytest.mark.usefixtures("here")
 def test_damaged_shares_do_not_prevent_a_rollback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    monkeypatch.setattr(deployment, "_path_of", lambda release: tmp_path / release)
     monkeypatch.setattr(deployment, "_verify", lambda _: None)
     (tmp_path / "first").mkdir()
     deployment.activate("first")
@@ -52,7 +53,6 @@ def test_damaged_shares_do_not_prevent_a_rollback(
 
 
 @pytest.mark.parametrize("content", ['{"rel', "[]", "{}"])
-@pytest.mark.usefixtures("here")
 def test_damaged_pointer_is_named_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:

@@ -1,6 +1,7 @@
 """A release is accepted only with the files of its checksums, and with a public key only if that key's owner signed it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,15 @@ from releases import integrity
 from releases.integrity import DamagedRelease, UntrustedRelease
 from tests.support.signing_keys import write_keys
 
+WEIGHTS = "channels/realtime/model.safetensors"
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "r1"
-    (folder / "channels" / "realtime").mkdir(parents=True)
+    (folder / WEIGHTS).parent.mkdir(parents=True)
     (folder / "manifest.json").write_text('{"release": "r1"}')
-    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    (folder / WEIGHTS).write_bytes(bytes(range(256)) * 100)
     (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
     (folder / "model.yaml").write_text("written by BentoML")
     return folder
@@ -32,26 +35,29 @@ def test_complete_release_is_accepted_also_by_a_link_to_it(folder: Path, tmp_pat
     assert integrity.verify(tmp_path / "link") == 2
 
 
-def test_damaged_files_and_other_entries_are_named(folder: Path) -> None:
-    weights = folder / "channels" / "realtime" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
+def flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
     content[1000] ^= 1
-    weights.write_bytes(content)
-    with pytest.raises(DamagedRelease, match=r"realtime/model.safetensors differs from files.sha256; activate another"):
-        integrity.verify(folder)
-    weights.unlink()
-    (folder / "extra.npy").write_bytes(b"")
-    with pytest.raises(DamagedRelease, match=r"model.safetensors is missing \(and 1 other files\)"):
-        integrity.verify(folder)
-    (folder / "channels" / "realtime" / "model.safetensors").write_bytes(bytes(range(256)) * 100)
-    with pytest.raises(DamagedRelease, match=r"extra.npy is not in files.sha256"):
-        integrity.verify(folder)
-    (folder / "extra.npy").unlink()
-    os.mkfifo(folder / "pipe")
-    with pytest.raises(DamagedRelease, match="pipe is no file or folder"):
-        integrity.verify(folder)
-    (folder / integrity.CHECKSUM_FILE).unlink()
-    with pytest.raises(DamagedRelease, match="not complete"):
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            lambda one: flip_a_bit(one / WEIGHTS),
+            r"realtime/model.safetensors differs from files.sha256; activate another",
+        ),
+        (lambda one: (one / WEIGHTS).rename(one / "extra.npy"), r"model.safetensors is missing \(and 1 other files\)"),
+        (lambda one: (one / "extra.npy").touch(), r"extra.npy is not in files.sha256"),
+        (lambda one: os.mkfifo(one / "pipe"), "pipe is no file or folder"),
+        (lambda one: (one / integrity.CHECKSUM_FILE).unlink(), "not complete"),
+    ],
+    ids=["bit", "name", "other file", "pipe", "no checksums"],
+)
+def test_damaged_files_and_other_entries_are_named(folder: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(folder)
+    with pytest.raises(DamagedRelease, match=message):
         integrity.verify(folder)
 
 

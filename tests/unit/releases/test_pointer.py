@@ -24,18 +24,13 @@ def activate(pointer: Pointer, *names: str) -> None:
         pointer.activate(name, pointer.file.parent / name)
 
 
-def test_history_has_earlier_releases_and_reasons(pointer: Pointer) -> None:
+def test_history_has_reasons_and_remembers_a_rolled_back_release_until_it_is_activated_again(pointer: Pointer) -> None:
     activate(pointer, "one", "two")
     pointer.rollback()
     content = pointer.read()
     assert content is not None
     assert [(row["release"], row["why"]) for row in content["history"]] == [("one", "replaced"), ("two", "rollback")]
-
-
-def test_rolled_back_release_is_remembered_until_activated_again(pointer: Pointer) -> None:
-    activate(pointer, "one", "two")
-    pointer.rollback()
-    assert pointer.was_rolled_back("two") and not pointer.was_rolled_back("one")
+    assert [pointer.was_rolled_back(name) for name in ("one", "two")] == [False, True]
     activate(pointer, "two", "three")
     assert not pointer.was_rolled_back("two")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sequences import behaviors
+from sequences.views import SEQUENCE_VIEWS
 
 
 @pytest.fixture
@@ -36,25 +37,22 @@ def test_behavior_of(
     assert table.behavior_of(action, played_ms, duration_ms) == behavior
 
 
-def test_errors_name_the_value(table: behaviors.Behaviors) -> None:
-    with pytest.raises(behaviors.BehaviorError, match="'hum' is unknown"):
-        table.behavior_of("hum", None, None)
-    with pytest.raises(behaviors.BehaviorError, match="played_ms"):
-        table.behavior_of("play", None, 1000)
+@pytest.mark.parametrize(("action", "message"), [("hum", "'hum' is unknown"), ("play", "played_ms")])
+def test_errors_name_the_value(table: behaviors.Behaviors, action: str, message: str) -> None:
+    with pytest.raises(behaviors.BehaviorError, match=message):
+        table.behavior_of(action, None, 1000)
 
 
-def test_played_ratio_is_at_most_one_and_unknown_without_a_length() -> None:
-    assert behaviors.played_ratio(50, 100) == 0.5
-    assert behaviors.played_ratio(150, 100) == 1.0
-    assert behaviors.played_ratio(50, None) is None
-    assert behaviors.played_ratio(50, 0) is None
+@pytest.mark.parametrize(
+    ("played_ms", "duration_ms", "ratio"), [(50, 100, 0.5), (150, 100, 1.0), (50, None, None), (50, 0, None)]
+)
+def test_played_ratio_is_at_most_one_and_unknown_without_a_length(
+    played_ms: int, duration_ms: int | None, ratio: float | None
+) -> None:
+    assert behaviors.played_ratio(played_ms, duration_ms) == ratio
 
 
 def test_seed_contains_all_behaviors_of_the_views() -> None:
-    from sequences.views import SEQUENCE_VIEWS
-
     known = {row.behavior: row.behavior_id for row in behaviors.load_behaviors().rows}
     assert min(known.values()) == 1
-    assert behaviors.load_behaviors() is behaviors.load_behaviors(), "the project is read once"
-    for view in SEQUENCE_VIEWS.values():
-        assert set(view.behaviors) <= set(known)
+    assert {name for view in SEQUENCE_VIEWS.values() for name in view.behaviors} <= set(known)

@@ -6,7 +6,8 @@ import numpy as np
 
 from sequences.behaviors import load_behaviors
 from sequences.reversals import drop_reversed, find_reversed
-from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE
+from tests.support.sequences.batches import batch_of
 
 NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")
 
@@ -21,23 +22,14 @@ def without_reversed(events: list[tuple[str, int]]) -> list[tuple[str, int]]:
     return kept
 
 
-def batch_of(rows: list[list[tuple[str, int]]], length: int) -> SequenceBatch:
-    code = load_behaviors().encoder
-    columns = {name: np.zeros((len(rows), length), dtype=np.int64) for name in ("behavior", "track_id")}
-    for row, events in enumerate(rows):
-        columns["behavior"][row, : len(events)] = [code[name] for name, _ in events]
-        columns["track_id"][row, : len(events)] = [item for _, item in events]
-    return SequenceBatch(columns, np.array([len(events) for events in rows]))
-
-
 def test_reversals_and_what_they_take_back_are_dropped():
     rng = random.Random(3)
     rows = [
         [(rng.choice(NAMES), rng.choice((1, FIRST_CODE, FIRST_CODE + 1))) for _ in range(rng.randrange(12))]
         for _ in range(200)
     ]
-    expected = batch_of([without_reversed(events) for events in rows], 12)
-    found = drop_reversed(batch_of(rows, 12))
+    expected = batch_of("behavior track_id", *map(without_reversed, rows), length=12)
+    found = drop_reversed(batch_of("behavior track_id", *rows, length=12))
     assert found.length_B.tolist() == expected.length_B.tolist()
     for name, column in expected.columns.items():
         assert (found.columns[name] == column).all(), name

@@ -17,15 +17,15 @@ ROW = {
     "played_ratio": [0.5, float("nan"), 1.0],
     "scene": ["", "daily", ""],
 }
+NAMES = ("track_id", "behavior", "ended_at")
 NOTHING: dict[str, list[object]] = {name: [] for name in VIEW.attribute_names}
 ENCODERS = {"track_id": {"t1": 2, "t2": 3}, "behavior": {"skip": 4, "like": 7, "full_play": 2}}
 
 
 def test_rows_are_oldest_first_and_padded_on_the_right() -> None:
     batch = encode(VIEW, [ROW, NOTHING], ENCODERS, length=4)
-    assert batch.columns["track_id"].tolist() == [[2, 1, 3, 0], [0, 0, 0, 0]]
-    assert batch.columns["behavior"].tolist() == [[4, 7, 2, 0], [0, 0, 0, 0]]
-    assert batch.columns["ended_at"].tolist() == [[4, 5, 6, 0], [0, 0, 0, 0]]
+    assert [batch.columns[name][0].tolist() for name in NAMES] == [[2, 1, 3, 0], [4, 7, 2, 0], [4, 5, 6, 0]]
+    assert not any(batch.columns[name][1].any() for name in NAMES)
     assert batch.length_B.tolist() == [3, 0]
     assert batch.mask_BL.tolist() == [[True, True, True, False], [False] * 4]
 

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from config.settings import Settings
 from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator
 from storage.suppression_list import (
@@ -14,6 +15,8 @@ from storage.suppression_list import (
     SuppressionList,
     SuppressionListError,
     SuppressionListFollower,
+    content_digest,
+    read_content,
     read_suppression_list,
 )
 from tests.support.serving.pipeline_harness import NOW, Bench

@@ -90,22 +90,24 @@ def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str
 
 
 @pytest.mark.parametrize(
-    ("limit", "text", "message"),
+    ("limit", "value", "text", "message"),
     [
-        ("MAX_FILE_BYTES", "[" + " " * (2 << 20) + "]", r"0.json has 2 MB, more than the 1 MB that .*; split its list"),
         (
-            "MAX_GRACE_VALUES",
-            "[" + "[]," * 2_000_000 + "[]]",
-            r"has 4,000,002 values in 6,000,004 bytes, which are not plays",
+            *("MAX_FILE_BYTES", 1 << 20, "[" + " " * (2 << 20) + "]"),
+            r"0.json has 2 MB, more than the 1 MB that .*; split its list",
+        ),
+        (
+            *("MAX_GRACE_VALUES", 1_000, "[" + "[]," * 20_000 + "[]]"),
+            r"has 40,002 values in 60,004 bytes, which are not plays",
         ),
     ],
     ids=["bytes", "tiny values"],
 )
 def test_an_export_that_is_too_large_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, text: str, message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int, text: str, message: str
 ) -> None:
     """Parsing 6 MB of tiny values would need 800 MB."""
-    monkeypatch.setattr(streaming_history, limit, min(getattr(streaming_history, limit), 1 << 20))
+    monkeypatch.setattr(streaming_history, limit, value)
     with pytest.raises(SourceError, match=message):
         land(export(tmp_path / "anna", text), tmp_path / "home")
 

@@ -97,8 +97,10 @@ def test_likes_of_users_and_tracks_that_differ_in_case_are_different_events(tmp_
 
 
 def test_invalid_rows_are_quarantined_with_their_reason(tmp_path: Path) -> None:
-    lines = ["what,who,when,band,song,seconds", "listened,,2020-01-01 10:00,A,B,1", "danced,a,2020-01-01 10:00,A,B,1"]
-    lines += [
+    lines = [
+        "what,who,when,band,song,seconds",
+        "listened,,2020-01-01 10:00,A,B,1",
+        "danced,a,2020-01-01 10:00,A,B,1",
         "listened,a,2020-01-01 10:00,A,,1",
         "listened,a,2020-01-01 10:00,A,B,long",
         "listened,a,1820-01-01 10:00,A,B,1",

@@ -79,9 +79,7 @@ def test_a_folder_becomes_tracks_artists_and_albums(tmp_path: Path) -> None:
     write_track(music / "Mix" / "b.opus", 4, title="Night", artist="Rise", album="Hits")
     write_track(music / "loose.m4a", 5)
     (music / "Mix" / "Folder.jpg").write_bytes(b"\xff\xd8\xff")
-    (music / "Mix" / "notes.txt").write_text("no music")
     counts = land(music, home)
-    assert list(counts) == ["music_folder"]
     assert (counts["music_folder"].landed, counts["music_folder"].quarantined) == (5 + 3 + 2, 0)
     prefix = register_root(home / "media", music)
     tracks = {row["title"]: row for row in landed(home, "tracks").iter_rows(named=True)}
@@ -90,11 +88,10 @@ def test_a_folder_becomes_tracks_artists_and_albums(tmp_path: Path) -> None:
     assert tracks["Spirit"]["styles"] == ["metal"] and tracks["Spirit"]["artist_ids"] == [name_id("Ghost")]
     assert tracks["Dreams"]["artist_ids"] == [name_id("Ghost")]
     assert tracks["loose"]["artist_ids"] == [] and tracks["loose"]["album_id"] is None
-    paths = MediaPaths(home / "media")
-    assert all(paths.resolve(row["audio_path"]).is_file() for row in tracks.values())
     assert tracks["Spirit"]["cover_path"] == tracks["Cirice"]["cover_path"]
-    assert paths.resolve(tracks["Spirit"]["cover_path"]).read_bytes().decode("latin-1") == PNG
-    assert len(list((home / "media" / "covers").iterdir())) == 1
+    (cover,) = (home / "media" / "covers").iterdir()
+    assert MediaPaths(home / "media").resolve(tracks["Spirit"]["cover_path"]) == cover
+    assert cover.read_bytes().decode("latin-1") == PNG
     assert tracks["Night"]["cover_path"] == f"{prefix}Mix/Folder.jpg" and tracks["loose"]["cover_path"] is None
     albums = {row["title"]: row for row in landed(home, "albums").iter_rows(named=True)}
     assert albums["Meliora"]["released_on"] == date(2014, 6, 1)

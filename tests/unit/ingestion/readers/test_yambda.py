@@ -61,13 +61,11 @@ def test_single_and_separate_files_give_the_same_events(tmp_path: Path) -> None:
 
 def test_played_tracks_have_length_artists_and_album(tmp_path: Path) -> None:
     land(flat(tmp_path / "flat"), tmp_path / "home")
-    tracks = (
-        landed(tmp_path / "home", "tracks")
-        .sort("track_id")
-        .select("track_id", "duration_ms", "artist_ids", "album_id")
-        .rows()
-    )
-    assert tracks == [("7", 200_000, ["5", "6"], "3"), ("8", 150_000, ["5"], None)]
+    tracks = landed(tmp_path / "home", "tracks").sort("track_id")
+    assert tracks.select("track_id", "duration_ms", "artist_ids", "album_id").rows() == [
+        ("7", 200_000, ["5", "6"], "3"),
+        ("8", 150_000, ["5"], None),
+    ]
     assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["artist 5", "artist 6"]
     assert landed(tmp_path / "home", "albums")["title"].to_list() == ["album 3"]
 

@@ -9,7 +9,6 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
-from media.track_description import Descriptions
 from tests.support.log_sources import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -59,20 +58,6 @@ def test_every_row_satisfies_the_contract(world: Path, tmp_path: Path) -> None:
     assert relations == ["sang_ost_of"]
 
 
-def test_descriptions_of_media_have_the_facets_of_tracks(world: Path) -> None:
-    descriptions = Descriptions(world)
-    for track in read(world / "tracks").iter_rows(named=True):
-        found = descriptions.find(track["track_id"])
-        assert found is not None
-        assert (found.title, found.language, [found.style]) == (track["title"], track["language"], track["styles"])
-        assert (found.artist, found.album, found.recording) == (
-            track["artist_ids"][0],
-            track["album_id"],
-            track["recording_id"],
-        )
-        assert sorted(found.emotions) == sorted(track["emotions"])
-
-
 def test_events_are_ordered_by_time_and_plays_do_not_overlap(world: Path) -> None:
     log = events(world).sort("user_id", "sequence_number")
     steps = log.select(pl.col("ended_at").diff().over("user_id").drop_nulls().dt.total_microseconds() >= 0)
@@ -87,13 +72,3 @@ def test_new_tracks_are_not_played_before_they_appear(world: Path) -> None:
     new_plays = events(world).filter(action="play").join(new, left_on="target_id", right_on="track_id")
     assert new_plays.height > 50
     assert (new_plays["occurred_at"] >= new_plays["available_from"]).all()
-
-
-def test_rejected_tracks_are_not_played_again(world: Path) -> None:
-    log = events(world)
-    refused = log.filter(pl.col("action") == "dislike").select("user_id", "target_id", refused_at="ended_at")
-    later = log.filter(pl.col("action") == "impression", pl.col("target_type") == "track").join(
-        refused, on=["user_id", "target_id"]
-    )
-    assert refused.height > 20
-    assert not (later["occurred_at"].dt.date() > later["refused_at"].dt.date()).any()

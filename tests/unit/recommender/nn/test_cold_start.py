@@ -35,32 +35,21 @@ def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]
     return best + [0] * (k - len(best))
 
 
+@pytest.mark.parametrize("queries", [1, 3])
 @pytest.mark.parametrize("cold", [0, 15, 40])
 @pytest.mark.parametrize("threshold", [-2.0, 0.1, 0.5, np.inf])
-def test_cold_items_need_the_threshold(cold: int, threshold: float) -> None:
+def test_cold_items_need_the_threshold_in_their_best_query(cold: int, threshold: float, queries: int) -> None:
     vector_VD, codes = world(cold)
-    index = build(vector_VD, codes)
-    query_BD = torch.randn(6, 5).numpy()
-    exclude_BX = np.array([[2, 39, 40]] * 6)
-    items_BK, score_BK = index.search(query_BD[:, None], 12, exclude_BX, threshold)
+    query_BQD, exclude_BX = torch.randn(6, queries, 5), np.array([[2, 39, 40]] * 6)
+    items_BK, score_BK = build(vector_VD, codes).search(query_BQD.numpy(), 12, exclude_BX, threshold)
     for row in range(6):
-        score_V = vector_VD.numpy() @ query_BD[row]
+        score_V = (vector_VD @ query_BQD[row].T).amax(1).numpy()
         is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
         is_allowed_V[exclude_BX[row]] = False
         assert items_BK[row].tolist() == expected(score_V, is_allowed_V, 12)
         found = items_BK[row] > 0
         np.testing.assert_allclose(score_BK[row][found], score_V[items_BK[row][found]], rtol=1e-5)
         assert np.isneginf(score_BK[row][~found]).all()
-
-
-def test_the_best_of_several_queries_has_to_reach_the_threshold() -> None:
-    vector_VD, codes = world(20)
-    index = build(vector_VD, codes)
-    query_BQD = torch.randn(1, 3, 5)
-    cold, score_V = codes.is_cold_V.numpy(), (vector_VD @ query_BQD[0].T).amax(1).numpy()
-    for threshold in (np.inf, -2.0, 0.3):
-        items_BK, _ = index.search(query_BQD.numpy(), 40, None, threshold)
-        assert set(items_BK[0].tolist()) - {0} == {i for i in ITEMS.tolist() if not cold[i] or score_V[i] >= threshold}
 
 
 def test_positives_with_content_are_scored_as_cold_by_their_best_query() -> None:

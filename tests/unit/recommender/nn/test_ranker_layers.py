@@ -35,20 +35,6 @@ def test_target_attention_equals_its_formula(
         torch.testing.assert_close(layer(item, event, mask), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_padding_does_not_change_the_statistics_of_dice() -> None:
-    event, item = torch.randn(2, 3, 4), torch.randn(2, 1, 4)
-    mask = torch.ones(2, 3, dtype=torch.bool)
-    torch.manual_seed(0)
-    short = AttentionUnit(4)
-    torch.manual_seed(0)
-    long = AttentionUnit(4)
-    short(item, event, mask)
-    long(item, torch.cat([event, torch.full((2, 9, 4), 100.0)], 1), torch.cat([mask, torch.zeros(2, 9) > 0], 1))
-    torch.testing.assert_close(
-        short.activation.normalise.running_mean, long.activation.normalise.running_mean, atol=1e-6, rtol=1e-5
-    )
-
-
 def test_dice_and_its_gradient_equal_the_formula() -> None:
     torch.manual_seed(0)
     layer, rows = Dice(6), torch.randn(4, 5, 6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import lightgbm
@@ -13,10 +14,11 @@ from recommender.nn.trees import Trees
 USER_FEATURES, FEATURES = 3, 8
 
 
+@cache
 def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
     """Return trees fitted on random labels; features with odd numbers are integers."""
     random = np.random.default_rng(0)
-    rows = random.normal(size=(4_000, FEATURES)).astype(np.float32)
+    rows = random.normal(size=(1_000, FEATURES)).astype(np.float32)
     rows[:, 1::2] = np.rint(rows[:, 1::2])
     rows[random.random(rows.shape) < changes.pop("missing", 0.0)] = np.nan
     label = random.integers(0, 2, len(rows))
@@ -75,7 +77,7 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
 
 
 def test_trees_of_one_leaf_have_the_scores_of_lightgbm() -> None:
-    booster, (context, features) = random_trees(3, min_data_in_leaf=4_000), requests(2, 50)
+    booster, (context, features) = random_trees(3, min_data_in_leaf=1_000), requests(2, 50)
     np.testing.assert_array_equal(
         Trees(booster).predict(context, features), lightgbm_scores(booster, context, features)
     )

@@ -10,14 +10,19 @@ import pytest
 from recommender.recall.play_archive import LISTENED, PlayArchive
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW
-from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
+from tests.support.sequences.batches import batch_of
 
 MINUTE_US = 60_000_000
 ENDED_AT = np.array([1, 2, 2, 2, 2, 3]) * MINUTE_US
 KNOWN_AT = ENDED_AT + np.array([0, 0, 2, 4, 6, 0])  # of equal times 2 µs apart, as in the marts
 TRACKS = np.arange(2, 8)
+
+
+def view_of(track: np.ndarray, began_at: np.ndarray, ended_at: np.ndarray) -> SequenceBatch:
+    plays = zip(["play"] * len(track), track, began_at, ended_at, strict=True)
+    return batch_of("behavior track_id occurred_at ended_at", list(plays))
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
@@ -26,10 +31,7 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
     monkeypatch: pytest.MonkeyPatch, length: int, archived: int
 ) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
-    behavior = np.full(length, load_behaviors().encoder["play"])
-    ended_at = ENDED_AT[-length:]
-    columns = {"track_id": TRACKS[-length:], "occurred_at": ended_at, "ended_at": ended_at, "behavior": behavior}
-    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([length]))
+    view = view_of(TRACKS[-length:], ENDED_AT[-length:], ENDED_AT[-length:])
     users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
     played = TRACKS[:archived].astype(np.int32)
     outcome = np.full(archived, LISTENED, dtype=np.int8)
@@ -38,8 +40,7 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
     (plays,) = archive.past_plays(users, 100)
     assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
     assert len(set(plays.track_N.tolist())) == len(plays.track_N)
-    assert (np.diff(plays.ended_at_N) >= 0).all()
-    assert not plays.session_N.any()
+    assert (np.diff(plays.ended_at_N) >= 0).all() and not plays.session_N.any()
     if archived == len(TRACKS):
         assert plays.track_N.tolist() == TRACKS.tolist()
 
@@ -52,10 +53,7 @@ def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
     known_at = np.array([10, 50]) * MINUTE_US  # ends of long plays of two sessions
     began_at = (50 + idle + np.array([0, 40])) * MINUTE_US
     ended_at = began_at + 40 * MINUTE_US
-    behavior = np.full(2, load_behaviors().encoder["play"])
-    columns = {"track_id": TRACKS[:2], "occurred_at": began_at, "ended_at": ended_at, "behavior": behavior}
-    view = SequenceBatch({name: column[None] for name, column in columns.items()}, np.array([2]))
-    users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view})
+    users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view_of(TRACKS[:2], began_at, ended_at)})
     rest = np.full(2, LISTENED, dtype=np.int8), np.array([7, 8], dtype=np.int32)
     archive = PlayArchive(("u",), np.array([0, 2]), TRACKS[:2].astype(np.int32), known_at, *rest)
     (plays,) = archive.past_plays(users, 100)

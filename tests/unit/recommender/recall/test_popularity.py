@@ -12,7 +12,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.popularity import ItemLanguages, Popularity
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
-from sequences.sequence_batch import SequenceBatch
+from tests.support.sequences.batches import batch_of
 from tests.support.training.tiny_world import START, random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.recipes import config_of, recipe
@@ -58,7 +58,7 @@ def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) ->
     weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
     Popularity(config_of(Popularity, "small"), items, weight, languages, nothing, nothing).save(tmp_path)
     channel = Popularity.load(tmp_path, EMPTY)
-    recent = SequenceBatch({"track_id": np.array([[2, 3, 9], [0, 0, 0]])}, np.array([3, 0]))
+    recent = batch_of("track_id", [[2], [3], [9]], [])
     users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
     assert channel.recall(users, 4).items_BK.tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
     assert channel.recall(UserBatch(["c"], np.array([0]), {}), 2).items_BK.tolist() == [[5, 2]]

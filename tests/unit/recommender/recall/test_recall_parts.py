@@ -6,7 +6,7 @@ import torch
 from recommender.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
 from recommender.recall.sequence_merge import interleave, merge_clicks
 from recommender.user.user_batch import UserBatch
-from sequences.sequence_batch import SequenceBatch
+from tests.support.sequences.batches import batch_of
 from training.recall.sampled_softmax import logq_correction, sampled_softmax
 
 
@@ -17,19 +17,11 @@ def test_interleave_gives_each_list_its_share() -> None:
     assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
 
 
-def _sequence(items: list[int], ends: list[int], length: int) -> SequenceBatch:
-    def row(values: list[int]) -> np.ndarray:
-        return np.array([values + [0] * (length - len(values))], dtype=np.int64)
-
-    columns = {"track_id": row(items), "behavior": row([3] * len(items)), "occurred_at": row([e - 1 for e in ends])}
-    return SequenceBatch(columns | {"ended_at": row(ends)}, np.array([len(items)]))
-
-
 def test_older_clicks_come_first_and_newer_ones_are_not_duplicated() -> None:
-    recent = _sequence([10, 11], [100, 130], 4)
-    clicks = _sequence([7, 8, 11], [50, 60, 130], 4)
-    users = UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks})
-    merged = merge_clicks(users, 3)
+    names = "behavior track_id occurred_at ended_at"
+    recent = batch_of(names, [("play", 10, 99, 100), ("play", 11, 129, 130)], length=4)
+    clicks = batch_of(names, [("play", 7, 49, 50), ("play", 8, 59, 60), ("play", 11, 129, 130)], length=4)
+    merged = merge_clicks(UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks}), 3)
     assert merged.columns["track_id"].tolist() == [[8, 10, 11]]
     assert merged.columns["gap"].tolist() == [[0, 39, 29]]
     assert merged.length_B.tolist() == [3]

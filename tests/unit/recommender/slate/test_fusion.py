@@ -119,7 +119,7 @@ def test_empty_channels_give_padding(width: int) -> None:
     assert not len(fused) and fused.items(4).tolist() == [[0, 0, 0, 0]]
 
 
-def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
+def test_tuning_weighs_the_right_channel_in_each_list() -> None:
     """`remembers` finds the right repeats and wrong discoveries, `explores` the reverse."""
     random = np.random.default_rng(0)
     cases, history, remembers, explores = [], [], [], []
@@ -140,26 +140,6 @@ def test_tuning_weighs_the_right_channel_in_each_list(tmp_path: Path) -> None:
     assert by_share[0.2].tolist() == fusion.fuse(table, share=0.2).items(CANDIDATES_PER_CHANNEL).tolist()
     assert fusion.shares[""] >= 0.4, "half of the targets are discoveries"
     assert 0.23 in replace(fusion, shares={"": 0.23}).fuse_by_share(table, 30)
-    fusion.save(tmp_path / "fusion.json")
-    assert Fusion.load(tmp_path / "fusion.json") == fusion
-
-
-def test_the_share_is_the_mean_of_the_best_shares_of_many_samples_of_users() -> None:
-    """Of 20 users, most have the same recall with both shares; a few gain or lose a target with the larger one."""
-
-    def share_lists(gains: int, losses: int) -> dict[float, np.ndarray]:
-        found = np.tile([[2, 3]], (20, 1))
-        small, large = found.copy(), found.copy()
-        small[:gains, 1], large[gains : gains + losses, 1] = 99, 99
-        return {0.25: small, 0.3: large, 0.5: np.full((20, 2), 99)}
-
-    cases = recall_cases([Case(f"{user:02}", [2, 3], [], []) for user in range(20)])
-    for gains, losses, expected in ((7, 2, 0.3), (2, 7, 0.25), (4, 3, 0.28)):
-        share, curve = choose_share(share_lists(gains, losses), cases)
-        assert share == pytest.approx(sum(value * row["best_in_samples"] for value, row in curve.items()), abs=0.0051)
-        assert share == pytest.approx(expected, abs=0.011)
-        assert curve[0.5]["best_in_samples"] == 0 < curve[0.3]["best_in_samples"] < 1
-    assert sum(row["best_in_samples"] for row in curve.values()) == pytest.approx(1)
 
 
 def test_the_share_stays_better_than_a_baseline() -> None:
@@ -174,11 +154,8 @@ def test_the_share_stays_better_than_a_baseline() -> None:
         return padded
 
     lists = {0.0: find(0, 0), 0.2: find(2, 10), 0.4: find(4, 20)}
-    assert choose_share(lists, cases)[0] == 0.4
-    assert choose_share(lists, cases, find(3, 0))[0] == 0.2
-    assert choose_share(lists, cases, find(2, 0))[0] == 0.0
-    assert choose_share(lists, cases, find(5, 0))[0] == 0.4
-    assert choose_share(lists, cases, find(0, 0))[0] == 0.4, "no share is better"
+    shares = [choose_share(lists, cases, baseline)[0] for baseline in (None, *(find(lost, 0) for lost in (5, 3, 2, 0)))]
+    assert shares == [0.4, 0.4, 0.2, 0.0, 0.4], "with the last baseline, no share is better"
 
 
 def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) -> None:

@@ -29,11 +29,19 @@ def test_larger_shares_have_more_discoveries_in_every_prefix(one, other, count, 
     assert discovery_slots(one, first + count)[first:].tolist() == discovery_slots(one, count, first).tolist()
 
 
-def test_share_is_limited_by_the_candidates():
-    is_discovery = np.array([True] * 2 + [False] * 38)
-    assert feasible_share(0.5, is_discovery, 20) == pytest.approx(0.1)  # 2 of 20
-    assert feasible_share(0.05, is_discovery, 20) == 0.05
-    assert feasible_share(0.2, ~is_discovery, 20) == pytest.approx(0.9)  # 2 repeats only
-    assert feasible_share(0.2, np.zeros(0, dtype=bool), 20) == 0.2
-    for pure in (0.0, 1.0):
-        assert feasible_share(pure, is_discovery, 40) == pure
+TWO_OF_40 = np.array([True] * 2 + [False] * 38)
+
+
+@pytest.mark.parametrize(
+    ("share", "is_discovery", "count", "expected"),
+    [
+        (0.5, TWO_OF_40, 20, 0.1),  # 2 of 20
+        (0.05, TWO_OF_40, 20, 0.05),
+        (0.2, ~TWO_OF_40, 20, 0.9),  # 2 repeats only
+        (0.2, TWO_OF_40[:0], 20, 0.2),
+        (0.0, TWO_OF_40, 40, 0.0),
+        (1.0, TWO_OF_40, 40, 1.0),
+    ],
+)
+def test_share_is_limited_by_the_candidates_unless_it_is_pure(share, is_discovery, count, expected):
+    assert feasible_share(share, is_discovery, count) == pytest.approx(expected)

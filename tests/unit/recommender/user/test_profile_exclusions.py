@@ -57,12 +57,7 @@ def test_the_tracks_of_a_target(target, expected):
 
 def test_a_reset_ends_and_an_exclusion_does_not():
     found = TARGETS.left_out(Exclusions(profile={("album", "a"): None, ("interest", "jazz"): 50}))
-    assert dict(zip(found.item_N.tolist(), found.until_N.tolist(), strict=True)) == {
-        2: FOREVER,
-        3: FOREVER,
-        4: 50,
-        5: 50,
-    }
+    assert (found.item_N.tolist(), found.until_N.tolist()) == ([2, 3, 4, 5], [FOREVER, FOREVER, 50, 50])
     assert len(TARGETS.left_out(Exclusions())) == 0
 
 
@@ -88,17 +83,13 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     album = pl.when(pl.col("track_id").is_in(ALBUM)).then(pl.lit("album"))
     table.with_columns(album_id=album).write_parquet(marts / "tracks.parquet")
     events = pl.read_parquet(marts / "events.parquet")
-    last = events.filter(pl.col("user_id") == LEAVER).tail(1)
-    later = START + timedelta(days=300)
-    control = last.with_columns(
-        event_id=pl.lit("control"),
-        behavior=pl.lit("exclude"),
-        action=pl.lit("exclude"),
-        target_type=pl.lit("album"),
-        target_id=pl.lit("album"),
+    later = pl.lit(START + timedelta(days=300)).cast(pl.Datetime("us"))
+    control = events.filter(pl.col("user_id") == LEAVER).tail(1)
+    control = control.with_columns(
+        *(pl.lit("exclude").alias(name) for name in ("event_id", "behavior", "action")),
+        *(pl.lit("album").alias(name) for name in ("target_type", "target_id")),
+        *(later.alias(name) for name in ("known_at", "ended_at")),
         track_id=pl.lit(None, pl.String),
-        known_at=pl.lit(later).cast(pl.Datetime("us")),
-        ended_at=pl.lit(later).cast(pl.Datetime("us")),
     )
     pl.concat([events, control.select(events.columns)]).sort("user_id", "known_at").write_parquet(
         marts / "events.parquet"

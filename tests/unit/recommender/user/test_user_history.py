@@ -5,14 +5,9 @@ import numpy as np
 from recommender.user.user_history import items_listened_twice, unique_history_items
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
+from tests.support.sequences.batches import batch_of
 
 CODE = behaviors.load_behaviors().encoder
-
-
-def _view(*rows: list[int]) -> SequenceBatch:
-    width = max(len(row) for row in rows)
-    tracks = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64)
-    return SequenceBatch({"track_id": tracks}, np.array([len(row) for row in rows]))
 
 
 def test_two_whole_plays_of_a_clip_too_short_for_a_listen_are_heard_twice() -> None:
@@ -36,6 +31,9 @@ def test_two_whole_plays_of_a_clip_too_short_for_a_listen_are_heard_twice() -> N
 
 def test_history_is_the_union_of_both_views_without_unknown_tracks() -> None:
     items = unique_history_items(
-        {"played_history": _view([7, 3, 7, 1], [], [5]), "recent_events": _view([9, 3], [4, 1], [])}
+        {
+            "played_history": batch_of("track_id", [[7], [3], [7], [1]], [], [[5]]),
+            "recent_events": batch_of("track_id", [[9], [3]], [[4], [1]], []),
+        }
     )
     assert [items[row].tolist() for row in range(3)] == [[3, 7, 9], [4], [5]]

@@ -62,19 +62,9 @@ def test_cases_equal_a_plain_python_oracle(data: TrainingData) -> None:
             expected.append(
                 (session[0], inside[0]["play_number"], targets, [track for track in targets if track in before])
             )
-    cases = data.recall_cases("validation")
-    decode = data.vocabulary.decode
-    found = [
-        (
-            cases.user_ids[case],
-            cases.play_number_C[case],
-            decode(cases.items["targets"][case]),
-            decode(cases.items["repeat"][case]),
-        )
-        for case in range(len(cases))
-    ]
-    assert found == expected
-    assert len(expected) > 3
+    cases, decode = data.recall_cases("validation"), data.vocabulary.decode
+    lists = [[decode(cases.items[kind][case]) for case in range(len(cases))] for kind in ("targets", "repeat")]
+    assert list(zip(cases.user_ids, cases.play_number_C, *lists, strict=True)) == expected and len(expected) > 3
 
 
 def test_tracks_first_played_in_validation_are_not_reachable(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from training.evaluation import continuation_tuning
 from training.evaluation.continuation_tuning import (
     fit_continuation,
     fit_on_sessions,
-    playlist_cases,
     split_playlists,
 )
 from training.recipes import config_of, recipe
@@ -69,16 +68,6 @@ def test_parts_are_disjoint_and_independent_of_other_playlists(playlists):
     assert all(len(numbers) > 10 for numbers in parts.values())
     fewer = Collections.from_rows("playlist", [(str(playlists.ids_N[n]), "", [2]) for n in parts["test"].tolist()])
     assert len(split_playlists(fewer)["test"]) == len(fewer) - FIRST_CODE
-
-
-def test_cases_have_the_first_tracks_as_seeds(playlists):
-    numbers = split_playlists(playlists)["test"]
-    cases = playlist_cases(playlists, numbers, (3,), has_title=True)
-    assert len(cases) == len(numbers) and cases.titles[0] == playlists.titles_N[numbers[0]]
-    tracks = playlists.tracks[numbers[0]]
-    assert cases.seeds[0].tolist() == tracks[:3].tolist() and cases.targets[0].tolist() == tracks[3:].tolist()
-    longest = int(playlists.tracks.count_C.max())
-    assert len(playlist_cases(playlists, numbers, (longest,), has_title=False)) == 0
 
 
 def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playlists):

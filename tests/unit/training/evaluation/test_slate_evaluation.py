@@ -20,7 +20,7 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import EVIDENCE
 from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
-from recommender.slate.scene_settings import MAX_TRACKS_PER_ARTIST, SCENES
+from recommender.slate.scene_settings import SCENES
 from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
@@ -79,24 +79,6 @@ def test_repeats_and_discoveries_are_ranked_apart_and_interleaved() -> None:
     assert by_fusion[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
 
 
-def test_fused_slate_has_the_shares_of_the_fusion() -> None:
-    items = [*range(2, 42)]
-    full_slate = slate_of([Case("a", [3], [], [])], [items], [[*range(12, 42)]])
-    shown = full_slate.select_fused(Fusion(shares={"": 0.0}))[0].tolist()
-    assert shown == [*range(12, 42)]
-    assert full_slate.select_fused(Fusion(shares={"": 1.0}))[0].tolist()[:11] == [*range(2, 12), 12]
-
-
-def test_tracks_per_artist_are_capped() -> None:
-    items = [*range(2, 42)]
-    artist_V = np.where(np.arange(42) < 7, 7, np.arange(42))
-    full_slate = slate_of([Case("a", [5], [], [])], [items], [items], artist_V=artist_V)
-    shown = [item for item in full_slate.select_items(repeats_first())[0].tolist() if item]
-    # Two at the head, apart, and the others after it.
-    assert shown == [2, 8, 3, 9, 10, 11, 12, 13, 4, 14, 5, *range(15, 34)]
-    assert full_slate.describe_lists(np.array([shown]))["tracks_per_artist"] == [MAX_TRACKS_PER_ARTIST] * 2
-
-
 def test_discovery_share_is_the_largest_with_little_loss() -> None:
     # Targets of 9 of 10 users are repeats: the first 15 (nothing is lost up to a share of one half), or also the 30th.
     items = [*range(2, 62)]
@@ -120,14 +102,9 @@ def test_diversity_is_the_largest_without_loss() -> None:
     assert table["0.0"]["diversity"] == 0.0
     assert table["0.5"]["diversity"] > 0.3 and table["0.5"]["recall_at_30"] < 1
     # If only the first track is a target, diversity costs nothing.
-    cases = [Case(f"u{n}", [2], [], []) for n in range(10)]
-    free = slate_of(cases, items, items, facets=TrackFacets.build(rows))
-    assert (
-        model_selection.tune_diversity(free, repeats_first(), notes).diversity
-        == model_selection.DIVERSITY_STRENGTHS[-1]
-    )
-    nothing = slate_of(cases, items, items)
-    assert model_selection.tune_diversity(nothing, repeats_first(), notes).diversity == 0.0
+    free = slate_of([Case(f"u{n}", [2], [], []) for n in range(10)], items, items, facets=TrackFacets.build(rows))
+    found = model_selection.tune_diversity(free, repeats_first(), notes).diversity
+    assert found == model_selection.DIVERSITY_STRENGTHS[-1]
 
 
 def test_blend_by_hand() -> None:
@@ -165,11 +142,11 @@ def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
 
 def test_sample_is_stable_when_the_window_moves() -> None:
     users = [Case(f"u{n % 3}", [2], [], [], request_at=n * HOUR) for n in range(300)]
-    before, after = recall_cases(users[:270]), recall_cases(users[30:])
-    sample = {(before.user_ids[row], before.request_at_C[row]) for row in slate_evaluation.sample_rows(before, 20)}
-    moved_sample = {(after.user_ids[row], after.request_at_C[row]) for row in slate_evaluation.sample_rows(after, 20)}
-    assert len(sample) == 60
-    assert len(sample & moved_sample) > 40
+    before, after = (
+        {(cases.user_ids[row], cases.request_at_C[row]) for row in slate_evaluation.sample_rows(cases, 20)}
+        for cases in (recall_cases(users[:270]), recall_cases(users[30:]))
+    )
+    assert len(before) == 60 and len(before & after) > 40
 
 
 @pytest.fixture
@@ -207,19 +184,13 @@ def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> N
     ((read, _),) = ServingFilter.from_data(data).read_requests(recall_cases([Case("u", [2], [], [], request_at=at)]))
     left = apply_filters(items[0], read)[0]
 
-    before = [
-        (time, kind, name)
-        for time, kind, name in [(11, "artist", "a2"), (12, "track", "8"), (192, "track", "6")]
-        if time < hours
-    ]
     exclusions = Exclusions(
-        frozenset(name for _, kind, name in before if kind == "track"),
-        frozenset(name for _, kind, name in before if kind == "artist"),
+        frozenset(name for time, name in ((12, "8"), (192, "6")) if time < hours),
+        frozenset(["a2"] if hours > 11 else []),
     )
-    tracks = data.track_rows
-    context = FilterContext(Catalog.build(tracks, data.vocabulary), exclusions, data.vocabulary.track_code, at)
-    places, _ = apply_filters(items[0], context)
-    assert left.tolist() == places.tolist()
+    catalog = Catalog.build(data.track_rows, data.vocabulary)
+    context = FilterContext(catalog, exclusions, data.vocabulary.track_code, at)
+    assert left.tolist() == apply_filters(items[0], context)[0].tolist()
 
 
 def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

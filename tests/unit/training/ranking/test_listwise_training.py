@@ -37,17 +37,12 @@ def sessions(tmp_path: Path) -> TrainingData:
 def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 1.0)
     cases, plays = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
-    positions = set()
-    for case in range(len(cases)):
-        row = int(
-            np.flatnonzero((plays.user_P == cases.user_C[case]) & (plays.play_number_P == cases.play_number_C[case]))[0]
-        )
-        position = row - int(plays.session_start_P[row])
+    row_C = plays.offset_U1[cases.user_C] + cases.play_number_C
+    for case, (row, position) in enumerate(zip(row_C, row_C - plays.session_start_P[row_C], strict=True)):
         rest = [row + step for step in range(LENGTH - position) if position + step != 3]
         assert cases.items["targets"][case].tolist() == plays.track_P[rest].tolist()
-        assert cases.request_at_C[case] == plays.request_at_P[row]
-        positions.add(position)
-    assert positions == set(range(LENGTH))
+    assert (cases.request_at_C == plays.request_at_P[row_C]).all()
+    assert set(row_C - plays.session_start_P[row_C]) == set(range(LENGTH))
 
 
 def test_repeats_were_played_before_the_request(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

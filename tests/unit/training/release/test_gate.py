@@ -48,16 +48,6 @@ def test_release_fails_if_it_is_worse_than_a_baseline_or_production(
     assert verdict.figures["slate - last_played"] == pytest.approx([-baseline] * 3)
 
 
-def test_noisy_loss_fails_where_a_precise_one_of_the_same_size_passes() -> None:
-    noise = np.where(np.arange(40) % 2, 0.15, -0.15)
-    noisy = slate(
-        {user: [v - 0.001 + n for v in values] for (user, values), n in zip(SLATE.items(), noise, strict=True)}
-    )
-    baseline = {"last_played": shifted(-0.2)}
-    assert judge(shifted(-0.001), baseline, slate(SLATE)).is_passed
-    assert not judge(noisy, baseline, slate(SLATE)).is_passed
-
-
 def test_production_is_compared_on_common_requests() -> None:
     lucky = pl.concat([shifted(0), slate({"u1": [0.9] * 50}, day=1000)])
     verdict = judge(slate(SLATE), {"last_played": shifted(-0.1)}, lucky)
@@ -71,37 +61,39 @@ def test_empty_slate_is_an_error() -> None:
         judge(slate({}), {"last_played": shifted(0)}, None)
 
 
+ALTERNATING = np.tile([1, -1], 4)
 ONE = {"me": [0.5, 0.7, 0.4, 0.6, 0.9, 0.3, 0.8, 0.5]}
-"""Requests of a single user."""
+MANY = {f"u{user}": [0.5] for user in range(12)}
 
 
-def against(changes: list[float]) -> pl.DataFrame:
-    return slate({"me": [value + change for value, change in zip(ONE["me"], changes, strict=True)]})
+def changed(values: dict[str, list[float]], changes: np.ndarray | float) -> pl.DataFrame:
+    """A slate whose requests, in order, differ by these changes."""
+    flat = np.concatenate(list(values.values())) + np.resize(changes, sum(map(len, values.values())))
+    parts = np.split(flat, np.cumsum([len(one) for one in values.values()])[:-1])
+    return slate({user: part.tolist() for user, part in zip(values, parts, strict=True)})
 
 
-def test_insignificant_loss_of_a_single_user_passes() -> None:
-    # Better on half of the requests, worse on the others, .02 worse in the mean.
-    baseline = {"last_played": against([0.1, -0.06, 0.1, -0.06, 0.1, -0.06, 0.1, -0.06])}
-    verdict = judge(slate(ONE), baseline, None)
-    assert verdict.is_passed and "no significant difference" in verdict.reasons[0]
-    value, low, high = verdict.figures["slate - last_played"]
-    assert value == pytest.approx(-0.02) and low < -0.03 and high > 0
-    assert f"{value:+.4f} [{low:+.4f}, {high:+.4f}]" in verdict.reasons[0]
-
-
-def test_significant_loss_of_a_single_user_fails() -> None:
-    baseline = {"last_played": against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])}
-    assert not judge(slate(ONE), baseline, None).is_passed
-    worse, worst = {"last_played": against([-0.2] * 8)}, against([0.1, 0.06, 0.1, 0.06, 0.1, 0.06, 0.1, 0.06])
-    assert not judge(slate(ONE), worse, worst).is_passed
-    assert judge(slate(ONE), worse, against([0.1, -0.08, 0.1, -0.08, 0.1, -0.08, 0.1, -0.08])).is_passed
-
-
-def test_point_estimate_of_many_users_decides() -> None:
-    # With noise between many users, the same mean loss fails: only the margin of 1 % applies.
-    users = {f"u{user}": [0.5] for user in range(12)}
-    baseline = slate({user: [0.5 + (0.12 if int(user[1:]) % 2 else -0.08)] for user in users})
-    assert not judge(slate(users), {"last_played": baseline}, None).is_passed
+@pytest.mark.parametrize(
+    ("users", "baseline", "production", "is_passed"),
+    [
+        # Better on half of the requests, worse on the others, .02 worse in the mean: not significant for a single user.
+        pytest.param(ONE, 0.02 + 0.08 * ALTERNATING, None, True, id="insignificant loss of one user"),
+        pytest.param(ONE, 0.08 + 0.02 * ALTERNATING, None, False, id="significant loss of one user"),
+        pytest.param(ONE, -0.2, 0.08 + 0.02 * ALTERNATING, False, id="significantly worse than production"),
+        pytest.param(ONE, -0.2, 0.01 + 0.09 * ALTERNATING, True, id="insignificantly worse than production"),
+        # With noise between many users, the same mean loss fails: only the margin of 1 % applies.
+        pytest.param(MANY, 0.02 - 0.1 * ALTERNATING, None, False, id="point estimate of many users"),
+        pytest.param(SLATE, -0.2, 0.001, True, id="precise loss within the margin"),
+        pytest.param(
+            SLATE, -0.2, 0.001 + 0.15 * np.resize([1, 1, -1, -1], 80), False, id="noisy loss of the same size"
+        ),
+    ],
+)
+def test_only_significant_losses_count_for_one_user_and_the_margin_for_many(
+    users: dict[str, list[float]], baseline: np.ndarray | float, production: np.ndarray | None, is_passed: bool
+) -> None:
+    before = None if production is None else changed(users, production)
+    assert judge(slate(users), {"last_played": changed(users, baseline)}, before).is_passed == is_passed
 
 
 def test_production_with_other_rules_of_lists_is_not_compared() -> None:

@@ -114,8 +114,9 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert (np.diff(scores) <= 0).all()
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    of_trees = order.predict_rows(features[:count])
-    assert scores[:count].tolist() == sorted(base_scores(40)[:count] + of_trees, reverse=True)
+    assert scores[:count].tolist() == sorted(
+        base_scores(40)[:count] + order.predict_rows(features[:count]), reverse=True
+    )
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
     assert fit_trees(none, ORDER, KnowledgeGraphWalks.objective, 0) is None

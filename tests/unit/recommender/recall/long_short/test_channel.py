@@ -13,9 +13,7 @@ from recommender.recall.long_short.data import build_requests
 from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
-from sequences import behaviors
-from sequences.sequence_batch import SequenceBatch
-from tests.support.training.tiny_world import users_at
+from tests.support.sequences.batches import batch_of
 from training.data.training_data import TrainingData
 from training.recall.long_short import SessionSampler, repeat_loss
 from training.recipes import config_of
@@ -33,19 +31,12 @@ def codes(tracks: int) -> ItemCodes:
 
 def favorite_of_a_year_ago() -> UserBatch:
     """A user who played track 2 60 times in a month a year ago, and 300 other tracks twice each since."""
-    old = [(2, 365 * DAY_US - n * DAY_US // 2) for n in range(60)]
-    since = [(3 + n % 300, 200 * DAY_US - n * DAY_US // 4) for n in range(600)]
-    track = np.array([[one for one, _ in old + since]])
-    ended = NOW - np.array([[ago for _, ago in old + since]])
-    full_play = np.full_like(track, behaviors.load_behaviors().encoder["full_play"])
-    columns = {"track_id": track, "ended_at": ended, "occurred_at": ended - 1, "behavior": full_play}
-    history = SequenceBatch(columns, np.array([track.shape[1]]))
-    newest = {name: column[:, -50:] for name, column in columns.items()}
-    return UserBatch(
-        ["u"],
-        np.array([NOW]),
-        {"played_history": history, "recent_events": SequenceBatch(newest, np.array([50]))},
+    played = [(2, NOW - 365 * DAY_US + n * DAY_US // 2) for n in range(60)]
+    played += [(3 + n % 300, NOW - 200 * DAY_US + n * DAY_US // 4) for n in range(600)]
+    history = batch_of(
+        "behavior track_id occurred_at ended_at", [("full_play", track, ended - 1, ended) for track, ended in played]
     )
+    return UserBatch(["u"], np.array([NOW]), {"played_history": history, "recent_events": history.newest(50)})
 
 
 def test_program_equals_the_network() -> None:
@@ -89,20 +80,6 @@ def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -
             assert set(remembered[row][repeated[row]].tolist()) <= wanted
         new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
         assert not new & set(remembered[row].tolist())
-
-
-def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path) -> None:
-    config = change_config(config_of(LongShort, "debug"), {"discovery_share": 0.5})
-    channel = fit_channel(LongShort, data, config, tmp_path)
-    users = users_at(data, "long_short", ["u0", "u1"], [NEVER, NEVER])
-    played_BL = users.views["played_history"].columns["track_id"]
-    for share, minimum, maximum in ((0.0, 0, 0), (0.5, 3, 5)):
-        channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
-        found = channel.recall(users, 8).items_BK
-        for row in range(2):
-            some = found[row][found[row] > 0]
-            new_count = int((~np.isin(some, played_BL[row])).sum())
-            assert minimum <= new_count <= maximum
 
 
 def test_the_network_of_the_held_out_fit_is_kept_for_the_present_catalog(data: TrainingData, tmp_path: Path) -> None:

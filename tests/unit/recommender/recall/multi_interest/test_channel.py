@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import torch
@@ -18,7 +16,7 @@ from recommender.recall.multi_interest.model import (
     UserInterests,
     merge_similar,
 )
-from sequences import behaviors
+from tests.support.sequences.batches import batch_of
 from tests.support.training.planted_world import listener_of
 from training.recall.multi_interest import split_windows
 from training.recipes import config_of
@@ -104,27 +102,16 @@ def test_windows_are_split_into_history_and_targets() -> None:
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
     user = listener_of(np.array([5, 6, 7, 8]))
-    code = behaviors.load_behaviors().encoder
-    recent = user.views["recent_events"].columns | {
-        "behavior": np.array([[code["like"], code["skip"], code["full_play"], code["dislike"]]])
-    }
-    user.views["recent_events"] = replace(user.views["recent_events"], columns=recent)
+    names, ended = ("like", "skip", "full_play", "dislike"), user.views["recent_events"].columns["ended_at"][0]
+    reactions = zip(names, (5, 6, 7, 8), ended, ended, strict=True)
+    user.views["recent_events"] = batch_of("behavior track_id occurred_at ended_at", list(reactions))
     assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
     assert recent_listens(user, 2).tolist() == [[7, 8]]
 
 
-def named(facets: list[list[int]]) -> InterestNames:
-    tracks = [f"t{number}" for number in range(len(facets))]
-    rows = {"track_id": tracks, "title": tracks, "artist_id": [f"a{n % 3}" for n in range(len(facets))]}
-    rows |= {"artist_names": [[f"Band {n % 3}"] for n in range(len(facets))]}
-    vocabulary = Vocabulary.build(pl.DataFrame(rows), pl.DataFrame({"track_id": tracks[::-1]}))
-    width = max((len(one) for one in facets), default=0)
-    facet_VF = np.zeros((len(facets) + 2, width), dtype=np.int64)
-    for row, values in enumerate(facets, start=2):
-        facet_VF[row, : len(values)] = values
-    return InterestNames(["Cantonese", "Western", "britpop", "electronic", "night"], facet_VF, vocabulary)
-
-
 def test_without_facets_names_are_artists() -> None:
-    names = named([[]] * 6)
-    assert names.name(np.array([2, 5, 3])) == "Band 0 · Band 1"
+    tracks = pl.DataFrame({"track_id": list("abc"), "title": list("abc"), "artist_id": list("xyz")})
+    tracks = tracks.with_columns(artist_names=pl.Series([["Band 0"], ["Band 1"], ["Band 2"]]))
+    vocabulary = Vocabulary.build(tracks, pl.DataFrame({"track_id": list("cba")}))
+    names = InterestNames([], np.zeros((5, 0), dtype=np.int64), vocabulary)
+    assert names.name(vocabulary.encode(["a", "b", "a"])) == "Band 0 · Band 1"

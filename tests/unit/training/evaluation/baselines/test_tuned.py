@@ -108,7 +108,7 @@ def test_stages_keep_the_best_values_of_earlier_ones() -> None:
     assert [len(configs) for configs in tried] == [4, 2], "the config of both stages is evaluated once"
 
 
-@pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False), ("train", False)])
+@pytest.mark.parametrize(("part", "is_same"), [("test", True), ("validation", False)])
 def test_test_part_does_not_influence_the_choice(tmp_path: Path, tuned: Baselines, part: str, is_same: bool) -> None:
     changed = Baselines.tune(small_data(tmp_path, part), K)
     assert (tuned.notes() == changed.notes()) == is_same

@@ -19,15 +19,6 @@ def test_mean_against_the_reference(users: int) -> None:
     )
 
 
-def test_users_without_a_value_are_excluded() -> None:
-    values = np.array([0.1, np.nan, 0.7, 0.4, np.nan])
-    weights = np.array([1.0, 50.0, 2.0, 3.0, 50.0])
-    is_valid = ~np.isnan(values)
-    assert bootstrap.mean(values, weights).interval() == pytest.approx(
-        reference_metrics.interval(values[is_valid], weights[is_valid])
-    )
-
-
 def test_interval_of_a_difference_is_that_of_the_differences_per_user() -> None:
     first, second, weights = RANDOM.random(60), RANDOM.random(60), RANDOM.integers(1, 50, 60).astype(float)
     paired = (bootstrap.mean(first, weights) - bootstrap.mean(second, weights)).interval()

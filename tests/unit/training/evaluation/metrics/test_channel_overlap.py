@@ -43,10 +43,8 @@ def test_recall_by_scene_and_difference_from_one_fusion() -> None:
     )
     assert {scene: row["sessions"] for scene, row in found.items()} == {"daily": 2, "mlog": 1}
     # Own list: both targets of a and the discovery of b. Overall list: one target of a and the repeat of b.
-    daily = found["daily"]
-    assert (daily["found"]["recall_at_50/all"][0], daily["difference"]["recall_at_50/all"][0]) == (0.75, 0.25)
-    assert (daily["found"]["recall_at_200/reachable"][0], daily["difference"]["recall_at_200/reachable"][0]) == (
-        1.0,
-        1.0,
-    )
+    daily = {
+        name: [found["daily"][part][name][0] for part in ("found", "difference")] for name in found["daily"]["found"]
+    }
+    assert (daily["recall_at_50/all"], daily["recall_at_200/reachable"]) == ([0.75, 0.25], [1.0, 1.0])
     assert found["mlog"]["difference"]["recall_at_200/all"] == [0.0, 0.0, 0.0]

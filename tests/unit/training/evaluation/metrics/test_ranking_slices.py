@@ -48,13 +48,11 @@ def test_metrics_of_a_slice_and_differences_of_rankers() -> None:
         {"some": mask, "few": np.arange(2000) < 150, "none": mask & False}, label, probabilities, user
     )
     assert set(found) == {"some"}
-    rows = np.arange(100, 900)
-    measured = {
-        name: ranking_metrics.measure(label[rows], values[rows], user[rows]) for name, values in probabilities.items()
-    }
-    some = found["some"]
+    some, rows = found["some"], np.arange(100, 900)
+    low, high = (
+        ranking_metrics.measure(label[rows], probabilities[name][rows], user[rows]) for name in ("low", "high")
+    )
     assert (some["cases"], some["users"]) == (800, 10)
-    assert some["rankers"]["low"]["gauc"] == measured["low"]["gauc"].interval()
+    assert some["rankers"]["low"]["gauc"] == low["gauc"].interval()
     assert set(some["differences"]) == {"middle - low", "high - low", "high - middle"}
-    difference = (measured["high"]["auc"] - measured["low"]["auc"]).interval()
-    assert some["differences"]["high - low"]["auc"] == difference
+    assert some["differences"]["high - low"]["auc"] == (high["auc"] - low["auc"]).interval()
