@@ -23,10 +23,11 @@ from torch.nn import functional
 
 from config.dataclass_io import Section, config_from_dict
 from event_store.behaviors import TARGET_TYPES
+from recommender.array_types import Ints
 from recommender.catalog.collections import CollectionIndex, Collections
 from recommender.nn.item_tower import ITEMS_PER_CHUNK
 from recommender.nn.vector_index import VectorIndex
-from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.realtime import Realtime
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
@@ -88,20 +89,12 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         )
 
     @torch.inference_mode()
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """The nearest `k` collections; the most opened ones for a request without plays and openings."""
         query_BD = self._encode_queries(users)
         has_query_B = query_BD.abs().sum(1).numpy() > 0
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        if has_query_B.any():
-            items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0)[:, None].numpy(), k
-            )
-        popular_K = self.collection_index.popular_K[:k]
-        items_BK[~has_query_B, : len(popular_K)] = popular_K
-        scores_BK[~has_query_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
-        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
+        found_BK, _ = self.index.search(functional.pad(query_BD, (0, 1), value=1.0)[:, None].numpy(), k)
+        return np.where(has_query_B[:, None], found_BK, pad_rows([self.collection_index.popular_K], k))
 
     def _encode_queries(self, users: UserBatch) -> Tensor:
         """Unit-length queries [B, D] from the query of `realtime` and the openings; zeros where there are neither."""

@@ -18,9 +18,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from config.dataclass_io import Section, config_from_dict
+from recommender.array_types import Ints
 from recommender.catalog.arrays import top_k_positions
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
@@ -57,13 +58,11 @@ class Popularity(RecallChannel[PopularityConfig]):
         self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
         self.people_N, self.times_N = people_N, times_N
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """The `k` most popular items; equal for users with the same languages."""
         matching_BN = self.languages.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
-        place_BK = np.stack([top_k_positions(score_N, k) for score_N in score_BN])
-        scores_BK = score_BN[np.arange(len(score_BN))[:, None], place_BK].astype(np.float32)
-        return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
+        return pad_rows((self.item_N[top_k_positions(score_N, k)] for score_N in score_BN), k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The number of users who listened to each track; if it is one, the number of listens, because it may be this

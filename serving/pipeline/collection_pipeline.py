@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.collections import CollectionIndex
-from recommender.recall.channel import Candidates
 from recommender.recall.reason import Reason
 from recommender.slate.filters import apply_filters
+from recommender.slate.fusion import SCORE_HALF_LIFE
+from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline
@@ -32,7 +34,7 @@ class _SelectedCollection:
 
     number: int
     items: np.ndarray  # its playable tracks, in order
-    score: float
+    score: float  # by place, as of fused tracks
     is_recalled: bool  # False for a collection added for its popularity
 
 
@@ -56,12 +58,11 @@ class CollectionPipeline(Pipeline):
         with trace.time_stage("recall"):
             recalled = self.recall(user, release, scene.candidates_per_channel, [index.name])
             trace.record_recall(recalled)
-            found = recalled.candidates.get(index.name, Candidates.empty(0))
-            scores = dict(zip(found.items_BK[0].tolist(), found.scores_BK[0].tolist(), strict=True))
-            score_of = {number: score for number, score in scores.items() if number}
-            trace.fused = len(score_of)
+            found = recalled.candidates.get(index.name, NO_ITEMS)
+            recalled_N = found[found > 0]
+            trace.fused = len(recalled_N)
         with trace.time_stage("filter"):
-            selected = list(self._select(score_of, index, user, request, release, trace))
+            selected = list(self._select(recalled_N, index, user, request, release, trace))
         with trace.time_stage("select"):
             found_by = {one.number: [index.name] if one.is_recalled else [] for one in selected}
             reasons = collect_reasons(found_by, user, release, self._recall, self._metrics, MOST_OPENED)
@@ -70,7 +71,7 @@ class CollectionPipeline(Pipeline):
 
     def _select(
         self,
-        score_of: dict[int, float],
+        recalled_N: Ints,
         index: CollectionIndex,
         user: UserState,
         request: Request,
@@ -79,8 +80,8 @@ class CollectionPipeline(Pipeline):
     ) -> Iterator[_SelectedCollection]:
         """The first candidates that pass the filters, then the most opened collections, up to the limit."""
         excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
-        context, count = filter_context(request, release, user), 0
-        for number in dict.fromkeys([*score_of, *index.popular_K.tolist()]):
+        context, count, recalled = filter_context(request, release, user), 0, recalled_N.tolist()
+        for number in dict.fromkeys([*recalled, *index.popular_K.tolist()]):
             if count == request.limit:
                 return
             tracks = index.collections.tracks[number]
@@ -90,8 +91,9 @@ class CollectionPipeline(Pipeline):
             elif not len(places) or (index.requires_all_tracks and len(places) < len(tracks)):
                 trace.record_removed({f"unplayable_{index.name}": 1})
             else:
+                score = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + count)
                 count += 1
-                yield _SelectedCollection(number, tracks[places], score_of.get(number, 0.0), number in score_of)
+                yield _SelectedCollection(number, tracks[places], score, number in recalled)
 
 
 def _item(

@@ -201,7 +201,7 @@ class _Call:
         depends_on, known = (self.request.discovery, sources, names), user.fused.get(scene.name)
         if known is not None and known[0] == depends_on:
             return known[1]
-        found = {name: user.found[name].first(scene.candidates_per_channel) for name in names}
+        found = {name: user.found[name][:, : scene.candidates_per_channel] for name in names}
         table = CandidateTable.merge(found, user.users.history_items, sources)
         fusion = release.fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
         fused = fusion.fuse(table, [scene.name], self.request.discovery)
@@ -243,7 +243,7 @@ def popular_tracks(table: CandidateTable, user: UserState, release: ServedReleas
     """Tracks that fill a list, the most popular ones first, with scores of 0 and the sources of a table."""
     found = user.found.get(POPULARITY)
     if found is not None:
-        items_C = found.items_BK[0][found.items_BK[0] > 0]
+        items_C = found[found > 0]
     else:  # items are numbered by decreasing play count
         items_C = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + FALLBACK_CANDIDATES))
     rank_CH = np.full((len(items_C), len(table.sources)), -1, dtype=np.int32)

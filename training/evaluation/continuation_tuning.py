@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from content.encoders.text import encode_texts
+from recommender.array_types import Ints
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.registry import TitleData, all_sources, channel_sources
 from recommender.recall.continuation.source import ContinuationSource
@@ -30,7 +31,6 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.continuation_weights import CUTOFFS, Continuation, _no_history, range_key
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from sequences.sequence_batch import FIRST_CODE
-from training.data.candidate_lists import concatenate_candidates
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
@@ -142,9 +142,9 @@ def read_titles(data: TrainingData, playlists: Collections, known: np.ndarray) -
     return TitleData(parser, data.track_rows, data.vocabulary, TextVectors.encode(texts))
 
 
-def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:
+def _useful(found: Mapping[str, Ints]) -> dict[str, Ints]:
     """The sources that find anything."""
-    return {name: one for name, one in found.items() if one.items_BK.any()}
+    return {name: items_CK for name, items_CK in found.items() if items_CK.any()}
 
 
 def _ragged(lists: list[np.ndarray]) -> Ragged:
@@ -152,7 +152,7 @@ def _ragged(lists: list[np.ndarray]) -> Ragged:
     return Ragged(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offset)
 
 
-def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
+def fit_range(candidates: Mapping[str, Ints], cases: PlaylistCases) -> ReciprocalRank:
     """The weights with the highest recall of the targets."""
     if not len(cases) or not candidates:
         return ReciprocalRank()
@@ -172,10 +172,12 @@ class PlaylistCases:
         """C."""
         return len(self.titles)
 
-    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Candidates]:
+    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Ints]:
         """The `k` best candidates of each source for every case, [C, K]."""
         cases = [(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
         return {
-            name: concatenate_candidates([source.continue_playlist(*case) for case in cases], k)
+            name: np.concatenate(
+                [np.zeros((0, k), dtype=np.int64), *(source.continue_playlist(*case) for case in cases)]
+            )
             for name, source in sources.items()
         }

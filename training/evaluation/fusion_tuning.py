@@ -10,7 +10,6 @@ import numpy as np
 from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.task_weights import ANY_SCENE
-from recommender.recall.channel import Candidates
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
@@ -29,7 +28,7 @@ Curve = dict[float, dict[str, float]]
 
 
 def fit_fusion(
-    candidates: Mapping[str, Candidates],
+    candidates: Mapping[str, Ints],
     history: Ragged,
     cases: RecallCases,
     baseline: Ints | None = None,

@@ -20,12 +20,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
 from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.task_weights import ANY_SCENE, TaskWeights
-from recommender.recall.channel import Candidates
 from recommender.slate import blend
 from recommender.slate.blend import Blend
 from recommender.slate.candidate_table import CandidateTable
@@ -67,7 +67,6 @@ LIST_RULES = (
 REACHABLE = "reachable_recall_at_30"
 DIVERSITY_STRENGTHS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 
-Ints = NDArray[np.int64]
 Key = TypeVar("Key")
 
 
@@ -76,7 +75,7 @@ class Requests:
     """C past requests as the service read them."""
 
     cases: RecallCases
-    candidates: Mapping[str, Candidates]  # of each channel
+    candidates: Mapping[str, Ints]  # of each channel
     history: Ragged  # items that the user of each request had played
     catalog: Catalog
     contexts: Sequence[FilterContext]
@@ -84,7 +83,7 @@ class Requests:
 
     @classmethod
     def read(
-        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Candidates], servable: ServingFilter
+        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Ints], servable: ServingFilter
     ) -> Requests:
         """Read the history, the exclusions and the reactions of each request."""
         read = list(servable.read_requests(cases))
@@ -106,7 +105,7 @@ class Requests:
         return replace(
             self,
             cases=self.cases.take(rows),
-            candidates={name: lists.take(rows) for name, lists in self.candidates.items()},
+            candidates={name: items_CK[rows] for name, items_CK in self.candidates.items()},
             history=self.history.take(rows),
             contexts=[self.contexts[row] for row in rows],
             reactions=[self.reactions[row] for row in rows],

@@ -41,7 +41,7 @@ def fit_collection(
         fitted.rebuild_index()
         if not batches:
             break
-        items = np.concatenate([fitted.recall(users, max(config.eval_cutoffs)).items_BK for users in batches])
+        items = np.concatenate([fitted.recall(users, max(config.eval_cutoffs)) for users in batches])
         tables[fitted.resolved_config] = recall_table(items, cases, config.eval_cutoffs)
     if tables:
         fitted.resolved_config = max(

@@ -13,10 +13,11 @@ import polars as pl
 import torch
 from torch.nn import functional
 
+from recommender.array_types import Ints
 from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.vector_index import VectorIndex
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
 from recommender.recall.continuation.titles import (
     FacetTracks,
@@ -104,14 +105,13 @@ class ContentNeighbors:
         has_content_N = row_NW.any(dim=1)
         self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`; ignores the title, and seeds without content."""
         del title
         mean_1W = self._content(items_S).sum(0, keepdim=True)
         if not mean_1W.any():
-            return Candidates.empty(k)
-        found = self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])
-        return Candidates.pad_or_truncate(*found, k)
+            return np.zeros((1, k), dtype=np.int64)
+        return self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])[0]
 
     def _content(self, items: np.ndarray) -> torch.Tensor:
         """Content of items as rows of unit length, or of zeros [N, W]."""

@@ -23,10 +23,11 @@ import polars as pl
 
 from content import FACETS
 from content.encoders.text import encode_texts, text_encoder_version
+from recommender.array_types import Ints
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.source import ContinuationSource, top_k_items
 from recommender.search.grammar import FACET_WEIGHTS, FacetValue
 from recommender.search.query_parser import REQUIRED_FACETS, QueryParser
@@ -179,11 +180,11 @@ class TitleWords:
         names = artists.__contains__, partial(find_artists, artists)
         self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, *names))
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         query = self._read(title)
         if not (query.wanted or query.unwanted or query.names):
-            return Candidates.empty(k)
+            return pad_rows([NO_ITEMS], k)
         score_V = np.full(len(self._is_servable_V), 0.0 if query.wanted or query.names else 1.0)
         for concept in query.wanted:
             score_V += self._facets.weigh(
@@ -219,10 +220,10 @@ class TitlePlaylists:
     def __init__(self, titles: tuple[np.ndarray, Ragged], facets: FacetTracks, is_servable_V: np.ndarray) -> None:
         (self._vector_TD, self._items), self._facets, self._is_servable_V = titles, facets, is_servable_V
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         if not title.strip():
-            return Candidates.empty(k)
+            return pad_rows([NO_ITEMS], k)
         score_V = np.zeros(len(self._is_servable_V))
         # The weight of a title is 0 at MIN_COSINE, and 1 if it is equal.
         weight_T = np.maximum((self._vector_TD @ encode_title(title) - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
@@ -237,14 +238,13 @@ class WithoutUnwanted:
     def __init__(self, source: ContinuationSource, words: TitleWords) -> None:
         self.name, self._source, self._words = source.name, source, words
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         found = self._source.continue_playlist(items_S, title, k)
         is_unwanted_V = self._words.unwanted(items_S, title)
         if is_unwanted_V is None:
             return found
-        is_kept_1K = ~is_unwanted_V[found.items_BK]
-        return Candidates.pad_or_truncate(found.items_BK[is_kept_1K][None], found.scores_BK[is_kept_1K][None], k)
+        return pad_rows([found[~is_unwanted_V[found]]], k)
 
 
 def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[FacetValue, np.ndarray]:

@@ -23,10 +23,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from config.dataclass_io import Section, config_from_dict
+from recommender.array_types import Ints
 from recommender.catalog.arrays import is_among, top_k_positions
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.trees import Trees
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.knowledge_graph.candidate_features import (
     FEATURE_NAMES,
     CandidateFeatures,
@@ -111,11 +112,13 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
-            yield *self._top_k(*self._start_nodes(request), known, k), request
+            item_C, activation_C = self._top_k(*self._start_nodes(request), known, k)
+            yield item_C, (request, activation_C)
 
-    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> np.ndarray:
+    def features(self, source: Any, item_C: np.ndarray) -> np.ndarray:
         """See `OrderedChannel`."""
-        return self._features.compute(source, item_C, score_C)
+        request, activation_C = source
+        return self._features.compute(request, item_C, activation_C[: len(item_C)])
 
     @cached_property
     def _features(self) -> CandidateFeatures:
@@ -127,7 +130,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         age_L = np.maximum((request.request_at - request.ended_at_N[request.is_listened_N]) / 1e6, MIN_AGE_S)
         return self.walk_graph.start_nodes(request.track_N[request.is_listened_N], age_L)
 
-    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
+    def similar_items(self, items: np.ndarray, k: int) -> Ints:
         """The tracks with the highest activation of a walk that starts at the tracks and their artists, whose
         activations sum to 1 each.
         """
@@ -135,8 +138,8 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         each = np.full(len(track), 1 / len(track))
         artist, activation = self.walk_graph.performers(track, each)
         start = np.concatenate([each, activation / max(float(activation.sum()), np.finfo(float).tiny)])
-        found, arrived = self._top_k(np.concatenate([track, artist]), start, track, k)
-        return Candidates.pad_or_truncate(found[None, :], arrived.astype(np.float32)[None, :], k)
+        found, _ = self._top_k(np.concatenate([track, artist]), start, track, k)
+        return pad_rows([found], k)
 
     def _top_k(
         self, start: np.ndarray, activation: np.ndarray, excluded: np.ndarray, k: int

@@ -6,7 +6,7 @@ import numpy as np
 
 from recommender.catalog.collections import CollectionIndex, Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.reason import Reason
 
 
@@ -30,9 +30,7 @@ class ListSource(CandidateSource):
     def recall(self, users, k):
         if self.is_failing:
             raise RuntimeError("out of order")
-        return Candidates.pad_or_truncate(
-            np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k
-        )
+        return pad_rows([np.array(self.found)], k)
 
     def reasons(self, user, items):
         return [Reason("fits_title", {"title": str(self.collection_index.collections.ids_N[item])}) for item in items]

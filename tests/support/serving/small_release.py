@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.continuation.source import SimilarItems
 from recommender.recall.reason import Reason
 from recommender.search.query_parser import Query
@@ -50,8 +50,7 @@ class ListChannel(RecallChannel):
         self.calls = 0
 
     def similar_items(self, items, k):
-        items = np.array([self.nearest.get(int(items[0]), [])], dtype=np.int64)
-        return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
+        return pad_rows([np.array(self.nearest.get(int(items[0]), []), dtype=np.int64)], k)
 
     def recall(self, users, k):
         self.calls += 1
@@ -59,10 +58,7 @@ class ListChannel(RecallChannel):
             self.until.wait()
         if self.is_failing:
             raise RuntimeError(f"{self.name} is out of order")
-        items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)
-        return Candidates.pad_or_truncate(
-            items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k
-        )
+        return pad_rows([np.array(self.items, dtype=np.int64)] * len(users), k)
 
     def reasons(self, user, items):
         return [Reason("fits_title", {"title": self.name})] * len(items)

@@ -60,5 +60,5 @@ def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) ->
     channel = Popularity.load(tmp_path, EMPTY)
     recent = SequenceBatch({"track_id": np.array([[2, 3, 9], [0, 0, 0]])}, np.array([3, 0]))
     users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
-    assert channel.recall(users, 4).items_BK.tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
-    assert channel.recall(UserBatch(["c"], np.array([0]), {}), 2).items_BK.tolist() == [[5, 2]]
+    assert channel.recall(users, 4).tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
+    assert channel.recall(UserBatch(["c"], np.array([0]), {}), 2).tolist() == [[5, 2]]

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-from recommender.recall.channel import Candidates
-from recommender.recall.neural_channel import ItemsBetween
 from serving.errors import NoItemVectors, NotReady, RequestRejected, UnknownTrack
 from serving.messages import render_reason
 from serving.pipeline.request import read_path
@@ -23,10 +21,11 @@ class Quarter(ListChannel):
         if self.is_failing:
             raise RuntimeError("out of order")
         items = np.array([first, *(one for one in range(2, COUNT + 2) if one not in (first, last)), last])
+        return items[None, :]
+
+    def item_vectors(self, items):
         angle = np.pi / 2 * (items - 2) / (COUNT - 1)
-        candidates = Candidates.from_ranking(items[None, :])
-        vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vectors)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
@@ -137,7 +137,7 @@ class Finds:
     def continue_playlist(self, items_S, title, k):
         fixed = self.first + np.arange(60)
         found = np.concatenate([fixed[:25], items_S[-1] + np.arange(1, 4)]) if self.is_good else fixed
-        return Candidates.pad_or_truncate(found[None, :], -np.arange(len(found), dtype=np.float32)[None, :], k)
+        return pad_rows([found], k)
 
 
 def test_without_playlists_weights_are_fitted_on_sessions():

@@ -98,7 +98,7 @@ def test_discovery_share_of_candidates_is_new(data: TrainingData, tmp_path: Path
     played_BL = users.views["played_history"].columns["track_id"]
     for share, minimum, maximum in ((0.0, 0, 0), (0.5, 3, 5)):
         channel.resolved_config = change_config(channel.resolved_config, {"discovery_share": share})
-        found = channel.recall(users, 8).items_BK
+        found = channel.recall(users, 8)
         for row in range(2):
             some = found[row][found[row] > 0]
             new_count = int((~np.isin(some, played_BL[row])).sum())
