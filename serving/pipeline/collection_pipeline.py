@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from recommender.array_types import Ints
-from recommender.catalog.collections import CollectionIndex
+from recommender.recall.collection_recall import CollectionRecall
 from recommender.recall.reason import Reason
 from recommender.slate.filters import apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
@@ -48,48 +49,49 @@ class CollectionPipeline(Pipeline):
             NoCollections: The release has none.
         """
         scene = request.scene
-        index = release.collection_indexes.get(scene.item_type)
-        if index is None or len(index.collections) <= FIRST_CODE:
+        source = release.collection_channels.get(scene.item_type)
+        if source is None or len(source.collections) <= FIRST_CODE:
             raise NoCollections(
                 f"release {release.release_id} has no {scene.item_type}; land and train some, or request another scene"
             )
         with trace.time_stage("hydrate"):
             user = self.load_user(request, release, trace)
         with trace.time_stage("recall"):
-            recalled = self.recall(user, release, scene.candidates_per_channel, [index.name])
+            recalled = self.recall(user, release, CANDIDATES_PER_CHANNEL, [source.name])
             trace.record_recall(recalled)
-            found = recalled.candidates.get(index.name, NO_ITEMS)
+            found = recalled.candidates.get(source.name, NO_ITEMS)
             recalled_N = found[found > 0]
             trace.fused = len(recalled_N)
         with trace.time_stage("filter"):
-            selected = list(self._select(recalled_N, index, user, request, release, trace))
+            selected = list(self._select(recalled_N, source, user, request, release, trace))
         with trace.time_stage("select"):
-            found_by = {one.number: [index.name] if one.is_recalled else [] for one in selected}
+            found_by = {one.number: [source.name] if one.is_recalled else [] for one in selected}
             reasons = collect_reasons(found_by, user, release, self._recall, self._metrics, MOST_OPENED)
-            items = [_item(one, index, release, reason) for one, reason in zip(selected, reasons, strict=True)]
+            items = [_item(one, source, release, reason) for one, reason in zip(selected, reasons, strict=True)]
         return Answer(user, items)
 
     def _select(
         self,
         recalled_N: Ints,
-        index: CollectionIndex,
+        source: CollectionRecall,
         user: UserState,
         request: Request,
         release: ServedRelease,
         trace: Trace,
     ) -> Iterator[_SelectedCollection]:
         """The first candidates that pass the filters, then the most opened collections, up to the limit."""
-        excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
+        collections = source.collections
+        excluded = {name for kind, name in user.exclusions.collections if kind == collections.kind}
         context, count, recalled = filter_context(request, release, user), 0, recalled_N.tolist()
-        for number in dict.fromkeys([*recalled, *index.popular_K.tolist()]):
+        for number in dict.fromkeys([*recalled, *collections.popular_K.tolist()]):
             if count == request.limit:
                 return
-            tracks = index.collections.tracks[number]
+            tracks = collections.tracks[number]
             places, _ = apply_filters(tracks, context)
-            if index.collections.ids_N[number] in excluded:
-                trace.record_removed({f"excluded_{index.name}": 1})
-            elif not len(places) or (index.requires_all_tracks and len(places) < len(tracks)):
-                trace.record_removed({f"unplayable_{index.name}": 1})
+            if collections.ids_N[number] in excluded:
+                trace.record_removed({f"excluded_{source.name}": 1})
+            elif not len(places) or (collections.requires_all_tracks and len(places) < len(tracks)):
+                trace.record_removed({f"unplayable_{source.name}": 1})
             else:
                 score = SCORE_HALF_LIFE / (SCORE_HALF_LIFE + count)
                 count += 1
@@ -97,9 +99,9 @@ class CollectionPipeline(Pipeline):
 
 
 def _item(
-    selected: _SelectedCollection, index: CollectionIndex, release: ServedRelease, reason: Reason | None
+    selected: _SelectedCollection, source: CollectionRecall, release: ServedRelease, reason: Reason | None
 ) -> ResponseItem:
-    collections = index.collections
+    collections = source.collections
     collection_id = str(collections.ids_N[selected.number])
     details = {
         f"{collections.kind}_id": collection_id,
@@ -107,5 +109,5 @@ def _item(
         "track_count": len(selected.items),
         "tracks": [release.details(item) for item in selected.items[:TRACKS_PER_COLLECTION].tolist()],
     }
-    channels = [index.name] if selected.is_recalled else []
+    channels = [source.name] if selected.is_recalled else []
     return ResponseItem((collections.kind, collection_id), details, round(selected.score, 6), channels, reason)

@@ -18,6 +18,7 @@ import numpy as np
 
 from content.encoders.text import encode_texts
 from recommender.array_types import Ints
+from recommender.catalog.catalog import Catalog
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import RecallChannel
@@ -58,9 +59,9 @@ def playlist_cases(
     lists = [(number, playlists.tracks[number], count) for count in seed_counts for number in numbers.tolist()]
     lists = [(number, tracks, count) for number, tracks, count in lists if len(tracks) > count]
     return PlaylistCases(
-        seeds=_ragged([tracks[:count] for _, tracks, count in lists]),
+        seeds=Ragged.of_lists([tracks[:count] for _, tracks, count in lists]),
         titles=[str(playlists.titles_N[number]) if has_title else "" for number, _, _ in lists],
-        targets=_ragged([tracks[count:] for _, tracks, count in lists]),
+        targets=Ragged.of_lists([tracks[count:] for _, tracks, count in lists]),
     )
 
 
@@ -131,7 +132,9 @@ def session_cases(sessions: RecallCases, seeds: int) -> PlaylistCases:
     targets = long.sample(2, seed=0, max_cases=MAX_CASES).items["targets"]
     lists = [targets[case] for case in range(len(targets.count_C))]
     return PlaylistCases(
-        _ragged([tracks[:seeds] for tracks in lists]), [""] * len(lists), _ragged([tracks[seeds:] for tracks in lists])
+        Ragged.of_lists([tracks[:seeds] for tracks in lists]),
+        [""] * len(lists),
+        Ragged.of_lists([tracks[seeds:] for tracks in lists]),
     )
 
 
@@ -139,17 +142,13 @@ def read_titles(data: TrainingData, playlists: Collections, known: np.ndarray) -
     """What titles are read by, with the titles of the `known` playlists only."""
     texts = list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]
     parser = QueryParser.of(data.track_rows, encode_texts)
-    return TitleData(parser, data.track_rows, data.vocabulary, TextVectors.encode(texts))
+    facets = Catalog.build(data.track_rows, data.vocabulary).facets
+    return TitleData(parser, facets, data.vocabulary, TextVectors.encode(texts))
 
 
 def _useful(found: Mapping[str, Ints]) -> dict[str, Ints]:
     """The sources that find anything."""
     return {name: items_CK for name, items_CK in found.items() if items_CK.any()}
-
-
-def _ragged(lists: list[np.ndarray]) -> Ragged:
-    offset = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
-    return Ragged(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offset)
 
 
 def fit_range(candidates: Mapping[str, Ints], cases: PlaylistCases) -> ReciprocalRank:

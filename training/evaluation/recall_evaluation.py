@@ -242,7 +242,7 @@ def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases
     """Candidates [C, K] of each list, by name."""
     k = max(int(metric.rpartition("_")[2]) for metric in COLLECTION_METRICS)
     batches = load_user_batches(held_out.data, cases, recaller.feature_service)
-    popular_CK = np.tile(recaller.collection_index.popular_K[:k], (len(cases), 1))
+    popular_CK = np.tile(recaller.collections.popular_K[:k], (len(cases), 1))
     opened_CO = np.concatenate([recaller.recent_openings(users)[0] for users in batches])
     both_CX = np.concatenate([opened_CO, popular_CK], axis=1)
     last_CK = pad([list(dict.fromkeys(both[both > 0].tolist()))[:k] for both in both_CX], k)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from recommender.recall.channel import RecallChannel
-from recommender.recall.registry import CHANNELS, load_channels
+from recommender.recall.registry import CHANNELS
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
 from training.workspace import Workspace
@@ -31,7 +31,9 @@ def fit_channel(kind: type[Channel], data: TrainingData, config: Any, folder: Pa
 def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
     """The channels of a fit on the present marts, with the past plays of `data`."""
     fitted = workspace.list_fitted("channel", fit, CHANNELS)
-    channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
+    channels: dict[str, RecallChannel] = {
+        name: CHANNELS[name].load(workspace.model_folder("channel", fit, name), data.vocabulary) for name in fitted
+    }
     plays = archive_plays(data, PARTS)
     for channel in channels.values():
         channel.store_past_plays(plays)

@@ -26,10 +26,6 @@ TITLE_SOURCES = ("title_words", "title_playlists")
 class ContinuationSource(Protocol):
     """One way to continue a playlist. A source does not read users, so its results depend on its arguments only."""
 
-    @property
-    def name(self) -> str:
-        """Name of the source in responses and weights."""
-
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """The `k` best items for a playlist, without its seeds, [1, K]; empty if the source has nothing to go by.
 
@@ -44,7 +40,7 @@ class SimilarItems:
     """Items that a recall channel finds similar to the seeds."""
 
     def __init__(self, channel: RecallChannel) -> None:
-        self.name, self._channel = channel.name, channel
+        self._channel = channel
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""

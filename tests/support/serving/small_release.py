@@ -108,9 +108,6 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "search": UnderstandsAll(),
         "continuation_sources": {channel.name: SimilarItems(channel) for channel in channels},
     }
-    whole["collection_indexes"] = {
-        name: source.collection_index for name, source in parts.get("collection_channels", {}).items()
-    }
     return ServedRelease(**(whole | parts))
 
 

@@ -168,4 +168,3 @@ def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path)
     recaller = fit_collection(Mlogs, data, config_of(Mlogs, "debug"), realtime)
     found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)
     assert found.tolist() == [[0] * 5] * 2
-    assert "target_id" not in data.vocabulary.encoders(), "no codes without collections"

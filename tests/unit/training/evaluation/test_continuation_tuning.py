@@ -85,7 +85,7 @@ def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playli
     channel = fit_channel(KnowledgeGraphWalks, world, config_of(KnowledgeGraphWalks, "debug"), tmp_path)
     names = [f"playlist:{name}" for name in playlists.ids_N[FIRST_CODE:]]
     reduced = channel.without_entities([*names, "playlist:unknown"])
-    hidden = {channel.graph.entity_node[name] for name in names}
+    hidden = {channel.graph.first_entity + channel.graph.entities.index(name) for name in names}
     assert hidden & set(channel.graph.tail_T.tolist())
     assert not hidden & {*reduced.graph.tail_T.tolist(), *reduced.graph.head_T.tolist()}
     assert len(reduced.graph.head_T) == (channel.graph.relation_T != channel.graph.relations.index("in_playlist")).sum()

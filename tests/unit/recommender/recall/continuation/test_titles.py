@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from content.encoders.text import encode_texts
+from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.titles import (
@@ -16,7 +17,6 @@ from recommender.recall.continuation.titles import (
     TitleWords,
     WithoutUnwanted,
     artist_lists,
-    facet_lists,
 )
 from recommender.search.query_parser import QueryParser
 
@@ -46,7 +46,7 @@ def vocabulary(tracks):
 
 @pytest.fixture(scope="module")
 def facets(tracks, vocabulary):
-    return FacetTracks(facet_lists(tracks, vocabulary), len(vocabulary))
+    return FacetTracks(Catalog.build(tracks, vocabulary).facets.items_of, len(vocabulary))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_title_adds_to_seeds_only_tracks_of_their_style_and_language(words, tr
 
 
 def test_seeds_and_unservable_tracks_are_left_out(tracks, vocabulary, facets):
-    rock = facet_lists(tracks, vocabulary)["styles", "rock"]
+    rock = Catalog.build(tracks, vocabulary).facets.items_of["styles", "rock"]
     is_servable_V = np.ones(len(vocabulary), dtype=bool)
     is_servable_V[rock[0]] = False
     source = TitlePlaylists(TextVectors.encode(["Rock"]).select({"Rock": rock}), facets, is_servable_V)
@@ -114,7 +114,7 @@ def test_no_source_finds_what_a_title_does_not_want_but_for_seeds_like_it(words,
         def continue_playlist(self, items_S, title, k):
             return pad_rows([np.arange(2, 38)], k)
 
-    lists = facet_lists(tracks, vocabulary)
+    lists = Catalog.build(tracks, vocabulary).facets.items_of
     rock, jazz = lists["styles", "rock"], lists["styles", "jazz"]
     source = WithoutUnwanted(Every(), words)
     for seeds, title, refused in ((jazz[:2], "No rock", rock), (rock[:2], "No rock", []), (jazz[:2], "", [])):
