@@ -153,7 +153,7 @@ class Slate:
         def build_batch(rows: Ints) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
             part = requests.take(rows)
             fused = fusion.fuse(CandidateTable.merge(part.candidates, part.history), part.scenes, share)
-            read = zip(fused.split(), part.scenes, part.contexts, part.reactions, strict=True)
+            read = zip(fused.split(), part.contexts, part.reactions, strict=True)
             return [_keep_ranked(*request, requests.catalog) for request in read]
 
         parts = parallel_map(build_batch, row_chunks(len(requests), FUSION_BATCH_SIZE), "slates")
@@ -350,13 +350,12 @@ def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[
 
 
 def _keep_ranked(
-    table: CandidateTable, scene: str, context: FilterContext, reactions: Reactions, catalog: Catalog
+    table: CandidateTable, context: FilterContext, reactions: Reactions, catalog: Catalog
 ) -> tuple[CandidateTable, NDArray[np.floating]]:
     """The candidates of one request that pass the filters and are ranked, and the evidence of the user's reactions."""
     table = table.take(apply_filters(table.item_C, context)[0])
     evidence_CF = reactions.evidence(table.item_C, catalog)
-    count = SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES
-    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), count)
+    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), MAX_RANKED_CANDIDATES)
     return table.take(is_ranked_C), evidence_CF[is_ranked_C].astype(np.float32)
 
 

@@ -19,7 +19,7 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import EVIDENCE
 from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
-from recommender.slate.scene_settings import MAX_TRACKS_PER_ARTIST, SCENES
+from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MAX_TRACKS_PER_ARTIST
 from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
@@ -250,8 +250,8 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     candidates = {"popularity": np.tile(items, (len(scenes), 1))}
     requests = Requests.read(held_out, replace(cases, scenes=scenes), candidates, ServingFilter.from_data(data))
     slate = Slate.build(requests, Fusion())
-    for scene, table in zip(("daily", "daily", "private_fm"), slate.tables, strict=True):
-        assert table.item_C.tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
+    for table in slate.tables:
+        assert table.item_C.tolist() == items[150:][:MAX_RANKED_CANDIDATES].tolist()
 
 
 def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
