@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -91,6 +90,8 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         self.listeners_V, self.first_listen_at_V, self.is_servable_V = listeners_V, first_listen_at_V, is_servable_V
         self.archive, self.order = archive, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
+        artist_V = graph.vocabulary.artist_of_track_V
+        self._features = CandidateFeatures(self.walk_graph, artist_V, listeners_V, first_listen_at_V)
 
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts)."""
@@ -119,11 +120,6 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         """See `OrderedChannel`."""
         request, activation_C = source
         return self._features.compute(request, item_C, activation_C[: len(item_C)])
-
-    @cached_property
-    def _features(self) -> CandidateFeatures:
-        artist_V = self.graph.vocabulary.artist_of_track_V
-        return CandidateFeatures(self.walk_graph, artist_V, self.listeners_V, self.first_listen_at_V)
 
     def _start_nodes(self, request: RequestHistory) -> tuple[np.ndarray, np.ndarray]:
         """See `WalkGraph.start_nodes`."""
@@ -181,9 +177,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
             arrays = tracks["listeners_V"], tracks["first_listen_at_V"], tracks["is_servable_V"]
         config = config_from_dict(KnowledgeGraphConfig, stored)
-        channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
-        channel.walk_graph.prepare()
-        return channel
+        return cls(config, graph, titles, *arrays, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
 
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:
