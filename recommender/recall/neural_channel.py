@@ -149,7 +149,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         stored = json.loads((folder / f"{cls.name}.json").read_text())
         config: Any = config_from_dict(cls.config_class, stored["config"])
         tensors = load_file(folder / f"{cls.name}.safetensors")
-        network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
+        network = cls.network_class(config, ItemCodes.from_state_dict(tensors))
         network.load_state_dict(tensors, assign=True)
         network.eval().items.precompute(network.reads_facets)
         catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)

@@ -119,7 +119,9 @@ def _improves_held_out(pool: CandidateTable, cases: RecallCases, overall: Channe
         test_cases, test_pool = cases.take(tested), pool.take_requests(tested)
         test_pool = test_pool.take(test_pool.is_discovery_C != is_repeat)
         test = test_pool, test_cases.items[LIST_TARGET_KIND[is_repeat]], test_cases.user_C, CUTOFFS
-        gain += weighted_recall(weights, *test) - weighted_recall(overall.for_list(is_repeat), *test)
+        gain += weighted_recall(weights, *test) - weighted_recall(
+            overall.repeats if is_repeat else overall.discoveries, *test
+        )
     return gain > 0
 
 
