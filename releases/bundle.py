@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from content.encoders.text import encode_texts, text_encoder_version
-from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.catalog.catalog import Catalog
+from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
@@ -47,12 +48,11 @@ class Release:
 
     channels: Mapping[str, RecallChannel]
     collection_recallers: Mapping[str, CollectionRecall]  # recall of playlists and of mlogs
-    collection_indexes: Mapping[str, CollectionIndex]  # playlists and mlogs that may be recommended
     fusion: Fusion
     ranker: FittedRanker | None  # None for a release without a ranker
     blend: Blend
     vocabulary: Vocabulary
-    catalog: pl.DataFrame  # one row per track that may be recommended, with its newest statistics
+    catalog: Catalog
     manifest: dict[str, Any]
     continuation: Continuation = field(default_factory=Continuation)
     continuation_sources: Mapping[str, ContinuationSource] = field(default_factory=dict)
@@ -76,18 +76,19 @@ class Release:
         }
         folders = {name: folder / "collections" / name for name in manifest["collections"]}
         recallers = load_collection_recall(folders, channels)
-        indexes = {name: recaller.collection_index for name, recaller in recallers.items()}
         blend = Blend.load(folder / BLEND)
-        catalog = pl.read_parquet(folder / CATALOG)
+        catalog = Catalog.build(pl.read_parquet(folder / CATALOG), vocabulary)
         continuation = Continuation.load(folder / CONTINUATION)
-        playlists = indexes[Playlists.name].collections if Playlists.name in indexes else None
+        playlists = Collections.from_rows(Playlists.kind, [])
+        if Playlists.name in recallers:
+            playlists = recallers[Playlists.name].collections
         parser = QueryParser.load(folder / SEARCH, encode_texts, text_encoder_version())
-        titles = TitleData(parser, catalog, vocabulary, TextVectors.load(folder / TITLES))
-        sources = continuation_sources(channels, vocabulary, catalog, playlists, titles)
+        titles = TitleData(parser, catalog.facets, vocabulary, TextVectors.load(folder / TITLES))
+        numbers = np.arange(FIRST_CODE, len(playlists))
+        sources = all_sources(channels, playlists, numbers, titles, catalog.is_served_V)
         return cls(
             channels=channels,
             collection_recallers=recallers,
-            collection_indexes=indexes,
             fusion=Fusion.load(folder / FUSION),
             ranker=_ranker(folder, vocabulary, blend) if manifest["ranker"] else None,
             blend=blend,
@@ -97,21 +98,6 @@ class Release:
             continuation=continuation,
             continuation_sources=sources,
         )
-
-
-def continuation_sources(
-    channels: Mapping[str, RecallChannel],
-    vocabulary: Vocabulary,
-    catalog: pl.DataFrame,
-    playlists: Collections | None,
-    titles: TitleData,
-) -> dict[str, ContinuationSource]:
-    """All sources of playlist continuation of a release."""
-    is_servable_V = np.zeros(len(vocabulary), dtype=bool)
-    is_servable_V[vocabulary.encode(catalog["track_id"].to_list())] = True
-    is_servable_V[:FIRST_CODE] = False
-    numbers = np.arange(FIRST_CODE, len(playlists) if playlists is not None else 0)
-    return all_sources(channels, playlists, numbers, titles, is_servable_V)
 
 
 def _ranker(folder: Path, vocabulary: Vocabulary, blend: Blend) -> FittedRanker:

@@ -119,7 +119,7 @@ def _fused_scores(
     fused = fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE).fuse(
         CandidateTable.merge(candidates, history), cases.scenes.tolist()
     )
-    items_RK = fused.items(sum(one.items_BK.shape[1] for one in candidates.values()))
+    items_RK = fused.items(sum(one.shape[1] for one in candidates.values()))
     score_RK = np.where(items_RK == track_R1, fused_scores(~history.contains(items_RK)), 0.0)
     return score_RK.max(axis=1, initial=0.0), ~history.contains(track_R1)[:, 0]
 

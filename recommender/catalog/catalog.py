@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from content import FACETS
-from recommender.array_types import Floats
+from recommender.array_types import Floats, Ints
 from recommender.catalog.ragged import concatenate_ranges
 from recommender.catalog.vocabulary import Vocabulary
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
@@ -61,7 +62,8 @@ class Catalog:
         """From a table with the columns of the mart `tracks`; all but `track_id` may be missing or null."""
         V = len(vocabulary)
         order = pl.DataFrame({"track_id": [str(track) for track in vocabulary.track_ids_V], "item": np.arange(V)})
-        rows = order.join(_select_columns(tracks), on="track_id", how="left", maintain_order="left").unique(
+        missing = {name: default for name, default in _DEFAULTS.items() if name not in tracks.columns}
+        rows = order.join(tracks.with_columns(**missing), on="track_id", how="left", maintain_order="left").unique(
             "item", keep="first", maintain_order=True
         )
         artists = rows["artist_ids"].to_list()
@@ -136,7 +138,7 @@ class TrackFacets:
 
     @classmethod
     def build(cls, rows: pl.DataFrame) -> Self:
-        """From one row per item with a list column for each of FACETS, which may be null or missing."""
+        """From one row per item with a list column for each of FACETS, which may be null."""
         V = len(rows)
         facet_tables = [
             _facet_values(rows, name).with_columns(facet=pl.lit(number)) for number, name in enumerate(FACETS)
@@ -150,6 +152,17 @@ class TrackFacets:
             offset_V1=np.searchsorted(values["item"].to_numpy(), np.arange(V + 1)).astype(np.int64),
             names=codes["value"].to_list(),
         )
+
+    @cached_property
+    def items_of(self) -> dict[tuple[str, str], Ints]:
+        """Facet and value → the items that have it, ascending."""
+        order_N = np.argsort(self.value_N, kind="stable")
+        item_N = np.repeat(np.arange(len(self.offset_V1) - 1), np.diff(self.offset_V1))[order_N]
+        offset_U1 = np.searchsorted(self.value_N[order_N], np.arange(len(self.names) + 1))
+        facets = [FACETS[facet] for facet in self.facet_N[order_N[offset_U1[:-1]]].tolist()]
+        ranges = pairwise(offset_U1.tolist())
+        keys = zip(facets, self.names, strict=True)
+        return {key: item_N[begin:end] for key, (begin, end) in zip(keys, ranges, strict=True)}
 
     def names_of(self, item: int) -> list[str]:
         """The facet values of an item, in the order of FACETS."""
@@ -214,12 +227,6 @@ _DEFAULTS: dict[str, pl.Expr] = {
 }
 
 
-def _select_columns(tracks: pl.DataFrame) -> pl.DataFrame:
-    present = set(tracks.columns)
-    columns = {name: pl.col(name) if name in present else default for name, default in _DEFAULTS.items()}
-    return tracks.select(pl.col("track_id").cast(pl.String), *(column.alias(name) for name, column in columns.items()))
-
-
 def _album_titles(rows: pl.DataFrame) -> dict[str, str]:
     albums = rows.select("album_id", "album_title").drop_nulls().unique()
     return dict(albums.iter_rows())
@@ -246,6 +253,5 @@ def _encode_recordings(column: pl.Series) -> np.ndarray:
 
 def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     """Columns `item` and `value` of a facet, without nulls."""
-    lists = rows[name].cast(pl.List(pl.String)) if name in rows.columns else pl.Series([None] * len(rows))
-    table = pl.DataFrame({"item": np.arange(len(rows)), "value": lists.cast(pl.List(pl.String))})
+    table = pl.DataFrame({"item": np.arange(len(rows)), "value": rows[name].cast(pl.List(pl.String))})
     return table.explode("value").drop_nulls("value")

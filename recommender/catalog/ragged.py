@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recommender.catalog.arrays import is_among
+
 
 @dataclass(frozen=True)
 class Ragged:
@@ -27,6 +29,12 @@ class Ragged:
         counts = np.bincount(list_of_items, minlength=lists)
         return cls(items.astype(np.int64), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
+    @classmethod
+    def of_lists(cls, lists: Sequence[np.ndarray]) -> Ragged:
+        """These lists, in order."""
+        items = np.concatenate([np.zeros(0, dtype=np.int64), *lists])
+        return cls(items.astype(np.int64), np.cumsum([0, *map(len, lists)], dtype=np.int64))
+
     def __getitem__(self, case: int) -> np.ndarray:
         """The items of one case, in order."""
         return self.items[self.offset_C1[case] : self.offset_C1[case + 1]]
@@ -44,20 +52,12 @@ class Ragged:
     def contains(self, items_CK: np.ndarray) -> np.ndarray:
         """Whether each of K items is in its row's list, bool [C, K]; padding (0) never is."""
         size = int(max(items_CK.max(initial=0), self.items.max(initial=0))) + 1
-        keys = self.case_per_item * size + self.items
-        if (keys[1:] < keys[:-1]).any():
-            keys = np.sort(keys)
-        if len(keys) == 0:
-            return np.zeros(items_CK.shape, dtype=bool)
         query_CK = np.arange(len(items_CK))[:, None] * size + items_CK
-        position_CK = np.minimum(np.searchsorted(keys, query_CK), len(keys) - 1)
-        return (keys[position_CK] == query_CK) & (items_CK > 0)
+        return is_among(query_CK, self.case_per_item * size + self.items) & (items_CK > 0)
 
     def take(self, rows: np.ndarray) -> Ragged:
         """The lists of `rows`, in that order."""
-        lists = [self[row] for row in rows]
-        offset = np.concatenate([[0], np.cumsum([len(items) for items in lists], dtype=np.int64)])
-        return Ragged(np.concatenate([*lists, np.zeros(0, dtype=np.int64)]).astype(np.int64), offset.astype(np.int64))
+        return Ragged.of_lists([self[row] for row in rows])
 
 
 def concatenate_ranges(begin_R: np.ndarray, end_R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -117,11 +116,13 @@ class Vocabulary:
     def encoders(self) -> dict[str, Mapping[str, int]]:
         """Codes of string attributes of events: attribute to value to code (0 padding, 1 unknown)."""
         fixed = {"target_type": TARGET_TYPES, "scene": SCENES}
-        encoders = {"track_id": self.track_code, "behavior": behaviors.load_behaviors().encoder} | {
+        return {
+            "track_id": self.track_code,
+            "behavior": behaviors.load_behaviors().encoder,
+            "target_id": self.collection_code,  # only collections: tracks have their own attribute
+        } | {
             name: {value: code for code, value in enumerate(values, start=FIRST_CODE)} for name, values in fixed.items()
         }
-        # Only collections are encoded as targets: tracks have their own attribute.
-        return encoders | ({"target_id": self.collection_code} if self.collection_code else {})
 
     def describe(self, item: int) -> str:
         """A track as text: `title by artist`, as far as either is known."""
@@ -131,10 +132,10 @@ class Vocabulary:
     def save(self, folder: Path) -> None:
         """Write one Parquet file each for tracks, artists, collections and aliases of tracks into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        tracks = {"track_id": self.track_ids_V, "title": self.titles_V, "artist": self.artist_of_track_V}
-        artists = {"artist_id": self.artist_ids_A, "artist_name": self.artist_names_A}
-        pl.DataFrame(_to_lists(tracks)).write_parquet(folder / VOCABULARY_FILE)
-        pl.DataFrame(_to_lists(artists)).write_parquet(folder / f"artists_of_{VOCABULARY_FILE}")
+        tracks = {"track_id": self.track_ids_V.tolist(), "title": self.titles_V.tolist()}
+        artists = {"artist_id": self.artist_ids_A.tolist(), "artist_name": self.artist_names_A.tolist()}
+        pl.DataFrame(tracks | {"artist": self.artist_of_track_V.tolist()}).write_parquet(folder / VOCABULARY_FILE)
+        pl.DataFrame(artists).write_parquet(folder / f"artists_of_{VOCABULARY_FILE}")
         collections = pl.DataFrame(
             {"collection_id": self.collection_ids_N.tolist()}, schema={"collection_id": pl.String}
         )
@@ -169,7 +170,3 @@ class Vocabulary:
 
 def _object_array(values: list[str]) -> np.ndarray:
     return np.array(values, dtype=object)
-
-
-def _to_lists(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
-    return {name: values.tolist() for name, values in arrays.items()}

@@ -23,7 +23,6 @@ Legend: W content width, D width, M blocks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Self
 
 import numpy as np
 import torch
@@ -67,10 +66,10 @@ class ItemCodes(nn.Module):
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
     @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor], prefix: str) -> ItemCodes:
-        """The codes in a state dict, where their names begin with `prefix`."""
-        codes = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        return cls(**codes)
+    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> ItemCodes:
+        """The codes in the state dict of a network with one item tower."""
+        names = {name: name.partition("items.codes.")[2] for name in tensors}
+        return cls(**{own: tensors[name] for name, own in names.items() if own})
 
     def sizes(self) -> tuple[int, int, int]:
         """Number of rows of the id, artist and facet embeddings."""
@@ -119,7 +118,7 @@ class ItemTower(nn.Module):
 
     @torch.no_grad()
     def precompute(self, has_facets: bool = False) -> None:
-        """Compute the vectors of all items once, for weights that do not change any more; nothing for large catalogs.
+        """Compute the vectors of all items once, for weights that never change again; nothing for large catalogs.
 
         Args:
             has_facets: With `facet_embedding`.
@@ -130,12 +129,6 @@ class ItemTower(nn.Module):
             chunks = items.split(ITEMS_PER_CHUNK)
             self._vector_VD = torch.cat([self(chunk) for chunk in chunks])
             self._facet_VD = torch.cat([self.facet_embedding(chunk) for chunk in chunks]) if has_facets else None
-
-    def train(self, mode: bool = True) -> Self:
-        """Set training mode, which drops what `precompute` computed."""
-        if mode:
-            self._vector_VD = self._facet_VD = None
-        return super().train(mode)
 
     def forward(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Vectors of items of any shape.

@@ -101,8 +101,7 @@ class Dice(nn.Module):
         """Same shape [..., width]; a single row in training has no variance and uses the running statistics."""
         rows, normalise = x.reshape(-1, x.shape[-1]), self.normalise
         if self.training and len(rows) > 1:
-            if normalise.num_batches_tracked is not None:
-                normalise.num_batches_tracked.add_(1)
+            cast(Tensor, normalise.num_batches_tracked).add_(1)
             activated: Tensor = _DiceFunction.apply(
                 rows, self.alpha, normalise.running_mean, normalise.running_var, normalise.momentum, normalise.eps
             )

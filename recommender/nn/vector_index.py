@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import faiss
 import numpy as np
@@ -153,8 +153,7 @@ def score_positives_as_cold(
     query_BQD: np.ndarray, targets: Ragged, vectors: Callable[[torch.Tensor, bool], torch.Tensor], codes: ItemCodes
 ) -> np.ndarray:
     """Score that each target with content would have as a cold item, by the best query of its request."""
-    assert codes.content_V is not None  # noqa: S101
-    has_content = codes.content_V.numpy()[targets.items] > 0
+    has_content = cast(torch.Tensor, codes.content_V).numpy()[targets.items] > 0
     item_T = torch.from_numpy(targets.items[has_content])
     query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
     score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)

@@ -31,7 +31,7 @@ from recommender.ranking.target_attention import SumPooling, TargetAttention
 from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.user.user_batch import UserBatch
 
-RANKERS: dict[str, type[Ranker[RankerConfig]]] = {
+RANKERS: dict[str, type[Ranker]] = {
     ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
 }
 
@@ -51,7 +51,7 @@ class FittedRanker:
         listwise_head: Head fitted on whole requests, if any; it is stored separately from rankers.
     """
 
-    model: Ranker[RankerConfig]
+    model: Ranker
     features: RankingFeatures
     resolved_config: RankerConfig
     measures: dict[str, Any]

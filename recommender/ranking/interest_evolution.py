@@ -45,7 +45,7 @@ class EvolutionState(UserState):
     valid_PB: Tensor
 
 
-class InterestEvolution(Ranker[RankerConfig]):
+class InterestEvolution(Ranker):
     """One interest for each candidate, which depends on the order of the events."""
 
     name: ClassVar[str] = "interest_evolution"

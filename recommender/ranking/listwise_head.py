@@ -86,11 +86,6 @@ class LambdaMARTHead:
         )
         return cls(trees, replace(config, platt_scale=scale), measures)
 
-    def logits(self, features_RN: Floats, threads: int = 1) -> Floats:
-        """Return the calibrated logit of each row [R]."""
-        slope, offset = self.resolved_config.platt_scale
-        return slope * self.trees.predict_rows(features_RN, threads).astype(np.float32) + offset
-
     def probability(self, users: UserInputs, candidates: CandidateInputs) -> Floats:
         """Return the calibrated probability of each candidate being listened to [B, C]. Runs on the calling thread."""
         U = self.trees.features - candidates.features_BCF.shape[-1] - MATCH_FEATURES

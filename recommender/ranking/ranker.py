@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -125,9 +125,6 @@ class RankerConfig(Section):
     seed: int
 
 
-Config_co = TypeVar("Config_co", bound=RankerConfig, covariant=True)
-
-
 @dataclass(frozen=True)
 class UserState:
     """Result of `encode_user`: embedded events and mask, user part of the first layer, encoded user features."""
@@ -138,7 +135,7 @@ class UserState:
     dense_features_BY: Tensor
 
 
-class Ranker(nn.Module, ABC, Generic[Config_co]):
+class Ranker(nn.Module, ABC):
     """Predicts a logit of every task for every candidate of every request.
 
     The logits of a candidate depend on the request and on that candidate, never on the other candidates.
@@ -147,8 +144,6 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
     name: ClassVar[str]
     feature_service: ClassVar[str]
     config_class: ClassVar[type[RankerConfig]] = RankerConfig
-    reads_recent_events: ClassVar[bool] = True
-    """Whether `interest` reads the events of the user state."""
     tree_weights_T: Tensor | None
 
     def __init__(
@@ -213,12 +208,7 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         # Two products instead of one over concatenated inputs, which would compute an unused gradient of dense_BY.
         dense_weight, time_weight = self.from_user.weight.tensor_split([dense_BY.shape[-1]], dim=1)
         hidden_BH = torch.addmm(self.from_user.bias, time_B16, time_weight.T).addmm_(dense_BY, dense_weight.T)
-        # A training step draws random numbers for the events in any case, so that fits of earlier versions can be repeated.
-        if self.reads_recent_events or self.training:
-            return UserState(self.embedding.embed_events(users.recent), users.mask_BL, hidden_BH, dense_BY)
-        return UserState(
-            dense_BY.new_zeros(len(dense_BY), 0, self.embedding.width), users.mask_BL[:, :0], hidden_BH, dense_BY
-        )
+        return UserState(self.embedding.embed_events(users.recent), users.mask_BL, hidden_BH, dense_BY)
 
     def position_bias(self, position_B: Tensor) -> Tensor | float:
         """Return the bias of each impression's position, added to its logits in training only [B, T].
@@ -272,9 +262,6 @@ class Ranker(nn.Module, ABC, Generic[Config_co]):
         if self.wide_skip_connection is not None and wide_BCT is not None:
             user_weight = self.wide_skip_connection.weight[:, : self.context.width]
             logits_BCT = logits_BCT + wide_BCT + (state.dense_features_BY @ user_weight.T).unsqueeze(1)
-        return self._blend_trees(logits_BCT, candidates)
-
-    def _blend_trees(self, logits_BCT: Tensor, candidates: CandidateInputs) -> Tensor:
         if self.tree_weights_T is None or not self.tree_weights_T.any():
             return logits_BCT
         return torch.lerp(logits_BCT, cast(Tensor, candidates.tree_logits_BCT), self.tree_weights_T)

@@ -31,7 +31,7 @@ class TargetAttentionConfig(RankerConfig):
     attention: tuple[int, ...]
 
 
-class TargetAttention(Ranker[TargetAttentionConfig]):
+class TargetAttention(Ranker):
     """One interest for each candidate."""
 
     name: ClassVar[str] = "target_attention"
@@ -48,7 +48,7 @@ class TargetAttention(Ranker[TargetAttentionConfig]):
         return self.attention(item_BCD, state.events_BLD, state.mask_BL) / length_B11
 
 
-class SumPooling(Ranker[RankerConfig]):
+class SumPooling(Ranker):
     """One interest for all candidates."""
 
     name: ClassVar[str] = "sum_pooling"

@@ -6,13 +6,13 @@ Legend: B requests, K candidates. Independent of fusion and HTTP.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import Reason
@@ -34,53 +34,13 @@ REPEAT_CHANNELS = ("favorites",)
 """Channels that propose only tracks that the user has played, also those before the first event of the history view."""
 
 
-@dataclass(frozen=True)
-class Candidates:
-    """Up to K items per request, best first.
-
-    `items_BK`: int64, 0 = no item (only at the end of a row). `scores_BK`: float32, -inf where there is no item. Scores
-    order one row of one channel; they are not comparable between channels.
-    """
-
-    items_BK: np.ndarray
-    scores_BK: np.ndarray
-
-    @classmethod
-    def pad_or_truncate(cls, items_BK: np.ndarray, scores_BK: np.ndarray, k: int) -> Candidates:
-        """Exactly `k` columns, truncated or padded; an item with score -inf is removed."""
-        items = np.zeros((len(items_BK), k), dtype=np.int64)
-        scores = np.full((len(items_BK), k), -np.inf, dtype=np.float32)
-        width = min(k, items_BK.shape[1])
-        items[:, :width], scores[:, :width] = items_BK[:, :width], scores_BK[:, :width]
-        items[np.isneginf(scores)] = 0
-        scores[items == 0] = -np.inf
-        return cls(items, scores)
-
-    def first(self, k: int) -> Candidates:
-        """The best `k` candidates of each request."""
-        return Candidates(self.items_BK[:, :k], self.scores_BK[:, :k])
-
-    def take(self, rows: np.ndarray) -> Candidates:
-        """The candidates of some requests."""
-        return Candidates(self.items_BK[rows], self.scores_BK[rows])
-
-    @classmethod
-    def empty(cls, k: int) -> Candidates:
-        """No candidates for one request, [1, K]."""
-        return cls.pad_or_truncate(np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0), dtype=np.float32), k)
-
-    @classmethod
-    def from_ranking(cls, items_BK: np.ndarray) -> Candidates:
-        """Candidates from items in rank order, 0 = no item; the score of an item is its negated rank, from 0."""
-        rank_K = -np.arange(items_BK.shape[1], dtype=np.float32)
-        return cls(items_BK, np.where(items_BK > 0, rank_K, np.float32(-np.inf)))
-
-    def filter_by_mask(self, is_kept_BK: np.ndarray) -> Candidates:
-        """The candidates where the mask is true, in their order, padded at the end to the same K."""
-        order_BK = np.argsort(~is_kept_BK, axis=1, kind="stable")
-        items_BK = np.where(is_kept_BK, self.items_BK, 0)
-        scores_BK = np.where(items_BK > 0, self.scores_BK, np.float32(-np.inf))
-        return Candidates(*(np.take_along_axis(values_BK, order_BK, axis=1) for values_BK in (items_BK, scores_BK)))
+def pad_rows(rows: Iterable[Ints], k: int) -> Ints:
+    """The first `k` items of each row [B, k], padded at the end with 0."""
+    lists = list(rows)
+    items_BK = np.zeros((len(lists), k), dtype=np.int64)
+    for items_K, items in zip(items_BK, lists, strict=True):
+        items_K[: len(items)] = items[:k]
+    return items_BK
 
 
 class CandidateSource(ABC, Generic[Config]):
@@ -102,8 +62,8 @@ class CandidateSource(ABC, Generic[Config]):
     """Results of the fit for reports: steps, tuned values, validation recall; JSON-serializable."""
 
     @abstractmethod
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` best items for each request."""
+    def recall(self, users: UserBatch, k: int) -> Ints:
+        """The `k` best items for each request [B, K], best first; 0 = no item, only at the end of a row."""
 
     @abstractmethod
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
@@ -138,9 +98,9 @@ class RecallChannel(CandidateSource[Config]):
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
         """The channel that `save` wrote."""
 
-    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
+    def similar_items(self, items: np.ndarray, k: int) -> Ints:
         """The `k` items most similar to a set of one or more items, without these, [1, K]; empty if the channel has no
         item similarity.
         """
         del items
-        return Candidates.empty(k)
+        return np.zeros((1, k), dtype=np.int64)

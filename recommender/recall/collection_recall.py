@@ -23,10 +23,11 @@ from torch.nn import functional
 
 from config.dataclass_io import Section, config_from_dict
 from event_store.behaviors import TARGET_TYPES
-from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.array_types import Ints
+from recommender.catalog.collections import Collections
 from recommender.nn.item_tower import ITEMS_PER_CHUNK
 from recommender.nn.vector_index import VectorIndex
-from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.realtime import Realtime
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
@@ -60,17 +61,10 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
 
     config_class = CollectionConfig
     kind: ClassVar[str]
-    requires_all_tracks: ClassVar[bool] = False
-    """See `CollectionIndex`."""
-
     feature_service: ClassVar[str] = "realtime"
 
-    def __init__(
-        self, config: CollectionConfig, collections: Collections, opened_N: np.ndarray, realtime: Realtime
-    ) -> None:
-        self.resolved_config = config
-        self.collection_index = CollectionIndex(self.name, collections, opened_N, self.requires_all_tracks)
-        self.collections, self.opening_count_N, self.realtime = collections, opened_N, realtime
+    def __init__(self, config: CollectionConfig, collections: Collections, realtime: Realtime) -> None:
+        self.resolved_config, self.collections, self.realtime = config, collections, realtime
         self.vector_ND = _mean_track_vectors(collections, realtime)
         code = realtime.vocabulary.collection_code
         self._number_of_code = np.zeros(len(code) + FIRST_CODE, dtype=np.int64)
@@ -80,7 +74,7 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
 
     def rebuild_index(self) -> None:
         """Index the vectors with the popularity bonus as an additional dimension, whose query component is 1."""
-        log_N = np.log1p(self.opening_count_N[FIRST_CODE:].astype(np.float32))
+        log_N = np.log1p(self.collections.open_count_N[FIRST_CODE:].astype(np.float32))
         start_N = (self.resolved_config.popular_weight or 0.0) * log_N / max(log_N.max(initial=0.0), 1e-9)
         start_N1 = torch.from_numpy(start_N.astype(np.float32))[:, None]
         self.index = VectorIndex.of(
@@ -88,20 +82,12 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         )
 
     @torch.inference_mode()
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """The nearest `k` collections; the most opened ones for a request without plays and openings."""
         query_BD = self._encode_queries(users)
         has_query_B = query_BD.abs().sum(1).numpy() > 0
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        if has_query_B.any():
-            items_BK[has_query_B], scores_BK[has_query_B] = self.index.search(
-                functional.pad(query_BD[torch.from_numpy(has_query_B)], (0, 1), value=1.0)[:, None].numpy(), k
-            )
-        popular_K = self.collection_index.popular_K[:k]
-        items_BK[~has_query_B, : len(popular_K)] = popular_K
-        scores_BK[~has_query_B, : len(popular_K)] = -np.arange(len(popular_K), dtype=np.float32)
-        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
+        found_BK, _ = self.index.search(functional.pad(query_BD, (0, 1), value=1.0)[:, None].numpy(), k)
+        return np.where(has_query_B[:, None], found_BK, pad_rows([self.collections.popular_K], k))
 
     def _encode_queries(self, users: UserBatch) -> Tensor:
         """Unit-length queries [B, D] from the query of `realtime` and the openings; zeros where there are neither."""
@@ -126,8 +112,6 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
             np.zeros((len(users), MAX_OPENINGS), dtype=bool),
         )
         clicks = users.views["recent_clicks"]
-        if "target_id" not in clicks.columns:  # the vocabulary has no collections
-            return newest_BC, is_fresh_BC
         is_kind_BL = clicks.columns["target_type"] == FIRST_CODE + TARGET_TYPES.index(self.kind)
         number_BL = np.where(is_kind_BL, self._number_of_code[clicks.columns["target_id"]], 0)
         last_B = users.views["recent_events"].columns["ended_at"].max(axis=1)
@@ -163,23 +147,15 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         return self.realtime.explain_by_track(list(recent)[nearest - len(opened)], recent)
 
     def save(self, folder: Path) -> None:
-        """Write config as JSON, collections as Parquet and counts as one array; `load` recomputes the vectors."""
+        """Write the config as JSON, and the collections; `load` recomputes the vectors."""
         write_json(folder / "config.json", asdict(self.resolved_config))
         self.collections.save(folder)
-        np.save(folder / "opened.npy", self.opening_count_N, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, realtime: Realtime) -> Self:
         """The recall model that `save` wrote, with the item vectors of `realtime`."""
         config = config_from_dict(CollectionConfig, json.loads((folder / "config.json").read_text()))
-        index = cls.load_collection_index(folder)
-        return cls(config, index.collections, index.open_count_N, realtime)
-
-    @classmethod
-    def load_collection_index(cls, folder: Path) -> CollectionIndex:
-        """The collections and counts that `save` wrote, without vectors."""
-        opened_N = np.load(folder / "opened.npy", allow_pickle=False)
-        return CollectionIndex(cls.name, Collections.load(folder, cls.kind), opened_N, cls.requires_all_tracks)
+        return cls(config, Collections.load(folder, cls.kind), realtime)
 
 
 class Playlists(CollectionRecall):
@@ -194,7 +170,6 @@ class Mlogs(CollectionRecall):
 
     name: ClassVar[str] = "mlogs"
     kind: ClassVar[str] = "mlog"
-    requires_all_tracks: ClassVar[bool] = True
 
 
 @torch.no_grad()

@@ -58,8 +58,7 @@ class FavoritesConfig(Section):
 class Favorites(OrderedChannel[FavoritesConfig]):
     """Tracks of the user's history that are most likely to be played again; empty for a user without a history.
 
-    Played tracks are candidates even if they are not in the catalog of the fit. Scores come from the order, or are logarithms
-    of activations.
+    Played tracks are candidates even if they are not in the catalog of the fit.
     """
 
     name: ClassVar[str] = "favorites"
@@ -94,11 +93,10 @@ class Favorites(OrderedChannel[FavoritesConfig]):
         for plays, request_at in zip(past, users.request_at_B.tolist(), strict=True):
             table = PlayTable.of(plays, request_at, len(self.vocabulary))
             order_C, activation_T = table.most_active(config.decay, config.skip, k)
-            yield table.item_T[order_C], np.log(activation_T[order_C]), (table, order_C, activation_T)
+            yield table.item_T[order_C], (table, order_C, activation_T)
 
-    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> np.ndarray:
+    def features(self, source: Any, item_C: np.ndarray) -> np.ndarray:
         """See `OrderedChannel`."""
-        del score_C
         table, order_C, activation_T = source
         artist_V, skip = self.vocabulary.artist_of_track_V, self.resolved_config.skip
         return candidate_features(table, order_C[: len(item_C)], activation_T, artist_V, skip)

@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.dataclass_io import Section
-from recommender.array_types import Floats
+from recommender.array_types import Floats, Ints
 from recommender.nn.trees import Trees
-from recommender.recall.channel import Candidates, Config, RecallChannel
+from recommender.recall.channel import Config, RecallChannel, pad_rows
 from recommender.user.user_batch import UserBatch
 
 ORDER_FILE = "order.txt"
 
-Ranked = tuple[np.ndarray, np.ndarray, Any]
-"""Candidates of one request by activation, their scores, and what `OrderedChannel.features` computes their features of."""
+Ranked = tuple[Ints, Any]
+"""Candidates of one request by activation, and what `OrderedChannel.features` computes their features of."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,8 @@ class OrderConfig(Section):
     max_requests: int
 
 
-def reorder(
-    order: Trees, item_K: NDArray[np.int64], features_CF: Floats
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The items of one request by the learned order, and their scores, descending. Runs on the calling thread.
+def reorder(order: Trees, item_K: Ints, features_CF: Floats) -> Ints:
+    """The items of one request by the learned order. Runs on the calling thread.
 
     Args:
         order: Fitted trees.
@@ -58,8 +56,7 @@ def reorder(
     score_K = base_K.copy()
     score_K[:C] += order.predict(np.zeros((1, 0), dtype=np.float32), features_CF[None])[0]
     score_K[C:] += min(score_K[:C].min() - base_K[C - 1], 0.0)
-    order_K = np.argsort(-score_K, kind="stable")
-    return item_K[order_K], score_K[order_K]
+    return item_K[np.argsort(-score_K, kind="stable")]
 
 
 def base_scores(count: int) -> NDArray[np.float64]:
@@ -84,27 +81,27 @@ class OrderedChannel(RecallChannel[Config]):
         """The `k` most active candidates of each request, ties by smaller item code."""
 
     @abstractmethod
-    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> Floats:
-        """Features [C, F] of the first candidates of a request, at least one; `source` is the third part of `rank`."""
+    def features(self, source: Any, item_C: Ints) -> Floats:
+        """Features [C, F] of the first candidates of a request, at least one; `source` is the second part of `rank`."""
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        """The `k` best candidates: by the learned order if there is one, whose scores they have, else by activation."""
-        items_BK = np.zeros((len(users), k), dtype=np.int64)
-        scores_BK = np.full((len(users), k), -np.inf, dtype=np.float32)
-        pool = 0 if self.order is None else self.resolved_config.order.pool
-        for row, (item_C, score_C, source) in enumerate(self.rank(users, max(k, pool))):
-            ranked = item_C, score_C
-            if self.order is not None and len(item_C):
-                ranked = reorder(self.order, item_C, self.features(source, item_C[:pool], score_C[:pool]))
-            count = min(k, len(item_C))
-            items_BK[row, :count], scores_BK[row, :count] = ranked[0][:k], ranked[1][:k]
-        return Candidates.pad_or_truncate(items_BK, scores_BK, k)
+    def recall(self, users: UserBatch, k: int) -> Ints:
+        """The `k` best candidates: by the learned order if there is one, else by activation."""
+        order, pool = self.order, self.resolved_config.order.pool
+        if order is None:
+            return pad_rows((item_C for item_C, _ in self.rank(users, k)), k)
+        ranked = self.rank(users, max(k, pool))
+        return pad_rows(
+            (
+                reorder(order, item_C, self.features(source, item_C[:pool])) if len(item_C) else item_C
+                for item_C, source in ranked
+            ),
+            k,
+        )
 
     def candidate_features(self, users: UserBatch) -> Iterator[tuple[np.ndarray, Floats]]:
         """For each request: the candidates [C] that a learned order sorts, by activation, and their features [C, F]."""
-        for item_C, score_C, source in self.rank(users, self.resolved_config.order.pool):
-            has_any = len(item_C) > 0
-            yield item_C, self.features(source, item_C, score_C) if has_any else np.zeros((0, 0), dtype=np.float32)
+        for item_C, source in self.rank(users, self.resolved_config.order.pool):
+            yield item_C, self.features(source, item_C) if len(item_C) else np.zeros((0, 0), dtype=np.float32)
 
     def save_order(self, folder: Path) -> None:
         """Write the trees into ORDER_FILE, if there are any."""

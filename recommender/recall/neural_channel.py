@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -14,11 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from config.dataclass_io import config_from_dict
+from recommender.array_types import Ints
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.compiled_layers import unit_rows
 from recommender.nn.item_tower import ITEMS_PER_CHUNK, ItemCodes
 from recommender.nn.vector_index import ColdStartIndex, VectorIndex, interpolate_on_sphere
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
 from recommender.recall.sequence_merge import interleave
 from recommender.user.user_batch import UserBatch
@@ -27,13 +28,6 @@ from storage.files import write_json
 CATALOG_FILE = "catalog.npy"
 
 NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
-
-
-@dataclass(frozen=True)
-class ItemsBetween(Candidates):
-    """Items [1, N] between the first and the last of them, with their unit-length vectors [N, D]."""
-
-    vector_ND: np.ndarray
 
 
 class NeuralChannel(RecallChannel[NeuralConfig]):
@@ -74,7 +68,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """Unit-length vectors [N, D] of items."""
         return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
 
-    def search_tasks(self, users: UserBatch, k: int, share: float) -> Candidates:
+    def search_tasks(self, users: UserBatch, k: int, share: float) -> Ints:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
 
         The history is excluded from the task `new` only.
@@ -95,7 +89,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
                 for task, part in zip(TASKS, (1 - share, share), strict=True)
             )
             items_BK[rows] = interleave(next_RK, new_RK, share, k)
-        return Candidates.from_ranking(items_BK)
+        return items_BK
 
     def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
         """See `RecallNetwork`."""
@@ -115,17 +109,16 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         return (self.resolved_config.index.cold_item_thresholds or {}).get(task, np.inf)
 
     @torch.no_grad()
-    def nearest_items(self, items: np.ndarray, k: int) -> Candidates:
+    def nearest_items(self, items: np.ndarray, k: int) -> Ints:
         """The `k` items whose vectors are nearest to the mean vector of `items`, without these, [1, K].
 
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
         vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
-        return Candidates.pad_or_truncate(*self.index.search(vector_1D[:, None], k, items[None, :]), k)
+        return self.index.search(vector_1D[:, None], k, items[None, :])[0]
 
-    @torch.no_grad()
-    def items_between(self, first: int, last: int, points: int, k: int) -> ItemsBetween:
-        """The items nearest to `points` points on the arc between the vectors of two items, and these two items.
+    def items_between(self, first: int, last: int, points: int, k: int) -> Ints:
+        """The items nearest to `points` points on the arc between the vectors of two items, and these two items, [1, N].
 
         Cold items are left out, as in `nearest_items`.
 
@@ -135,17 +128,14 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             points: Number of points, evenly spaced, without the ends.
             k: Number of items per point.
         """
-        end_2D = self.vectors(torch.tensor([first, last])).numpy().astype(np.float32)
-        point_PD = interpolate_on_sphere(end_2D[0], end_2D[1], points + 2)[1:-1]
         ends = np.array([first, last], dtype=np.int64)
+        first_D, last_D = self.item_vectors(ends)
+        point_PD = interpolate_on_sphere(first_D, last_D, points + 2)[1:-1]
         found = np.zeros(0, dtype=np.int64)
         if points:
             found_PK, _ = self.index.search(point_PD[:, None].astype(np.float32), k, np.tile(ends, (points, 1)))
             found = np.setdiff1d(found_PK, [0, first, last])
-        items_N = np.concatenate([ends[:1], found, ends[1:]])
-        vector_ND = self.vectors(torch.from_numpy(items_N)).numpy().astype(np.float32)
-        candidates = Candidates.from_ranking(items_N[None, :])
-        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vector_ND)
+        return np.concatenate([ends[:1], found, ends[1:]])[None, :]
 
     def save(self, folder: Path) -> None:
         """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""
@@ -160,7 +150,7 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         stored = json.loads((folder / f"{cls.name}.json").read_text())
         config: Any = config_from_dict(cls.config_class, stored["config"])
         tensors = load_file(folder / f"{cls.name}.safetensors")
-        network = cls.network_class(config, ItemCodes.from_state_dict(tensors, cls.network_class.item_codes_prefix))
+        network = cls.network_class(config, ItemCodes.from_state_dict(tensors))
         network.load_state_dict(tensors, assign=True)
         network.eval().items.precompute(network.reads_facets)
         catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)

@@ -132,8 +132,6 @@ class NextItemConfig(NeuralChannelConfig):
 class RecallNetwork(nn.Module, ABC):
     """Network of a neural channel. Its item vectors are indexed, and its queries are compared with them."""
 
-    item_codes_prefix: ClassVar[str] = "items.codes."
-    """Prefix of the item codes in `state_dict()`."""
     reads_facets: ClassVar[bool] = False
     """Whether the program needs `ItemTower.facet_rows`."""
     items: ItemTower

@@ -18,9 +18,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from config.dataclass_io import Section, config_from_dict
+from recommender.array_types import Ints
 from recommender.catalog.arrays import top_k_positions
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
@@ -57,13 +58,11 @@ class Popularity(RecallChannel[PopularityConfig]):
         self.resolved_config, self.item_N, self.weight_N, self.languages = config, item_N, weight_N, languages
         self.people_N, self.times_N = people_N, times_N
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """The `k` most popular items; equal for users with the same languages."""
         matching_BN = self.languages.match_scores(users)
         score_BN = (self.weight_N + 1e-9) * (1 + self.resolved_config.boost * matching_BN)
-        place_BK = np.stack([top_k_positions(score_N, k) for score_N in score_BN])
-        scores_BK = score_BN[np.arange(len(score_BN))[:, None], place_BK].astype(np.float32)
-        return Candidates.pad_or_truncate(self.item_N[place_BK], scores_BK, k)
+        return pad_rows((self.item_N[top_k_positions(score_N, k)] for score_N in score_BN), k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The number of users who listened to each track; if it is one, the number of listens, because it may be this
@@ -82,7 +81,7 @@ class Popularity(RecallChannel[PopularityConfig]):
         values = {"languages": self.languages.names}
         write_json(folder / "popularity.json", asdict(self.resolved_config) | {"values": values})
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("item_N", "weight_N", *COUNT_ARRAYS)}
-        np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.is_in_NA)
+        np.savez_compressed(folder / "popularity.npz", **arrays, has_languages=self.languages.share_NA > 0)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> Self:
@@ -91,7 +90,7 @@ class Popularity(RecallChannel[PopularityConfig]):
         stored = json.loads((folder / "popularity.json").read_text())
         names = stored.pop("values")["languages"]
         with np.load(folder / "popularity.npz", allow_pickle=False) as arrays:
-            languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"])
+            languages = ItemLanguages(arrays["item_N"], names, arrays["has_languages"].astype(float))
             counts = {name: arrays[name] for name in COUNT_ARRAYS}
             config, item_N, weight_N = config_from_dict(PopularityConfig, stored), arrays["item_N"], arrays["weight_N"]
         return cls(config, item_N, weight_N, languages, **counts)
@@ -107,30 +106,23 @@ def _listen_count_reason(people: int, times: int) -> Reason:
 
 @dataclass(frozen=True)
 class ItemLanguages:
-    """Languages of the stored items: `names` [A], and which items are in which, bool [N, A]."""
+    """Languages of the stored items: `names` [A], and which items are in which, 1 or 0, [N, A]."""
 
     item_N: np.ndarray
     names: list[str]
-    is_in_NA: np.ndarray
+    share_NA: np.ndarray
 
     @cached_property
-    def _share_NA(self) -> np.ndarray:
-        return self.is_in_NA.astype(float)
-
-    @cached_property
-    def _ascending(self) -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort(self.item_N)
-        return order, self.item_N[order]
+    def _order_N(self) -> np.ndarray:
+        return np.argsort(self.item_N)
 
     def match_scores(self, users: UserBatch) -> np.ndarray:
         """Match of items with requests, [B, N] in 0..1: the fraction of the user's recent events in the languages of
         the item, clipped to 1.
         """
-        match_BN, share_NA = np.zeros((len(users), len(self.item_N))), self._share_NA
-        if "recent_events" in users.views and share_NA.shape[1]:
-            recent, (order, ascending) = users.views["recent_events"].columns["track_id"], self._ascending
-            row_BL = order[np.minimum(np.searchsorted(ascending, recent), len(order) - 1)]
-            is_stored_BL = self.item_N[row_BL] == recent
-            count_BA = (share_NA[row_BL] * is_stored_BL[:, :, None]).sum(1)
-            match_BN = count_BA / np.maximum(count_BA.sum(1, keepdims=True), 1) @ share_NA.T
-        return np.minimum(match_BN, 1)
+        recent = users.views["recent_events"].columns["track_id"]
+        place_BL = np.searchsorted(self.item_N, recent, sorter=self._order_N)
+        row_BL = self._order_N[np.minimum(place_BL, len(self.item_N) - 1)]
+        is_stored_BL = self.item_N[row_BL] == recent
+        count_BA = (self.share_NA[row_BL] * is_stored_BL[:, :, None]).sum(1)
+        return np.minimum(count_BA / np.maximum(count_BA.sum(1, keepdims=True), 1) @ self.share_NA.T, 1)

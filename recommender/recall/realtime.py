@@ -17,7 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recommender.recall.channel import Candidates
+from recommender.array_types import Ints
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS, NextItemConfig, NextItemNetwork
 from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
@@ -54,7 +54,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     network: NextItemNetwork
     similar_items = NeuralChannel.nearest_items
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
         return self.search_tasks(users, k, self.resolved_config.discovery_share)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import CollectionRecall, Mlogs, Playlists
 from recommender.recall.favorites import Favorites
@@ -22,11 +21,6 @@ CHANNELS: dict[str, type[RecallChannel]] = {
 
 COLLECTIONS: dict[str, type[CollectionRecall]] = {kind.name: kind for kind in (Playlists, Mlogs)}
 """Recall of playlists and mlogs. Fitted after the channel `realtime`, whose item vectors they use."""
-
-
-def load_channels(folders: Mapping[str, Path], vocabulary: Vocabulary) -> dict[str, RecallChannel]:
-    """The channels that were saved into these folders, by name."""
-    return {name: CHANNELS[name].load(folder, vocabulary) for name, folder in folders.items()}
 
 
 def load_collection_recall(

@@ -82,7 +82,7 @@ class TrackSearch:
         limit: int,
         today: date,
         is_allowed: IsAllowed = lambda items: np.ones(len(items), dtype=bool),
-        affinity: Affinity | None = None,
+        affinity: Affinity = lambda items: np.zeros(len(items)),
     ) -> list[Match]:
         """At most `limit` tracks, best first; the most popular first among equally good ones.
 
@@ -123,7 +123,7 @@ class TrackSearch:
         query: Query,
         limit: int,
         is_allowed: IsAllowed = lambda items: np.ones(len(items), dtype=bool),
-        affinity: Affinity | None = None,
+        affinity: Affinity = lambda items: np.zeros(len(items)),
     ) -> list[Match]:
         """As `search`, for a parsed query."""
         named = self._rank_named(query, is_allowed, affinity)[:limit]
@@ -133,7 +133,7 @@ class TrackSearch:
         others = [match for match in self._rank_others(query, limit, is_allowed, affinity) if match.item not in found]
         return (named + others)[:limit]
 
-    def _rank_named(self, query: Query, is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
+    def _rank_named(self, query: Query, is_allowed: IsAllowed, affinity: Affinity) -> list[Match]:
         """Tracks that the query names, the most similar names first, then by what else the query asks for."""
         items = np.array([track.hit.item for track in query.names], dtype=np.int64)
         named = [
@@ -153,7 +153,7 @@ class TrackSearch:
             for track, day in zip(named, days, strict=True)
         ]
         item_C = np.array([track.hit.item for track in named], dtype=np.int64)
-        score_C = np.array(scores) + _affinity(affinity, item_C)
+        score_C = np.array(scores) + AFFINITY_WEIGHT * affinity(item_C)
         order = np.lexsort((item_C, -score_C)).tolist()
         matches = []
         for place in order:
@@ -163,7 +163,7 @@ class TrackSearch:
             matches.append(replace(match, name_field=track.field))
         return matches
 
-    def _rank_others(self, query: Query, limit: int, is_allowed: IsAllowed, affinity: Affinity | None) -> list[Match]:
+    def _rank_others(self, query: Query, limit: int, is_allowed: IsAllowed, affinity: Affinity) -> list[Match]:
         """Tracks that match most parts of the query, first those that it does not rule out as partial."""
         hits = self._find_allowed(query, limit, is_allowed, query.required, query.opposite_values)
         complete = {hit.item for hit in hits}
@@ -177,7 +177,7 @@ class TrackSearch:
         if not hits:
             return []
         item_C = np.array([hit.item for hit in hits], dtype=np.int64)
-        score_C = np.array([hit.score for hit in hits]) + _affinity(affinity, item_C)
+        score_C = np.array([hit.score for hit in hits]) + AFFINITY_WEIGHT * affinity(item_C)
         order = np.lexsort((item_C, -score_C, ~np.isin(item_C, list(complete)))).tolist()
         least = MIN_RELATIVE_SCORE * max(hit.score for hit in hits)
         if not (query.is_understood or self._index.has_words(query.unread, any)):
@@ -291,7 +291,3 @@ def not_covered(concepts: Sequence[Concept], words: frozenset[str]) -> list[Conc
 
 def _is_within(periods: Sequence[Period], day: date | None) -> bool:
     return day is not None and any(first <= day <= last for period in periods for first, last in period.ranges)
-
-
-def _affinity(affinity: Affinity | None, item_C: NDArray[np.int64]) -> NDArray[np.float64] | float:
-    return AFFINITY_WEIGHT * affinity(item_C) if affinity else 0.0

@@ -7,7 +7,7 @@ release. Tracks are in order of popularity, which decides between equally good m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from recommender.search.text_vectors import write_text_vectors
 INDEX_FOLDER = "index"
 MAX_CHARACTERS = {"title": 300, "artist": 300, "album": 300, "lyrics": 2_000}
 WRITER_BYTES = 400_000_000
-ROWS_PER_SLICE = 10_000
 
 
 def write_search(
@@ -56,7 +55,7 @@ def build_index(tracks: pl.DataFrame, folder: Path) -> None:
     folder.mkdir(parents=True)
     index = tantivy.Index(_schema(), str(folder))
     writer = index.writer(heap_size=WRITER_BYTES, num_threads=1)  # one thread keeps the order of the tracks
-    for row in _rows(tracks):
+    for row in tracks.iter_rows(named=True):
         writer.add_document(_document(row))
     writer.commit()
     writer.wait_merging_threads()
@@ -73,11 +72,6 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("item", fast=True, indexed=True)
     builder.add_bytes_field("document", stored=True, indexed=False)
     return builder.build()
-
-
-def _rows(tracks: pl.DataFrame) -> Iterator[dict[str, Any]]:
-    for part in tracks.iter_slices(ROWS_PER_SLICE):
-        yield from part.iter_rows(named=True)
 
 
 def _document(row: Mapping[str, Any]) -> tantivy.Document:

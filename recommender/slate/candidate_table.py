@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recommender.array_types import AnyFloats, Bools, Ints
 from recommender.catalog.arrays import first_occurrence_mask, unique_inverse
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import REPEAT_CHANNELS, Candidates
+from recommender.recall.channel import REPEAT_CHANNELS
 
 Ranks = NDArray[np.int32]
 
@@ -63,21 +63,21 @@ class CandidateTable:
         return cls.of(sources, 1, no_items, no_items, no_items > 0, np.zeros((0, len(sources)), dtype=np.int32))
 
     @classmethod
-    def merge(cls, found: Mapping[str, Candidates], history: Ragged, sources: Sequence[str] = ()) -> Self:
+    def merge(cls, found: Mapping[str, Ints], history: Ragged, sources: Sequence[str] = ()) -> Self:
         """The distinct candidates of all sources, sorted by request, then item.
 
         Args:
-            found: Source → candidates.
+            found: Source → items [B, K], best first; 0 = no item.
             history: Items in the user's history of each request. These are repeats, and so are the items that
                 REPEAT_CHANNELS propose: a history view has a maximum length, and these channels know older plays.
             sources: Sources of the table besides the sources of `found`.
         """
         names, sources = sorted(found), tuple(sources or sorted(found))
         nothing_B0 = np.zeros((len(history.offset_C1) - 1, 0), dtype=np.int64)
-        items_BJ = np.concatenate([nothing_B0, *(found[name].items_BK for name in names)], axis=1)
+        items_BJ = np.concatenate([nothing_B0, *(found[name] for name in names)], axis=1)
         row_N, column_N = items_BJ.nonzero()
         number_H = np.array([sources.index(name) for name in names], dtype=np.int64)
-        source_N = number_H.repeat([found[name].items_BK.shape[1] for name in names])[column_N]
+        source_N = number_H.repeat([found[name].shape[1] for name in names])[column_N]
         size = np.int64(max(items_BJ.max(initial=0), history.items.max(initial=0)) + 1)
         key_C, number_N = unique_inverse(row_N * size + items_BJ[row_N, column_N])
         is_discovery_C = np.ones(len(key_C), dtype=bool)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.slate.blend import scale_by_max
 from recommender.slate.candidate_table import CandidateTable
@@ -49,7 +49,7 @@ class Continuation(JsonFile):
 
     weights: Mapping[str, ReciprocalRank] = field(default_factory=dict)
 
-    def score(self, candidates: Mapping[str, Candidates], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
+    def score(self, candidates: Mapping[str, Ints], seeds: Ragged, sources: Sequence[str] = ()) -> CandidateTable:
         """The candidates of each playlist with scores; all playlists have a number of seeds of the same range.
 
         Args:
@@ -66,7 +66,7 @@ class Continuation(JsonFile):
 
     def fuse(
         self,
-        candidates: Mapping[str, Candidates],
+        candidates: Mapping[str, Ints],
         seeds: Ragged,
         sources: Sequence[str] = (),
         unwanted: CandidateTable | None = None,

@@ -41,10 +41,6 @@ class ChannelWeights:
     repeats: ReciprocalRank = field(default_factory=ReciprocalRank)
     discoveries: ReciprocalRank = field(default_factory=ReciprocalRank)
 
-    def for_list(self, is_repeat: bool) -> ReciprocalRank:
-        """Weights of one of the lists."""
-        return self.repeats if is_repeat else self.discoveries
-
     def scores(self, table: CandidateTable) -> Doubles:
         """Scores of all candidates, each by the weights of its list, [C]."""
         return np.where(table.is_discovery_C, self.discoveries.scores(table), self.repeats.scores(table))

@@ -83,18 +83,14 @@ class ArtistCap:
 
 @dataclass(frozen=True)
 class Scene:
-    """Settings of one scene. `max_per_artist` and all fields after `candidates_per_channel` concern scenes of tracks only."""
+    """Settings of one scene; `artist_cap` and all fields after it concern scenes of tracks only."""
 
     name: str
     limit: int  # default number of items in a response
     max_limit: int  # largest `limit` that a request may have
     item_type: str = TRACKS  # `tracks`, or the name of the release's collection index: `playlists`, `mlogs`
-    max_per_artist: int = MAX_TRACKS_PER_ARTIST  # tracks of one main artist in a response
-    max_new_per_artist: int | None = None  # tracks that the user has not played; None: counted in `max_per_artist`
-    max_head_per_artist: int = MAX_HEAD_TRACKS_PER_ARTIST  # known and new tracks together at the head of a response
-    relaxes_artist_cap: bool = False  # exceed `max_per_artist` rather than return fewer items than requested
-    candidates_per_channel: int = CANDIDATES_PER_CHANNEL  # as many as fusion was fitted and evaluated with
-    max_ranked_candidates: int = MAX_RANKED_CANDIDATES  # fused candidates that the ranker scores
+    artist_cap: ArtistCap = ArtistCap(MAX_TRACKS_PER_ARTIST)  # tracks of one main artist in a response
+    relaxes_artist_cap: bool = False  # exceed the cap rather than return fewer items than requested
     repeat_cooldown_days: int = 0  # > 0: one list per UTC day, without tracks of the lists of that many previous days
     excludes_session_plays: bool = False  # exclude what was played or skipped in the current session (streams)
     seeks_new_artists: bool = False  # most slots for new tracks are for artists that the user has not played
@@ -107,11 +103,6 @@ class Scene:
         """Target type of the events about this scene's items: `track`, `playlist` or `mlog`."""
         return TARGET_TYPES[self.item_type]
 
-    @property
-    def artist_cap(self) -> ArtistCap:
-        """`max_per_artist`, `max_new_per_artist` and `max_head_per_artist`."""
-        return ArtistCap(self.max_per_artist, self.max_new_per_artist, self.max_head_per_artist)
-
 
 SCENES: dict[str, Scene] = {
     scene.name: scene
@@ -120,7 +111,7 @@ SCENES: dict[str, Scene] = {
             name="daily",
             limit=30,
             max_limit=100,
-            max_new_per_artist=MAX_NEW_TRACKS_PER_ARTIST,
+            artist_cap=ArtistCap(MAX_TRACKS_PER_ARTIST, MAX_NEW_TRACKS_PER_ARTIST),
             relaxes_artist_cap=True,
             repeat_cooldown_days=7,
             seeks_new_artists=True,
@@ -131,7 +122,7 @@ SCENES: dict[str, Scene] = {
             name="private_fm",
             limit=3,
             max_limit=30,
-            max_per_artist=1,
+            artist_cap=ArtistCap(1),
             excludes_session_plays=True,
             is_diverse=True,
             exploration_rate=EXPLORATION_RATE,
@@ -142,10 +133,10 @@ SCENES: dict[str, Scene] = {
     )
 }
 
-SIMILAR = Scene(name="similar", limit=20, max_limit=100, max_per_artist=5, max_head_per_artist=5)
+SIMILAR = Scene(name="similar", limit=20, max_limit=100, artist_cap=ArtistCap(5, head_tracks=5))
 """Scene of `POST /similar`, which is about a track instead of a user."""
 
-CONTINUATION = Scene(name="continuation", limit=30, max_limit=100, max_per_artist=4)
+CONTINUATION = Scene(name="continuation", limit=30, max_limit=100)
 """Scene of `POST /recommend` with seeds or a title, which continues a playlist."""
 
 PATH = Scene(name="path", limit=10, max_limit=50)

@@ -42,13 +42,8 @@ def find_smooth_path(vector_CD: AnyFloats, artist_C: Ints, length: int) -> list[
         vector_CD: Unit-length vectors.
         artist_C: Codes of the main artists.
         length: Number of tracks, at least 2.
-
-    Raises:
-        ValueError: `length` is below 2, or there are fewer than 2 candidates.
     """
     first, last = 0, len(artist_C) - 1
-    if length < 2 or last < 1:
-        raise ValueError(f"a path of {length} among {last + 1} candidates; give at least 2 of both")
     length = min(length, last + 1)
     point_LD = interpolate_on_sphere(vector_CD[first], vector_CD[last], length)
     deviation_LC = DEVIATION_WEIGHT * angles(point_LD, vector_CD) ** 2

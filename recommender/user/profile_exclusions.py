@@ -24,7 +24,6 @@ from sequences.sequence_batch import SequenceBatch
 INTEREST_SEPARATOR = " · "
 NO_ITEMS = np.zeros(0, dtype=np.int64)
 MAX_REQUIRED_VALUES = 2
-MAX_CACHED_TARGETS = 10_000
 
 FOREVER = np.iinfo(np.int64).max
 
@@ -62,22 +61,15 @@ class TargetTracks:
 
     catalog: Catalog
     items_of_playlist: Callable[[str], np.ndarray] = lambda _: NO_ITEMS  # id → items
-    _found: dict[Target, np.ndarray] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def items_of(self, target: Target) -> np.ndarray:
         """Items of a target (type, id), ascending; empty if it is unknown."""
-        if target not in self._found:
-            kind, name = target
-            if kind == "album":
-                found = self._items_of_album.get(name, NO_ITEMS)
-            elif kind == "playlist":
-                found = np.unique(self.items_of_playlist(name))
-            else:
-                found = self._items_of_interest(name) if kind == "interest" else NO_ITEMS
-            if len(self._found) >= MAX_CACHED_TARGETS:
-                self._found.clear()
-            self._found[target] = found
-        return self._found[target]
+        kind, name = target
+        if kind == "album":
+            return self._items_of_album.get(name, NO_ITEMS)
+        if kind == "playlist":
+            return np.unique(self.items_of_playlist(name))
+        return self._items_of_interest(name) if kind == "interest" else NO_ITEMS
 
     def left_out(self, exclusions: Exclusions) -> LeftOut:
         """The items of all targets that the user left out of the profile."""
@@ -98,18 +90,12 @@ class TargetTracks:
         return {album: np.sort(np.array(items, dtype=np.int64)) for album, items in groups.iter_rows()}
 
     @cached_property
-    def _item_N(self) -> np.ndarray:
-        """The item of each facet value of the catalog."""
-        offset_V1 = self.catalog.facets.offset_V1
-        return np.repeat(np.arange(len(offset_V1) - 1), np.diff(offset_V1))
-
-    @cached_property
-    def _codes_of_value(self) -> dict[str, list[int]]:
-        """Facet value → its codes, one per facet that has it."""
-        codes_of: dict[str, list[int]] = {}
-        for code, value in enumerate(self.catalog.facets.names):
-            codes_of.setdefault(value, []).append(code)
-        return codes_of
+    def _items_of_value(self) -> dict[str, np.ndarray]:
+        """Facet value → the distinct items that have it in any facet."""
+        items_of: dict[str, np.ndarray] = {}
+        for (_, value), items in self.catalog.facets.items_of.items():
+            items_of[value] = np.union1d(items_of.get(value, NO_ITEMS), items)
+        return items_of
 
     @cached_property
     def _items_of_artist(self) -> dict[str, list[int]]:
@@ -122,13 +108,13 @@ class TargetTracks:
 
     def _items_of_interest(self, name: str) -> np.ndarray:
         values = dict.fromkeys(name.split(INTEREST_SEPARATOR))
-        known = [self._codes_of_value[value] for value in values if value in self._codes_of_value]
+        known = [self._items_of_value[value] for value in values if value in self._items_of_value]
         if not known:
             performed = {item for value in values for item in self._items_of_artist.get(value, ())}
             return np.array(sorted(performed), dtype=np.int64)
         matches_V = np.zeros(len(self.catalog), dtype=np.int64)
-        for codes in known:
-            matches_V[np.unique(self._item_N[np.isin(self.catalog.facets.value_N, codes)])] += 1
+        for items in known:
+            matches_V[items] += 1
         return np.flatnonzero(matches_V >= min(len(known), MAX_REQUIRED_VALUES))
 
 
@@ -138,12 +124,11 @@ def leave_out(
     """The views of B requests without the events that do not count, and the items of those events with repetitions."""
     if not any(len(one) for one in left_out_B):
         return dict(views), NO_ITEMS
-    kept, dropped = {}, [NO_ITEMS]
+    kept, dropped = dict(views), [NO_ITEMS]
     for name, view in views.items():
-        item_BL, ended_BL = view.columns.get("track_id"), view.columns.get("ended_at")
-        if item_BL is None or ended_BL is None:
-            kept[name] = view
+        if "track_id" not in view.columns:
             continue
+        item_BL, ended_BL = view.columns["track_id"], view.columns["ended_at"]
         rows = zip(left_out_B, item_BL, ended_BL, strict=True)
         is_out_BL = np.stack([one.contains(item_L, ended_L) for one, item_L, ended_L in rows]) & view.mask_BL
         dropped.append(item_BL[is_out_BL])

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
@@ -35,7 +34,7 @@ class UserBatch:
     user_ids: list[str]
     request_at_B: np.ndarray  # µs UTC
     views: dict[str, SequenceBatch]  # by sequence view; oldest event first, padded right
-    scene_B: list[str] = field(default_factory=list)  # "": no scene
+    scene_B: list[str] = field(default_factory=list)  # "": no scene; empty: no request has one
     profile: dict[str, np.ndarray] = field(default_factory=dict)  # float32 [B] by `view__feature`; 0: unknown
     left_out_begin_B: np.ndarray = field(default_factory=lambda: NO_ITEMS)
     """`full_history_begin` of the views before events were left out of them; empty: none was left out."""
@@ -118,20 +117,10 @@ def user_batch_from_online(
         user_ids=[str(user) for user in user_ids],
         request_at_B=np.asarray(times, dtype=np.int64),
         views=views,
-        scene_B=fill_scenes(scenes, len(user_ids)),
+        scene_B=list(scenes or []),
         profile={name: np.array([row.get(name) or 0.0 for row in rows], dtype=np.float32) for name in names},
     )
 
 
 def column_name(feature: str) -> str:
     return feature.replace(":", "__")
-
-
-def _to_floats(column: pd.Series) -> np.ndarray:
-    values: np.ndarray = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float32, na_value=np.nan)
-    values[np.isnan(values)] = 0.0
-    return values
-
-
-def fill_scenes(scenes: Sequence[str] | None, count: int) -> list[str]:
-    return [scene or "" for scene in scenes] if scenes is not None else [""] * count

@@ -62,15 +62,8 @@ def _named_codes(names: tuple[str, ...]) -> np.ndarray:
 
 
 def unique_history_items(views: Mapping[str, SequenceBatch]) -> Ragged:
-    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items; a missing view is empty.
-
-    Raises:
-        KeyError: none of USER_HISTORY_VIEWS is in `views`, so the number of requests is unknown.
-    """
-    found = [views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views]
-    if not found:
-        raise KeyError(f"none of the views {', '.join(USER_HISTORY_VIEWS)} was read; add them to the feature service")
-    items_BL = np.concatenate(found, axis=1)
+    """The distinct items of USER_HISTORY_VIEWS for each request, ascending, without unknown items; one view may be missing."""
+    items_BL = np.concatenate([views[name].columns["track_id"] for name in USER_HISTORY_VIEWS if name in views], axis=1)
     row, column = (items_BL >= FIRST_CODE).nonzero()
     key = unique_values(row << ITEM_BITS | items_BL[row, column])
     return Ragged(key & ((1 << ITEM_BITS) - 1), (key >> ITEM_BITS).searchsorted(np.arange(len(items_BL) + 1)))
@@ -86,9 +79,7 @@ def kept_items(views: Mapping[str, SequenceBatch]) -> set[int]:
 
 def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     """Distinct items, ascending, that the user of the first request skipped, and neither listened to nor liked or saved."""
-    history = views.get(HISTORY_VIEW)
-    if history is None:
-        return np.zeros(0, dtype=np.int64)
+    history = views[HISTORY_VIEW]
     item_L, is_listened_L = history.columns["track_id"][0], is_listened(history)[0]
     skipped = item_L[has_behavior(history, ("skip",))[0]]
     heard = np.concatenate([item_L[is_listened_L], np.array(list(kept_items(views)), dtype=np.int64)])
@@ -98,11 +89,9 @@ def skipped_unheard_items(views: Mapping[str, SequenceBatch]) -> np.ndarray:
 
 def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
     """Distinct items, ascending, that the user of the first request has listened to at least twice, as far as HISTORY_VIEW has
-    them; empty without the view. A clip that is too short for a listen counts if it was played to its end.
+    them. A clip that is too short for a listen counts if it was played to its end.
     """
-    history = views.get(HISTORY_VIEW)
-    if history is None or not history.length_B[0]:
-        return np.zeros(0, dtype=np.int64)
+    history = views[HISTORY_VIEW]
     ratio_L = history.columns["played_ratio"][0]
     is_whole_L = history.mask_BL[0] & (ratio_L >= behaviors.load_behaviors().full_play_ratio)
     is_heard_L = is_listened(history)[0] | is_whole_L
@@ -111,12 +100,9 @@ def items_listened_twice(views: Mapping[str, SequenceBatch]) -> np.ndarray:
 
 
 def current_session_items(views: Mapping[str, SequenceBatch], request_at_B: np.ndarray) -> np.ndarray:
-    """Distinct items that the user of the first request played or skipped in the current session, by their last play.
-
-    Empty without the view RECENT_VIEW.
-    """
-    recent = views.get(RECENT_VIEW)
-    if recent is None or not recent.length_B[0]:
+    """Distinct items that the user of the first request played or skipped in the current session, by their last play."""
+    recent = views[RECENT_VIEW]
+    if not recent.length_B[0]:
         return np.zeros(0, dtype=np.int64)
     plays = [behaviors.load_behaviors().encoder[name] for name in behaviors.load_behaviors().with_action("play")]
     is_current = sessions.is_in_current_session(recent, recent.length_B, request_at_B)
@@ -129,15 +115,12 @@ def unplayed_items_of_new_user(views: Mapping[str, SequenceBatch]) -> np.ndarray
     """Distinct items, ascending, that the user of the first request liked, clicked or else chose, but never played.
 
     These tell what a new user wants, for example three songs picked at the start, and are no recommendations. Empty for
-    a user with at least NEW_USER_TRACKS played tracks, and without the view RECENT_VIEW.
+    a user with at least NEW_USER_TRACKS played tracks.
     """
-    recent = views.get(RECENT_VIEW)
-    if recent is None:
-        return np.zeros(0, dtype=np.int64)
+    recent = views[RECENT_VIEW]
     is_play_L = has_behavior(recent, behaviors.load_behaviors().with_action("play"))[0]
     item_L = recent.columns["track_id"][0]
-    history = [views[HISTORY_VIEW].columns["track_id"][0]] if HISTORY_VIEW in views else []
-    played_items = np.unique(np.concatenate([item_L[is_play_L], *history]))
+    played_items = np.unique(np.concatenate([item_L[is_play_L], views[HISTORY_VIEW].columns["track_id"][0]]))
     if (played_items >= FIRST_CODE).sum() >= NEW_USER_TRACKS:
         return np.zeros(0, dtype=np.int64)
     return np.setdiff1d(item_L[recent.mask_BL[0] & (item_L >= FIRST_CODE)], played_items)

@@ -9,7 +9,7 @@ import logging
 
 import numpy as np
 
-from recommender.recall.channel import Candidates
+from recommender.array_types import Ints
 from recommender.recall.reason import Reason
 from serving.inspection.library import describe_track
 from serving.messages import Language, render_parameter, render_reason
@@ -30,7 +30,7 @@ def explain(
 ) -> ExplanationResponse:
     """The explanation of an item for a user in a scene. Parts that fail are empty."""
     found = recall.recall_for_users(release, user.users, CANDIDATES).candidates
-    ranks = {name: rank for name, candidates in found.items() if (rank := _rank(candidates, item))}
+    ranks = {name: rank for name, items_BK in found.items() if (rank := _rank(items_BK, item))}
     given = recall.reasons(release, user.users, {name: [item] for name in ranks})
     reasons = {
         name: true_reason(given[name][0], item, release) if name in given else None
@@ -47,8 +47,8 @@ def explain(
     )
 
 
-def _rank(candidates: Candidates, item: int) -> int:
-    places = np.flatnonzero(candidates.items_BK[0, :CANDIDATES] == item)
+def _rank(items_BK: Ints, item: int) -> int:
+    places = np.flatnonzero(items_BK[0, :CANDIDATES] == item)
     return int(places[0]) + 1 if len(places) else 0
 
 

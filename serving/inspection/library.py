@@ -75,8 +75,8 @@ def artist_name(artist_id: str, release: ServedRelease) -> str:
 
 def collection_title(kind: str, collection_id: str, release: ServedRelease) -> str:
     """Title of a playlist or mlog; empty if the release does not have it."""
-    for index in release.collection_indexes.values():
-        collections = index.collections
+    for source in release.collection_channels.values():
+        collections = source.collections
         if collections.kind == kind and (number := collections.number_by_id.get(collection_id)) is not None:
             return str(collections.titles_N[number])
     return ""

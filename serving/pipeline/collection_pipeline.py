@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from recommender.catalog.collections import CollectionIndex
-from recommender.recall.channel import Candidates
+from recommender.array_types import Ints
+from recommender.recall.collection_recall import CollectionRecall
 from recommender.recall.reason import Reason
 from recommender.slate.filters import apply_filters
+from recommender.slate.fusion import SCORE_HALF_LIFE
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline
@@ -36,37 +39,37 @@ class CollectionPipeline(Pipeline):
             NoCollections: The release has none.
         """
         scene = request.scene
-        index = release.collection_indexes.get(scene.item_type)
-        if index is None or len(index.collections) <= FIRST_CODE:
+        source = release.collection_channels.get(scene.item_type)
+        if source is None or len(source.collections) <= FIRST_CODE:
             raise NoCollections(
                 f"release {release.release_id} has no {scene.item_type}; land and train some, or request another scene"
             )
         with trace.time_stage("hydrate"):
             user = self.load_user(request, release, trace)
         with trace.time_stage("recall"):
-            recalled = self.recall(user, release, scene.candidates_per_channel, [index.name])
+            recalled = self.recall(user, release, CANDIDATES_PER_CHANNEL, [source.name])
             trace.record_recall(recalled)
-            found = recalled.candidates.get(index.name, Candidates.empty(0))
-            scores = dict(zip(found.items_BK[0].tolist(), found.scores_BK[0].tolist(), strict=True))
-            score_of = {number: score for number, score in scores.items() if number}
-            trace.fused = len(score_of)
+            found = recalled.candidates.get(source.name, NO_ITEMS)
+            recalled_N = found[found > 0]
+            trace.fused = len(recalled_N)
         with trace.time_stage("filter"):
-            selected = dict(self._select(score_of, index, user, request, release, trace))
+            selected = dict(self._select(recalled_N, source, user, request, release, trace))
         with trace.time_stage("select"):
-            found_by = {number: [index.name] if number in score_of else [] for number in selected}
+            recalled_numbers = set(recalled_N.tolist())
+            found_by = {number: [source.name] if number in recalled_numbers else [] for number in selected}
             reasons = collect_reasons(found_by, user, release, self._recall, self._metrics, MOST_OPENED)
-            items = []
-            for (number, channels), reason in zip(found_by.items(), reasons, strict=True):
-                target = index.collections.kind, str(index.collections.ids_N[number])
-                details = _details(target, number, selected[number], index, release)
-                score = round(score_of.get(number, 0.0), 6)
+            items, kind = [], source.collections.kind
+            for place, ((number, channels), reason) in enumerate(zip(found_by.items(), reasons, strict=True)):
+                target = kind, str(source.collections.ids_N[number])
+                details = _details(target, number, selected[number], source, release)
+                score = round(SCORE_HALF_LIFE / (SCORE_HALF_LIFE + place), 6)
                 items.append(ResponseItem(target, details, score, channels, reason))
         return Answer(user, items)
 
     def _select(
         self,
-        score_of: dict[int, float],
-        index: CollectionIndex,
+        recalled_N: Ints,
+        source: CollectionRecall,
         user: UserState,
         request: Request,
         release: ServedRelease,
@@ -75,29 +78,30 @@ class CollectionPipeline(Pipeline):
         """The first candidates that pass the filters, then the most opened collections, up to the limit: their numbers, and their
         playable tracks in order.
         """
-        excluded = {name for kind, name in user.exclusions.collections if kind == index.collections.kind}
+        collections = source.collections
+        excluded = {name for kind, name in user.exclusions.collections if kind == collections.kind}
         context, count = filter_context(request, release, user), 0
-        for number in dict.fromkeys([*score_of, *index.popular_K.tolist()]):
+        for number in dict.fromkeys([*recalled_N.tolist(), *collections.popular_K.tolist()]):
             if count == request.limit:
                 return
-            tracks = index.collections.tracks[number]
+            tracks = collections.tracks[number]
             places, _ = apply_filters(tracks, context)
-            if index.collections.ids_N[number] in excluded:
-                trace.record_removed({f"excluded_{index.name}": 1})
-            elif not len(places) or (index.requires_all_tracks and len(places) < len(tracks)):
-                trace.record_removed({f"unplayable_{index.name}": 1})
+            if collections.ids_N[number] in excluded:
+                trace.record_removed({f"excluded_{source.name}": 1})
+            elif not len(places) or (collections.requires_all_tracks and len(places) < len(tracks)):
+                trace.record_removed({f"unplayable_{source.name}": 1})
             else:
                 count += 1
                 yield number, tracks[places]
 
 
 def _details(
-    target: tuple[str, str], number: int, tracks: np.ndarray, index: CollectionIndex, release: ServedRelease
+    target: tuple[str, str], number: int, tracks: np.ndarray, source: CollectionRecall, release: ServedRelease
 ) -> dict[str, Any]:
     """The fields of a collection with these playable tracks."""
     return {
         f"{target[0]}_id": target[1],
-        "title": str(index.collections.titles_N[number]),
+        "title": str(source.collections.titles_N[number]),
         "track_count": len(tracks),
         "tracks": [release.details(item) for item in tracks[:TRACKS_PER_COLLECTION].tolist()],
     }

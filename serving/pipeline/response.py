@@ -96,7 +96,7 @@ class Trace(response_schemas.Trace):
 
     def record_recall(self, recalled: RecallResult) -> None:
         """Record the candidate count of each source, the sources left out, and whether these are all."""
-        self.candidates = {name: int(np.count_nonzero(one.items_BK)) for name, one in recalled.candidates.items()}
+        self.candidates = {name: int(np.count_nonzero(one)) for name, one in recalled.candidates.items()}
         self.left_out = dict(recalled.left_out)
         if self.has_no_channel:
             self.degraded["recall"] = RECALL_FAILED

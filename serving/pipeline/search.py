@@ -18,6 +18,7 @@ from recommender.search.query_parser import Query
 from recommender.search.text_normalization import join, normalize, tokens
 from recommender.search.track_search import Match, not_covered
 from recommender.slate.filters import FilterContext, apply_filters
+from recommender.user.profile_exclusions import NO_ITEMS
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
@@ -65,7 +66,7 @@ def search(
     """
     if not query.strip():
         return SearchAnswer(_most_played(limit, release, context))
-    affinity = _build_affinity(users, release.catalog) if users is not None else None
+    affinity = _build_affinity(users, release.catalog)
     parsed = release.search.parse(query, _day(context.at_us), 2 * limit)
 
     def rank() -> list[Match]:
@@ -192,18 +193,15 @@ def _reason(match: Match) -> Reason | None:
     return Reason("matches_query", {"parts": tuple(parts)}) if parts else None
 
 
-def _build_affinity(users: UserBatch, catalog: Catalog) -> Callable[[NDArray[np.int64]], NDArray[np.float64]] | None:
-    """Cosine similarity of facet values between an item and the user's newest listens; None without listens."""
-    history = users.views.get(HISTORY_VIEW)
-    if history is None:
-        return None
-    items = history.columns["track_id"][0][is_listened(history)[0]][-MAX_HISTORY:]
-    items = items[items >= FIRST_CODE]
-    value_N, _ = catalog.facets.values_of(items)
+def _build_affinity(users: UserBatch | None, catalog: Catalog) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    """Cosine similarity of facet values between an item and the user's newest listens; 0 without a user or listens."""
+    items = NO_ITEMS
+    if users is not None:
+        history = users.views[HISTORY_VIEW]
+        items = history.columns["track_id"][0][is_listened(history)[0]][-MAX_HISTORY:]
+    value_N, _ = catalog.facets.values_of(items[items >= FIRST_CODE])
     taste_U = np.bincount(value_N, minlength=len(catalog.facets.names)).astype(np.float64)
-    length = float(np.linalg.norm(taste_U))
-    if not length:
-        return None
+    length = max(float(np.linalg.norm(taste_U)), 1.0)  # of no values it is 0
 
     def affinity(items_C: NDArray[np.int64]) -> NDArray[np.float64]:
         value_N, of_N = catalog.facets.values_of(items_C)

@@ -14,6 +14,7 @@ from recommender.catalog.ragged import Ragged
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.recall.reason import Reason, track_phrase
 from recommender.slate.candidate_table import CandidateTable
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL, MAX_RANKED_CANDIDATES
 from recommender.slate.slots import Slots
 from serving.pipeline.pipeline import Answer, Pipeline, encode_tracks
 from serving.pipeline.request import Request
@@ -41,7 +42,7 @@ class SeedPipeline(Pipeline):
             excluded = np.array([code[track] for track in request.excluded if track in code], dtype=np.int64)
             gone = np.concatenate([seeds, negatives, excluded])
         with trace.time_stage("recall"):
-            k = request.scene.candidates_per_channel
+            k = CANDIDATES_PER_CHANNEL
             recalled = self._recall.recall_continuation(release, seeds, request.title, k)
             trace.record_recall(recalled)
             unwanted = self._recall.recall_continuation(release, negatives, "", k) if len(negatives) else None
@@ -52,7 +53,7 @@ class SeedPipeline(Pipeline):
             trace.fused = len(fused)
         with trace.time_stage("filter"):
             shown = filter_context(request, release, user, already_shown_items=gone)
-            fused = fused.take(trace.filter(fused.item_C, shown)[: request.scene.max_ranked_candidates])
+            fused = fused.take(trace.filter(fused.item_C, shown)[:MAX_RANKED_CANDIDATES])
             trace.ranked = len(fused)
         with trace.time_stage("select"):
 

@@ -56,7 +56,7 @@ class PathPipeline(Pipeline):
             between = self._recall.recall_between(release, channel, first, last, request.limit - 2, ITEMS_PER_POINT)
             if between is None:
                 raise NotReady(f"channel {channel} did not respond in time; send the request again")
-            items_C, vector_CD = between.items_BK[0], between.vector_ND
+            items_C, vector_CD = between[0], release.channels[channel].item_vectors(between[0])
             trace.candidates = {channel: len(items_C)}
             trace.fused = len(items_C)
         with trace.time_stage("filter"):

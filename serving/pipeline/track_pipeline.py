@@ -16,7 +16,12 @@ from recommender.catalog.arrays import is_among
 from recommender.slate.blend import cut
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import reactions_of
-from recommender.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE, Scene
+from recommender.slate.scene_settings import (
+    CANDIDATES_PER_CHANNEL,
+    MAX_RANKED_CANDIDATES,
+    MIN_RANKED_DISCOVERY_SHARE,
+    Scene,
+)
 from recommender.slate.slots import Slots
 from recommender.user.profile_exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
@@ -86,7 +91,7 @@ class TrackPipeline(Pipeline):
         with trace.time_stage("recall"):
             is_alone = not user.is_known and POPULARITY in release.channels
             sources = [POPULARITY] if is_alone else list(release.channels)
-            trace.record_recall(self.recall(user, release, request.scene.candidates_per_channel, sources))
+            trace.record_recall(self.recall(user, release, CANDIDATES_PER_CHANNEL, sources))
         with trace.time_stage("fuse"):
             fused = call.fuse()
             trace.fused = len(fused)
@@ -201,7 +206,7 @@ class _Call:
         depends_on, known = (self.request.discovery, sources, names), user.fused.get(scene.name)
         if known is not None and known[0] == depends_on:
             return known[1]
-        found = {name: user.found[name].first(scene.candidates_per_channel) for name in names}
+        found = {name: user.found[name][:, :CANDIDATES_PER_CHANNEL] for name in names}
         table = CandidateTable.merge(found, user.users.history_items, sources)
         fusion = release.fusion.with_min_share(MIN_RANKED_DISCOVERY_SHARE)
         fused = fusion.fuse(table, [scene.name], self.request.discovery)
@@ -243,7 +248,7 @@ def popular_tracks(table: CandidateTable, user: UserState, release: ServedReleas
     """Tracks that fill a list, the most popular ones first, with scores of 0 and the sources of a table."""
     found = user.found.get(POPULARITY)
     if found is not None:
-        items_C = found.items_BK[0][found.items_BK[0] > 0]
+        items_C = found[found > 0]
     else:  # items are numbered by decreasing play count
         items_C = np.arange(FIRST_CODE, min(len(release.vocabulary), FIRST_CODE + FALLBACK_CANDIDATES))
     rank_CH = np.full((len(items_C), len(table.sources)), -1, dtype=np.int32)
@@ -303,7 +308,7 @@ def rank(
     reactions = reactions_of(user.users)
     is_resting_C = is_among(catalog.main_artist_V[fused.item_C], resting)
     change_C = np.where(is_resting_C, -np.inf, blend.feedback.log_factors(reactions.evidence(fused.item_C, catalog)))
-    is_ranked_C = cut(fused, change_C, scene.max_ranked_candidates) & ~is_resting_C
+    is_ranked_C = cut(fused, change_C, MAX_RANKED_CANDIDATES) & ~is_resting_C
     ranked, others, task_score_C = fused.take(is_ranked_C), fused.take(~is_ranked_C), None
     if release.ranker is not None and blend.uses_ranker and len(ranked):
         try:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from event_store.store import DAY_US
-from recommender.recall.channel import Candidates
+from recommender.array_types import Ints
 from recommender.recall.reason import Reason
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.filters import FilterContext
@@ -56,7 +56,7 @@ class UserState:
     """Items not to recommend because of that, ascending."""
     marks: Marks = field(default_factory=dict)  # what `exclusions` were made from
     state_from: str = STATE_FROM_STORE  # if the store failed: STATE_FROM_CACHE or STATE_UNAVAILABLE
-    found: dict[str, Candidates] = field(default_factory=dict)  # source → candidates
+    found: dict[str, Ints] = field(default_factory=dict)  # source → candidates [1, K]
     reasons: dict[str, dict[int, Reason | None]] = field(default_factory=lambda: defaultdict(dict))
     """Source → item → why it was found; None if the source has failed to say."""
     fused: dict[str, tuple[tuple[Any, ...], CandidateTable]] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 
 from recommender.catalog.catalog import Catalog
-from recommender.catalog.collections import CollectionIndex
+from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
@@ -49,9 +49,6 @@ class ServedRelease:
     as_of: str = ""  # last day of the training data, YYYY-MM-DD; empty if unknown
     is_own_catalog: bool = False  # one user has played every track
     collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`
-    collection_indexes: Mapping[str, CollectionIndex] = field(
-        default_factory=dict
-    )  # `playlists`, `mlogs` → collections
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source
 
@@ -92,24 +89,28 @@ class ServedRelease:
         }
 
     @cached_property
+    def playlists(self) -> Collections:
+        """The playlists of the release; empty without their recall."""
+        source = self.collection_channels.get("playlists")
+        return Collections.from_rows("playlist", []) if source is None else source.collections
+
+    @cached_property
     def playlist_names(self) -> dict[str, str]:
         """Id → normalized title of the playlists that a search finds, the most opened first."""
         from recommender.search.named_tracks import normalize_name
 
-        index = self.collection_indexes.get("playlists")
-        if index is None:
-            return {}
-        ids_N, titles_N = index.collections.ids_N, index.collections.titles_N
-        return {ids_N[one]: normalize_name(titles_N[one]) for one in index.popular_K[:MAX_SEARCHED_PLAYLISTS].tolist()}
+        playlists = self.playlists
+        numbers = playlists.popular_K[:MAX_SEARCHED_PLAYLISTS].tolist()
+        return {playlists.ids_N[one]: normalize_name(playlists.titles_N[one]) for one in numbers}
 
     @cached_property
     def target_tracks(self) -> TargetTracks:
         """The tracks of what a user may leave out of the taste profile."""
-        index = self.collection_indexes.get("playlists")
+        playlists = self.playlists
 
         def items_of_playlist(playlist_id: str) -> np.ndarray:
-            number = index.collections.number_by_id.get(playlist_id) if index is not None else None
-            return NO_ITEMS if index is None or number is None else index.collections.tracks[number]
+            number = playlists.number_by_id.get(playlist_id)
+            return NO_ITEMS if number is None else playlists.tracks[number]
 
         return TargetTracks(self.catalog, items_of_playlist)
 
@@ -157,12 +158,11 @@ def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
         ranker=release.ranker,
         blend=release.blend,
         vocabulary=release.vocabulary,
-        catalog=Catalog.build(release.catalog, release.vocabulary),
+        catalog=release.catalog,
         contract=contract,
         as_of=str(release.manifest.get("as_of", "")),
         is_own_catalog=bool(release.manifest.get("is_own_catalog", False)),
         collection_channels=release.collection_recallers,
-        collection_indexes=release.collection_indexes,
         search=TrackSearch.load(folder / SEARCH, encode_texts, text_encoder_version()),
         continuation=release.continuation,
         continuation_sources=release.continuation_sources,

@@ -13,7 +13,7 @@ import numpy as np
 
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.filters import FilterContext, apply_filters
-from recommender.slate.scene_settings import SCENES, Scene
+from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL, MAX_RANKED_CANDIDATES, SCENES, Scene
 from recommender.slate.slots import Slots
 from recommender.user.exclusions import Exclusions
 from recommender.user.user_batch import UserBatch, user_batch_from_online
@@ -45,12 +45,12 @@ def warm_up(release: ServedRelease, now_us: int, recall: Recall) -> None:
 
 
 def _check_release(release: ServedRelease, users: UserBatch, scene: Scene, recall: Recall) -> None:
-    found, now_us = recall.warm(release, users, scene.candidates_per_channel), int(users.request_at_B[0])
+    found, now_us = recall.warm(release, users, CANDIDATES_PER_CHANNEL), int(users.request_at_B[0])
     part = "fusion"
     try:
         fused = release.fusion.fuse(CandidateTable.merge(found, users.history_items), [scene.name])
         shown = FilterContext(release.catalog, Exclusions(), release.vocabulary.track_code, now_us)
-        fused = fused.take(apply_filters(fused.item_C, shown)[0][: scene.max_ranked_candidates])
+        fused = fused.take(apply_filters(fused.item_C, shown)[0][:MAX_RANKED_CANDIDATES])
         part = "ranker"
         if release.ranker is not None and len(fused):
             probabilities = release.ranker.score(users, fused.item_C[None, :])

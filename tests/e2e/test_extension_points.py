@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
@@ -57,9 +57,8 @@ class CodeOrder(RecallChannel[CodeOrderConfig]):
     def __init__(self, config: CodeOrderConfig) -> None:
         self.resolved_config = config
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
-        ranking = Candidates.from_ranking(users.history_items_BH[:, : self.resolved_config.max_tracks])
-        return Candidates.pad_or_truncate(ranking.items_BK, ranking.scores_BK, k)
+    def recall(self, users: UserBatch, k: int) -> np.ndarray:
+        return pad_rows(users.history_items_BH[:, : self.resolved_config.max_tracks], k)
 
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         return [Reason("in_code_order", {"position": position}) for position, _ in enumerate(items, 1)]

@@ -6,14 +6,15 @@ candidates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.arrays import unique_values
 from recommender.catalog.ragged import Ragged, concatenate_ragged
-from recommender.recall.channel import REPEAT_CHANNELS, Candidates, RecallChannel
-from recommender.recall.registry import load_channels
+from recommender.recall.channel import REPEAT_CHANNELS, RecallChannel
+from recommender.recall.registry import CHANNELS
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from recommender.user.user_history import USER_HISTORY_VIEWS, unique_history_items
 from sequences.reversals import drop_reversed
@@ -28,7 +29,9 @@ from training.workspace import Workspace
 def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> dict[str, RecallChannel]:
     """The channels of a fit on the present marts, with the past plays of `data`."""
     fitted = workspace.list_fitted("channel", fit)
-    channels = load_channels({name: workspace.model_folder("channel", fit, name) for name in fitted}, data.vocabulary)
+    channels: dict[str, RecallChannel] = {
+        name: CHANNELS[name].load(workspace.model_folder("channel", fit, name), data.vocabulary) for name in fitted
+    }
     plays = archive_plays(data, PARTS)
     for channel in channels.values():
         channel.store_past_plays(plays)
@@ -37,12 +40,12 @@ def load_fitted_channels(workspace: Workspace, fit: str, data: TrainingData) -> 
 
 def recall_candidates(
     channels: Mapping[str, RecallChannel], offline: OfflineFeatures, cases: RecallCases, description: str
-) -> dict[str, Candidates]:
+) -> dict[str, Ints]:
     """CANDIDATES_PER_CHANNEL candidates of every channel for every case; `description` labels the progress bar."""
     for channel in channels.values():
         offline.preload(channel.feature_service)
 
-    def recall_batch(batch: RecallCases) -> dict[str, Candidates]:
+    def recall_batch(batch: RecallCases) -> dict[str, Ints]:
         requests = batch.user_ids.tolist(), batch.request_at_C, case_scenes(batch)
         return {
             name: channel.recall(offline.load_user_batch(channel.feature_service, *requests), CANDIDATES_PER_CHANNEL)
@@ -50,10 +53,11 @@ def recall_candidates(
         }
 
     parts = list(parallel_map(recall_batch, cases.chunks(), f"recall {description}"))
-    return {name: concatenate_candidates([part[name] for part in parts], CANDIDATES_PER_CHANNEL) for name in channels}
+    nothing = np.zeros((0, CANDIDATES_PER_CHANNEL), dtype=np.int64)
+    return {name: np.concatenate([nothing, *(part[name] for part in parts)]) for name in channels}
 
 
-def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mapping[str, Candidates]) -> Ragged:
+def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mapping[str, Ints]) -> Ragged:
     """Items in the history of each case's user: from the views that the request reads, and repeats among candidates."""
     parts = []
     for batch in cases.chunks():
@@ -63,12 +67,12 @@ def load_case_history(data: TrainingData, cases: RecallCases, candidates: Mappin
     return add_repeats(concatenate_ragged(parts), candidates)
 
 
-def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged:
+def add_repeats(history: Ragged, candidates: Mapping[str, Ints]) -> Ragged:
     """Items in the user's history of each request, with those that REPEAT_CHANNELS propose.
 
     A history view has a maximum length, and these channels know older plays.
     """
-    lists = [candidates[name].items_BK for name in REPEAT_CHANNELS if name in candidates]
+    lists = [candidates[name] for name in REPEAT_CHANNELS if name in candidates]
     size = np.int64(max([history.items.max(initial=0), *(items_BK.max(initial=0) for items_BK in lists)]) + 1)
     keys = [history.case_per_item * size + history.items]
     for items_BK in lists:
@@ -81,11 +85,3 @@ def add_repeats(history: Ragged, candidates: Mapping[str, Candidates]) -> Ragged
 def case_scenes(cases: RecallCases) -> list[str]:
     """The scene of each case, "" if the log has none."""
     return [scene or "" for scene in cases.scenes.tolist()]
-
-
-def concatenate_candidates(parts: Sequence[Candidates], k: int) -> Candidates:
-    """The candidates of all parts, `k` of each request; the requests of the parts follow one another."""
-    parts = [Candidates(np.zeros((0, k), dtype=np.int64), np.zeros((0, k), dtype=np.float32)), *parts]
-    return Candidates(
-        np.concatenate([part.items_BK for part in parts]), np.concatenate([part.scores_BK for part in parts])
-    )

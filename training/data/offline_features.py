@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from recommender.user.user_batch import UserBatch, _to_floats, column_name, fill_scenes
+from recommender.user.user_batch import UserBatch, column_name
 from sequences.feature_services import ServiceContract, read_cached_registry
 from sequences.reversals import drop_reversed
 from training.data.recall_cases import RecallCases
@@ -84,7 +84,7 @@ class OfflineFeatures:
             user_ids=ids,
             request_at_B=times,
             views=views,
-            scene_B=fill_scenes(scenes, len(ids)),
+            scene_B=[scene or "" for scene in scenes or []],
             profile=self.load_profile(service, ids, times) if profile is None else profile,
         )
         return users.leave_out(self.data.profile_exclusions.of_users(ids))[0]
@@ -104,7 +104,9 @@ class OfflineFeatures:
         )
         found = self.store.get_historical_features(entity_df=rows, features=features, full_feature_names=True).to_df()
         found = found.sort_values("request", kind="stable")
-        return {column_name(feature): _to_floats(found[column_name(feature)]) for feature in features}
+        names = [column_name(feature) for feature in features]
+        numbers = found[names].apply(pd.to_numeric, errors="coerce").fillna(0.0)
+        return {name: numbers[name].to_numpy(dtype=np.float32) for name in names}
 
 
 def load_user_batches(data: TrainingData, cases: RecallCases, service: str) -> list[UserBatch]:

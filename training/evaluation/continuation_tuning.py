@@ -17,9 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from content.encoders.text import encode_texts
+from recommender.array_types import Ints
+from recommender.catalog.catalog import Catalog
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.registry import TitleData, all_sources, channel_sources
 from recommender.recall.continuation.source import ContinuationSource
@@ -30,7 +32,6 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.continuation_weights import CUTOFFS, Continuation, _no_history, range_key
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from sequences.sequence_batch import FIRST_CODE
-from training.data.candidate_lists import concatenate_candidates
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
@@ -58,9 +59,9 @@ def playlist_cases(
     lists = [(number, playlists.tracks[number], count) for count in seed_counts for number in numbers.tolist()]
     lists = [(number, tracks, count) for number, tracks, count in lists if len(tracks) > count]
     return PlaylistCases(
-        seeds=_ragged([tracks[:count] for _, tracks, count in lists]),
+        seeds=Ragged.of_lists([tracks[:count] for _, tracks, count in lists]),
         titles=[str(playlists.titles_N[number]) if has_title else "" for number, _, _ in lists],
-        targets=_ragged([tracks[count:] for _, tracks, count in lists]),
+        targets=Ragged.of_lists([tracks[count:] for _, tracks, count in lists]),
     )
 
 
@@ -131,7 +132,9 @@ def session_cases(sessions: RecallCases, seeds: int) -> PlaylistCases:
     targets = long.sample(2, seed=0, max_cases=MAX_CASES).items["targets"]
     lists = [targets[case] for case in range(len(targets.count_C))]
     return PlaylistCases(
-        _ragged([tracks[:seeds] for tracks in lists]), [""] * len(lists), _ragged([tracks[seeds:] for tracks in lists])
+        Ragged.of_lists([tracks[:seeds] for tracks in lists]),
+        [""] * len(lists),
+        Ragged.of_lists([tracks[seeds:] for tracks in lists]),
     )
 
 
@@ -139,20 +142,16 @@ def read_titles(data: TrainingData, playlists: Collections, known: np.ndarray) -
     """What titles are read by, with the titles of the `known` playlists only."""
     texts = list(title_lists(playlists, known))[:MAX_PLAYLIST_TITLES]
     parser = QueryParser.of(data.track_rows, encode_texts)
-    return TitleData(parser, data.track_rows, data.vocabulary, TextVectors.encode(texts))
+    facets = Catalog.build(data.track_rows, data.vocabulary).facets
+    return TitleData(parser, facets, data.vocabulary, TextVectors.encode(texts))
 
 
-def _useful(found: Mapping[str, Candidates]) -> dict[str, Candidates]:
+def _useful(found: Mapping[str, Ints]) -> dict[str, Ints]:
     """The sources that find anything."""
-    return {name: one for name, one in found.items() if one.items_BK.any()}
+    return {name: items_CK for name, items_CK in found.items() if items_CK.any()}
 
 
-def _ragged(lists: list[np.ndarray]) -> Ragged:
-    offset = np.cumsum([0, *(len(one) for one in lists)], dtype=np.int64)
-    return Ragged(np.concatenate([np.zeros(0, dtype=np.int64), *lists]), offset)
-
-
-def fit_range(candidates: Mapping[str, Candidates], cases: PlaylistCases) -> ReciprocalRank:
+def fit_range(candidates: Mapping[str, Ints], cases: PlaylistCases) -> ReciprocalRank:
     """The weights with the highest recall of the targets."""
     if not len(cases) or not candidates:
         return ReciprocalRank()
@@ -172,10 +171,12 @@ class PlaylistCases:
         """C."""
         return len(self.titles)
 
-    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Candidates]:
+    def recall(self, sources: Mapping[str, ContinuationSource], k: int) -> dict[str, Ints]:
         """The `k` best candidates of each source for every case, [C, K]."""
         cases = [(self.seeds[case], title, k) for case, title in enumerate(self.titles)]
         return {
-            name: concatenate_candidates([source.continue_playlist(*case) for case in cases], k)
+            name: np.concatenate(
+                [np.zeros((0, k), dtype=np.int64), *(source.continue_playlist(*case) for case in cases)]
+            )
             for name, source in sources.items()
         }

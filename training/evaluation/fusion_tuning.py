@@ -10,7 +10,6 @@ import numpy as np
 from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.task_weights import ANY_SCENE
-from recommender.recall.channel import Candidates
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
@@ -29,7 +28,7 @@ Curve = dict[float, dict[str, float]]
 
 
 def fit_fusion(
-    candidates: Mapping[str, Candidates],
+    candidates: Mapping[str, Ints],
     history: Ragged,
     cases: RecallCases,
     baseline: Ints | None = None,
@@ -120,7 +119,9 @@ def _improves_held_out(pool: CandidateTable, cases: RecallCases, overall: Channe
         test_cases, test_pool = cases.take(tested), pool.take_requests(tested)
         test_pool = test_pool.take(test_pool.is_discovery_C != is_repeat)
         test = test_pool, test_cases.items[LIST_TARGET_KIND[is_repeat]], test_cases.user_C, CUTOFFS
-        gain += weighted_recall(weights, *test) - weighted_recall(overall.for_list(is_repeat), *test)
+        gain += weighted_recall(weights, *test) - weighted_recall(
+            overall.repeats if is_repeat else overall.discoveries, *test
+        )
     return gain > 0
 
 

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.recall.registry import load_collection_recall
 from releases.format import MissingInput
@@ -81,7 +82,7 @@ class HeldOutModels:
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
-    def recall(self, cases: RecallCases, description: str) -> tuple[dict[str, Candidates], Ragged]:
+    def recall(self, cases: RecallCases, description: str) -> tuple[dict[str, Ints], Ragged]:
         """Candidates of every channel for every case, and what its user had played before it, as a request reads them.
 
         `description` is the text of the progress bar.

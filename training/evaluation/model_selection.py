@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
-from recommender.recall.channel import Candidates
 from recommender.recall.popularity import Popularity
 from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
@@ -90,7 +90,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     baselines = Baselines.tune(held_out.data, CANDIDATES_PER_CHANNEL)
     fusion, shares = fit_fusion(candidates, history, cases, _recall_best_heuristic(baselines, cases))
     rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
-    sample = {name: lists.take(rows) for name, lists in candidates.items()}
+    sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
     slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
@@ -128,17 +128,15 @@ def _recall_best_heuristic(baselines: Baselines, cases: RecallCases) -> NDArray[
     return max(lists, key=lambda items_CK: recall_table(items_CK, cases)[f"recall_at_{k}/all"])
 
 
-def filter_known_items(
-    candidates: Mapping[str, Candidates], history: Ragged, known_V: NDArray[np.bool_]
-) -> dict[str, Candidates]:
-    """Candidates that the user of the request has played or that are in `known_V`."""
+def filter_known_items(candidates: Mapping[str, Ints], history: Ragged, known_V: NDArray[np.bool_]) -> dict[str, Ints]:
+    """Candidates that the user of the request has played or that are in `known_V`; 0 in the places of the others."""
     return {
-        name: lists.filter_by_mask(known_V[lists.items_BK] | history.contains(lists.items_BK))
-        for name, lists in candidates.items()
+        name: np.where(known_V[items_CK] | history.contains(items_CK), items_CK, 0)
+        for name, items_CK in candidates.items()
     }
 
 
-def select_channels(candidates: Mapping[str, Candidates], users: int) -> dict[str, Candidates]:
+def select_channels(candidates: Mapping[str, Ints], users: int) -> dict[str, Ints]:
     """The channels that can get a weight: without popularity if there is one user, whose own plays are no popularity, unless
     it is the only channel.
     """

@@ -16,8 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
 from recommender.ranking.task_weights import ANY_SCENE
-from recommender.recall.channel import Candidates
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import NO_FEEDBACK
@@ -66,8 +66,7 @@ def measure_recall(
     slates by request (`slate.parquet`) to `folder`.
     """
     candidates, history = held_out.recall(cases, "test")
-    channels = {name: channel.items_BK for name, channel in candidates.items()}
-    table, lists = CandidateTable.merge(candidates, history), dict(channels)
+    table, lists = CandidateTable.merge(candidates, history), dict(candidates)
     lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
     overall = choice.fusion.fuse(table).items(CANDIDATES_PER_CHANNEL)
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
@@ -86,8 +85,8 @@ def measure_recall(
         "share_curve": measure_shares(choice, cases, table),
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "cold_start": measure_cold_start(held_out.data, cases, lists),
-        "overlap_at_50": list_comparison.overlap(channels),
-        "hits_at_200": list_comparison.unique_hits(channels, cases),
+        "overlap_at_50": list_comparison.overlap(candidates),
+        "hits_at_200": list_comparison.unique_hits(candidates, cases),
     }
     shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
     masks = recall_metrics.new_item_masks(held_out.data)
@@ -109,14 +108,14 @@ def _measure_slates(
     servable: ServingFilter,
     choice: Choice,
     cases: RecallCases,
-    candidates: Mapping[str, Candidates],
+    candidates: Mapping[str, Ints],
     lists: Mapping[str, NDArray[np.int64]],
     result: Result,
     folder: Path,
 ) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
     """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
     rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
-    sample = {name: lists.take(rows) for name, lists in candidates.items()}
+    sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
     requests = Requests.read(held_out, cases.take(rows), sample, servable)
     slate, order = Slate.build(requests, choice.fusion), choice.blend
     orders = {
@@ -243,9 +242,9 @@ def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases
     """Candidates [C, K] of each list, by name."""
     k = max(int(metric.rpartition("_")[2]) for metric in COLLECTION_METRICS)
     batches = load_user_batches(held_out.data, cases, recaller.feature_service)
-    popular_CK = np.tile(recaller.collection_index.popular_K[:k], (len(cases), 1))
+    popular_CK = np.tile(recaller.collections.popular_K[:k], (len(cases), 1))
     opened_CO = np.concatenate([recaller.recent_openings(users)[0] for users in batches])
     both_CX = np.concatenate([opened_CO, popular_CK], axis=1)
     last_CK = pad([list(dict.fromkeys(both[both > 0].tolist()))[:k] for both in both_CX], k)
-    recalled_CK = np.concatenate([recaller.recall(users, k).items_BK for users in batches])
+    recalled_CK = np.concatenate([recaller.recall(users, k) for users in batches])
     return {recaller.name: recalled_CK, MOST_OPENED: popular_CK, LAST_OPENED: last_CK}

@@ -20,12 +20,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.array_types import Ints
 from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.task_weights import TaskWeights
-from recommender.recall.channel import Candidates
 from recommender.slate import blend
 from recommender.slate.blend import Blend
 from recommender.slate.candidate_table import CandidateTable
@@ -57,7 +57,6 @@ LIST_RULES = (
 """Rules of the lists; the gate compares releases with the same ones only. Change it with the rules."""
 REACHABLE = "reachable_recall_at_30"
 
-Ints = NDArray[np.int64]
 Key = TypeVar("Key")
 
 
@@ -66,7 +65,7 @@ class Requests:
     """C past requests as the service read them."""
 
     cases: RecallCases
-    candidates: Mapping[str, Candidates]  # of each channel
+    candidates: Mapping[str, Ints]  # of each channel
     history: Ragged  # items that the user of each request had played
     catalog: Catalog
     contexts: Sequence[FilterContext]
@@ -74,7 +73,7 @@ class Requests:
 
     @classmethod
     def read(
-        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Candidates], servable: ServingFilter
+        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Ints], servable: ServingFilter
     ) -> Requests:
         """Read the history, the exclusions and the reactions of each request."""
         read = list(servable.read_requests(cases))
@@ -96,7 +95,7 @@ class Requests:
         return replace(
             self,
             cases=self.cases.take(rows),
-            candidates={name: lists.take(rows) for name, lists in self.candidates.items()},
+            candidates={name: items_CK[rows] for name, items_CK in self.candidates.items()},
             history=self.history.take(rows),
             contexts=[self.contexts[row] for row in rows],
             reactions=[self.reactions[row] for row in rows],
@@ -144,7 +143,7 @@ class Slate:
         def build_batch(rows: Ints) -> list[tuple[CandidateTable, NDArray[np.floating]]]:
             part = requests.take(rows)
             fused = fusion.fuse(CandidateTable.merge(part.candidates, part.history), part.scenes, share)
-            read = zip(fused.split(), part.scenes, part.contexts, part.reactions, strict=True)
+            read = zip(fused.split(), part.contexts, part.reactions, strict=True)
             return [_keep_ranked(*request, requests.catalog) for request in read]
 
         parts = parallel_map(build_batch, row_chunks(len(requests), FUSION_BATCH_SIZE), "slates")
@@ -279,13 +278,12 @@ def measure_by_request(items_CK: Ints, cases: RecallCases, track_ids_V: NDArray[
 
 
 def _keep_ranked(
-    table: CandidateTable, scene: str, context: FilterContext, reactions: Reactions, catalog: Catalog
+    table: CandidateTable, context: FilterContext, reactions: Reactions, catalog: Catalog
 ) -> tuple[CandidateTable, NDArray[np.floating]]:
     """The candidates of one request that pass the filters and are ranked, and the evidence of the user's reactions."""
     table = table.take(apply_filters(table.item_C, context)[0])
     evidence_CF = reactions.evidence(table.item_C, catalog)
-    count = SCENES[scene].max_ranked_candidates if scene in SCENES else MAX_RANKED_CANDIDATES
-    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), count)
+    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), MAX_RANKED_CANDIDATES)
     return table.take(is_ranked_C), evidence_CF[is_ranked_C].astype(np.float32)
 
 

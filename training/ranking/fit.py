@@ -162,7 +162,7 @@ def _keep_best_trees(trees: BoostedTrees, held_out: list[CaseBatch]) -> tuple[Bo
 
 
 def _blend_and_calibrate(
-    model: Ranker[RankerConfig], trees: BoostedTrees | None, config: RankerConfig, held_out: list[CaseBatch]
+    model: Ranker, trees: BoostedTrees | None, config: RankerConfig, held_out: list[CaseBatch]
 ) -> RankerConfig:
     """Set the weights of the trees in the model, and return the config with them and with the temperatures.
 
@@ -209,8 +209,8 @@ class RankerObjective(trainer.Objective):
     The embeddings of ids are trained from the step `first_id_step` on.
     """
 
-    def __init__(self, network: Ranker[RankerConfig], config: RankerConfig, first_id_step: int = 0) -> None:
-        self.network: Ranker[RankerConfig] = network
+    def __init__(self, network: Ranker, config: RankerConfig, first_id_step: int = 0) -> None:
+        self.network: Ranker = network
         self.config, self.first_id_step = config, first_id_step
         self.loss_weights_T = torch.tensor([LOSS_WEIGHTS[task] for task in network.tasks])
 
@@ -236,7 +236,7 @@ class RankerObjective(trainer.Objective):
 
 
 @torch.no_grad()
-def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
+def predict_logits(model: Ranker, batches: Iterable[CaseBatch]) -> tuple[Tensor, Tensor]:
     """Return the logits of the cases' tracks [N, T] and their labels [N, T]."""
     device = next(model.parameters()).device
     on_device = (trainer.to_device(batch, device) for batch in batches)
@@ -244,7 +244,7 @@ def predict_logits(model: Ranker[RankerConfig], batches: Iterable[CaseBatch]) ->
     return torch.cat([logits for logits, _ in pairs]), torch.cat([labels for _, labels in pairs])
 
 
-def fit_tree_weights(model: Ranker[RankerConfig], held_out: list[CaseBatch], trees: BoostedTrees) -> tuple[float, ...]:
+def fit_tree_weights(model: Ranker, held_out: list[CaseBatch], trees: BoostedTrees) -> tuple[float, ...]:
     """Return the trees' share of each task's logit that minimizes the log loss on held-out cases; 0 without trees."""
     logits_NT, labels_NT = predict_logits(model, held_out)
     tree_logits_NT = torch.cat(

@@ -70,7 +70,7 @@ def fit_listwise_head(
     )
     head = LambdaMARTHead.fit(train, validation, config, threads)
     if validation.has_both_classes:
-        auc = roc_auc_score(validation.is_target_R, head.logits(validation.features_RN, threads))
+        auc = roc_auc_score(validation.is_target_R, head.trees.predict_rows(validation.features_RN, threads))
         head.measures["validation"] = {"auc": float(auc)}
     return head
 

@@ -24,7 +24,7 @@ def fit_collection(
     collections = read_collections(data, kind.kind)
     opened = build_collection_cases(data, collections, PARTS[0]).items["targets"].items
     opened_N = np.bincount(opened, minlength=len(collections)).astype(np.int64)
-    fitted = kind(config, collections, opened_N, realtime)
+    fitted = kind(config, replace(collections, open_count_N=opened_N), realtime)
     cases = build_collection_cases(data, collections, "validation")
     batches = load_user_batches(data, cases, kind.feature_service) if len(cases) else []
     tables = {}
@@ -41,7 +41,7 @@ def fit_collection(
         fitted.rebuild_index()
         if not batches:
             break
-        items = np.concatenate([fitted.recall(users, max(config.eval_cutoffs)).items_BK for users in batches])
+        items = np.concatenate([fitted.recall(users, max(config.eval_cutoffs)) for users in batches])
         tables[fitted.resolved_config] = recall_table(items, cases, config.eval_cutoffs)
     if tables:
         fitted.resolved_config = max(

@@ -112,7 +112,7 @@ def compare_orders(
     recall: dict[str, dict[int, np.ndarray]] = {}
     for name, channel.order in orders.items():
         bar = tqdm(batches, desc=f"validation, {name} order", mininterval=1)
-        items_CK = np.concatenate([channel.recall(users, max(cutoffs)).items_BK for users in bar])
+        items_CK = np.concatenate([channel.recall(users, max(cutoffs)) for users in bar])
         recall[name] = {k: mean_per_user(recall_at_k(items_CK, cases.items[kind], k), cases.user_C) for k in cutoffs}
     channel.order = None
     gain_U = np.asarray(sum(recall["learned"][k] - recall["activation"][k] for k in cutoffs))

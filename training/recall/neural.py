@@ -141,7 +141,7 @@ def _train(
         assert validation is not None  # noqa: S101  # only called if there is one
         channel.rebuild_index()
         k = max(validation.cutoffs)
-        return validation.recall_table([channel.recall(users, k).items_BK for users in validation.batches])
+        return validation.recall_table([channel.recall(users, k) for users in validation.batches])
 
     def validate() -> float:
         table = measure()

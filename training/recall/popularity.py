@@ -37,7 +37,7 @@ def fit(data: TrainingData, config: PopularityConfig, folder: Path) -> Popularit
 def _item_languages(data: TrainingData, item_N: np.ndarray) -> ItemLanguages:
     """The languages of these items in the catalog."""
     names, lists = data.facets["languages"]
-    is_in_NA = np.zeros((len(item_N), len(names)), dtype=bool)
+    share_NA = np.zeros((len(item_N), len(names)))
     for row, item in enumerate(item_N.tolist()):
-        is_in_NA[row, lists[item]] = True
-    return ItemLanguages(item_N, names, is_in_NA)
+        share_NA[row, lists[item]] = 1
+    return ItemLanguages(item_N, names, share_NA)

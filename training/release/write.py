@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from content.encoders.text import encode_texts, text_encoder_version
+from recommender.catalog.collections import Collections
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.titles import MAX_PLAYLIST_TITLES, TextVectors
 from releases.bundle import BLEND, CATALOG, CONTINUATION, FUSION, SEARCH, SLATE, TITLES
@@ -92,6 +93,6 @@ def _playlist_titles(folder: Path) -> list[str]:
     """Titles of the playlists of a release, the most opened first."""
     if not (folder / "collections" / Playlists.name).exists():
         return []
-    index = Playlists.load_collection_index(folder / "collections" / Playlists.name)
-    titles = dict.fromkeys(str(index.collections.titles_N[number]).strip() for number in index.popular_K.tolist())
+    playlists = Collections.load(folder / "collections" / Playlists.name, Playlists.kind)
+    titles = dict.fromkeys(str(playlists.titles_N[number]).strip() for number in playlists.popular_K.tolist())
     return list(titles)[:MAX_PLAYLIST_TITLES]

@@ -96,12 +96,11 @@ class SessionState(UserState):
     sequences: tuple[EncodedSequence, ...]
 
 
-class SessionDomains(Ranker[SessionDomainsConfig]):
+class SessionDomains(Ranker):
     """One interest per behavior group, one of the sessions, and one per denoising feedback."""
 
     name: ClassVar[str] = "session_domains"
     feature_service: ClassVar[str] = "session_domains"
-    reads_recent_events: ClassVar[bool] = False
     config_class: ClassVar[type[RankerConfig]] = SessionDomainsConfig
 
     def __init__(self, config: SessionDomainsConfig, catalog: ItemFrequencies, tasks: tuple[str, ...]) -> None:

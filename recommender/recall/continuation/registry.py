@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-import polars as pl
 import torch
 from torch.nn import functional
 
+from recommender.array_types import Ints
+from recommender.catalog.catalog import TrackFacets
 from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.vector_index import VectorIndex
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel
 from recommender.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
 from recommender.recall.continuation.titles import (
     FacetTracks,
@@ -25,7 +27,6 @@ from recommender.recall.continuation.titles import (
     TitleWords,
     WithoutUnwanted,
     artist_lists,
-    facet_lists,
     title_lists,
 )
 from recommender.recall.realtime import Realtime
@@ -40,7 +41,7 @@ class TitleData:
     """What titles are read by."""
 
     parser: QueryParser
-    tracks: pl.DataFrame  # rows with `track_id` and facets
+    facets: TrackFacets
     vocabulary: Vocabulary
     vectors: TextVectors | None  # of titles of playlists; None: similar titles are not looked for
 
@@ -60,28 +61,26 @@ def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, Continua
 
 def all_sources(
     channels: Mapping[str, RecallChannel],
-    playlists: Collections | None,
+    playlists: Collections,
     numbers: np.ndarray,
-    titles: TitleData | None,
+    titles: TitleData,
     is_servable_V: np.ndarray,
 ) -> dict[str, ContinuationSource]:
-    """All sources; without `titles` those that read seeds.
+    """All sources.
 
     Args:
         channels: Channels of the release.
-        playlists: Playlists; None without any.
+        playlists: Playlists.
         numbers: The playlists that may be used.
         titles: Reads titles.
         is_servable_V: Which items may be candidates.
     """
     sources = channel_sources(channels)
-    if playlists is not None and len(numbers):
+    if len(numbers):
         sources[PlaylistNeighbors.name] = PlaylistNeighbors(playlists.tracks.take(numbers), is_servable_V)
-    if titles is None:
-        return sources
-    facets = FacetTracks(facet_lists(titles.tracks, titles.vocabulary), len(is_servable_V))
+    facets = FacetTracks(titles.facets.items_of, len(is_servable_V))
     words = TitleWords(titles.parser, facets, artist_lists(titles.vocabulary), is_servable_V)
-    if playlists is not None and len(numbers) and titles.vectors is not None:
+    if len(numbers) and titles.vectors is not None:
         lists = titles.vectors.select(title_lists(playlists, numbers))
         sources[TitlePlaylists.name] = TitlePlaylists(lists, facets, is_servable_V)
     return {words.name: words} | {name: WithoutUnwanted(source, words) for name, source in sources.items()}
@@ -104,18 +103,15 @@ class ContentNeighbors:
         has_content_N = row_NW.any(dim=1)
         self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`; ignores the title, and seeds without content."""
         del title
         mean_1W = self._content(items_S).sum(0, keepdim=True)
         if not mean_1W.any():
-            return Candidates.empty(k)
-        found = self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])
-        return Candidates.pad_or_truncate(*found, k)
+            return np.zeros((1, k), dtype=np.int64)
+        return self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])[0]
 
     def _content(self, items: np.ndarray) -> torch.Tensor:
         """Content of items as rows of unit length, or of zeros [N, W]."""
-        content_V, content_RW = self._codes.content_V, self._codes.content_RW
-        if content_V is None or content_RW is None:
-            return torch.zeros(len(items), 0)
-        return functional.normalize(content_RW[content_V[torch.from_numpy(items)]].float(), dim=1)
+        row_NW = cast(torch.Tensor, self._codes.content_RW)[cast(torch.Tensor, self._codes.content_V)[items]]
+        return functional.normalize(row_NW.float(), dim=1)

@@ -14,9 +14,10 @@ from typing import Protocol
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.arrays import top_k_positions
 from recommender.catalog.ragged import Ragged, concatenate_ranges
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 
 TITLE_SOURCES = ("title_words", "title_playlists")
 """Sources that read the title; of the seeds they read what the candidates must have."""
@@ -25,11 +26,7 @@ TITLE_SOURCES = ("title_words", "title_playlists")
 class ContinuationSource(Protocol):
     """One way to continue a playlist. A source does not read users, so its results depend on its arguments only."""
 
-    @property
-    def name(self) -> str:
-        """Name of the source in responses and weights."""
-
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """The `k` best items for a playlist, without its seeds, [1, K]; empty if the source has nothing to go by.
 
         Args:
@@ -43,15 +40,15 @@ class SimilarItems:
     """Items that a recall channel finds similar to the seeds."""
 
     def __init__(self, channel: RecallChannel) -> None:
-        self.name, self._channel = channel.name, channel
+        self._channel = channel
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         del title
-        return self._channel.similar_items(items_S, k) if len(items_S) else Candidates.empty(k)
+        return self._channel.similar_items(items_S, k) if len(items_S) else pad_rows([items_S], k)
 
 
-def top_k_items(score_V: np.ndarray, excluded: np.ndarray, k: int) -> Candidates:
+def top_k_items(score_V: np.ndarray, excluded: np.ndarray, k: int) -> Ints:
     """The `k` items with the highest positive scores, ties by smaller (more played) item, [1, K]; changes `score_V`.
 
     Args:
@@ -61,8 +58,7 @@ def top_k_items(score_V: np.ndarray, excluded: np.ndarray, k: int) -> Candidates
     """
     score_V[excluded] = 0
     item = np.flatnonzero(score_V > 0)
-    item = item[top_k_positions(score_V[item], k)]
-    return Candidates.pad_or_truncate(item[None, :], score_V[item].astype(np.float32)[None, :], k)
+    return pad_rows([item[top_k_positions(score_V[item], k)]], k)
 
 
 MAX_PLAYLISTS = 5_000
@@ -89,7 +85,7 @@ class PlaylistNeighbors:
         self._weight_P = 1 / np.maximum(tracks.count_C, 1)
         self._scale_V = 1 / np.sqrt(np.maximum(count_V, 1e-9))
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`; ignores the title."""
         del title
         offset_V1 = self._playlists_of_track.offset_C1

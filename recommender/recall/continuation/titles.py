@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,12 +22,12 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from content import FACETS
 from content.encoders.text import encode_texts, text_encoder_version
+from recommender.array_types import Ints
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.source import ContinuationSource, top_k_items
 from recommender.search.grammar import FACET_WEIGHTS, FacetValue
 from recommender.search.query_parser import REQUIRED_FACETS, QueryParser
@@ -97,12 +98,7 @@ class TextVectors:
         """The vectors [T, D] of the texts that have one, and the items of each."""
         row_of = {text: row for row, text in enumerate(self.texts)}
         known = [text for text in items_of if text in row_of]
-        counts = [len(items_of[text]) for text in known]
-        items = Ragged(
-            np.concatenate([np.zeros(0, dtype=np.int64), *(items_of[text] for text in known)]),
-            np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
-        )
-        return self.vector_TD[[row_of[text] for text in known]], items
+        return self.vector_TD[[row_of[text] for text in known]], Ragged.of_lists([items_of[text] for text in known])
 
 
 class FacetTracks:
@@ -179,11 +175,11 @@ class TitleWords:
         names = artists.__contains__, partial(find_artists, artists)
         self._read = lru_cache(KEPT_TITLES)(lambda title: parser.parse(title, *names))
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         query = self._read(title)
         if not (query.wanted or query.unwanted or query.names):
-            return Candidates.empty(k)
+            return pad_rows([NO_ITEMS], k)
         score_V = np.full(len(self._is_servable_V), 0.0 if query.wanted or query.names else 1.0)
         for concept in query.wanted:
             score_V += self._facets.weigh(
@@ -219,10 +215,10 @@ class TitlePlaylists:
     def __init__(self, titles: tuple[np.ndarray, Ragged], facets: FacetTracks, is_servable_V: np.ndarray) -> None:
         (self._vector_TD, self._items), self._facets, self._is_servable_V = titles, facets, is_servable_V
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         if not title.strip():
-            return Candidates.empty(k)
+            return pad_rows([NO_ITEMS], k)
         score_V = np.zeros(len(self._is_servable_V))
         # The weight of a title is 0 at MIN_COSINE, and 1 if it is equal.
         weight_T = np.maximum((self._vector_TD @ encode_title(title) - MIN_COSINE) / (1 - MIN_COSINE), 0) ** 2
@@ -235,60 +231,29 @@ class WithoutUnwanted:
     """A source without the tracks that the title does not want ("no rap")."""
 
     def __init__(self, source: ContinuationSource, words: TitleWords) -> None:
-        self.name, self._source, self._words = source.name, source, words
+        self._source, self._words = source, words
 
-    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Candidates:
+    def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`."""
         found = self._source.continue_playlist(items_S, title, k)
         is_unwanted_V = self._words.unwanted(items_S, title)
         if is_unwanted_V is None:
             return found
-        is_kept_1K = ~is_unwanted_V[found.items_BK]
-        return Candidates.pad_or_truncate(found.items_BK[is_kept_1K][None], found.scores_BK[is_kept_1K][None], k)
-
-
-def facet_lists(tracks: pl.DataFrame, vocabulary: Vocabulary) -> dict[FacetValue, np.ndarray]:
-    """Facet value → its items, ascending.
-
-    Args:
-        tracks: Rows with `track_id` and list columns of the facets, of which any may be missing.
-        vocabulary: Codes of the tracks.
-    """
-    item = pl.Series("item", vocabulary.encode(tracks["track_id"].to_list()))
-    tables = [
-        pl.DataFrame({"item": item, "value": tracks[name].cast(pl.List(pl.String))})
-        .explode("value")
-        .drop_nulls()
-        .select(pl.lit(name).alias("facet"), "value", "item")
-        for name in FACETS
-        if name in tracks.columns
-    ]
-    if not tables:
-        return {}
-    keys = "facet", "value"
-    lists = pl.concat(tables).unique().sort(*keys, "item").group_by(keys, maintain_order=True).agg("item")
-    return {(facet, value): np.array(items, dtype=np.int64) for facet, value, items in lists.iter_rows()}
+        return pad_rows([found[~is_unwanted_V[found]]], k)
 
 
 def title_lists(playlists: Collections, numbers: np.ndarray) -> dict[str, np.ndarray]:
     """Title → distinct tracks of the playlists with this title, ascending; only of the given playlists."""
-    parts: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[np.ndarray]] = defaultdict(list)
     for number in numbers.tolist():
-        title = str(playlists.titles_N[number]).strip()
-        if title:
-            parts.setdefault(title, []).append(playlists.tracks[number])
-    return {title: np.unique(np.concatenate(tracks)) for title, tracks in parts.items()}
+        parts[str(playlists.titles_N[number]).strip()].append(playlists.tracks[number])
+    return {title: np.unique(np.concatenate(tracks)) for title, tracks in parts.items() if title}
 
 
 def artist_lists(vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     """Tokens of an artist's name, joined by spaces → the tracks of all artists with this name, ascending."""
-    artist_V = vocabulary.artist_of_track_V
-    order = np.argsort(artist_V, kind="stable")
-    offset = np.searchsorted(artist_V[order], np.arange(len(vocabulary.artist_names_A) + 1))
-    parts: dict[str, list[np.ndarray]] = {}
-    for artist, name in enumerate(vocabulary.artist_names_A.tolist()):
-        words = " ".join(tokens(normalize(str(name or ""))))
-        tracks = order[offset[artist] : offset[artist + 1]]
-        if words and len(tracks):
-            parts.setdefault(words, []).append(tracks)
-    return {name: np.sort(np.concatenate(tracks)) for name, tracks in parts.items()}
+    words_A = [" ".join(tokens(normalize(name))) for name in vocabulary.artist_names_A.tolist()]
+    items_of: dict[str, list[int]] = defaultdict(list)
+    for item, artist in enumerate(vocabulary.artist_of_track_V.tolist()):
+        items_of[words_A[artist]].append(item)
+    return {words: np.array(items, dtype=np.int64) for words, items in items_of.items() if words}

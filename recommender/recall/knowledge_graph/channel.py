@@ -16,17 +16,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from config.dataclass_io import Section, config_from_dict
+from recommender.array_types import Ints
 from recommender.catalog.arrays import is_among, top_k_positions
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.trees import Trees
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.knowledge_graph.candidate_features import (
     FEATURE_NAMES,
     CandidateFeatures,
@@ -90,6 +90,8 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         self.listeners_V, self.first_listen_at_V, self.is_servable_V = listeners_V, first_listen_at_V, is_servable_V
         self.archive, self.order = archive, order
         self.walk_graph = WalkGraph.build(graph, listeners_V, config.walk)
+        artist_V = graph.vocabulary.artist_of_track_V
+        self._features = CandidateFeatures(self.walk_graph, artist_V, listeners_V, first_listen_at_V)
 
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraphWalks:
         """A copy whose walks do not use these entities (typed texts)."""
@@ -111,23 +113,20 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
             known = np.concatenate([_items_in_views(users, row), played])
             track_N, ended_at_N = (history.columns[name][row, :count] for name in ("track_id", "ended_at"))
             request = RequestHistory(track_N, ended_at_N, is_listened_BL[row, :count], known, now_us)
-            yield *self._top_k(*self._start_nodes(request), known, k), request
+            item_C, activation_C = self._top_k(*self._start_nodes(request), known, k)
+            yield item_C, (request, activation_C)
 
-    def features(self, source: Any, item_C: np.ndarray, score_C: np.ndarray) -> np.ndarray:
+    def features(self, source: Any, item_C: np.ndarray) -> np.ndarray:
         """See `OrderedChannel`."""
-        return self._features.compute(source, item_C, score_C)
-
-    @cached_property
-    def _features(self) -> CandidateFeatures:
-        artist_V = self.graph.vocabulary.artist_of_track_V
-        return CandidateFeatures(self.walk_graph, artist_V, self.listeners_V, self.first_listen_at_V)
+        request, activation_C = source
+        return self._features.compute(request, item_C, activation_C[: len(item_C)])
 
     def _start_nodes(self, request: RequestHistory) -> tuple[np.ndarray, np.ndarray]:
         """See `WalkGraph.start_nodes`."""
         age_L = np.maximum((request.request_at - request.ended_at_N[request.is_listened_N]) / 1e6, MIN_AGE_S)
         return self.walk_graph.start_nodes(request.track_N[request.is_listened_N], age_L)
 
-    def similar_items(self, items: np.ndarray, k: int) -> Candidates:
+    def similar_items(self, items: np.ndarray, k: int) -> Ints:
         """The tracks with the highest activation of a walk that starts at the tracks and their artists, whose
         activations sum to 1 each.
         """
@@ -135,8 +134,8 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         each = np.full(len(track), 1 / len(track))
         artist, activation = self.walk_graph.performers(track, each)
         start = np.concatenate([each, activation / max(float(activation.sum()), np.finfo(float).tiny)])
-        found, arrived = self._top_k(np.concatenate([track, artist]), start, track, k)
-        return Candidates.pad_or_truncate(found[None, :], arrived.astype(np.float32)[None, :], k)
+        found, _ = self._top_k(np.concatenate([track, artist]), start, track, k)
+        return pad_rows([found], k)
 
     def _top_k(
         self, start: np.ndarray, activation: np.ndarray, excluded: np.ndarray, k: int
@@ -178,9 +177,7 @@ class KnowledgeGraphWalks(OrderedChannel[KnowledgeGraphConfig]):
         with np.load(folder / "tracks.npz", allow_pickle=False) as tracks:
             arrays = tracks["listeners_V"], tracks["first_listen_at_V"], tracks["is_servable_V"]
         config = config_from_dict(KnowledgeGraphConfig, stored)
-        channel = cls(config, graph, titles, *arrays, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
-        channel.walk_graph.prepare()
-        return channel
+        return cls(config, graph, titles, *arrays, PlayArchive.load(folder), Trees.load(folder / ORDER_FILE))
 
 
 def _items_in_views(users: UserBatch, row: int) -> np.ndarray:

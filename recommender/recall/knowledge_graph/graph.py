@@ -13,9 +13,8 @@ Legend: N nodes, T triples, M directed edges, G groups of edges, V vocabulary, A
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -59,18 +58,19 @@ class KnowledgeGraph:
         untyped = texts.filter(~texts.str.contains(":", literal=True)).sort()
         if len(untyped):
             raise ValueError(f"node {untyped[0]!r} has no type; write it as type:name, such as artist:{untyped[0]}")
-        nodes = _assign_nodes(texts, vocabulary)
-        relations = triples["relation"].unique().sort()
-        number = pl.DataFrame({"relation": relations, "relation_number": np.arange(len(relations))})
-        rows = triples.join(nodes.rename({"text": "head", "node": "head_node"}), on="head")
-        rows = rows.join(nodes.rename({"text": "tail", "node": "tail_node"}), on="tail").join(number, on="relation")
-        rows = rows.select("head_node", "relation_number", "tail_node").unique()
-        rows = rows.sort("head_node", "relation_number", "tail_node")
-        named = nodes.filter(pl.col("node") >= len(vocabulary) + vocabulary.artist_count).sort("node")
-        head, relation, tail = (rows[name].to_numpy().astype(np.int64) for name in rows.columns)
-        strength = np.ones(len(rows), dtype=np.float32)
+        tracks = vocabulary.track_ids_V[FIRST_CODE:].tolist()
+        node_of = {f"track:{track}": code for code, track in enumerate(tracks, FIRST_CODE)}
+        node_of |= {f"artist:{artist}": len(vocabulary) + code for artist, code in vocabulary.artist_code.items()}
+        entities = sorted(set(texts.to_list()) - node_of.keys())
+        node_of |= {text: node for node, text in enumerate(entities, len(vocabulary) + vocabulary.artist_count)}
+        relations = triples["relation"].unique().sort().to_list()
+        number_of = {relation: number for number, relation in enumerate(relations)}
+        numbers = {"head": node_of, "relation": number_of, "tail": node_of}
+        columns = [pl.col(name).replace_strict(code).cast(pl.Int64) for name, code in numbers.items()]
+        rows = triples.select(columns).unique().sort(*numbers)
+        head, relation, tail = (rows[name].to_numpy() for name in numbers)
         return cls(
-            vocabulary, tuple(named["text"].to_list()), tuple(relations.to_list()), head, relation, tail, strength
+            vocabulary, tuple(entities), tuple(relations), head, relation, tail, np.ones(len(head), dtype=np.float32)
         )
 
     def __len__(self) -> int:
@@ -86,11 +86,6 @@ class KnowledgeGraph:
     def first_entity(self) -> int:
         """V + A: the first node that is neither track nor artist."""
         return len(self.vocabulary) + self.vocabulary.artist_count
-
-    @cached_property
-    def entity_node(self) -> dict[str, int]:
-        """Text → node, for nodes that are neither tracks nor artists."""
-        return {text: node for node, text in enumerate(self.entities, start=self.first_entity)}
 
     def relation_number(self, name: str) -> int:
         """Position of a relation in `relations`; -1 without triples of it."""
@@ -119,7 +114,7 @@ class KnowledgeGraph:
 
     def without_entities(self, texts: Iterable[str]) -> KnowledgeGraph:
         """A copy without the triples of these entities (typed texts); unknown ones are ignored."""
-        nodes = [self.entity_node[text] for text in texts if text in self.entity_node]
+        nodes = self.first_entity + np.flatnonzero(np.isin(np.array(self.entities, dtype=np.str_), list(texts)))
         kept_T = ~(np.isin(self.head_T, nodes) | np.isin(self.tail_T, nodes))
         parts = ("head_T", "relation_T", "tail_T", "strength_T")
         return replace(self, **{name: getattr(self, name)[kept_T] for name in parts})
@@ -153,26 +148,3 @@ class KnowledgeGraph:
                 "load the vocabulary of the same release, or fit the channel again"
             )
         return graph
-
-
-def _assign_nodes(texts: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Columns `text` and `node`: nodes of the vocabulary, then the others in the order of their text."""
-    known = pl.concat(
-        [
-            _typed_nodes("track", vocabulary.track_ids_V[FIRST_CODE:].tolist(), FIRST_CODE),
-            _typed_nodes("artist", vocabulary.artist_ids_A[FIRST_CODE:].tolist(), len(vocabulary) + FIRST_CODE),
-        ]
-    )
-    rows = texts.to_frame("text")
-    others = rows.join(known, on="text", how="anti").sort("text")
-    first = len(vocabulary) + vocabulary.artist_count
-    others = others.with_columns(node=pl.Series(np.arange(first, first + len(others)), dtype=pl.Int64))
-    return pl.concat([rows.join(known, on="text"), others])
-
-
-def _typed_nodes(kind: str, ids: Sequence[str], first: int) -> pl.DataFrame:
-    texts = pl.DataFrame({"text": ids}, schema={"text": pl.String})
-    return texts.select(
-        (pl.lit(f"{kind}:") + pl.col("text")).alias("text"),
-        pl.int_range(first, first + len(ids), dtype=pl.Int64).alias("node"),
-    )

@@ -59,10 +59,6 @@ class WalkConfig(Section):
     default_relation_weight: float
     relation_weights: tuple[tuple[str, float], ...]
 
-    def weight(self, relation: str) -> float:
-        """The weight of one relation."""
-        return dict(self.relation_weights).get(relation, self.default_relation_weight)
-
 
 @dataclass(frozen=True)
 class Step:
@@ -99,16 +95,13 @@ class WalkGraph:
         is_first_M = (np.diff(source_M, prepend=-1) != 0) | (np.diff(code_M, prepend=-1) != 0)
         group_G, group_M = np.flatnonzero(is_first_M), np.cumsum(is_first_M) - 1
         total_G = np.add.reduceat(weight_M, group_G) if len(weight_M) else weight_M
-        by_relation = np.array([config.weight(name) for name in graph.relations] or [0.0])
+        weights, default = dict(config.relation_weights), config.default_relation_weight
+        by_relation = np.array([weights.get(name, default) for name in graph.relations] or [0.0])
         flow_M = by_relation[code_M // 2] * (weight_M / total_G[group_M] ** config.damping)
         kept_M = (flow_M > 0) & _top_weight_mask(weight_M, group_G, group_M, config.fan_out)
         counts = np.bincount(source_M[kept_M], minlength=len(graph))
         offset = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         return cls(graph, config, Edges(offset, target_M[kept_M], flow_M[kept_M], code_M[kept_M]))
-
-    def prepare(self) -> None:
-        """Sort the edges by target in advance, so that the first `shortest_path` is not slower."""
-        _ = self._reverse_edges
 
     @cached_property
     def _to_performer(self) -> int:

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from recommender.recall.channel import Candidates
+from recommender.array_types import Ints
 from recommender.recall.long_short.data import repeat_items
 from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork
 from recommender.recall.neural_channel import NeuralChannel
@@ -47,9 +47,9 @@ class LongShort(NeuralChannel[LongShortConfig]):
         grid = config.discovery_share_grid
         return grid[len(grid) // 2] if config.discovery_share is None else config.discovery_share
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known event."""
-        return Candidates.from_ranking(merge_lists(self.candidate_lists(users, k), self.discovery_share, k))
+        return merge_lists(self.candidate_lists(users, k), self.discovery_share, k)
 
     def candidate_lists(self, users: UserBatch, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Repeated and new tracks before they are merged, each best first, 0 = none."""

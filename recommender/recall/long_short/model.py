@@ -111,7 +111,6 @@ class Interests:
 class LongShortNetwork(RecallNetwork):
     """Interests of requests, scores of repeat items, and queries for new tracks."""
 
-    item_codes_prefix = "short.items.codes."
     reads_facets = True
 
     mean_F: Tensor

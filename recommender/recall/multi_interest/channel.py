@@ -18,8 +18,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from recommender.array_types import Ints
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates
 from recommender.recall.multi_interest.model import MultiInterestConfig, MultiInterestNetwork, UserInterests
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS
@@ -63,7 +63,7 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
         facet_values: list[str] = self.metadata.get("facet_values", [])
         return InterestNames(facet_values, self.network.items.codes.facet_VF.numpy(), self.vocabulary)
 
-    def recall(self, users: UserBatch, k: int) -> Candidates:
+    def recall(self, users: UserBatch, k: int) -> Ints:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""
         return self.search_tasks(users, k, self.resolved_config.discovery_share)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from recommender.recall.channel import Candidates, CandidateSource
+from recommender.array_types import Ints
+from recommender.recall.channel import CandidateSource
 from recommender.recall.multi_interest.channel import Interest, MultiInterest
-from recommender.recall.neural_channel import ItemsBetween
 from recommender.recall.reason import Reason
 from recommender.user.user_batch import UserBatch
 from serving.observability.metrics import Metrics
@@ -42,9 +42,9 @@ class WarmUpFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class RecallResult:
-    """Source → candidates, in the release's order, and source → why it was left out."""
+    """Source → candidates [1, K], in the release's order, and source → why it was left out."""
 
-    candidates: dict[str, Candidates]
+    candidates: dict[str, Ints]
     left_out: dict[str, str]
 
 
@@ -64,7 +64,7 @@ class Recall:
     ) -> RecallResult:
         """The best `k` of every channel (or `only` these sources) for the one request in `users`; more of POPULARITY."""
 
-        def recall(source: CandidateSource) -> Candidates:
+        def recall(source: CandidateSource) -> Ints:
             return source.recall(users, FALLBACK_CANDIDATES if source.name == POPULARITY else k)
 
         sources = release.channels if only is None else {name: release.source(name) for name in only}
@@ -76,14 +76,13 @@ class Recall:
 
     def recall_between(
         self, release: ServedRelease, name: str, first: int, last: int, points: int, k: int
-    ) -> ItemsBetween | None:
+    ) -> Ints | None:
         """The items that a channel with item vectors has between two items (see `NeuralChannel.items_between`); None if
         it fails or exceeds the deadline.
         """
         channels = {name: release.channels[name]}
         recalled = self.run_channels(channels, lambda channel: channel.items_between(first, last, points, k))
-        found = recalled.candidates.get(name)
-        return found if isinstance(found, ItemsBetween) else None
+        return recalled.candidates.get(name)
 
     def reasons(
         self, release: ServedRelease, users: UserBatch, items_of: Mapping[str, list[int]]
@@ -121,7 +120,7 @@ class Recall:
             logger.exception("the interests of this response are missing")
             return [], {}
 
-    def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Candidates]:
+    def warm(self, release: ServedRelease, users: UserBatch, k: int) -> dict[str, Ints]:
         """Call every method of every channel and collection source once, without a deadline.
 
         Returns:
@@ -134,12 +133,12 @@ class Recall:
         for name, source in {**release.channels, **release.collection_channels}.items():
             try:
                 found[name] = source.recall(users, k)
-                first = int(found[name].items_BK[0, 0])
+                first = int(found[name][0, 0])
                 if first:
                     source.reasons(users, [first])
             except Exception as error:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
-        first = next((int(one.items_BK[0, 0]) for one in found.values() if one.items_BK[0, 0]), 0)
+        first = next((int(one[0, 0]) for one in found.values() if one[0, 0]), 0)
         seeds = np.array([first] if first else [], dtype=np.int64)
         for name, source in release.continuation_sources.items():
             try:
@@ -148,10 +147,10 @@ class Recall:
                 raise WarmUpFailed(f"release {release.release_id} fails in {name}: {error}") from error
         return {name: found[name] for name in release.channels}
 
-    def run_channels(self, channels: Mapping[str, Any], query: Callable[[Any], Candidates]) -> RecallResult:
+    def run_channels(self, channels: Mapping[str, Any], query: Callable[[Any], Ints]) -> RecallResult:
         """Run `query` on one source after the other until the deadline."""
         until = time.perf_counter() + self._deadline_s
-        candidates: dict[str, Candidates] = {}
+        candidates: dict[str, Ints] = {}
         left_out: dict[str, str] = {}
         for name, channel in channels.items():
             began = time.perf_counter()
@@ -167,6 +166,6 @@ class Recall:
                 left_out[name] = FAILED
                 continue
             self._metrics.child(self._metrics.channel_seconds, name).observe(time.perf_counter() - began)
-            self._metrics.child(self._metrics.candidates, name).inc(np.count_nonzero(found.items_BK))
+            self._metrics.child(self._metrics.candidates, name).inc(np.count_nonzero(found))
             candidates[name] = found
         return RecallResult(candidates, left_out)

@@ -67,7 +67,7 @@ def test_content_gives_cold_item_thresholds(channel: RecallChannel, data: Traini
 
 def test_channels_of_repeats_propose_played_tracks_only(channel: RecallChannel, requests: UserBatch) -> None:
     if channel.name in REPEAT_CHANNELS:
-        items_BK = channel.recall(requests, K).items_BK
+        items_BK = channel.recall(requests, K)
         assert (items_BK > 0).any() and requests.history_items.contains(items_BK)[items_BK > 0].all()
 
 
@@ -75,54 +75,50 @@ def test_candidates_are_in_the_catalog_without_duplicates_and_padded_at_the_end(
     channel: RecallChannel, requests: UserBatch, data: TrainingData
 ) -> None:
     found = channel.recall(requests, K)
-    assert found.items_BK.shape == found.scores_BK.shape == (len(requests), K)
-    assert found.items_BK.dtype == np.int64
-    assert found.scores_BK.dtype == np.float32
+    assert found.shape == (len(requests), K)
+    assert found.dtype == np.int64
     played_BL = requests.views["played_history"].columns["track_id"] if "played_history" in requests.views else None
-    for row, (items, scores) in enumerate(zip(found.items_BK, found.scores_BK, strict=True)):
+    for row, items in enumerate(found):
         real = items[items > 0]
         is_played = np.isin(real, played_BL[row]) if played_BL is not None else False
         assert (data.catalog_V[real] | is_played).all()
         assert len(set(real.tolist())) == len(real)
         assert (items[len(real) :] == 0).all()
-        assert np.isneginf(scores[len(real) :]).all()
-        assert (np.diff(scores[: len(real)]) <= 0).all()
-    assert (found.items_BK[:2] > 0).any(1).all(), "a user with a history gets something"
+    assert (found[:2] > 0).any(1).all(), "a user with a history gets something"
 
 
 def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> None:
     together = channel.recall(requests, K)
     for row in range(len(requests)):
         alone = channel.recall(requests.take([row]), K)
-        assert alone.items_BK[0].tolist() == together.items_BK[row].tolist()
-        np.testing.assert_allclose(alone.scores_BK[0], together.scores_BK[row], rtol=1e-4)
+        assert alone[0].tolist() == together[row].tolist()
 
 
 def test_save_and_load_equal(channel: RecallChannel, requests: UserBatch, data: TrainingData, tmp_path: Path) -> None:
     channel.save(tmp_path)
     loaded = type(channel).load(tmp_path, data.vocabulary)
     assert loaded.resolved_config == channel.resolved_config
-    assert np.array_equal(loaded.recall(requests, K).items_BK, channel.recall(requests, K).items_BK)
+    assert np.array_equal(loaded.recall(requests, K), channel.recall(requests, K))
     assert not list(tmp_path.rglob("*.pkl"))
 
 
 def test_k_may_exceed_the_catalog(channel: RecallChannel, requests: UserBatch, data: TrainingData) -> None:
     found = channel.recall(requests, 5000)
-    assert found.items_BK.shape == (len(requests), 5000)
-    assert (found.items_BK > 0).sum(1).max() <= len(data.vocabulary) - 2
+    assert found.shape == (len(requests), 5000)
+    assert (found > 0).sum(1).max() <= len(data.vocabulary) - 2
 
 
 def test_unknown_tracks_raise_no_error(channel: RecallChannel, requests: UserBatch) -> None:
     views = {name: _all_unknown(batch) for name, batch in requests.views.items()}
     found = channel.recall(UserBatch(requests.user_ids, requests.request_at_B, views, requests.scene_B), K)
-    assert found.items_BK.shape == (len(requests), K)
-    assert (found.items_BK != 1).all()
+    assert found.shape == (len(requests), K)
+    assert (found != 1).all()
 
 
 def test_reasons_can_be_rendered_and_do_not_depend_on_other_items(channel: RecallChannel, requests: UserBatch) -> None:
     for row in range(len(requests)):
         single = requests.take([row])
-        items = [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
+        items = [item for item in channel.recall(single, 3)[0].tolist() if item]
         together = channel.reasons(single, items)
         assert together == [reason for item in items for reason in channel.reasons(single, [item])]
         for language in LANGUAGES:
@@ -137,9 +133,7 @@ def test_no_reason_says_just_now_months_after_the_last_event(channel: RecallChan
         return [
             reason
             for single in singles
-            for reason in channel.reasons(
-                single, [item for item in channel.recall(single, 3).items_BK[0].tolist() if item]
-            )
+            for reason in channel.reasons(single, [item for item in channel.recall(single, 3)[0].tolist() if item])
         ]
 
     months = 60 * 86_400_000_000
@@ -157,12 +151,12 @@ def test_similar_items_are_in_the_catalog_without_duplicates_and_without_the_ite
     for item in range(2, len(data.vocabulary)):
         seeds = np.array([item])
         found = channel.similar_items(seeds, K)
-        assert found.items_BK.shape == found.scores_BK.shape == (1, K)
-        (items,), (scores,) = found.items_BK, found.scores_BK
+        assert found.shape == (1, K)
+        (items,) = found
         real = items[items > 0]
         assert data.catalog_V[real].all() and item not in real and len(set(real.tolist())) == len(real)
-        assert (items[len(real) :] == 0).all() and (np.diff(scores[: len(real)]) <= 0).all()
-        assert np.array_equal(loaded.similar_items(seeds, K).items_BK, found.items_BK)
+        assert (items[len(real) :] == 0).all()
+        assert np.array_equal(loaded.similar_items(seeds, K), found)
         finds += len(real)
     assert (finds > 0) == (type(channel).similar_items is not RecallChannel.similar_items)
 
@@ -181,7 +175,7 @@ def test_recall_does_not_depend_on_later_events(channel: RecallChannel, data: Tr
     users = ["u0", "u1", "u2", "u3"]
     before = channel.recall(users_at(data, channel.feature_service, users, [moment] * 4), K)
     after = channel.recall(users_at(other, channel.feature_service, users, [moment] * 4), K)
-    assert np.array_equal(before.items_BK, after.items_BK)
+    assert np.array_equal(before, after)
 
 
 def _all_unknown(batch: SequenceBatch) -> SequenceBatch:

@@ -122,7 +122,7 @@ def test_no_response_contains_excluded_tracks(bench, of, story, played):
                 assert catalog.available_from_V[item] <= now < catalog.available_until_V[item]
             mine = Counter(int(catalog.main_artist_V[code[track]]) for track in shown)
             most = max((count for number, count in mine.items() if number >= 2), default=0)
-            assert most <= request.scene.max_per_artist + (request.scene.max_new_per_artist or 0) or (
+            assert most <= request.scene.artist_cap.tracks + (request.scene.artist_cap.new_tracks or 0) or (
                 request.scene.relaxes_artist_cap and "max_per_artist" in answer.trace.unmet
             )
             if scene != "daily":
@@ -196,9 +196,7 @@ def test_no_response_contains_excluded_collections(
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
         path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-        served = replace(
-            of, collection_channels={source.name: source}, collection_indexes={source.name: source.collection_index}
-        )
+        served = replace(of, collection_channels={source.name: source})
         answer = path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []

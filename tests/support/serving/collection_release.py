@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from content.encoders.text import encode_texts
+from recommender.catalog.catalog import Catalog
 from recommender.recall.collection_recall import Mlogs, Playlists
-from recommender.recall.continuation.registry import TitleData
+from recommender.recall.continuation.registry import TitleData, all_sources
 from recommender.recall.continuation.titles import TextVectors
 from recommender.recall.multi_interest.channel import MultiInterest
 from recommender.recall.realtime import Realtime
 from recommender.search.query_parser import QueryParser
-from releases.bundle import continuation_sources
 from sequences.feature_services import ServiceContract
 from serving.releases.served_release import ServedRelease
 from tests.support.serving.small_release import ListChannel, release
@@ -36,17 +37,18 @@ def opened_release(folder: Path) -> ServedRelease:
     table = pl.read_parquet(folder / "tracks.parquet").with_columns(artist_ids=pl.concat_list("artist_id"))
     channels = [realtime, interests, ListChannel("popularity", range(2, 10))]
     playlists = read_collections(data, "playlist")
-    sources = continuation_sources(
+    catalog = Catalog.build(table, data.vocabulary)
+    sources = all_sources(
         {channel.name: channel for channel in channels[:2]},
-        data.vocabulary,
-        table,
         playlists,
+        np.arange(2, len(playlists)),
         TitleData(
             QueryParser.of(table, encode_texts),
-            table,
+            catalog.facets,
             data.vocabulary,
             TextVectors.encode(playlists.titles_N[2:].tolist()),
         ),
+        catalog.is_served_V,
     )
     return release(
         table.with_columns(is_in_catalog=pl.lit(True)),

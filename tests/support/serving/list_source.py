@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates, CandidateSource
+from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.reason import Reason
 
 
@@ -20,19 +20,13 @@ class ListSource(CandidateSource):
         names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
         ids = np.array(["", "", *names], dtype=object)
         offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
-        collections = Collections(
-            kind, ids, ids, Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
-        )
-        self.collection_index = CollectionIndex(
-            self.name, collections, np.zeros(len(ids), dtype=np.int64), kind == "mlog"
-        )
+        tracks = Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
+        self.collections = Collections(kind, ids, ids, tracks, np.zeros(len(ids), dtype=np.int64))
 
     def recall(self, users, k):
         if self.is_failing:
             raise RuntimeError("out of order")
-        return Candidates.pad_or_truncate(
-            np.array([self.found]), -np.arange(len(self.found), dtype=np.float32)[None, :], k
-        )
+        return pad_rows([np.array(self.found)], k)
 
     def reasons(self, user, items):
-        return [Reason("fits_title", {"title": str(self.collection_index.collections.ids_N[item])}) for item in items]
+        return [Reason("fits_title", {"title": str(self.collections.ids_N[item])}) for item in items]

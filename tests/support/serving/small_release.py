@@ -9,9 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates, RecallChannel
+from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.continuation.source import SimilarItems
-from recommender.recall.neural_channel import ItemsBetween
 from recommender.recall.reason import Reason
 from recommender.search.query_parser import Query
 from recommender.slate.blend import Blend
@@ -51,8 +50,7 @@ class ListChannel(RecallChannel):
         self.calls = 0
 
     def similar_items(self, items, k):
-        items = np.array([self.nearest.get(int(items[0]), [])], dtype=np.int64)
-        return Candidates.pad_or_truncate(items, -np.arange(items.shape[1], dtype=np.float32)[None, :], k)
+        return pad_rows([np.array(self.nearest.get(int(items[0]), []), dtype=np.int64)], k)
 
     def recall(self, users, k):
         self.calls += 1
@@ -60,10 +58,7 @@ class ListChannel(RecallChannel):
             self.until.wait()
         if self.is_failing:
             raise RuntimeError(f"{self.name} is out of order")
-        items = np.array([list(self.items)] * len(users), dtype=np.int64).reshape(len(users), -1)
-        return Candidates.pad_or_truncate(
-            items, -np.arange(items.shape[1], dtype=np.float32)[None, :].repeat(len(users), 0), k
-        )
+        return pad_rows([np.array(self.items, dtype=np.int64)] * len(users), k)
 
     def reasons(self, user, items):
         return [Reason("fits_title", {"title": self.name})] * len(items)
@@ -79,11 +74,11 @@ class CircleChannel(ListChannel):
         self.count = count
 
     def items_between(self, first, last, points, k):
-        items = np.array([first, *(one for one in range(2, self.count + 2) if one not in (first, last)), last])
+        return np.array([[first, *(one for one in range(2, self.count + 2) if one not in (first, last)), last]])
+
+    def item_vectors(self, items):
         angle = np.pi / 2 * (items - 2) / (self.count - 1)
-        candidates = Candidates.from_ranking(items[None, :])
-        vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
-        return ItemsBetween(candidates.items_BK, candidates.scores_BK, vectors)
+        return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
 
 
 class FavourRanker:
@@ -127,9 +122,6 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "contract": CONTRACT,
         "search": UnderstandsAll(),
         "continuation_sources": {channel.name: SimilarItems(channel) for channel in channels},
-    }
-    whole["collection_indexes"] = {
-        name: source.collection_index for name, source in parts.get("collection_channels", {}).items()
     }
     return ServedRelease(**(whole | parts))
 

@@ -32,11 +32,10 @@ def add_collections(folder: Path, count: int, tracks: int) -> None:
         items = FIRST_CODE + np.arange(count * tracks) * held[recaller.kind] % (len(vocabulary) - FIRST_CODE)
         offset = np.concatenate([[0, 0], np.arange(count + 1) * tracks])
         ids = np.concatenate([["", ""], names[recaller.kind]]).astype(object)
-        collections = Collections(recaller.kind, ids, ids, Ragged(items, offset))
+        collections = Collections(recaller.kind, ids, ids, Ragged(items, offset), np.arange(count + FIRST_CODE))
         found = recaller(
             replace(config_of(recaller, "small"), opened_weight=0.2, popular_weight=0.1),
             collections,
-            np.arange(count + FIRST_CODE),
             realtime,
         )
         found.save(folder / "collections" / recaller.name)

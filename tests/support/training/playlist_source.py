@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 
 
 class PlaylistSource:
@@ -15,6 +15,4 @@ class PlaylistSource:
         found = (
             [one for one in self.items if one not in items_S] if (title if self.needs_title else len(items_S)) else []
         )
-        return Candidates.pad_or_truncate(
-            np.array([found], dtype=np.int64).reshape(1, -1), -np.arange(len(found), dtype=np.float32)[None, :], k
-        )
+        return pad_rows([np.array(found, dtype=np.int64)], k)

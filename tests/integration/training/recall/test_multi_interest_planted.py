@@ -59,7 +59,7 @@ def test_user_with_three_interests_gets_three_and_candidates_for_each(
         assert sorted(names) == sorted(" · ".join(one) for one in THREE)
         assert sum(one.share for one in found) == pytest.approx(1)
     user = threes[0]
-    items = channel.recall(user, 60).items_BK[0]
+    items = channel.recall(user, 60)[0]
     new = items[~np.isin(items, user.history_items.items)]
     for one in planted:
         assert (world.interest_V[items] == one).sum() >= 6
@@ -73,7 +73,7 @@ def test_reason_names_the_interest_of_the_track(
     user = listeners[0]
     names = [set(one.name.split(" · ")) for one in channel.interests(user)]
     fits = []
-    items = channel.recall(user, 30).items_BK[0].tolist()
+    items = channel.recall(user, 30)[0].tolist()
     for item, reason in zip(items, channel.reasons(user, items), strict=True):
         shared = reason.parameters.get("interest", ())
         assert any(name.issuperset(shared) for name in names)

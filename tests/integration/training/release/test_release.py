@@ -127,7 +127,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     assert sources <= set(loaded.continuation_sources)
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
-        assert np.array_equal(channel.recall(users, 20).items_BK, fitted.recall(users, 20).items_BK)
+        assert np.array_equal(channel.recall(users, 20), fitted.recall(users, 20))
     assert loaded.ranker is not None
     fitted_ranker = FittedRanker.load(
         released_workspace.model_folder("ranker", "final", loaded.ranker.name), data.vocabulary

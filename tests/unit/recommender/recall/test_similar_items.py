@@ -32,8 +32,8 @@ def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channel
     score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()
     expected = sorted(set(channel.catalog.tolist()) - set(seeds.tolist()), key=lambda item: -score_V[item])[:K]
     found = channel.similar_items(seeds, K)
-    np.testing.assert_allclose(found.scores_BK[0], score_V[expected], atol=1e-5)
-    assert not set(found.items_BK[0].tolist()) & set(seeds.tolist())
+    np.testing.assert_allclose(score_V[found[0]], score_V[expected], atol=1e-5)
+    assert not set(found[0].tolist()) & set(seeds.tolist())
 
 
 def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, channels, tmp_path):
@@ -49,10 +49,9 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     source = channel_sources({"realtime": channel})["content"]
     found = source.continue_playlist(seeds, "", K)
     expected = sorted((float(cosine_V[item]) for item in others), reverse=True)[:K]
-    np.testing.assert_allclose(found.scores_BK[0], expected, atol=1e-3)
-    np.testing.assert_allclose(cosine_V[found.items_BK[0]], expected, atol=1e-3)
-    everything = source.continue_playlist(seeds, "", len(others)).items_BK[0]
+    np.testing.assert_allclose(cosine_V[found[0]], expected, atol=1e-3)
+    everything = source.continue_playlist(seeds, "", len(others))[0]
     assert set(everything.tolist()) == set(others) and channel.network.items.codes.is_cold_V.numpy()[everything].any()
     without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
-    assert not source.continue_playlist(without, "", K).items_BK.any()
+    assert not source.continue_playlist(without, "", K).any()
     assert "content" not in channel_sources({"realtime": channels[Realtime]})

@@ -26,7 +26,7 @@ SOURCES = {
 
 def test_fitted_weights_prefer_the_source_that_finds_the_targets():
     found = cases().recall(SOURCES, 50)
-    assert {name: one.items_BK.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
+    assert {name: one.shape for name, one in found.items()} == dict.fromkeys(SOURCES, (4, 50))
     weights = fit_range(found, cases())
     fused = Continuation({"1": weights}).fuse(found, cases().seeds)
     assert (fused.items(30) == 9).any(1).all() and fused.found_by()[0] == ["right"]

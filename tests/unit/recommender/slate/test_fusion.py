@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import DISCOVERY_SHARE_GRID, FULL_DENSITY_POSITION, ChannelWeights, Fusion
 from recommender.slate.reciprocal_rank import ZERO_WEIGHT_EPSILON, ReciprocalRank
@@ -18,10 +18,8 @@ from training.data.recall_cases import recall_table
 from training.evaluation.fusion_tuning import choose_share, fit_fusion
 
 
-def _candidates(*rows: list[int]) -> Candidates:
-    width = max(len(row) for row in rows)
-    items = np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64).reshape(len(rows), width)
-    return Candidates(items, np.where(items > 0, 0.0, -np.inf).astype(np.float32))
+def _candidates(*rows: list[int]) -> np.ndarray:
+    return pad_rows([np.array(row, dtype=np.int64) for row in rows], max(len(row) for row in rows))
 
 
 def _slow_list(fusion: ReciprocalRank, lists: dict[str, list[int]]) -> list[int]:
@@ -51,7 +49,7 @@ def _slow(fusion: ChannelWeights, lists: dict[str, list[int]], history: list[int
     return merged
 
 
-def _random(seed: int) -> tuple[dict[str, Candidates], list[list[int]], Fusion]:
+def _random(seed: int) -> tuple[dict[str, np.ndarray], list[list[int]], Fusion]:
     random = np.random.default_rng(seed)
     rows = {
         name: [random.permutation(np.arange(2, 32))[: random.integers(0, 20)].tolist() for _ in range(4)]
@@ -75,7 +73,7 @@ def test_fusion_equals_plain_python(seed: int) -> None:
     fused = fusion.fuse(CandidateTable.merge(candidates, ragged(*history)), scenes)
     found_by = fused.found_by()
     for row, scene in enumerate(scenes):
-        lists = {name: [item for item in one.items_BK[row].tolist() if item] for name, one in candidates.items()}
+        lists = {name: [item for item in one[row].tolist() if item] for name, one in candidates.items()}
         weights = fusion.scenes["daily"] if scene == "daily" else fusion
         expected = _slow(weights, lists, history[row], fusion.shares["daily" if scene == "daily" else ""])
         assert fused.items(50)[row].tolist() == expected + [0] * (50 - len(expected))
@@ -89,7 +87,7 @@ def test_fusion_equals_plain_python(seed: int) -> None:
             }
             names = [name for name in sorted(kind) if item in kind[name]]
             assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
-    one_request = {name: one.take(np.array([1])) for name, one in candidates.items()}
+    one_request = {name: one[1:2] for name, one in candidates.items()}
     single = fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"])
     assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
 

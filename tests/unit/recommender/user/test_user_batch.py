@@ -137,4 +137,4 @@ def test_missing_views_and_values_are_empty(tmp_path: Path) -> None:
     data = training_data(tmp_path, rows, contract)
     found = user_batch_from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])
     assert [batch.length_B.tolist() for batch in found.views.values()] == [[0], [0]]
-    assert found.profile["user_profile__plays_total"].tolist() == [0.0] and found.scene_B == [""]
+    assert found.profile["user_profile__plays_total"].tolist() == [0.0] and found.scene_B == []

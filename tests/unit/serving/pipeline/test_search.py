@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from recommender.catalog.collections import CollectionIndex, Collections
+from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
 from recommender.search.track_search import Match
 from recommender.slate.filters import Exclusions, FilterContext
@@ -19,9 +20,9 @@ from tests.support.serving.small_release import CONTRACT, history, release, trac
 NOW = 1_800_000_000_000_000
 
 
-def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_indexes=None, **columns):  # noqa: B008
+def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_channels=None, **columns):  # noqa: B008
     table = tracks(6, **columns)
-    served = replace(with_search(release(table, []), table), collection_indexes=collection_indexes or {})
+    served = replace(with_search(release(table, []), table), collection_channels=collection_channels or {})
     context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
     users = None
     if listened:
@@ -147,9 +148,10 @@ def test_artists_albums_and_playlists_with_the_name(query, artists, albums, play
         np.array(["", "", "p1", "p2"], dtype=object),
         titles,
         Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64)),
+        np.zeros(4),
     )
-    index = CollectionIndex("playlists", table, np.zeros(4), requires_all_tracks=False)
-    named = answer(query, collection_indexes={"playlists": index}, **columns).named
+    source = SimpleNamespace(collections=table)
+    named = answer(query, collection_channels={"playlists": source}, **columns).named
     assert [sorted(one.artist_id for one in named["artists"]), [one.album_id for one in named["albums"]]] == [
         artists,
         albums,
@@ -157,4 +159,6 @@ def test_artists_albums_and_playlists_with_the_name(query, artists, albums, play
     assert [one.playlist_id for one in named["playlists"]] == playlists
     assert all(one.track_count == 2 for one in named["artists"])
     blocked = Exclusions(artist_ids=frozenset({"a0", "a1", "a2"}), collections=frozenset({("playlist", "p2")}))
-    assert not any(answer(query, exclusions=blocked, collection_indexes={"playlists": index}, **columns).named.values())
+    assert not any(
+        answer(query, exclusions=blocked, collection_channels={"playlists": source}, **columns).named.values()
+    )

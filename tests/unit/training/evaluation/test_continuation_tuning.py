@@ -8,7 +8,7 @@ import pytest
 
 from recommender.catalog.collections import Collections
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from sequences.sequence_batch import FIRST_CODE
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
@@ -74,7 +74,7 @@ def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playli
     channel = fit_channel(KnowledgeGraphWalks, world, config_of(KnowledgeGraphWalks, "debug"), tmp_path)
     names = [f"playlist:{name}" for name in playlists.ids_N[FIRST_CODE:]]
     reduced = channel.without_entities([*names, "playlist:unknown"])
-    hidden = {channel.graph.entity_node[name] for name in names}
+    hidden = {channel.graph.first_entity + channel.graph.entities.index(name) for name in names}
     assert hidden & set(channel.graph.tail_T.tolist())
     assert not hidden & {*reduced.graph.tail_T.tolist(), *reduced.graph.head_T.tolist()}
     assert len(reduced.graph.head_T) == (channel.graph.relation_T != channel.graph.relations.index("in_playlist")).sum()
@@ -126,7 +126,7 @@ class Finds:
     def continue_playlist(self, items_S, title, k):
         fixed = self.first + np.arange(60)
         found = np.concatenate([fixed[:25], items_S[-1] + np.arange(1, 4)]) if self.is_good else fixed
-        return Candidates.pad_or_truncate(found[None, :], -np.arange(len(found), dtype=np.float32)[None, :], k)
+        return pad_rows([found], k)
 
 
 def test_without_playlists_weights_are_fitted_on_sessions():

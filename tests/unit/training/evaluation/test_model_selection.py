@@ -5,21 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import Candidates
 from training.evaluation.model_selection import filter_known_items, select_channels
 
 
 def test_fusion_is_fitted_on_known_or_played_items() -> None:
     known_V = np.array([False, False, True, True, False, False])
     history = Ragged(np.array([4]), np.array([0, 1, 1]))  # item 4, played by the first user only
-    candidates = {"one": Candidates.from_ranking(np.array([[5, 4, 3, 2], [4, 3, 0, 0]]))}
+    candidates = {"one": np.array([[5, 4, 3, 2], [4, 3, 0, 0]])}
     filtered = filter_known_items(candidates, history, known_V)["one"]
-    assert filtered.items_BK.tolist() == [[4, 3, 2, 0], [3, 0, 0, 0]]
-    assert filtered.scores_BK.tolist() == [[-1, -2, -3, -np.inf], [-1, -np.inf, -np.inf, -np.inf]]
+    assert filtered.tolist() == [[0, 4, 3, 2], [0, 3, 0, 0]]
 
 
 def test_the_plays_of_one_user_are_no_popularity() -> None:
-    lists = Candidates.from_ranking(np.array([[2]]))
+    lists = np.array([[2]])
     both, alone = {"popularity": lists, "favorites": lists}, {"popularity": lists}
     assert list(select_channels(both, users=1)) == ["favorites"]
     assert select_channels(both, users=2) == both

@@ -13,14 +13,13 @@ import pytest
 
 from recommender.catalog.catalog import Catalog, TrackFacets
 from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
-from recommender.recall.channel import Candidates
 from recommender.slate import blend
 from recommender.slate.blend import Blend
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import EVIDENCE
 from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
-from recommender.slate.scene_settings import SCENES
+from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES
 from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
@@ -40,7 +39,7 @@ def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]]
     artist_V = parts.pop("artist_V", np.zeros(size, np.int64))
     facets = parts.pop("facets", TrackFacets.build(pl.DataFrame({"styles": [[]] * size})))
     catalog: Any = SimpleNamespace(main_artist_V=artist_V, facets=facets)
-    found = {"": Candidates.from_ranking(np.array(items))}
+    found = {"": np.array(items)}
     merged = CandidateTable.merge(found, ragged(*history)).split()
     tables = [
         table.take(table.item_C.searchsorted([item for item in order if item]))
@@ -224,11 +223,11 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     cases = recall_cases([Case("u", [2], [], [], request_at=START + 900 * HOUR)] * len(scenes))
     monkeypatch.setattr(slate_evaluation, "load_case_history", lambda *_: ragged([], [], []))
     held_out: Any = SimpleNamespace(data=data)
-    candidates = {"popularity": Candidates.from_ranking(np.tile(items, (len(scenes), 1)))}
+    candidates = {"popularity": np.tile(items, (len(scenes), 1))}
     requests = Requests.read(held_out, replace(cases, scenes=scenes), candidates, ServingFilter.from_data(data))
     slate = Slate.build(requests, Fusion())
-    for scene, table in zip(("daily", "daily", "private_fm"), slate.tables, strict=True):
-        assert table.item_C.tolist() == items[150:][: SCENES[scene].max_ranked_candidates].tolist()
+    for table in slate.tables:
+        assert table.item_C.tolist() == items[150:][:MAX_RANKED_CANDIDATES].tolist()
 
 
 def test_listwise_head_gets_the_share_chosen_on_validation() -> None:

@@ -30,8 +30,8 @@ def test_scores_equal_those_of_dense_vectors(tracks):
         score_V[seeds] = 0
         expected = sorted(np.flatnonzero(score_V > 1e-12), key=lambda item: (-round(score_V[item], 9), item))[:8]
         found = source.continue_playlist(np.array(seeds, dtype=np.int64), "", 8)
-        items = found.items_BK[0][found.items_BK[0] > 0]
-        np.testing.assert_allclose(found.scores_BK[0][: len(items)], score_V[expected], rtol=1e-5)
+        items = found[0][found[0] > 0]
+        np.testing.assert_allclose(score_V[items], score_V[expected], rtol=1e-5)
         assert set(items.tolist()).isdisjoint(seeds) and is_servable_V[items].all()
         assert len(items) == len(expected)
 
@@ -41,5 +41,5 @@ def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
     lists = [[2, 3, 4], [2, 5], [3, 6]]
     three = Ragged(np.concatenate(lists), np.cumsum([0, 3, 2, 2]))
     source = PlaylistNeighbors(three, np.ones(V, dtype=bool))
-    items = source.continue_playlist(np.array([2, 3]), "", 4).items_BK[0]
+    items = source.continue_playlist(np.array([2, 3]), "", 4)[0]
     assert items.tolist() == [4, 0, 0, 0]

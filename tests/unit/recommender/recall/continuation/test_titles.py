@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from content.encoders.text import encode_texts
+from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates
+from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.titles import (
     FacetTracks,
     TextVectors,
@@ -16,7 +17,6 @@ from recommender.recall.continuation.titles import (
     TitleWords,
     WithoutUnwanted,
     artist_lists,
-    facet_lists,
 )
 from recommender.search.query_parser import QueryParser
 
@@ -46,7 +46,7 @@ def vocabulary(tracks):
 
 @pytest.fixture(scope="module")
 def facets(tracks, vocabulary):
-    return FacetTracks(facet_lists(tracks, vocabulary), len(vocabulary))
+    return FacetTracks(Catalog.build(tracks, vocabulary).facets.items_of, len(vocabulary))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def words(tracks, vocabulary, facets):
 
 
 def facets_found(words, tracks, vocabulary, title, k=3):
-    found = words.continue_playlist(np.zeros(0, dtype=np.int64), title, k).items_BK[0]
+    found = words.continue_playlist(np.zeros(0, dtype=np.int64), title, k)[0]
     rows = tracks.filter(pl.col("track_id").is_in(vocabulary.decode(found[found > 0])))
     return {(row["languages"][0], row["styles"][0]) for row in rows.to_dicts()}
 
@@ -79,7 +79,7 @@ def test_words_of_a_title_find_tracks_with_these_facets(words, tracks, vocabular
 
 
 def test_artists_in_a_title_are_found_by_name(words, vocabulary):
-    found = words.continue_playlist(np.zeros(0, dtype=np.int64), "Best of blue  MOON", 12).items_BK[0]
+    found = words.continue_playlist(np.zeros(0, dtype=np.int64), "Best of blue  MOON", 12)[0]
     assert {vocabulary.describe(item).rpartition("by ")[2] for item in found.tolist()} == {"Blue Moon"}
 
 
@@ -93,17 +93,17 @@ def test_a_title_may_only_say_what_is_not_wanted(words, tracks, vocabulary, titl
 def test_a_title_adds_to_seeds_only_tracks_of_their_style_and_language(words, tracks, vocabulary):
     is_western_rock = (pl.col("languages") == ["Western"]) & (pl.col("styles") == ["rock"])
     quiet, excited, _ = vocabulary.encode(tracks.filter(is_western_rock)["track_id"].to_list()).tolist()
-    found = words.continue_playlist(np.array([excited]), "calm jazz", 36).items_BK[0]
+    found = words.continue_playlist(np.array([excited]), "calm jazz", 36)[0]
     assert found[found > 0].tolist() == [quiet]
 
 
 def test_seeds_and_unservable_tracks_are_left_out(tracks, vocabulary, facets):
-    rock = facet_lists(tracks, vocabulary)["styles", "rock"]
+    rock = Catalog.build(tracks, vocabulary).facets.items_of["styles", "rock"]
     is_servable_V = np.ones(len(vocabulary), dtype=bool)
     is_servable_V[rock[0]] = False
     source = TitlePlaylists(TextVectors.encode(["Rock"]).select({"Rock": rock}), facets, is_servable_V)
     like = facets.like(rock[1:2])
-    found = source.continue_playlist(rock[1:2], "rock", 20).items_BK[0]
+    found = source.continue_playlist(rock[1:2], "rock", 20)[0]
     assert found[found > 0].tolist() == [item for item in rock[2:].tolist() if like[item]]
 
 
@@ -112,19 +112,19 @@ def test_no_source_finds_what_a_title_does_not_want_but_for_seeds_like_it(words,
         name = "every"
 
         def continue_playlist(self, items_S, title, k):
-            return Candidates.pad_or_truncate(np.arange(2, 38)[None], np.ones((1, 36), dtype=np.float32), k)
+            return pad_rows([np.arange(2, 38)], k)
 
-    lists = facet_lists(tracks, vocabulary)
+    lists = Catalog.build(tracks, vocabulary).facets.items_of
     rock, jazz = lists["styles", "rock"], lists["styles", "jazz"]
     source = WithoutUnwanted(Every(), words)
     for seeds, title, refused in ((jazz[:2], "No rock", rock), (rock[:2], "No rock", []), (jazz[:2], "", [])):
-        found = source.continue_playlist(seeds, title, 36).items_BK[0]
+        found = source.continue_playlist(seeds, title, 36)[0]
         assert set(found[found > 0].tolist()) == set(range(2, 38)) - set(np.asarray(refused).tolist())
 
 
 @pytest.mark.parametrize("title", ["", "  ", "123 !!", "🎵", "My favourite music: best of 2020", "我的歌单"])
 def test_titles_without_words_find_nothing(words, title):
-    assert not words.continue_playlist(np.zeros(0, dtype=np.int64), title, 5).items_BK.any()
+    assert not words.continue_playlist(np.zeros(0, dtype=np.int64), title, 5).any()
 
 
 def test_vectors_of_another_encoder_are_not_used(tmp_path, caplog):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.recall.channel import Candidates
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
 from recommender.recall.play_archive import PlayArchive
@@ -22,7 +21,7 @@ from training.train import fit_channel
 
 def test_played_tracks_are_excluded(data: TrainingData) -> None:
     fitted = fit_channel(KnowledgeGraphWalks, data, config_of(KnowledgeGraphWalks, "debug"), Path())
-    found = fitted.recall(users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4), 40).items_BK
+    found = fitted.recall(users_at(data, fitted.feature_service, ["u0", "u1", "u2", "u3"], [NEVER] * 4), 40)
     for user in range(4):
         mine = data.plays.track_P[data.plays.user_P == user]
         assert len(mine) and found[user].any() and not np.isin(found[user], mine).any()
@@ -76,8 +75,8 @@ def test_comparison_of_orders_does_not_recall_tracks_of_validation_only(
     brought: list[np.ndarray] = []
     recall = KnowledgeGraphWalks.recall
 
-    def recording_recall(channel: KnowledgeGraphWalks, users: UserBatch, k: int) -> Candidates:
-        brought.append(recall(channel, users, k).items_BK)
+    def recording_recall(channel: KnowledgeGraphWalks, users: UserBatch, k: int) -> np.ndarray:
+        brought.append(recall(channel, users, k))
         return recall(channel, users, k)
 
     monkeypatch.setattr(KnowledgeGraphWalks, "recall", recording_recall)

@@ -52,7 +52,9 @@ def node(graph: KnowledgeGraph, text: str) -> int:
     """The node of a typed text."""
     kind, _, name = text.partition(":")
     codes = {"track": graph.vocabulary.track_code, "artist": graph.vocabulary.artist_code}.get(kind)
-    return graph.entity_node[text] if codes is None else codes[name] + graph.first_artist * (kind == "artist")
+    if codes is None:
+        return graph.first_entity + graph.entities.index(text)
+    return codes[name] + graph.first_artist * (kind == "artist")
 
 
 @pytest.fixture(scope="module")

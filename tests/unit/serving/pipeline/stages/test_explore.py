@@ -9,7 +9,6 @@ import pytest
 
 from recommender.catalog.catalog import NEW_TRACK_PLAY_THRESHOLD, Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import Candidates
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.scene_settings import SCENES
 from serving.pipeline.stages.select import explore
@@ -28,7 +27,7 @@ def catalog(new=(), **columns):
 
 
 def fused(count=COUNT):
-    found = {"popularity": Candidates.from_ranking(np.arange(2, 2 + count)[None, :])}
+    found = {"popularity": np.arange(2, 2 + count)[None, :]}
     return CandidateTable.merge(found, ragged([])).scored(np.linspace(1, 0.5, count))
 
 
