@@ -19,6 +19,7 @@ from recommender.recall.popularity import Popularity
 from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from training.data.candidate_lists import case_scenes
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
@@ -94,7 +95,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
-        "scene_cases": {scene: count for scene, count in sorted(Counter(cases.scenes.tolist()).items()) if scene},
+        "scene_cases": {scene: count for scene, count in sorted(Counter(case_scenes(cases)).items()) if scene},
         "slate_cases": len(rows),
         "share_table": _by_text(shares),
         **baselines.notes(),
