@@ -138,7 +138,7 @@ class TrackFacets:
 
     @classmethod
     def build(cls, rows: pl.DataFrame) -> Self:
-        """From one row per item with a list column for each of FACETS, which may be null."""
+        """From one row per item with a list column for each of FACETS, which may be null or missing."""
         V = len(rows)
         facet_tables = [
             _facet_values(rows, name).with_columns(facet=pl.lit(number)) for number, name in enumerate(FACETS)
@@ -253,5 +253,6 @@ def _encode_recordings(column: pl.Series) -> np.ndarray:
 
 def _facet_values(rows: pl.DataFrame, name: str) -> pl.DataFrame:
     """Columns `item` and `value` of a facet, without nulls."""
-    table = pl.DataFrame({"item": np.arange(len(rows)), "value": rows[name].cast(pl.List(pl.String))})
+    lists = rows[name] if name in rows.columns else pl.Series([None] * len(rows))
+    table = pl.DataFrame({"item": np.arange(len(rows)), "value": lists.cast(pl.List(pl.String))})
     return table.explode("value").drop_nulls("value")

@@ -195,9 +195,9 @@ def test_a_private_session_ends_by_itself(store, clock):
 
 @pytest.mark.parametrize(("days", "kept"), [(30, 1), (31, 0)])
 def test_the_times_of_a_private_session_are_kept_while_late_events_may_arrive(sqlite_store, clock, days, kept):
-    clock.now_us += 10
+    clock.return_value += 10
     sqlite_store.append([event(1, action="start_private"), event(2, action="end_private", at_us=NOW_US + 10)])
-    clock.now_us = NOW_US + days * DAY_US
+    clock.return_value = NOW_US + days * DAY_US
     sqlite_store.append([event(3, user="u2")])
     assert len(sqlite_store.export("u1")["private_sessions"]) == kept
 

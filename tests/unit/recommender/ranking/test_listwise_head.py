@@ -36,17 +36,18 @@ def fitted() -> LambdaMARTHead:
 
 def test_probabilities_are_calibrated() -> None:
     unseen = requests(3)
-    probability = 1 / (1 + np.exp(-fitted().logits(unseen.features_RN)))
+    slope, offset = fitted().resolved_config.platt_scale
+    probability = 1 / (1 + np.exp(-slope * fitted().trees.predict_rows(unseen.features_RN) - offset))
     assert probability.mean() == pytest.approx(unseen.is_target_R.mean(), abs=0.02)
     likely = probability > np.quantile(probability, 0.9)
     assert probability[likely].mean() == pytest.approx(unseen.is_target_R[likely].mean(), abs=0.06)
 
 
-def test_a_saved_head_gives_the_same_logits(tmp_path: Path) -> None:
+def test_a_saved_head_gives_the_same_scores(tmp_path: Path) -> None:
     fitted().save(tmp_path)
     assert {file.suffix for file in tmp_path.iterdir()} == {".txt", ".json"}
     loaded, unseen = LambdaMARTHead.load(tmp_path), requests(5).features_RN
-    assert loaded.logits(unseen).tolist() == fitted().logits(unseen).tolist()
+    assert loaded.trees.predict_rows(unseen).tolist() == fitted().trees.predict_rows(unseen).tolist()
     assert loaded.resolved_config == fitted().resolved_config
     with pytest.raises(FileNotFoundError, match=r"training\.train head listened"):
         LambdaMARTHead.load(tmp_path / "elsewhere")

@@ -89,7 +89,7 @@ def test_online_lists_equal_the_offline_reader(history: Any, requests: Any) -> N
         data = training_data(Path(name), rows, CONTRACT)
         users = [user for user, _, _ in requests]
         times = np.array([us(second) + step for _, second, step in requests], dtype=np.int64)
-        scenes = [None, "daily"] * 3
+        scenes = ["", "daily"] * 3
         offline = OfflineFeatures(data).load_user_batch("recommender", users, times, scenes[: len(users)])
         online = user_batch_from_online(
             data.vocabulary,

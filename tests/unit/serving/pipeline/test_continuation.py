@@ -18,7 +18,11 @@ from tests.support.training.playlist_source import PlaylistSource
 POPULARITY = ListChannel("popularity", range(2, 10))
 VECTORS, GRAPH = PlaylistSource("realtime", [7, 8, 9]), PlaylistSource("knowledge_graph", [9, 2, 3])
 WORDS = PlaylistSource("title_words", [6, 9], needs_title=True)
-NEAR = [SimilarItems(ListChannel("realtime", [2], near={2: [7, 8, 9], 3: [7, 8], 4: [10, 8], 5: [7, 8, 9], 6: []}))]
+NEAR = {
+    "realtime": SimilarItems(
+        ListChannel("realtime", [2], near={2: [7, 8, 9], 3: [7, 8], 4: [10, 8], 5: [7, 8, 9], 6: []})
+    )
+}
 ONLY = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_graph")}
 BY_SEEDS = {"continuation": Continuation({"1": ONLY["realtime"], "2": ONLY["knowledge_graph"]})}
 ARTISTS = ["a"] * 12 + ["b"] * 6 + ["c"]
@@ -28,7 +32,8 @@ ALIASES = Vocabulary.build(tracks(8), tracks(8).select("track_id"), aliases={"ot
 
 def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
     table = tracks(8) if table is None else table
-    return release(table, [POPULARITY], continuation_sources={one.name: one for one in sources}, **parts)
+    named = sources if isinstance(sources, dict) else {one.name: one for one in sources}
+    return release(table, [POPULARITY], continuation_sources=named, **parts)
 
 
 def ask(bench, of, seeds=("t3",), limit=3, user_id=None, **wanted):

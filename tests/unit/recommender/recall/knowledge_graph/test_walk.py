@@ -84,7 +84,7 @@ def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfi
             return float(listeners_V[tracks].sum() + 0.5) ** config.popularity
         return degree[node] ** -config.damping
 
-    edges = []
+    edges, weights = [], dict(config.relation_weights)
     for (head, tail), number, strength in zip(ends, graph.relation_T.tolist(), graph.strength_T.tolist(), strict=True):
         relation = graph.relations[number]
         edges.append((head, tail, relation, strength if relation == HEARD_NEAR else worth(tail)))
@@ -99,7 +99,9 @@ def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfi
             source,
             target,
             relation,
-            config.weight(relation.removesuffix("^-1")) * weight / total[source, relation] ** config.damping,
+            weights.get(relation.removesuffix("^-1"), config.default_relation_weight)
+            * weight
+            / total[source, relation] ** config.damping,
         )
         for source, target, relation, weight in edges
     ]
