@@ -21,6 +21,7 @@ from tests.support.training.media import (
     cosine,
     encode_file,
     music,
+    png_of_size,
     write_audio,
 )
 
@@ -146,6 +147,21 @@ def test_wrong_extension_is_rejected_with_the_remedy(files: dict[str, Path], tmp
     path.write_bytes(files[".flac"].read_bytes())
     with pytest.raises(MediaError, match=r"wrong extension: the content is flac, the name has \.mp3; rename the file"):
         read_patches(path)
+
+
+def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_path: Path) -> None:
+    """An ID3 tag with a picture that says it has 900 million pixels."""
+    cover = b"\0image/png\0\x03\0" + png_of_size(30_000, 30_000)
+    frame = b"APIC" + struct.pack(">IH", len(cover), 0) + cover
+    size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    path = tmp_path / "music.mp3"
+    content = files[".mp3"].read_bytes()
+    assert content.startswith(b"ID3")
+    audio_from = 10 + sum(byte << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
+    path.write_bytes(b"ID3\x03\0\0" + size + frame + content[audio_from:])
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["audio", "video"]
+    np.testing.assert_array_equal(read_patches(path), read_patches(files[".mp3"]))
 
 
 def test_unsupported_codecs_are_named(tmp_path: Path) -> None:
