@@ -135,7 +135,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     items = np.tile(np.arange(2, 12), (3, 1))
     for task, probability in fitted_ranker.score(users, items).items():
         assert np.array_equal(loaded.ranker.score(users, items)[task], probability)
-    assert loaded.catalog.height == int(data.catalog_V.sum())
+    assert loaded.catalog.is_served_V.sum() == data.catalog_V.sum()
     assert loaded.manifest["release"] == open_pointer().active
     assert set(loaded.manifest["models"]["held_out"]) == set(loaded.manifest["models"]["final"])
 
