@@ -120,7 +120,7 @@ class Console:
             traceback.print_exc()
             why = f"The page cannot be made ({type(error).__name__}: {error}); the log of the console has the details"
             response = PlainTextResponse(why, 500)
-        is_dbt = request.url.path.startswith(DBT_DOCS)
+        is_dbt = request.scope["path"].startswith(DBT_DOCS)
         response.headers["Content-Security-Policy"] = DBT_DOCS_POLICY if is_dbt else PAGE_POLICY
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Frame-Options"] = "DENY"
@@ -132,7 +132,7 @@ class Console:
         if is_loopback(self._settings.host) and not is_loopback_authority(request.headers.get("Host", "")):
             why = "On a loopback address the console answers to localhost and 127.0.0.1 only"
             return PlainTextResponse(why, 403)
-        if not self._password or request.url.path == "/livez":
+        if not self._password or request.scope["path"] == "/livez":
             return None
         address = request.client.host if request.client else ""
         status, headers = self._password.check(request.headers.get("Authorization", ""), address)

@@ -56,7 +56,7 @@ class Protocols(HttpMiddleware):
         await response(scope, receive, send)
 
     async def _listenbrainz(self, request: Request) -> Response:
-        scope, path = request.scope, request.url.path
+        scope, path = request.scope, request.scope["path"]
         user_id = AUTHENTICATED_USER.get() or read_listenbrainz_user(scope, HAS_CREDENTIALS.get())
         expected = "POST" if path == listenbrainz.SUBMIT_PATH else "GET"
         if request.method != expected:
@@ -88,7 +88,7 @@ class Protocols(HttpMiddleware):
             raise HTTPException(400, error.detail) from error
 
     async def _export(self, request: Request, kind: str) -> Response:
-        path, body = request.url.path, await self._bodies.read(request.scope, request.receive)
+        path, body = request.scope["path"], await self._bodies.read(request.scope, request.receive)
         answer = await post_internally(self._app, request.scope, path, body)
         content = playlist_files.render(kind, f"Segue: {path[1:]}", answer["items"], str(request.base_url))
         return Response(content, media_type=playlist_files.MEDIA_TYPES[kind])
