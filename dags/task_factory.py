@@ -197,8 +197,8 @@ EVALUATION_PRIORITY = 30
 """Weights of training tasks by kind and fit, and of the evaluation; others have 1.
 
 Airflow starts the task with most dependents first: the channels. A `held_out` head is ready after them and takes longer than
-most rankers, so it must not wait for those. The evaluation takes longest of what follows, so it starts first, then the ranker; a
-`final` head is a copy.
+most rankers, so it must not wait for those. The evaluation takes longest of what follows, so it starts first. The `final`
+ranker waits for it, and the release for the ranker.
 """
 
 

@@ -1,4 +1,4 @@
-"""Scripts that a Redis server runs as transactions, in Lua: what the scripts of both stores begin with, and those on numbered rows."""
+"""Lua scripts, which a Redis server runs as transactions: the library of all scripts, and the scripts for numbered rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of other sites: the checks that stop all but those of allowed origins on a service without API keys.
+"""Pages of other sites: the checks by which a service without API keys accepts allowed origins only.
 
 A browser sends requests of any page to this machine (cross-site request forgery, CSRF), and a site can point its own name at
 127.0.0.1 (DNS rebinding). Without keys nothing else distinguishes such a request from one of the listening page.
