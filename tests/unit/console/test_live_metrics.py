@@ -5,7 +5,7 @@ from unittest import mock
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest, values
 
 from console import live_metrics
 from console.live_metrics import (
@@ -20,6 +20,12 @@ from console.live_metrics import (
     read_totals,
 )
 from serving.observability.metrics import Metrics
+
+
+@pytest.fixture(autouse=True)
+def separate_counts(monkeypatch):
+    """Each registry counts for itself; after a test of the server in this process, registries share their counts."""
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
 
 
 def page(metrics_of):
