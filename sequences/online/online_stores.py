@@ -127,6 +127,10 @@ class SequenceStore(_Base):
         """The materialized rows of a view."""
         return super().online_read(config, table, entity_keys, list(requested_features or ()) or None)
 
+    def read_views(self, config: RepoConfig, views: Sequence[FeatureView], user_id: str) -> list[ReadRow]:
+        """The materialized rows of a user in several views, read at once."""
+        raise NotImplementedError
+
     def write_rows(
         self, config: RepoConfig, table: FeatureView, data: WrittenRows, progress: Callable[[int], Any] | None = None
     ) -> None:
@@ -178,10 +182,19 @@ class SequenceSqliteOnlineStore(SequenceStore, SqliteOnlineStore):
                 raise
         return connection
 
+    def read_views(self, config: RepoConfig, views: Sequence[FeatureView], user_id: str) -> list[ReadRow]:
+        """See `SequenceStore.read_views`."""
+        query = " union all ".join(
+            f"select {number}, event_ts, feature_name, value from {table} where entity_key = ?1"  # noqa: S608
+            for number, table in enumerate(_tables(config, views))
+        )
+        rows = list[ReadRow]([(None, None)] * len(views))
+        for number, time, name, value in self._get_conn(config).execute(query, (_encoded(config, user_id),)):
+            rows[number] = time, {**(rows[number][1] or {}), name: Value.FromString(value)}
+        return rows
+
     def _keys(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[bytes]:
-        versioning = config.registry.enable_online_feature_view_versioning
-        tables = [_quote_id(_table_id(config.project, view, versioning)) for view in views]
-        query = " union ".join(f"select entity_key from {table}" for table in tables)  # noqa: S608
+        query = " union ".join(f"select entity_key from {table}" for table in _tables(config, views))  # noqa: S608
         return (key for (key,) in self._get_conn(config).execute(query))
 
 
@@ -199,6 +212,14 @@ class SequenceRedisOnlineStore(SequenceStore, RedisOnlineStore):
     # View by view with `online_read`; Feast's class reads the hashes of all views without it.
     _read_features_per_fv = OnlineStore._read_features_per_fv
     _read_features_per_fv_async = OnlineStore._read_features_per_fv_async
+
+    def read_views(self, config: RepoConfig, views: Sequence[FeatureView], user_id: str) -> list[ReadRow]:
+        """See `SequenceStore.read_views`."""
+        (key,) = self._generate_redis_keys_for_entities(config, [user_key(user_id)])
+        names, fields = zip(*map(self._generate_hset_keys_for_features, views), strict=True)
+        found = self._read_hash_fields(config, [(key, of_view) for of_view in fields])
+        rows = zip(found, views, names, strict=True)
+        return [self._get_features_for_entity(values, view.name, of_view) for values, view, of_view in rows]
 
     def _keys(self, config: RepoConfig, views: Sequence[FeatureView]) -> Iterator[bytes]:  # noqa: ARG002
         project = config.project.encode()
@@ -232,6 +253,12 @@ def materialized_users(limit: int, after: str = "") -> list[str]:
     store = open_store()
     users = online_store_of(store).user_ids(store.config, store.list_batch_feature_views())
     return nsmallest(limit, (user for user in users if user > after))
+
+
+def _tables(config: RepoConfig, views: Sequence[FeatureView]) -> list[str]:
+    """Quoted names of the tables of views in SQLite."""
+    versioning = config.registry.enable_online_feature_view_versioning
+    return [_quote_id(_table_id(config.project, view, versioning)) for view in views]
 
 
 def user_key(user_id: str) -> EntityKey:

@@ -13,7 +13,7 @@ import feast
 
 from event_store.store import EventStore, StoreUnavailable, UserEvents
 from sequences.online.live_events import live_events
-from sequences.online.online_stores import ReadRow, list_of, merge_lists, online_store_of, user_key
+from sequences.online.online_stores import ReadRow, list_of, merge_lists, online_store_of
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
@@ -81,18 +81,18 @@ class OnlineReader:
             user_id: The user.
             known: Version of an earlier read; if it is still the version, the rows are not read, and the views lack them.
         """
-        config, key = self._store.config, user_key(user_id)
         # In this order: events that materialization moves to the rows meanwhile are read twice rather than not at all.
-        state = self._online.read_state(config)
+        state = self._online.read_state(self._store.config)
         position = state.position
         try:
             found, error = self._event_store.of_user(user_id, position), None
         except StoreUnavailable as unavailable:
             found, error = UserEvents("", 0), unavailable
         version: tuple[Hashable, ...] = (found.store, found.last_seq, state)
-        rows = {}
+        rows = dict[str, ReadRow]()
         if not state.source or version != known:
-            rows = {name: self._online.read_rows(config, view, [key])[0] for name, view in self._registered.items()}
+            of_views = self._online.read_views(self._store.config, [*self._registered.values()], user_id)
+            rows = dict(zip(self._registered, of_views, strict=True))
         if not state.source:
             version = (*version, *(time for time, _ in rows.values()))  # of rows that others have written
         is_covered = position is not None and position.store == found.store
