@@ -100,9 +100,10 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["search"] = measure_catalog(held_out.data)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
     result.notes["peak_mb"] = peak_mb()
-    result.notes["gate_baseline"] = gate_baseline(result.to_json())
-    write_json(folder / JSON_FILE, result.to_json())
-    atomic_write(folder / HTML_FILE, page.render_page(result.to_json()))
+    content = result.to_json()
+    content["gate_baseline"] = gate_baseline(content)
+    write_json(folder / JSON_FILE, content)
+    atomic_write(folder / HTML_FILE, page.render_page(content))
     if is_reported:
         publish_reports(folder)
         log_headlines(result, workspace)
@@ -187,7 +188,7 @@ def add_comparison_pairs(result: Result, held_out: HeldOutModels) -> None:
     result.pairs += [("served", name) for name in ("fused", *variants, *heuristic_names)] + [("ranker", "fused")]
     rankers = list(result.ranking)
     result.pairs += [(rankers[high], rankers[low]) for high in range(len(rankers)) for low in range(high)]
-    result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1] and result.difference(*pair)]
+    result.pairs = [pair for pair in dict.fromkeys(result.pairs) if pair[0] != pair[1]]
 
 
 def _best_by_recall(names: Iterable[str], part: str, result: Result) -> str:

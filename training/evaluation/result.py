@@ -27,12 +27,13 @@ class Result:
     notes: dict[str, Any] = field(default_factory=dict)  # further sections of evaluation.json
 
     def differences(self) -> dict[str, dict[str, list[float]]]:
-        """`{"A - B": {metric: [value, low, high]}}`, paired over users.
+        """`{"A - B": {metric: [value, low, high]}}`, paired over users, without pairs that have no metric in common.
 
         The key of a recall or slate metric is its name for all targets and `metric/part` for a part of the targets;
         the key of a ranking metric is `task/metric`, and also its name for the task `not_skipped`.
         """
-        return {f"{first} - {second}": self.difference(first, second) for first, second in self.pairs}
+        differences = {f"{first} - {second}": self.difference(first, second) for first, second in self.pairs}
+        return {pair: metrics for pair, metrics in differences.items() if metrics}
 
     def difference(self, first: str, second: str, other: Result | None = None) -> dict[str, list[float]]:
         """Differences of one list or ranker from another one, or from one of another result on the same cases, by metric."""
