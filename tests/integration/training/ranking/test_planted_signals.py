@@ -109,13 +109,3 @@ def test_every_ranker_learns_track_preferences(name: str) -> None:
 @pytest.mark.parametrize("name", ["target_attention", pytest.param("session_domains", marks=acceptance_only)])
 def test_attention_learns_the_outcome_of_the_relevant_event(name: str) -> None:
     assert learned_auc(name, "binding", 400) > 0.85
-
-
-def test_sum_pooling_does_not_learn_it() -> None:
-    assert learned_auc("sum_pooling", "binding", 400) < 0.6
-
-
-def test_interest_evolution_learns_the_order_of_events() -> None:
-    evolution, pooling = (learned_auc(name, "order", 200) for name in ("interest_evolution", "sum_pooling"))
-    assert evolution > 0.85, evolution
-    assert pooling < 0.6, pooling

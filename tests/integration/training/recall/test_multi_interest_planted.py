@@ -17,11 +17,6 @@ SEEDS = 10
 
 
 @pytest.fixture(scope="module")
-def world(planted: PlantedWorld) -> PlantedWorld:
-    return planted
-
-
-@pytest.fixture(scope="module")
 def channel(world: PlantedWorld, tmp_path_factory: pytest.TempPathFactory) -> MultiInterest:
     """The recipe `small` with half the width and history length, 300 steps."""
     config = change_config(
@@ -65,17 +60,3 @@ def test_user_with_three_interests_gets_three_and_candidates_for_each(
         assert (world.interest_V[items] == one).sum() >= 6
         assert (world.interest_V[new] == one).sum() >= 3
     assert np.isin(world.interest_V[items], planted).mean() > 0.8
-
-
-def test_reason_names_the_interest_of_the_track(
-    world: PlantedWorld, channel: MultiInterest, listeners: list[UserBatch]
-) -> None:
-    user = listeners[0]
-    names = [set(one.name.split(" · ")) for one in channel.interests(user)]
-    fits = []
-    items = channel.recall(user, 30)[0].tolist()
-    for item, reason in zip(items, channel.reasons(user, items), strict=True):
-        shared = reason.parameters.get("interest", ())
-        assert any(name.issuperset(shared) for name in names)
-        fits.append(list(shared[:2]) == list(world.names[world.interest_V[item]]))
-    assert np.mean(fits) > 0.8

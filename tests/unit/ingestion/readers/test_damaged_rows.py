@@ -72,24 +72,6 @@ def test_a_damaged_json_line_is_quarantined(tmp_path: Path, line: str, reason: s
 
 
 @pytest.mark.parametrize(
-    "damaged",
-    [
-        json.dumps(play(2, trackName="\ud800")),
-        json.dumps(play(2, artistName=None, other="\ud800")),
-        json.dumps({key: value for key, value in play(2).items() if key != "endTime"}),
-        json.dumps(play(2, endTime=None)),
-        json.dumps(play(2, endTime=["2021-03-01 10:02"])),
-    ],
-    ids=["surrogate", "surrogate in another key", "no end", "null end", "list as end"],
-)
-def test_a_damaged_play_of_an_export_is_quarantined(tmp_path: Path, damaged: str) -> None:
-    folder = export(tmp_path / "anna", f"[{json.dumps(play(1))}, {damaged}, {json.dumps(play(3))}]")
-    counts = land(folder, tmp_path / "home")["streaming_history"]
-    assert landed(tmp_path / "home").height == 2
-    assert counts.quarantined == 1 and quarantined(tmp_path / "home")["source_line"].to_list() == [2]
-
-
-@pytest.mark.parametrize(
     ("limit", "value", "text", "message"),
     [
         (
@@ -146,7 +128,6 @@ def parquet(folder: Path, **columns: pa.Array) -> Path:
     [
         ({"user_id": pa.array([b"u1", b"\xff", b"u1"])}, r"user_id is not UTF-8"),
         ({"user_id": NOT_UTF8}, r"user_id is not UTF-8"),
-        ({"target_id": pa.array(["t", "t", "t"]).dictionary_encode()}, None),
         ({"user_id": pa.array([b"aa", b"\xff\xff", b"bb"], pa.binary(2))}, r"user_id is not UTF-8"),
         ({"device": pa.array([None, ["x"], None])}, r"device is of type List\(String\), not text"),
         ({"device": pa.array([None, 1, None], pa.time64("us"))}, r"device 1000 \(Time\) is not text"),
@@ -165,26 +146,15 @@ def parquet(folder: Path, **columns: pa.Array) -> Path:
             r"ended_at 9000000000000000000 \(Datetime",
         ),
     ],
-    ids=["binary", "text", "dictionary", "fixed binary", "list", "time of day", "range", "NaN", "µs", "ms"],
+    ids=["binary", "text", "fixed binary", "list", "time of day", "range", "NaN", "µs", "ms"],
 )
 def test_a_parquet_value_of_a_wrong_type_is_quarantined(
-    tmp_path: Path, columns: dict[str, pa.Array], reason: str | None
+    tmp_path: Path, columns: dict[str, pa.Array], reason: str
 ) -> None:
     counts = land(parquet(tmp_path / "log", **columns), tmp_path / "home")["own_events"]
-    if reason is None:
-        assert counts.landed == 3
-        return
     assert (counts.read, counts.landed, counts.quarantined) == (3, 2, 1)
     (found,) = reasons(tmp_path / "home")
     assert re.match(reason, found), found
-
-
-def test_rows_of_a_parquet_file_with_a_structure_are_quarantined(tmp_path: Path) -> None:
-    log = parquet(tmp_path / "log", device=pa.array([None, {"x": 1}, None]))
-    assert land(log, tmp_path / "home")["own_events"].quarantined == 3
-    assert set(reasons(tmp_path / "home")) == {
-        "device has the Parquet type struct<x: int64>, which is not in the contract"
-    }
 
 
 def test_a_parquet_file_with_a_column_twice_is_an_error(tmp_path: Path) -> None:
@@ -252,26 +222,25 @@ def test_a_log_with_many_unparsable_lines_is_an_error_that_names_the_first(
     )
 
 
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "listens", "json", "tsv"])
-def test_a_byte_order_mark_is_ignored(tmp_path: Path, suffix: str) -> None:
-    texts = {
-        "csv": ("events.csv", "user_id,ts,track_id,artist_id,ms_played\n7,1600000000,1,1,5000\n"),
-        "jsonl": ("log.jsonl", json.dumps(event(1)) + "\n"),
-        "listens": ("1.listens", json.dumps(LISTEN) + "\n"),
-        "json": ("StreamingHistory0.json", json.dumps([play(1)])),
-        "tsv": ("userid-timestamp-artid-artname-traid-traname.tsv", "u\t2009-05-01T10:00:00Z\ta\tA\tt\tT\n"),
-    }
-    name, text = texts[suffix]
+@pytest.mark.parametrize(
+    ("name", "text", "user"),
+    [
+        ("events.csv", "user_id,ts,track_id,artist_id,ms_played\n7,1600000000,1,1,5000\n", "7"),
+        ("log.jsonl", json.dumps(event(1)) + "\n", "u1"),
+        ("1.listens", json.dumps(LISTEN) + "\n", "1"),
+        ("StreamingHistory0.json", json.dumps([play(1)]), "log"),
+        ("userid-timestamp-artid-artname-traid-traname.tsv", "u\t2009-05-01T10:00:00Z\ta\tA\tt\tT\n", "u"),
+    ],
+)
+def test_a_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str, user: str) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / name).write_bytes(BOM + text.encode())
-    (counts,) = land(tmp_path / "log", tmp_path / "home").values()
-    assert counts.quarantined == 0
-    assert landed(tmp_path / "home").height == 1
-    assert landed(tmp_path / "home")["user_id"].item() in ("7", "u1", "1", "log", "u")
+    land(tmp_path / "log", tmp_path / "home")
+    assert landed(tmp_path / "home")["user_id"].to_list() == [user]
 
 
-ALIASES = b"".join(b"x%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 30))
-ALIASES = b"x0: &a0 [x]\n" + ALIASES + b"actions: *a29\n"
+LISTS = b"".join(b"x%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 30))
+ALIASES = b"x0: &a0 [x]\n" + LISTS + b"actions: *a29\n"
 MAPPING = b"file: plays.csv\ncolumns: {user: who, time: at, track: what}\n"
 
 

@@ -57,22 +57,16 @@ LISTENS = {
 def as_folder(folder: Path) -> Path:
     for year, rows in LISTENS.items():
         json_lines(folder / DUMP / "listens" / str(year) / "1.listens", rows)
+    (folder / DUMP / "COPYING").write_text("CC0")
     return folder
 
 
 def as_tar(folder: Path, ending: str) -> Path:
-    """The dump as published: license and timestamps first, then the listens by year and month."""
+    """The dump as published."""
     folder.mkdir()
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as archive:
-        texts = {"TIMESTAMP": "2024-01-15", "SCHEMA_SEQUENCE": "1", "COPYING": "CC0"}
-        for year, rows in LISTENS.items():
-            lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-            texts[f"listens/{year}/1.listens"] = "\n".join(lines) + "\n"
-        for name, text in texts.items():
-            entry = tarfile.TarInfo(f"{DUMP}/{name}")
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
+        archive.add(as_folder(folder.with_name("unpacked")) / DUMP, DUMP)
     file = folder / f"{DUMP}{ending}"
     if ending == ".tar.zst":
         with pa.CompressedOutputStream(str(file), "zstd") as packed:

@@ -63,17 +63,3 @@ def test_empty_results_are_padding(kind: str, monkeypatch: pytest.MonkeyPatch) -
         found, scores = index.search(integer_queries(1, queries, 0).numpy(), 5, items[None])
         assert not found.any()
         assert np.isneginf(scores).all()
-
-
-def test_approximate_search_finds_nearly_all() -> None:
-    random = np.random.default_rng(0)
-    center_CD = random.normal(size=(60, 16))
-    row_ND = center_CD[random.integers(60, size=20_000)] + 0.5 * random.normal(size=(20_000, 16))
-    vectors = torch.nn.functional.normalize(torch.from_numpy(row_ND.astype(np.float32)))
-    items = np.arange(2, 20_002)
-    exact, approximate = VectorIndex.of(items, vectors), VectorIndex.of(items, vectors, 10_000)
-    query_BD = vectors[random.integers(20_000, size=30)].numpy()
-    expected, expected_scores = exact.search(query_BD[:, None], 100)
-    found, scores = approximate.search(query_BD[:, None], 100)
-    assert np.mean([np.isin(*row).mean() for row in zip(expected, found, strict=True)]) > 0.97
-    np.testing.assert_allclose(scores[:, 0], expected_scores[:, 0], rtol=1e-3)

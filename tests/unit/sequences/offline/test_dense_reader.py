@@ -36,12 +36,6 @@ def rows() -> list[dict[str, object]]:
     return event_rows([*history("a", 13), *history("b", 1), *history("c", 30, start=1000)])
 
 
-def test_event_known_exactly_at_the_time_is_excluded(tmp_path: Path) -> None:
-    rows = event_rows(history("a", 2))
-    reader = DenseReader(write_events(tmp_path / "events.parquet", rows), SEQUENCE_VIEWS["played_history"], ENCODERS)
-    assert reader.read(["a", "a"], [us(0), us(0) + 1]).length_B.tolist() == [0, 1]
-
-
 def test_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
     view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
