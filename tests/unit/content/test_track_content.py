@@ -21,10 +21,6 @@ from training.workspace import Workspace
 NO_COMMENTS = pl.DataFrame(schema=COMMENT_SCHEMA)
 
 
-def comments_of(*rows: tuple[str, str, datetime | None]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=NO_COMMENTS.schema, orient="row")
-
-
 def test_names_alone_do_not_describe_a_track() -> None:
     titles = ["Blue Train", "Blue Trane", None, ""]
     tracks = pl.DataFrame({"track_id": list("abcd"), "title": titles, "artist_names": [["Jon"], ["Jon"], None, [None]]})
@@ -95,8 +91,8 @@ def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_pa
     pl.DataFrame({"split": ["global_time"], "validation_from": [validation_from]}).write_parquet(
         marts / "time_split.parquet"
     )
-    comments = comments_of(("t2", "early bird", datetime(2024, 1, 4)), ("t3", "early bird", validation_from))
-    comments.write_parquet(marts / "track_comments.parquet")
+    comments = [("t2", "early bird", datetime(2024, 1, 4)), ("t3", "early bird", validation_from)]
+    pl.DataFrame(comments, schema=COMMENT_SCHEMA, orient="row").write_parquet(marts / "track_comments.parquet")
     vectors = np.random.default_rng(0).normal(size=(4, 3)).tolist()
     row = {"encoder": "text", "encoder_version": "v", "content_hash": "0" * 64}
     texts = [row | {"track_id": f"t{number + 1}", "embedding": vector} for number, vector in enumerate(vectors)]

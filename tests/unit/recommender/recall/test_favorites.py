@@ -13,7 +13,6 @@ from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import RECENT_ACTIVITY
 from recommender.recall.repeat_features import FEATURE_NAMES
 from recommender.user.profile_exclusions import FOREVER, LeftOut
-from recommender.user.user_batch import UserBatch
 from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
@@ -44,16 +43,6 @@ def learned(data: TrainingData) -> Favorites:
     channel = fit_channel(Favorites, data, LEARNED, Path())
     assert channel.order is not None
     return channel
-
-
-def last_events(users: UserBatch, view: str, count: int) -> UserBatch:
-    """The same requests with the last `count` events of a view."""
-    batch = users.views[view]
-    rows = [np.arange(max(length - count, 0), length) for length in batch.length_B.tolist()]
-    columns = {
-        name: np.stack([column[row, kept] for row, kept in enumerate(rows)]) for name, column in batch.columns.items()
-    }
-    return replace(users, views={**users.views, view: SequenceBatch(columns, np.minimum(batch.length_B, count))})
 
 
 def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
@@ -126,7 +115,7 @@ def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_lef
     data: TrainingData, learned: Favorites, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     users = users_at(data, "favorites", ["u0"], [NEVER])
-    recent = last_events(users, "played_history", 20)
+    recent = replace(users, views={"played_history": users.views["played_history"].newest(20)})
     items = recent.views["played_history"].columns["track_id"][0, -1:]
     left_out = [LeftOut(items, np.array([FOREVER]))]
     ((expected, features),) = learned.candidate_features(users.leave_out(left_out)[0])

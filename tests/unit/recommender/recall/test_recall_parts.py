@@ -49,19 +49,13 @@ def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
-def all_states(tower: UserTower, items: torch.Tensor, codes: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
-    """States of all positions [B, L, D]."""
-    B, L = codes.shape
-    states: torch.Tensor = tower(items, codes, gaps, torch.arange(B).repeat_interleave(L), torch.arange(L).repeat(B))
-    return states.view(B, L, -1)
-
-
 def test_last_state_equals_last_of_all_states() -> None:
     torch.manual_seed(0)
     tower = UserTower(16, 9, layers=2, heads=2, dropout=0.1).eval()
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
-    expected = all_states(tower, items, codes, gaps)[torch.arange(4), length - 1]
+    states = tower(items, codes, gaps, torch.arange(4).repeat_interleave(9), torch.arange(9).repeat(4))
+    expected = states.view(4, 9, -1)[torch.arange(4), length - 1]
     program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
     for row, count in enumerate(length.tolist()):
         events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]

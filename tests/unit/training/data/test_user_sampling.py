@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from config import settings
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
 from training.data.plays import sample_users
 from training.data.training_data import TrainingData
@@ -66,7 +65,6 @@ def test_inputs_depend_on_the_limit_only_if_it_is_exceeded(marts: Path, monkeypa
     monkeypatch.setattr(Workspace, "code", "hash of the code")
     whole, cache_folder = opened().inputs(), opened().cache_folder("held_out")
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "1000000")
-    assert settings.load_settings().training_plays == 1_000_000
     assert opened().inputs() == whole
     monkeypatch.setenv("SEGUE_TRAINING_PLAYS", "300")
     assert opened().inputs()["hash"] != whole["hash"]
