@@ -96,9 +96,7 @@ def test_a_fit_goes_on_without_the_store_of_mlflow(
     assert capsys.readouterr().err.count("warning: MLflow has no further record") == 1
 
 
-def test_log_without_listens_has_no_listwise_head(
-    copied: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_without_listens_has_no_listwise_head(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copied.list_fitted("head", "held_out", ["listened"]) == ["listened"]
     # Without listens in the new log, the head of the old log must be removed.
     marts = copied.marts / "plays.parquet"
@@ -108,9 +106,6 @@ def test_log_without_listens_has_no_listwise_head(
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
         assert copied.list_fitted("head", "held_out", ["listened"]) == []
-    printed = capsys.readouterr().out
-    assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
-    assert "not refitted: listened" in printed
 
 
 def test_models_of_other_marts_are_neither_evaluated_nor_released(
@@ -184,7 +179,6 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     )
     assert train_only["differences"]["realtime"]["recall_at_50"][0] == pytest.approx(changed)
     assert found["chosen"]["fusion"] == before["chosen"]["fusion"]
-    assert "Fitted again on train and validation" in (tmp_path / "home" / "reports" / "evaluation.html").read_text()
 
 
 def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspace, tmp_path: Path) -> None:
@@ -224,6 +218,5 @@ def test_log_without_a_test_part_is_evaluated_and_not_released(
     content = json.loads((reports / "evaluation.json").read_text())
     assert content["cases"]["test_sessions"] == 0
     assert content["slate_lists"]["served"] == {"discovery_share": [None] * 3, "tracks_per_artist": [None] * 2}
-    assert "share of tracks not played before" not in (reports / "evaluation.html").read_text()
     with pytest.raises(MissingInput, match="land more plays"):
         release(copied)

@@ -15,7 +15,7 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.fitted_ranker import RANKERS
 from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
@@ -202,9 +202,6 @@ def test_a_fit_resolves_its_config_and_the_final_fit_keeps_it(
     trees = ranker.features.trees
     assert len(ranker.resolved_config.trees.weights) == (len(ranker.tasks) if config.trees.count else 0)
     assert ranker.resolved_config.trees.counts == (trees.counts if trees else ())
-    ranker.save(tmp_path / "saved")
-    read = FittedRanker.load(tmp_path / "saved", data.vocabulary)
-    np.testing.assert_array_equal(read.score(users, items)["not_skipped"], found["not_skipped"])
     final = fit_ranker(name, open_data(marts, "final"), ranker.resolved_config, tmp_path / "c")
     assert final.resolved_config == ranker.resolved_config
     if trees:

@@ -79,16 +79,16 @@ def test_unknown_columns_are_an_error_that_names_the_remedy(tmp_path: Path, name
 
 def test_folder_and_zip_of_a_basic_export_give_the_same_events(tmp_path: Path) -> None:
     folder = export(tmp_path / "anna", StreamingHistory0=BASIC[:2], StreamingHistory1=BASIC[2:])
-    by_folder, by_zip = tmp_path / "one", tmp_path / "two"
-    land(folder, by_folder)
-    land(zipped(folder, tmp_path / "anna.zip"), by_zip)
-    events = landed(by_folder).sort("sequence_number")
-    assert events["user_id"].to_list() == ["anna"] * 3
+    land(folder, tmp_path / "one")
+    land(zipped(folder, tmp_path / "anna.zip"), tmp_path / "two")
+    events = landed(tmp_path / "one").sort("sequence_number")
+    assert events.select("user_id", "played_ms", pl.col("occurred_at").dt.strftime("%H:%M")).rows() == [
+        ("anna", 240_000, "10:00"),
+        ("anna", 240_000, "10:04"),
+        ("anna", 1_000, "11:20"),
+    ]
     assert events["target_id"].n_unique() == 1  # the same artist and title, whatever the case
-    assert events["played_ms"].to_list() == [240_000, 240_000, 1_000]
-    assert events["occurred_at"].dt.strftime("%H:%M").to_list() == ["10:00", "10:04", "11:20"]
-    assert set(landed(by_zip)["event_id"]) == set(events["event_id"])
-    assert landed(by_folder, "artists")["name"].to_list() == ["Ghost"]
+    assert set(landed(tmp_path / "two")["event_id"]) == set(events["event_id"])
 
 
 def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> None:
@@ -100,12 +100,10 @@ def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> N
         "not a play",
     ]
     folder = export(tmp_path / "ben", endsong_0=rows[:2], **{"Streaming_History_Audio_2022_1": rows[2:]})
-    counts = land(folder, tmp_path / "home")["streaming_history"]
+    land(folder, tmp_path / "home")
     tracks = landed(tmp_path / "home", "tracks")
-    by_uri = tracks.filter(pl.col("track_id") == "5ofoB8PFmocBXFBEWVb6Vz")
-    assert by_uri.height == 1 and tracks["recording_id"].n_unique() == 1
-    assert landed(tmp_path / "home").height == 2 and counts.quarantined == 3
-    assert landed(tmp_path / "home", "albums")["title"].to_list() == ["Meliora"]
+    assert "5ofoB8PFmocBXFBEWVb6Vz" in tracks["track_id"] and tracks["recording_id"].n_unique() == 1
+    assert landed(tmp_path / "home").height == 2
     assert sorted(quarantined(tmp_path / "home")["reason"]) == [
         "a podcast episode or an audiobook, not a track",
         "no track: neither a track id nor a title and an artist",

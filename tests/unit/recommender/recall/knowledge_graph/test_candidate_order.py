@@ -16,7 +16,7 @@ from recommender.nn.trees import PastRequests
 from recommender.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
-from recommender.recall.learned_order import base_scores, reorder
+from recommender.recall.learned_order import reorder
 from sequences import behaviors
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.training_data import TrainingData
@@ -113,8 +113,6 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     ordered = reorder(order, items, features[:count])
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    score_C = base_scores(40)[:count] + order.predict_rows(features[:count])
-    assert ordered[:count].tolist() == items[np.argsort(-score_C, kind="stable")].tolist()
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
     assert fit_trees(none, ORDER, KnowledgeGraphWalks.objective, 0) is None
