@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -125,22 +126,18 @@ def test_models_of_other_marts_are_neither_evaluated_nor_released(
     assert list(release_inputs(here)["final"]) == ["channel/popularity"]
 
 
-def kill(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def test_half_replaced_models_and_evaluations_are_not_finished(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10)
     monkeypatch.setattr(train_module, "config_of", lambda *_: changed)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Popularity, "save", kill)
+        patch.setattr(Popularity, "save", Mock(side_effect=KeyboardInterrupt))
         train_module.train(copied, "channel", "popularity", "held_out")
     assert copied.list_fitted("channel", "held_out", ["popularity"]) == []
     assert train_module.train(copied, "channel", "popularity", "held_out")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("training.evaluate.tune_continuation", kill)
+        patch.setattr("training.evaluate.tune_continuation", Mock(side_effect=KeyboardInterrupt))
         evaluate(copied)
     assert not (copied.folder / "evaluation" / INPUTS_FILE).exists()
 
@@ -150,7 +147,7 @@ def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monke
     folder = copied.model_folder("channel", "held_out", "realtime")
     (folder / INPUTS_FILE).unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Realtime, "save", kill)
+        patch.setattr(Realtime, "save", Mock(side_effect=KeyboardInterrupt))
         train_module.train(copied, "channel", "realtime", "held_out")
     assert list((folder / "checkpoints").glob(f"*/{FIT_RECORD_FILE}"))
     assert train_module.train(copied, "channel", "realtime", "held_out")

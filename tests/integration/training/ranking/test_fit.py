@@ -18,7 +18,7 @@ from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS,
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
-from tests.support.training.tiny_world import START, add_statistics, random_plays, write_marts
+from tests.support.training.tiny_world import SERVICES, START, add_statistics, random_plays, write_marts
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches, load_track_statistics
@@ -31,7 +31,6 @@ SHORT_FIT = {
     "training.batch_size": 64,
     "validation.every": 4,
 }
-SERVICES = dict.fromkeys(RANKERS, ServiceContract(VIEWS))
 
 
 @pytest.fixture(scope="module")

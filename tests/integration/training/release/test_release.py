@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -84,12 +85,8 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def test_killed_before_the_pointer_is_written(released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     change(released_workspace, +0.2)
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("releases.pointer.Pointer.activate", killed)
+        patch.setattr("releases.pointer.Pointer.activate", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             release(released_workspace)
     assert open_pointer().active is None

@@ -26,15 +26,6 @@ actions: {heart: like, listened: play}
 """
 
 
-def lastfm(folder: Path, lines: list[str]) -> Path:
-    folder.mkdir()
-    (folder / LASTFM).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "userid-profile.tsv").write_text(
-        "#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\tApr 27, 2005\n"
-    )
-    return folder
-
-
 def mapped(folder: Path, says: str, lines: list[str]) -> Path:
     folder.mkdir()
     (folder / "segue-mapping.yaml").write_text(says)
@@ -43,7 +34,10 @@ def mapped(folder: Path, says: str, lines: list[str]) -> Path:
 
 
 def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: Path) -> None:
-    land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
+    (log := tmp_path / "lastfm").mkdir()
+    (log / LASTFM).write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    (log / "userid-profile.tsv").write_text("#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\t\n")
+    land(log, tmp_path / "home")
     events = landed_events(tmp_path / "home", "user_id", "sequence_number")
     assert [(track, f"{began:%F %T}", f"{ended:%F %T}", played) for _, track, began, ended, _, played in events] == [
         (name_id("Deep Dish", "Fuck Me Im Famous"), "2009-05-04 23:08:57", "2009-05-04 23:12:57", 240_000),

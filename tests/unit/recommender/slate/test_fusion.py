@@ -175,8 +175,3 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     assert fusion.scenes["night"].discoveries == fusion.discoveries, "there are no discoveries"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
-
-
-def test_fit_without_cases_returns_the_default() -> None:
-    fusion, curve = fit_fusion({"a": _candidates([2])}, ragged(), recall_cases([]))
-    assert fusion == Fusion() and curve == {}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from recommender.catalog.ragged import Ragged
 from recommender.recall.continuation import source as sources
 from recommender.recall.continuation.source import PlaylistNeighbors
+from tests.support.training.recall_cases import ragged
 
 V, P = 30, 12
 
@@ -13,8 +13,7 @@ V, P = 30, 12
 @pytest.fixture
 def tracks():
     generator = np.random.default_rng(3)
-    lists = [generator.choice(np.arange(2, V), size=generator.integers(1, 9), replace=False) for _ in range(P)]
-    return Ragged(np.concatenate(lists), np.cumsum([0, *(len(one) for one in lists)]))
+    return ragged(*(generator.choice(np.arange(2, V), generator.integers(1, 9), replace=False) for _ in range(P)))
 
 
 def test_scores_equal_those_of_dense_vectors(tracks):
@@ -38,8 +37,6 @@ def test_scores_equal_those_of_dense_vectors(tracks):
 
 def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
     monkeypatch.setattr(sources, "MAX_PLAYLISTS", 1)
-    lists = [[2, 3, 4], [2, 5], [3, 6]]
-    three = Ragged(np.concatenate(lists), np.cumsum([0, 3, 2, 2]))
-    source = PlaylistNeighbors(three, np.ones(V, dtype=bool))
+    source = PlaylistNeighbors(ragged([2, 3, 4], [2, 5], [3, 6]), np.ones(V, dtype=bool))
     items = source.continue_playlist(np.array([2, 3]), "", 4)[0]
     assert items.tolist() == [4, 0, 0, 0]

@@ -8,7 +8,6 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.nn.item_tower import ItemCodes
 from recommender.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
 from recommender.recall.multi_interest.model import (
     DynamicRouting,
@@ -18,13 +17,9 @@ from recommender.recall.multi_interest.model import (
 )
 from tests.support.sequences.batches import batch_of
 from tests.support.training.planted_world import listener_of
+from tests.support.training.tiny_world import item_codes
 from training.recall.multi_interest import split_windows
 from training.recipes import config_of
-
-
-def codes(tracks: int) -> ItemCodes:
-    every = torch.arange(tracks)
-    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
 
 
 def test_routing_equals_the_algorithm_of_the_paper() -> None:
@@ -73,7 +68,7 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
 def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
     changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
-    network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), codes(50)).eval()
+    network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), item_codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
     for length in (1, 3, 60):
         item_L = torch.randint(2, 50, (length,))

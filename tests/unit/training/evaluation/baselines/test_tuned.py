@@ -41,15 +41,9 @@ def _short_grids() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    """The small world, unchanged."""
-    return small_data(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def tuned(small_world: TrainingData) -> Baselines:
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Baselines:
     """The baselines of the small world."""
-    return Baselines.tune(small_world, K)
+    return Baselines.tune(small_data(tmp_path_factory.mktemp("world")), K)
 
 
 def test_matrix_has_the_listens_of_the_train_part(tmp_path: Path) -> None:
