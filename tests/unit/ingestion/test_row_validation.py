@@ -56,9 +56,7 @@ def test_typed_columns_keep_their_values_and_microseconds() -> None:
     at = datetime(2026, 5, 1, 10, 0, 0, 123456)
     frame = pl.DataFrame([event(action="play", played_ms=31_000.0, occurred_at=at, ended_at=at)])
     row = conform("listening_events", frame.with_columns(pl.col("occurred_at", "ended_at").cast(pl.Datetime("ns"))))
-    assert row["reason"].to_list() == [None]
-    assert row["ended_at"].to_list() == [at.replace(tzinfo=UTC)]
-    assert row["played_ms"].to_list() == [31_000]
+    assert row.select("reason", "ended_at", "played_ms").rows() == [(None, at.replace(tzinfo=UTC), 31_000)]
 
 
 def test_text_is_stripped_and_empty_text_is_null_unless_it_clears_a_column_of_a_track() -> None:

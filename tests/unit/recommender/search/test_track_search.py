@@ -105,16 +105,23 @@ def test_tracks_in_order(search, query, expected):
     assert items(search, query) == expected
 
 
-def test_chinese_names_with_a_wrong_character(tmp_path):
-    table = catalog(
-        4, title=["七里香", "海阔天空", "轻音社", "不再悲伤"], artist_names=[["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
-    )
-    table = table.with_columns(styles=pl.Series([[], ["light music"], [], []]))
-    search = open_search(tmp_path, table)
-    assert items(search, "周杰轮") == items(search, "周结伦的歌") == items(search, "七里乡") == [0]
-    assert items(search, "海阔天宽") == [1]
-    assert items(search, "海宽天宽") == []  # two wrong characters
-    assert items(search, "轻音乐")[0] == 1  # words that are understood are no names with an error
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory):
+    titles, artists = ["七里香", "海阔天空", "轻音社", "不再悲伤"], [["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
+    table = catalog(4, title=titles, artist_names=artists, styles=[[], ["light music"], [], []])
+    return open_search(tmp_path_factory.mktemp("chinese"), table)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        *(("周杰轮", [0]), ("周结伦的歌", [0]), ("七里乡", [0]), ("海阔天宽", [1])),
+        ("海宽天宽", []),  # two wrong characters
+        ("轻音乐", [1]),  # words that are understood are no names with an error
+    ],
+)
+def test_chinese_names_with_a_wrong_character(chinese, query, expected):
+    assert items(chinese, query) == expected
 
 
 def test_reasons(search):
@@ -145,10 +152,8 @@ def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_
 
 
 def test_a_query_that_is_a_name_is_no_negation(tmp_path):
-    table = catalog(
-        4, title=["Jazz", "No Jazz", "Rain", "Sun"], artist_names=[["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
-    )
-    table = table.with_columns(styles=pl.Series([["rock"], ["jazz"], ["jazz"], ["rock"]]))
+    titles, artists = ["Jazz", "No Jazz", "Rain", "Sun"], [["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
+    table = catalog(4, title=titles, artist_names=artists, styles=[["rock"], ["jazz"], ["jazz"], ["rock"]])
     search = open_search(tmp_path, table)
     assert items(search, "no doubt") == [0]
     assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
@@ -263,12 +268,10 @@ def test_a_word_with_an_error_beside_unknown_ones_finds_nothing(search, query, f
 def test_text_vectors_equal_exhaustive_search(tmp_path, monkeypatch, count):
     monkeypatch.setattr(text_vectors, "MAX_EXHAUSTIVE", 1_000)
     random = np.random.default_rng(0)
-    center = random.normal(size=(40, 16))
-    rows = center[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
+    rows = random.normal(size=(40, 16))[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
     vectors = TextVectors.load(tmp_path)
-    assert vectors is not None
     nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
     expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
     assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8

@@ -251,9 +251,17 @@ def test_listwise_head_gets_the_share_chosen_on_validation() -> None:
     assert order.heads.active_tasks == {"not_skipped"} and set(notes["listened_table"]) == {"0.0"}
 
 
-def test_complex_ranker_is_selected_if_the_gain_is_sufficient() -> None:
-    gauc = {"sum_pooling": 0.8101, "target_attention": 0.8235, "interest_evolution": 0.8240, "session_domains": 0.8319}
-    assert model_selection.select_ranker(gauc) == "session_domains"
-    assert model_selection.select_ranker({name: gauc[name] for name in list(gauc)[:3]}) == "target_attention"
-    assert model_selection.select_ranker({"sum_pooling": float("nan"), "target_attention": 0.6}) == "target_attention"
-    assert model_selection.select_ranker({"sum_pooling": float("nan")}) == "sum_pooling"
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("gauc", "selected"),
+    [
+        ({"sum_pooling": 0.81, "target_attention": 0.824, "session_domains": 0.832}, "session_domains"),
+        ({"sum_pooling": 0.81, "target_attention": 0.8235, "interest_evolution": 0.8240}, "target_attention"),
+        ({"sum_pooling": NAN, "target_attention": 0.6}, "target_attention"),
+        ({"sum_pooling": NAN}, "sum_pooling"),
+    ],
+)
+def test_complex_ranker_is_selected_if_the_gain_is_sufficient(gauc: dict[str, float], selected: str) -> None:
+    assert model_selection.select_ranker(gauc) == selected

@@ -90,9 +90,11 @@ def test_windows_are_split_into_history_and_targets() -> None:
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
     }
     found = split_windows(windows, targets=3)
-    assert found["listened"].tolist() == [[11, 12, 13, 14, 0, 0], [21, 0, 0, 0, 0, 0]]
-    assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
-    assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
+    assert {name: found[name].tolist() for name in ("listened", "next", "new")} == {
+        "listened": [[11, 12, 13, 14, 0, 0], [21, 0, 0, 0, 0, 0]],
+        "next": [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]],
+        "new": [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]],
+    }
 
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
