@@ -11,7 +11,6 @@ import torch
 
 from recommender.nn.item_tower import ItemCodes
 from recommender.ranking.features.ranking_features import VIEWS
-from recommender.ranking.features.track_statistics import COUNTS
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.user.user_batch import UserBatch
@@ -101,14 +100,6 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
         folder / "knowledge_triples.parquet"
     )
     return folder
-
-
-def add_statistics(marts: Path) -> Path:
-    """Add statistics of one track to the marts, known from the first play on."""
-    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in COUNTS}}
-    table = pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us")))
-    table.write_parquet(marts / "track_statistics.parquet")
-    return marts
 
 
 def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:

@@ -72,26 +72,35 @@ def test_text_is_stripped_and_empty_text_is_null_unless_it_clears_a_column_of_a_
         "track_id", *blank, "reason"
     ].rows()
     assert row == ("t", "", "", "", ["a"], [], " a", None)
-    (artist,) = conform("artists", pl.DataFrame({"artist_id": "a", "name": " "}))["name", "reason"].rows()
-    assert artist == (None, "name is missing")
 
 
-def test_tracks_longer_than_a_day_have_a_reason() -> None:
-    found = conform("tracks", pl.DataFrame({"track_id": ["t1", "t2"], "duration_ms": [86_400_000, 86_400_001]}))
-    assert found["reason"].to_list() == [None, "duration_ms 86400001 is not in (0, 86400000]"]
+NODES = {
+    "head": ["artist:1", "Ghost", "artist:1"],
+    "tail": ["genre:a b", "genre:a", "g:"],
+    "relation": ["has_genre"] * 3,
+}
 
 
-def test_nodes_of_triples_are_typed() -> None:
-    nodes = {
-        "head": ["artist:1", "Ghost", "artist:1"],
-        "relation": ["has_genre"] * 3,
-        "tail": ["genre:a b", "genre:a", "g:"],
-    }
-    assert conform("knowledge_triples", pl.DataFrame(nodes))["reason"].to_list() == [
-        None,
-        "head Ghost is not of the form type:id",
-        "tail g: is not of the form type:id",
-    ]
+@pytest.mark.parametrize(
+    ("table", "columns", "reasons"),
+    [
+        ("artists", {"artist_id": ["a"], "name": [" "]}, ["name is missing"]),
+        (
+            "tracks",
+            {"track_id": ["t1", "t2"], "duration_ms": [86_400_000, 86_400_001]},
+            [None, "duration_ms 86400001 is not in (0, 86400000]"],
+        ),
+        (
+            "knowledge_triples",
+            NODES,
+            [None, "head Ghost is not of the form type:id", "tail g: is not of the form type:id"],
+        ),
+    ],
+)
+def test_invalid_rows_of_the_catalog_have_the_reason(
+    table: str, columns: dict[str, list[Any]], reasons: list[str | None]
+) -> None:
+    assert conform(table, pl.DataFrame(columns))["reason"].to_list() == reasons
 
 
 def track_reason(**columns: str | None) -> str | None:

@@ -124,31 +124,38 @@ def test_chinese_names_with_a_wrong_character(chinese, query, expected):
     assert items(chinese, query) == expected
 
 
-def test_reasons(search):
-    (name,) = search.search("golden lantern", 1, TODAY)
-    assert (name.name_field, name.facets, name.words) == ("title", (), ())
-    (tagged,) = search.search("sad korean songs of 2012", 1, TODAY)
-    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(
-        2012, 6, 1
-    )
-    (words,) = search.search("xylophone", 1, TODAY)
-    assert words.words == ("xylophone",)
+@pytest.mark.parametrize(
+    ("query", "reasons"),
+    [
+        ("golden lantern", ("title", set(), (), None)),
+        ("sad korean songs of 2012", ("", {("emotions", "sad"), ("languages", "Korean")}, (), date(2012, 6, 1))),
+        ("xylophone", ("", set(), ("xylophone",), None)),
+    ],
+)
+def test_reasons(search, query, reasons):
+    (match,) = search.search(query, 1, TODAY)
+    assert (match.name_field, set(match.facets), match.words, match.released_on) == reasons
 
 
-def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_path):
+@pytest.fixture(scope="module")
+def rock_and_jazz(tmp_path_factory):
     styles = [["rock"]] * 4 + [["jazz"]] * 4
     table = catalog(styles=styles, emotions=[["happy", "sad"], ["happy"]] * 4, scenes=[["night", "tea"]] * 8)
-    search = open_search(tmp_path, table)
+    return open_search(tmp_path_factory.mktemp("rock_and_jazz"), table)
 
-    def found(query, limit):
-        return [(match.item - 2, match.is_partial) for match in search.search(query, limit, TODAY)]
 
-    assert found("jazz for tea at night", 4) == [(4, False), (5, False), (6, False), (7, False)]
-    assert found("jazz for tea at night", 5)[4:] == [(0, True)]
-    assert {item for item, _ in found("jazz or rock", 8)} == set(range(8))
-    assert found("cheerful", 4) == [(1, False), (3, False), (5, False), (7, False)]  # without the opposite
-    assert found("cheerful", 5)[4:] == [(0, True)]
-    assert found("bittersweet: happy and sad", 1) == [(0, False)]
+@pytest.mark.parametrize(
+    ("query", "whole", "partial"),
+    [
+        ("jazz for tea at night", [4, 5, 6, 7], [0]),
+        ("cheerful", [1, 3, 5, 7], [0]),  # without the opposite
+        ("jazz or rock", [0, 1, 2, 3, 4], []),
+        ("bittersweet: happy and sad", [0, 2, 4, 6, 1], []),
+    ],
+)
+def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(rock_and_jazz, query, whole, partial):
+    found = [(match.item - 2, match.is_partial) for match in rock_and_jazz.search(query, 5, TODAY)]
+    assert found == [(item, False) for item in whole] + [(item, True) for item in partial]
 
 
 def test_a_query_that_is_a_name_is_no_negation(tmp_path):
