@@ -115,12 +115,12 @@ def test_the_command_fails_for_a_future_day(tmp_path: Path, requested: str, code
     assert print_as_of(["--home", str(tmp_path), "--requested", requested]) == code
 
 
+@pytest.mark.parametrize(("path", "reason"), [("", "holds none of the supported formats"), ("x", "does not exist")])
 def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, reason: str
 ) -> None:
-    for path, reason in ((tmp_path, "holds none of the supported formats"), (tmp_path / "x", "does not exist")):
-        assert main([str(path), "--home", str(tmp_path / "home")]) == 2
-        assert reason in capsys.readouterr().err
+    assert main([str(tmp_path / path), "--home", str(tmp_path / "home")]) == 2
+    assert reason in capsys.readouterr().err
 
 
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(

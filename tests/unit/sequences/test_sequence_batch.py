@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sequences.sequence_batch import encode
 from sequences.views import SEQUENCE_VIEWS
@@ -32,12 +33,12 @@ def test_selected_events_move_to_the_left() -> None:
     assert kept.length_B.tolist() == [2, 0, 0]
 
 
-def test_newest_equals_reading_a_shorter_length() -> None:
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_newest_equals_reading_a_shorter_length(length: int) -> None:
     rows = [ROW, NOTHING, {name: values[:1] for name, values in ROW.items()}]
     whole = encode(VIEW, rows, ENCODERS, length=4)
-    for length in (1, 2, 3):
-        some, read = whole.newest(length), encode(VIEW, rows, ENCODERS, length=length)
-        assert some.length_B.tolist() == read.length_B.tolist()
-        for name, column in read.columns.items():
-            np.testing.assert_array_equal(some.columns[name], column)
+    some, read = whole.newest(length), encode(VIEW, rows, ENCODERS, length=length)
+    assert some.length_B.tolist() == read.length_B.tolist()
+    for name, column in read.columns.items():
+        np.testing.assert_array_equal(some.columns[name], column)
     assert whole.newest(9) is whole

@@ -36,16 +36,18 @@ def rows() -> list[dict[str, object]]:
     return event_rows([*history("a", 13), *history("b", 1), *history("c", 30, start=1000)])
 
 
-def test_trimmed_batch_is_as_wide_as_its_longest_sequence(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+@pytest.mark.parametrize("users", [["a"], ["b", "c"], ["unknown_user"]])
+def test_trimmed_batch_is_as_wide_as_its_longest_sequence(
+    tmp_path: Path, rows: list[dict[str, object]], users: list[str]
+) -> None:
     view = SEQUENCE_VIEWS["played_history"]
     reader = DenseReader(write_events(tmp_path / "events.parquet", rows), view, ENCODERS)
-    for users in (["a"], ["b", "c"], ["unknown_user"]):
-        times = [us(9999)] * len(users)
-        whole, trimmed = reader.read(users, times), reader.read(users, times, is_trimmed=True)
-        width = max(int(whole.length_B.max()), 1)
-        assert width < view.length
-        np.testing.assert_array_equal(trimmed.length_B, whole.length_B)
-        np.testing.assert_equal(trimmed.columns, {name: column[:, :width] for name, column in whole.columns.items()})
+    times = [us(9999)] * len(users)
+    whole, trimmed = reader.read(users, times), reader.read(users, times, is_trimmed=True)
+    width = max(int(whole.length_B.max()), 1)
+    assert width < view.length
+    np.testing.assert_array_equal(trimmed.length_B, whole.length_B)
+    np.testing.assert_equal(trimmed.columns, {name: column[:, :width] for name, column in whole.columns.items()})
 
 
 def test_cached_arrays_equal_the_table_and_are_reused(tmp_path: Path, rows: list[dict[str, object]]) -> None:

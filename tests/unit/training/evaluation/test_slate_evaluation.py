@@ -127,14 +127,14 @@ def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:
         Blend.load(tmp_path / "blend.json")
 
 
-def test_ranker_weight_among_discoveries_is_chosen_by_their_recall() -> None:
+@pytest.mark.parametrize(("target", "is_ranker_better"), [(41, True), (12, False)])
+def test_ranker_weight_among_discoveries_is_chosen_by_their_recall(target: int, is_ranker_better: bool) -> None:
     items = [*range(2, 42)]
     ranker = np.array([[item / 100 for item in items]])  # reverses the fused order
-    for target, is_ranker_better in ((41, True), (12, False)):
-        cases = [Case("a", [], [target], [target])]
-        full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
-        order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
-        assert (order.discovery_weight > 0) == is_ranker_better
+    cases = [Case("a", [], [target], [target])]
+    full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
+    order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
+    assert (order.discovery_weight > 0) == is_ranker_better
 
 
 def test_sample_is_stable_when_the_window_moves() -> None:

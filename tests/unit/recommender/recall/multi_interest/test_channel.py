@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from config.dataclass_io import change_config
@@ -65,22 +66,22 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
 
 
-def test_program_equals_the_network() -> None:
+@pytest.mark.parametrize("length", [1, 3, 60])
+def test_program_equals_the_network(length: int) -> None:
     torch.manual_seed(1)
     changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
     network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), item_codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
-    for length in (1, 3, 60):
-        item_L = torch.randint(2, 50, (length,))
-        with torch.no_grad():
-            expected = network.interests(item_L[None])
-            query_KD = network.query("new", expected.vector_BKD[0])
-        found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
-        counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
-        kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
-        np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
-        queries = network.program().query("new", found.vector_KD)
-        np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
+    item_L = torch.randint(2, 50, (length,))
+    with torch.no_grad():
+        expected = network.interests(item_L[None])
+        query_KD = network.query("new", expected.vector_BKD[0])
+    found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
+    counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
+    kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
+    np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
+    queries = network.program().query("new", found.vector_KD)
+    np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
