@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from recommender.recall.favorites import Favorites
-from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import RECENT_ACTIVITY
 from recommender.recall.repeat_features import FEATURE_NAMES
-from recommender.user.profile_exclusions import FOREVER, LeftOut
 from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
@@ -109,30 +106,6 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
             for name, value in expected.items():
                 assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-5), name
         assert len(items) > 5
-
-
-def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
-    data: TrainingData, learned: Favorites, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = users_at(data, "favorites", ["u0"], [NEVER])
-    recent = replace(users, views={"played_history": users.views["played_history"].newest(20)})
-    items = recent.views["played_history"].columns["track_id"][0, -1:]
-    left_out = [LeftOut(items, np.array([FOREVER]))]
-    ((expected, features),) = learned.candidate_features(users.leave_out(left_out)[0])
-    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", replace(SEQUENCE_VIEWS["played_history"], length=20))
-    recent, _ = recent.leave_out(left_out)
-    assert recent.views["played_history"].length_B[0] < 20
-    archive = archive_plays(data, PARTS)  # as of a fit after the exclusion
-    is_kept_P = ~np.isin(archive.track_P, items)
-    offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
-    columns = archive.track_P, archive.known_at_P, archive.outcome_P, archive.session_P
-    plays = (column[is_kept_P] for column in columns)
-    channel = Favorites(
-        learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
-    )
-    ((found, own_features),) = channel.candidate_features(recent.take([0]))
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_allclose(own_features, features, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("behavior", "is_listened"), [("full_play", True), ("play", True), ("skip", False)])
