@@ -20,7 +20,7 @@ from ingestion.readers import streaming_history
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
-from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
+from tests.support.log_sources import event, export, json_lines, landed, play_log, quarantined
 
 DEEP = "[" * 100_000 + "]" * 100_000
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -39,12 +39,6 @@ def reasons(home: Path, table: str = "listening_events") -> list[str]:
 
 def play(minute: int, **columns: Any) -> dict[str, Any]:
     return {"endTime": f"2021-03-01 10:{minute:02d}", "artistName": "A", "trackName": "B", "msPlayed": 40_000} | columns
-
-
-def export(folder: Path, text: str) -> Path:
-    folder.mkdir()
-    (folder / "StreamingHistory0.json").write_text(text, encoding="utf-8")
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -90,25 +84,25 @@ def test_an_export_that_is_too_large_is_an_error(
 ) -> None:
     """Parsing 6 MB of tiny values would need 800 MB."""
     monkeypatch.setattr(streaming_history, limit, value)
+    (tmp_path / "StreamingHistory0.json").write_text(text)
     with pytest.raises(SourceError, match=message):
-        land(export(tmp_path / "anna", text), tmp_path / "home")
+        land(tmp_path, tmp_path / "home")
 
 
 def test_a_long_export_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming_history, "PLAYS_PER_BLOCK", 2)
     plays = [play(minute) for minute in range(5)]
     plays[3]["endTime"] = "never"
-    counts = land(export(tmp_path / "anna", json.dumps(plays)), tmp_path / "home")["streaming_history"]
+    counts = land(export(tmp_path / "anna", StreamingHistory0=plays), tmp_path / "home")["streaming_history"]
     assert landed(tmp_path / "home").height == 4 and counts.quarantined == 1
     found = quarantined(tmp_path / "home").row(0, named=True)
     assert found["source_line"] == 4 and json.loads(found["raw"]) == plays[3]
 
 
 def test_a_wrong_year_of_an_extended_export_hides_no_plays_of_the_basic_form(tmp_path: Path) -> None:
-    folder = export(tmp_path / "anna", json.dumps([play(1), play(2)]))
     row = {"ts": "2098-01-01T10:00:00Z", "ms_played": 40_000, "master_metadata_track_name": "B"}
     row |= {"master_metadata_album_artist_name": "A"}
-    (folder / "endsong_0.json").write_text(json.dumps([row]))
+    folder = export(tmp_path / "anna", StreamingHistory0=[play(1), play(2)], endsong_0=[row])
     counts = land(folder, tmp_path / "home")["streaming_history"]
     assert (landed(tmp_path / "home").height, counts.quarantined, counts.duplicate) == (2, 1, 0)
 

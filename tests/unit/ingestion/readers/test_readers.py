@@ -15,7 +15,7 @@ from ingestion import source_files
 from ingestion.land import land
 from ingestion.source_files import SourceError
 from storage.suppression_list import SuppressionList
-from tests.support.log_sources import event, json_lines, landed, play_log, quarantined
+from tests.support.log_sources import event, export, json_lines, landed, play_log, quarantined
 
 BASIC = [
     {"endTime": "2021-03-01 10:04", "artistName": "Ghost", "trackName": "Cirice", "msPlayed": 240_000},
@@ -48,13 +48,6 @@ def extended(ts: str, **columns: Any) -> dict[str, Any]:
         "incognito_mode": False,
     }
     return row | columns
-
-
-def export(folder: Path, **files: list[Any]) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
-    return folder
 
 
 def zipped(folder: Path, path: Path, inside: str = "MyData") -> Path:
@@ -220,18 +213,15 @@ def test_paths_in_a_zip_cannot_escape_it(tmp_path: Path) -> None:
     } == set()
 
 
-@pytest.mark.parametrize("name", ["events.csv.gz", "listening.jsonl.gz", "march.parquet"])
+@pytest.mark.parametrize("name", ["events.csv.gz", "listening_events.jsonl.gz", "listening_events.parquet"])
 def test_a_truncated_file_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     log = play_log(tmp_path / "log", [f"7,{1600000000 + n * 60},{n},1,{n * 977}" for n in range(20_000)])
     rows = [event(n % 60, event_id=f"e{n * 7919}") for n in range(200)]
-    pl.DataFrame(rows).write_parquet(log / "march.parquet")
-    (log / "listening.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
-    source = tmp_path / "own" / name
-    source.parent.mkdir()
-    source.write_bytes((log / name).read_bytes()[:-200])
-    pl.DataFrame(rows).write_parquet(source.parent / "listening_events.parquet")
+    pl.DataFrame(rows).write_parquet(log / "listening_events.parquet")
+    (log / "listening_events.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    (log / name).write_bytes((log / name).read_bytes()[:-200])
     with pytest.raises(SourceError, match=rf"{name} is damaged .*; get the file again"):
-        land(source.parent, tmp_path / "home")
+        land(log / name, tmp_path / "home")
 
 
 @pytest.mark.parametrize("at", [0.2, 0.5, 0.8])
