@@ -68,7 +68,6 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
         tracks, listened = plays.track_P[own].tolist(), plays.is_listened_P[own].tolist()
         age = np.maximum((now - plays.known_at_P[own]) / 1e6, 60)
         artists = data.vocabulary.artist_of_track_V[tracks].tolist()
-        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
         recency = dict.fromkeys(tracks, 0.0)
         for ago, track in enumerate(tracks[::-1][:10]):
             recency[track] += 1 / (1 + 0.1 * ago)
@@ -103,8 +102,8 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
                     [track not in tracks[:number] for number, track in enumerate(tracks)][-50:]
                 ),
             }
-            for name, value in expected.items():
-                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+            found = dict(zip(FEATURE_NAMES, features[place].tolist(), strict=True))
+            assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert len(items) > 5
 
 

@@ -1,6 +1,7 @@
 """Weights of playlist continuation: hidden playlists are not known to any source."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -81,16 +82,10 @@ def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playli
 
 def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, playlists, monkeypatch):
     parts = split_playlists(playlists)
-    known = {}
-    original = continuation_tuning.all_sources
-
-    def recorded(channels, playlists, numbers, *others):
-        known["numbers"] = set(numbers.tolist())
-        return original(channels, playlists, numbers, *others)
-
-    monkeypatch.setattr(continuation_tuning, "all_sources", recorded)
+    all_sources = Mock(wraps=continuation_tuning.all_sources)
+    monkeypatch.setattr(continuation_tuning, "all_sources", all_sources)
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
-    assert known["numbers"] == set(parts["train"].tolist())
+    assert set(all_sources.call_args.args[2]) == set(parts["train"])
     assert set(fitted.weights) == {"1", "2", "10"} and set(fitted.weights["1"].weights) == {"playlist_neighbors"}
     too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
     assert too_few == continuation_tuning.Continuation()
