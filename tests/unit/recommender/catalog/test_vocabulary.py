@@ -14,6 +14,12 @@ TRACKS = pl.DataFrame(
 PLAYS = pl.DataFrame({"track_id": ["c", "c", "a", "b"]})
 
 
+def test_codes_are_by_plays_then_by_id() -> None:
+    vocabulary = Vocabulary.build(TRACKS, PLAYS)
+    assert vocabulary.track_ids_V.tolist() == ["", "", "c", "a", "b", "d"]
+    assert vocabulary.encode(["d", "c", "missing"]).tolist() == [5, 2, 1]
+
+
 def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
     vocabulary = Vocabulary.build(TRACKS, PLAYS)
     artist_of = dict(zip(vocabulary.track_ids_V.tolist(), vocabulary.artist_of_track_V.tolist(), strict=True))
