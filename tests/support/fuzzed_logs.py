@@ -81,20 +81,6 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def write_lines(
-    path: Path,
-    of: Callable[[int], bytes],
-    chance: random.Random,
-    header: bytes = b"",
-    end: bytes = b"\n",
-    count: Callable[[bytes], int] | None = None,
-) -> int:
-    """Write a log of lines, some of them mutated, after a header; return the number of rows."""
-    rows = end.join(lines(of, chance))
-    write(path, header + rows)
-    return (count or count_table_rows)(rows)
-
-
 def count_table_rows(content: bytes) -> int:
     return sum(line != b"" for line in content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"))
 
@@ -119,98 +105,86 @@ def user_of(number: int) -> str:
     return f"u{number % 10}"
 
 
-def play_log(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        title = '"a, ""b"""' if number % 3 else "c"
-        return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
+def altered(row: dict[str, Any], chance: random.Random, share: float = MUTATED_SHARE) -> dict[str, Any]:
+    """The row, in which this share of rows have another value in one column."""
+    if chance.random() < share:
+        row[chance.choice(list(row))] = chance.choice(VALUES)
+    return row
 
-    return write_lines(folder / "events.csv.gz", of, chance, b"user_id,ts,track_id,artist_id,ms_played\n")
+
+@dataclass(frozen=True)
+class LineLog:
+    """Writes a log with a row per line, some of them mutated, after a header; returns the number of rows."""
+
+    file: str
+    row: Callable[[int], bytes]
+    header: bytes = b""
+    end: bytes = b"\n"
+    count: Callable[[bytes], int] = count_table_rows
+
+    def __call__(self, folder: Path, chance: random.Random) -> int:
+        rows = self.end.join(lines(self.row, chance))
+        write(folder / self.file, self.header + rows)
+        return self.count(rows)
+
+
+def play_row(number: int) -> bytes:
+    title = '"a, ""b"""' if number % 3 else "c"
+    return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
+
+
+def scrobble(number: int) -> bytes:
+    at = f"{time_of(number):%Y-%m-%dT%H:%M:%SZ}"
+    return f'{user_of(number)}\t{at}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
+
+
+def mapped_row(number: int) -> bytes:
+    action = ("play", "like")[number % 7 == 0]
+    return f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
 
 
 def mapped_csv(folder: Path, chance: random.Random) -> int:
     mapping = "file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
     write(folder / "segue-mapping.yaml", mapping.encode())
-
-    def of(number: int) -> bytes:
-        action = ("play", "like")[number % 7 == 0]
-        return (
-            f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
-        )
-
-    return write_lines(folder / "plays.csv", of, chance, b"who,at,song,by,ms,what\r\n", b"\r\n")
-
-
-def lastfm_1k(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f'{user_of(number)}\t{time_of(number):%Y-%m-%dT%H:%M:%SZ}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
-
-    return write_lines(folder / "userid-timestamp-artid-artname-traid-traname.tsv", of, chance)
-
-
-def lastfm_export(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f'"{second_of(number)}","1 Jan","Ghost","","Meliora","","t ""{number % 9}""",""'.encode()
-
-    header = b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n"
-    return write_lines(folder / "export.csv", of, chance, header)
+    return LineLog("plays.csv", mapped_row, b"who,at,song,by,ms,what\r\n", b"\r\n")(folder, chance)
 
 
 def subsonic(folder: Path, chance: random.Random) -> int:
-    def changed(number: int) -> bytes:
-        row: dict[str, Any] = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999}
-        row |= {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"], "album_artist": "a"}
-        if chance.random() < MUTATED_SHARE:
-            row[chance.choice(list(row))] = chance.choice(VALUES)
-        return json_line(row)
+    def row(number: int) -> bytes:
+        song = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999, "album_artist": "a"}
+        return json_line(altered(song | {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"]}, chance))
 
-    return write_lines(folder / "library.subsonic", changed, chance, count=count_json_lines)
+    return LineLog("library.subsonic", row, count=count_json_lines)(folder, chance)
 
 
-def artist_genres(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f"artist {number}\thas_genre\trock\tx".encode()
-
-    return write_lines(folder / "artist_genre.tsv", of, chance, b"artist_name\trelation\tgenre_or_tag\tsources\n")
+def listen(number: int) -> bytes:
+    metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
+    return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
 
 
 def listenbrainz(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
-        return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
-
-    content = b"\n".join([of(0), *lines(of, chance)])
-    write(folder / "listens" / "2020" / "1.listens", content)
-    return count_json_lines(content)
+    """The first row is not mutated."""
+    log = LineLog("listens/2020/1.listens", listen, listen(0) + b"\n", count=count_json_lines)
+    return 1 + log(folder, chance)
 
 
-def thirty_music(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
-        return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
-
-    return write_lines(folder / "relations" / "events.idomaar", of, chance, count=count_json_lines)
+def thirty_music_row(number: int) -> bytes:
+    links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
+    return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
 
 
 def event(number: int) -> dict[str, Any]:
+    at = time_of(number).isoformat()
     row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
-    row |= {
-        "target_id": f"t{number % 9}",
-        "occurred_at": time_of(number).isoformat(),
-        "ended_at": time_of(number).isoformat(),
-    }
-    return row | {"action": "like", "scene": "daily"}
+    return row | {"target_id": f"t{number % 9}", "occurred_at": at, "ended_at": at, "action": "like", "scene": "daily"}
 
 
 def own_events(folder: Path, chance: random.Random) -> int:
-    def changed(number: int) -> bytes:
-        row = event(number)
-        if chance.random() < MUTATED_SHARE / 2:
-            row[chance.choice(list(row))] = chance.choice(VALUES)
-        return json_line(row)
+    def row(number: int) -> bytes:
+        return json_line(altered(event(number), chance, MUTATED_SHARE / 2))
 
-    content = b"\n".join(lines(changed, chance))
-    write(folder / "listening_events" / "log.jsonl", content)
-    return count_json_lines(content) + parquet_events(folder / "listening_events")
+    log = LineLog("listening_events/log.jsonl", row, count=count_json_lines)
+    return log(folder, chance) + parquet_events(folder / "listening_events")
 
 
 def parquet_columns(number: int) -> list[pa.Array]:
@@ -281,11 +255,9 @@ def streaming_history(folder: Path, chance: random.Random) -> int:
     ):
         elements = []
         for number in half:
-            row: Any = form(number)
-            if chance.random() < MUTATED_SHARE:
-                row[chance.choice(list(row))] = chance.choice(VALUES)
-                row = chance.choice((row, row, row, {}, [], None, "x", {name: row}))
-            elements.append(json.dumps(row))
+            row = altered(form(number), chance)
+            is_damaged = chance.random() < MUTATED_SHARE / 2
+            elements.append(json.dumps(chance.choice(({}, [], None, "x", {name: row})) if is_damaged else row))
         write(folder / f"{ERASED_USER}x" / f"{name}.json", f"[{', '.join(elements)}]".encode())
     return 2 * (ROWS // 2)
 
@@ -332,15 +304,28 @@ class FuzzedFormat:
 
 FORMATS = {
     "own_events": FuzzedFormat(own_events),
-    "play_log": FuzzedFormat(play_log),
+    "play_log": FuzzedFormat(LineLog("events.csv.gz", play_row, b"user_id,ts,track_id,artist_id,ms_played\n")),
     "streaming_history": FuzzedFormat(streaming_history),
-    "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),
-    "lastfm_1k": FuzzedFormat(lastfm_1k),
-    "lastfm_export": FuzzedFormat(lastfm_export),
+    "artist_genres": FuzzedFormat(
+        LineLog(
+            "artist_genre.tsv",
+            lambda number: f"artist {number}\thas_genre\trock\tx".encode(),
+            b"artist_name\trelation\tgenre_or_tag\tsources\n",
+        ),
+        ("knowledge_triples",),
+    ),
+    "lastfm_1k": FuzzedFormat(LineLog("userid-timestamp-artid-artname-traid-traname.tsv", scrobble)),
+    "lastfm_export": FuzzedFormat(
+        LineLog(
+            "export.csv",
+            lambda n: f'"{second_of(n)}","1 Jan","Ghost","","Meliora","","t ""{n % 9}""",""'.encode(),
+            b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n",
+        )
+    ),
     "subsonic": FuzzedFormat(subsonic, ("tracks",)),
     "listenbrainz": FuzzedFormat(listenbrainz),
     "mapped_csv": FuzzedFormat(mapped_csv),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
     "yambda": FuzzedFormat(yambda),
-    "thirty_music": FuzzedFormat(thirty_music),
+    "thirty_music": FuzzedFormat(LineLog("relations/events.idomaar", thirty_music_row, count=count_json_lines)),
 }

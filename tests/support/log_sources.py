@@ -31,6 +31,14 @@ def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
     return folder
 
 
+def export(folder: Path, **files: list[Any]) -> Path:
+    """Write a streaming history with these lists of plays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, rows in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    return folder
+
+
 def copy_first_rows(logs: Path, folder: Path, count: int) -> Path:
     """Copy the names and the first plays of a real log."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -96,9 +97,7 @@ def test_a_fit_goes_on_without_the_store_of_mlflow(
     assert capsys.readouterr().err.count("warning: MLflow has no further record") == 1
 
 
-def test_log_without_listens_has_no_listwise_head(
-    copied: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_log_without_listens_has_no_listwise_head(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     assert copied.list_fitted("head", "held_out", ["listened"]) == ["listened"]
     # Without listens in the new log, the head of the old log must be removed.
     marts = copied.marts / "plays.parquet"
@@ -108,9 +107,6 @@ def test_log_without_listens_has_no_listwise_head(
         monkeypatch.setattr("sys.argv", ["train", "head", "listened", "--recipe", "debug", "--fit", fit])
         train_module.main()
         assert copied.list_fitted("head", "held_out", ["listened"]) == []
-    printed = capsys.readouterr().out
-    assert "not fitted: listened; 0 of 0 candidates of 0 past requests" in printed
-    assert "not refitted: listened" in printed
 
 
 def test_models_of_other_marts_are_neither_evaluated_nor_released(
@@ -130,22 +126,18 @@ def test_models_of_other_marts_are_neither_evaluated_nor_released(
     assert list(release_inputs(here)["final"]) == ["channel/popularity"]
 
 
-def kill(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
 def test_half_replaced_models_and_evaluations_are_not_finished(
     copied: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed = replace(read_section("debug", "popularity", PopularityConfig), half_life_days=10)
     monkeypatch.setattr(train_module, "config_of", lambda *_: changed)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Popularity, "save", kill)
+        patch.setattr(Popularity, "save", Mock(side_effect=KeyboardInterrupt))
         train_module.train(copied, "channel", "popularity", "held_out")
     assert copied.list_fitted("channel", "held_out", ["popularity"]) == []
     assert train_module.train(copied, "channel", "popularity", "held_out")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("training.evaluate.tune_continuation", kill)
+        patch.setattr("training.evaluate.tune_continuation", Mock(side_effect=KeyboardInterrupt))
         evaluate(copied)
     assert not (copied.folder / "evaluation" / INPUTS_FILE).exists()
 
@@ -155,7 +147,7 @@ def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monke
     folder = copied.model_folder("channel", "held_out", "realtime")
     (folder / INPUTS_FILE).unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Realtime, "save", kill)
+        patch.setattr(Realtime, "save", Mock(side_effect=KeyboardInterrupt))
         train_module.train(copied, "channel", "realtime", "held_out")
     assert list((folder / "checkpoints").glob(f"*/{FIT_RECORD_FILE}"))
     assert train_module.train(copied, "channel", "realtime", "held_out")
@@ -184,7 +176,6 @@ def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
     )
     assert train_only["differences"]["realtime"]["recall_at_50"][0] == pytest.approx(changed)
     assert found["chosen"]["fusion"] == before["chosen"]["fusion"]
-    assert "Fitted again on train and validation" in (tmp_path / "home" / "reports" / "evaluation.html").read_text()
 
 
 def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspace, tmp_path: Path) -> None:
@@ -224,6 +215,5 @@ def test_log_without_a_test_part_is_evaluated_and_not_released(
     content = json.loads((reports / "evaluation.json").read_text())
     assert content["cases"]["test_sessions"] == 0
     assert content["slate_lists"]["served"] == {"discovery_share": [None] * 3, "tracks_per_artist": [None] * 2}
-    assert "share of tracks not played before" not in (reports / "evaluation.html").read_text()
     with pytest.raises(MissingInput, match="land more plays"):
         release(copied)

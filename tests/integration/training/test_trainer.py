@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -81,11 +82,8 @@ def test_resumed_fit_that_had_stopped_early_does_not_go_on(tmp_path: Path, monke
     values = iter([1.0, 0.5, 2.0])
     schedule = trainer.Schedule(6, validate_every=2, patience=1, checkpoint_every=2)
 
-    def kill(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(trainer, "write_json", kill)
+        patch.setattr(trainer, "write_json", Mock(side_effect=KeyboardInterrupt))
         trainer.fit(Line(), batch_at, schedule, tmp_path, lambda: next(values))
     record = trainer.fit(Line(), batch_at, schedule, tmp_path, lambda: next(values))
     assert (record.steps, record.value, len(record.history)) == (2, 1.0, 2)

@@ -47,8 +47,8 @@ class ContentHome:
         self.media.mkdir(parents=True)
         (self.home / "marts").mkdir(parents=True)
         self.prefix = register_root(self.home / "media", self.media)
-        self.plays: dict[str, int] = {}
         pl.DataFrame({"split": ["user_time"]}).write_parquet(self.home / "marts" / "time_split.parquet")
+        pl.DataFrame(schema={"track_id": pl.String}).write_parquet(self.home / "marts" / "plays.parquet")
         self.write_tracks({})
 
     def write(self, name: str, content: bytes) -> str:
@@ -57,15 +57,11 @@ class ContentHome:
         return self.prefix + name
 
     def write_tracks(self, cover_of_track: dict[str, str | None], **columns: list[object]) -> None:
-        """Write the marts `tracks` and `plays`."""
+        """Write the mart `tracks`."""
         tracks = {"track_id": list(cover_of_track), "cover_path": list(cover_of_track.values()), **columns}
         overrides = {"track_id": pl.String, "cover_path": pl.String, "audio_path": pl.String}
         frame = pl.DataFrame(tracks, schema_overrides={name: overrides[name] for name in overrides if name in tracks})
         frame.write_parquet(self.home / "marts" / "tracks.parquet")
-        plays = [track for track, count in self.plays.items() for _ in range(count)]
-        pl.DataFrame({"track_id": plays}, schema={"track_id": pl.String}).write_parquet(
-            self.home / "marts" / "plays.parquet"
-        )
 
     @property
     def settings(self) -> Settings:

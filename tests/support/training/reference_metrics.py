@@ -28,25 +28,3 @@ def interval(values: np.ndarray, weights: np.ndarray) -> tuple[float, float, flo
     means = (values[draws] * weights[draws]).sum(1) / weights[draws].sum(1)
     low, high = np.percentile(means, [2.5, 97.5])
     return float(np.average(values, weights=weights)), float(low), float(high)
-
-
-def recall_by_user(cases: list[tuple[str, set[int], list[int]]], k: int) -> dict[str, float]:
-    """Mean recall@k per user over cases (user, targets, list) with a target."""
-    shares: dict[str, list[float]] = {}
-    for user, targets, items in cases:
-        if targets:
-            shares.setdefault(user, []).append(len(targets & set(items[:k])) / len(targets))
-    return {user: sum(values) / len(values) for user, values in shares.items()}
-
-
-def auc_by_user(rows: list[tuple[str, int, float]]) -> dict[str, tuple[float, int]]:
-    """AUC per user over all pairs (ties count half) and the number of plays; users with one class are excluded."""
-    auc = {}
-    for user in sorted({user for user, _, _ in rows}):
-        plays = [(label, score) for owner, label, score in rows if owner == user]
-        above = [score for label, score in plays if label]
-        below = [score for label, score in plays if not label]
-        pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in above for b in below]
-        if pairs:
-            auc[user] = (sum(pairs) / len(pairs), len(plays))
-    return auc

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date
+from types import SimpleNamespace
 
 import polars as pl
 
@@ -13,23 +13,13 @@ from ingestion.simulation.world import World
 from training.evaluation.search_quality import FOLDER
 
 
-@dataclass(frozen=True)
-class SimulatedCatalog:
-    """Size and seed of the simulation that the names in the queries are of."""
-
-    tracks: int
-    days: int
-    seed: int
-    start: date
-
-
-def read_catalog() -> SimulatedCatalog:
-    """The simulated catalog of the queries of `training.evaluation.search`."""
+def read_catalog() -> SimpleNamespace:
+    """Tracks, days, seed and first day (`start`) of the simulation that the names in the queries are of."""
     world = json.loads((FOLDER / "queries.json").read_text(encoding="utf-8"))["world"]
-    return SimulatedCatalog(world["tracks"], world["days"], world["seed"], date.fromisoformat(world["start"]))
+    return SimpleNamespace(**world | {"start": date.fromisoformat(world["start"])})
 
 
-def make_search_tracks(size: SimulatedCatalog) -> pl.DataFrame:
+def make_search_tracks(size: SimpleNamespace) -> pl.DataFrame:
     """The tracks with the columns of `recommender.search.write_search`, in the order of the simulation."""
     world = World(size.tracks, size.days, size.seed)
     tables = {

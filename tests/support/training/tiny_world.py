@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import torch
 
-from recommender.ranking.features.track_statistics import COUNTS
+from recommender.nn.item_tower import ItemCodes
+from recommender.ranking.features.ranking_features import VIEWS
+from recommender.ranking.fitted_ranker import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.user.user_batch import UserBatch
 from sequences.feature_services import ServiceContract
@@ -24,6 +27,7 @@ SERVICES = dict.fromkeys(CHANNELS, ServiceContract(("recent_events", "recent_cli
     "favorites": ServiceContract(("played_history",)),
     "knowledge_graph": ServiceContract(("recent_events", "played_history")),
     "multi_interest": ServiceContract(("recent_events", "played_history")),
+    **dict.fromkeys(RANKERS, ServiceContract(VIEWS)),
 }
 
 
@@ -98,14 +102,6 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
     return folder
 
 
-def add_statistics(marts: Path) -> Path:
-    """Add statistics of one track to the marts, known from the first play on."""
-    rows = {"track_id": ["t3"], "known_at": [START], **{name: [2] for name in COUNTS}}
-    table = pl.DataFrame(rows).with_columns(pl.col("known_at").cast(pl.Datetime("us")))
-    table.write_parquet(marts / "track_statistics.parquet")
-    return marts
-
-
 def described(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Path:
     """The same marts with lyrics and audio vectors of every track, and with all tracks in the catalog."""
     marts = write_marts(folder, plays)
@@ -143,3 +139,9 @@ def random_plays(seed: int = 0, users: int = 4, count: int = 150) -> list[tuple[
 def users_at(data: TrainingData, service: str, user_ids: list[str], times: list[int]) -> UserBatch:
     """User batch of requests at `times` (µs UTC)."""
     return OfflineFeatures(data).load_user_batch(service, user_ids, np.array(times, dtype=np.int64))
+
+
+def item_codes(tracks: int) -> ItemCodes:
+    """Codes of tracks without facets; two tracks per artist."""
+    every = torch.arange(tracks)
+    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 
 from content.audio_facets import facet_triples, fill_facets, missing_facets
 from content.encoders.musicnn import TAGS
@@ -23,40 +25,39 @@ def content_of(**probabilities: dict[str, float] | None) -> pl.DataFrame:
     return pl.DataFrame({"track_id": list(probabilities), "tag_probabilities": rows}, schema=schema)
 
 
-def test_a_value_has_the_probability_of_its_most_probable_tag() -> None:
-    content = content_of(
-        a={"techno": 0.8, "electronic": 0.5, "rock": 0.3, "pop": 0.2, "no vocals": 0.7}, b={"rock": 0.1}
-    )
-    found = missing_facets(pl.DataFrame({"track_id": ["a", "b"]}), content, TAGS)
-    assert [(facet, value, round(probability, 2)) for _, facet, value, probability, _ in found.rows()] == [
-        ("styles", "electronic", 0.8),
-        ("styles", "rock", 0.3),
-        ("themes", "instrumental", 0.7),
-    ]
-    assert set(found["source"]) == {"audio"} and found.to_arrow().cast(FACET_SCHEMA).num_rows == 3
+TAGGED = {"techno": 0.8, "electronic": 0.5, "rock": 0.3, "pop": 0.2, "no vocals": 0.7}
 
 
-def test_values_of_the_catalog_are_kept() -> None:
+@pytest.mark.parametrize(
+    ("columns", "tags", "expected"),
+    [
+        pytest.param(
+            {},
+            {"a": TAGGED, "b": {"rock": 0.1}, "c": None},
+            [("a", "styles", "electronic", 0.8), ("a", "styles", "rock", 0.3), ("a", "themes", "instrumental", 0.7)],
+            id="a value has the probability of its most probable tag",
+        ),
+        pytest.param(
+            {"styles": [["jazz"], [], None], "emotions": [[], [], []]},
+            {"a": {"rock": 0.9, "loud": 0.9}, "b": {"rock": 0.9}, "c": {"rock": 0.9}},
+            [("a", "emotions", "excited", 0.9), ("b", "styles", "rock", 0.9), ("c", "styles", "rock", 0.9)],
+            id="values of the catalog are kept",
+        ),
+        pytest.param(
+            {"themes": [[], [], []]}, {"a": {"piano": 0.9}}, [("a", "themes", "piano", 0.9)], id="no track has a theme"
+        ),
+        pytest.param({"themes": [[], ["covers"], []]}, {"a": {"piano": 0.9}}, [], id="a track has a theme"),
+    ],
+)
+def test_facets_that_the_catalog_lacks(
+    columns: dict[str, list[Any]], tags: dict[str, dict[str, float] | None], expected: list[tuple[Any, ...]]
+) -> None:
     tracks = pl.DataFrame(
-        {"track_id": ["a", "b", "c", "d"], "styles": [["jazz"], [], None, []], "emotions": [[], [], [], []]},
-        schema_overrides={"emotions": pl.List(pl.String)},
+        {"track_id": list("abc")} | columns, schema_overrides=dict.fromkeys(columns, pl.List(pl.String))
     )
-    content = content_of(a={"rock": 0.9, "loud": 0.9}, b={"rock": 0.9}, c={"rock": 0.9}, d=None)
-    found = missing_facets(tracks, content, TAGS)
-    assert found.select("track_id", "facet", "value").rows() == [
-        ("a", "emotions", "excited"),
-        ("b", "styles", "rock"),
-        ("c", "styles", "rock"),
-    ]
-
-
-def test_themes_are_filled_only_in_a_catalog_without_themes() -> None:
-    content = content_of(a={"piano": 0.9}, b={})
-    for themes, filled in (([[], []], ["piano"]), ([[], ["covers"]], [])):
-        tracks = pl.DataFrame(
-            {"track_id": ["a", "b"], "themes": themes}, schema_overrides={"themes": pl.List(pl.String)}
-        )
-        assert missing_facets(tracks, content, TAGS)["value"].to_list() == filled
+    found = missing_facets(tracks, content_of(**tags), TAGS)
+    assert [(*row[:3], round(row[3], 2)) for row in found.rows()] == expected
+    assert found.to_arrow().cast(FACET_SCHEMA).num_rows == len(expected) == found["source"].eq("audio").sum()
 
 
 def write_facets(marts: Path, *rows: tuple[str, str, str]) -> None:

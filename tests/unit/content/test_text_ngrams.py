@@ -48,10 +48,10 @@ def dense_rows(texts: list[str], width: int) -> np.ndarray:
     return normalize_rows(np.array([weight[text] for text in texts]) @ basis)
 
 
-def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("width", [2, 4, 64])
+def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setattr(text_ngrams, "TEXT_BATCH_SIZE", 4)
-    for width in (2, 4, 64):
-        found, expected = embed_ngrams(TEXTS, width), dense_rows(TEXTS, width)
-        assert found.shape == expected.shape
-        signs = np.sign((found * expected).sum(axis=0))
-        np.testing.assert_allclose(found, expected * signs, atol=1e-4)
+    found, expected = embed_ngrams(TEXTS, width), dense_rows(TEXTS, width)
+    assert found.shape == expected.shape
+    signs = np.sign((found * expected).sum(axis=0))
+    np.testing.assert_allclose(found, expected * signs, atol=1e-4)

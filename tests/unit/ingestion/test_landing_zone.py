@@ -74,11 +74,9 @@ def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: 
     assert main(["--events", "--home", str(tmp_path / "home")]) == 0
     for table, schema in contract.SCHEMAS.items():
         (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
-        written = pq.read_schema(file)
-        assert written.equals(schema)
-        assert [field.metadata[b"description"] for field in written] == [
-            field.metadata[b"description"] for field in schema
-        ]
+        descriptions = [field.metadata[b"description"] for field in schema]
+        assert [field.metadata[b"description"] for field in pq.read_schema(file)] == descriptions
+        assert pq.read_schema(file).equals(schema)
     with pytest.raises(LookupError, match="land some logs first"):
         default_as_of(tmp_path / "home")
 
@@ -96,30 +94,33 @@ def test_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
     assert default_as_of(tmp_path / "home") == date(2026, 5, 3)
 
 
-def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    now = datetime(2026, 5, 10, 12, tzinfo=UTC)
-    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path, now=now)
-    assert resolve_as_of(tmp_path, now=now) == date(2026, 5, 2)
-    assert resolve_as_of(tmp_path, date(2026, 5, 11), now) == date(2026, 5, 11)
-    with pytest.raises(FutureDayError, match=r"as_of 2026-05-12 is in the future.* use a day up to 2026-05-11"):
-        resolve_as_of(tmp_path, date(2026, 5, 12), now)
-    # The clock of a simulation may be ahead.
-    before = datetime(2026, 4, 1, tzinfo=UTC)
-    assert resolve_as_of(tmp_path, date(2026, 5, 2), before) == date(2026, 5, 2)
-    with pytest.raises(FutureDayError, match="use a day up to 2026-05-02"):
-        resolve_as_of(tmp_path, date(2026, 5, 3), before)
-    assert print_as_of(["--home", str(tmp_path), "--requested", "2999-01-01"]) == 2
-    assert "error: as_of 2999-01-01 is in the future" in capsys.readouterr().err
-    assert print_as_of(["--home", str(tmp_path), "--requested", "2026-05-01"]) == 0
-    assert capsys.readouterr().out == "2026-05-01\n"
+@pytest.mark.parametrize(
+    ("today", "requested", "last_valid"),
+    [
+        pytest.param("2026-05-10", "2026-05-12", "2026-05-11", id="after tomorrow"),
+        pytest.param("2026-04-01", "2026-05-03", "2026-05-02", id="the clock of a simulation may be ahead"),
+    ],
+)
+def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, today: str, requested: str, last_valid: str) -> None:
+    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
+    now, last = datetime.fromisoformat(today).replace(tzinfo=UTC), date.fromisoformat(last_valid)
+    assert resolve_as_of(tmp_path, last, now) == last
+    with pytest.raises(FutureDayError, match=f"as_of {requested} is in the future.* use a day up to {last_valid}"):
+        resolve_as_of(tmp_path, date.fromisoformat(requested), now)
 
 
+@pytest.mark.parametrize(("requested", "code"), [("2999-01-01", 2), ("2026-05-01", 0)])
+def test_the_command_fails_for_a_future_day(tmp_path: Path, requested: str, code: int) -> None:
+    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
+    assert print_as_of(["--home", str(tmp_path), "--requested", requested]) == code
+
+
+@pytest.mark.parametrize(("path", "reason"), [("", "holds none of the supported formats"), ("x", "does not exist")])
 def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, reason: str
 ) -> None:
-    for path, reason in ((tmp_path, "holds none of the supported formats"), (tmp_path / "x", "does not exist")):
-        assert main([str(path), "--home", str(tmp_path / "home")]) == 2
-        assert reason in capsys.readouterr().err
+    assert main([str(tmp_path / path), "--home", str(tmp_path / "home")]) == 2
+    assert reason in capsys.readouterr().err
 
 
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -24,20 +22,3 @@ def test_results_are_in_order(processes: int | None) -> None:
     results = list(parallel_map(work, pieces, "test", processes))
     assert [result[:2] for result in results] == [work(piece)[:2] for piece in pieces]
     assert (os.getpid() in {result[2] for result in results}) == (processes == 1 or os.cpu_count() == 1)
-
-
-def test_errors_are_raised_in_the_caller() -> None:
-    def fails(piece: int) -> int:
-        raise ValueError(f"piece {piece}")
-
-    with pytest.raises(ValueError, match="piece 0"):
-        list(parallel_map(fails, range(3), "test", 2))
-
-
-def test_killed_processes_raise() -> None:
-    def dies(piece: int) -> int:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return piece
-
-    with pytest.raises(BrokenProcessPool):
-        list(parallel_map(dies, range(3), "test", 2))

@@ -5,31 +5,23 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import partial
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
-from recommender.ranking.features.ranking_features import VIEWS, RankingFeatures
+from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
 from recommender.ranking.fitted_ranker import RANKERS
-from sequences.feature_services import ServiceContract
-from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches
 from training.ranking.cases import ranking_cases
-from training.recipes import config_of, recipe
+from training.recipes import config_of
 from training.trainer import BATCHES_AHEAD, prefetch
 
 BATCH = 16
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    """The tiny world with the views of rankers and without a registry."""
-    folder = write_marts(tmp_path_factory.mktemp("batches"), random_plays())
-    return TrainingData(folder, "held_out", recipe("debug"), services={"any": ServiceContract(VIEWS)})
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def batches(data: TrainingData) -> CaseBatches:
     features = RankingFeatures.from_vocabulary(
         data.vocabulary, statistics, replace(config_of(RANKERS["sum_pooling"], "debug").features, hard_search=True)
     )
-    return CaseBatches(ranking_cases(data), OfflineFeatures(data), "any", features)
+    return CaseBatches(ranking_cases(data), OfflineFeatures(data), "sum_pooling", features)
 
 
 def test_every_case_is_in_one_batch_of_an_epoch(batches: CaseBatches) -> None:
@@ -52,18 +44,10 @@ def batch_threads() -> list[threading.Thread]:
 
 
 def test_prefetched_batches_are_in_order_and_limited() -> None:
-    made: list[int] = []
-
-    def make(step: int) -> int:
-        made.append(step)
-        return step
-
-    consumed = []
-    for number in prefetch(make, range(3, 20)):
-        consumed.append(number)
-        assert len(made) <= len(consumed) + BATCHES_AHEAD
-    assert consumed == made == list(range(3, 20))
-    assert not batch_threads()
+    make = Mock(side_effect=int)
+    for place, number in enumerate(prefetch(make, range(3, 20))):
+        assert number == 3 + place and make.call_count <= place + 1 + BATCHES_AHEAD
+    assert make.call_count == 17 and not batch_threads()
 
 
 def test_errors_and_stopping_early_end_the_thread() -> None:
@@ -84,7 +68,7 @@ def test_precomputed_dense_features_equal_computed_ones(
     data: TrainingData, batches: CaseBatches, processes: int
 ) -> None:
     features = replace(batches.features, reads=replace(batches.features.reads, plays=6))
-    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "any", features)
+    build = partial(CaseBatches, batches.cases, OfflineFeatures(data), "sum_pooling", features)
     caching, rows = build(), np.arange(3, 40)[::-1]
     caching.precompute_dense_features(processes)
     cached, computed, dense_only = caching[rows], build()[rows], caching.dense_only_batch(rows)

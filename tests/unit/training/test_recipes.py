@@ -46,8 +46,7 @@ def test_missing_unknown_and_mistyped_fields_are_named_with_their_file(
 ) -> None:
     sections = recipes._read("small")
     optimizer = {**sections["realtime"]["optimizer"], field: value}
-    if value is None:
-        del optimizer[field]
+    optimizer = {name: number for name, number in optimizer.items() if number is not None}
     monkeypatch.setattr(recipes, "_read", lambda _: {"realtime": {**sections["realtime"], "optimizer": optimizer}})
     with pytest.raises(ValueError, match=rf"(?s)small\.yaml, section realtime.*optimizer\.{field}"):
         config_of(CHANNELS["realtime"], "small")

@@ -1,4 +1,4 @@
-"""Rankers learn planted signals: one that every ranker can learn, and two that no mean over the events shows."""
+"""Rankers learn planted signals: one that every ranker can learn, and one that no mean over the events shows."""
 
 from __future__ import annotations
 
@@ -55,8 +55,7 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
     """Return users who played one track of each group (track mod 4), two listened to and two skipped, in random order.
 
     `track`: even candidates are listened to. `binding`: a candidate has the outcome of its group's event, which is
-    another track, so no count of its own track, no rate and no mean over the events predicts it. `order`: of the two
-    groups that were listened to, the candidate is of the later one.
+    another track, so no count of its own track, no rate and no mean over the events predicts it.
     """
     rows, items, labels = [], [], []
     for _ in range(size):
@@ -65,12 +64,11 @@ def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch
         tracks = 4 + order + GROUPS * generator.integers(0, 9, GROUPS)
         ends = NOW - MINUTE * np.arange(GROUPS, 0, -1)
         rows.append([(int(t), int(outcome[g]), int(e)) for t, g, e in zip(tracks, order, ends, strict=True)])
-        listened = [int(group) for group in order if outcome[group] == LISTEN]
-        group = int(generator.choice(listened) if signal == "order" else generator.integers(GROUPS))
+        group = int(generator.integers(GROUPS))
         others = [t for t in range(4 + group, TRACKS, GROUPS) if t not in tracks]
         item = int(generator.choice(others))
         items.append([item])
-        answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN, "order": group == listened[-1]}
+        answer = {"track": item % 2 == 0, "binding": outcome[group] == LISTEN}
         labels.append([float(answer[signal])])
     made = features()
     side = made.prepare_users(user_batch(rows, length=GROUPS))
@@ -109,13 +107,3 @@ def test_every_ranker_learns_track_preferences(name: str) -> None:
 @pytest.mark.parametrize("name", ["target_attention", pytest.param("session_domains", marks=acceptance_only)])
 def test_attention_learns_the_outcome_of_the_relevant_event(name: str) -> None:
     assert learned_auc(name, "binding", 400) > 0.85
-
-
-def test_sum_pooling_does_not_learn_it() -> None:
-    assert learned_auc("sum_pooling", "binding", 400) < 0.6
-
-
-def test_interest_evolution_learns_the_order_of_events() -> None:
-    evolution, pooling = (learned_auc(name, "order", 200) for name in ("interest_evolution", "sum_pooling"))
-    assert evolution > 0.85, evolution
-    assert pooling < 0.6, pooling

@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 import torch
 
-from config.dataclass_io import change_config
 from recommender.catalog.collections import Collections
-from recommender.recall.collection_recall import OPENING_DECAY, Mlogs, Playlists
+from recommender.recall.collection_recall import OPENING_DECAY, CollectionRecall, Mlogs, Playlists
 from recommender.recall.realtime import Realtime
 from serving.messages import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, collection_marts, of
@@ -142,29 +141,19 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
         assert [recaller.collections.ids_N[number] for number in found[row] if number] == expected
 
 
+@pytest.mark.parametrize("kind", [Playlists, Mlogs])
 def test_recall_does_not_depend_on_batch_and_survives_saving(
-    small: tuple[TrainingData, Realtime], tmp_path: Path
+    small: tuple[TrainingData, Realtime], tmp_path: Path, kind: type[CollectionRecall]
 ) -> None:
     data, realtime = small
-    for kind in (Playlists, Mlogs):
-        recaller = fit_collection(kind, data, config_of(kind, "debug"), realtime)
-        users = users_at(data, "realtime", ["u0", "unknown_user", "u1", "u3"], [NEVER] * 4)
-        together = recaller.recall(users, 40)
-        recaller.save(tmp_path / kind.name)
-        loaded = kind.load(tmp_path / kind.name, realtime)
-        assert loaded.resolved_config == recaller.resolved_config
-        for row in range(4):
-            alone = loaded.recall(users.take([row]), 40)[0]
-            assert alone.tolist() == together[row].tolist()
-            real = alone[alone > 0]
-            assert len(set(real.tolist())) == len(real) == len(recaller.collections) - 2
-            assert all(render_reason(reason, "en") for reason in recaller.reasons(users.take([row]), real.tolist()))
-
-
-def test_without_collections_recall_is_empty(data: TrainingData, tmp_path: Path) -> None:
-    realtime = fit_channel(
-        Realtime, data, change_config(config_of(Realtime, "debug"), {"validation.early_stopping_step": 1}), tmp_path
-    )
-    recaller = fit_collection(Mlogs, data, config_of(Mlogs, "debug"), realtime)
-    found = recaller.recall(users_at(data, "realtime", ["u0", "unknown_user"], [NEVER] * 2), 5)
-    assert found.tolist() == [[0] * 5] * 2
+    recaller = fit_collection(kind, data, config_of(kind, "debug"), realtime)
+    users = users_at(data, "realtime", ["u0", "unknown_user", "u1", "u3"], [NEVER] * 4)
+    together = recaller.recall(users, 40)
+    recaller.save(tmp_path)
+    loaded = kind.load(tmp_path, realtime)
+    for row in range(4):
+        alone = loaded.recall(users.take([row]), 40)[0]
+        real = alone[alone > 0].tolist()
+        assert alone.tolist() == together[row].tolist()
+        assert len(set(real)) == len(real) == len(recaller.collections) - 2
+        assert all(render_reason(reason, "en") for reason in recaller.reasons(users.take([row]), real))

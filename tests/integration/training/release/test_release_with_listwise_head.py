@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.ranking.listwise_head import MANIFEST, TREES, LambdaMARTHead
+from recommender.ranking.listwise_head import MANIFEST, TREES
 from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
 from recommender.slate.blend import Blend
 from releases.bundle import Release
@@ -59,10 +59,4 @@ def test_head_is_released_if_it_has_a_weight(measured: Workspace, tmp_path: Path
         "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
     )
     items = np.tile(np.arange(2, 12), (3, 1))
-    probabilities = loaded.ranker.score(users, items)
-    assert (LISTWISE_HEAD in probabilities) == bool(share)
-    if share:
-        final = loaded.ranker.with_listwise_head(
-            LambdaMARTHead.load(measured.model_folder("head", "final", LISTWISE_HEAD))
-        )
-        assert np.array_equal(final.score(users, items)[LISTWISE_HEAD], probabilities[LISTWISE_HEAD])
+    assert (LISTWISE_HEAD in loaded.ranker.score(users, items)) == bool(share)

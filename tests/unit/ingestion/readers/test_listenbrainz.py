@@ -19,6 +19,7 @@ import pyarrow as pa
 import pytest
 
 from ingestion.land import land
+from ingestion.readers.parsing.named_plays import name_id
 from tests.support.log_sources import at, json_lines, landed, landed_events, quarantined
 
 ORDER = ("user_id", "sequence_number", "ended_at")
@@ -57,22 +58,16 @@ LISTENS = {
 def as_folder(folder: Path) -> Path:
     for year, rows in LISTENS.items():
         json_lines(folder / DUMP / "listens" / str(year) / "1.listens", rows)
+    (folder / DUMP / "COPYING").write_text("CC0")
     return folder
 
 
 def as_tar(folder: Path, ending: str) -> Path:
-    """The dump as published: license and timestamps first, then the listens by year and month."""
+    """The dump as published."""
     folder.mkdir()
     held = io.BytesIO()
     with tarfile.open(fileobj=held, mode="w") as archive:
-        texts = {"TIMESTAMP": "2024-01-15", "SCHEMA_SEQUENCE": "1", "COPYING": "CC0"}
-        for year, rows in LISTENS.items():
-            lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
-            texts[f"listens/{year}/1.listens"] = "\n".join(lines) + "\n"
-        for name, text in texts.items():
-            entry = tarfile.TarInfo(f"{DUMP}/{name}")
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
+        archive.add(as_folder(folder.with_name("unpacked")) / DUMP, DUMP)
     file = folder / f"{DUMP}{ending}"
     if ending == ".tar.zst":
         with pa.CompressedOutputStream(str(file), "zstd") as packed:
@@ -114,21 +109,20 @@ def export(path: Path) -> Path:
 @pytest.mark.parametrize("ending", ["folder", ".tar", ".tar.xz", ".tar.zst"])
 def test_every_archive_format_of_a_dump_gives_the_same_events(tmp_path: Path, ending: str) -> None:
     source = as_folder(tmp_path / "dump") if ending == "folder" else as_tar(tmp_path / "dump", ending)
-    counts = land(source, tmp_path / "home")["listenbrainz"]
-    first, again, other = landed_events(tmp_path / "home", *ORDER)
-    assert first == ("7", RICK["recording_mbid"], at("2005-01-01"), at("2005-01-01T00:01:40"), "play", 100_000)
-    assert again[0] == "7" and again[2:] == (at("2005-01-01T00:01:40"), at("2005-01-01T00:05:40"), "play", 240_000)
-    assert again[1] != first[1] and len(again[1]) == 22  # the client sent no id: one of the names
-    assert other[0] == "8" and other[2] == at("2006-01-01")
+    land(source, tmp_path / "home")
+    of_names = name_id("Rick Astley", "Never"), name_id("Mdou Moctar", "Inizgam")  # the client sent no id
+    assert landed_events(tmp_path / "home", *ORDER) == [
+        ("7", RICK["recording_mbid"], at("2005-01-01"), at("2005-01-01T00:01:40"), "play", 100_000),
+        ("7", of_names[0], at("2005-01-01T00:01:40"), at("2005-01-01T00:05:40"), "play", 240_000),
+        ("8", of_names[1], at("2006-01-01"), at("2006-01-01T00:04"), "play", 240_000),
+    ]
     tracks = landed(tmp_path / "home", "tracks")
     assert tracks.height == 3 and tracks["recording_id"].n_unique() == 2
     assert {"Rick Astley", "Mdou Moctar"} <= set(landed(tmp_path / "home", "artists")["name"])
-    assert counts.quarantined == 5
     broken = quarantined(tmp_path / "home").sort("source", "source_line")
     assert broken["source_line"].to_list() == [3, 2, 3, 4, 5]
     expected = ["the line is not JSON", '"yesterday" is not a number', "no track", "user is missing", "is before 1990"]
     assert all(part in reason for part, reason in zip(expected, broken["reason"], strict=True)), broken["reason"]
-    assert all(source.endswith(".listens") for source in broken["source"])
 
 
 def test_user_names_are_not_landed(tmp_path: Path) -> None:

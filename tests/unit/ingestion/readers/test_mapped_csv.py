@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.land import land
+from ingestion.readers.parsing.named_plays import name_id
 from ingestion.source_files import SourceError
 from tests.support.log_sources import at, landed, landed_events, quarantined
 
@@ -25,15 +26,6 @@ actions: {heart: like, listened: play}
 """
 
 
-def lastfm(folder: Path, lines: list[str]) -> Path:
-    folder.mkdir()
-    (folder / LASTFM).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    (folder / "userid-profile.tsv").write_text(
-        "#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\tApr 27, 2005\n"
-    )
-    return folder
-
-
 def mapped(folder: Path, says: str, lines: list[str]) -> Path:
     folder.mkdir()
     (folder / "segue-mapping.yaml").write_text(says)
@@ -42,12 +34,17 @@ def mapped(folder: Path, says: str, lines: list[str]) -> Path:
 
 
 def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: Path) -> None:
-    land(lastfm(tmp_path / "lastfm", LINES), tmp_path / "home")
-    (alone, first, second, third) = landed_events(tmp_path / "home", "user_id", "sequence_number")
-    assert alone[2:] == (at("2009-05-04T23:08:57"), at("2009-05-04T23:12:57"), "play", 240_000)
-    assert first[2:] == (at("2009-04-08T01:53:46"), at("2009-04-08T01:54:16"), "play", 30_000)  # ten seconds apart
-    assert second[1:] == ("mbid-8", at("2009-04-08T01:53:56"), at("2009-04-08T01:57:47"), "play", 231_000)
-    assert third[1:] == ("mbid-9", at("2009-04-08T01:57:47"), at("2009-04-08T02:01:47"), "play", 240_000)
+    (log := tmp_path / "lastfm").mkdir()
+    (log / LASTFM).write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    (log / "userid-profile.tsv").write_text("#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\t\n")
+    land(log, tmp_path / "home")
+    events = landed_events(tmp_path / "home", "user_id", "sequence_number")
+    assert [(track, f"{began:%F %T}", f"{ended:%F %T}", played) for _, track, began, ended, _, played in events] == [
+        (name_id("Deep Dish", "Fuck Me Im Famous"), "2009-05-04 23:08:57", "2009-05-04 23:12:57", 240_000),
+        (name_id('Say "Hi"', "No Ids"), "2009-04-08 01:53:46", "2009-04-08 01:54:16", 30_000),  # ten seconds apart
+        ("mbid-8", "2009-04-08 01:53:56", "2009-04-08 01:57:47", 231_000),
+        ("mbid-9", "2009-04-08 01:57:47", "2009-04-08 02:01:47", 240_000),
+    ]
 
 
 def test_mapping_renames_columns(tmp_path: Path) -> None:

@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
 
 from ingestion.land import land
-from tests.support.log_sources import landed, landed_events
+from tests.support.log_sources import at, landed, landed_events
 
 IDS = {"uid": pl.UInt32, "timestamp": pl.UInt32, "item_id": pl.UInt32, "is_organic": pl.UInt8}
 LISTENS = [(100, 600, 7, 1, 100, 200), (100, 645, 8, 0, 4, 150), (200, 86_400, 7, 1, 130, 200)]
 FEEDBACK = [(100, 650, 7, 1), (100, 655, 7, 1)]
 
 
-def at(day: int, clock: str) -> datetime:
-    return datetime.fromisoformat(f"2024-01-{day:02d}T{clock}").replace(tzinfo=UTC)
-
-
-def flat(folder: Path, mappings: bool = True) -> Path:
+def flat(folder: Path) -> Path:
     folder.mkdir()
     listen = IDS | {"played_ratio_pct": pl.UInt16, "track_length_seconds": pl.UInt32}
     pl.DataFrame(LISTENS, schema=listen, orient="row").write_parquet(folder / "listens.parquet")
     pl.DataFrame(FEEDBACK[:1], schema=IDS, orient="row").write_parquet(folder / "likes.parquet")
     pl.DataFrame(FEEDBACK[1:], schema=IDS, orient="row").write_parquet(folder / "unlikes.parquet")
-    if mappings:
-        artists = pl.DataFrame(
-            {"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]}, schema_overrides={"artist_id": pl.UInt32}
-        )
-        artists.write_parquet(folder / "artist_item_mapping.parquet")
-        pl.DataFrame({"album_id": [3], "item_id": [7]}).write_parquet(folder / "album_item_mapping.parquet")
+    artists = pl.DataFrame({"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]})
+    artists.cast({"artist_id": pl.UInt32}).write_parquet(folder / "artist_item_mapping.parquet")
+    pl.DataFrame({"album_id": [3], "item_id": [7]}).write_parquet(folder / "album_item_mapping.parquet")
     return folder
 
 
 def together(folder: Path) -> Path:
-    """The same events in a single file."""
+    """The same events in a single file, without artists and albums."""
     folder.mkdir()
     listens = [(*row, "listen") for row in LISTENS]
     others = [(*FEEDBACK[0], None, None, "like"), (*FEEDBACK[1], None, None, "unlike")]
@@ -50,11 +42,11 @@ def test_single_and_separate_files_give_the_same_events(tmp_path: Path) -> None:
     for source in (flat(tmp_path / "flat"), together(tmp_path / "together")):
         land(source, tmp_path / "home")
         assert landed_events(tmp_path / "home", "user_id", "ended_at", "action") == [
-            ("100", "7", at(1, "00:00"), at(1, "00:10"), "play", 200_000),
-            ("100", "8", at(1, "00:10"), at(1, "00:10:45"), "play", 6_000),
-            ("100", "7", at(1, "00:10:50"), at(1, "00:10:50"), "like", None),
-            ("100", "7", at(1, "00:10:55"), at(1, "00:10:55"), "unlike", None),
-            ("200", "7", at(1, "23:50"), at(2, "00:00"), "play", 260_000),
+            ("100", "7", at("2024-01-01T00:00"), at("2024-01-01T00:10"), "play", 200_000),
+            ("100", "8", at("2024-01-01T00:10"), at("2024-01-01T00:10:45"), "play", 6_000),
+            ("100", "7", at("2024-01-01T00:10:50"), at("2024-01-01T00:10:50"), "like", None),
+            ("100", "7", at("2024-01-01T00:10:55"), at("2024-01-01T00:10:55"), "unlike", None),
+            ("200", "7", at("2024-01-01T23:50"), at("2024-01-02T00:00"), "play", 260_000),
         ]
     assert not (tmp_path / "home" / "quarantine").exists()
 
@@ -68,8 +60,3 @@ def test_played_tracks_have_length_artists_and_album(tmp_path: Path) -> None:
     ]
     assert landed(tmp_path / "home", "artists").sort("artist_id")["name"].to_list() == ["artist 5", "artist 6"]
     assert landed(tmp_path / "home", "albums")["title"].to_list() == ["album 3"]
-
-
-def test_without_the_mappings_tracks_have_no_artists(tmp_path: Path) -> None:
-    land(flat(tmp_path / "flat", mappings=False), tmp_path / "home")
-    assert landed(tmp_path / "home", "tracks")["artist_ids"].to_list() == [[], []]

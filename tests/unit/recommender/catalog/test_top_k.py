@@ -8,13 +8,13 @@ import pytest
 from recommender.catalog.arrays import top_k, top_k_positions
 
 
+@pytest.mark.parametrize("size", [0, 1, 30])
 @pytest.mark.parametrize("k", [1, 7, 30, 100])
 @pytest.mark.parametrize("distinct", [2, 5, 1000])
-def test_top_k_positions_equal_sorting(k: int, distinct: int) -> None:
+def test_top_k_positions_equal_sorting(k: int, distinct: int, size: int) -> None:
     random = np.random.default_rng(0)
-    for size in (0, 1, 30):
-        score_N = np.where(random.random(size) < 0.2, -np.inf, random.integers(0, distinct, size).astype(float))
-        assert top_k_positions(score_N, k).tolist() == np.argsort(-score_N, kind="stable")[:k].tolist()
+    score_N = np.where(random.random(size) < 0.2, -np.inf, random.integers(0, distinct, size).astype(float))
+    assert top_k_positions(score_N, k).tolist() == np.argsort(-score_N, kind="stable")[:k].tolist()
 
 
 def test_items_without_a_score_are_no_results() -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from recommender.catalog.arrays import unique_inverse, unique_values
-from recommender.catalog.ragged import concatenate_ranges
 
 
 @pytest.mark.parametrize("scale", [1, -1, 1 << 55])
@@ -16,11 +15,3 @@ def test_unique_functions_equal_numpy(count: int, scale: int) -> None:
     assert unique_values(key_N).tolist() == expected.tolist()
     assert [array.tolist() for array in unique_inverse(key_N)] == [expected.tolist(), number_N.tolist()]
     assert key_N.tolist() == before.tolist(), "the input is not modified"
-
-
-def test_concatenate_ranges() -> None:
-    begin, end = np.array([4, 7, 7, 0]), np.array([6, 7, 10, 1])
-    number, index = concatenate_ranges(begin, end)
-    assert number.tolist() == [4, 5, 7, 8, 9, 0]
-    assert index.tolist() == [0, 0, 2, 2, 2, 3]
-    assert [len(array) for array in concatenate_ranges(begin[:0], end[:0])] == [0, 0]

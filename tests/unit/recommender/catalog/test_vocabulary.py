@@ -18,7 +18,6 @@ def test_codes_are_by_plays_then_by_id() -> None:
     vocabulary = Vocabulary.build(TRACKS, PLAYS)
     assert vocabulary.track_ids_V.tolist() == ["", "", "c", "a", "b", "d"]
     assert vocabulary.encode(["d", "c", "missing"]).tolist() == [5, 2, 1]
-    assert vocabulary.decode(vocabulary.encode(["a", "b"])) == ["a", "b"]
 
 
 def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
@@ -26,8 +25,7 @@ def test_artists_have_codes_and_missing_artists_are_unknown() -> None:
     artist_of = dict(zip(vocabulary.track_ids_V.tolist(), vocabulary.artist_of_track_V.tolist(), strict=True))
     assert artist_of["c"] == 1
     assert artist_of["b"] == artist_of["d"] != artist_of["a"]
-    assert vocabulary.describe(vocabulary.track_code["b"]) == "B by X"
-    assert vocabulary.describe(vocabulary.track_code["d"]) == "a track by X"
+    assert [vocabulary.describe(vocabulary.track_code[track]) for track in "bd"] == ["B by X", "a track by X"]
 
 
 def test_other_ids_of_a_track_have_its_code() -> None:

@@ -23,12 +23,6 @@ def world(cold: int) -> tuple[torch.Tensor, ItemCodes]:
     return vector_VD, codes
 
 
-def build(vector_VD: torch.Tensor, codes: ItemCodes) -> ColdStartIndex:
-    """Index of ITEMS."""
-    is_cold = codes.is_cold_V.numpy()[ITEMS]
-    return ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in (ITEMS[~is_cold], ITEMS[is_cold])))
-
-
 def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]:
     kept = [item for item in ITEMS.tolist() if is_allowed_V[item]]
     best = sorted(kept, key=lambda item: (-score_V[item], item))[:k]
@@ -41,7 +35,9 @@ def expected(score_V: np.ndarray, is_allowed_V: np.ndarray, k: int) -> list[int]
 def test_cold_items_need_the_threshold_in_their_best_query(cold: int, threshold: float, queries: int) -> None:
     vector_VD, codes = world(cold)
     query_BQD, exclude_BX = torch.randn(6, queries, 5), np.array([[2, 39, 40]] * 6)
-    items_BK, score_BK = build(vector_VD, codes).search(query_BQD.numpy(), 12, exclude_BX, threshold)
+    parts = ITEMS[: len(ITEMS) - cold], ITEMS[len(ITEMS) - cold :]
+    index = ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in parts))
+    items_BK, score_BK = index.search(query_BQD.numpy(), 12, exclude_BX, threshold)
     for row in range(6):
         score_V = (vector_VD @ query_BQD[row].T).amax(1).numpy()
         is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)

@@ -58,18 +58,8 @@ def test_scores_equal_lightgbm(count: int, candidates: int, leaves: int) -> None
 
 def test_a_value_at_a_threshold_is_not_above_it() -> None:
     booster = random_trees()
-    thresholds: dict[int, list[float]] = {}
-
-    def read(node: dict[str, Any]) -> None:
-        if "threshold" in node:
-            thresholds.setdefault(node["split_feature"], []).append(node["threshold"])
-            read(node["left_child"])
-            read(node["right_child"])
-
-    for tree in booster.dump_model()["tree_info"]:
-        read(tree["tree_structure"])
-    random = np.random.default_rng(2)
-    at = [np.array(thresholds[feature]) for feature in range(FEATURES)]
+    random, nodes = np.random.default_rng(2), booster.trees_to_dataframe()
+    at = [nodes.loc[nodes["split_feature"] == f"Column_{n}", "threshold"].to_numpy() for n in range(FEATURES)]
     # LightGBM treats values near 0 as 0, so thresholds near 0 are left out.
     rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
     scores = Trees(booster).predict(np.zeros((1, 0), np.float32), rows[None])

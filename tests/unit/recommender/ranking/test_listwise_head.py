@@ -45,9 +45,6 @@ def test_probabilities_are_calibrated() -> None:
 
 def test_a_saved_head_gives_the_same_scores(tmp_path: Path) -> None:
     fitted().save(tmp_path)
-    assert {file.suffix for file in tmp_path.iterdir()} == {".txt", ".json"}
     loaded, unseen = LambdaMARTHead.load(tmp_path), requests(5).features_RN
     assert loaded.trees.predict_rows(unseen).tolist() == fitted().trees.predict_rows(unseen).tolist()
     assert loaded.resolved_config == fitted().resolved_config
-    with pytest.raises(FileNotFoundError, match=r"training\.train head listened"):
-        LambdaMARTHead.load(tmp_path / "elsewhere")

@@ -9,14 +9,10 @@ import numpy as np
 import pytest
 
 from recommender.recall.favorites import Favorites
-from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import RECENT_ACTIVITY
 from recommender.recall.repeat_features import FEATURE_NAMES
-from recommender.user.profile_exclusions import FOREVER, LeftOut
-from recommender.user.user_batch import UserBatch
 from sequences.behaviors import load_behaviors
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import SEQUENCE_VIEWS
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
@@ -46,16 +42,6 @@ def learned(data: TrainingData) -> Favorites:
     return channel
 
 
-def last_events(users: UserBatch, view: str, count: int) -> UserBatch:
-    """The same requests with the last `count` events of a view."""
-    batch = users.views[view]
-    rows = [np.arange(max(length - count, 0), length) for length in batch.length_B.tolist()]
-    columns = {
-        name: np.stack([column[row, kept] for row, kept in enumerate(rows)]) for name, column in batch.columns.items()
-    }
-    return replace(users, views={**users.views, view: SequenceBatch(columns, np.minimum(batch.length_B, count))})
-
-
 def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None:
     channel = fit_channel(Favorites, data, BY_ACTIVATION, tmp_path)
     plays = data.plays
@@ -82,7 +68,6 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
         tracks, listened = plays.track_P[own].tolist(), plays.is_listened_P[own].tolist()
         age = np.maximum((now - plays.known_at_P[own]) / 1e6, 60)
         artists = data.vocabulary.artist_of_track_V[tracks].tolist()
-        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
         recency = dict.fromkeys(tracks, 0.0)
         for ago, track in enumerate(tracks[::-1][:10]):
             recency[track] += 1 / (1 + 0.1 * ago)
@@ -117,33 +102,9 @@ def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> 
                     [track not in tracks[:number] for number, track in enumerate(tracks)][-50:]
                 ),
             }
-            for name, value in expected.items():
-                assert column[name][place] == pytest.approx(value, rel=1e-4, abs=1e-5), name
+            found = dict(zip(FEATURE_NAMES, features[place].tolist(), strict=True))
+            assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-4, abs=1e-5)
         assert len(items) > 5
-
-
-def test_older_plays_complete_a_history_view_that_was_full_before_plays_were_left_out(
-    data: TrainingData, learned: Favorites, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    users = users_at(data, "favorites", ["u0"], [NEVER])
-    recent = last_events(users, "played_history", 20)
-    items = recent.views["played_history"].columns["track_id"][0, -1:]
-    left_out = [LeftOut(items, np.array([FOREVER]))]
-    ((expected, features),) = learned.candidate_features(users.leave_out(left_out)[0])
-    monkeypatch.setitem(SEQUENCE_VIEWS, "played_history", replace(SEQUENCE_VIEWS["played_history"], length=20))
-    recent, _ = recent.leave_out(left_out)
-    assert recent.views["played_history"].length_B[0] < 20
-    archive = archive_plays(data, PARTS)  # as of a fit after the exclusion
-    is_kept_P = ~np.isin(archive.track_P, items)
-    offset_U1 = np.concatenate([[0], np.cumsum(is_kept_P)])[archive.offset_U1]
-    columns = archive.track_P, archive.known_at_P, archive.outcome_P, archive.session_P
-    plays = (column[is_kept_P] for column in columns)
-    channel = Favorites(
-        learned.resolved_config, data.vocabulary, PlayArchive(archive.user_ids, offset_U1, *plays), learned.order
-    )
-    ((found, own_features),) = channel.candidate_features(recent.take([0]))
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_allclose(own_features, features, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("behavior", "is_listened"), [("full_play", True), ("play", True), ("skip", False)])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.recall.play_archive import LISTENED, PlayArchive
+from recommender.user.profile_exclusions import FOREVER, LeftOut
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW
 from sequences.sequence_batch import SequenceBatch
@@ -25,6 +26,13 @@ def view_of(track: np.ndarray, began_at: np.ndarray, ended_at: np.ndarray) -> Se
     return batch_of("behavior track_id occurred_at ended_at", list(plays))
 
 
+def archive_of(known_at: np.ndarray, sessions: list[int]) -> PlayArchive:
+    """The first tracks, listened to."""
+    count = len(known_at)
+    played, outcome = TRACKS[:count].astype(np.int32), np.full(count, LISTENED, dtype=np.int8)
+    return PlayArchive(("u",), np.array([0, count]), played, known_at, outcome, np.array(sessions, dtype=np.int32))
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("archived", [6, 4, 1])
 def test_no_play_is_lost_or_doubled_between_view_and_archive(
@@ -33,11 +41,7 @@ def test_no_play_is_lost_or_doubled_between_view_and_archive(
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
     view = view_of(TRACKS[-length:], ENDED_AT[-length:], ENDED_AT[-length:])
     users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
-    played = TRACKS[:archived].astype(np.int32)
-    outcome = np.full(archived, LISTENED, dtype=np.int8)
-    session = np.zeros(archived, dtype=np.int32)
-    archive = PlayArchive(("u",), np.array([0, archived]), played, KNOWN_AT[:archived], outcome, session)
-    (plays,) = archive.past_plays(users, 100)
+    (plays,) = archive_of(KNOWN_AT[:archived], [0] * archived).past_plays(users, 100)
     assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
     assert len(set(plays.track_N.tolist())) == len(plays.track_N)
     assert (np.diff(plays.ended_at_N) >= 0).all() and not plays.session_N.any()
@@ -54,7 +58,14 @@ def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
     began_at = (50 + idle + np.array([0, 40])) * MINUTE_US
     ended_at = began_at + 40 * MINUTE_US
     users = UserBatch(["u"], ended_at[-1:] + MINUTE_US, {HISTORY_VIEW: view_of(TRACKS[:2], began_at, ended_at)})
-    rest = np.full(2, LISTENED, dtype=np.int8), np.array([7, 8], dtype=np.int32)
-    archive = PlayArchive(("u",), np.array([0, 2]), TRACKS[:2].astype(np.int32), known_at, *rest)
-    (plays,) = archive.past_plays(users, 100)
+    (plays,) = archive_of(known_at, [7, 8]).past_plays(users, 100)
     assert plays.session_N.tolist() == sessions
+
+
+def test_older_plays_complete_a_view_that_was_full_before_plays_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=2))
+    view = view_of(TRACKS[-2:], ENDED_AT[-2:], ENDED_AT[-2:])
+    users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
+    users, _ = users.leave_out([LeftOut(TRACKS[-1:], np.array([FOREVER]))])
+    (plays,) = archive_of(KNOWN_AT[:-1], [0] * 5).past_plays(users.take([0]), 100)
+    assert plays.track_N.tolist() == TRACKS[:-1].tolist()

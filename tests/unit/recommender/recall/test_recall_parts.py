@@ -1,6 +1,7 @@
 """Index, merging and loss, compared with loops."""
 
 import numpy as np
+import pytest
 import torch
 
 from recommender.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
@@ -10,11 +11,18 @@ from tests.support.sequences.batches import batch_of
 from training.recall.sampled_softmax import logq_correction, sampled_softmax
 
 
-def test_interleave_gives_each_list_its_share() -> None:
-    first, second = np.array([[1, 2, 3, 4]]), np.array([[11, 2, 13, 14]])
-    assert interleave(first, second, 0.5, 4).tolist() == [[1, 11, 2, 3]]
-    assert interleave(first, second, 0.0, 4).tolist() == [[1, 2, 3, 4]]
-    assert interleave(np.array([[1, 0]]), np.array([[0, 0]]), 0.5, 3).tolist() == [[1, 0, 0]]
+@pytest.mark.parametrize(
+    ("first", "second", "share", "expected"),
+    [
+        ([1, 2, 3, 4], [11, 2, 13, 14], 0.5, [1, 11, 2, 3]),
+        ([1, 2, 3, 4], [11, 2, 13, 14], 0.0, [1, 2, 3, 4]),
+        ([1, 0], [0, 0], 0.5, [1, 0, 0, 0]),
+    ],
+)
+def test_interleave_gives_each_list_its_share(
+    first: list[int], second: list[int], share: float, expected: list[int]
+) -> None:
+    assert interleave(np.array([first]), np.array([second]), share, 4).tolist() == [expected]
 
 
 def test_older_clicks_come_first_and_newer_ones_are_not_duplicated() -> None:
@@ -22,8 +30,7 @@ def test_older_clicks_come_first_and_newer_ones_are_not_duplicated() -> None:
     recent = batch_of(names, [("play", 10, 99, 100), ("play", 11, 129, 130)], length=4)
     clicks = batch_of(names, [("play", 7, 49, 50), ("play", 8, 59, 60), ("play", 11, 129, 130)], length=4)
     merged = merge_clicks(UserBatch(["u"], np.array([200]), {"recent_events": recent, "recent_clicks": clicks}), 3)
-    assert merged.columns["track_id"].tolist() == [[8, 10, 11]]
-    assert merged.columns["gap"].tolist() == [[0, 39, 29]]
+    assert [merged.columns[name].tolist() for name in ("track_id", "gap")] == [[[8, 10, 11]], [[0, 39, 29]]]
     assert merged.length_B.tolist() == [3]
 
 
@@ -49,19 +56,13 @@ def test_loss_is_zero_if_all_negatives_are_accidental_hits() -> None:
     assert torch.equal(slope, torch.zeros(2, 3))
 
 
-def all_states(tower: UserTower, items: torch.Tensor, codes: torch.Tensor, gaps: torch.Tensor) -> torch.Tensor:
-    """States of all positions [B, L, D]."""
-    B, L = codes.shape
-    states: torch.Tensor = tower(items, codes, gaps, torch.arange(B).repeat_interleave(L), torch.arange(L).repeat(B))
-    return states.view(B, L, -1)
-
-
 def test_last_state_equals_last_of_all_states() -> None:
     torch.manual_seed(0)
     tower = UserTower(16, 9, layers=2, heads=2, dropout=0.1).eval()
     items, codes, gaps = torch.randn(4, 9, 16), torch.randint(0, 5, (4, 9)), torch.randint(0, 9, (4, 9))
     length = torch.tensor([9, 3, 1, 5])
-    expected = all_states(tower, items, codes, gaps)[torch.arange(4), length - 1]
+    states = tower(items, codes, gaps, torch.arange(4).repeat_interleave(9), torch.arange(9).repeat(4))
+    expected = states.view(4, 9, -1)[torch.arange(4), length - 1]
     program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
     for row, count in enumerate(length.tolist()):
         events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]

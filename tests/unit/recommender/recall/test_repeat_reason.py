@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from recommender.recall.reason import Reason
 from recommender.recall.repeat_reason import repeat_reasons
 from served_behavior.listeners import Listener
 from served_behavior.reason_truth import ReasonTruth, TrackFacts
@@ -44,11 +43,6 @@ def test_listens_are_told_in_weeks_and_months_where_these_say_more(times: list[d
     (now,) = micros([NOW])
     found = repeat_reasons(np.full(len(times), 7), micros(times), [7, 8], int(now))
     assert render_reason(found.pop(7), "en") == text and not found
-
-
-def test_months_are_named_in_the_language() -> None:
-    reason = Reason("listened_in_month", {"month": Reason("month_of_year", {"month": Reason("month_3"), "year": 2025})})
-    assert render_reason(reason, "zh") == "因为你在 2025 年 3 月常听"
 
 
 @pytest.mark.parametrize("scale_days", [5, 40, 300, 1000])

@@ -26,8 +26,3 @@ def test_the_same_and_other_names(query, name, is_same):
 def test_words_without_errors_match_themselves_only():
     assert match_name(["lights"], "Nights", exact={"lights"}).similarity == 0
     assert match_name(["lights"], "Nights").similarity > 0.8
-
-
-def test_a_name_within_a_query():
-    match = match_name(["sad", "second", "letter"], "The Second Letter")
-    assert match.positions == (1, 2) and match.covered_words == 2 and match.covered_name > 0.85

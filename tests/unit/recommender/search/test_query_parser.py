@@ -25,6 +25,49 @@ def read(parser, text):
 @pytest.mark.parametrize(
     ("query", "wanted", "refused"),
     [
+        # phrases and negations
+        ("sad Cantonese songs", "Cantonese sad", ""),
+        ("songs to run to", "sport", ""),
+        ("放點傷感的粵語歌", "Cantonese sad", ""),
+        ("heavy metal", "metal", ""),
+        ("melanchly", "sad", ""),
+        ("chill一点的日文歌", "Japanese relaxed", ""),
+        ("peaceful and serene", "quiet relaxed", ""),  # synonyms are one concept
+        ("play something playful", "happy", ""),  # it has the stem of a stop word
+        ("not sad", "", "sad"),
+        ("without any sad songs", "", "sad"),
+        ("not too sad", "", "sad"),
+        ("sad songs excluded", "", "sad"),
+        ("不要悲伤的歌", "", "sad"),
+        ("不太伤感", "", "sad"),
+        ("keine traurigen Lieder", "", "sad"),
+        ("nada triste", "", "sad"),
+        ("des chansons pas trop tristes", "", "sad"),
+        ("悲しくない曲", "", "sad"),
+        ("슬프지 않은 노래", "", "sad"),
+        ("悲伤的歌除外", "", "sad"),
+        ("Traurige Lieder bitte nicht", "", "sad"),
+        ("why not, sad songs", "sad", ""),
+        ("not sad, korean", "Korean", "sad"),
+        ("not sad but happy", "happy", "sad"),
+        ("no rap for the gym", "sport", "rap"),
+        ("no jazz, rap or metal", "", "jazz metal rap"),
+        ("no rap and happy songs", "happy", "rap"),
+        ("no sad songs and happy ones", "happy", "sad"),
+        ("not sad and lonely", "", "lonely sad"),
+        ("ジャズとロック以外", "", "jazz rock"),
+        ("rock without vocals", "instrumental rock", ""),
+        ("nothing but jazz", "jazz", ""),
+        ("EDM, no dance", "electronic", "dance"),
+        ("energetic, not wild", "excited", ""),  # what is wanted wins
+        ("unromantic", "", "romantic"),
+        ("the opposite of sad", "happy", "sad"),
+        ("not k-pop", "", "Korean"),  # pop is only suggested
+        ("fröhliche Lieder zum Autofahren", "driving happy", ""),
+        ("canciones románticas en coreano", "Korean romantic", ""),
+        ("rock japonais énergique pour courir", "Japanese excited rock sport", ""),
+        ("勉強に集中できる静かな曲", "quiet study", ""),
+        ("공부할 때 듣는 조용한 재즈", "jazz quiet study", ""),
         # neither … nor
         ("neither punk nor folk", "", "folk punk"),
         ("ni punk ni folk", "", "folk punk"),
@@ -97,6 +140,7 @@ def test_wanted_and_refused(parser, query, wanted, refused):
     ("query", "wanted", "refused", "unknown"),
     [
         ("jazz flurbl", "jazz", "", ["flurbl"]),
+        ("坐地铁上班", "metro work", "", ["坐"]),  # not 地铁上, 班
         ("no flurbl or jazz", "", "jazz", ["flurbl"]),
         ("du Jazz très Énervéx", "jazz", "", ["Énervéx"]),
         ("플러블 말고", "", "", ["플러블"]),

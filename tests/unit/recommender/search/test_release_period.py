@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from recommender.search.release_period import BEGIN, END, read_periods
-from recommender.search.text_normalization import normalize, tokens
+from recommender.search.text_normalization import normalize
 
 TODAY = date(2026, 10, 30)
 
@@ -67,8 +67,3 @@ def test_new_prefers_the_newest_and_old_the_oldest(query, is_new):
 )
 def test_other_words_are_not_periods(query):
     assert read_periods(normalize(query), TODAY) == ([], normalize(query))
-
-
-def test_the_rest_of_the_query_stays():
-    _, rest = read_periods(normalize("sad songs from 2015 in Korean"), TODAY)
-    assert tokens(rest) == ["sad", "songs", "in", "korean"]

@@ -105,50 +105,62 @@ def test_tracks_in_order(search, query, expected):
     assert items(search, query) == expected
 
 
-def test_chinese_names_with_a_wrong_character(tmp_path):
-    table = catalog(
-        4, title=["七里香", "海阔天空", "轻音社", "不再悲伤"], artist_names=[["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
-    )
-    table = table.with_columns(styles=pl.Series([[], ["light music"], [], []]))
-    search = open_search(tmp_path, table)
-    assert items(search, "周杰轮") == items(search, "周结伦的歌") == items(search, "七里乡") == [0]
-    assert items(search, "海阔天宽") == [1]
-    assert items(search, "海宽天宽") == []  # two wrong characters
-    assert items(search, "轻音乐")[0] == 1  # words that are understood are no names with an error
+@pytest.fixture(scope="module")
+def chinese(tmp_path_factory):
+    titles, artists = ["七里香", "海阔天空", "轻音社", "不再悲伤"], [["周杰倫"], ["Anna"], ["Bob"], ["Bob"]]
+    table = catalog(4, title=titles, artist_names=artists, styles=[[], ["light music"], [], []])
+    return open_search(tmp_path_factory.mktemp("chinese"), table)
 
 
-def test_reasons(search):
-    (name,) = search.search("golden lantern", 1, TODAY)
-    assert (name.name_field, name.facets, name.words) == ("title", (), ())
-    (tagged,) = search.search("sad korean songs of 2012", 1, TODAY)
-    assert set(tagged.facets) == {("emotions", "sad"), ("languages", "Korean")} and tagged.released_on == date(
-        2012, 6, 1
-    )
-    (words,) = search.search("xylophone", 1, TODAY)
-    assert words.words == ("xylophone",)
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        *(("周杰轮", [0]), ("周结伦的歌", [0]), ("七里乡", [0]), ("海阔天宽", [1])),
+        ("海宽天宽", []),  # two wrong characters
+        ("轻音乐", [1]),  # words that are understood are no names with an error
+    ],
+)
+def test_chinese_names_with_a_wrong_character(chinese, query, expected):
+    assert items(chinese, query) == expected
 
 
-def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(tmp_path):
+@pytest.mark.parametrize(
+    ("query", "reasons"),
+    [
+        ("golden lantern", ("title", set(), (), None)),
+        ("sad korean songs of 2012", ("", {("emotions", "sad"), ("languages", "Korean")}, (), date(2012, 6, 1))),
+        ("xylophone", ("", set(), ("xylophone",), None)),
+    ],
+)
+def test_reasons(search, query, reasons):
+    (match,) = search.search(query, 1, TODAY)
+    assert (match.name_field, set(match.facets), match.words, match.released_on) == reasons
+
+
+@pytest.fixture(scope="module")
+def rock_and_jazz(tmp_path_factory):
     styles = [["rock"]] * 4 + [["jazz"]] * 4
     table = catalog(styles=styles, emotions=[["happy", "sad"], ["happy"]] * 4, scenes=[["night", "tea"]] * 8)
-    search = open_search(tmp_path, table)
+    return open_search(tmp_path_factory.mktemp("rock_and_jazz"), table)
 
-    def found(query, limit):
-        return [(match.item - 2, match.is_partial) for match in search.search(query, limit, TODAY)]
 
-    assert found("jazz for tea at night", 4) == [(4, False), (5, False), (6, False), (7, False)]
-    assert found("jazz for tea at night", 5)[4:] == [(0, True)]
-    assert {item for item, _ in found("jazz or rock", 8)} == set(range(8))
-    assert found("cheerful", 4) == [(1, False), (3, False), (5, False), (7, False)]  # without the opposite
-    assert found("cheerful", 5)[4:] == [(0, True)]
-    assert found("bittersweet: happy and sad", 1) == [(0, False)]
+@pytest.mark.parametrize(
+    ("query", "whole", "partial"),
+    [
+        ("jazz for tea at night", [4, 5, 6, 7], [0]),
+        ("cheerful", [1, 3, 5, 7], [0]),  # without the opposite
+        ("jazz or rock", [0, 1, 2, 3, 4], []),
+        ("bittersweet: happy and sad", [0, 2, 4, 6, 1], []),
+    ],
+)
+def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(rock_and_jazz, query, whole, partial):
+    found = [(match.item - 2, match.is_partial) for match in rock_and_jazz.search(query, 5, TODAY)]
+    assert found == [(item, False) for item in whole] + [(item, True) for item in partial]
 
 
 def test_a_query_that_is_a_name_is_no_negation(tmp_path):
-    table = catalog(
-        4, title=["Jazz", "No Jazz", "Rain", "Sun"], artist_names=[["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
-    )
-    table = table.with_columns(styles=pl.Series([["rock"], ["jazz"], ["jazz"], ["rock"]]))
+    titles, artists = ["Jazz", "No Jazz", "Rain", "Sun"], [["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
+    table = catalog(4, title=titles, artist_names=artists, styles=[["rock"], ["jazz"], ["jazz"], ["rock"]])
     search = open_search(tmp_path, table)
     assert items(search, "no doubt") == [0]
     assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
@@ -176,10 +188,10 @@ def test_only_tracks_of_the_period_are_found_if_there_are_any(search, query, per
     assert [match.item - 2 for match in search.rank(parsed, 10)] == expected
 
 
-def test_tracks_that_are_not_allowed_are_not_found(search):
-    for query in ("sad songs", "silver river", "not happy", "new"):
-        found = items(search, query, is_allowed=lambda some: some != 2)
-        assert found and 0 not in found
+@pytest.mark.parametrize("query", ["sad songs", "silver river", "not happy", "new"])
+def test_tracks_that_are_not_allowed_are_not_found(search, query):
+    found = items(search, query, is_allowed=lambda some: some != 2)
+    assert found and 0 not in found
 
 
 def test_more_candidates_are_read_if_few_are_allowed(tmp_path):
@@ -263,12 +275,10 @@ def test_a_word_with_an_error_beside_unknown_ones_finds_nothing(search, query, f
 def test_text_vectors_equal_exhaustive_search(tmp_path, monkeypatch, count):
     monkeypatch.setattr(text_vectors, "MAX_EXHAUSTIVE", 1_000)
     random = np.random.default_rng(0)
-    center = random.normal(size=(40, 16))
-    rows = center[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
+    rows = random.normal(size=(40, 16))[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
     vectors = TextVectors.load(tmp_path)
-    assert vectors is not None
     nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
     expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
     assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8

@@ -14,7 +14,6 @@ from recommender.slate.fusion import DISCOVERY_SHARE_GRID, FULL_DENSITY_POSITION
 from recommender.slate.reciprocal_rank import ZERO_WEIGHT_EPSILON, ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from tests.support.training.recall_cases import Case, ragged, recall_cases
-from training.data.recall_cases import recall_table
 from training.evaluation.fusion_tuning import choose_share, fit_fusion
 
 
@@ -128,13 +127,11 @@ def test_tuning_weighs_the_right_channel_in_each_list() -> None:
         remembers.append([*old[:60].tolist(), *new[220:].tolist()])
         explores.append([*new[:60].tolist(), *old[220:].tolist()])
     candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
-    fusion, curve = fit_fusion(candidates, ragged(*history), recall_cases(cases))
+    fusion, _ = fit_fusion(candidates, ragged(*history), recall_cases(cases))
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
     table = CandidateTable.merge(candidates, ragged(*history))
     by_share = fusion.fuse_by_share(table, CANDIDATES_PER_CHANNEL)
-    tables = {share: recall_table(by_share[share], recall_cases(cases)) for share in DISCOVERY_SHARE_GRID}
-    assert {share: {name: row[name] for name in tables[share]} for share, row in curve.items()} == tables
     assert by_share[0.2].tolist() == fusion.fuse(table, share=0.2).items(CANDIDATES_PER_CHANNEL).tolist()
     assert fusion.shares[""] >= 0.4, "half of the targets are discoveries"
     assert 0.23 in replace(fusion, shares={"": 0.23}).fuse_by_share(table, 30)
@@ -178,8 +175,3 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     assert fusion.scenes["night"].discoveries == fusion.discoveries, "there are no discoveries"
     fusion.save(tmp_path / "fusion.json")
     assert Fusion.load(tmp_path / "fusion.json") == fusion
-
-
-def test_fit_without_cases_returns_the_default() -> None:
-    fusion, curve = fit_fusion({"a": _candidates([2])}, ragged(), recall_cases([]))
-    assert fusion == Fusion() and curve == {}

@@ -25,7 +25,7 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
     alike = np.array([data.draw(pairs) for _ in range(count)]).reshape(count, count)
     alike = np.triu(alike, 1) + np.triu(alike, 1).T + np.eye(count)
     slots_of_given = st.lists(st.integers(0, len(slots) - 1), unique=True, max_size=count)
-    selected = dict(enumerate_given(data.draw(slots_of_given)))
+    selected = {slot: place for place, slot in enumerate(data.draw(slots_of_given))}
     given = [selected.get(slot, -1) for slot in range(len(slots))]
     known = [alike[i, j] for i in range(count) for j in range(count) if i != j and not math.isnan(alike[i, j])]
     mean = sum(known) / len(known) if known else 0.0
@@ -91,8 +91,3 @@ def test_each_slot_gets_the_best_remaining_candidate_of_its_kind(candidates, dat
             value, values = expected[slot]
             assert place in values and abs(values[place] - value) < 1e-6
             break
-
-
-def enumerate_given(slots):
-    """Slot → candidate: the first candidates have these slots."""
-    return ((slot, place) for place, slot in enumerate(slots))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recommender.user.exclusions import Exclusions, canonical_marks, marks_of, marks_of_view, merge_marks, names_of_view
+from recommender.user.exclusions import Exclusions, canonical_marks, marks_of, merge_marks, names_of_view
 
 EVENTS = [
     ("block", "artist", "a", 1),
@@ -35,15 +35,6 @@ def test_the_newest_mark_of_all_ids_of_a_track_counts():
     assert canonical_marks(marks, lambda _: "t") == {("block", "track", "t"): (3, False)}
     artist = marks_of([("block", "artist", "alias", 1)])
     assert canonical_marks(artist, lambda _: "t") == artist
-
-
-def test_the_view_of_a_user_is_read_in_order():
-    rows = {
-        name: [event[place] for event in EVENTS[:5]]
-        for place, name in enumerate(("behavior", "target_type", "target_id", "ended_at"))
-    }
-    assert Exclusions.of_marks(marks_of_view(rows)) == Exclusions(frozenset({"t"}))
-    assert Exclusions.of_marks(marks_of_view({})) == Exclusions()
 
 
 def test_what_is_left_out_of_the_profile():

@@ -22,13 +22,10 @@ def test_cases_of_a_small_log(tmp_path: Path) -> None:
         part: {kind: data.vocabulary.decode(lists[0]) for kind, lists in data.recall_cases(part).items.items()}
         for part in ("validation", "test")
     }
-    assert named["validation"] == {
-        "targets": ["t9", "t0"],
-        "repeat": ["t0"],
-        "discovery": ["t9"],
-        "reachable": [],
+    assert named == {
+        "validation": {"targets": ["t9", "t0"], "repeat": ["t0"], "discovery": ["t9"], "reachable": []},
+        "test": {"targets": ["t9"], "repeat": ["t9"], "discovery": [], "reachable": []},
     }
-    assert named["test"] == {"targets": ["t9"], "repeat": ["t9"], "discovery": [], "reachable": []}
     assert data.recall_cases("test").play_number_C.tolist() == [18]
     assert not data.catalog_V[data.vocabulary.track_code["t8"]]
 

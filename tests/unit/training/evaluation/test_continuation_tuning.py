@@ -1,19 +1,19 @@
 """Weights of playlist continuation: hidden playlists are not known to any source."""
 
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
 import pytest
 
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
-from recommender.recall.channel import pad_rows
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from sequences.sequence_batch import FIRST_CODE
+from tests.support.training.playlist_source import PlaylistSource
+from tests.support.training.recall_cases import Case, recall_cases
 from tests.support.training.tiny_world import SERVICES, random_plays, write_marts
 from training.data.collection_cases import read_collections
-from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation import continuation_tuning
 from training.evaluation.continuation_tuning import (
@@ -82,16 +82,10 @@ def test_graph_without_entities_has_no_walk_through_them(world, tmp_path, playli
 
 def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, playlists, monkeypatch):
     parts = split_playlists(playlists)
-    known = {}
-    original = continuation_tuning.all_sources
-
-    def recorded(channels, playlists, numbers, *others):
-        known["numbers"] = set(numbers.tolist())
-        return original(channels, playlists, numbers, *others)
-
-    monkeypatch.setattr(continuation_tuning, "all_sources", recorded)
+    all_sources = Mock(wraps=continuation_tuning.all_sources)
+    monkeypatch.setattr(continuation_tuning, "all_sources", all_sources)
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
-    assert known["numbers"] == set(parts["train"].tolist())
+    assert set(all_sources.call_args.args[2]) == set(parts["train"])
     assert set(fitted.weights) == {"1", "2", "10"} and set(fitted.weights["1"].weights) == {"playlist_neighbors"}
     too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
     assert too_few == continuation_tuning.Continuation()
@@ -107,33 +101,16 @@ def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_lan
     assert "0" in fitted.weights
 
 
-def sessions_of(targets):
-    """A session of each user, with these tracks."""
-    count = len(targets)
-    items = Ragged(np.concatenate(targets), np.cumsum([0, *(len(one) for one in targets)], dtype=np.int64))
-    numbers = np.arange(count)
-    return RecallCases(
-        numbers.astype(str), numbers, numbers, numbers, np.array([None] * count, dtype=object), {"targets": items}
-    )
-
-
-class Finds:
-    """Finds 25 fixed items, then the three after the last seed if it `is_good`, else further fixed items."""
-
-    def __init__(self, name, first, is_good):
-        self.name, self.first, self.is_good = name, first, is_good
-
-    def continue_playlist(self, items_S, title, k):
-        fixed = self.first + np.arange(60)
-        found = np.concatenate([fixed[:25], items_S[-1] + np.arange(1, 4)]) if self.is_good else fixed
-        return pad_rows([found], k)
+def sessions_of(tracks, count):
+    """Sessions of different users with these tracks."""
+    return recall_cases([Case(str(number), [], tracks, tracks) for number in range(count)])
 
 
 def test_without_playlists_weights_are_fitted_on_sessions():
-    sessions = sessions_of([np.arange(first, first + 4) for first in range(2, 42)])
-    sources = (Finds("good", 1_000, is_good=True), Finds("other", 2_000, is_good=False))
-    fitted = fit_on_sessions({source.name: source for source in sources}, sessions)
+    good = PlaylistSource("good", [*range(1_000, 1_025), 3, 4, 5])  # not among the first 30 of both sources
+    sources = {"good": good, "other": PlaylistSource("other", range(2_000, 2_060))}
+    fitted = fit_on_sessions(sources, sessions_of([2, 3, 4, 5], 40))
     assert list(fitted.weights) == ["1"], "sessions are too short for more seeds"
     weights = fitted.weights["1"].weights
     assert weights["good"] > weights["other"]
-    assert fit_on_sessions({}, sessions_of([np.arange(2, 6)] * 3)).weights == {}
+    assert fit_on_sessions(sources, sessions_of([2, 3, 4, 5], 3)).weights == {}

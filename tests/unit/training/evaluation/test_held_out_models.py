@@ -5,28 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from recommender.ranking.boosted_trees import BoostedTrees
-from recommender.ranking.features.ranking_features import VIEWS
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
-from sequences.feature_services import ServiceContract
+from recommender.ranking.fitted_ranker import FittedRanker
 from tests.support.training.ranking_cases import new_ranker
-from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
 from training.ranking.cases import RankingCases, ranking_cases
-from training.recipes import recipe
 
 NAME = "target_attention"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    folder = write_marts(tmp_path_factory.mktemp("held_out"), random_plays())
-    services = {RANKERS[NAME].feature_service: ServiceContract(VIEWS)}
-    return TrainingData(folder, "held_out", recipe("debug"), services=services)
 
 
 def predict(data: TrainingData, cases: RankingCases, **rankers: FittedRanker) -> dict[str, np.ndarray]:

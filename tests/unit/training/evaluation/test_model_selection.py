@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from recommender.catalog.ragged import Ragged
 from training.evaluation.model_selection import filter_known_items, select_channels
@@ -16,9 +17,13 @@ def test_fusion_is_fitted_on_known_or_played_items() -> None:
     assert filtered.tolist() == [[0, 4, 3, 2], [0, 3, 0, 0]]
 
 
-def test_the_plays_of_one_user_are_no_popularity() -> None:
-    lists = np.array([[2]])
-    both, alone = {"popularity": lists, "favorites": lists}, {"popularity": lists}
-    assert list(select_channels(both, users=1)) == ["favorites"]
-    assert select_channels(both, users=2) == both
-    assert select_channels(alone, users=1) == alone
+@pytest.mark.parametrize(
+    ("names", "users", "selected"),
+    [
+        (["popularity", "favorites"], 1, ["favorites"]),
+        (["popularity", "favorites"], 2, ["popularity", "favorites"]),
+        (["popularity"], 1, ["popularity"]),
+    ],
+)
+def test_the_plays_of_one_user_are_no_popularity(names: list[str], users: int, selected: list[str]) -> None:
+    assert list(select_channels(dict.fromkeys(names, np.array([[2]])), users)) == selected

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.support.training.tiny_world import START, write_marts
@@ -43,12 +42,3 @@ def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, mon
         assert cases.items["targets"][case].tolist() == plays.track_P[rest].tolist()
     assert (cases.request_at_C == plays.request_at_P[row_C]).all()
     assert set(row_C - plays.session_start_P[row_C]) == set(range(LENGTH))
-
-
-def test_repeats_were_played_before_the_request(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 0.0)
-    cases = sample_past_requests(sessions, "train", 1_000, seed=0)
-    # 40 tracks, six per session: the first six sessions have only new tracks, the eighth returns to the first tracks.
-    assert [len(cases.items["repeat"][case]) for case in (0, 5, 8)] == [0, 0, LENGTH - 1]
-    begins = np.unique(sessions.plays.session_start_P)
-    assert np.isin(cases.play_number_C, sessions.plays.play_number_P[begins]).all()

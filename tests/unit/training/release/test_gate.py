@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from releases.format import MissingInput
 from training.release.gate import METRIC, judge
 
 
@@ -24,8 +23,11 @@ def slate(values: dict[str, list[float]], day: int = 0) -> pl.DataFrame:
 SLATE = {f"u{user}": [0.30 + user / 1000, 0.34] for user in range(40)}
 
 
-def shifted(by: float) -> pl.DataFrame:
-    return slate({user: [value + by for value in values] for user, values in SLATE.items()})
+def changed(values: dict[str, list[float]], changes: np.ndarray | float) -> pl.DataFrame:
+    """A slate whose requests, in order, differ by these changes."""
+    flat = np.concatenate(list(values.values())) + np.resize(changes, sum(map(len, values.values())))
+    parts = np.split(flat, np.cumsum([len(one) for one in values.values()])[:-1])
+    return slate({user: part.tolist() for user, part in zip(values, parts, strict=True)})
 
 
 @pytest.mark.parametrize(
@@ -41,36 +43,24 @@ def shifted(by: float) -> pl.DataFrame:
 def test_release_fails_if_it_is_worse_than_a_baseline_or_production(
     baseline: float, production: float | None, failure: str
 ) -> None:
-    baselines = {"last_played": shifted(baseline), "most_played": shifted(-0.2)}
-    verdict = judge(slate(SLATE), baselines, None if production is None else shifted(production))
+    baselines = {"last_played": changed(SLATE, baseline), "most_played": changed(SLATE, -0.2)}
+    verdict = judge(slate(SLATE), baselines, None if production is None else changed(SLATE, production))
     assert verdict.is_passed == (not failure)
     assert re.search(failure, " ".join(verdict.reasons))
     assert verdict.figures["slate - last_played"] == pytest.approx([-baseline] * 3)
 
 
 def test_production_is_compared_on_common_requests() -> None:
-    lucky = pl.concat([shifted(0), slate({"u1": [0.9] * 50}, day=1000)])
-    verdict = judge(slate(SLATE), {"last_played": shifted(-0.1)}, lucky)
+    lucky = pl.concat([changed(SLATE, 0), slate({"u1": [0.9] * 50}, day=1000)])
+    verdict = judge(slate(SLATE), {"last_played": changed(SLATE, -0.1)}, lucky)
     assert verdict.is_passed and "on 80 common requests" in verdict.reasons[1]
     elsewhere = slate({"another": [0.9, 0.9]}, day=5000)
-    assert judge(slate(SLATE), {"last_played": shifted(-0.1)}, elsewhere).is_passed
-
-
-def test_empty_slate_is_an_error() -> None:
-    with pytest.raises(MissingInput, match="land more plays"):
-        judge(slate({}), {"last_played": shifted(0)}, None)
+    assert judge(slate(SLATE), {"last_played": changed(SLATE, -0.1)}, elsewhere).is_passed
 
 
 ALTERNATING = np.tile([1, -1], 4)
 ONE = {"me": [0.5, 0.7, 0.4, 0.6, 0.9, 0.3, 0.8, 0.5]}
 MANY = {f"u{user}": [0.5] for user in range(12)}
-
-
-def changed(values: dict[str, list[float]], changes: np.ndarray | float) -> pl.DataFrame:
-    """A slate whose requests, in order, differ by these changes."""
-    flat = np.concatenate(list(values.values())) + np.resize(changes, sum(map(len, values.values())))
-    parts = np.split(flat, np.cumsum([len(one) for one in values.values()])[:-1])
-    return slate({user: part.tolist() for user, part in zip(values, parts, strict=True)})
 
 
 @pytest.mark.parametrize(
@@ -98,8 +88,8 @@ def test_only_significant_losses_count_for_one_user_and_the_margin_for_many(
 
 def test_production_with_other_rules_of_lists_is_not_compared() -> None:
     capped = slate(SLATE).with_columns(rules=pl.lit("at most 4"))
-    for production in (shifted(+0.1), shifted(+0.1).with_columns(rules=pl.lit("at most 15"))):
-        verdict = judge(capped, {"last_played": shifted(-0.05)}, production)
+    for production in (changed(SLATE, +0.1), changed(SLATE, +0.1).with_columns(rules=pl.lit("at most 15"))):
+        verdict = judge(capped, {"last_played": changed(SLATE, -0.05)}, production)
         assert verdict.is_passed and "selected by other rules" in verdict.reasons[1]
-    same = shifted(+0.1).with_columns(rules=pl.lit("at most 4"))
-    assert not judge(capped, {"last_played": shifted(-0.05)}, same).is_passed
+    same = changed(SLATE, +0.1).with_columns(rules=pl.lit("at most 4"))
+    assert not judge(capped, {"last_played": changed(SLATE, -0.05)}, same).is_passed

@@ -7,7 +7,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-from recommender.catalog.ragged import Ragged
 from recommender.ranking.features.genre_search import (
     EMOTIONS,
     GENRE_FEATURES,
@@ -22,12 +21,9 @@ from tests.support.training.ranking_cases import (
     assert_equal_matches,
     ranking_features,
 )
+from tests.support.training.recall_cases import ragged
 
 ITEMS = np.array([0, 1, 2, 7, 12, 35])
-
-
-def lists(*rows: list[int]) -> Ragged:
-    return Ragged(np.array([value for row in rows for value in row], np.int64), np.cumsum([0, *map(len, rows)]))
 
 
 def expected(events: list[tuple[int, int, int]], item: int) -> list[float]:
@@ -48,9 +44,9 @@ def test_genre_features_equal_direct_counting(count: int) -> None:
 
 def test_genres_come_from_facets() -> None:
     facets = {
-        "languages": (["en", "yue"], lists([], [], [1], [0, 1], [])),
-        "styles": (["pop", "rock"], lists([], [], [0], [0], [1])),
-        "emotions": (["calm"], lists([], [], [0], [], [])),
+        "languages": (["en", "yue"], ragged([], [], [1], [0, 1], [])),
+        "styles": (["pop", "rock"], ragged([], [], [0], [0], [1])),
+        "emotions": (["calm"], ragged([], [], [0], [], [])),
     }
     genres = TrackGenres.build(facets)
     assert genres is not None and genres.value_VK.shape[0] == 5

@@ -15,21 +15,11 @@ from tests.support.training.ranking_cases import (
     LISTEN,
     MINUTE,
     NOW,
-    SKIP,
     new_ranker,
     ranking_features,
     sequence,
     user_batch,
 )
-
-LIKE = 7
-ROW = [
-    (5, LISTEN, NOW - 90 * MINUTE),
-    (6, SKIP, NOW - 89 * MINUTE),
-    (7, LISTEN, NOW - 20 * MINUTE),
-    (5, LIKE, NOW - 19 * MINUTE),
-    (8, SKIP, NOW - 2 * MINUTE),
-]
 
 
 def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
@@ -40,10 +30,6 @@ def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     side = features.prepare_users(users)
     assert side.inputs.unclicked_impressions is not None
     assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]  # 8 is not known yet
-    users.views[UNCLICKED_IMPRESSIONS] = sequence([left], 8)
-    side = features.prepare_users(users)
-    assert side.inputs.unclicked_impressions is not None
-    assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]
     assert side.inputs.unclicked_impressions.behavior_BL.tolist() == [[LEFT_ALONE] * 2]
     matches_CM = features.prepare_candidates(side, np.array([[5, 9]])).matches_BCM[0]
     assert matches_CM.shape[-1] == MATCH_FEATURES + 2 * EVENT_MATCH_FEATURES

@@ -9,7 +9,6 @@ import pytest
 from content.encoders.text import encode_texts
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.titles import (
     FacetTracks,
     TextVectors,
@@ -19,6 +18,7 @@ from recommender.recall.continuation.titles import (
     artist_lists,
 )
 from recommender.search.query_parser import QueryParser
+from tests.support.training.playlist_source import PlaylistSource
 
 LANGUAGES, STYLES = ("Mandarin", "Western", "Cantonese"), ("rock", "jazz", "folk", "light music")
 
@@ -108,18 +108,12 @@ def test_seeds_and_unservable_tracks_are_left_out(tracks, vocabulary, facets):
 
 
 def test_no_source_finds_what_a_title_does_not_want_but_for_seeds_like_it(words, tracks, vocabulary):
-    class Every:
-        name = "every"
-
-        def continue_playlist(self, items_S, title, k):
-            return pad_rows([np.arange(2, 38)], k)
-
     lists = Catalog.build(tracks, vocabulary).facets.items_of
     rock, jazz = lists["styles", "rock"], lists["styles", "jazz"]
-    source = WithoutUnwanted(Every(), words)
+    source = WithoutUnwanted(PlaylistSource("every", range(2, 38)), words)
     for seeds, title, refused in ((jazz[:2], "No rock", rock), (rock[:2], "No rock", []), (jazz[:2], "", [])):
         found = source.continue_playlist(seeds, title, 36)[0]
-        assert set(found[found > 0].tolist()) == set(range(2, 38)) - set(np.asarray(refused).tolist())
+        assert set(found[found > 0].tolist()) == set(range(2, 38)) - {*seeds, *refused}
 
 
 @pytest.mark.parametrize("title", ["", "  ", "123 !!", "🎵", "My favourite music: best of 2020", "我的歌单"])

@@ -16,7 +16,7 @@ from recommender.nn.trees import PastRequests
 from recommender.recall.knowledge_graph.candidate_features import FEATURE_NAMES, NO_LISTEN
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR
-from recommender.recall.learned_order import base_scores, reorder
+from recommender.recall.learned_order import reorder
 from sequences import behaviors
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.training_data import TrainingData
@@ -54,7 +54,6 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
     middle = int(np.median(data.plays.request_at_P))
     users = users_at(data, channel.feature_service, USERS, [NEVER, middle, middle, NEVER])
     artist_of, plays = data.vocabulary.artist_of_track_V, data.plays
-    checked = 0
     for row, (items, features) in enumerate(channel.candidate_features(users)):
         history = users.views["played_history"]
         length = int(history.length_B[row])
@@ -63,7 +62,7 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
         listened = [code == full_play for code in history.columns["behavior"][row, :length].tolist()]
         first = [track not in tracks[:place] for place, track in enumerate(tracks)]
         discoveries = [track for track, is_first in zip(tracks, first, strict=True) if is_first]
-        column = {name: features[:, place] for place, name in enumerate(FEATURE_NAMES)}
+        assert len(items) > 3
         for place, item in enumerate(items.tolist()):
             artist = artist_of[item]
 
@@ -95,10 +94,8 @@ def test_features_equal_plain_python(data: TrainingData, channel: KnowledgeGraph
                 "discovery_share_50": np.mean(first[-50:]),
                 "artists_of_10_plays": len({artist_of[track] for track in tracks[-10:]}),
             }
-            for name, value in expected.items():
-                assert column[name][place] == pytest.approx(value, rel=1e-5), name
-            checked += 1
-    assert checked > 20
+            found = dict(zip(FEATURE_NAMES, features[place].tolist(), strict=True))
+            assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> None:
@@ -113,8 +110,6 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     ordered = reorder(order, items, features[:count])
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
-    score_C = base_scores(40)[:count] + order.predict_rows(features[:count])
-    assert ordered[:count].tolist() == items[np.argsort(-score_C, kind="stable")].tolist()
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
     none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
     assert fit_trees(none, ORDER, KnowledgeGraphWalks.objective, 0) is None

@@ -12,7 +12,6 @@ from recommender.recall.knowledge_graph.graph import HEARD_NEAR
 from recommender.recall.play_archive import PlayArchive
 from recommender.user.user_batch import UserBatch
 from tests.support.training.tiny_world import NEVER, SERVICES, random_plays, users_at, write_marts
-from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
 from training.recall.knowledge_graph import build_cooccurrence_edges
 from training.recipes import config_of, recipe
@@ -40,9 +39,6 @@ def test_first_plays_are_point_in_time_and_limited_to_the_newest(data: TrainingD
         in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
         assert last.tracks_before(str(name), NEVER).tolist() == in_order[-3:]
     assert not len(everything.tracks_before("unknown_user", NEVER))
-    of_all_parts = archive_plays(data, PARTS).first_plays()
-    for user, name in enumerate(data.user_ids_U):
-        assert set(of_all_parts.tracks_before(str(name), NEVER)) == set(plays.track_P[plays.user_P == user])
 
 
 @pytest.mark.parametrize("window", [1, 3])

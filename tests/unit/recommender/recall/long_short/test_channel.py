@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from config.dataclass_io import change_config
-from recommender.nn.item_tower import ItemCodes
 from recommender.recall.long_short.channel import LongShort
 from recommender.recall.long_short.data import build_requests
 from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
 from tests.support.sequences.batches import batch_of
+from tests.support.training.tiny_world import item_codes
 from training.data.training_data import TrainingData
 from training.recall.long_short import SessionSampler, repeat_loss
 from training.recipes import config_of
@@ -21,12 +21,6 @@ from training.train import fit_channel
 
 DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
-NEVER = 4_000_000_000_000_000
-
-
-def codes(tracks: int) -> ItemCodes:
-    every = torch.arange(tracks)
-    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
 
 
 def favorite_of_a_year_ago() -> UserBatch:
@@ -43,7 +37,7 @@ def test_program_equals_the_network() -> None:
     torch.manual_seed(1)
     config = change_config(config_of(LongShort, "small"), {"items.width": 16})
     users, artist_V = favorite_of_a_year_ago(), np.maximum(np.arange(310) // 2 + 1, 0)
-    requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, codes(310)).eval()
+    requests, network = build_requests(users, config, artist_V), LongShortNetwork(config, item_codes(310)).eval()
     network.fit_normalization(requests.feature_BMF[0])
     torch.nn.init.normal_(network.wide.weight)
     with torch.no_grad():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.nn.item_tower import ItemCodes
 from recommender.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
 from recommender.recall.multi_interest.model import (
     DynamicRouting,
@@ -18,13 +18,9 @@ from recommender.recall.multi_interest.model import (
 )
 from tests.support.sequences.batches import batch_of
 from tests.support.training.planted_world import listener_of
+from tests.support.training.tiny_world import item_codes
 from training.recall.multi_interest import split_windows
 from training.recipes import config_of
-
-
-def codes(tracks: int) -> ItemCodes:
-    every = torch.arange(tracks)
-    return ItemCodes(every, torch.where(every > 1, every // 2 + 1, every), torch.zeros((tracks, 0), dtype=torch.int64))
 
 
 def test_routing_equals_the_algorithm_of_the_paper() -> None:
@@ -70,22 +66,22 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
     assert found.interest_L[11] in (0, 1), "remaining listens belong to an active interest"
 
 
-def test_program_equals_the_network() -> None:
+@pytest.mark.parametrize("length", [1, 3, 60])
+def test_program_equals_the_network(length: int) -> None:
     torch.manual_seed(1)
     changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
-    network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), codes(50)).eval()
+    network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), item_codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
-    for length in (1, 3, 60):
-        item_L = torch.randint(2, 50, (length,))
-        with torch.no_grad():
-            expected = network.interests(item_L[None])
-            query_KD = network.query("new", expected.vector_BKD[0])
-        found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
-        counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
-        kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
-        np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
-        queries = network.program().query("new", found.vector_KD)
-        np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
+    item_L = torch.randint(2, 50, (length,))
+    with torch.no_grad():
+        expected = network.interests(item_L[None])
+        query_KD = network.query("new", expected.vector_BKD[0])
+    found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
+    counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
+    kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
+    np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
+    queries = network.program().query("new", found.vector_KD)
+    np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
@@ -95,9 +91,11 @@ def test_windows_are_split_into_history_and_targets() -> None:
         "new_BL": np.array([[0, 52, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]),
     }
     found = split_windows(windows, targets=3)
-    assert found["listened"].tolist() == [[11, 12, 13, 14, 0, 0], [21, 0, 0, 0, 0, 0]]
-    assert found["next"].tolist() == [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]]
-    assert found["new"].tolist() == [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]]
+    assert {name: found[name].tolist() for name in ("listened", "next", "new")} == {
+        "listened": [[11, 12, 13, 14, 0, 0], [21, 0, 0, 0, 0, 0]],
+        "next": [[0, 0, 0, 34, 35, 0], [41, 42, 0, 0, 0, 0]],
+        "new": [[0, 0, 0, 54, 0, 0], [0, 61, 0, 0, 0, 0]],
+    }
 
 
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import pytest
 
 from tests.support.training.evaluation_marts import FIRST
 from tests.support.training.fitted_workspace import TRACKS, small_data
-from training.data.training_data import TrainingData
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKnnConfig
 from training.evaluation.baselines.tuned import Baselines
@@ -26,64 +26,45 @@ CONFIGS = {
 }
 
 
-class Oracle:
-    """Scores of every track by loops over the rows of the mart."""
+def activation(config: Any, past: list[dict[str, Any]], _: list[dict[str, Any]], now: int) -> dict[str, float]:
+    """Scores of every track by a loop over the earlier rows of the user."""
+    scores: dict[str, float] = defaultdict(float)
+    for row in past:
+        age = max((now - micros(row["known_at"])) / 1e6, 60)
+        scores[row["track_id"]] += (1 if row["is_listened"] else config.skip) * age**-config.decay
+    return scores
 
-    def __init__(self, folder: Path, data: TrainingData) -> None:
-        self.rows = pl.read_parquet(folder / "plays.parquet").to_dicts()
-        tracks = pl.read_parquet(folder / "tracks.parquet").filter("is_in_catalog")
-        self.catalog, self.users = set(tracks["track_id"]), data.user_ids_U.tolist()
 
-    def scores(self, config: Any, user: str, play_number: int, request_at_us: int) -> dict[str, float]:
-        past = [row for row in self.rows if row["user_id"] == user and row["play_number"] < play_number]
-        if isinstance(config, BaseLevelActivation):
-            return self.activation(config, past, request_at_us)
-        return self.next_basket(config, user, past)
+def next_basket(config: Any, past: list[dict[str, Any]], rows: list[dict[str, Any]], _: int) -> dict[str, float]:
+    """Scores of every track by the user's sessions and those of the most similar other users."""
+    vector = tifu(config, sessions_of(past))
+    if not vector:
+        return {}
+    others = [
+        tifu(config, sessions_of([row for row in rows if row["user_id"] == user and row["part"] == "train"]))
+        for user in sorted({row["user_id"] for row in rows} - {past[0]["user_id"]})
+    ]
 
-    def activation(self, config: BaseLevelActivation, past: list[dict[str, Any]], now: int) -> dict[str, float]:
-        scores: dict[str, float] = defaultdict(float)
-        for row in past:
-            age = max((now - micros(row["known_at"])) / 1e6, 60)
-            scores[row["track_id"]] += (1 if row["is_listened"] else config.skip) * age**-config.decay
-        return scores
+    def distance(other: dict[str, float]) -> float:
+        tracks = vector.keys() | other.keys()
+        return math.dist([vector.get(track, 0) for track in tracks], [other.get(track, 0) for track in tracks])
 
-    def next_basket(self, config: TifuKnnConfig, user: str, past: list[dict[str, Any]]) -> dict[str, float]:
-        own = sessions_of(past)
-        if not own:
-            return {}
-        others = {
-            other: sessions_of(
-                [row for row in self.rows if row["user_id"] == other and row["part"] == "train"], self.catalog
-            )
-            for other in self.users
-            if other != user
-        }
-        vector, vectors = tifu(config, own), {name: tifu(config, baskets) for name, baskets in others.items()}
-
-        def distance(name: str) -> float:
-            tracks = vector.keys() | vectors[name].keys()
-            return math.dist(
-                [vector.get(track, 0) for track in tracks], [vectors[name].get(track, 0) for track in tracks]
-            )
-
-        nearest = sorted(vectors, key=distance)[: config.neighbors]
-        weights = dict.fromkeys(nearest, (1 - config.alpha) / config.neighbors)
-        scores = {track: config.alpha * value for track, value in vector.items()}
-        for name, weight in weights.items():
-            for track, value in vectors[name].items():
-                scores[track] = scores.get(track, 0) + weight * value
-        return scores
+    scores = {track: config.alpha * value for track, value in vector.items()}
+    for other in sorted(others, key=distance)[: config.neighbors]:
+        for track, value in other.items():
+            scores[track] = scores.get(track, 0) + (1 - config.alpha) / config.neighbors * value
+    return scores
 
 
 def micros(when: Any) -> int:
     return int((when - FIRST.replace(year=1970)).total_seconds() * 1_000_000)
 
 
-def sessions_of(rows: list[dict[str, Any]], tracks: set[str] | None = None) -> list[set[str]]:
+def sessions_of(rows: list[dict[str, Any]]) -> list[set[str]]:
     """Sets of tracks listened to, oldest session first."""
     sessions: dict[str, set[str]] = {}
     for row in rows:
-        if row["is_listened"] and (tracks is None or row["track_id"] in tracks):
+        if row["is_listened"]:
             sessions.setdefault(row["session_id"], set()).add(row["track_id"])
     return list(sessions.values())
 
@@ -100,15 +81,18 @@ def tifu(config: TifuKnnConfig, sessions: list[set[str]]) -> dict[str, float]:
     return scores
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-def test_lists_are_those_of_plain_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(("name", "by_hand"), [("activation", activation), ("tifu_knn", next_basket)])
+def test_lists_are_those_of_plain_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, by_hand: Callable[..., dict[str, float]]
+) -> None:
     monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
     data = small_data(tmp_path)
-    cases, oracle = data.recall_cases("test"), Oracle(tmp_path, data)
+    cases, rows = data.recall_cases("test"), pl.read_parquet(tmp_path / "plays.parquet").to_dicts()
     lists = Baselines(data, TrainSessions.from_data(data), CONFIGS, {}, {}).recall(cases, K, [name])[name]
     for case in range(0, len(cases), 5):
-        user = cases.user_ids[case]
-        scores = oracle.scores(CONFIGS[name], user, int(cases.play_number_C[case]), int(cases.request_at_C[case]))
+        user, number = cases.user_ids[case], cases.play_number_C[case]
+        past = [row for row in rows if row["user_id"] == user and row["play_number"] < number]
+        scores = by_hand(CONFIGS[name], past, rows, int(cases.request_at_C[case]))
         items = data.vocabulary.decode(lists[case][lists[case] > 0])
         best = sorted((value for value in scores.values() if value > 1e-12), reverse=True)[:K]
         assert len(set(items)) == len(items) == len(best)

@@ -23,9 +23,3 @@ def test_interval_of_a_difference_is_that_of_the_differences_per_user() -> None:
     first, second, weights = RANDOM.random(60), RANDOM.random(60), RANDOM.integers(1, 50, 60).astype(float)
     paired = (bootstrap.mean(first, weights) - bootstrap.mean(second, weights)).interval()
     assert paired == pytest.approx(reference_metrics.interval(first - second, weights))
-
-
-def test_statistic_weights_users_by_their_count_in_the_sample() -> None:
-    values = RANDOM.random(25)
-    by_statistic = bootstrap.statistic(lambda counts: counts @ values / counts.sum(1), 25)
-    assert by_statistic.interval() == pytest.approx(bootstrap.mean(values).interval())

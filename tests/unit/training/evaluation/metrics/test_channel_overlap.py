@@ -21,8 +21,8 @@ def test_unique_hits() -> None:
     found = list_comparison.unique_hits(
         {"one": np.array([[2, 3], [0, 0]]), "other": np.array([[3, 50], [9, 0]])}, cases
     )
-    assert found["one"] == {"share": pytest.approx(2 / 3), "unique": pytest.approx(1 / 3)}
-    assert found["other"] == {"share": pytest.approx(2 / 3), "unique": pytest.approx(1 / 3)}
+    expected = pytest.approx({"share": 2 / 3, "unique": 1 / 3})
+    assert found == {"one": expected, "other": expected}
 
 
 def test_by_history_groups_cases_by_earlier_plays() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from recommender.catalog.ragged import Ragged
+from recommender.catalog.vocabulary import Vocabulary
 from tests.support.training.recall_cases import Case, recall_cases
 from training.evaluation.metrics import list_comparison
 
@@ -29,16 +30,6 @@ def test_recall_by_facet_counts_targets_with_the_value() -> None:
     assert list_comparison.SubsetRecall(cases, nothing, 50).measure(np.array([[2], [3], [4]])) == {}
 
 
-class Vocabulary:
-    """The two fields that are read."""
-
-    artist_of_track_V = np.array([0, 1, 2, 3, 3, 4, 2])
-    artist_count = 5
-
-    def __len__(self) -> int:
-        return 7
-
-
 def data() -> Any:
     """Items 2 and 6 are by artist 2, 3 and 4 by artist 3, 5 by artist 4; item 6 is not in the catalog.
 
@@ -46,7 +37,9 @@ def data() -> Any:
     """
     plays = SimpleNamespace(track_P=np.array([2] * 7 + [3, 4]), part_P=np.array([0] * 8 + [2]))
     catalog_V = np.array([False, False, True, True, True, True, False])
-    return SimpleNamespace(vocabulary=Vocabulary(), plays=plays, catalog_V=catalog_V)
+    names = np.arange(7).astype(str)
+    vocabulary = Vocabulary(names, np.array([0, 1, 2, 3, 3, 4, 2]), names[:5], names, names[:5])
+    return SimpleNamespace(vocabulary=vocabulary, plays=plays, catalog_V=catalog_V)
 
 
 def test_tracks_are_grouped_by_their_plays_and_those_of_their_artist() -> None:
