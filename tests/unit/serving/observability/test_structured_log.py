@@ -23,27 +23,6 @@ def lines(stream):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def test_line_has_request_id_fields_and_traceback(stream):
-    logger = logging.getLogger("serving.pipeline.track_pipeline")
-    token = structured_log.REQUEST_ID.set("r1")
-    try:
-        raise ValueError("two\nlines")
-    except ValueError:
-        logger.exception("channel %s failed", "realtime", extra={"fields": {"ms": 1.5, "folder": stream}})
-    structured_log.REQUEST_ID.reset(token)
-    logger.info("later")
-    first, second = lines(stream)
-    assert (first["level"], first["logger"], first["message"]) == (
-        "error",
-        "serving.pipeline.track_pipeline",
-        "channel realtime failed",
-    )
-    assert (first["request_id"], first["ms"]) == ("r1", 1.5)
-    assert "ValueError: two\nlines" in first["traceback"] and "StringIO" in first["folder"]
-    assert first["at"].endswith("+00:00")
-    assert (second["message"], "request_id" in second, "traceback" in second) == ("later", False, False)
-
-
 @pytest.fixture
 def server_log(stream):
     """The log of BentoML."""

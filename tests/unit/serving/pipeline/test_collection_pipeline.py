@@ -30,7 +30,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     assert second.target == ("playlist", "p2")
     assert [track["title"] for track in second.details["tracks"]] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
-    (record,) = bench.state.exposures
+    (record,) = bench.exposures()
     assert [(one["target_type"], one["target_id"], one["position"]) for one in record["items"]] == [
         ("playlist", "p3", 0),
         ("playlist", "p2", 1),

@@ -98,10 +98,10 @@ def test_popular_tracks_fill_what_a_title_alone_does_not_find(bench, sources):
 
 def test_exposures_are_recorded_with_a_user_only(bench):
     ask(bench, served())
-    assert bench.state.rows == []
+    assert bench.exposures() == []
     answer = ask(bench, served(), user_id="u")
-    assert bench.state.rows == [(answer.request_id, ids(answer))]
-    assert bench.state.exposures[0]["scene"] == "continuation"
+    (record,) = bench.exposures()
+    assert (record["request_id"], record["scene"]) == (answer.request_id, "continuation")
 
 
 def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):

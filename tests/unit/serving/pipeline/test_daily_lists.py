@@ -81,7 +81,7 @@ def test_listed_tracks_keep_their_release(bench):
     assert [answer.release for answer in answers] == ["r1", "r2", "r1"]
     assert [(item.release, item.track_id) for item in answers[1].items] == [("r1", "t0"), ("r1", "t1"), ("r2", "t29")]
     assert answers[1].trace.listed == 2
-    assert [record["release"] for record in bench.state.exposures] == ["r1", "r2", "r1"]
+    assert [record["release"] for record in bench.exposures()] == ["r1", "r2", "r1"]
 
 
 def test_repeat_requests_get_played_tracks_but_no_discovery_twice(bench):
@@ -127,7 +127,7 @@ def test_a_list_that_another_worker_replaced_is_continued(bench):
     others = []
     bench.state.replace_list = replace_after_another
     assert bench.ask(EARLY, limit=3)[:2] == others and not {*others} & {*first}
-    assert len(bench.state.rows) == 3, "the response that was given up is not recorded as shown"
+    assert len(bench.exposures()) == 3, "the response that was given up is not recorded as shown"
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_blocked_tracks_of_the_user_are_left_out_and_exposures_recorded(bench):
     answer = path(bench, served(), user_id="u")
     assert not {"t4", "t2"} & set(ids(answer)) and len(answer.items) == 5
     path(bench, served())
-    assert bench.state.rows == [(answer.request_id, ids(answer))]
+    assert [record["request_id"] for record in bench.exposures()] == [answer.request_id]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from serving.inspection.library import describe_library
 from serving.pipeline.request import read_similar
 from tests.support.serving.pipeline_harness import NOW
-from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+from tests.support.serving.small_release import ListChannel, excluded, history, marked, release, tracks, view
 
 TABLE = tracks(8)
 VOCABULARY = Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"})
@@ -31,9 +31,6 @@ def test_a_block_by_one_id_is_taken_back_by_another(bench):
 
 
 def test_the_library_has_a_track_once():
-    names = ("behavior", "target_type", "target_id", "ended_at")
-    events = [("like", "track", "t3", 1), ("like", "track", "other3", 2), ("like", "track", "other0", 3)]
-    events += [("unlike", "track", "t0", 4)]
-    view = {name: list(column) for name, column in zip(names, zip(*events, strict=True), strict=True)}
-    (liked,) = describe_library("u", {"library": view}, OF).liked
-    assert (liked.target_id, liked.at, liked.track.track_id) == ("t3", 2, "t3")
+    likes = marked(*(("like", "track", track) for track in ("t3", "other3", "other0")), ("unlike", "track", "t0"))
+    (liked,) = describe_library("u", view("library", *likes), OF).liked
+    assert (liked.target_id, liked.at, liked.track.track_id) == ("t3", 1, "t3")
