@@ -11,7 +11,6 @@ from recommender.recall.reason import Reason
 from serving.pipeline.response import RecommendationResponse, ResponseItem, Trace
 from serving.response_rendering import render_recommendation
 
-REASON = Reason("listened_before")
 TRACK = {
     "track_id": "t1", "title": "One", "artists": ["A", "B"], "artist_ids": ["a", "b"], "album_id": None, "album": "",
     "duration_ms": 1000, "facets": ["rock"], "audio_url": "https://host/1", "cover_url": None
@@ -24,7 +23,7 @@ SENT = {name: value for name, value in TRACK.items() if value}
 @pytest.mark.parametrize("kind", ["track", "playlist", "mlog"])
 def test_rendering_keeps_all_fields_and_does_not_modify_the_response(kind: str, release: str) -> None:
     details = TRACK if kind == "track" else {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [TRACK]}
-    shown = ResponseItem((kind, "x"), details, 0.5, ["realtime"], REASON, release=release)
+    shown = ResponseItem((kind, "x"), details, 0.5, ["realtime"], Reason("listened_before"), release=release)
     answer = RecommendationResponse(
         "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
     )

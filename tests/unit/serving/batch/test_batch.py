@@ -45,7 +45,7 @@ class Home:
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
         self.users = list(USERS)  # with materialized rows
-        self.before, self.computed = mock.Mock(), []  # called before each list, and the users whose list was computed
+        self.before = mock.Mock()  # called with the user before each list
 
     def open(self, is_service=False):
         self.close()
@@ -62,7 +62,6 @@ class Home:
 
     def answer(self, answer, runtime, request, *others):
         self.before(request.user_id)
-        self.computed.append(request.user_id)
         return answer(runtime, request, *others)
 
     def run(self, out, options=OPTIONS, now_us=NOW):
@@ -135,9 +134,12 @@ def test_interrupted_run_continues_with_the_same_result(home, tmp_path):
         home.run(tmp_path / "out")
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
     (tmp_path / "out" / "lists" / ".part-00001.parquet.writing").write_bytes(b"half a file of a killed process")
-    home.before, home.computed = mock.Mock(), []
+    home.before = mock.Mock()
     lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
-    assert sorted(home.computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
+    assert (
+        sorted(call.args[0] for call in home.before.call_args_list) == USERS[3:]
+        and (tmp_path / "out" / "_SUCCESS").exists()
+    )
     assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
     for kind in ("lists", "user_embeddings", "item_embeddings"):
         assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind

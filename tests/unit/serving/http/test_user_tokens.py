@@ -34,12 +34,6 @@ def public_pem(private) -> bytes:
     )
 
 
-def private_pem(private) -> bytes:
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
 def encode(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
@@ -171,7 +165,9 @@ UNUSABLE = [
     b'{"keys": [{"kty": "oct", "k": "", "alg": "none"}]}',
     b'{"keys": [{"kty": "RSA", "alg": "HS256", "n": "AQAB", "e": "AQAB"}]}',
     b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-    private_pem(PRIVATE["EdDSA"]),
+    PRIVATE["EdDSA"].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ),
     public_pem(ec.generate_private_key(ec.SECP384R1())),
     public_pem(rsa.generate_private_key(65537, 1024)),
     json.dumps({"keys": [OKPAlgorithm.to_jwk(PRIVATE["EdDSA"], as_dict=True)]}).encode(),

@@ -41,7 +41,6 @@ def test_list_is_stable_within_the_utc_day(bench):
 
 
 FAILING = replace(EARLY, channels={"popularity": ListChannel("popularity", [], is_failing=True)})
-GROWN = ["t0", "t1", "t29", "t28"]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +48,7 @@ GROWN = ["t0", "t1", "t29", "t28"]
     [
         pytest.param(
             [
-                (0, of, limit, GROWN[:limit])
+                (0, of, limit, ["t0", "t1", "t29", "t28"][:limit])
                 for of, limit in ((EARLY, 2), (LATER, 4), (EARLY, 4), (EARLY, 1), (EARLY, 4))
             ],
             id="a list only grows at the end",

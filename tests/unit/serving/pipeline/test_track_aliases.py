@@ -7,11 +7,10 @@ from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, excluded, history, marked, release, tracks, view
 
 TABLE = tracks(8)
-VOCABULARY = Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"})
 OF = release(
     TABLE,
     [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9], near={5: [7, 8]})],
-    vocabulary=VOCABULARY,
+    vocabulary=Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"}),
 )
 
 

@@ -19,9 +19,6 @@ LISTEN = {"artist_name": "Artist", "track_name": "Song", "additional_info": {"re
 SUBMISSION = {"listen_type": "single", "payload": [{"listened_at": 1_700_000_000, "track_metadata": LISTEN}]}
 
 
-TOKENS = SimpleNamespace(read_user={"TOKEN": "me"}.get)
-
-
 class Service:
     """The middlewares around an API that records its calls."""
 
@@ -31,7 +28,7 @@ class Service:
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.lookups, self.is_ready = [], is_ready
         gateway = Protocols(admission, limits, lambda: self, lambda name: None)
-        policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=TOKENS)
+        policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=SimpleNamespace(read_user={"TOKEN": "me"}.get))
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
     def find_by_names(self, names, user):
