@@ -14,6 +14,7 @@ import pytest
 from mutagen.id3 import APIC, ID3
 from numpy.typing import NDArray
 
+from config import settings
 from content.encoders import audio_decoding
 from content.encoders.audio import AudioEncoder
 from content.encoders.audio_decoding import read_patches
@@ -28,6 +29,7 @@ from tests.support.training.media import (
 )
 
 SECONDS = 4
+CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,25 @@ def wav_header(rate: int, bits: int, samples: int) -> bytes:
         b"data",
         size,
     )
+
+
+@pytest.mark.skipif(not CLIP.exists(), reason="no audio clips in ../shared")
+def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None:
+    """The ten most probable tags that the authors of the network print for their example, in their order."""
+    _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
+    best = [audio_encoder.tags[tag] for tag in (-probability_BT[0]).argsort()[:10]]
+    assert best == [
+        "techno",
+        "electronic",
+        "synth",
+        "fast",
+        "beat",
+        "drums",
+        "no vocals",
+        "no vocal",
+        "dance",
+        "ambient",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,10 @@ class RetrievalCases(DriverStatsCases):
         assert answer["event_id"].to_pylist() == [["10", "11"], None, ["10"], None]
         assert answer["event_timestamp"].null_count == 2
 
+    def test_rows_without_any_time(self, folder: Path) -> None:
+        rows = pd.DataFrame({"driver_id": [1], "event_timestamp": [None]})
+        assert self.trips(self.open_store(folder), rows) == [None]
+
     def test_an_entity_column_with_the_name_of_a_feature_is_refused(self, folder: Path) -> None:
         """Feast's DuckDB store fails with a duplicate column; full names tell the columns apart."""
         store, rows = self.open_store(folder), rows_of(1, 2).assign(trips=7)

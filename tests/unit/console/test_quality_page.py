@@ -13,6 +13,11 @@ TABLES = {
 }
 
 
+def test_columns_of_a_mart_are_sorted_by_their_drift(reported):
+    page = render_table_page("events", reported)
+    assert page.index('<a href="#action">') < page.index('<a href="#scene">')
+
+
 @pytest.mark.parametrize("name", ["exposures", "unknown", "../x"])
 def test_marts_without_rows_have_no_page(reported, name):
     assert render_table_page(name, reported) is None

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from console.releases import list_releases
 from console.releases_page import render_release, render_releases_page
 from tests.support import console_home
@@ -31,6 +33,12 @@ def test_experiments_are_shown_when_there_are_any(reported):
     console_home.write(reported.reports / "experiment.json", COMPARISON)
     page = render_releases_page(reported)
     assert 'id="experiments"' in page and '<p class="bad">sample-ratio &lt;mismatch&gt;.</p>' in page
+
+
+@pytest.mark.parametrize(("can_act", "links"), [(True, ["activate", "canary", "start_experiment"]), (False, [])])
+def test_actions_are_offered_where_they_are_possible(reported, can_act, links):
+    page = render_releases_page(reported, can_act)
+    assert re.findall(r'href="/actions/(\w+)\?release=first"', page) == links
 
 
 def test_two_releases_are_compared_side_by_side(reported):

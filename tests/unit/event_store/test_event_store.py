@@ -5,6 +5,7 @@ import random
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from unittest import mock
@@ -281,11 +282,8 @@ def test_concurrent_reports_are_each_committed_once(store, place):
         for number in range(first, first + 50):
             assert to.append([event(number % 75, user=f"u{number % 3}")]).duplicate in (0, 1)
 
-    threads = [threading.Thread(target=send, args=((store, other)[n % 2], n * 25)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as senders:
+        list(senders.map(send, (store, other, store, other), (0, 25, 50, 75)))
     rows = store.read(None, 1000)
     assert sorted(ids(one for _, one in rows)) == sorted(f"e{number}" for number in range(75))
     other.close()

@@ -34,6 +34,10 @@ def test_a_path_without_a_root_is_relative_to_the_media_root(tmp_path: Path, mus
         MediaPaths(tmp_path / "media").resolve("album/1.flac")
 
 
+def test_extracted_covers_are_below_the_home(tmp_path: Path) -> None:
+    assert MediaPaths(tmp_path / "media").resolve("media:covers/ab.jpg") == tmp_path / "media" / "covers" / "ab.jpg"
+
+
 @pytest.mark.parametrize("path", ["../music2/1.flac", "/etc/passwd", "album/../../x", "album//1.flac", "", "a\0b"])
 def test_other_paths_are_errors(tmp_path: Path, music: Path, path: str) -> None:
     paths = MediaPaths(tmp_path / "media", music)

@@ -56,19 +56,21 @@ def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit
         recording = row["recording_id"] or track
         begins, ends = row["available_from"], row["available_until"]
         now = NOW.replace(tzinfo=None)
-        if not row["is_in_catalog"] or (begins and now < begins) or (ends and now >= ends):
-            continue
         countries = [country.upper() for country in row["territories"] or []]
-        if countries and territory is not None and territory not in countries:
-            continue
-        if row["is_music"] is False and item not in SOUNDS:
-            continue
-        if row["is_explicit"] and not is_explicit_wanted:
-            continue
-        if recording in excluded_recordings or set(row["artist_ids"]) & exclusions.artist_ids or recording in seen:
-            continue
-        seen.add(recording)
-        kept.append(place)
+        reasons = [
+            not row["is_in_catalog"],
+            begins and now < begins,
+            ends and now >= ends,
+            countries and territory is not None and territory not in countries,
+            row["is_music"] is False and item not in SOUNDS,
+            row["is_explicit"] and not is_explicit_wanted,
+            set(row["artist_ids"]) & exclusions.artist_ids,
+            recording in excluded_recordings,
+            recording in seen,
+        ]
+        if not any(reasons):
+            seen.add(recording)
+            kept.append(place)
     return kept
 
 
