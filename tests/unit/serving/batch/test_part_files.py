@@ -14,3 +14,4 @@ def test_a_start_that_ends_while_it_removes_a_finished_run_leaves_no_success(tmp
         patched.setattr(shutil, "rmtree", mock.Mock(side_effect=KeyboardInterrupt))
         PartFolder(tmp_path, ["lists"], {"limit": 4}, at_us=2)
     assert not (tmp_path / SUCCESS_FILE).exists()
+    assert not PartFolder(tmp_path, ["lists"], {"limit": 4}, at_us=3).is_continued
