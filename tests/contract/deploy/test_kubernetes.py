@@ -66,22 +66,22 @@ def test_every_setting_exists() -> None:
     assert "SEGUE_EVENT_STORE" in used
 
 
-def test_every_workload_is_labeled_and_restricted() -> None:
-    for workload in WORKLOADS:
-        pods = workload["spec"]["template"]
-        selector = workload["spec"]["selector"]["matchLabels"]
-        assert selector.items() <= pods["metadata"]["labels"].items()
-        assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
-            "the network policy selects by this label"
-        )
-        assert pods["spec"]["securityContext"]["runAsNonRoot"] is True
-        assert pods["spec"]["automountServiceAccountToken"] is False
-        for container in pods["spec"]["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert container["securityContext"]["readOnlyRootFilesystem"] is True
-            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-            assert "memory" in container["resources"]["limits"]
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload["metadata"]["name"])
+def test_every_workload_is_labeled_and_restricted(workload: dict[str, Any]) -> None:
+    pods = workload["spec"]["template"]
+    selector = workload["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= pods["metadata"]["labels"].items()
+    assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
+        "the network policy selects by this label"
+    )
+    assert pods["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pods["spec"]["automountServiceAccountToken"] is False
+    for container in pods["spec"]["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
 
 
 def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:

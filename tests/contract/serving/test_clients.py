@@ -13,15 +13,8 @@ from config import settings
 from serving.http import openapi
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.pipeline_commands import run_to_end
-from tests.support.serving.http_server import serve
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"
-
-
-@pytest.fixture(scope="module")
-def url(client):  # noqa: F811
-    with serve(client.app) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

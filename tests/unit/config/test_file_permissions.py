@@ -18,8 +18,10 @@ def test_child_processes_create_no_files_with_access_for_others(before: str, aft
     assert int(run_to_end(["sh", "-c", command]), 8) == after
 
 
-def test_an_open_home_of_an_earlier_version_is_closed(tmp_path: Path) -> None:
-    for before, after in ((0o777, 0o750), (0o755, 0o750), (0o2775, 0o2750), (0o700, 0o700)):
-        tmp_path.chmod(before)
-        restrict_access(tmp_path)
-        assert stat.S_IMODE(tmp_path.stat().st_mode) == after
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o777, 0o750), (0o755, 0o750), (0o2775, 0o2750), (0o700, 0o700)], ids=oct
+)
+def test_an_open_home_of_an_earlier_version_is_closed(tmp_path: Path, before: int, after: int) -> None:
+    tmp_path.chmod(before)
+    restrict_access(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == after
