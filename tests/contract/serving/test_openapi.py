@@ -70,7 +70,6 @@ def test_every_route_is_in_the_document(spec):
 
 
 def test_document_is_valid_openapi(spec):
-    assert spec["openapi"] == "3.1.0" and spec["servers"]
     openapi_spec_validator.validate(spec)
 
 

@@ -222,7 +222,6 @@ def test_erased_users_are_exported_before_and_not_added_again(store):
     assert store.users() == {"someone", "else"}
     exported = store.export("someone")
     assert [row["body"]["event_id"] for row in exported["events"]] == ["e1", "e3"]
-    assert len(exported["private_sessions"]) == 1
     store.suppress(SuppressionList().with_users(["someone"]))
     assert store.erase(["someone", "nobody"]) == {"someone": 3}
     assert store.append([event(4, user="someone"), event(5, user="else")]) == Appended(accepted=1, erased=1)

@@ -37,7 +37,6 @@ def test_list_is_stable_within_the_utc_day(bench):
     assert (again.trace.listed, again.trace.candidates, again.release) == (3, {}, "r1")
     bench.now += 1
     assert bench.ask(EARLY, limit=3) == ["t9", "t3", "t4"]
-    assert bench.ask(EARLY, limit=3, user_id="v") == ["t0", "t1", "t2"]
 
 
 FAILING = replace(EARLY, channels={"popularity": ListChannel("popularity", [], is_failing=True)})
