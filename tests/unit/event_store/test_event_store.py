@@ -274,6 +274,13 @@ def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_n
     reader.close()
 
 
+def test_a_renewed_store_is_another_one(store):
+    store.append([event(1)])
+    before = Position(store.id, 1)
+    store.renew_id()
+    assert store.of_user("u1", before).last_seq == 1
+
+
 def test_concurrent_reports_are_each_committed_once(store, place):
     other = place.open_events()
 
@@ -310,6 +317,7 @@ def test_a_list_is_replaced_only_if_it_is_the_one_that_was_read_and_not_kept_for
     assert state.replace_list("u1", 101, "k", None, '"tomorrow"')
     assert state.read_lists("u1", 100) == [(100, "daily of 3", '"ü"'), (101, "k", '"tomorrow"')]
     assert other.read_lists("u1", 101) == [(101, "k", '"tomorrow"')]
+    assert state.export("u1")["daily_lists"][0]["body"] == "ü"
     assert state.replace_list("u1", 120, "k", None, '"later"')
     assert [day for day, *_ in state.read_lists("u1", 0)] == [120]
     state.suppress(SuppressionList().with_users(["gone"]))
