@@ -11,9 +11,7 @@ from sequences.behaviors import load_behaviors
 
 
 def test_python_reads_dbts_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = load_dbt_variables()
-    assert load_behaviors().session_gap_minutes == variables["session_gap_minutes"]
-    assert named_plays.clock_granularity_us() == variables["clock_granularity_minutes"] * 60_000_000
+    assert load_behaviors().session_gap_minutes == load_dbt_variables()["session_gap_minutes"]
     monkeypatch.setattr(named_plays, "load_dbt_variables", lambda: {"clock_granularity_minutes": 3})
     assert named_plays.clock_granularity_us() == 180_000_000
 

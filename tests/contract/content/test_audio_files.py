@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from mutagen.id3 import APIC, ID3
 from numpy.typing import NDArray
 
 from config import settings
@@ -26,9 +29,7 @@ from tests.support.training.media import (
 )
 
 SECONDS = 4
-RATES = (8_000, 11_025, 22_050, 48_000, 96_000, 192_000)
 CLIP = settings.ROOT.parent / "shared" / "data" / "audio" / "joram-moments_of_clarity-08-solipsism-59-88.mp3"
-PUBLISHED_TAGS = "techno, electronic, synth, fast, beat, drums, no vocals, no vocal, dance, ambient"
 
 
 @pytest.fixture(scope="module")
@@ -60,28 +61,45 @@ def wav_header(rate: int, bits: int, samples: int) -> bytes:
 def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None:
     """The ten most probable tags that the authors of the network print for their example, in their order."""
     _, probability_BT = audio_encoder.encode_with_tags([audio_encoder.load(CLIP)])
-    best = (-probability_BT[0]).argsort()[:10]
-    assert ", ".join(audio_encoder.tags[tag] for tag in best) == PUBLISHED_TAGS
+    best = [audio_encoder.tags[tag] for tag in (-probability_BT[0]).argsort()[:10]]
+    assert best == [
+        "techno",
+        "electronic",
+        "synth",
+        "fast",
+        "beat",
+        "drums",
+        "no vocals",
+        "no vocal",
+        "dance",
+        "ambient",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("codec", "sample_format"),
-    [("pcm_u8", "u8"), ("pcm_s16le", "s16"), ("pcm_s24le", "s32"), ("pcm_s32le", "s32"), ("pcm_f32le", "flt")],
+    ("rate", "channels", "codec", "sample_format", "least"),
+    [
+        *((rate, channels, "pcm_s16le", "s16", 0.9) for rate in (8_000, 11_025) for channels in (1, 2)),
+        *((rate, channels, "pcm_s16le", "s16", 0.98) for rate in (22_050, 96_000, 192_000) for channels in (1, 2)),
+        (48_000, 1, "pcm_s16le", "s16", 0.98),
+        (48_000, 2, "pcm_u8", "u8", 0.95),
+        (48_000, 2, "pcm_s24le", "s32", 0.999),
+        (48_000, 2, "pcm_s32le", "s32", 0.999),
+        (48_000, 2, "pcm_f32le", "flt", 0.999),
+    ],
 )
-def test_sample_format_hardly_changes_the_vector(
-    codec: str, sample_format: str, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
+def test_rate_channels_and_sample_format_hardly_change_the_vector(
+    rate: int,
+    channels: int,
+    codec: str,
+    sample_format: str,
+    least: float,
+    audio_encoder: AudioEncoder,
+    reference: NDArray[np.float32],
+    tmp_path: Path,
 ) -> None:
-    path = write_audio(tmp_path / "music.wav", music(SECONDS, 48_000), 48_000, codec, sample_format)
-    assert cosine(encode_file(audio_encoder, path), reference) > (0.95 if codec == "pcm_u8" else 0.999)
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("rate", RATES)
-def test_sample_rates_and_channels(
-    rate: int, channels: int, audio_encoder: AudioEncoder, reference: NDArray[np.float32], tmp_path: Path
-) -> None:
-    path = write_audio(tmp_path / "music.wav", music(SECONDS, rate, channels), rate)
-    assert cosine(encode_file(audio_encoder, path), reference) > (0.9 if rate < 16_000 else 0.98)
+    path = write_audio(tmp_path / "music.wav", music(SECONDS, rate, channels), rate, codec, sample_format)
+    assert cosine(encode_file(audio_encoder, path), reference) > least
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.2, 2.9])
@@ -121,60 +139,69 @@ def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: 
     assert len(read_patches(path)) == 4
 
 
+SOUND_CS = music(1, 16_000, 1)
+
+
 @pytest.mark.parametrize(
-    ("content", "suffix"),
+    ("name", "write", "message"),
     [
-        (b"", ".mp3"),
-        (b"not audio at all, only text " * 100, ".mp3"),
-        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n", ".mp3"),
-        (b"ffconcat version 1.0\nfile /etc/hostname\n", ".flac"),
-        (bytes(range(256)) * 400, ".ogg"),
-        (wav_header(1, 16, 100) + bytes(200), ".wav"),
-        (wav_header(16_000, 16, 0), ".wav"),
+        pytest.param("file.mp3", lambda path: path.touch(), "", id="empty"),
+        pytest.param("file.mp3", lambda path: path.write_text("only text " * 100), "", id="text"),
+        pytest.param(
+            "file.mp3",
+            lambda path: path.write_text(
+                "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hostname\n#EXT-X-ENDLIST\n"
+            ),
+            "",
+            id="playlist",
+        ),
+        pytest.param(
+            "file.flac",
+            lambda path: path.write_text("ffconcat version 1.0\nfile /etc/hostname\n"),
+            "",
+            id="concat script",
+        ),
+        pytest.param("file.ogg", lambda path: path.write_bytes(bytes(range(256)) * 400), "", id="noise"),
+        pytest.param(
+            "file.wav", lambda path: path.write_bytes(wav_header(1, 16, 100) + bytes(200)), "", id="one hertz"
+        ),
+        pytest.param("file.wav", lambda path: path.write_bytes(wav_header(16_000, 16, 0)), "", id="no samples"),
+        pytest.param(
+            "file.mp3",
+            lambda path: write_audio(path.with_suffix(".flac"), SOUND_CS, 16_000).rename(path),
+            r"the content is flac, the name has \.mp3; rename the file",
+            id="wrong extension",
+        ),
+        pytest.param(
+            "file.wav",
+            lambda path: write_audio(path, SOUND_CS, 16_000, "adpcm_ms"),
+            "the codec is not supported; use one of mp3float",
+            id="codec",
+        ),
+        pytest.param(
+            "file.wav",
+            lambda path: write_audio(path, SOUND_CS * np.nan, 16_000, "pcm_f32le", "flt"),
+            "not finite",
+            id="not numbers",
+        ),
     ],
-    ids=["empty", "text", "playlist", "concat script", "noise", "one hertz", "no samples"],
 )
-def test_what_is_no_audio_is_rejected(content: bytes, suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"file{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(MediaError, match=r"file\.\w+: .+") as caught:
-        read_patches(path)
-    assert caught.value.path == path
-
-
-def test_wrong_extension_is_rejected_with_the_remedy(files: dict[str, Path], tmp_path: Path) -> None:
-    path = tmp_path / "music.mp3"
-    path.write_bytes(files[".flac"].read_bytes())
-    with pytest.raises(MediaError, match=r"wrong extension: the content is flac, the name has \.mp3; rename the file"):
-        read_patches(path)
+def test_what_is_no_music_is_rejected(name: str, write: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+    write(tmp_path / name)
+    with pytest.raises(MediaError, match=rf"file\.\w+: .*{message}") as caught:
+        read_patches(tmp_path / name)
+    assert caught.value.path == tmp_path / name
 
 
 def test_covers_inside_of_audio_files_are_ignored(files: dict[str, Path], tmp_path: Path) -> None:
     """An ID3 tag with a picture that says it has 900 million pixels."""
-    cover = b"\0image/png\0\x03\0" + png_of_size(30_000, 30_000)
-    frame = b"APIC" + struct.pack(">IH", len(cover), 0) + cover
-    size = bytes((len(frame) >> shift) & 0x7F for shift in (21, 14, 7, 0))
-    path = tmp_path / "music.mp3"
-    content = files[".mp3"].read_bytes()
-    assert content.startswith(b"ID3")
-    audio_from = 10 + sum(byte << shift for byte, shift in zip(content[6:10], (21, 14, 7, 0), strict=True))
-    path.write_bytes(b"ID3\x03\0\0" + size + frame + content[audio_from:])
+    path = shutil.copy(files[".mp3"], tmp_path / "music.mp3")
+    tags = ID3(path)
+    tags.add(APIC(mime="image/png", type=3, data=png_of_size(30_000, 30_000)))
+    tags.save(path)
     with av.open(str(path)) as container:
         assert [stream.type for stream in container.streams] == ["audio", "video"]
-    np.testing.assert_array_equal(read_patches(path), read_patches(files[".mp3"]))
-
-
-def test_unsupported_codecs_are_named(tmp_path: Path) -> None:
-    path = write_audio(tmp_path / "music.wav", music(1, 16_000, 1), 16_000, "adpcm_ms")
-    with pytest.raises(MediaError, match="the codec is not supported; use one of mp3float"):
-        read_patches(path)
-
-
-def test_samples_that_are_not_numbers_are_rejected(tmp_path: Path) -> None:
-    sample_CS = music(SECONDS, 16_000, 1)
-    sample_CS[0, 100] = np.nan
-    with pytest.raises(MediaError, match="not finite"):
-        read_patches(write_audio(tmp_path / "nan.wav", sample_CS, 16_000, "pcm_f32le", "flt"))
+    np.testing.assert_array_equal(read_patches(Path(path)), read_patches(files[".mp3"]))
 
 
 def test_a_file_without_an_end_is_rejected(tmp_path: Path) -> None:

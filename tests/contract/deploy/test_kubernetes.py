@@ -13,24 +13,14 @@ import yaml
 from config import settings
 from event_store.redis_database import REQUIRED
 
-FOLDER = settings.ROOT / "deploy" / "kubernetes"
 OBJECTS = [
     document
-    for path in sorted(FOLDER.glob("*.yaml"))
+    for path in sorted((settings.ROOT / "deploy" / "kubernetes").glob("*.yaml"))
     if path.name != "kustomization.yaml"
     for document in yaml.safe_load_all(path.read_text())
 ]
-VERSIONS = ("1.30", "1.37")
-"""The oldest version that Airflow's chart supports and the newest that the validator knows."""
-
-DEFAULTS = {"cluster-enabled": "no"}
-"""Settings that Redis has without an option."""
 
 SECRET = re.compile("PASSWORD|SECRET|KEY|REDIS|EVENT_STORE|TOKEN")
-
-
-def document_name(document: dict[str, Any]) -> str:
-    return f"{document['kind']} {document['metadata']['name']}"
 
 
 def of_kind(*kinds: str) -> list[dict[str, Any]]:
@@ -46,9 +36,10 @@ def containers() -> Iterator[dict[str, Any]]:
         yield from workload["spec"]["template"]["spec"]["containers"]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("document", OBJECTS, ids=document_name)
+@pytest.mark.parametrize("version", ["1.30", "1.37"])
+@pytest.mark.parametrize("document", OBJECTS, ids=lambda document: f"{document['kind']} {document['metadata']['name']}")
 def test_objects_are_valid(document: dict[str, Any], version: str) -> None:
+    """For the oldest version that Airflow's chart supports and the newest that the validator knows."""
     assert kubernetes_validate.validate(document, version, strict=True) == version
 
 
@@ -75,22 +66,22 @@ def test_every_setting_exists() -> None:
     assert "SEGUE_EVENT_STORE" in used
 
 
-def test_every_workload_is_labeled_and_restricted() -> None:
-    for workload in WORKLOADS:
-        pods = workload["spec"]["template"]
-        selector = workload["spec"]["selector"]["matchLabels"]
-        assert selector.items() <= pods["metadata"]["labels"].items()
-        assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
-            "the network policy selects by this label"
-        )
-        assert pods["spec"]["securityContext"]["runAsNonRoot"] is True
-        assert pods["spec"]["automountServiceAccountToken"] is False
-        for container in pods["spec"]["containers"]:
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert container["securityContext"]["readOnlyRootFilesystem"] is True
-            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
-            assert "memory" in container["resources"]["limits"]
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload["metadata"]["name"])
+def test_every_workload_is_labeled_and_restricted(workload: dict[str, Any]) -> None:
+    pods = workload["spec"]["template"]
+    selector = workload["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= pods["metadata"]["labels"].items()
+    assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
+        "the network policy selects by this label"
+    )
+    assert pods["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pods["spec"]["automountServiceAccountToken"] is False
+    for container in pods["spec"]["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
 
 
 def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
@@ -98,7 +89,7 @@ def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
     for command in (pod["args"], COMPOSE["events"]["command"]):
         options = dict(zip(command[1::2], command[2::2], strict=True))
         for name, value in REQUIRED.items():
-            assert options.get(f"--{name}", DEFAULTS.get(name)) == value
+            assert options.get(f"--{name}", "no" if name == "cluster-enabled" else None) == value
         assert options["--maxmemory"] and options["--requirepass"]
     assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
     assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]

@@ -1,4 +1,4 @@
-"""Conformance of retrieval with Feast, beyond the joins of `test_feast_universal_cases.py`.
+"""Conformance of retrieval with Feast, beyond the random rows of `test_feast_universal_cases.py`.
 
 Each case names the test of Feast's universal suite (`sdk/python/tests/universal/offline_store/`) or the behavior of Feast's
 own stores that it corresponds to. `tests/integration/sequences/offline/test_spark_store.py` runs the same cases on
@@ -7,7 +7,7 @@ Spark, and `test_time_zones.py` beside it runs this module in other time zones o
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feast import Field
+from feast.types import Array, Bool, FeastType, Float32, Int32, Int64, String, UnixTimestamp
 
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, plays, rows_of, stats
 from tests.support.sequences.event_rows import event_rows, write_events
@@ -29,8 +31,45 @@ KEYS: dict[str, tuple[pa.DataType, list[Any]]] = {
 }
 
 
+VALUES = [  # driver, known at this hour, created at this hour; the feature is the place in this list
+    (1, 1, 1),
+    (1, 2, 2.1),
+    (1, 2, 2.2),  # the same time, corrected later
+    (1, 3, 9),  # known at 3, but created at 9
+    (2, 1.5, 1.5),
+]
+FOREVER, ONE_HOUR = timedelta(0), timedelta(hours=1)
+SHORTLY = 1 / 3_600_000_000
+"""A microsecond in hours."""
+
+JOINS = {
+    "before the first value": ([(1, 1 - SHORTLY)], FOREVER, [None]),
+    "at the very moment": ([(1, 1)], FOREVER, [0]),
+    "of equal timestamps the one created last": ([(1, 2), (1, 2.5)], FOREVER, [2, 2]),
+    "missing entity": ([(3, 5), (1, 5)], FOREVER, [None, 3]),
+    "null entity": ([(None, 5), (2, 5)], FOREVER, [None, 4]),
+    "rows out of order and twice": ([(1, 3), (2, 3), (1, 1), (1, 3)], FOREVER, [3, 4, 0, 3]),
+    "time to live, its last moment": ([(2, 2.5)], ONE_HOUR, [4]),
+    "time to live over": ([(2, 2.5 + SHORTLY)], ONE_HOUR, [None]),
+    "time to live of days and seconds": ([(2, 26.5)], timedelta(days=1, hours=1), [4]),
+    "an expired newest does not reveal an older": ([(1, 4.5)], ONE_HOUR, [None]),
+    "no rows": ([], FOREVER, []),
+}
+
+
 class RetrievalCases(DriverStatsCases):
     """The cases; a subclass selects the engine."""
+
+    @pytest.mark.parametrize("name", JOINS)
+    def test_point_in_time_join(self, folder: Path, name: str) -> None:
+        """Feast's semantics of an ordinary view, case by case."""
+        queries, time_to_live, expected = JOINS[name]
+        created = pa.array([moment(hour) for *_, hour in VALUES], pa.timestamp("us", "UTC"))
+        table = stats([hour for _, hour, _ in VALUES], pa.array([driver for driver, *_ in VALUES]), created=created)
+        store = self.open_store(folder, table, time_to_live=time_to_live, created_timestamp_column="created")
+        times = pd.to_datetime([moment(hour) for _, hour in queries], utc=True)
+        rows = pd.DataFrame({"driver_id": [driver for driver, _ in queries], "event_timestamp": times})
+        assert self.trips(store, rows) == expected
 
     # Columns and types of the source
 
@@ -111,9 +150,7 @@ class RetrievalCases(DriverStatsCases):
 
     def test_rows_without_any_time(self, folder: Path) -> None:
         rows = pd.DataFrame({"driver_id": [1], "event_timestamp": [None]})
-        job = self.open_store(folder).get_historical_features(rows, ["driver_stats:trips"])
-        assert job.to_arrow()["trips"].to_pylist() == [None]
-        assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (None, None)
+        assert self.trips(self.open_store(folder), rows) == [None]
 
     def test_an_entity_column_with_the_name_of_a_feature_is_refused(self, folder: Path) -> None:
         """Feast's DuckDB store fails with a duplicate column; full names tell the columns apart."""
@@ -187,17 +224,39 @@ class RetrievalCases(DriverStatsCases):
         store.materialize(moment(0), moment(4), feature_views=["driver_stats"])
         assert store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}]).to_dict()["trips"] == [1]
 
-    def test_the_job_has_no_sql(self, folder: Path) -> None:
-        """`RetrievalJob.to_sql` of Feast's DuckDB store raises this error, too."""
-        job = self.open_store(folder).get_historical_features(rows_of(1, 2), ["driver_stats:trips"])
-        with pytest.raises(NotImplementedError, match="SQL"):
-            job.to_sql()
+
+TYPES: dict[str, tuple[FeastType, pa.DataType, list[Any]]] = {
+    "int32": (Int32, pa.int32(), [1, None, -3]),
+    "int64": (Int64, pa.int64(), [2**40, None, -1]),
+    "float": (Float32, pa.float32(), [0.5, None, -0.25]),
+    "bool": (Bool, pa.bool_(), [True, None, False]),
+    "string": (String, pa.string(), ["a", None, ""]),
+    "datetime": (UnixTimestamp, pa.timestamp("us", "UTC"), [datetime(2020, 1, 2, 3, tzinfo=UTC), None, moment(0)]),
+    "int64_list": (Array(Int64), pa.list_(pa.int64()), [[1, 2], None, []]),
+    "float_list": (Array(Float32), pa.list_(pa.float32()), [[0.5], None, []]),
+    "string_list": (Array(String), pa.list_(pa.string()), [["a", ""], None, []]),
+    "bool_list": (Array(Bool), pa.list_(pa.bool_()), [[True], None, []]),
+}
 
 
 class TestDuckDB(RetrievalCases):
     """The cases on DuckDB."""
 
     engine = DUCKDB
+
+    @pytest.mark.parametrize("kind", TYPES)
+    @pytest.mark.parametrize("key", [pa.int64(), pa.string()], ids=str)
+    def test_feature_get_historical_features_types_match(self, folder: Path, kind: str, key: pa.DataType) -> None:
+        """From `registration/test_universal_types.py`: every value type, with keys of both types; null stays null."""
+        feast_type, arrow, values = TYPES[kind]
+        table = stats([1, 1, 1], pa.array([1, 2, 3]).cast(key), value=pa.array(values, arrow))
+        store = self.open_store(folder, table, field=Field(name="value", dtype=feast_type))
+        rows = rows_of(table["driver_id"].to_pylist()[::-1], 1, 1, 1)
+        got = store.get_historical_features(rows, ["driver_stats:value"]).to_arrow()["value"]
+        if kind == "datetime":
+            got = got.cast(arrow)  # naive UTC, as DuckDB returns times
+        assert got.type == arrow
+        assert got.to_pylist() == values[::-1]
 
     def test_times_of_a_query_are_utc(self, folder: Path) -> None:
         """`test_historical_features_with_entities_from_query`: times without offset in SQL."""

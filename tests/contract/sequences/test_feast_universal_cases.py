@@ -6,19 +6,14 @@ Expected values come from a loop over every row (`universal_views.Universal.expe
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-from feast.data_format import ParquetFormat
+from feast import FeatureService
 from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
-from feast.types import Array, Bool, Float32, Int32, Int64, String, UnixTimestamp
 
-from tests.support.sequences.universal_views import NOW, Universal, entity_rows, on_demand, open_world, plain, world
+from tests.support.sequences.universal_views import Universal, entity_rows, on_demand, open_world, plain, world
 
 FEATURES = [
     "driver_stats:conv_rate",
@@ -29,7 +24,6 @@ FEATURES = [
     "global_stats:num_rides",
     "field_mapping:feature_name",
 ]
-both_names = pytest.mark.parametrize("full_feature_names", [True, False], ids=lambda value: f"full:{value}")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +58,7 @@ def assert_equal_values(column: pd.Series, wanted: list[Any]) -> None:
     assert [None if pd.isna(value) else value for value in column.tolist()] == wanted
 
 
-@both_names
+@pytest.mark.parametrize("full_feature_names", [True, False], ids=lambda value: f"full:{value}")
 def test_historical_features_main(universal: Any, full_feature_names: bool) -> None:
     store, universals, _ = universal
     queries = entity_rows().assign(val_to_add=range(60))
@@ -112,61 +106,6 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
         assert_equal_values(answer[f"{name}__temperature"], wanted)
     with pytest.raises(FeatureNameCollisionError):
         store.get_historical_features(queries, service, full_feature_names=False)
-
-
-def store_over(folder: Path, name: str, rows: pd.DataFrame, schema: list[Field], key: ValueType) -> Any:
-    """A store with one view of `driver_id`."""
-    rows.to_parquet(folder / f"{name}.parquet")
-    entity = Entity(name="driver", join_keys=["driver_id"], value_type=key)
-    source = FileSource(
-        name=f"{name}_source",
-        path=str(folder / f"{name}.parquet"),
-        file_format=ParquetFormat(),
-        timestamp_field="event_timestamp",
-        created_timestamp_column="created",
-    )
-    store, _ = open_world(folder, {})
-    store.apply([entity, FeatureView(name=name, entities=[entity], schema=schema, source=source)])
-    return store
-
-
-VALUES = {
-    "int32": (Int32, pa.int32(), [1, None, -3]),
-    "int64": (Int64, pa.int64(), [2**40, None, -1]),
-    "float": (Float32, pa.float32(), [0.5, None, -0.25]),
-    "bool": (Bool, pa.bool_(), [True, None, False]),
-    "string": (String, pa.string(), ["a", None, ""]),
-    "datetime": (UnixTimestamp, pa.timestamp("us", "UTC"), [datetime(2020, 1, 2, 3, tzinfo=UTC), None, NOW]),
-    "int64_list": (Array(Int64), pa.list_(pa.int64()), [[1, 2], None, []]),
-    "float_list": (Array(Float32), pa.list_(pa.float32()), [[0.5], None, []]),
-    "string_list": (Array(String), pa.list_(pa.string()), [["a", ""], None, []]),
-    "bool_list": (Array(Bool), pa.list_(pa.bool_()), [[True], None, []]),
-}
-
-
-@pytest.mark.parametrize("kind", VALUES)
-@pytest.mark.parametrize("key", ["int", "string"])
-def test_feature_get_historical_features_types_match(tmp_path: Path, kind: str, key: str) -> None:
-    """From `registration/test_universal_types.py`: every value type, with keys of both types; null stays null."""
-    dtype, arrow, values = VALUES[kind]
-    ids: list[Any] = [1, 2, 3] if key == "int" else ["1", "2", "3"]
-    table = pa.table(
-        {
-            "driver_id": ids,
-            "event_timestamp": pa.array([NOW] * 3, pa.timestamp("us", "UTC")),
-            "created": pa.array([NOW] * 3, pa.timestamp("us", "UTC")),
-            "value": pa.array(values, arrow),
-        }
-    )
-    frame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    value_type = ValueType.INT64 if key == "int" else ValueType.STRING
-    store = store_over(tmp_path, "typed", frame, [Field(name="value", dtype=dtype)], value_type)
-    queries = pd.DataFrame({"driver_id": ids[::-1], "event_timestamp": [NOW] * 3})
-    got = store.get_historical_features(queries, ["typed:value"]).to_arrow()["value"]
-    if kind == "datetime":
-        got = got.cast(arrow)  # naive UTC, as DuckDB returns times
-    assert got.type == arrow
-    assert got.to_pylist() == values[::-1]
 
 
 def test_historical_features_from_parquet_sources_infer_event_timestamp_col(universal: Any) -> None:

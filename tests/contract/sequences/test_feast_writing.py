@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pandas as pd
 import pyarrow as pa
@@ -23,11 +24,6 @@ from sequences.views import SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
 from tests.support.sequences.event_rows import at
 from tests.support.sequences.feast_stores import DUCKDB
-
-
-def fail(*_: Any, **__: Any) -> None:
-    """Stand for a full disk."""
-    raise OSError("the disk is full")
 
 
 class WritingCases(DriverStatsCases):
@@ -60,8 +56,8 @@ class WritingCases(DriverStatsCases):
         before = path.read_bytes()
         job = store.get_historical_features(rows_of(1, 2, 4), ["driver_stats:trips"])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pq.ParquetWriter, "write_batch", fail)
-            patch.setattr(pq.ParquetWriter, "write_table", fail)
+            for name in ("write_batch", "write_table"):
+                patch.setattr(pq.ParquetWriter, name, mock.Mock(side_effect=OSError("the disk is full")))
             with pytest.raises(OSError, match="disk is full"):
                 job.persist(SavedDatasetFileStorage(path=str(path)), allow_overwrite=True)
         assert path.read_bytes() == before

@@ -13,16 +13,8 @@ from config import settings
 from serving.http import openapi
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.pipeline_commands import run_to_end
-from tests.support.serving.http_server import serve
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"
-TYPESCRIPT_SESSION = settings.ROOT / "tests" / "support" / "serving" / "client_session.ts"
-
-
-@pytest.fixture(scope="module")
-def url(client):  # noqa: F811
-    with serve(client.app) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +47,7 @@ def test_python_client_recommends_and_reports(segue):
     assert (report["accepted"], report["rejected"][0]["index"]) == (1, 1)
     ends = segue.path(from_="t2", to="t7", length=4)["items"]
     assert (ends[0]["track_id"], ends[-1]["track_id"]) == ("t2", "t7")
-    assert segue.search(query="calm")["items"] and segue.status()["release"] == "r1"
-    assert segue.readyz().strip() == "" and isinstance(segue.metrics(), str)
+    assert segue.status()["release"] == "r1" and segue.readyz().strip() == ""
 
 
 def test_python_sample_of_the_api_page_works(segue, url):
@@ -82,7 +73,7 @@ def test_typescript_client_in_node(url, clients):
     node = str(NODE) if NODE.exists() else shutil.which("node")
     if node is None:
         pytest.skip("Node is not installed; it is a part of Playwright's package")
-    session = shutil.copy(TYPESCRIPT_SESSION, clients / "typescript")
+    session = shutil.copy(settings.ROOT / "tests" / "support" / "serving" / "client_session.ts", clients / "typescript")
     said = json.loads(run_to_end([node, session, url], timeout_s=60))
     assert (said["daily"], said["ends"], said["release"], said["ready"]) == (3, ["t2", "t7"], "r1", "")
     assert said["report"] == {"accepted": 1, "duplicate": 0, "rejected": [], "unknown_tracks": []}

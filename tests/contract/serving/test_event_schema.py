@@ -145,10 +145,11 @@ def test_invalid_row_is_rejected_with_a_reason(row, reason):
         read_event(row, NOW)
 
 
-HUGE = [10**400, -(10**400), 2**63, float("inf"), float("-inf"), float("nan")]
-
-
-@pytest.mark.parametrize("value", HUGE, ids=["1e400", "-1e400", "2**63", "inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "value",
+    [10**400, -(10**400), 2**63, float("inf"), float("-inf"), float("nan")],
+    ids=["1e400", "-1e400", "2**63", "inf", "-inf", "nan"],
+)
 @pytest.mark.parametrize(
     "column", ["sequence_number", "occurred_at", "ended_at", "played_ms", "position", "propensity"]
 )

@@ -9,15 +9,8 @@ import pytest
 
 from serving.http.protocols.playlist_files import NAMESPACE
 from tests.contract.serving.test_service import client  # noqa: F401
-from tests.support.serving.http_server import serve
 
 XSPF = {"x": NAMESPACE}
-
-
-@pytest.fixture(scope="module")
-def url(client):  # noqa: F811
-    with serve(client.app) as url:
-        yield url
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,6 @@ from recommender.recall.reason import Reason
 from serving.pipeline.response import RecommendationResponse, ResponseItem, Trace
 from serving.response_rendering import render_recommendation
 
-REASON = Reason("listened_before")
 TRACK = {
     "track_id": "t1", "title": "One", "artists": ["A", "B"], "artist_ids": ["a", "b"], "album_id": None, "album": "",
     "duration_ms": 1000, "facets": ["rock"], "audio_url": "https://host/1", "cover_url": None
@@ -21,10 +21,25 @@ SENT = {name: value for name, value in TRACK.items() if value}
 
 
 @pytest.mark.parametrize("release", ["r1", "r0"])
-@pytest.mark.parametrize("kind", ["track", "playlist", "mlog"])
-def test_rendering_keeps_all_fields_and_does_not_modify_the_response(kind: str, release: str) -> None:
-    details = TRACK if kind == "track" else {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [TRACK]}
-    shown = ResponseItem((kind, "x"), details, 0.5, ["realtime"], REASON, release=release)
+@pytest.mark.parametrize(
+    ("kind", "details", "expected"),
+    [
+        ("track", TRACK, SENT),
+        *(
+            (
+                kind,
+                {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [TRACK]},
+                {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [SENT]},
+            )
+            for kind in ("playlist", "mlog")
+        ),
+    ],
+    ids=["track", "playlist", "mlog"],
+)
+def test_rendering_keeps_all_fields_and_does_not_modify_the_response(
+    kind: str, details: dict[str, Any], expected: dict[str, Any], release: str
+) -> None:
+    shown = ResponseItem((kind, "x"), details, 0.5, ["realtime"], Reason("listened_before"), release=release)
     answer = RecommendationResponse(
         "id", "r1", [shown], Trace("r1", 0.3, stage_ms={"recall": 1.0}, removed={"explicit": 2}), "arm"
     )
@@ -32,10 +47,6 @@ def test_rendering_keeps_all_fields_and_does_not_modify_the_response(kind: str, 
     sent = render_recommendation(answer, "zh", True).model_dump()
     assert answer == before
     assert sent["trace"] == asdict(answer.trace)
-    common = {"score": 0.5, "channels": ["realtime"], "reason": "因为你听过它"}
-    if kind == "track":
-        expected = SENT | common | ({"release": "r0"} if release == "r0" else {})
-    else:
-        expected = {f"{kind}_id": "x", "title": "P", "track_count": 1, "tracks": [SENT]} | common
-    assert sent["items"] == [expected]
+    earlier = {"release": "r0"} if (kind, release) == ("track", "r0") else {}
+    assert sent["items"] == [expected | earlier | {"score": 0.5, "channels": ["realtime"], "reason": "因为你听过它"}]
     assert "trace" not in render_recommendation(answer, "en", False).model_dump()

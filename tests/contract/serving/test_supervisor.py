@@ -5,11 +5,9 @@ import sys
 
 from tests.support.pipeline_commands import run_to_end
 
-SHOW_MODULES = "import json, sys, serving.service; print(json.dumps(list(sys.modules)))"
-
 
 def test_service_is_imported_without_models():
-    command = [sys.executable, "-c", SHOW_MODULES]
-    loaded = set(json.loads(run_to_end(command).splitlines()[-1]))
+    show_modules = "import json, sys, serving.service; print(json.dumps(list(sys.modules)))"
+    loaded = set(json.loads(run_to_end([sys.executable, "-c", show_modules]).splitlines()[-1]))
     assert "serving.response_schemas" in loaded
     assert not loaded & {"torch", "feast", "lightgbm", "pandas", "polars", "duckdb", "scipy", "serving.runtime"}

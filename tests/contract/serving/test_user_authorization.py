@@ -17,10 +17,6 @@ from serving.http.user_tokens import AUTHENTICATED_USER, USER_PATHS
 METHODS = {f"/{name}": method.func for name, method in service.Recommender.apis.items()}
 
 
-def names_of_parameters(path: str) -> set[str]:
-    return set(inspect.signature(METHODS[path]).parameters)
-
-
 def call_as(user: str | None, path: str, **arguments):
     """The response of an API method of a service that has no runtime: it would raise if the method used it."""
     recommender = object.__new__(service.Recommender.inner)
@@ -32,7 +28,8 @@ def call_as(user: str | None, path: str, **arguments):
 
 
 def test_paths_of_users_are_those_with_user_ids() -> None:
-    with_users = {path for path in METHODS if names_of_parameters(path) & {"user_id", "events"}}
+    parameters = {path: set(inspect.signature(method).parameters) for path, method in METHODS.items()}
+    with_users = {path for path, names in parameters.items() if names & {"user_id", "events"}}
     assert set(USER_PATHS) == with_users
 
 

@@ -18,13 +18,10 @@ from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.feast_stores import feature_store, sqlite_online_store
 
-START = EPOCH.replace(tzinfo=UTC)
-VIEWS = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
-
 
 def moment(hours: float) -> datetime:
     """The time `hours` hours after the start."""
-    return START + timedelta(hours=hours)
+    return EPOCH.replace(tzinfo=UTC) + timedelta(hours=hours)
 
 
 def stats(hours: list[float], ids: pa.Array | None = None, time: str = "event_timestamp", **columns: Any) -> pa.Table:
@@ -65,13 +62,23 @@ class DriverStatsCases:
         write_events(tmp_path / "events.parquet", plays("1", "2"))
         return tmp_path
 
-    def open_store(self, folder: Path, table: pa.Table | None = None, is_pushable: bool = False, **source: Any) -> Any:
+    def open_store(
+        self,
+        folder: Path,
+        table: pa.Table | None = None,
+        is_pushable: bool = False,
+        time_to_live: timedelta = timedelta(0),
+        field: Field | None = None,
+        **source: Any,
+    ) -> Any:
         """A store over a file of `table`.
 
         Args:
             folder: Where the files of the store are.
             table: Rows of the view; None: three rows of driver 1.
             is_pushable: Whether the view has the push source `driver_pushes`.
+            time_to_live: Of the view; zero: its values never expire.
+            field: The feature, if it is not `trips`.
             source: Further arguments of the `FileSource`.
         """
         table = stats([1, 3, 5]) if table is None else table
@@ -91,13 +98,14 @@ class DriverStatsCases:
             entities=[driver],
             schema=[
                 Field(name="driver_id", dtype=String if key == ValueType.STRING else Int64),
-                Field(name="trips", dtype=Int64),
+                field or Field(name="trips", dtype=Int64),
             ],
             source=PushSource(name="driver_pushes", batch_source=file) if is_pushable else file,
-            ttl=timedelta(0),
+            ttl=time_to_live,
         )
         engine = self.engine | {"materialization": {"pull_latest_features": True}}
-        return feature_store(folder, VIEWS, sqlite_online_store(folder), [driver, view], engine)
+        views = {name: SEQUENCE_VIEWS[name] for name in ("recent_events", "played_history")}
+        return feature_store(folder, views, sqlite_online_store(folder), [driver, view], engine)
 
     def trips(self, store: Any, rows: Any, **options: Any) -> list[Any]:
         """The feature `trips` of the entity rows."""

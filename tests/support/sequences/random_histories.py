@@ -34,8 +34,6 @@ ENCODERS = {
 """Encoders of all string attributes; some texts are intentionally missing."""
 
 ACTIONS = ("play", "play", "play", "click", "like", "collect", "dislike", "block")
-NON_TRACK_ACTIONS = ("click", "collect", "dislike", "block")
-MICROSECOND = 1e-6
 
 
 def examples(reduced: int, full: int) -> settings:
@@ -60,7 +58,7 @@ def histories(
     events = []
     for n in range(draw(st.integers(1, max_size))):
         action = draw(st.sampled_from(actions))
-        second = 60 * draw(st.integers(0, 6)) + MICROSECOND * draw(st.sampled_from([0, 0, 0, 1, 3])) + shift
+        second = 60 * draw(st.integers(0, 6)) + 1e-6 * draw(st.sampled_from([0, 0, 0, 1, 3])) + shift
         event = {
             "event_id": f"{prefix}{(n * 7919) % 997:03d}",
             "user_id": draw(st.sampled_from(USERS)),
@@ -70,7 +68,7 @@ def histories(
             "action": action,
             "played_ms": draw(st.sampled_from([1_000, 50_000, 95_000, 150_000])) if action == "play" else None,
             "target_type": draw(st.sampled_from(["track", "artist", "playlist"]))
-            if action in NON_TRACK_ACTIONS
+            if action in ("click", "collect", "dislike", "block")
             else "track",
             "target_id": draw(st.sampled_from(["t0", "t1", "t2", "new"])),
             "scene": draw(st.sampled_from([None, "daily"])),

@@ -28,7 +28,6 @@ NOW = datetime(2024, 5, 1, tzinfo=UTC)
 driver = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.INT64)
 customer = Entity(name="customer_id", value_type=ValueType.STRING)
 location = Entity(name="location", join_keys=["location_id"], value_type=ValueType.INT64)
-ENTITIES = [driver, customer, location]
 
 
 @dataclass
@@ -214,5 +213,5 @@ def open_world(
         )
     )
     views = {name: universal.view(folder) for name, universal in universals.items()}
-    store.apply([*ENTITIES, *views.values()])
+    store.apply([driver, customer, location, *views.values()])
     return store, views

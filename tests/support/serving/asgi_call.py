@@ -5,12 +5,9 @@ from typing import Any
 
 from serving.http.problems import CatchAll
 
-Response = tuple[int, dict[bytes, bytes], bytes]
-"""Status, headers and body."""
 
-
-async def call(app, scope: dict[str, Any], *parts: bytes, until: asyncio.Event | None = None) -> Response:
-    """The response to a request whose body arrives in `parts`, after which the client disconnects.
+async def call(app, scope: dict[str, Any], *parts: bytes, until: asyncio.Event | None = None):
+    """Status, headers and body of the response to a request whose body arrives in `parts`, after which the client disconnects.
 
     `until`: nothing of the body arrives before.
     """

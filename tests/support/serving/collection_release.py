@@ -26,8 +26,6 @@ from training.recall.collections import fit_collection
 from training.recipes import config_of
 from training.train import fit_channel
 
-CONTRACT = ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions"))
-
 
 def opened_release(folder: Path) -> ServedRelease:
     """Fit the models into `folder`; takes a few seconds."""
@@ -58,5 +56,5 @@ def opened_release(folder: Path) -> ServedRelease:
         collection_channels={
             kind.name: fit_collection(kind, data, config_of(kind, "debug"), realtime) for kind in (Playlists, Mlogs)
         },
-        contract=CONTRACT,
+        contract=ServiceContract(("recent_events", "recent_clicks", "played_history", "exclusions")),
     )

@@ -21,34 +21,19 @@ def ids(answer):
     return [item.track_id for item in answer.items]
 
 
-class RecordedState(SqliteServingState):
-    """Keeps the records of shown responses in memory."""
-
-    def __init__(self, folder, exposures):
-        super().__init__(folder, lambda: time.time_ns() // 1000)
-        self.exposures = exposures
-
-    @property
-    def rows(self):
-        return [(one["request_id"], [item["target_id"] for item in one["items"]]) for one in self.exposures]
-
-    def add_exposure(self, user_id, record):
-        self.exposures.append(record)
-
-
 class Bench:
     """Starts a pipeline; `ask` returns track ids."""
 
     def __init__(self, folder, deadline_s=60.0):
         self.folder, self.deadline_s = folder, deadline_s
-        self.store, self.exposures, self.now = MemoryStore(), [], NOW
+        self.store, self.now = MemoryStore(), NOW
         self.start()
 
     def start(self):
         """Restart: only the disk and the store keep their state."""
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
-        self.state = RecordedState(self.folder / "serving", self.exposures)
+        self.state = SqliteServingState(self.folder / "serving", lambda: time.time_ns() // 1000)
         self.recall = Recall(self.metrics, self.deadline_s)
         self.hydrate = Hydrator(self.store, self.metrics)
         self.path = Pipelines(self.hydrate, self.recall, self.state, self.metrics)
@@ -62,6 +47,10 @@ class Bench:
 
     def ask(self, of, **request):
         return ids(self.answer(of, **request))
+
+    def exposures(self):
+        """The records of responses that were shown."""
+        return [record for _, record in self.state.read(None, 1000)]
 
     def count(self, name, **labels):
         return self.registry.get_sample_value(f"{name}_total", labels) or 0

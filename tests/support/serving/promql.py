@@ -15,9 +15,7 @@ WORDS = {
     "or",
     "vector",
 }
-PROMETHEUS_OWN = {"up": {"job"}}
 ENDS = {"counter": ["_total"], "gauge": [""], "histogram": ["_bucket", "_sum", "_count"]}
-SELECTOR = re.compile(r"([a-z_]+)\{([^}]*)\}")
 
 
 def registered() -> dict[str, set[str]]:
@@ -39,10 +37,10 @@ def grouped(expression: str) -> set[str]:
 
 def unknown(expression: str, metrics: dict[str, set[str]]) -> list[str]:
     """Unknown metrics and labels in an expression."""
-    known = metrics | PROMETHEUS_OWN
+    known = metrics | {"up": {"job"}}
     wrong = [
         f"{name}{{{label}}}"
-        for name, inside in SELECTOR.findall(expression)
+        for name, inside in re.findall(r"([a-z_]+)\{([^}]*)\}", expression)
         for label in re.findall(r"([a-z_]+)\s*(?:=~|!~|!=|=)", re.sub(r'"[^"]*"', "", inside))
         if label not in known.get(name, set())
     ]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -38,22 +39,28 @@ def tracks(count: int, **columns) -> pl.DataFrame:
 
 
 class ListChannel(RecallChannel):
-    """Finds fixed tracks for every user. Optionally fails, waits for an event, or has similar items."""
+    """Finds fixed tracks for every user. Optionally fails, waits for an event, has similar items, or gives another reason."""
 
     feature_service = "recommender"
 
     def __init__(
-        self, name: str, items: Sequence[int], is_failing=False, until: threading.Event | None = None, near=None
+        self,
+        name: str,
+        items: Sequence[int],
+        is_failing=False,
+        until: threading.Event | None = None,
+        near=None,
+        reason=None,
     ):
         self.name, self.items, self.is_failing, self.until = name, items, is_failing, until
-        self.nearest = near or {}
-        self.calls = 0
+        self.nearest, self.reason = near or {}, reason or Reason("fits_title", {"title": name})
+        self.calls = []
 
     def similar_items(self, items, k):
         return pad_rows([np.array(self.nearest.get(int(items[0]), []), dtype=np.int64)], k)
 
     def recall(self, users, k):
-        self.calls += 1
+        self.calls.append(users)
         if self.until is not None:
             self.until.wait()
         if self.is_failing:
@@ -61,7 +68,7 @@ class ListChannel(RecallChannel):
         return pad_rows([np.array(self.items, dtype=np.int64)] * len(users), k)
 
     def reasons(self, user, items):
-        return [Reason("fits_title", {"title": self.name})] * len(items)
+        return [self.reason] * len(items)
 
     config = fit = save = load = None  # it is made by hand
 
@@ -82,27 +89,15 @@ class CircleChannel(ListChannel):
 
 
 class FavourRanker:
-    """Prefers one item."""
+    """Prefers one item, and others by other tasks."""
 
-    def __init__(self, item: int, is_failing: bool = False):
-        self.item, self.is_failing = item, is_failing
+    def __init__(self, item: int, is_failing: bool = False, **items: int):
+        self.items, self.is_failing = {"not_skipped": item} | items, is_failing
 
     def score(self, users, items_BC):
         if self.is_failing:
             raise RuntimeError("the ranker is out of order")
-        return {"not_skipped": (items_BC == self.item).astype(np.float32)}
-
-
-class UnderstandsAll:
-    """A search that understands all words of titles, and finds nothing."""
-
-    def parse(self, *_):
-        return Query()
-
-    def search(self, *_):
-        return []
-
-    rank = items_named = search
+        return {task: (items_BC == item).astype(np.float32) for task, item in self.items.items()}
 
 
 def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> ServedRelease:
@@ -111,6 +106,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
     """
     plays = pl.DataFrame({"track_id": table["track_id"]})
     vocabulary = parts.get("vocabulary") or Vocabulary.build(table, plays)
+    find_nothing = mock.Mock(return_value=[])
     whole = {
         "release_id": "r1",
         "channels": {channel.name: channel for channel in channels},
@@ -120,7 +116,7 @@ def release(table: pl.DataFrame, channels: Sequence[RecallChannel], **parts) -> 
         "vocabulary": vocabulary,
         "catalog": Catalog.build(table, vocabulary),
         "contract": CONTRACT,
-        "search": UnderstandsAll(),
+        "search": mock.Mock(parse=lambda *_: Query(), search=find_nothing, rank=find_nothing, items_named=find_nothing),
         "continuation_sources": {channel.name: SimilarItems(channel) for channel in channels},
     }
     return ServedRelease(**(whole | parts))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import nullcontext
+
 import pytest
 
 from config import settings
@@ -15,14 +18,6 @@ TOKENS = {"SEGUE_JWT_KEY_FILE": __file__, "SEGUE_JWT_ISSUER": "i", "SEGUE_JWT_AU
 CREDENTIALS = {"recommender": {KEY: "k" * 20}, "mlflow": {PASSWORD: "k" * 20}, "pages": {PASSWORD: "k" * 20}}
 NAMES = [service.name for service in services.SERVICES]
 REMOTE = ("0.0.0.0", "::", "10.0.0.7", "::ffff:127.0.0.1.example", "machine")
-
-
-def refusal(service: str) -> str:
-    try:
-        check_bind_address(settings.load_settings(), service)
-    except settings.SettingError as error:
-        return str(error)
-    return ""
 
 
 @pytest.mark.parametrize(
@@ -47,17 +42,10 @@ def test_other_addresses_than_loopback_need_an_opt_in_a_credential_and_a_proxy(
 ) -> None:
     for name, value in ({"SEGUE_HOST": host} | variables).items():
         monkeypatch.setenv(name, value)
-    message = refusal(service)
-    assert [text for text in missing if text not in message] == []
-    assert bool(message) == (f"SEGUE_HOST='{host}' would open {service}" in message) == bool(missing)
-
-
-def test_short_password_is_rejected_without_revealing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert settings.load_operator_password() == ""
-    monkeypatch.setenv(PASSWORD, "short")
-    with pytest.raises(settings.SettingError, match=PASSWORD) as error:
-        settings.load_operator_password()
-    assert "short" not in str(error.value)
+    is_refused = pytest.raises(settings.SettingError, match=f"SEGUE_HOST='{re.escape(host)}' would open {service}")
+    with is_refused if missing else nullcontext() as error:
+        check_bind_address(settings.load_settings(), service)
+    assert [text for text in missing if text not in str(error.value)] == []
 
 
 def test_nothing_starts_on_another_address_without_opt_in(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

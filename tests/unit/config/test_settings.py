@@ -165,10 +165,9 @@ def test_tables_are_in_the_home_folder_or_a_bucket(monkeypatch: pytest.MonkeyPat
     assert load_settings().marts == tmp_path / "marts"
     monkeypatch.setenv("SEGUE_TABLES", "s3://bucket/of/ours/")
     here = load_settings()
-    places = {"landing": here.landing, "quarantine": here.quarantine, "marts": here.marts}
-    assert {name: str(place) for name, place in places.items()} == {
-        name: f"s3://bucket/of/ours/{name}" for name in places
-    }
+    assert [str(place) for place in (here.landing, here.quarantine, here.marts)] == [
+        f"s3://bucket/of/ours/{name}" for name in ("landing", "quarantine", "marts")
+    ]
     assert here.built_marts.parent == here.suppression_list.parent == tmp_path
     variables = tool_environment(here)
     assert (variables["SEGUE_TABLES"], variables["SEGUE_MARTS"]) == ("s3://bucket/of/ours", "s3://bucket/of/ours/marts")

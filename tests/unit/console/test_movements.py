@@ -15,16 +15,12 @@ def skips(shares, plays=10_000):
     return [(day, plays, share, 0.5) for day, share in zip(DAYS, shares, strict=False)]
 
 
-def column(**values):
-    none = [None] * len(DAYS)
-    return {"name": "scene", "null_rates": none, "drift": none, **values}
-
-
 def table(rows=1000, **values):
-    counts = rows if isinstance(rows, list) else [rows] * len(DAYS)
+    counts, none = rows if isinstance(rows, list) else [rows] * len(DAYS), [None] * len(DAYS)
+    column = {"name": "scene", "null_rates": none, "drift": none, **values}
     return {
         "max_drift": 0.2,
-        "tables": [{"name": "events", "days": DAYS, "row_counts": counts, "columns": [column(**values)]}],
+        "tables": [{"name": "events", "days": DAYS, "row_counts": counts, "columns": [column]}],
     }
 
 

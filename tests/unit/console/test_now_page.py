@@ -8,21 +8,14 @@ import pytest
 from console import now_page
 from console.live_metrics import MetricsSampler, Sample
 from console.now_page import live_value, render_now_page, render_state
-from tests.support import console_home
 
 NOW_S = 10_000.0
 
 
 @pytest.fixture
-def here(here):
-    console_home.write_reports(here)
-    return here
-
-
-@pytest.fixture
-def sampler(here):
+def sampler(reported):
     """A sampler that has just read two requests per second."""
-    sampler = MetricsSampler(here)
+    sampler = MetricsSampler(reported)
     sampler._samples.append(Sample(time.time(), 2.0, 30.0, 0.0, 10, event_lag_ms=5.0))
     return sampler
 
@@ -46,13 +39,13 @@ def sampler(here):
     ],
 )
 def test_the_sentence_is_red_if_anything_is_not_well(
-    here, sampler, monkeypatch, services, degraded, ago_s, problem, kind, says
+    reported, sampler, monkeypatch, services, degraded, ago_s, problem, kind, says
 ):
     monkeypatch.setattr(now_page, "read_services", lambda _: services)
     monkeypatch.setattr(now_page, "find_degraded_parts", lambda *_: degraded)
     sampler.last_s -= ago_s
     sampler.problem = problem
-    page = render_state(here, sampler)
+    page = render_state(reported, sampler)
     found, sentence = re.search(r'<h1 id="verdict" class="(\w+)">(.*?)</h1>', page, re.DOTALL).groups()
     assert found == kind and [text for text in says if text not in sentence] == []
     assert ('class="value bad"' in page) is bool(ago_s or problem), "no value of before is shown as the present one"
@@ -76,10 +69,12 @@ def test_live_values_end_now_and_have_gaps(times_s, value, ends):
 
 
 @pytest.mark.parametrize("can_act", [True, False])
-def test_the_way_back_is_a_button_or_the_exact_command(here, sampler, can_act):
-    page = render_now_page(here, here, sampler, can_act)
+def test_the_way_back_is_a_button_or_the_exact_command(reported, sampler, can_act):
+    page = render_now_page(reported, reported, sampler, can_act)
     assert ('href="/actions/roll_back"' in page) is can_act
     assert bool(re.search(r'<pre id="command">cd .* -m releases rollback</pre>', page)) is not can_act
-    (here.releases / "active.json").write_text('{"release": "second", "path": "", "activated_at": "", "history": []}')
-    without = render_now_page(here, here, sampler, can_act)
+    (reported.releases / "active.json").write_text(
+        '{"release": "second", "path": "", "activated_at": "", "history": []}'
+    )
+    without = render_now_page(reported, reported, sampler, can_act)
     assert "roll_back" not in without and 'id="command"' not in without

@@ -17,47 +17,40 @@ COMPARISON = {
 }
 
 
-@pytest.fixture
-def here(here):
-    console_home.write_reports(here)
-    return here
-
-
-def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(here):
-    console_home.add_release(here, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
+def test_the_share_of_each_arm_can_be_changed_and_is_not_rounded_to_zero(reported):
+    console_home.add_release(reported, {"release": "newest", "released_at": "2026-06-12T03:00:00+00:00"})
     arm = {"release": "first", "path": "", "share": 0.004}
     past = {"experiment": "old", "canaries": [arm], "since": "2026-06-01T08:00:00", "until": "2026-06-08T09:30:00"}
     split = {"experiment": "x", "canaries": [arm], "since": "2026-06-11T00:00:00", "history": [past]}
-    console_home.write(here.releases / "shares.json", split)
-    page = render_releases_page(here, can_act=True)
+    console_home.write(reported.releases / "shares.json", split)
+    page = render_releases_page(reported, can_act=True)
     assert re.findall(r"Change the share of (\w+)", page) == ["first"] and "<td>first 0.4%</td>" in page
-    assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(here)]
+    assert "canary for 0.4% of the users since" in [release.state.text for release in list_releases(reported)]
 
 
-def test_experiments_are_shown_when_there_are_any(here):
-    assert 'id="experiments"' not in render_releases_page(here)
-    console_home.write(here.reports / "experiment.json", COMPARISON)
-    page = render_releases_page(here)
+def test_experiments_are_shown_when_there_are_any(reported):
+    assert 'id="experiments"' not in render_releases_page(reported)
+    console_home.write(reported.reports / "experiment.json", COMPARISON)
+    page = render_releases_page(reported)
     assert 'id="experiments"' in page and '<p class="bad">sample-ratio &lt;mismatch&gt;.</p>' in page
 
 
 @pytest.mark.parametrize(("can_act", "links"), [(True, ["activate", "canary", "start_experiment"]), (False, [])])
-def test_actions_are_offered_where_they_are_possible(here, can_act, links):
-    page = render_releases_page(here, can_act)
+def test_actions_are_offered_where_they_are_possible(reported, can_act, links):
+    page = render_releases_page(reported, can_act)
     assert re.findall(r'href="/actions/(\w+)\?release=first"', page) == links
-    assert ('<pre id="command">' in page) is not can_act
 
 
-def test_two_releases_are_compared_side_by_side(here):
+def test_two_releases_are_compared_side_by_side(reported):
     older = {"release": "first", "released_at": "2026-06-01T03:00:00+00:00", "as_of": "2026-06-01", "recipe": "small"}
     slate = {"served": {"recall_at_30": {"all": [0.2, 0.19, 0.21]}}}
-    console_home.add_release(here, older | {"metrics": {"slate": slate}})
-    page = render_release("second", "", here)
+    console_home.add_release(reported, older | {"metrics": {"slate": slate}})
+    page = render_release("second", "", reported)
     assert '<td class="gain">+0.1100</td>' in page and "11.0 more" in page
-    reversed_page = render_release("first", "", here)
+    reversed_page = render_release("first", "", reported)
     assert '<td class="loss">-0.1100</td>' in reversed_page and "11.0 fewer" in reversed_page
 
 
-def test_an_unknown_release_has_no_page(here):
-    assert render_release("nowhere", "", here) is None
-    assert render_release("second", "../first", here) is None
+def test_an_unknown_release_has_no_page(reported):
+    assert render_release("nowhere", "", reported) is None
+    assert render_release("second", "../first", reported) is None

@@ -10,12 +10,11 @@ from releases.format import MissingInput
 from tests.unit.experiments.exposure_mart import AT, row, write
 
 PERIOD = (AT, AT + timedelta(days=1))
-PLAYED = {"is_played": True, "is_full_play": True, "is_liked": True}
 
 
 def test_counts_of_an_arm_are_the_sums_of_its_users(tmp_path: Path) -> None:
     rows = [
-        row(0, "b", "x/r1", **PLAYED),
+        row(0, "b", "x/r1", is_played=True, is_full_play=True, is_liked=True),
         row(0, "b", "x/r1", is_settled=False),
         row(1, "b", "x/r1", is_played=True, is_skip=True),
         row(2, "a", "x/production", release="r0"),

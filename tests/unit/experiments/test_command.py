@@ -1,7 +1,7 @@
 """Commands of experiments on hand-made marts: reports, exit codes and error messages."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,19 @@ from releases import traffic_split
 from releases.traffic_split import TrafficSplit, hash_bucket
 from tests.unit.experiments.exposure_mart import AT, row, write
 
-SINCE = AT - timedelta(hours=1)
-
 
 @pytest.fixture
 def home(here: Settings) -> Path:
     return here.home
 
 
-def plan_experiment(home: Path, since: datetime = SINCE) -> None:
-    """Write a traffic split of one half that started at `since`."""
+def plan_experiment(home: Path) -> None:
+    """Write a traffic split of one half that started an hour before the exposures."""
     file = home / "bentoml" / "shares.json"
     traffic_split.write(file, TrafficSplit().with_share("r2", home, 0.5, "louder"))
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"since": since.isoformat() + "+00:00"}))
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"since": (AT - timedelta(hours=1)).isoformat() + "+00:00"})
+    )
 
 
 def world(users: int, lost: float = 0.0) -> list[dict[str, object]]:

@@ -1,5 +1,7 @@
 """Home format: an old home is rejected with one sentence and can be migrated without losing recorded data."""
 
+from contextlib import nullcontext
+
 import pytest
 
 from local import land, migrate, pipeline, run, services
@@ -85,12 +87,9 @@ def test_homes_that_this_version_can_use_are_marked(here, files, number, is_olde
         atomic_write(here.home / name, "")
     if number:
         atomic_write(here.home / "home_format", f"{number}\n")
-    found = None
-    try:
+    with nullcontext() if is_older is None else pytest.raises(HomeFormatError) as error:
         check_home_format(here)
-    except HomeFormatError as error:
-        found = error.is_older
-    assert found is is_older
+    assert is_older is (error and error.value.is_older)
     assert is_older is not None or (here.home / "home_format").read_text() == f"{HOME_FORMAT}\n"
 
 

@@ -25,16 +25,13 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-DENIED = (401, {"WWW-Authenticate": CHALLENGE})
-
-
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
         (basic("segue", PASSWORD), (200, {})),
         (basic("segue", PASSWORD).replace("Basic ", "basic  "), (200, {})),
         *(
-            (wrong, DENIED)
+            (wrong, (401, {"WWW-Authenticate": CHALLENGE}))
             for wrong in (
                 "",
                 "Basic",

@@ -18,13 +18,13 @@ def test_every_facet_of_the_simulation_has_a_sound() -> None:
     assert set(facets.LANGUAGES) == set(LANGUAGES)
 
 
+@pytest.mark.parametrize("emotion", ["quiet", "excited"])
 @pytest.mark.parametrize("style", STYLES)
-def test_previews_are_audible_and_do_not_clip(style: str) -> None:
-    for emotion in ("quiet", "excited"):
-        sample_S = render_preview(described(style=style, emotions=(emotion,)))
-        assert sample_S.shape == (SECONDS * RATE,) and sample_S.dtype == np.float32
-        assert np.isfinite(sample_S).all() and np.abs(sample_S).max() < 1
-        assert np.sqrt(np.square(sample_S.reshape(SECONDS, RATE)).mean(1)).min() > 0.005  # no second is silent
+def test_previews_are_audible_and_do_not_clip(style: str, emotion: str) -> None:
+    sample_S = render_preview(described(style=style, emotions=(emotion,)))
+    assert sample_S.shape == (SECONDS * RATE,) and sample_S.dtype == np.float32
+    assert np.isfinite(sample_S).all() and np.abs(sample_S).max() < 1
+    assert np.sqrt(np.square(sample_S.reshape(SECONDS, RATE)).mean(1)).min() > 0.005  # no second is silent
 
 
 def test_previews_do_not_depend_on_what_was_rendered_before() -> None:

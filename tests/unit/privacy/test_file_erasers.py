@@ -60,19 +60,15 @@ def test_rows_are_erased_from_file_and_wal_while_another_connection_is_open(tmp_
     assert [user for (user,) in connection.execute("select user_id from lists")] == ["bob", "eve"]
 
 
-def test_locked_file_is_named_in_the_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("use", [["begin immediate"], ["begin", "select * from lists"]], ids=["writer", "reader"])
+def test_a_file_in_use_is_named_in_the_error(tmp_path: Path, use: list[str]) -> None:
     path = tmp_path / "lists.sqlite"
     connection = filled(path)
-    connection.execute("begin immediate")
-    with pytest.raises(FileBusy, match=r"lists.sqlite is in use.*run this again"):
-        erase_rows(path, "user_id", {USER: USER}, wait_s=0.1)
-    connection.execute("commit")
-    reader = sqlite3.connect(path, isolation_level=None)
-    reader.execute("begin")
-    reader.execute("select * from lists").fetchone()
+    for statement in use:
+        connection.execute(statement).fetchone()
     with pytest.raises(FileBusy, match=r"lists.sqlite.*run this again"):
         erase_rows(path, "user_id", {USER: USER}, wait_s=0.1)
-    reader.execute("commit")
+    connection.execute("commit")
     erase_rows(path, "user_id", {USER: USER})
     assert USER.encode() not in bytes_of(path)
 

@@ -31,21 +31,17 @@ def keys(folder: Path, name: str) -> tuple[str, str]:
 
 
 def test_complete_release_is_accepted_also_by_a_link_to_it(folder: Path, tmp_path: Path) -> None:
+    private, public = keys(tmp_path, "ours")
+    integrity.sign(folder, private)
     (tmp_path / "link").symlink_to(folder)
-    assert integrity.verify(tmp_path / "link") == 2
-
-
-def flip_a_bit(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[1000] ^= 1
-    file.write_bytes(content)
+    assert integrity.verify(tmp_path / "link") == integrity.verify(folder, public) == 2
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (
-            lambda one: flip_a_bit(one / WEIGHTS),
+            lambda one: (one / WEIGHTS).write_bytes(bytes(256 * 100)),
             r"realtime/model.safetensors differs from files.sha256; activate another",
         ),
         (lambda one: (one / WEIGHTS).rename(one / "extra.npy"), r"model.safetensors is missing \(and 1 other files\)"),
@@ -53,7 +49,7 @@ def flip_a_bit(file: Path) -> None:
         (lambda one: os.mkfifo(one / "pipe"), "pipe is no file or folder"),
         (lambda one: (one / integrity.CHECKSUM_FILE).unlink(), "not complete"),
     ],
-    ids=["bit", "name", "other file", "pipe", "no checksums"],
+    ids=["content", "name", "other file", "pipe", "no checksums"],
 )
 def test_damaged_files_and_other_entries_are_named(folder: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(folder)
@@ -61,18 +57,20 @@ def test_damaged_files_and_other_entries_are_named(folder: Path, damage: Callabl
         integrity.verify(folder)
 
 
-@pytest.mark.parametrize("name", ["search", "manifest.json", "model.yaml", ".model.safetensors.writing"])
-def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("search", "channels"),
+        ("manifest.json", WEIGHTS),
+        ("model.yaml", WEIGHTS),
+        (".model.safetensors.writing", WEIGHTS),
+    ],
+)
+def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str, target: str) -> None:
     private, public = keys(tmp_path, "ours")
     integrity.sign(folder, private)
-    target = tmp_path / "other" / name
-    target.parent.mkdir()
-    if (folder / name).exists():
-        (folder / name).rename(target)
-    else:
-        target.mkdir()
-        (target / "config.json").write_text("added")
-    (folder / name).symlink_to(target)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(folder / target)
     for key in ("", public):
         with pytest.raises(DamagedRelease, match=f"{name} is a symbolic link; activate another"):
             integrity.verify(folder, key)
@@ -80,24 +78,35 @@ def test_a_symbolic_link_is_rejected(folder: Path, tmp_path: Path, name: str) ->
         integrity.read_signed_listing(folder, private)
 
 
-def test_public_key_requires_a_valid_signature(folder: Path, tmp_path: Path) -> None:
-    private, public = keys(tmp_path, "ours")
-    other_private, _ = keys(tmp_path, "other")
-    with pytest.raises(UntrustedRelease, match=r"not signed.*releases sign"):
-        integrity.verify(folder, public)
-    integrity.sign(folder, other_private)
-    with pytest.raises(UntrustedRelease, match="does not match"):
-        integrity.verify(folder, public)
-    integrity.sign(folder, private)
-    integrity.verify(folder, public)
+def change_with_checksums(folder: Path) -> None:
     (folder / "manifest.json").write_text('{"release": "r2"}')
     (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
+
+
+@pytest.mark.parametrize(
+    ("signer", "change", "message"),
+    [
+        pytest.param("", lambda _: None, r"not signed.*releases sign", id="not signed"),
+        pytest.param("other", lambda _: None, "does not match", id="signed by another"),
+        pytest.param("ours", change_with_checksums, "does not match", id="changed later"),
+        pytest.param(
+            "ours",
+            lambda folder: (folder / integrity.SIGNATURE_FILE).write_bytes(b"no signature"),
+            "does not match",
+            id="no signature",
+        ),
+    ],
+)
+def test_public_key_requires_a_valid_signature(
+    folder: Path, tmp_path: Path, signer: str, change: Callable[[Path], object], message: str
+) -> None:
+    made = {name: keys(tmp_path, name) for name in ("ours", "other")}
+    if signer:
+        integrity.sign(folder, made[signer][0])
+    change(folder)
     integrity.verify(folder)
-    with pytest.raises(UntrustedRelease, match="does not match"):
-        integrity.verify(folder, public)
-    (folder / integrity.SIGNATURE_FILE).write_bytes(b"no signature")
-    with pytest.raises(UntrustedRelease, match="does not match"):
-        integrity.verify(folder, public)
+    with pytest.raises(UntrustedRelease, match=message):
+        integrity.verify(folder, made["ours"][1])
 
 
 def test_key_of_another_kind_is_rejected(folder: Path, tmp_path: Path) -> None:

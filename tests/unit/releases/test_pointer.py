@@ -24,26 +24,29 @@ def activate(pointer: Pointer, *names: str) -> None:
         pointer.activate(name, pointer.file.parent / name)
 
 
-def test_history_has_reasons_and_remembers_a_rolled_back_release_until_it_is_activated_again(pointer: Pointer) -> None:
-    activate(pointer, "one", "two")
-    pointer.rollback()
-    content = pointer.read()
-    assert content is not None
-    assert [(row["release"], row["why"]) for row in content["history"]] == [("one", "replaced"), ("two", "rollback")]
-    assert [pointer.was_rolled_back(name) for name in ("one", "two")] == [False, True]
-    activate(pointer, "two", "three")
-    assert not pointer.was_rolled_back("two")
-
-
-def test_rollback_returns_to_a_release_that_was_activated_again(pointer: Pointer) -> None:
-    activate(pointer, "one", "two")
-    pointer.rollback()
-    activate(pointer, "two", "three")
-    assert pointer.rollback_targets() == ["two", "one"]
-    assert pointer.rollback() == "two"
-    assert pointer.rollback() == "one"
-    with pytest.raises(NothingToRollBack):
-        pointer.rollback()
+@pytest.mark.parametrize(
+    ("steps", "active", "targets", "rolled_back"),
+    [
+        pytest.param(["one", "two", "rollback"], "one", [], ["two"], id="a rolled back release is remembered"),
+        pytest.param(
+            ["one", "two", "rollback", "two", "three"], "three", ["two", "one"], [], id="until it is activated again"
+        ),
+        pytest.param(
+            ["one", "two", "rollback", "two", "three", "rollback", "rollback"],
+            "one",
+            [],
+            ["two", "three"],
+            id="two rollbacks",
+        ),
+    ],
+)
+def test_rollback_returns_to_what_was_not_rolled_back(
+    pointer: Pointer, steps: list[str], active: str, targets: list[str], rolled_back: list[str]
+) -> None:
+    for step in steps:
+        pointer.rollback() if step == "rollback" else activate(pointer, step)
+    assert (pointer.active, pointer.rollback_targets()) == (active, targets)
+    assert [name for name in ("one", "two", "three") if pointer.was_rolled_back(name)] == rolled_back
 
 
 def test_activating_the_active_release_changes_nothing(pointer: Pointer) -> None:

@@ -50,16 +50,6 @@ def test_without_a_release_events_are_accepted(start):
     assert runtime.ingest_events([EVENT, {"user_id": "u"}]).accepted == 1
 
 
-def test_accepted_events_survive_a_restart_and_each_worker_reads_them(start):
-    before = start()
-    assert before.ingest_events([EVENT]).accepted == 1
-    before.close()
-    runtime, other = start(), start()
-    report = runtime.ingest_events([EVENT, EVENT | {"event_id": "f"}])
-    assert (report.accepted, report.duplicate) == (1, 1)
-    assert [one["event_id"] for one in other._events.of_user("u").events] == ["e", "f"]
-
-
 def test_no_features_are_logged_in_a_private_session(start, monkeypatch, tmp_path):
     put_in_service(monkeypatch, tmp_path, lambda folder: RELEASE)
     runtime = start()

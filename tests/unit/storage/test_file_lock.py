@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -27,13 +26,3 @@ def test_a_shared_lock_excludes_only_those_that_want_it_alone(tmp_path: Path) ->
         assert lock_holder(lock) is None
         with pytest.raises(LockHeld):
             file_lock(lock, timeout_s=0)
-
-
-def test_without_a_timeout_it_waits_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = file_lock(tmp_path / "lock")
-    ending = threading.Timer(0.2, first.close)
-    ending.start()
-    with file_lock(tmp_path / "lock", waiting="waiting: a build runs"):
-        assert first.closed
-    assert capsys.readouterr().err == f"waiting: a build runs (process {os.getpid()})\n"
-    ending.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -58,20 +59,26 @@ def test_links_out_of_the_folder_are_errors(tmp_path: Path, music: Path) -> None
     assert paths.resolve("inside.flac").read_bytes() == b"sound"
 
 
-def test_another_folder_than_the_landed_one_is_an_error(tmp_path: Path, music: Path) -> None:
+def replace_by_a_copy(_: Path, music: Path) -> None:
+    music.rename(music.with_name("moved"))
+    shutil.copytree(music.with_name("moved"), music)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda roots, _: roots.unlink(), "land its source again", id="another home"),
+        pytest.param(lambda roots, _: roots.write_text("{"), "is damaged", id="damaged"),
+        pytest.param(lambda _, music: music.rename(music.with_name("m")), "is not there; land it again", id="moved"),
+        pytest.param(replace_by_a_copy, "not the folder that was landed", id="copied"),
+    ],
+)
+def test_another_folder_than_the_landed_one_is_an_error(
+    tmp_path: Path, music: Path, change: Callable[[Path, Path], object], message: str
+) -> None:
     path = f"{register_root(tmp_path / 'media', music)}album/1.flac"
-    with pytest.raises(MediaRootError, match="land its source again"):
-        MediaPaths(tmp_path / "other").resolve(path)
-    music.rename(tmp_path / "moved")
-    with pytest.raises(MediaRootError, match="is not there; land it again"):
-        MediaPaths(tmp_path / "media").resolve(path)
-    shutil.copytree(tmp_path / "moved", music)
-    with pytest.raises(MediaRootError, match="not the folder that was landed"):
-        MediaPaths(tmp_path / "media").resolve(path)
-    prefix = register_root(tmp_path / "media", tmp_path / "moved")
-    assert MediaPaths(tmp_path / "media").resolve(f"{prefix}album/1.flac").exists()
-    (tmp_path / "media" / "roots.json").write_text("{")
-    with pytest.raises(MediaRootError, match="is damaged"):
+    change(tmp_path / "media" / "roots.json", music)
+    with pytest.raises(MediaRootError, match=message):
         MediaPaths(tmp_path / "media").resolve(path)
 
 

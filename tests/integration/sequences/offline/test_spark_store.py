@@ -21,7 +21,6 @@ from sequences.views import SEQUENCE_VIEWS
 from tests.contract.sequences import test_feast_universal_cases as cases
 from tests.contract.sequences.test_feast_retrieval import RetrievalCases
 from tests.contract.sequences.test_feast_writing import WritingCases
-from tests.contract.sequences.test_point_in_time_join import PointInTimeCases
 from tests.support import spark, valkey
 from tests.support.sequences.driver_stats import moment, rows_of
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
@@ -176,7 +175,7 @@ def test_feasts_universal_cases(tmp_path: Path) -> None:
         store.get_historical_features(entity_rows(), service, full_feature_names=False)
 
 
-class TestSpark(RetrievalCases, WritingCases, PointInTimeCases):
+class TestSpark(RetrievalCases, WritingCases):
     """The conformance cases of the offline store on Spark, in a session with another time zone."""
 
     engine = SPARK

@@ -14,8 +14,6 @@ from tests.support.serving.small_release import ListChannel, MemoryStore, histor
 
 DAY = date(2026, 5, 4)
 NOON = int(datetime(2026, 5, 4, 12, tzinfo=UTC).timestamp()) * 1_000_000
-HOUR = 3_600_000_000
-MARK = ("dt=2026-05-04/events-1.jsonl", 120)
 ROWS = ("2026-05-04", 7)
 
 
@@ -23,7 +21,7 @@ def write(log, at_us, user_id="u"):
     """The id of a request, which is logged if it is sampled."""
     request = read_request(user_id, "daily", 3, at_us)
     if log.is_sampled(request):
-        log.write(request, "r1", MARK, {}, {}, ROWS)
+        log.write(request, "r1", ("dt=2026-05-04/events-1.jsonl", 120), {}, {}, ROWS)
     return request.request_id
 
 
@@ -44,7 +42,7 @@ def test_requests_are_not_sampled_while_the_log_of_the_hour_is_full(tmp_path):
     now = [NOON]
     log = FeatureLog(tmp_path, 1.0, lambda: now[0], max_bytes_per_hour=1)
     first, _ = write(log, NOON), write(log, NOON)
-    now[0] += HOUR
+    now[0] += 3_600_000_000
     third = write(log, now[0])
     assert [logged.request_id for logged in written(tmp_path)] == [first, third]
 

@@ -77,9 +77,3 @@ def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be
     rows.error = None
     store.check()
     assert not parts.parts
-
-
-def test_damaged_file_is_reported(store, parts, tmp_path):
-    (tmp_path / "online.db").write_bytes(b"damaged " * 1024)
-    store.check()
-    assert "sequences.online.materialize" in parts.parts["online_store"].why

@@ -9,7 +9,6 @@ from serving.http.admission import Admission, RequestQueue
 from tests.support.serving.asgi_call import call, respond
 
 pytestmark = pytest.mark.anyio
-OTHER = {"client": ("10.0.0.1", 5)}
 NAMED = {"state": {"client": "a key"}}
 
 
@@ -57,7 +56,7 @@ class House:
         ),
         pytest.param(
             2,
-            {"a": NAMED, "b": {"path": "/events"} | NAMED, "c": NAMED, "d": OTHER},
+            {"a": NAMED, "b": {"path": "/events"} | NAMED, "c": NAMED, "d": {"client": ("10.0.0.1", 5)}},
             "abd",
             {"c": (429, "2 requests of this client are in progress or queued; retry in 1 s")},
             id="one client cannot take every place",

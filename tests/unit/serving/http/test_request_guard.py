@@ -9,8 +9,6 @@ from serving.http.request_body import BodyReader
 from serving.http.request_guard import RequestGuard
 from tests.support.serving.asgi_call import call, respond
 
-HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"2")]
-
 
 class Server:
     """Calls a guard like an ASGI server; `app` echoes the body."""
@@ -26,14 +24,11 @@ class Server:
         self.passed_headers = scope.get("headers")
         await respond(send, body)
 
-    def ask(self, method, path="/events", body=(b"",), kinds=(b"application/json",), length=None, **more):
-        sent_length = sum(map(len, body)) if length is None else length
-        headers = [(b"content-length", b"%d" % sent_length), *((b"content-type", kind) for kind in kinds)]
-        return asyncio.run(self.call(body, method=method, path=path, headers=headers, **more))
-
-    async def call(self, body, until=None, **scope):
-        standard = {"method": "POST", "path": "/events", "headers": HEADERS, "client": ("10.0.0.1", 5)}
-        return await call(self.guard, standard | scope, *body, until=until)
+    def ask(self, method, path="/events", body=(b"",), kinds=(b"application/json",), length=b"", until=None, **more):
+        length = length or b"%d" % sum(map(len, body))
+        headers = [(b"content-length", length), *((b"content-type", kind) for kind in kinds)]
+        scope = {"method": method, "path": path, "headers": headers, "client": ("10.0.0.1", 5)}
+        return asyncio.run(call(self.guard, scope | more, *body, until=until))
 
 
 @pytest.fixture
@@ -56,21 +51,20 @@ def test_chunked_body_is_reassembled(server):
     ],
 )
 def test_oversized_body_is_rejected_early(server, body, length, error):
-    headers = [(b"content-type", b"application/json"), (b"content-length", length)]
-    status, sent, answer = asyncio.run(server.call(body, headers=headers))
+    status, sent, answer = server.ask("POST", body=body, length=length)
     assert (status, sent[b"content-type"], server.seen) == (413, b"application/problem+json", [])
     assert error in json.loads(answer)["error"]
 
 
 def test_late_body_is_rejected():
     server = Server(timeout_s=0)
-    status, headers, body = asyncio.run(server.call((b"{}",), until=asyncio.Event()))
+    status, headers, body = server.ask("POST", body=(b"{}",), until=asyncio.Event())
     assert (status, headers[b"connection"], server.seen) == (408, b"close", [])
     assert "did not arrive" in json.loads(body)["error"]
 
 
 def test_disconnected_client_does_not_reach_the_service(server):
-    assert asyncio.run(server.call(()))[0] == 400 and server.seen == []
+    assert server.ask("POST", body=())[0] == 400 and server.seen == []
 
 
 PICKLE = b"application/vnd.bentoml+pickle"

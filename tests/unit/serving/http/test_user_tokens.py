@@ -34,12 +34,6 @@ def public_pem(private) -> bytes:
     )
 
 
-def private_pem(private) -> bytes:
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
 def encode(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
@@ -171,7 +165,9 @@ UNUSABLE = [
     b'{"keys": [{"kty": "oct", "k": "", "alg": "none"}]}',
     b'{"keys": [{"kty": "RSA", "alg": "HS256", "n": "AQAB", "e": "AQAB"}]}',
     b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-    private_pem(PRIVATE["EdDSA"]),
+    PRIVATE["EdDSA"].private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ),
     public_pem(ec.generate_private_key(ec.SECP384R1())),
     public_pem(rsa.generate_private_key(65537, 1024)),
     json.dumps({"keys": [OKPAlgorithm.to_jwk(PRIVATE["EdDSA"], as_dict=True)]}).encode(),
@@ -195,8 +191,7 @@ def test_unusable_key_file_is_an_error_that_names_the_setting(
 
 
 def test_user_token_opens_paths_of_users_only(tmp_path: Path) -> None:
-    reader = tokens(tmp_path, public_pem(PRIVATE["EdDSA"]))
-    house = House([KEY], tokens=reader)
+    house = House([KEY], tokens=tokens(tmp_path, PEM["EdDSA"]))
     mine = f"Bearer {token()}".encode()
     for path in (*USER_PATHS, "/media/preview/t1", "/media/cover/t1"):
         assert house.ask(path, key=mine)[0] == 200
@@ -208,8 +203,7 @@ def test_user_token_opens_paths_of_users_only(tmp_path: Path) -> None:
 
 
 def test_tokens_alone_require_credentials_on_every_address(tmp_path: Path) -> None:
-    reader = tokens(tmp_path, public_pem(PRIVATE["EdDSA"]))
-    house = House(tokens=reader)
+    house = House(tokens=tokens(tmp_path, PEM["EdDSA"]))
     status, headers, body = house.ask()
     assert (status, headers[b"www-authenticate"], house.came) == (401, b"Bearer", [])
     assert "token" in json.loads(body)["error"]
@@ -218,8 +212,7 @@ def test_tokens_alone_require_credentials_on_every_address(tmp_path: Path) -> No
 
 
 def test_rate_limit_counts_per_user_whatever_the_token(tmp_path: Path) -> None:
-    reader = tokens(tmp_path, public_pem(PRIVATE["EdDSA"]))
-    house = House(per_s=1, tokens=reader)
+    house = House(per_s=1, tokens=tokens(tmp_path, PEM["EdDSA"]))
     statuses = [house.ask(key=f"Bearer {token(jti=str(number))}".encode())[0] for number in range(4)]
     assert statuses == [200, 200, 429, 429]
     assert house.ask(key=f"Bearer {token(sub='other')}".encode())[0] == 200

@@ -19,8 +19,6 @@ from recommender.recall.repeat_reason import MONTHS
 from recommender.slate.scene_settings import SCENES
 from serving.messages import LANGUAGES, Language, load_messages, render_reason
 
-PARAMETERS = ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%")
-
 
 def texts(messages: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
     """Every text of a catalog with its path of keys."""
@@ -65,7 +63,7 @@ def test_channels_scenes_and_facets_have_names() -> None:
 @pytest.mark.parametrize("code", sorted(load_messages("en")["reasons"]))
 def test_parameters_appear_unchanged(code: str, language: Language) -> None:
     template = load_messages(language)["reasons"][code]
-    for text in PARAMETERS:
+    for text in ("Song 1 by A, B", "Just now: because", "夜曲", "{x} 100%"):
         reason = Reason(code, dict.fromkeys(placeholders(template), text))
         assert render_reason(reason, language) == re.sub(r"\{\w+\}", lambda _, text=text: text, template)
 

@@ -30,7 +30,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
     assert second.target == ("playlist", "p2")
     assert [track["title"] for track in second.details["tracks"]] == ["Song 0", "Song 1"]
     assert answer.trace.removed == {"unplayable_playlists": 1}
-    (record,) = bench.state.exposures
+    (record,) = bench.exposures()
     assert [(one["target_type"], one["target_id"], one["position"]) for one in record["items"]] == [
         ("playlist", "p3", 0),
         ("playlist", "p2", 1),
@@ -47,7 +47,9 @@ def test_most_opened_but_excluded_ones_are_returned_when_the_source_fails(bench)
     assert answer.trace.left_out == {"playlists": "failed"}
 
 
-def test_release_without_collections_is_rejected(bench):
-    for source in (ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])):
-        with pytest.raises(NoCollections, match="release r1 has no mlogs; land and train some"):
-            ask(bench, source, "mlog")
+@pytest.mark.parametrize(
+    "source", [ListSource("mlog", [], []), ListSource("playlist", [[2]], [2])], ids=["no mlogs", "only playlists"]
+)
+def test_release_without_collections_is_rejected(bench, source):
+    with pytest.raises(NoCollections, match="release r1 has no mlogs; land and train some"):
+        ask(bench, source, "mlog")

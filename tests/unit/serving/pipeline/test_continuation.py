@@ -15,7 +15,6 @@ from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import FavourRanker, ListChannel, release, tracks
 from tests.support.training.playlist_source import PlaylistSource
 
-POPULARITY = ListChannel("popularity", range(2, 10))
 VECTORS, GRAPH = PlaylistSource("realtime", [7, 8, 9]), PlaylistSource("knowledge_graph", [9, 2, 3])
 WORDS = PlaylistSource("title_words", [6, 9], needs_title=True)
 NEAR = {
@@ -27,13 +26,12 @@ ONLY = {name: ReciprocalRank({name: 1.0}) for name in ("realtime", "knowledge_gr
 BY_SEEDS = {"continuation": Continuation({"1": ONLY["realtime"], "2": ONLY["knowledge_graph"]})}
 ARTISTS = ["a"] * 12 + ["b"] * 6 + ["c"]
 MANY = tracks(19, artist_id=ARTISTS, artist_ids=[[one] for one in ARTISTS], track_id=[f"t{n:02}" for n in range(19)])
-ALIASES = Vocabulary.build(tracks(8), tracks(8).select("track_id"), aliases={"other id": "t3"})
 
 
 def served(table=None, sources=(VECTORS, GRAPH, WORDS), **parts):
     table = tracks(8) if table is None else table
     named = sources if isinstance(sources, dict) else {one.name: one for one in sources}
-    return release(table, [POPULARITY], continuation_sources=named, **parts)
+    return release(table, [ListChannel("popularity", range(2, 10))], continuation_sources=named, **parts)
 
 
 def ask(bench, of, seeds=("t3",), limit=3, user_id=None, **wanted):
@@ -53,7 +51,8 @@ def ask(bench, of, seeds=("t3",), limit=3, user_id=None, **wanted):
         pytest.param(BY_SEEDS, {"limit": 1}, ["t5"], id="weights of one seed"),
         pytest.param(BY_SEEDS, {"limit": 1, "seeds": ("t3", "t2")}, ["t7"], id="weights of two seeds"),
         pytest.param(
-            BY_SEEDS | {"vocabulary": ALIASES},
+            BY_SEEDS
+            | {"vocabulary": Vocabulary.build(tracks(8), tracks(8).select("track_id"), aliases={"other id": "t3"})},
             {"limit": 1, "seeds": ("t3", "other id")},
             ["t5"],
             id="two ids of a track are one seed",
@@ -98,10 +97,10 @@ def test_popular_tracks_fill_what_a_title_alone_does_not_find(bench, sources):
 
 def test_exposures_are_recorded_with_a_user_only(bench):
     ask(bench, served())
-    assert bench.state.rows == []
+    assert bench.exposures() == []
     answer = ask(bench, served(), user_id="u")
-    assert bench.state.rows == [(answer.request_id, ids(answer))]
-    assert bench.state.exposures[0]["scene"] == "continuation"
+    (record,) = bench.exposures()
+    assert (record["request_id"], record["scene"]) == (answer.request_id, "continuation")
 
 
 def test_excluded_tracks_leave_one_response_and_not_the_daily_list(bench):

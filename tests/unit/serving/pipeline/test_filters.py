@@ -12,8 +12,6 @@ from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from tests.support.serving.small_release import tracks
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-COUNTRIES = st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])
-NOW_US = int(NOW.timestamp()) * 1_000_000
 COUNT = 9
 SOUNDS = [3, 4]  # items that need not be music
 ARTISTS = ["a", "b", "c", "d"]
@@ -32,7 +30,7 @@ def worlds(draw):
         available_from=each(TIMES),
         available_until=each(TIMES),
         is_in_catalog=each(st.booleans()),
-        territories=each(COUNTRIES),
+        territories=each(st.sampled_from([None, [], ["DE"], ["us", "FR"], ["US", "DE"]])),
         is_explicit=each(st.sampled_from([None, True, False])),
         is_music=each(st.sampled_from([None, True, False])),
     )
@@ -58,19 +56,21 @@ def oracle(table, exclusions, vocabulary, items, already, territory, is_explicit
         recording = row["recording_id"] or track
         begins, ends = row["available_from"], row["available_until"]
         now = NOW.replace(tzinfo=None)
-        if not row["is_in_catalog"] or (begins and now < begins) or (ends and now >= ends):
-            continue
         countries = [country.upper() for country in row["territories"] or []]
-        if countries and territory is not None and territory not in countries:
-            continue
-        if row["is_music"] is False and item not in SOUNDS:
-            continue
-        if row["is_explicit"] and not is_explicit_wanted:
-            continue
-        if recording in excluded_recordings or set(row["artist_ids"]) & exclusions.artist_ids or recording in seen:
-            continue
-        seen.add(recording)
-        kept.append(place)
+        reasons = [
+            not row["is_in_catalog"],
+            begins and now < begins,
+            ends and now >= ends,
+            countries and territory is not None and territory not in countries,
+            row["is_music"] is False and item not in SOUNDS,
+            row["is_explicit"] and not is_explicit_wanted,
+            set(row["artist_ids"]) & exclusions.artist_ids,
+            recording in excluded_recordings,
+            recording in seen,
+        ]
+        if not any(reasons):
+            seen.add(recording)
+            kept.append(place)
     return kept
 
 
@@ -81,8 +81,9 @@ def test_filters_keep_exactly_what_the_oracle_keeps(world, territory, is_explici
     wanted = territory, is_explicit_wanted
     vocabulary = Vocabulary.build(table, table.select("track_id"))
     catalog = Catalog.build(table, vocabulary)
+    now_us = int(NOW.timestamp()) * 1_000_000
     shown = FilterContext(
-        catalog, exclusions, vocabulary.track_code, NOW_US, already, *wanted, wanted_sounds=np.array(SOUNDS)
+        catalog, exclusions, vocabulary.track_code, now_us, already, *wanted, wanted_sounds=np.array(SOUNDS)
     )
     places, removed = apply_filters(items, shown)
     assert places.tolist() == oracle(table, exclusions, vocabulary, items, already, *wanted)

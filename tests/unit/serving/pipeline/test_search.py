@@ -33,12 +33,8 @@ def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_cha
     return search(query, limit, served, context, users)
 
 
-def results(query, **options):
-    return answer(query, **options).results
-
-
 def found(query, **options):
-    return [one.track_id for one in results(query, **options)]
+    return [one.track_id for one in answer(query, **options).results]
 
 
 def test_empty_query_returns_the_most_played_tracks():
@@ -47,7 +43,7 @@ def test_empty_query_returns_the_most_played_tracks():
 
 
 def test_no_reason_says_most_played_of_a_track_without_listens():
-    reasons = [one.reason for one in results("", listens_total=[1, 0, *[None] * 4])]
+    reasons = [one.reason for one in answer("", listens_total=[1, 0, *[None] * 4]).results]
     assert [reason is None for reason in reasons] == [False, True, *[False] * 4]
 
 

@@ -10,7 +10,6 @@ from tests.support.serving.pipeline_harness import NOW, ids
 from tests.support.serving.small_release import CircleChannel, ListChannel, excluded, release, tracks
 
 COUNT = 9
-SAME = {"recording_id": ["x", *[None] * 7, "x"]}
 
 
 def served(channel=None, **columns):
@@ -76,14 +75,19 @@ def test_blocked_tracks_of_the_user_are_left_out_and_exposures_recorded(bench):
     answer = path(bench, served(), user_id="u")
     assert not {"t4", "t2"} & set(ids(answer)) and len(answer.items) == 5
     path(bench, served())
-    assert bench.state.rows == [(answer.request_id, ids(answer))]
+    assert [record["request_id"] for record in bench.exposures()] == [answer.request_id]
 
 
 @pytest.mark.parametrize(
     ("of", "wanted", "error", "message"),
     [
         (served(), {"user_id": "u"}, RequestRejected, r"to 't8' may not be played \(filter excluded_tracks\)"),
-        (served(**SAME), {}, RequestRejected, "'t0' and to 't8' are releases of one recording"),
+        (
+            served(recording_id=["x", *[None] * 7, "x"]),
+            {},
+            RequestRejected,
+            "'t0' and to 't8' are releases of one recording",
+        ),
         (served(), {"last": "no"}, UnknownTrack, "track 'no' is not in release r1"),
         (served(ListChannel("popularity", [2])), {}, NoItemVectors, "has no channel with item vectors; train realtime"),
         (served(ListChannel("realtime", [2])), {}, NotReady, "channel realtime did not respond"),

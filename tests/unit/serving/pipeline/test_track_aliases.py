@@ -1,24 +1,24 @@
 """Each id of a track works wherever a client names the track."""
 
+import pytest
+
 from recommender.catalog.vocabulary import Vocabulary
 from serving.inspection.library import describe_library
 from serving.pipeline.request import read_similar
-from tests.support.serving.pipeline_harness import NOW
-from tests.support.serving.small_release import ListChannel, excluded, history, release, tracks
+from tests.support.serving.pipeline_harness import NOW, ids
+from tests.support.serving.small_release import ListChannel, excluded, history, marked, release, tracks, view
 
 TABLE = tracks(8)
-VOCABULARY = Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"})
 OF = release(
     TABLE,
     [ListChannel("popularity", range(2, 10)), ListChannel("realtime", [9], near={5: [7, 8]})],
-    vocabulary=VOCABULARY,
+    vocabulary=Vocabulary.build(TABLE, TABLE.select("track_id"), aliases={"other3": "t3", "other0": "t0"}),
 )
 
 
-def test_requests_name_a_track_by_any_id(bench):
-    for track_id in ("t3", "other3"):
-        answer = bench.path.recommend(read_similar(track_id, None, None, NOW), OF)
-        assert [item.track_id for item in answer.items] == ["t5", "t6"]
+@pytest.mark.parametrize("track_id", ["t3", "other3"])
+def test_requests_name_a_track_by_any_id(bench, track_id):
+    assert ids(bench.path.recommend(read_similar(track_id, None, None, NOW), OF)) == ["t5", "t6"]
 
 
 def test_a_block_by_one_id_is_taken_back_by_another(bench):
@@ -31,9 +31,6 @@ def test_a_block_by_one_id_is_taken_back_by_another(bench):
 
 
 def test_the_library_has_a_track_once():
-    names = ("behavior", "target_type", "target_id", "ended_at")
-    events = [("like", "track", "t3", 1), ("like", "track", "other3", 2), ("like", "track", "other0", 3)]
-    events += [("unlike", "track", "t0", 4)]
-    view = {name: list(column) for name, column in zip(names, zip(*events, strict=True), strict=True)}
-    (liked,) = describe_library("u", {"library": view}, OF).liked
-    assert (liked.target_id, liked.at, liked.track.track_id) == ("t3", 2, "t3")
+    likes = marked(*(("like", "track", track) for track in ("t3", "other3", "other0")), ("unlike", "track", "t0"))
+    (liked,) = describe_library("u", view("library", *likes), OF).liked
+    assert (liked.target_id, liked.at, liked.track.track_id) == ("t3", 1, "t3")

@@ -26,14 +26,10 @@ def catalog(new=(), **columns):
     return Catalog.build(table, Vocabulary.build(table, table.select("track_id")))
 
 
-def fused(count=COUNT):
-    found = {"popularity": np.arange(2, 2 + count)[None, :]}
-    return CandidateTable.merge(found, ragged([])).scored(np.linspace(1, 0.5, count))
-
-
 def draws(shares, new, chosen=4, first=0, **columns):
     """Item → slot → number of explorations in DRAWS draws, and the propensities."""
-    of, candidates = catalog(new, **columns), fused()
+    of, found = catalog(new, **columns), {"popularity": np.arange(2, 2 + COUNT)[None, :]}
+    candidates = CandidateTable.merge(found, ragged([])).scored(np.linspace(1, 0.5, COUNT))
     candidates = replace(candidates, slot_C=np.where(np.arange(COUNT) < first, np.arange(COUNT), -1))
     frequencies, propensities = Counter(), {}
     for seed in range(DRAWS):
