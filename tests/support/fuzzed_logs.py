@@ -6,8 +6,8 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ MUSIC_FILES = min(ROWS // 2, 10_000)  # each is encoded
 MUTATED_SHARE = 0.08  # below the share of unparsable rows that rejects a log
 ERASED_USER = "u7"
 START = datetime(2020, 1, 1, tzinfo=UTC)
+TITLES = (b"c", b'"a, ""b"""', b'"a, ""b"""')
+MAPPING = b"file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
 TOKENS = [
     *(
         b'"',
@@ -70,29 +72,10 @@ def mutate(line: bytes, chance: random.Random) -> bytes:
     return line
 
 
-def lines(of: Callable[[int], bytes], chance: random.Random) -> Iterator[bytes]:
-    for number in range(ROWS):
-        yield mutate(of(number), chance) if chance.random() < MUTATED_SHARE else of(number)
-
-
 def write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
     return path
-
-
-def write_lines(
-    path: Path,
-    of: Callable[[int], bytes],
-    chance: random.Random,
-    header: bytes = b"",
-    end: bytes = b"\n",
-    count: Callable[[bytes], int] | None = None,
-) -> int:
-    """Write a log of lines, some of them mutated, after a header; return the number of rows."""
-    rows = end.join(lines(of, chance))
-    write(path, header + rows)
-    return (count or count_table_rows)(rows)
 
 
 def count_table_rows(content: bytes) -> int:
@@ -119,78 +102,6 @@ def user_of(number: int) -> str:
     return f"u{number % 10}"
 
 
-def play_log(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        title = '"a, ""b"""' if number % 3 else "c"
-        return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
-
-    return write_lines(folder / "events.csv.gz", of, chance, b"user_id,ts,track_id,artist_id,ms_played\n")
-
-
-def mapped_csv(folder: Path, chance: random.Random) -> int:
-    mapping = "file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
-    write(folder / "segue-mapping.yaml", mapping.encode())
-
-    def of(number: int) -> bytes:
-        action = ("play", "like")[number % 7 == 0]
-        return (
-            f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
-        )
-
-    return write_lines(folder / "plays.csv", of, chance, b"who,at,song,by,ms,what\r\n", b"\r\n")
-
-
-def lastfm_1k(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f'{user_of(number)}\t{time_of(number):%Y-%m-%dT%H:%M:%SZ}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
-
-    return write_lines(folder / "userid-timestamp-artid-artname-traid-traname.tsv", of, chance)
-
-
-def lastfm_export(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f'"{second_of(number)}","1 Jan","Ghost","","Meliora","","t ""{number % 9}""",""'.encode()
-
-    header = b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n"
-    return write_lines(folder / "export.csv", of, chance, header)
-
-
-def subsonic(folder: Path, chance: random.Random) -> int:
-    def changed(number: int) -> bytes:
-        row: dict[str, Any] = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999}
-        row |= {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"], "album_artist": "a"}
-        if chance.random() < MUTATED_SHARE:
-            row[chance.choice(list(row))] = chance.choice(VALUES)
-        return json_line(row)
-
-    return write_lines(folder / "library.subsonic", changed, chance, count=count_json_lines)
-
-
-def artist_genres(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        return f"artist {number}\thas_genre\trock\tx".encode()
-
-    return write_lines(folder / "artist_genre.tsv", of, chance, b"artist_name\trelation\tgenre_or_tag\tsources\n")
-
-
-def listenbrainz(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
-        return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
-
-    content = b"\n".join([of(0), *lines(of, chance)])
-    write(folder / "listens" / "2020" / "1.listens", content)
-    return count_json_lines(content)
-
-
-def thirty_music(folder: Path, chance: random.Random) -> int:
-    def of(number: int) -> bytes:
-        links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
-        return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
-
-    return write_lines(folder / "relations" / "events.idomaar", of, chance, count=count_json_lines)
-
-
 def event(number: int) -> dict[str, Any]:
     row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
     row |= {
@@ -201,16 +112,99 @@ def event(number: int) -> dict[str, Any]:
     return row | {"action": "like", "scene": "daily"}
 
 
-def own_events(folder: Path, chance: random.Random) -> int:
-    def changed(number: int) -> bytes:
-        row = event(number)
-        if chance.random() < MUTATED_SHARE / 2:
-            row[chance.choice(list(row))] = chance.choice(VALUES)
-        return json_line(row)
+def with_a_wrong_value(row: dict[str, Any], chance: random.Random, share: float = MUTATED_SHARE) -> dict[str, Any]:
+    """The row, in this share of calls with another value."""
+    return row | {chance.choice(list(row)): chance.choice(VALUES)} if chance.random() < share else row
 
-    content = b"\n".join(lines(changed, chance))
-    write(folder / "listening_events" / "log.jsonl", content)
-    return count_json_lines(content) + parquet_events(folder / "listening_events")
+
+@dataclass(frozen=True)
+class TextLog:
+    """Writes a log of lines, some of them mutated, after a header; returns the number of rows.
+
+    Args:
+        file: Name of the file.
+        line: The line of a number.
+        header: Content before the first line.
+        end: End of a line.
+        count: Number of the rows in lines.
+        more: Name and content of further files.
+    """
+
+    file: str
+    line: Callable[[int, random.Random], bytes]
+    header: bytes = b""
+    end: bytes = b"\n"
+    count: Callable[[bytes], int] = count_table_rows
+    more: dict[str, bytes] = field(default_factory=dict)
+
+    def __call__(self, folder: Path, chance: random.Random) -> int:
+        lines = (self.line(number, chance) for number in range(ROWS))
+        rows = self.end.join(mutate(line, chance) if chance.random() < MUTATED_SHARE else line for line in lines)
+        for name, content in {self.file: self.header + rows, **self.more}.items():
+            write(folder / name, content)
+        return self.count(rows)
+
+
+def library_song(number: int, chance: random.Random) -> bytes:
+    row: dict[str, Any] = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999}
+    row |= {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"], "album_artist": "a"}
+    return json_line(with_a_wrong_value(row, chance))
+
+
+def listen(number: int, _: object = None) -> bytes:
+    metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
+    return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
+
+
+def thirty_music_play(number: int, _: object) -> bytes:
+    links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
+    return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
+
+
+TEXT_LOGS = {
+    "play_log": TextLog(
+        "events.csv.gz",
+        lambda n, _: b"%s,%d,%s,%d,%d" % (user_of(n).encode(), second_of(n), TITLES[n % 3], n % 5, n % 300_000),
+        b"user_id,ts,track_id,artist_id,ms_played\n",
+    ),
+    "mapped_csv": TextLog(
+        "plays.csv",
+        lambda n, _: (
+            f'{user_of(n)},{time_of(n).isoformat()},"s, {n % 9}",b,{n % 200_000},{"play" if n % 7 else "like"}'.encode()
+        ),
+        b"who,at,song,by,ms,what\r\n",
+        b"\r\n",
+        more={"segue-mapping.yaml": MAPPING},
+    ),
+    "lastfm_1k": TextLog(
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        lambda n, _: f'{user_of(n)}\t{time_of(n):%Y-%m-%dT%H:%M:%SZ}\ta{n % 3}\tGhost\tt{n % 9}\tSay "Hi"'.encode(),
+    ),
+    "lastfm_export": TextLog(
+        "export.csv",
+        lambda n, _: f'"{second_of(n)}","1 Jan","Ghost","","Meliora","","t ""{n % 9}""",""'.encode(),
+        b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n",
+    ),
+    "artist_genres": TextLog(
+        "artist_genre.tsv",
+        lambda n, _: f"artist {n}\thas_genre\trock\tx".encode(),
+        b"artist_name\trelation\tgenre_or_tag\tsources\n",
+    ),
+    "subsonic": TextLog("library.subsonic", library_song, count=count_json_lines),
+    "listenbrainz": TextLog(
+        "listens/2020/1.listens", listen, listen(0) + b"\n", count=lambda rows: 1 + count_json_lines(rows)
+    ),
+    "thirty_music": TextLog("relations/events.idomaar", thirty_music_play, count=count_json_lines),
+    "own_events": TextLog(
+        "listening_events/log.jsonl",
+        lambda n, chance: json_line(with_a_wrong_value(event(n), chance, MUTATED_SHARE / 2)),
+        count=count_json_lines,
+    ),
+}
+
+
+def own_events(folder: Path, chance: random.Random) -> int:
+    return TEXT_LOGS["own_events"](folder, chance) + parquet_events(folder / "listening_events")
 
 
 def parquet_columns(number: int) -> list[pa.Array]:
@@ -281,10 +275,9 @@ def streaming_history(folder: Path, chance: random.Random) -> int:
     ):
         elements = []
         for number in half:
-            row: Any = form(number)
-            if chance.random() < MUTATED_SHARE:
-                row[chance.choice(list(row))] = chance.choice(VALUES)
-                row = chance.choice((row, row, row, {}, [], None, "x", {name: row}))
+            row: Any = with_a_wrong_value(form(number), chance, MUTATED_SHARE / 2)
+            if chance.random() < MUTATED_SHARE / 2:
+                row = chance.choice(({}, [], None, "x", {name: row}))
             elements.append(json.dumps(row))
         write(folder / f"{ERASED_USER}x" / f"{name}.json", f"[{', '.join(elements)}]".encode())
     return 2 * (ROWS // 2)
@@ -330,17 +323,11 @@ class FuzzedFormat:
     rows: int = ROWS  # about
 
 
-FORMATS = {
+FORMATS = {name: FuzzedFormat(log) for name, log in TEXT_LOGS.items()} | {
     "own_events": FuzzedFormat(own_events),
-    "play_log": FuzzedFormat(play_log),
     "streaming_history": FuzzedFormat(streaming_history),
-    "artist_genres": FuzzedFormat(artist_genres, ("knowledge_triples",)),
-    "lastfm_1k": FuzzedFormat(lastfm_1k),
-    "lastfm_export": FuzzedFormat(lastfm_export),
-    "subsonic": FuzzedFormat(subsonic, ("tracks",)),
-    "listenbrainz": FuzzedFormat(listenbrainz),
-    "mapped_csv": FuzzedFormat(mapped_csv),
+    "artist_genres": FuzzedFormat(TEXT_LOGS["artist_genres"], ("knowledge_triples",)),
+    "subsonic": FuzzedFormat(TEXT_LOGS["subsonic"], ("tracks",)),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
     "yambda": FuzzedFormat(yambda),
-    "thirty_music": FuzzedFormat(thirty_music),
 }
