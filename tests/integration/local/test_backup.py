@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
 
 def restored(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
     return use(here.home.with_name("restored"), monkeypatch)
+
+
+def back_up_and_restore(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
+    """The settings of the restored home."""
+    folder = here.home.with_name("backup")
+    backup(here, folder)
+    there = restored(here, monkeypatch)
+    restore(there, folder)
+    return there
 
 
 def test_restored_home_has_what_cannot_be_rebuilt(
@@ -179,9 +189,7 @@ def test_tables_that_are_links_to_folders_are_copied(
     table.rename(tmp_path / "moved")
     table.symlink_to(tmp_path / "moved")
     (table / "again").symlink_to(here.home / "landing")
-    backup(here, tmp_path / "backup")
-    there = restored(here, monkeypatch)
-    restore(there, tmp_path / "backup")
+    there = back_up_and_restore(here, monkeypatch)
     copied = there.home / "landing" / "listening_events"
     assert not copied.is_symlink()
     assert [path.name for path in copied.rglob("*")] == ["dt=2026-06-01", "a.parquet"]
@@ -202,30 +210,35 @@ def test_a_full_disk_is_not_reported_as_a_damaged_online_store(here: settings.Se
     assert not list(tmp_path.glob("backup*"))
 
 
+def change_manifest(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
+OUTSIDE = {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}
+DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "changed file": (LOG, lambda file: file.write_bytes(LINES[::-1]), f"damaged: {LOG} differs from backup.json, 1 of"),
+    "missing file": (LOG, Path.unlink, "damaged"),
+    "version": (MANIFEST_FILE, lambda file: change_manifest(file, format=1), "another version"),
+    "path": (MANIFEST_FILE, lambda file: change_manifest(file, files=OUTSIDE), "outside the home"),
+    "field": (MANIFEST_FILE, lambda file: change_manifest(file, unknown=1), "not a complete backup"),
+    "no manifest": (MANIFEST_FILE, Path.unlink, "not a complete backup"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "message"), DAMAGES.values(), ids=DAMAGES)
 def test_damaged_backup_is_not_restored(
-    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: settings.Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    damage: Callable[[Path], object],
+    message: str,
 ) -> None:
-    source = tmp_path / "backup"
-    backup(here, source)
+    backup(here, tmp_path / "backup")
+    damage(tmp_path / "backup" / name)
     there = restored(here, monkeypatch)
-    manifest = json.loads((source / MANIFEST_FILE).read_text())
-    (source / LOG).write_bytes(LINES.replace(b"ann", b"eve"))
-    with pytest.raises(RestoreError, match=rf"damaged: {LOG} differs from backup.json, 1 of"):
-        restore(there, source)
-    (source / LOG).unlink()
-    with pytest.raises(RestoreError, match="damaged"):
-        restore(there, source)
-    for change, message in (
-        ({"format": 1}, "another version"),
-        ({"files": {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}}, "outside the home"),
-        ({"unknown": 1}, "not a complete backup"),
-    ):
-        (source / MANIFEST_FILE).write_text(json.dumps(manifest | change))
-        with pytest.raises(RestoreError, match=message):
-            restore(there, source)
-    (source / MANIFEST_FILE).unlink()
-    with pytest.raises(RestoreError, match="not a complete backup"):
-        restore(there, source)
+    with pytest.raises(RestoreError, match=message):
+        restore(there, tmp_path / "backup")
     assert not there.home.exists()
 
 
@@ -321,12 +334,8 @@ def test_commands_say_what_was_done_and_what_is_left(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 0
-    assert "files, " in capsys.readouterr().out
-    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 2
-    assert "not empty" in capsys.readouterr().err
+    assert [backup_module.main(["--to", str(tmp_path / "backup")]) for _ in range(2)] == [0, 2]
     restored(here, monkeypatch)
-    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 0
-    assert "no current suppression list was given" in capsys.readouterr().out
-    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 2
-    assert "is not empty" in capsys.readouterr().err
+    assert [restore_module.main(["--from", str(tmp_path / "backup")]) for _ in range(2)] == [0, 2]
+    printed = capsys.readouterr()
+    assert "no current suppression list was given" in printed.out and "is not empty" in printed.err
