@@ -4,7 +4,7 @@ import base64
 import re
 from contextlib import contextmanager
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.support import browser
 
@@ -39,6 +39,12 @@ def is_answer(response, scene: str) -> bool:
     return response.url.endswith("/recommend") and response.request.post_data_json.get("scene") == scene
 
 
+def report(page: Page, part: Locator) -> None:
+    """Click a part of the page, and wait until the page has reported the event."""
+    with page.expect_response("**/events"):
+        part.click()
+
+
 def player_of(page: Page):
     return page.get_by_role("region", name="Now playing")
 
@@ -70,8 +76,7 @@ def check_playlists_open_and_play(url: str, user_id: str) -> None:
         tile = page.locator(".tile").first
         expect(tile).to_contain_text(f"{count} songs")
         assert browser.accessibility_violations(page) == []
-        with page.expect_response("**/events"):
-            tile.locator("a").click()
+        report(page, tile.locator("a"))
         assert part(events[-1], "target_type", "target_id", "action", "request_id", "position") == {
             "target_type": "playlist",
             "target_id": target,
@@ -88,8 +93,7 @@ def check_playlists_open_and_play(url: str, user_id: str) -> None:
         names = songs.locator(".title").all_inner_texts()
         songs.nth(0).locator(".start").click()
         player = player_of(page)
-        with page.expect_response("**/events"):
-            player.get_by_role("button", name="Next").click()
+        report(page, player.get_by_role("button", name="Next"))
         expect(player).to_contain_text(names[1])
         assert part(events[-1], "target_type", "target_id", "action", "context_id", "request_id") == {
             "target_type": "track",
@@ -153,8 +157,7 @@ def check_traces(url: str, user_id: str) -> None:
         choose(page, songs.first.get_by_role("button", name="More"), f"Never play {artist}")
         expect(songs).to_have_count(before - by_artist)
         expect(count).to_have_text(str(before - by_artist))
-        with page.expect_response("**/events"):
-            page.locator(".toast").get_by_role("button", name="Undo").click()
+        report(page, page.locator(".toast").get_by_role("button", name="Undo"))
         expect(count).to_have_text(str(before))
         page.goto(f"{url}/?user={user_id}#/playlist/unknown")
         expect(page.get_by_role("alert")).to_contain_text("unknown")

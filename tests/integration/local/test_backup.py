@@ -87,15 +87,6 @@ def restored(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settin
     return use(here.home.with_name("restored"), monkeypatch)
 
 
-def back_up_and_restore(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
-    """The settings of the restored home."""
-    folder = here.home.with_name("backup")
-    backup(here, folder)
-    there = restored(here, monkeypatch)
-    restore(there, folder)
-    return there
-
-
 def test_restored_home_has_what_cannot_be_rebuilt(
     here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,7 +180,9 @@ def test_tables_that_are_links_to_folders_are_copied(
     table.rename(tmp_path / "moved")
     table.symlink_to(tmp_path / "moved")
     (table / "again").symlink_to(here.home / "landing")
-    there = back_up_and_restore(here, monkeypatch)
+    backup(here, tmp_path / "backup")
+    there = restored(here, monkeypatch)
+    restore(there, tmp_path / "backup")
     copied = there.home / "landing" / "listening_events"
     assert not copied.is_symlink()
     assert [path.name for path in copied.rglob("*")] == ["dt=2026-06-01", "a.parquet"]

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from sequences.behaviors import load_behaviors
 from serving.http.static_page import page_routes
+from tests.e2e.listening_page import report
 from tests.support import browser
 from tests.support.serving.http_server import serve
 
@@ -240,8 +241,7 @@ def test_the_queue_takes_a_song_next_and_repeats(page, bodies, url):
         player.locator(".repeat").click()
     expect(player.get_by_role("button", name="Repeat: all")).to_be_visible()
     for title in ("Song 0", "Song 4", "Song 3"):
-        with page.expect_response("**/events"):
-            player.get_by_role("button", name="Next").click()
+        report(page, player.get_by_role("button", name="Next"))
         expect(player).to_contain_text(title)
     player.get_by_role("slider", name="Volume").fill("0.5")
     page.reload()
@@ -276,17 +276,14 @@ def test_a_song_that_is_left_for_another_one_is_reported_as_played(page, bodies,
     player = show_songs(page, url)
     song_of(page, "Song 0").locator(".start").click()
     expect(player).to_contain_text("0:01")
-    with page.expect_response("**/events"):
-        song_of(page, "Song 1").locator(".start").click()
+    report(page, song_of(page, "Song 1").locator(".start"))
     assert bodies["events"][0]["events"][0]["played_ms"] >= 750
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Previous").click()
+    report(page, player.get_by_role("button", name="Previous"))
     expect(player).to_contain_text("Song 0")
     choose(page, player, "Not interested")
     expect(player).to_contain_text("Song 1")
     page.get_by_role("button", name="Queue").first.click()
-    with page.expect_response("**/events"):
-        page.locator(".queue").get_by_role("button", name="Play Song 2").click()
+    report(page, page.locator(".queue").get_by_role("button", name="Play Song 2"))
     assert [target for action, target in reported(bodies) if action == "play"] == ["s0", "s1", "s0", "s1"]
 
 
@@ -294,8 +291,7 @@ def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page,
     player = show_songs(page, url, [song | {"duration_ms": 257_000} for song in SONGS], seconds=5)
     song_of(page, "Song 0").locator(".start").click()
     expect(player).to_contain_text("0:01")
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Next").click()
+    report(page, player.get_by_role("button", name="Next"))
     with page.expect_response("**/events"):
         expect(player).to_contain_text("Song 2")
     played = [one["events"][0]["played_ms"] for one in bodies["events"]]
@@ -313,8 +309,7 @@ def test_a_song_without_audio_has_a_link_and_is_not_reported_as_played(page, bod
     assert browser.accessibility_violations(page) == []
     player.get_by_role("button", name="Next").click()
     expect(player).to_contain_text("Song 1")
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Like").click()
+    report(page, player.get_by_role("button", name="Like"))
     assert reported(bodies) == [("like", "s1")]
 
 

@@ -6,8 +6,9 @@ import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -54,25 +55,16 @@ def with_fixed_clock(place, folder):
     return replace(place, variables=place.variables | {"PYTHONPATH": path})
 
 
-@dataclass(frozen=True)
-class OneProcess:
-    """A home, and the responses and number of processes of a service without further processes."""
-
-    place: recommender_service.Place  # its clock stands still
-    ticking: recommender_service.Place
-    responses: list
-    processes: int
-
-
 @pytest.fixture(scope="module")
 def one(tmp_path_factory):
+    """A home, `place` with a clock that stands still, and responses and number of processes of a service without further ones."""
     home = tmp_path_factory.mktemp("home")
     with_collections = partial(add_collections, count=20, tracks=5)
     with release_swap.prepare_service(home, 400, "debug", release_swap.RETURNING_USERS, with_collections) as prepared:
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
-            single = OneProcess(place, prepared, list(answers(place.port)), len(service.process.members()))
-        yield single
+            found = {"responses": list(answers(place.port)), "processes": len(service.process.members())}
+        yield SimpleNamespace(place=place, ticking=prepared, **found)
 
 
 @pytest.fixture
