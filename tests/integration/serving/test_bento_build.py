@@ -56,7 +56,6 @@ def test_bento_contains_all_imports(source, environment):
     outside = [file for file in printed.splitlines() if not Path(file).is_relative_to(source)]
     assert outside == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
-    assert "# Serving" in (source.parent / "README.md").read_text()
 
 
 def test_bento_starts_and_accepts_events_without_a_release(source, home, environment):
@@ -70,8 +69,6 @@ def test_bento_starts_and_accepts_events_without_a_release(source, home, environ
             assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
             answer = client.post("/recommend", json={"user_id": "u"})
             assert (answer.status_code, client.get("/readyz").status_code) == (503, 503)
-            assert "no release is in service yet" in answer.json()["error"]
-            assert client.get("/docs.json").json()["info"]["title"] == "Segue recommender"
         connections = [one for member in service.members() for one in member.net_connections("tcp")]
         assert {one.laddr.port for one in connections if not one.raddr} == {port}
     finally:

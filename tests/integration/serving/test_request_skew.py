@@ -170,7 +170,7 @@ def test_no_feature_value_differs(replayed: SimpleNamespace) -> None:
     assert found.restated == found.pending == found.unread == found.stale == 0
 
 
-def test_command_fails_on_skew_only(replayed: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_fails_on_skew_only(replayed: SimpleNamespace) -> None:
     report = replayed.home / "reports" / "skew.json"
     tomorrow = str(DAY + timedelta(days=1))
     assert __main__.main(["--as-of", tomorrow]) == 0
@@ -180,8 +180,6 @@ def test_command_fails_on_skew_only(replayed: SimpleNamespace, capsys: pytest.Ca
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
     assert __main__.main(["--as-of", tomorrow]) == 1
-    assert "most often played_history:behavior" in capsys.readouterr().err
     file.write_bytes(good)
     assert __main__.main(["--as-of", "2026-05-01"]) == 0
-    assert "no request was logged on 2026-04-30" in capsys.readouterr().out
     assert json.loads(report.read_text())["requests"] == 0
