@@ -3,6 +3,7 @@ next answer.
 """
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -29,11 +30,22 @@ def check_evening(url: str) -> None:
         assert [event["action"] for event in events[:3]] == ["like"] * 3 and len(set(picked)) == 3
         expect(page.locator(".song").first).to_be_visible()
         assert len(ids(daily.value.json())) > 10
+        _search_beyond_the_catalog(page)
         _skip_three_times(page, events)
         _control_an_interest(page, events)
         _listen_in_private(page, events, user)
         _follow_a_path(page)
         _download_and_erase(page, user)
+
+
+def _search_beyond_the_catalog(page: Page) -> None:
+    page.get_by_role("link", name="Search", exact=True).first.click()
+    with page.expect_response("**/search") as unknown:
+        page.get_by_role("searchbox").fill("asdfghjkl")
+    assert "asdfghjkl" in unknown.value.json()["unmet"]["words"]
+    with page.expect_response("**/search") as found:
+        page.get_by_role("searchbox").fill("driving")
+    assert max(Counter(item["artist_ids"][0] for item in found.value.json()["items"]).values()) <= 3
 
 
 def _skip_three_times(page: Page, events: list[dict]) -> None:
