@@ -13,10 +13,9 @@ from tests.e2e import pipeline_runs
 from tests.support.acceptance_plugin import HOME, IS_FULL_SIZE, LOGS, RECIPE, ROWS, report
 from tests.support.log_sources import copy_first_rows
 from tests.support.pipeline_commands import run_to_end
-from tests.support.ports import free_port
+from tests.support.ports import PORTS, free_port
 from tests.support.tiers import acceptance_only
 
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 BASELINES = ("tuned_base_level_activation", "tifu_knn", "popularity")
 MAX_MINUTES = {"real logs": 20, "simulated world": 8}
 MAX_MEMORY_GB = 12

@@ -25,12 +25,11 @@ from local import land, process, run, services
 from storage.suppression_list import UNFINISHED_FILE
 from tests.e2e import extended_tree, listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
-from tests.support.ports import free_port
+from tests.support.ports import PORTS, free_port
 from tests.support.tiers import acceptance_only
 
 pytestmark = [pytest.mark.timeout(1200)]
 BLOCK_ID = uuid.uuid4().hex
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 
 
 class Home:
