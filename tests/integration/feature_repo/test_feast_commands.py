@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -61,12 +60,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     pq.write_table(pa.table({"ended_at": [EPOCH + timedelta(days=DAYS_TO_JUNE + 1, seconds=NOON)]}), landed)
     profile = {"user_id": "u1", "known_at": EPOCH + timedelta(days=DAYS_TO_JUNE + 1), "plays_total": 1}
     write_profiles(home / "marts" / "user_profiles.parquet", [profile])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ.keys() - kept.keys():
-            patch.delenv(name)
-        patch.setenv("SEGUE_HOME", str(home))
-        of_home = environment(settings.load_settings())
+    of_home = environment(settings.Settings(home=home))
     assert not (home / "feast").exists()  # the first command creates it
     for words in (command("apply"), command("materialize-incremental")):
         documented_commands.run_command(words, of_home, "0")
