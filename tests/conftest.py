@@ -34,6 +34,12 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave the processor to the whole pipeline, which takes longest, if it runs in another worker."""
+    if "PYTEST_XDIST_WORKER" in os.environ and item.path.name != "test_pipeline.py":
+        os.setpriority(os.PRIO_PROCESS, 0, max(5, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
 # Loading a release ends with it: seconds for all the modules of all tests, for each service that a test starts in its process.
 garbage_collector.freeze_gc = lambda: None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.listening_page import choose, collect_events, expect_answer, ids, is_answer, part, player_of
+from tests.e2e.listening_page import choose, collect_events, expect_answer, ids, is_answer, part, player_of, report
 from tests.support import browser
 
 
@@ -40,19 +40,12 @@ def check_evening(url: str) -> None:
 
 def _search_beyond_the_catalog(page: Page) -> None:
     page.get_by_role("link", name="Search", exact=True).first.click()
-
-    def search(query: str) -> dict:
-        with page.expect_response("**/search") as found:
-            page.get_by_role("searchbox").fill(query)
-        return found.value.json()
-
-    unknown = search("asdfghjkl")
-    assert unknown["items"] == [] and "asdfghjkl" in unknown["unmet"]["words"]
-    expect(page.locator(".song")).to_have_count(0)
-    expect(page.locator(".search [role=status]")).to_contain_text("asdfghjkl")
-    found = search("driving")
-    expect(page.locator(".song")).to_have_count(len(found["items"]))
-    assert max(Counter(item["artist_ids"][0] for item in found["items"]).values()) <= 3
+    with page.expect_response("**/search") as unknown:
+        page.get_by_role("searchbox").fill("asdfghjkl")
+    assert "asdfghjkl" in unknown.value.json()["unmet"]["words"]
+    with page.expect_response("**/search") as found:
+        page.get_by_role("searchbox").fill("driving")
+    assert max(Counter(item["artist_ids"][0] for item in found.value.json()["items"]).values()) <= 3
 
 
 def _skip_three_times(page: Page, events: list[dict]) -> None:
@@ -78,13 +71,9 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
     player_of(page).get_by_role("button", name="Pause").click()  # further songs would change the taste
 
 
-def _open_taste(page: Page) -> None:
+def _control_an_interest(page: Page, events: list[dict]) -> None:
     with page.expect_response("**/taste"):
         page.get_by_role("link", name="Your taste").first.click()
-
-
-def _control_an_interest(page: Page, events: list[dict]) -> None:
-    _open_taste(page)
     card = page.locator(".interest").first
     name = card.locator("h3").inner_text()
 
@@ -117,17 +106,16 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
     expect(switch).to_have_attribute("aria-checked", "true")
     page.get_by_role("link", name="Home", exact=True).click()
     page.locator(".song .start").first.click()
-    with page.expect_response("**/events") as report:
+    with page.expect_response("**/events") as reported:
         player_of(page).get_by_role("button", name="Next").click()
-    assert events[-1]["action"] == "play" and report.value.json()["private"] == 1
+    assert events[-1]["action"] == "play" and reported.value.json()["private"] == 1
     with page.expect_response("**/listener") as listener:
         page.get_by_role("link", name="Your library", exact=True).click()
         page.get_by_role("link", name="History", exact=True).click()
     assert listener.value.request.post_data_json == {"user_id": user}
     recorded = [event["ended_at"] for event in listener.value.json()["events"]]
     assert recorded and max(recorded) < since_us
-    with page.expect_response("**/events"):
-        page.get_by_role("button", name="End", exact=True).click()
+    report(page, page.get_by_role("button", name="End", exact=True))
     assert part(events[-1], "target_type", "action") == {"target_type": "session", "action": "end_private"}
     expect(page.locator(".private-note")).to_have_count(0)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import psutil
 
+from local import process
 from tests.support import acceptance_plugin
+from tests.support.pipeline_commands import run_to_end
 
 POLL_INTERVAL_S = 3
 
@@ -22,38 +24,13 @@ def environment(home: Path, ports: dict[str, str]) -> dict[str, str]:
     return {**os.environ, **ports, "SEGUE_HOME": str(home)}
 
 
-def find_processes(home: Path) -> list[psutil.Process]:
-    """Processes that use `home`: the services and their children."""
-    processes = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("SEGUE_HOME") == str(home) and process.status() != psutil.STATUS_ZOMBIE:
-                processes.append(process)
-        except psutil.Error:
-            continue
-    return processes
-
-
-def gigabytes(processes: list[psutil.Process]) -> float:
-    """Total memory of the processes in GiB; shared memory counts once."""
+def gigabytes(home: Path) -> float:
+    """Memory of the services of `home` and their children in GiB; shared memory counts once."""
     total = 0
-    for process in processes:
-        try:
-            memory = process.memory_full_info()
-            total += getattr(memory, "pss", memory.rss)
-        except psutil.Error:
-            continue
-    return total / 2**30
-
-
-def stop_leftovers(home: Path, variables: dict[str, str]) -> None:
-    """Stop the processes that a killed acceptance run left in `home`."""
-    subprocess.run(
-        [sys.executable, "-m", "local.services", "stop"], cwd=acceptance_plugin.ROOT, env=variables, check=True
-    )
-    for process in find_processes(home):
+    for member in process.members(str(home)):
         with suppress(psutil.Error):
-            process.kill()
+            total += member.memory_full_info().pss
+    return total / 2**30
 
 
 def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dict[str, object]:
@@ -67,7 +44,7 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
     Raises:
         AssertionError: The run failed; the message is the end of its output.
     """
-    stop_leftovers(home, variables)
+    run_to_end([sys.executable, "-m", "local.services", "stop"], variables)  # what a killed run left
     record_file = home.with_name(f"{home.name}.json")
     record = acceptance_plugin.read(record_file)
     if record.get("key") != acceptance_plugin.key():
@@ -84,7 +61,7 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
         run = subprocess.Popen(command, cwd=acceptance_plugin.ROOT, env=variables, stdout=output, stderr=output)
     try:
         while run.poll() is None:
-            record["peak_gb"] = max(record["peak_gb"], round(gigabytes(find_processes(home)), 2))
+            record["peak_gb"] = max(record["peak_gb"], round(gigabytes(home), 2))
             record["minutes"] = round(minutes_before + (time.monotonic() - start) / 60, 2)
             acceptance_plugin.write(record_file, record)
             time.sleep(POLL_INTERVAL_S)

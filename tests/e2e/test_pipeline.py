@@ -1,4 +1,8 @@
-"""The whole pipeline once: Airflow, recommender, MLflow and console on free ports, without network access beyond the machine."""
+"""The whole pipeline once: Airflow, recommender, MLflow and console on free ports, without network access beyond the machine.
+
+It runs in a copy of the tree that has each documented extension (docs/contributing.md), so that the same run shows that they reach
+the evaluation report and the service without further changes.
+"""
 
 import contextlib
 import json
@@ -6,9 +10,7 @@ import os
 import re
 import subprocess
 import sys
-import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,66 +21,42 @@ import pytest
 
 from config import settings
 from console.page_parts import REPORTS
-from local import process, run, services
-from local.airflow_api import AirflowClient, AirflowError
+from local import land, process, run, services
 from storage.suppression_list import UNFINISHED_FILE
-from tests.e2e import listening_evening, listening_page
+from tests.e2e import extended_tree, listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
-from tests.support.ports import free_port
+from tests.support.ports import PORTS, free_port
+from tests.support.tiers import acceptance_only
 
-pytestmark = [pytest.mark.timeout(900)]
-ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.timeout(1200)]
 BLOCK_ID = uuid.uuid4().hex
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 
 
 class Home:
-    """Installation in a temporary home, with connections limited to loopback."""
+    """Installation of the extended tree in a temporary home, with connections limited to loopback."""
 
-    def __init__(self, home):
-        self.refused_connections = home / "refused.txt"
+    def __init__(self, folder):
+        home, self.tree = folder / "home", folder / "tree"
+        extended_tree.copy_tree(self.tree)
+        # Loading the settings limits the access to new files, as in every program.
+        here = settings.load_settings().model_copy(update={"home": home})
+        extended_tree.write_log(land.simulate_world(here, "debug") / "plays.pipe")
+        self.refused_connections = folder / "refused.txt"
         hook = Path(__file__).parent / "loopback_only"
-        path = os.pathsep.join(filter(None, [str(hook), str(ROOT), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(hook), str(self.tree), os.environ.get("PYTHONPATH")]))
         variables = {"SEGUE_HOME": str(home), "PYTHONPATH": path, "SEGUE_REFUSED": str(self.refused_connections)}
         variables |= {name: str(free_port()) for name in PORTS}
         self.environment = {**os.environ, **variables}
 
-    def run(self, *arguments):
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def pause(self, dag_id):
-        """Pause a DAG as soon as Airflow has read it, like the switch of its page."""
-        airflow, recommender, mlflow, pages = (int(self.environment[name]) for name in PORTS)
-        home = Path(self.environment["SEGUE_HOME"])
-        here = settings.Settings(
-            home=home, airflow_port=airflow, recommender_port=recommender, mlflow_port=mlflow, console_port=pages
-        )
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
-            with contextlib.suppress(AirflowError, httpx.HTTPError):
-                if here.airflow_passwords.exists():
-                    with AirflowClient(here) as client:
-                        return client._request_json("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
-            time.sleep(2)
-        raise AssertionError(f"Airflow has not read {dag_id}")
-
-    def command(self, words, folder=ROOT):
+    def command(self, words, folder=None):
         """Output of a documented command, run on the services of this home."""
-        return documented_commands.run_command(
-            words, self.environment, self.environment["SEGUE_RECOMMENDER_PORT"], folder
-        )
+        port = self.environment["SEGUE_RECOMMENDER_PORT"]
+        return documented_commands.run_command(words, self.environment, port, folder or self.tree)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    home = Home(tmp_path_factory.mktemp("home"))
+    home = Home(tmp_path_factory.mktemp("extended"))
     try:
         with browser.shared():
             yield home
@@ -88,12 +66,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first_run(home):
-    with ThreadPoolExecutor(1) as pool:
-        # The rest of the content, which nothing waits for, would be encoded beside the tests for a minute.
-        paused = pool.submit(home.pause, "encode_remaining_content")
-        output = home.command("make run RECIPE=debug")
-        assert paused.result()["is_paused"]
-    return output
+    return home.command("make run RECIPE=debug")
 
 
 @pytest.fixture
@@ -113,6 +86,34 @@ def test_the_run_ends_with_a_recommendation_and_addresses(first_run, here):
     assert f"http://{here.host}:{here.airflow_port}" in first_run
     assert "release_ready" in first_run
     assert all(service.is_ready(here) for service in services.SERVICES)
+
+
+def test_extensions_are_in_the_report_and_the_release(here):
+    evaluation = json.loads((here.reports / "evaluation.json").read_text())
+    (release,) = (file.parent for file in (here.home / "bentoml").rglob("manifest.json"))
+    manifest = json.loads((release / "manifest.json").read_text())
+    assert "code_order" in evaluation["recall"] and "code_order" in manifest["channels"]
+    assert "plain_sum" in evaluation["ranking"] and manifest["ranker"] == "plain_sum"
+    (ranker,) = (file.read_text() for file in release.rglob("ranker.json"))
+    assert "user_profile__sessions_total" in ranker and "balance_total" in ranker
+    assert "pipe_plays" in {row["format"] for row in manifest["lineage"]["logs"]}
+    assert "sessions_total" in (here.reports / "data_docs" / "marts" / "outcome.json").read_text()
+
+
+def test_the_added_channel_and_scene_answer_requests(here):
+    request = {"user_id": run.find_recent_user(here), "scene": "workout", "debug": True}
+    answer = httpx.post(f"{url_of(here)}/recommend", json=request, timeout=60).json()
+    assert answer["trace"]["candidates"]["code_order"] > 0
+    assert len(answer["items"]) == 4
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "number 1 of your tracks"), ("zh", "你的第 1 首歌")])
+def test_the_added_text_is_shown_in_each_language(home, language, text):
+    program = (
+        "from serving.messages import render_reason; from recommender.recall.reason import Reason;"
+        f"print(render_reason(Reason('in_code_order', {{'position': 1}}), {language!r}))"
+    )
+    assert home.command(f'python -c "{program}"').strip() == text
 
 
 def test_every_process_listens_on_loopback_only(here):
@@ -214,6 +215,7 @@ def test_the_notebook_trains_a_channel_and_calls_the_service(home, here):
     assert "like: 1 accepted" in output and "without the album" in output
 
 
+@acceptance_only
 def test_a_screenshot_of_every_page_can_be_taken(home, here, tmp_path):
     if browser.find_chromium() is None or not screenshots.has_chinese_font():
         pytest.skip("Chromium or a Chinese font is missing; install Debian's packages chromium and fonts-wqy-microhei")
@@ -258,7 +260,8 @@ def test_a_failed_expectation_stops_the_pipeline_and_the_release_stays_in_servic
     partition = events / f"dt={now.date()}"
     partition.mkdir(exist_ok=True)
     row.write_parquet(partition / "of_another_program.parquet")
-    done = home.run("local.run", "--recipe", "debug")
+    command = [sys.executable, "-m", "local.run", "--recipe", "debug"]
+    done = subprocess.run(command, cwd=home.tree, env=home.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "task validate_landed failed" in done.stderr
     assert "failed: position " in done.stderr

@@ -3,18 +3,16 @@
 Music are the Debian packages asc-music, wesnoth-1.18-music and warzone2100-music (`apt-get install`, or unpacked into the
 folder SEGUE_ACCEPTANCE_MUSIC), and clips of `../shared/data/audio`. The detector of music was fitted on other recordings.
 
-Legend: N files, D width, T tags.
+Legend: N files.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from config import settings
 from content.encoders import audio_decoding
@@ -47,16 +45,7 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True)
-class EncodedAudio:
-    """Music probabilities of N files; those whose name begins with one of NOT_MUSIC are no music."""
-
-    is_music_N: NDArray[np.bool_]
-    music_probability_N: NDArray[np.float32]
-
-
-@pytest.fixture(scope="module")
-def audio() -> EncodedAudio:
+def test_sounds_that_are_no_music_are_rejected() -> None:
     """All tracks and clips, in twice as many patches as usual."""
     encoder = AudioEncoder()
     files = [path for folder in ALBUMS.values() for path in sorted((GAMES / folder).iterdir())]
@@ -65,18 +54,12 @@ def audio() -> EncodedAudio:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(audio_decoding, "MAX_PATCHES", 2 * audio_decoding.MAX_PATCHES)
         patches = [encoder.encode_with_tags(encoder.load(path).split(1)) for path in files]
-    vector_ND, tags_NT = (np.array([both[place].mean(0) for both in patches]) for place in (0, 1))
-    return EncodedAudio(
-        np.array([not path.name.startswith(tuple(NOT_MUSIC)) for path in files]),
-        music_probability(vector_ND, tags_NT),
-    )
-
-
-def test_sounds_that_are_no_music_are_rejected(audio: EncodedAudio) -> None:
-    is_kept_N = audio.music_probability_N >= MIN_MUSIC_PROBABILITY
-    others = np.round(audio.music_probability_N[~audio.is_music_N].astype(float), 3).tolist()
-    kept = round(float(is_kept_N[audio.is_music_N].mean()), 3)
+    probability_N = music_probability(*(np.array([both[place].mean(0) for both in patches]) for place in (0, 1)))
+    is_music_N = np.array([not path.name.startswith(tuple(NOT_MUSIC)) for path in files])
+    is_kept_N = probability_N >= MIN_MUSIC_PROBABILITY
+    others = np.round(probability_N[~is_music_N].astype(float), 3).tolist()
+    kept = round(float(is_kept_N[is_music_N].mean()), 3)
     required = f"other sounds below {MIN_MUSIC_PROBABILITY}, music kept at least {MIN_KEPT}"
-    report("audio_not_music", required, {"other": others, "music kept": kept, "of": int(audio.is_music_N.sum())})
-    assert len(others) == len(NOT_MUSIC) and not is_kept_N[~audio.is_music_N].any()
+    report("audio_not_music", required, {"other": others, "music kept": kept, "of": int(is_music_N.sum())})
+    assert len(others) == len(NOT_MUSIC) and not is_kept_N[~is_music_N].any()
     assert kept >= MIN_KEPT

@@ -18,37 +18,30 @@ from tests.support.tiers import acceptance_only
 from tests.support.training.simulated_catalog import make_search_tracks, read_catalog
 from training.evaluation.search_quality import ALL, evaluate, read_queries
 
-MIN_PRECISION = 0.8
-MIN_MEAN, MIN_OF_A_GROUP = 0.75, 0.6
 MAX_FOUND_BY_NOISE = 0.05
 pytestmark = acceptance_only
 
 
 @pytest.mark.timeout(1_800)
-def test_precision_of_the_sixty_queries() -> None:
-    queries, size = read_queries(), read_catalog()
-    assert [sum(query.language == language for query in queries) for language in ("en", "zh")] == [30, 30]
+@pytest.mark.parametrize(
+    ("file", "least", "groups", "mean", "of_a_group"),
+    [
+        ("queries", 10, ("en", "zh"), 0.8, 0.8),
+        ("facet_queries", 1, ("negation", "opposites", "languages", "style and scene"), 0.75, 0.6),
+    ],
+)
+def test_precision_of_the_queries(
+    file: str, least: int, groups: tuple[str, ...], mean: float, of_a_group: float
+) -> None:
+    queries, size = read_queries(file), read_catalog()
     tracks = make_search_tracks(size)
     for query in queries:
-        assert sum(map(query.is_relevant, tracks.iter_rows(named=True))) >= 10, query
+        assert sum(map(query.is_relevant, tracks.iter_rows(named=True))) >= least, query
     result = evaluate(tracks, size.start + timedelta(days=size.days), queries)
     print(format_table(result), result["misses"])
-    precision = {name: round(row["search"][0], 3) for name, row in result["precision"].items()}
-    report("search_precision_at_10", f"at least {MIN_PRECISION} over 60 queries", precision)
-    assert precision[ALL] >= MIN_PRECISION and precision["en"] >= MIN_PRECISION and precision["zh"] >= MIN_PRECISION
-
-
-@pytest.mark.timeout(1_800)
-def test_negation_opposites_languages_and_styles_with_scenes() -> None:
-    queries, size = read_queries("facet_queries"), read_catalog()
-    tracks = make_search_tracks(size)
-    for query in queries:
-        assert any(map(query.is_relevant, tracks.iter_rows(named=True))), query
-    result = evaluate(tracks, size.start + timedelta(days=size.days), queries)
-    kinds = (ALL, *dict.fromkeys(query.kind for query in queries))
-    precision = {name: round(result["precision"][name]["search"][0], 3) for name in kinds}
-    report("search_facet_precision_at_10", f"mean {MIN_MEAN}, groups {MIN_OF_A_GROUP}", precision)
-    assert precision[ALL] >= MIN_MEAN and min(precision.values()) >= MIN_OF_A_GROUP, result["misses"]
+    precision = {name: round(result["precision"][name]["search"][0], 3) for name in (ALL, *groups)}
+    report(f"search_precision_at_10 of {file}", f"mean {mean}, groups {of_a_group}", precision)
+    assert precision[ALL] >= mean and min(precision.values()) >= of_a_group, result["misses"]
 
 
 @pytest.mark.timeout(1_800)

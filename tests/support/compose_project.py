@@ -26,12 +26,11 @@ from typing import Any
 
 from config.settings import ROOT, Settings
 from tests.support.pipeline_commands import run_to_end
-from tests.support.ports import free_port
+from tests.support.ports import PORTS, free_port
 from tests.support.waiting import wait_until
 
 PROJECT = "segue_acceptance"
 IMAGE = "localhost/segue:acceptance"
-PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
 COMMAND_TIMEOUT_S = 600
 
 

@@ -6,8 +6,8 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ MUSIC_FILES = min(ROWS // 2, 10_000)  # each is encoded
 MUTATED_SHARE = 0.08  # below the share of unparsable rows that rejects a log
 ERASED_USER = "u7"
 START = datetime(2020, 1, 1, tzinfo=UTC)
+TITLES = (b"c", b'"a, ""b"""', b'"a, ""b"""')
+MAPPING = b"file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
 TOKENS = [
     *(
         b'"',
@@ -70,11 +72,6 @@ def mutate(line: bytes, chance: random.Random) -> bytes:
     return line
 
 
-def lines(of: Callable[[int], bytes], chance: random.Random) -> Iterator[bytes]:
-    for number in range(ROWS):
-        yield mutate(of(number), chance) if chance.random() < MUTATED_SHARE else of(number)
-
-
 def write(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
@@ -105,86 +102,109 @@ def user_of(number: int) -> str:
     return f"u{number % 10}"
 
 
-def altered(row: dict[str, Any], chance: random.Random, share: float = MUTATED_SHARE) -> dict[str, Any]:
-    """The row, in which this share of rows have another value in one column."""
-    if chance.random() < share:
-        row[chance.choice(list(row))] = chance.choice(VALUES)
-    return row
+def event(number: int) -> dict[str, Any]:
+    row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
+    row |= {
+        "target_id": f"t{number % 9}",
+        "occurred_at": time_of(number).isoformat(),
+        "ended_at": time_of(number).isoformat(),
+    }
+    return row | {"action": "like", "scene": "daily"}
+
+
+def with_a_wrong_value(row: dict[str, Any], chance: random.Random, share: float = MUTATED_SHARE) -> dict[str, Any]:
+    """The row, in this share of calls with another value."""
+    return row | {chance.choice(list(row)): chance.choice(VALUES)} if chance.random() < share else row
 
 
 @dataclass(frozen=True)
-class LineLog:
-    """Writes a log with a row per line, some of them mutated, after a header; returns the number of rows."""
+class TextLog:
+    """Writes a log of lines, some of them mutated, after a header; returns the number of rows.
+
+    Args:
+        file: Name of the file.
+        line: The line of a number.
+        header: Content before the first line.
+        end: End of a line.
+        count: Number of the rows in lines.
+        more: Name and content of further files.
+    """
 
     file: str
-    row: Callable[[int], bytes]
+    line: Callable[[int, random.Random], bytes]
     header: bytes = b""
     end: bytes = b"\n"
     count: Callable[[bytes], int] = count_table_rows
+    more: dict[str, bytes] = field(default_factory=dict)
 
     def __call__(self, folder: Path, chance: random.Random) -> int:
-        rows = self.end.join(lines(self.row, chance))
-        write(folder / self.file, self.header + rows)
+        lines = (self.line(number, chance) for number in range(ROWS))
+        rows = self.end.join(mutate(line, chance) if chance.random() < MUTATED_SHARE else line for line in lines)
+        for name, content in {self.file: self.header + rows, **self.more}.items():
+            write(folder / name, content)
         return self.count(rows)
 
 
-def play_row(number: int) -> bytes:
-    title = '"a, ""b"""' if number % 3 else "c"
-    return f"{user_of(number)},{second_of(number)},{title},{number % 5},{number % 300_000}".encode()
+def library_song(number: int, chance: random.Random) -> bytes:
+    row: dict[str, Any] = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999}
+    row |= {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"], "album_artist": "a"}
+    return json_line(with_a_wrong_value(row, chance))
 
 
-def scrobble(number: int) -> bytes:
-    at = f"{time_of(number):%Y-%m-%dT%H:%M:%SZ}"
-    return f'{user_of(number)}\t{at}\ta{number % 3}\tGhost\tt{number % 9}\tSay "Hi"'.encode()
-
-
-def mapped_row(number: int) -> bytes:
-    action = ("play", "like")[number % 7 == 0]
-    return f'{user_of(number)},{time_of(number).isoformat()},"s, {number % 9}",b,{number % 200_000},{action}'.encode()
-
-
-def mapped_csv(folder: Path, chance: random.Random) -> int:
-    mapping = "file: plays.csv\ncolumns: {user: who, time: at, title: song, artist: by, played: ms, action: what}\n"
-    write(folder / "segue-mapping.yaml", mapping.encode())
-    return LineLog("plays.csv", mapped_row, b"who,at,song,by,ms,what\r\n", b"\r\n")(folder, chance)
-
-
-def subsonic(folder: Path, chance: random.Random) -> int:
-    def row(number: int) -> bytes:
-        song = {"id": f"s{number}", "title": "t", "artist": "a", "album": "b", "year": 1999, "album_artist": "a"}
-        return json_line(altered(song | {"duration": 200, "genres": [{"name": "Rock"}], "isrc": ["x"]}, chance))
-
-    return LineLog("library.subsonic", row, count=count_json_lines)(folder, chance)
-
-
-def listen(number: int) -> bytes:
+def listen(number: int, _: object = None) -> bytes:
     metadata = {"artist_name": "Ghøst", "track_name": f"t{number % 9}", "additional_info": {"artist_mbids": ["a"]}}
     return json_line({"user_id": user_of(number), "listened_at": second_of(number), "track_metadata": metadata})
 
 
-def listenbrainz(folder: Path, chance: random.Random) -> int:
-    """The first row is not mutated."""
-    log = LineLog("listens/2020/1.listens", listen, listen(0) + b"\n", count=count_json_lines)
-    return 1 + log(folder, chance)
-
-
-def thirty_music_row(number: int) -> bytes:
+def thirty_music_play(number: int, _: object) -> bytes:
     links = {"subjects": [{"id": user_of(number)}], "objects": [{"id": number % 9}]}
     return f'event.play\t{number}\t{second_of(number)}\t{{"playtime":{number % 400}}}\t{json.dumps(links)}'.encode()
 
 
-def event(number: int) -> dict[str, Any]:
-    at = time_of(number).isoformat()
-    row = {"event_id": f"e{number}", "user_id": user_of(number), "sequence_number": number, "target_type": "track"}
-    return row | {"target_id": f"t{number % 9}", "occurred_at": at, "ended_at": at, "action": "like", "scene": "daily"}
+TEXT_LOGS = {
+    "play_log": TextLog(
+        "events.csv.gz",
+        lambda n, _: b"%s,%d,%s,%d,%d" % (user_of(n).encode(), second_of(n), TITLES[n % 3], n % 5, n % 300_000),
+        b"user_id,ts,track_id,artist_id,ms_played\n",
+    ),
+    "mapped_csv": TextLog(
+        "plays.csv",
+        lambda n, _: (
+            f'{user_of(n)},{time_of(n).isoformat()},"s, {n % 9}",b,{n % 200_000},{"play" if n % 7 else "like"}'.encode()
+        ),
+        b"who,at,song,by,ms,what\r\n",
+        b"\r\n",
+        more={"segue-mapping.yaml": MAPPING},
+    ),
+    "lastfm_1k": TextLog(
+        "userid-timestamp-artid-artname-traid-traname.tsv",
+        lambda n, _: f'{user_of(n)}\t{time_of(n):%Y-%m-%dT%H:%M:%SZ}\ta{n % 3}\tGhost\tt{n % 9}\tSay "Hi"'.encode(),
+    ),
+    "lastfm_export": TextLog(
+        "export.csv",
+        lambda n, _: f'"{second_of(n)}","1 Jan","Ghost","","Meliora","","t ""{n % 9}""",""'.encode(),
+        b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n",
+    ),
+    "artist_genres": TextLog(
+        "artist_genre.tsv",
+        lambda n, _: f"artist {n}\thas_genre\trock\tx".encode(),
+        b"artist_name\trelation\tgenre_or_tag\tsources\n",
+    ),
+    "subsonic": TextLog("library.subsonic", library_song, count=count_json_lines),
+    "listenbrainz": TextLog(
+        "listens/2020/1.listens", listen, listen(0) + b"\n", count=lambda rows: 1 + count_json_lines(rows)
+    ),
+    "thirty_music": TextLog("relations/events.idomaar", thirty_music_play, count=count_json_lines),
+    "own_events": TextLog(
+        "listening_events/log.jsonl",
+        lambda n, chance: json_line(with_a_wrong_value(event(n), chance, MUTATED_SHARE / 2)),
+        count=count_json_lines,
+    ),
+}
 
 
 def own_events(folder: Path, chance: random.Random) -> int:
-    def row(number: int) -> bytes:
-        return json_line(altered(event(number), chance, MUTATED_SHARE / 2))
-
-    log = LineLog("listening_events/log.jsonl", row, count=count_json_lines)
-    return log(folder, chance) + parquet_events(folder / "listening_events")
+    return TEXT_LOGS["own_events"](folder, chance) + parquet_events(folder / "listening_events")
 
 
 def parquet_columns(number: int) -> list[pa.Array]:
@@ -255,9 +275,10 @@ def streaming_history(folder: Path, chance: random.Random) -> int:
     ):
         elements = []
         for number in half:
-            row = altered(form(number), chance)
-            is_damaged = chance.random() < MUTATED_SHARE / 2
-            elements.append(json.dumps(chance.choice(({}, [], None, "x", {name: row})) if is_damaged else row))
+            row: Any = with_a_wrong_value(form(number), chance, MUTATED_SHARE / 2)
+            if chance.random() < MUTATED_SHARE / 2:
+                row = chance.choice(({}, [], None, "x", {name: row}))
+            elements.append(json.dumps(row))
         write(folder / f"{ERASED_USER}x" / f"{name}.json", f"[{', '.join(elements)}]".encode())
     return 2 * (ROWS // 2)
 
@@ -302,30 +323,11 @@ class FuzzedFormat:
     rows: int = ROWS  # about
 
 
-FORMATS = {
+FORMATS = {name: FuzzedFormat(log) for name, log in TEXT_LOGS.items()} | {
     "own_events": FuzzedFormat(own_events),
-    "play_log": FuzzedFormat(LineLog("events.csv.gz", play_row, b"user_id,ts,track_id,artist_id,ms_played\n")),
     "streaming_history": FuzzedFormat(streaming_history),
-    "artist_genres": FuzzedFormat(
-        LineLog(
-            "artist_genre.tsv",
-            lambda number: f"artist {number}\thas_genre\trock\tx".encode(),
-            b"artist_name\trelation\tgenre_or_tag\tsources\n",
-        ),
-        ("knowledge_triples",),
-    ),
-    "lastfm_1k": FuzzedFormat(LineLog("userid-timestamp-artid-artname-traid-traname.tsv", scrobble)),
-    "lastfm_export": FuzzedFormat(
-        LineLog(
-            "export.csv",
-            lambda n: f'"{second_of(n)}","1 Jan","Ghost","","Meliora","","t ""{n % 9}""",""'.encode(),
-            b"uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n",
-        )
-    ),
-    "subsonic": FuzzedFormat(subsonic, ("tracks",)),
-    "listenbrainz": FuzzedFormat(listenbrainz),
-    "mapped_csv": FuzzedFormat(mapped_csv),
+    "artist_genres": FuzzedFormat(TEXT_LOGS["artist_genres"], ("knowledge_triples",)),
+    "subsonic": FuzzedFormat(TEXT_LOGS["subsonic"], ("tracks",)),
     "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
     "yambda": FuzzedFormat(yambda),
-    "thirty_music": FuzzedFormat(LineLog("relations/events.idomaar", thirty_music_row, count=count_json_lines)),
 }

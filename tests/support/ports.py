@@ -4,6 +4,9 @@ import random
 
 from config.bind_address import is_free
 
+PORTS = ("SEGUE_AIRFLOW_PORT", "SEGUE_RECOMMENDER_PORT", "SEGUE_MLFLOW_PORT", "SEGUE_CONSOLE_PORT")
+"""Settings of the ports of the services."""
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """A random port that is free at the time of the call.

@@ -155,6 +155,14 @@ def in_dags(tmp_path_factory):
     sys.path.remove(str(DAGS))
 
 
+def write_program(folder, text):
+    """PATH on which the program `python` is this script."""
+    program = folder / "python"
+    program.write_text(text)
+    program.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
 @pytest.fixture(scope="module")
 def task_factory(in_dags):
     return in_dags("task_factory")
@@ -229,10 +237,8 @@ def test_batch_scenes_are_those_of_the_recommender():
 def test_set_release_passes_its_params_to_the_command(set_release, tmp_path, params, words):
     variables = set_release.dag.get_task("read_parameters").python_callable(params=params)
     command = set_release.dag.get_task("set_release").bash_command
-    fake = tmp_path / "python"
-    fake.write_text(f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
-    fake.chmod(0o755)
-    called = json.loads(run_to_end(["bash", "-c", command], {"PATH": f"{tmp_path}:/usr/bin:/bin"} | variables))
+    path = write_program(tmp_path, f"#!{sys.executable}\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
+    called = json.loads(run_to_end(["bash", "-c", command], {"PATH": path} | variables))
     assert called[:3] == ["-m", "local.process_lock", "set_release"]
     assert called[3:] == ["python", "-m", "releases", *words]
 
@@ -285,10 +291,7 @@ def test_a_killed_command_is_retried_and_a_failed_one_is_not(create_command, com
 def test_a_task_that_reads_the_output_of_a_failed_command_states_the_remedy(
     task_factory, tmp_path, monkeypatch, caplog, command, raised
 ):
-    fake = tmp_path / "python"
-    fake.write_text(f"#!/bin/sh\n{command}\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", write_program(tmp_path, f"#!/bin/sh\n{command}\n"))
     monkeypatch.delenv("SEGUE_HOME", raising=False)
     remedy = "What to do: The log names the value that could not be read"
     with pytest.raises(Exception, match=rf"exit code .*{remedy}") as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from config.bind_address import is_free
 from local.publish_marts import publish
 from tests.integration.dbt.test_marts import world
 from tests.integration.dbt.test_spark_marts import assert_equal_tables
-from tests.support import spark
+from tests.support import background, spark
 from tests.support.landing_zone import built, event, write, write_empty_tables
 from tests.support.ports import free_port
 from tests.support.tiers import acceptance_only
@@ -41,20 +40,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         *("--hiveconf", "hive.server2.thrift.bind.host=127.0.0.1", "--hiveconf", f"hive.server2.thrift.port={port}"),
     ]
     log = home / "server.log"
-    with log.open("w") as written:
-        process = subprocess.Popen(
-            command, env=os.environ | variables, cwd=home, stdout=written, stderr=subprocess.STDOUT
-        )
+    server = background.start(command, os.environ | variables, home, log)
     try:
-        wait_until(lambda: process.poll() is not None or not is_free("127.0.0.1", port), "the server", SECONDS)
-        assert process.poll() is None, log.read_text()[-3000:]
+        wait_until(lambda: not server.is_running() or not is_free("127.0.0.1", port), "the server", SECONDS)
+        assert server.is_running(), log.read_text()[-3000:]
         yield f"127.0.0.1:{port}"
     finally:
-        process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
+        server.stop(timeout_s=60)
 
 
 def test_thrift_server_builds_the_same_marts_as_duckdb(server: str, tmp_path: Path) -> None:

@@ -29,8 +29,6 @@ DAY = date(2024, 1, 2)
 
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
     home = tmp_path / "home"
     use(home, monkeypatch)
     write_events(home / "marts" / "events.parquet", event_rows(PLAYS))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,7 +21,7 @@ from config.bind_address import is_free
 from event_store.opened import now_us
 from event_store.sqlite_stores import SqliteEventStore
 from local.environment import environment
-from tests.support import documented_commands
+from tests.support import background, documented_commands
 from tests.support.ports import free_port
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events, write_profiles
 from tests.support.sequences.reported_events import reported_event
@@ -63,12 +60,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     pq.write_table(pa.table({"ended_at": [EPOCH + timedelta(days=DAYS_TO_JUNE + 1, seconds=NOON)]}), landed)
     profile = {"user_id": "u1", "known_at": EPOCH + timedelta(days=DAYS_TO_JUNE + 1), "plays_total": 1}
     write_profiles(home / "marts" / "user_profiles.parquet", [profile])
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in os.environ.keys() - kept.keys():
-            patch.delenv(name)
-        patch.setenv("SEGUE_HOME", str(home))
-        of_home = environment(settings.load_settings())
+    of_home = environment(settings.Settings(home=home))
     assert not (home / "feast").exists()  # the first command creates it
     for words in (command("apply"), command("materialize-incremental")):
         documented_commands.run_command(words, of_home, "0")
@@ -80,31 +72,20 @@ def serving(words: str, variables: dict[str, str]) -> Iterator[int]:
     """Run a documented server on a free port, which is passed as soon as it accepts connections."""
     documented, port = words.split("--port ")[1].split(maxsplit=1)[0], free_port()
     script = f"exec {words.replace(f'--port {documented}', f'--port {port}')}"
-    process = subprocess.Popen(
-        ["bash", "-euc", script],
-        cwd=settings.ROOT,
-        env={**variables, "PATH": f"{documented_commands.BINARIES}:{variables['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    variables = {**variables, "PATH": f"{documented_commands.BINARIES}:{variables['PATH']}"}
+    log = Path(variables["SEGUE_HOME"]) / f"{port}.log"
+    server = background.start(["bash", "-euc", script], variables, settings.ROOT, log)
     try:
-        wait_until(lambda: process.poll() is not None or not is_free("127.0.0.1", port), "the server", 120)
-        assert process.poll() is None, process.stdout and process.stdout.read()
+        wait_until(lambda: not server.is_running() or not is_free("127.0.0.1", port), "the server", 120)
+        assert server.is_running(), log.read_text()
         yield port
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        server.stop(timeout_s=1)
 
 
 def strict_json(text: str) -> Any:
-    """The content of JSON; NaN and Infinity, which are not JSON, are errors."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
+    """The content of JSON; NaN and Infinity, which are not JSON, fail the test."""
+    return json.loads(text, parse_constant=pytest.fail)
 
 
 def test_historical_features(variables: dict[str, str]) -> None:
@@ -127,23 +108,22 @@ def test_example_script(variables: dict[str, str]) -> None:
 def test_feature_server(variables: dict[str, str]) -> None:
     (request,) = (words for words in COMMANDS if words.startswith("curl"))
     service = {"feature_service": "sum_pooling", "entities": {"user_id": ["u1"]}}
+
+    def values_of(answer: dict[str, Any]) -> dict[str, Any]:
+        names, results = answer["metadata"]["feature_names"], answer["results"]
+        return {name: result["values"] for name, result in zip(names, results, strict=True)}
+
     with serving(command("serve"), variables) as port:
         output = documented_commands.run_command(request.replace("6566", str(port)), variables, "0")
         url = f"http://127.0.0.1:{port}/get-online-features"
-        full = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
         short = httpx.post(url, json=service, timeout=60)
         store = SqliteEventStore(Path(variables["SEGUE_HOME"]) / "serving", now_us)
         store.append([reported_event("live", "u1", 86_400 * (DAYS_TO_JUNE + 9), played_ms=1_000)])
         live = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
-    response = strict_json(output)
-    values = dict(zip(response["metadata"]["feature_names"], response["results"], strict=True))
-    assert values["track_id"]["values"] == [["t0", "t1"]]
-    assert values["played_ratio"]["values"] == [[0.5, None]]
-    assert "recent_events__track_id" in strict_json(full.text)["metadata"]["feature_names"]
-    answer = strict_json(live.text)
-    values = dict(zip(answer["metadata"]["feature_names"], answer["results"], strict=True))
-    assert values["recent_events__event_id"]["values"] == [["u10", "u11", "live"]]
-    assert values["recent_negatives__event_id"]["values"] == [["live"]]
+    values, later = values_of(strict_json(output)), values_of(strict_json(live.text))
+    assert (values["track_id"], values["played_ratio"]) == ([["t0", "t1"]], [[0.5, None]])
+    assert later["recent_events__event_id"] == [["u10", "u11", "live"]]
+    assert later["recent_negatives__event_id"] == [["live"]]
     assert short.is_error and "full_feature_names=True" in short.text
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import redis
 
@@ -17,29 +15,19 @@ from tests.support.sequences.event_rows import write_events
 from tests.support.sequences.reported_events import reported_event
 
 
-@pytest.fixture
-def home(here: settings.Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in ("SEGUE_ONLINE_STORE", "SEGUE_REDIS", "SEGUE_MARTS", "SEGUE_ENGINE"):
-        monkeypatch.delenv(name, raising=False)
-    write_events(tmp_path / "marts" / "events.parquet", [])
-    return tmp_path
-
-
-def report_and_read_click() -> list[str]:
-    open_event_store(settings.load_settings()).append([reported_event("e1", "u1", 5, action="click")])
-    return list(OnlineReader(open_store()).read("u1").views["recent_clicks"]["track_id"])
-
-
-def test_redis_if_selected(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_if_selected(here: settings.Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEGUE_MARTS", raising=False)  # `open_store` sets it for its process
+    write_events(here.marts / "events.parquet", [])
     with valkey.running() as server:
         redis.Redis(port=server.port).config_set("requirepass", "sesame")
         monkeypatch.setenv("SEGUE_ONLINE_STORE", "redis")
         monkeypatch.setenv("SEGUE_REDIS", f"{server.host}:{server.port},db=1,password=sesame")
         command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
-        assert report_and_read_click() == ["t1"]
+        open_event_store(settings.load_settings()).append([reported_event("e1", "u1", 5, action="click")])
         store = open_store()
+        assert list(OnlineReader(store).read("u1").views["recent_clicks"]["track_id"]) == ["t1"]
         client = store._get_provider().online_store._get_client(store.config.online_store)
         # A command that timed out is not repeated: a request would wait for all repetitions.
         assert client.get_retry().get_retries() == 1
         assert not issubclass(redis.TimeoutError, client.get_retry()._supported_errors)
-    assert not (home / "feast" / "online.db").exists()
+    assert not (here.home / "feast" / "online.db").exists()

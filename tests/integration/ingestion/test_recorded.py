@@ -108,13 +108,10 @@ def test_rows_are_those_of_the_contract(tmp_path: Path, stores: tuple[EventStore
     assert landed(tmp_path, "landings")["split"].to_list() == [None, None]
 
 
-def test_invalid_rows_are_quarantined_and_do_not_stop_the_pipeline(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_invalid_rows_are_quarantined_and_do_not_stop_the_pipeline(tmp_path: Path) -> None:
     late = recorded_event(0)["ended_at"] + 2 * CLOCK_SKEW // timedelta(microseconds=1)
     record(tmp_path, [recorded_event(1, action="hum"), recorded_event(2, occurred_at=late, ended_at=late)])
     assert main(["--events", "--home", str(tmp_path)]) == 0
-    assert "the first is events, row 1: action hum is not one of" in capsys.readouterr().out
     assert quarantined(tmp_path)["user_id"].to_list() == ["u1", "u1"]
     assert landed(tmp_path).height == 0
 

@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -202,30 +203,35 @@ def test_a_full_disk_is_not_reported_as_a_damaged_online_store(here: settings.Se
     assert not list(tmp_path.glob("backup*"))
 
 
+def change_manifest(file: Path, **fields: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | fields))
+
+
+OUTSIDE = {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}
+DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
+    "changed file": (LOG, lambda file: file.write_bytes(LINES[::-1]), f"damaged: {LOG} differs from backup.json, 1 of"),
+    "missing file": (LOG, Path.unlink, "damaged"),
+    "version": (MANIFEST_FILE, lambda file: change_manifest(file, format=1), "another version"),
+    "path": (MANIFEST_FILE, lambda file: change_manifest(file, files=OUTSIDE), "outside the home"),
+    "field": (MANIFEST_FILE, lambda file: change_manifest(file, unknown=1), "not a complete backup"),
+    "no manifest": (MANIFEST_FILE, Path.unlink, "not a complete backup"),
+}
+
+
+@pytest.mark.parametrize(("name", "damage", "message"), DAMAGES.values(), ids=DAMAGES)
 def test_damaged_backup_is_not_restored(
-    here: settings.Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: settings.Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    damage: Callable[[Path], object],
+    message: str,
 ) -> None:
-    source = tmp_path / "backup"
-    backup(here, source)
+    backup(here, tmp_path / "backup")
+    damage(tmp_path / "backup" / name)
     there = restored(here, monkeypatch)
-    manifest = json.loads((source / MANIFEST_FILE).read_text())
-    (source / LOG).write_bytes(LINES.replace(b"ann", b"eve"))
-    with pytest.raises(RestoreError, match=rf"damaged: {LOG} differs from backup.json, 1 of"):
-        restore(there, source)
-    (source / LOG).unlink()
-    with pytest.raises(RestoreError, match="damaged"):
-        restore(there, source)
-    for change, message in (
-        ({"format": 1}, "another version"),
-        ({"files": {"../x": {"sha256": "", "size": 0, "mtime_ns": 0}}}, "outside the home"),
-        ({"unknown": 1}, "not a complete backup"),
-    ):
-        (source / MANIFEST_FILE).write_text(json.dumps(manifest | change))
-        with pytest.raises(RestoreError, match=message):
-            restore(there, source)
-    (source / MANIFEST_FILE).unlink()
-    with pytest.raises(RestoreError, match="not a complete backup"):
-        restore(there, source)
+    with pytest.raises(RestoreError, match=message):
+        restore(there, tmp_path / "backup")
     assert not there.home.exists()
 
 
@@ -321,12 +327,8 @@ def test_commands_say_what_was_done_and_what_is_left(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 0
-    assert "files, " in capsys.readouterr().out
-    assert backup_module.main(["--to", str(tmp_path / "backup")]) == 2
-    assert "not empty" in capsys.readouterr().err
+    assert [backup_module.main(["--to", str(tmp_path / "backup")]) for _ in range(2)] == [0, 2]
     restored(here, monkeypatch)
-    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 0
-    assert "no current suppression list was given" in capsys.readouterr().out
-    assert restore_module.main(["--from", str(tmp_path / "backup")]) == 2
-    assert "is not empty" in capsys.readouterr().err
+    assert [restore_module.main(["--from", str(tmp_path / "backup")]) for _ in range(2)] == [0, 2]
+    printed = capsys.readouterr()
+    assert "no current suppression list was given" in printed.out and "is not empty" in printed.err

@@ -14,9 +14,8 @@ OPT_IN = "SEGUE_ALLOW_REMOTE"
 
 @pytest.mark.parametrize("module", ["serving", "console.server", "local.wrappers.mlflow_app"])
 def test_command_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path, module: str) -> None:
-    variables = {"SEGUE_HOME": str(tmp_path), "SEGUE_HOST": "0.0.0.0"}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
     command = [sys.executable, "-m", module]
     done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0 and OPT_IN in done.stderr and "Traceback" not in done.stderr

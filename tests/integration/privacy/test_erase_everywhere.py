@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,12 @@ import polars as pl
 import pytest
 import redis
 
-from config import settings
 from ingestion.land import land
 from releases import integrity, model_store
 from tests.integration.privacy import erasure_home
 from tests.support import valkey
 from tests.support.landing_zone import built
+from tests.support.pipeline_commands import run_to_end
 from tests.support.recommender_service import Place, ask, prepared, started
 from tests.support.waiting import wait_until
 from training.data.training_data import TrainingData
@@ -63,14 +61,9 @@ class Home:
         assert status == (422 if response["accepted"] == 0 else 200), response
         return response
 
-    def run(self, *module: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", *module]
-        return subprocess.run(
-            command, env=self.place.variables, cwd=settings.ROOT, capture_output=True, text=True, check=False
-        )
-
-    def forget(self, *users: str) -> subprocess.CompletedProcess[str]:
-        return self.run("privacy.erase", *users)
+    def run(self, *module: str) -> str:
+        """Output of a command of the home, which must succeed."""
+        return run_to_end([sys.executable, "-m", *module], self.place.variables)
 
     def in_redis(self, user: str) -> bool:
         client = redis.Redis(host=self.server.host, port=self.server.port)
@@ -86,13 +79,14 @@ def home(request: pytest.FixtureRequest, built_home: Path, tmp_path_factory: pyt
         erasure_home.add_models(home)
         return erasure_home.AS_OF
 
-    with ExitStack() as stack:
-        server = stack.enter_context(valkey.running(**valkey.DURABLE))
+    users = erasure_home.active_users(folder)
+    with valkey.running(**valkey.DURABLE) as server:
         events = server.connection_url if request.param == "redis" else ""
-        place = stack.enter_context(prepared(folder, request.param, server.port, prepare, SEGUE_EVENT_STORE=events))
-        users = erasure_home.active_users(folder)
-        home = Home(place, server, users[1], [users[0], users[2]])
-        with started(place, "/readyz"):
+        with (
+            prepared(folder, request.param, server.port, prepare, SEGUE_EVENT_STORE=events) as place,
+            started(place, "/readyz"),
+        ):
+            home = Home(place, server, users[1], [users[0], users[2]])
             for number, user in enumerate([home.others[0], home.user, home.others[1], home.user]):
                 assert home.listen(user, number)["accepted"] == 3
             yield home
@@ -127,9 +121,7 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
         *("landing", "quarantine", "marts", "training", "bentoml", "simulated"),
     }
 
-    done = home.forget(home.user)
-    assert done.returncode == 0, done.stderr
-    assert f"{home.user}: erased" in done.stdout and "run this again" not in done.stdout
+    assert f"{home.user}: erased" in home.run("privacy.erase", home.user)
     assert erasure_home.files_with_user(home.path, home.user) == []
     assert not home.in_redis(home.user) and (kind == "sqlite" or home.in_redis(home.others[0]))
     now = erasure_home.rows_of_others(home.path, home.user)
@@ -145,14 +137,13 @@ def test_user_is_erased_everywhere_and_others_are_unchanged(home: Home) -> None:
     assert home.ask("/listener", user_id=home.others[0])[1]["is_known"]
     assert erasure_home.files_with_user(home.path, home.user) == []
 
-    again = home.forget(home.user)
-    assert again.returncode == 0 and "already erased, no data found" in again.stdout
+    assert "already erased, no data found" in home.run("privacy.erase", home.user)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("home", ["redis"], indirect=True)  # the kind of store makes no difference here
 def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, built_home: Path) -> None:
-    assert home.forget(home.user).returncode == 0
+    home.run("privacy.erase", home.user)
     others = len(erasure_home.active_users(home.path))
     counts = land(built_home / erasure_home.LOG, home.path)["own_events"]
     assert counts.landed == 0 and counts.suppressed > 50
@@ -161,12 +152,11 @@ def test_erased_users_stay_erased_when_their_log_is_landed_again(home: Home, bui
     ]
     # A torn row has no user, and is quarantined without its text.
     assert (counts.read, counts.quarantined, counts.suppressed) == (2, 1, 1)
-    assert home.run("ingestion.land", "--events").returncode == 0
+    home.run("ingestion.land", "--events")
     built(home.path, as_of=str(erasure_home.AS_OF))
     assert erasure_home.files_with_user(home.path, home.user) == []
     assert len(erasure_home.active_users(home.path)) == others
-    done = home.run("sequences.online.materialize", "--as-of", str(erasure_home.AS_OF))
-    assert done.returncode == 0, done.stderr
+    home.run("sequences.online.materialize", "--as-of", str(erasure_home.AS_OF))
     assert erasure_home.files_with_user(home.path, home.user) == [] and not home.in_redis(home.user)
     # The next training uses only the other users.
     data = TrainingData(home.path / "marts", "final", recipe("debug"))

@@ -19,6 +19,7 @@ from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
 from privacy.erase import find_suppressed_users, main
+from releases.integrity import checksum_listing
 from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
 from storage.suppression_list import SuppressionList
@@ -63,29 +64,23 @@ def filled(home: Path) -> Path:
     return log
 
 
-def rows(home: Path) -> dict[str, list[tuple[object, ...]]]:
-    plays = pl.read_parquet(home / "marts" / "plays.parquet")
-    return {"landed": landed(home).rows(), "quarantined": quarantined(home).rows(), "plays": plays.rows()}
-
-
-def others(rows: dict[str, list[tuple[object, ...]]]) -> dict[str, list[tuple[object, ...]]]:
-    return {name: [row for row in table if "ann" not in row] for name, table in rows.items()}
+def rows(home: Path, without: str = "") -> dict[str, list[str]]:
+    """Rows of each table as text, in order but for the published plays; without those of a user."""
+    plays = pl.read_parquet(home / "marts" / "plays.parquet").rows()
+    tables = {"landed": landed(home).rows(), "quarantined": quarantined(home).rows()}
+    found = {name: sorted(map(str, table)) for name, table in tables.items()} | {"plays": [*map(str, plays)]}
+    return {name: [row for row in table if not without or f"'{without}'" not in row] for name, table in found.items()}
 
 
 def test_user_is_erased_from_every_table_and_others_are_unchanged(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = filled(home)
-    before, file = rows(home), next((home / "landing" / "listening_events").glob("dt=2017-07/*.parquet"))
+    others, file = rows(home, "ann"), next((home / "landing" / "listening_events").glob("dt=2017-07/*.parquet"))
     os.utime(file, (1_000_000_000, 1_000_000_000))
     assert main(["ann"]) == 0
-    after = rows(home)
-    assert {name: sorted(map(str, table)) for name, table in after.items()} == {
-        name: sorted(map(str, table)) for name, table in others(before).items()
-    }
-    assert after["plays"] == others(before)["plays"]
-    printed = capsys.readouterr().out
-    assert "landed events" in printed and "15" in printed and "ann: erased, 31 rows" in printed
+    assert rows(home) == others
+    assert "ann: erased, 31 rows" in capsys.readouterr().out
     assert not (home / "warehouse.duckdb").exists()
     # The changed file has a new name but keeps its landing time.
     (rewritten,) = (home / "landing" / "listening_events").glob("dt=2017-07/*.parquet")
@@ -99,22 +94,19 @@ def test_user_is_erased_from_every_table_and_others_are_unchanged(
     assert {name: content for name, content in tree(home).items() if name in kept} == kept
 
 
+def suppressed(home: Path) -> set[str]:
+    return suppression_list.read_suppression_list(home / "suppression_list.json").intersection(["zoe", "bob", "ann"])
+
+
 def test_unknown_user_is_an_error_without_anyway(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = filled(home)
     assert main(["zoe", "bob"]) == 2
     printed = capsys.readouterr()
     assert "bob: erased, 31 rows" in printed.out
     assert "no data of zoe in" in printed.err and "--anyway" in printed.err
-    assert suppression_list.read_suppression_list(home / "suppression_list.json").intersection(
-        ["zoe", "bob", "ann"]
-    ) == {"bob"}
+    assert suppressed(home) == {"bob"}
     assert main(["zoe", "--anyway"]) == 0
-    assert suppression_list.read_suppression_list(home / "suppression_list.json").intersection(
-        ["zoe", "bob", "ann"]
-    ) == {
-        "bob",
-        "zoe",
-    }
+    assert suppressed(home) == {"bob", "zoe"}
     with pytest.raises(SystemExit):
         main([""])
     assert main([" bob"]) == 2 and "no data of  bob in" in capsys.readouterr().err
@@ -136,13 +128,11 @@ def test_files_that_cannot_be_read_do_not_keep_the_rest_from_being_erased(
     (home / "training" / "x" / "y.parquet").symlink_to(home / "removed.parquet")
     pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(torn.with_name("whole.parquet"))
     assert len(collect_stored_data("ann", settings.load_settings(), {}, {}).stores) == 4
-    wanted = others(rows(home))
+    others = rows(home, "ann")
     assert main(["ann"]) == 2
     assert f"{torn} is no readable Parquet file; delete it" in capsys.readouterr().err
     assert not draft.exists()
-    assert {name: sorted(map(str, table)) for name, table in rows(home).items()} == {
-        name: sorted(map(str, table)) for name, table in wanted.items()
-    }
+    assert rows(home) == others
     assert pl.read_parquet(torn.with_name("whole.parquet"))["user_id"].to_list() == ["bob"]
     assert main(["--suppressed"]) == 2
     torn.unlink()
@@ -169,16 +159,13 @@ def test_erasing_the_last_user_leaves_readable_tables(home: Path, tmp_path: Path
 @pytest.mark.parametrize("steps", [0, 2, 4, 6])
 def test_interrupted_erasure_is_completed_by_the_next_run(home: Path, tmp_path: Path, steps: int) -> None:
     filled(home)
-    wanted = others(rows(home))
+    others = rows(home, "ann")
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(steps)], check=False, capture_output=True, cwd=settings.ROOT
     )
     assert done.returncode == 9, done.stderr
     assert main(["ann"]) == 0
-    found = rows(home)
-    assert {name: sorted(map(str, table)) for name, table in found.items()} == {
-        name: sorted(map(str, table)) for name, table in wanted.items()
-    }
+    assert rows(home) == others
     assert not [file for file in home.rglob("*/dt=*/*") if file.name.endswith(".writing")]
     assert not (home / "warehouse.duckdb").exists()
 
@@ -191,7 +178,7 @@ def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first
     file = folder / "channels" / "heard.parquet"
     pl.DataFrame({"user_id": ["ann", "bob"], "item": [[1], [2]]}).write_parquet(file)
     (folder / "manifest.json").write_text("{}")
-    (folder / "files.sha256").write_text(_listing(folder))
+    (folder / "files.sha256").write_text(checksum_listing(folder))
     real = Path.replace
 
     def killed(self: Path, target: Path) -> Path:
@@ -206,13 +193,7 @@ def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first
     assert pl.read_parquet(file)["user_id"].to_list() == ["ann", "bob"]
     assert parquet.erase_from_file(file, ["ann"]) == {"ann": 1}
     assert pl.read_parquet(file).rows() == [("bob", [2])]
-    assert (folder / "files.sha256").read_text() == _listing(folder)
-
-
-def _listing(folder: Path) -> str:
-    from releases.integrity import checksum_listing
-
-    return checksum_listing(folder)
+    assert (folder / "files.sha256").read_text() == checksum_listing(folder)
 
 
 def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path) -> None:

@@ -68,13 +68,13 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
     assert not (tmp_path / UNFINISHED_FILE).exists()
 
 
-@pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db"])
-def test_a_damaged_database_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    (tmp_path / name).parent.mkdir()
+@pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db", UNFINISHED_FILE])
+def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(b"damaged" * 1000)
     for arguments in (["alice", "--anyway"], ["--suppressed"]):
         assert erase.main(arguments) == 2
-        assert f"error: {tmp_path / name} cannot be read" in capsys.readouterr().err
+        assert name in capsys.readouterr().err
     (tmp_path / name).unlink()
     assert erase.main(["--suppressed"]) == 0
 
@@ -111,9 +111,3 @@ def test_bytes_in_a_log_that_a_process_reads_are_an_unfinished_erasure(
         assert b"alice" not in (tmp_path / "serving" / "serving.db").read_bytes()
     assert erase.main(["--suppressed"]) == 0
     assert not any(b"alice" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-
-
-def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / UNFINISHED_FILE).write_text("{")
-    assert erase.main(["--suppressed"]) == 2
-    assert UNFINISHED_FILE in capsys.readouterr().err

@@ -46,11 +46,10 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
     return signed
 
 
-def test_a_changed_release_is_signed_again(signed: Signed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_release_is_signed_again(signed: Signed) -> None:
     assert erase.main(["ann"]) == 0
     assert signed.users() == ["bob"]
     integrity.verify(signed.release, str(signed.public))
-    assert "sign it again" not in capsys.readouterr().err
 
 
 def test_a_change_that_the_erasure_did_not_make_is_not_signed(
@@ -59,20 +58,15 @@ def test_a_change_that_the_erasure_did_not_make_is_not_signed(
     signed.tamper()
     assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
     assert signed.users() == ["bob"]
-    output = capsys.readouterr()
-    assert "it was changed before" in output.err and "python -m releases sign r1" in output.err
-    assert "ann: erased, 1 rows" in output.out
+    assert "python -m releases sign r1" in capsys.readouterr().err
     assert erase.main(["unknown", "--anyway"]) == UNSIGNED_EXIT_CODE
     with pytest.raises(UntrustedRelease):
         integrity.verify(signed.release, str(signed.public))
 
 
-def test_without_the_key_the_release_is_named(
-    signed: Signed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_the_key_the_release_is_not_signed(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", "")
     assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
-    assert "python -m releases sign r1" in capsys.readouterr().err
     with pytest.raises(UntrustedRelease):
         integrity.verify(signed.release, str(signed.public))
 

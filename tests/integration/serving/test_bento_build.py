@@ -1,27 +1,23 @@
 """`bentoml build`: the bento is complete and starts."""
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
-from tests.support import recorded
+from tests.support import background, recorded
 from tests.support.pipeline_commands import run_to_end
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.recommender_service import wait_until_ready
 
 PROGRAM = str(Path(sys.executable).parent / "bentoml")
 UV = str(Path(sys.executable).parent / "uv")
-START_S = 120
 IMPORTED = """
 import sys
 sys.path[0] = sys.argv[1]
@@ -43,8 +39,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def environment(home):
-    here = settings.Settings(home=home)
-    return os.environ | tool_environment(here)
+    return os.environ | tool_environment(settings.Settings(home=home))
 
 
 @pytest.fixture(scope="module")
@@ -61,34 +56,21 @@ def test_bento_contains_all_imports(source, environment):
     outside = [file for file in printed.splitlines() if not Path(file).is_relative_to(source)]
     assert outside == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
-    assert "# Serving" in (source.parent / "README.md").read_text()
 
 
 def test_bento_starts_and_accepts_events_without_a_release(source, home, environment):
-    port = free_port()
+    port, log = free_port(), home / "serve.log"
     command = [PROGRAM, "serve", "segue:latest", "--host", "127.0.0.1", "--port", str(port)]
-    with (home / "serve.log").open("w") as log:
-        service = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True)
+    service = background.start(command, environment, home, log)
     try:
+        wait_until_ready(service, port, "/livez", log)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            wait_until(lambda: is_alive(client, service, home / "serve.log"), f"{home}/serve.log", START_S)
             event = {"user_id": "u", "target_type": "track", "target_id": "t", "action": "like"}
             assert client.post("/events", json={"events": [event]}).json()["accepted"] == 1
             answer = client.post("/recommend", json={"user_id": "u"})
             assert (answer.status_code, client.get("/readyz").status_code) == (503, 503)
-            assert "no release is in service yet" in answer.json()["error"]
-            assert client.get("/docs.json").json()["info"]["title"] == "Segue recommender"
-        members = [psutil.Process(service.pid), *psutil.Process(service.pid).children()]
-        listening = {one.laddr.port for member in members for one in member.net_connections("tcp") if not one.raddr}
-        assert listening == {port}
+        connections = [one for member in service.members() for one in member.net_connections("tcp")]
+        assert {one.laddr.port for one in connections if not one.raddr} == {port}
     finally:
-        os.killpg(service.pid, signal.SIGTERM)
-        service.wait(60)
+        service.stop(timeout_s=60)
     assert [event["action"] for event in recorded.events(home)] == ["like"]
-
-
-def is_alive(client, service, log):
-    assert service.poll() is None, log.read_text()
-    with contextlib.suppress(httpx.TransportError):
-        return client.get("/livez").status_code == 200
-    return False

@@ -8,8 +8,6 @@ import pathlib
 import pickle
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import jwt
 import pytest
@@ -28,60 +26,34 @@ KEYS = ("k" * 20, "o" * 20)
 TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
 PATIENCE_S = 60
-
-
-@dataclass(frozen=True)
-class Running:
-    """A running recommender without a release."""
-
-    place: Place
-    allowed_origin: str
-
-    def log(self) -> str:
-        return (self.place.home / "service.log").read_text()
+ALLOWED_ORIGIN = "http://localhost:5173"
 
 
 @contextlib.contextmanager
-def started(home, **variables) -> Iterator[Running]:
-    port, page_port = free_port(), free_port()
-    allowed_origin = f"http://localhost:{page_port}"
-    chosen = {"SEGUE_HOME": str(home), "SEGUE_RECOMMENDER_PORT": str(port), "SEGUE_ALLOWED_ORIGINS": allowed_origin}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (chosen | variables).items():
-            patch.setenv(name, value)
-        place = Place(home, port, environment(settings.load_settings()))
-    with recommender_service.started(place, "/livez"):
-        yield Running(place, allowed_origin)
+def started(home, **variables):
+    """Place of a running recommender without a release."""
+    here = settings.Settings(home=home, recommender_port=free_port())
+    place = Place(
+        home, here.recommender_port, environment(here) | {"SEGUE_ALLOWED_ORIGINS": ALLOWED_ORIGIN} | variables
+    )
+    with recommender_service.started(place):
+        yield place
 
 
-def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
-
-
-def send(port, request):
-    """Status and body of the response to raw bytes."""
-    with connect(port) as connection:
-        connection.sendall(request)
-        response = http.client.HTTPResponse(connection)
+def send(place, *lines, body=b""):
+    """The response to a request with these lines before its body."""
+    with socket.create_connection(("127.0.0.1", place.port), timeout=PATIENCE_S) as connection:
+        head = [*lines, "Host: localhost", "Connection: close", f"Content-Length: {len(body)}", "", ""]
+        connection.sendall("\r\n".join(head).encode("latin-1") + body)
+        response = http.client.HTTPResponse(connection, method=lines[0].split()[0])
         response.begin()
-        return response.status, response.read()
-
-
-def post(port, path, body, *headers):
-    lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}", *headers]
-    return send(port, "\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-
-
-def recommend(port, *headers):
-    """Status and error of a correct request."""
-    status, body = post(port, "/recommend", b'{"user_id": "u"}', "Content-Type: application/json", *headers)
-    return status, json.loads(body).get("error", "")
+        return response
 
 
 @pytest.fixture(scope="module")
 def without_keys(tmp_path_factory):
-    with started(tmp_path_factory.mktemp("without_keys")) as running:
-        yield running
+    with started(tmp_path_factory.mktemp("without_keys")) as place:
+        yield place
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +67,8 @@ def with_keys(tmp_path_factory):
         "SEGUE_JWT_ISSUER": "issuer",
         "SEGUE_JWT_AUDIENCE": "segue",
     }
-    with started(home, **variables) as running:
-        yield running
+    with started(home, **variables) as place:
+        yield place
 
 
 def user_token(user, life_s=600):
@@ -116,8 +88,7 @@ class Touch:
 
 @pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
 def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
-    running = request.getfixturevalue(kind)
-    executed = tmp_path / "executed"
+    place, executed = request.getfixturevalue(kind), tmp_path / "executed"
     body = pickle.dumps({"events": Touch(executed)})
     json_type, pickle_type = "Content-Type: application/json", f"Content-Type: {PICKLE}"
     client_key = f"Authorization: Bearer {KEYS[0]}"
@@ -128,48 +99,37 @@ def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
         ((f"Content-Type: application/json; {PICKLE}",), 400),
     ]
     for headers, status in attacks:
-        assert post(running.place.port, "/events", body, *headers, client_key)[0] == status
+        assert send(place, "POST /events HTTP/1.1", *headers, client_key, body=body).status == status
     assert not executed.exists()
 
 
-def test_preflight_names_the_allowed_origin_only(without_keys):
-    foreign = ("Content-Type: application/json", "Origin: https://evil.example")
-    assert post(without_keys.place.port, "/events", b"{}", *foreign)[0] == 403
-    preflight = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: content-type,authorization"
-    for origin, status in ((without_keys.allowed_origin, 200), ("https://evil.example", 400)):
-        request = f"OPTIONS /events HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{preflight}\r\n\r\n"
-        with connect(without_keys.place.port) as connection:
-            connection.sendall(request.encode())
-            response = http.client.HTTPResponse(connection, method="OPTIONS")
-            response.begin()
-            assert response.status == status
-            assert response.getheader("Access-Control-Allow-Origin") == (origin if status == 200 else None)
+@pytest.mark.parametrize(
+    ("origin", "status", "allowed"), [(ALLOWED_ORIGIN, 200, ALLOWED_ORIGIN), ("https://evil.example", 400, None)]
+)
+def test_preflight_names_the_allowed_origin_only(without_keys, origin, status, allowed):
+    asked = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type,authorization")
+    response = send(without_keys, "OPTIONS /events HTTP/1.1", f"Origin: {origin}", *asked)
+    assert (response.status, response.getheader("Access-Control-Allow-Origin")) == (status, allowed)
 
 
 def test_user_token_acts_for_its_own_user_only(with_keys):
-    port = with_keys.place.port
-
     def call(path, body, credential):
-        return post(port, path, json.dumps(body).encode(), "Content-Type: application/json", credential)[0]
+        kind = "Content-Type: application/json"
+        return send(with_keys, f"POST {path} HTTP/1.1", kind, credential, body=json.dumps(body).encode()).status
 
     credentials = (user_token("u1"), user_token("u2"), user_token("u1", -60), f"Authorization: Bearer {KEYS[0]}")
     statuses = [call("/recommend", {"user_id": "u1"}, credential) for credential in credentials]
     assert statuses == [503, 403, 401, 503]  # 503: no release
-    twice = b'{"user_id": "u1", "user_id": "u2"}'
-    assert post(port, "/recommend", twice, "Content-Type: application/json", user_token("u1"))[0] == 403
     events = [{"action": "like", "target_type": "track", "target_id": "t1", "user_id": user} for user in ("u1", "u2")]
     assert call("/events", {"events": events}, user_token("u1")) == 403
     assert call("/events", {"events": events[:1]}, user_token("u1")) == 200
-    assert {event["user_id"] for event in recorded.events(with_keys.place.home)} == {"u1"}
-    assert call("/status", {}, user_token("u1")) == 403
+    assert {event["user_id"] for event in recorded.events(with_keys.home)} == {"u1"}
 
 
-def test_header_with_invalid_bytes_leaves_no_traceback(without_keys):
-    port = without_keys.place.port
-    for header in ("Content-Type: \xff\xfe", "Content-Type: application/json; \xc3", "User-Agent: \xff\\x"):
-        assert post(port, "/listeners", b"{}", header)[0] == 400
-    utf8 = "Content-Type: application/é".encode().decode("latin-1")
-    assert post(port, "/listeners", b"{}", utf8)[0] == 400
-    assert recommend(port)[0] == 503
-    wait_until(lambda: "path=/listeners" in without_keys.log(), "the line in the log")
-    assert "UnicodeDecodeError" not in without_keys.log()
+def test_a_header_with_other_bytes_than_ascii_leaves_no_traceback(without_keys):
+    utf_8 = "Content-Type: application/é".encode().decode("latin-1")
+    for header in ("Content-Type: \xff\xfe", "User-Agent: \xff\\x", utf_8):
+        assert send(without_keys, "POST /listeners HTTP/1.1", header, body=b"{}").status == 400
+    log = without_keys.home / "service.log"
+    wait_until(lambda: "path=/listeners" in log.read_text(), "the line in the log")
+    assert "UnicodeDecodeError" not in log.read_text()

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 
 from sequences.behaviors import load_behaviors
 from serving.http.static_page import page_routes
+from tests.e2e.listening_page import report
 from tests.support import browser
 from tests.support.serving.http_server import serve
 
@@ -74,6 +75,12 @@ def song_of(page, title):
     return page.locator(".song").filter(has_text=title)
 
 
+def choose(page, part, item):
+    """Choose an item of the menu of a song or of the player."""
+    part.get_by_role("button", name="More").last.click()
+    page.get_by_role("menuitem", name=item).click()
+
+
 def silence(seconds):
     """A WAV file."""
     file = io.BytesIO()
@@ -92,9 +99,16 @@ def show_songs(page, url, songs=SONGS, seconds=60):
     return page.get_by_role("region", name="Now playing")
 
 
-def reported_plays(bodies):
-    events = [one["events"][0] for one in bodies["events"]]
-    return [event["target_id"] for event in events if event["action"] == "play"]
+def open_home(page, url):
+    """Open the first page with all of its shelves."""
+    page.route("**/scenes.json", lambda route: route.fulfill(json=[]))
+    with page.expect_response("**/scenes.json"):  # after all shelves
+        page.goto(f"{url}?user=u1#/")
+
+
+def reported(bodies):
+    """Action and target of the events that the page has reported."""
+    return [(event["action"], event["target_id"]) for one in bodies["events"] for event in one["events"]]
 
 
 def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
@@ -113,7 +127,7 @@ def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
     assert bodies["events"] and all("request_id" not in event for event in bodies["events"][0]["events"])
     player.get_by_role("button", name="Like").click()
     expect(player.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "false")
-    assert [one["events"][0]["action"] for one in bodies["events"]] == ["like", "unlike"]
+    assert reported(bodies) == [("like", "t1"), ("unlike", "t1")]
 
 
 def test_the_page_says_what_was_understood_and_links_to_what_has_the_name(page, bodies, url):
@@ -161,8 +175,7 @@ def test_the_reason_of_a_list_is_not_repeated_with_newer_numbers(page, bodies, u
     explanation = {"track": song, "channels": channels, "tasks": {}, "graph": []}
     page.route("**/explain", lambda route: route.fulfill(json=explanation))
     page.goto(f"{url}?user=u1#/search/river")
-    page.locator(".song").get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name="Why this?").click()
+    choose(page, page.locator(".song"), "Why this?")
     expect(page.locator(".why .reason")).to_contain_text("4 times")
     expect(page.locator(".why .reasons li")).to_have_count(1)
     expect(page.locator(".why .reasons li")).to_contain_text("just now")
@@ -188,7 +201,7 @@ def test_liked_songs_lead_to_more_like_these(page, bodies, url):
     assert request.value.post_data_json["seeds"] == ["t1"]
     expect(page.get_by_text("1 song", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="More like these")).to_be_visible()
-    song = page.locator(".song").filter(has_text="Golden River")
+    song = song_of(page, "Golden River")
     song.get_by_role("button", name="Like").click()
     expect(song.first.get_by_role("button", name="Like")).to_have_attribute("aria-pressed", "true")
     (event,) = bodies["events"][-1]["events"]
@@ -201,8 +214,7 @@ def test_less_like_this_is_a_request_in_lists_that_follow_from_songs(page, bodie
     page.goto(f"{url}?user=u1#/library")
     expect(song_of(page, "More Song 0")).to_be_visible()
     with page.expect_request("**/recommend") as request:
-        song_of(page, "More Song 0").get_by_role("button", name="More").last.click()
-        page.get_by_role("menuitem", name="Less like this").click()
+        choose(page, song_of(page, "More Song 0"), "Less like this")
     assert (request.value.post_data_json["seeds"], request.value.post_data_json["negative_seeds"]) == (["t1"], ["s0"])
     with page.expect_request("**/recommend") as request:
         page.locator(".less button").click()
@@ -212,18 +224,16 @@ def test_less_like_this_is_a_request_in_lists_that_follow_from_songs(page, bodie
 
 def test_less_like_this_is_not_interested_in_other_lists(page, bodies, url):
     page.goto(f"{url}?user=u1#/search/river")
-    page.locator(".song").get_by_role("button", name="More").click()
     with page.expect_response("**/events"):
-        page.get_by_role("menuitem", name="Less like this").click()
+        choose(page, page.locator(".song"), "Less like this")
     expect(page.locator(".song")).to_have_count(0)
-    assert [one["events"][0]["action"] for one in bodies["events"]] == ["dislike"]
+    assert reported(bodies) == [("dislike", "t1")]
 
 
 def test_the_queue_takes_a_song_next_and_repeats(page, bodies, url):
     player = show_songs(page, url)
     song_of(page, "Song 3").locator(".start").click()
-    song_of(page, "Song 0").get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name="Play next").click()
+    choose(page, song_of(page, "Song 0"), "Play next")
     for _ in range(2):
         player.locator(".repeat").click()
     expect(player.get_by_role("button", name="Repeat: this song")).to_be_visible()
@@ -231,8 +241,7 @@ def test_the_queue_takes_a_song_next_and_repeats(page, bodies, url):
         player.locator(".repeat").click()
     expect(player.get_by_role("button", name="Repeat: all")).to_be_visible()
     for title in ("Song 0", "Song 4", "Song 3"):
-        with page.expect_response("**/events"):
-            player.get_by_role("button", name="Next").click()
+        report(page, player.get_by_role("button", name="Next"))
         expect(player).to_contain_text(title)
     player.get_by_role("slider", name="Volume").fill("0.5")
     page.reload()
@@ -251,9 +260,8 @@ def test_a_song_that_started_while_another_was_hidden_keeps_playing(page, bodies
     page.route("**/events", hold_dislike)
     player = show_songs(page, url)
     song_of(page, "Song 0").locator(".start").click()
-    song_of(page, "Song 2").get_by_role("button", name="More").click()
     with page.expect_request("**/events"):
-        page.get_by_role("menuitem", name="Not interested").click()
+        choose(page, song_of(page, "Song 2"), "Not interested")
     player.get_by_role("button", name="Next").click()
     expect(player).to_contain_text("Song 1")
     waiting[0].fulfill(json=ANSWERS["events"])
@@ -261,34 +269,29 @@ def test_a_song_that_started_while_another_was_hidden_keeps_playing(page, bodies
     expect(player).to_contain_text("Song 1")
     player.get_by_role("button", name="Next").click()
     expect(player).to_contain_text("Song 3")
-    assert reported_plays(bodies) == ["s0", "s1"]
+    assert reported(bodies) == [("play", "s0"), ("play", "s1")]
 
 
 def test_a_song_that_is_left_for_another_one_is_reported_as_played(page, bodies, url):
     player = show_songs(page, url)
     song_of(page, "Song 0").locator(".start").click()
     expect(player).to_contain_text("0:01")
-    with page.expect_response("**/events"):
-        song_of(page, "Song 1").locator(".start").click()
+    report(page, song_of(page, "Song 1").locator(".start"))
     assert bodies["events"][0]["events"][0]["played_ms"] >= 750
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Previous").click()
+    report(page, player.get_by_role("button", name="Previous"))
     expect(player).to_contain_text("Song 0")
-    player.get_by_role("button", name="More").click()
-    page.get_by_role("menuitem", name="Not interested").click()
+    choose(page, player, "Not interested")
     expect(player).to_contain_text("Song 1")
     page.get_by_role("button", name="Queue").first.click()
-    with page.expect_response("**/events"):
-        page.locator(".queue").get_by_role("button", name="Play Song 2").click()
-    assert reported_plays(bodies) == ["s0", "s1", "s0", "s1"]
+    report(page, page.locator(".queue").get_by_role("button", name="Play Song 2"))
+    assert [target for action, target in reported(bodies) if action == "play"] == ["s0", "s1", "s0", "s1"]
 
 
 def test_a_preview_counts_as_the_whole_song_only_if_it_is_heard_to_its_end(page, bodies, url):
     player = show_songs(page, url, [song | {"duration_ms": 257_000} for song in SONGS], seconds=5)
     song_of(page, "Song 0").locator(".start").click()
     expect(player).to_contain_text("0:01")
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Next").click()
+    report(page, player.get_by_role("button", name="Next"))
     with page.expect_response("**/events"):
         expect(player).to_contain_text("Song 2")
     played = [one["events"][0]["played_ms"] for one in bodies["events"]]
@@ -306,9 +309,8 @@ def test_a_song_without_audio_has_a_link_and_is_not_reported_as_played(page, bod
     assert browser.accessibility_violations(page) == []
     player.get_by_role("button", name="Next").click()
     expect(player).to_contain_text("Song 1")
-    with page.expect_response("**/events"):
-        player.get_by_role("button", name="Like").click()
-    assert [one["events"][0]["action"] for one in bodies["events"]] == ["like"]
+    report(page, player.get_by_role("button", name="Like"))
+    assert reported(bodies) == [("like", "s1")]
 
 
 def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
@@ -324,7 +326,7 @@ def test_the_radio_does_not_repeat_songs_without_audio(page, bodies, url):
         player.get_by_role("button", name="Next").click()
     expect(player).to_contain_text("Song 4")
     assert request.value.post_data_json["exclude"] == ["s0", "s1", "s2", "s3", "s4"]
-    assert reported_plays(bodies) == []
+    assert reported(bodies) == []
 
 
 def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, url):
@@ -333,9 +335,7 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, 
     unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
     events = [played, *(unknown | {"behavior": name} for name in ("full_play", "like"))]
     answer_with(page, "listener", events=events)
-    page.route("**/scenes.json", lambda route: route.fulfill(json=[]))
-    with page.expect_response("**/scenes.json"):  # after all shelves
-        page.goto(f"{url}?user=u1#/")
+    open_home(page, url)
     assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
     assert "playlists" in [body["scene"] for body in bodies["recommend"]]
     expect(page.locator("#repeat")).to_have_count(0)
@@ -345,17 +345,10 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, 
 
 def test_a_catalog_of_ones_own_plays_has_nothing_new(page, bodies, url):
     answer_with(page, "listener", is_own_catalog=True)
-    page.route("**/scenes.json", lambda route: route.fulfill(json=[]))
-    with page.expect_response("**/scenes.json"):  # after all shelves
-        page.goto(f"{url}?user=u1#/")
+    open_home(page, url)
     expect(page.locator(".shelf .notice")).to_contain_text("make run LOGS=")
     assert browser.accessibility_violations(page) == []
     assert not any(body.get("discovery") for body in bodies["recommend"])
-
-
-def test_an_address_that_is_not_percent_encoded_is_read_as_text(page, bodies, url):
-    page.goto(f"{url}?user=u1#/search/100%")
-    expect(page.get_by_role("searchbox")).to_have_value("100%")
 
 
 def test_a_new_listener_starts_without_a_secure_context(page, bodies, url):
@@ -370,8 +363,8 @@ def test_a_new_listener_starts_without_a_secure_context(page, bodies, url):
     assert len(user) == len("guest-") + 32
 
 
-def test_long_names_are_cut_to_what_the_service_accepts(page, bodies, url):
-    name = "🎵" * 201
-    page.goto(f"{url}?user=u1#/search/{name}")
+@pytest.mark.parametrize(("text", "query"), [("🎵" * 201, "🎵" * 200), ("100%", "100%")], ids=["long", "not encoded"])
+def test_the_address_of_a_search_is_read_as_a_query_that_the_service_accepts(page, bodies, url, text, query):
+    page.goto(f"{url}?user=u1#/search/{text}")
     expect(page.locator(".song")).to_have_count(1)
-    assert bodies["search"][-1]["query"] == name[:200]
+    assert bodies["search"][-1]["query"] == query

@@ -8,10 +8,11 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import polars as pl
 import pytest
@@ -25,7 +26,6 @@ from ingestion.land import main as land_command
 from sequences.feast_store import open_store
 from sequences.online import materialize
 from sequences.skew import __main__, compare, feature_log
-from sequences.skew.feature_log import LoggedRequest
 from serving.events.feature_log import FeatureLog
 from serving.events.ingest import EventIngestor
 from serving.observability.metrics import Metrics
@@ -33,7 +33,7 @@ from serving.pipeline.request import read_request
 from serving.pipeline.stages.hydrate import Hydrator, OnlineStore
 from serving.pipeline.stages.recall import Recall
 from serving.pipeline.track_pipeline import TrackPipeline
-from serving.releases.served_release import ServedRelease
+from serving.releases.track_lookup import TrackLookup
 from tests.support.landing_zone import built
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.serving.asgi_client import use_home
@@ -48,17 +48,6 @@ MARTS = ("--select", "+events", "+user_profiles", "+tracks", "+landings", "+chan
 
 def us(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000 + moment.microsecond
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """The home after the day, the logged requests, and how events arrived."""
-
-    home: Path
-    requests: list[LoggedRequest]
-    late: int
-    early: int
-    duplicate: int
 
 
 def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[int, dict[str, Any]]]:
@@ -86,33 +75,21 @@ def reports_of(rows: list[dict[str, Any]], chance: random.Random) -> list[tuple[
     return reports
 
 
-class ReleasedTracks:
-    """Durations of the tracks of a release."""
+def replay(home: Path, rows: list[dict[str, Any]]) -> SimpleNamespace:
+    """Sends reports and requests in time order through the parts of the service.
 
-    def __init__(self, served: ServedRelease) -> None:
-        self._code, self._duration_ms_V = served.vocabulary.track_code, served.catalog.duration_ms_V
-
-    def duration_of(self, track_id: str) -> int | None:
-        return int(self._duration_ms_V[self._code[track_id]]) if self.is_known(track_id) else None
-
-    def is_known(self, track_id: str) -> bool:
-        return track_id in self._code
-
-
-def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
-    """Sends reports and requests in time order through the parts of the service."""
+    Returns:
+        The `home` after the day, the logged `requests`, and the numbers of `late`, `early` and `duplicate` events.
+    """
     chance, clock, metrics = random.Random(7), [us(MIDNIGHT)], Metrics(CollectorRegistry())
     tracks = pl.read_parquet(home / "marts" / "tracks.parquet")
-    served = release(tracks, [ListChannel("popularity", range(2, 40))])
     here = settings.load_settings()
     store, state = open_event_store(here, lambda: clock[0]), open_serving_state(here, lambda: clock[0])
     online = OnlineStore(degradation(), store)
-    served = replace(served, contract=online.contract())
+    served = release(tracks, [ListChannel("popularity", range(2, 40))], contract=online.contract())
     features = FeatureLog(home / "requests", 1.0, lambda: clock[0], max_bytes_per_hour=1 << 30)
-    recall = Recall(metrics, deadline_s=60)
-    hydrate = Hydrator(online, metrics, features)
-    path = TrackPipeline(hydrate, recall, state, metrics)
-    reporter = EventIngestor(store, ReleasedTracks(served), metrics, lambda: clock[0])
+    path = TrackPipeline(Hydrator(online, metrics, features), Recall(metrics, deadline_s=60), state, metrics)
+    reporter = EventIngestor(store, TrackLookup(here, Mock(current=served)), metrics, lambda: clock[0])
 
     steps: list[tuple[int, Any]] = list(reports_of(rows, chance))
     users = [row["user_id"] for row in rows]
@@ -133,7 +110,8 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> Replayed:
             counts["early"] += clock[0] < step["ended_at"]
     store.close()
     state.close()
-    return Replayed(home, list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)
+    requests = list(feature_log.read_requests(home / "requests", DAY, DAY))
+    return SimpleNamespace(home=home, requests=requests, **counts)
 
 
 def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
@@ -145,7 +123,7 @@ def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:
 
 
 @pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
+def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         use_home(patch, home)
@@ -170,7 +148,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replayed]:
         yield done
 
 
-def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
+def test_simulated_day_has_every_kind_of_arrival(replayed: SimpleNamespace) -> None:
     assert len(replayed.requests) == REQUESTS
     assert replayed.late > 10 and replayed.early > 5 and replayed.duplicate > 5
     lengths = [len(request.views["recent_events"]["event_id"]) for request in replayed.requests]
@@ -180,7 +158,7 @@ def test_simulated_day_has_every_kind_of_arrival(replayed: Replayed) -> None:
     assert max(left) > 20 and min(left) < 20
 
 
-def test_no_feature_value_differs(replayed: Replayed) -> None:
+def test_no_feature_value_differs(replayed: SimpleNamespace) -> None:
     with closing(open_event_store(settings.load_settings())) as events:
         found = compare.compare_requests(
             open_store(), events, replayed.requests, replayed.home / "marts", replayed.home / "landing"
@@ -192,7 +170,7 @@ def test_no_feature_value_differs(replayed: Replayed) -> None:
     assert found.restated == found.pending == found.unread == found.stale == 0
 
 
-def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_fails_on_skew_only(replayed: SimpleNamespace) -> None:
     report = replayed.home / "reports" / "skew.json"
     tomorrow = str(DAY + timedelta(days=1))
     assert __main__.main(["--as-of", tomorrow]) == 0
@@ -202,8 +180,6 @@ def test_command_fails_on_skew_only(replayed: Replayed, capsys: pytest.CaptureFi
     file.write_bytes(good.replace(b'"full_play"', b'"wrong"'))
     assert good != file.read_bytes()
     assert __main__.main(["--as-of", tomorrow]) == 1
-    assert "most often played_history:behavior" in capsys.readouterr().err
     file.write_bytes(good)
     assert __main__.main(["--as-of", "2026-05-01"]) == 0
-    assert "no request was logged on 2026-04-30" in capsys.readouterr().out
     assert json.loads(report.read_text())["requests"] == 0
