@@ -134,18 +134,20 @@ HS256, NOW_S = {"algorithms": ("HS256",)}, int(time.time())
         pytest.param(PEM["EdDSA"], {}, with_changed_claims(), None, id="changed claims"),
         pytest.param(PEM["EdDSA"], {}, signed_by_another({"kid": "/dev/null"}), None, id="signed by another"),
         *(
-            pytest.param(PEM["EdDSA"], {}, token(**{name: value}), None, id=f"{name} is {value!r}")
-            for name, value in (
-                ("exp", None),
-                ("exp", NOW_S - 60),
-                ("nbf", NOW_S + 86_400),
-                ("iss", None),
-                ("iss", "https://other.example"),
-                ("aud", None),
-                ("aud", "other"),
-                ("sub", None),
-                ("sub", ""),
-                ("sub", "\ud800"),
+            pytest.param(PEM["EdDSA"], {}, token(**{name: value}), None, id=f"{name} {number}")
+            for number, (name, value) in enumerate(
+                (
+                    ("exp", None),
+                    ("exp", NOW_S - 60),
+                    ("nbf", NOW_S + 86_400),
+                    ("iss", None),
+                    ("iss", "https://other.example"),
+                    ("aud", None),
+                    ("aud", "other"),
+                    ("sub", None),
+                    ("sub", ""),
+                    ("sub", "\ud800"),
+                )
             )
         ),
     ],
