@@ -65,7 +65,7 @@ class Home:
             with contextlib.suppress(AirflowError, httpx.HTTPError):
                 if here.airflow_passwords.exists():
                     with AirflowClient(here) as client:
-                        return client._request_json("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+                        return client.call("PATCH", f"/api/v2/dags/{dag_id}", json={"is_paused": True})
             time.sleep(2)
         raise AssertionError(f"Airflow has not read {dag_id}")
 
