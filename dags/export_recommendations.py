@@ -4,8 +4,8 @@ Runs `python -m serving.batch`: the list of a scene for every user, and the embe
 `SEGUE_HOME/batch/<scene>/dt=<day>` with the day (UTC) of the run. The lists equal the responses of the recommender, which may run
 or not.
 
-This DAG is not part of the pipeline and is triggered by hand or through the REST API. A failed run that is cleared or retried
-continues after the finished parts; to compute the lists of a day again, clear its finished run.
+This DAG is not part of the pipeline and is triggered by hand or through the REST API. To compute the lists of a day again, clear its
+run.
 """
 
 from datetime import UTC

@@ -324,8 +324,7 @@ _TASKS = (
     Task(
         "write_lists",
         "Writes the list of the scene for every user, and the embeddings of users and items, as Parquet files.",
-        "The log ends with the reason. If no release is active, run the pipeline; if the online store is down, start it. A "
-        "rerun continues after the finished parts.",
+        "The log ends with the reason. If no release is active, run the pipeline; if the online store is down, start it.",
         "",
         'python -m serving.batch --scene "$SCENE" --out "$SEGUE_HOME/batch/$SCENE/dt=$DAY"',
     ),

@@ -1,8 +1,7 @@
 """`python -m serving.batch --scene daily --out FOLDER`: lists and embeddings of all users, as Parquet files.
 
 Tables below FOLDER: `lists` (one row per item), `user_embeddings` and `item_embeddings` (one row per vector, with the versions
-of release and model); `_SUCCESS` appears at the end. The same command continues an interrupted run; if the release, the users
-or an option changed, it begins anew. The recommender may run or not.
+of release and model); `_SUCCESS` appears at the end. The recommender may run or not.
 """
 
 from __future__ import annotations
@@ -23,11 +22,7 @@ from serving.batch import BatchError
 from serving.errors import NoCollections, RequestRejected
 
 
-@report_errors(
-    *(BatchError, RequestRejected, NoCollections, SettingError),
-    code=1,
-    interrupted="stopped; the same command continues after the finished parts",
-)
+@report_errors(BatchError, RequestRejected, NoCollections, SettingError, code=1)
 def main(arguments: list[str] | None = None) -> int:
     """Run the batch; 1 if it cannot continue."""
     parser = argparse.ArgumentParser(
@@ -35,7 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--scene", choices=tuple(SCENES), default="daily")
     parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the tables: new, empty, or of an earlier run"
+        "--out",
+        type=Path,
+        required=True,
+        help="folder of the tables: new, empty, or of an earlier run, which is replaced",
     )
     parser.add_argument("--limit", type=int, help="items per list (default: the limit of the scene)")
     parser.add_argument("--discovery", type=float, help="fraction of new tracks, 0 to 1 (default: the release's share)")

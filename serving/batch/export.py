@@ -8,14 +8,12 @@ Vectors of users and items of the neural channels, with the versions of release 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,64 +36,8 @@ from serving.pipeline.response import RecommendationResponse
 from serving.pipeline.user_state import STATE_FROM_STORE
 from serving.releases.served_release import ServedRelease
 from serving.runtime import Runtime
-from storage.files import atomic_write, open_draft, read_json
+from storage.files import open_draft, read_json
 from storage.suppression_list import read_suppression_list
-
-DESCRIPTION_FILE, SUCCESS_FILE = "batch.json", "_SUCCESS"
-
-
-class PartFolder:
-    """The folder of one run.
-
-    Args:
-        folder: The folder, which is created.
-        kinds: Names of the tables, which are folders inside.
-        description: What determines the content of the files; JSON.
-        at_us: Time of the requests if the run begins, µs since 1970; a continued run keeps its first time. A finished
-            run is not continued: the next one writes every part anew.
-
-    Raises:
-        BatchError: The folder has other files.
-    """
-
-    def __init__(self, folder: Path, kinds: Sequence[str], description: Mapping[str, Any], at_us: int) -> None:
-        self._folder = folder
-        self._file = file = folder / DESCRIPTION_FILE
-        earlier = read_json(file)
-        if not file.exists() and folder.exists() and any(folder.iterdir()):
-            raise BatchError(f"{folder} has other files; give --out a new or empty folder")
-        is_equal = {**earlier, "at_us": None} == {**description, "at_us": None}
-        self.is_continued = is_equal and not (folder / SUCCESS_FILE).exists()
-        if self.is_continued:
-            self.at_us = int(earlier["at_us"])
-        else:
-            # `_SUCCESS` first, because readers rely on it. The description stays, because without it the folder would no longer
-            # count as one of an earlier run; it is empty, so that the rest of a finished run is not continued.
-            (folder / SUCCESS_FILE).unlink(missing_ok=True)
-            if file.exists():
-                _write(file, {})
-            for kind in kinds:
-                shutil.rmtree(folder / kind, ignore_errors=True)
-            self.at_us = at_us
-            _write(file, {**description, "at_us": at_us})
-
-    def path(self, kind: str, name: str | int) -> Path:
-        """File of a table: a numbered part of the table `kind`, or a file with a name."""
-        return self._folder / kind / (f"part-{name:05d}.parquet" if isinstance(name, int) else f"{name}.parquet")
-
-    def write(self, kind: str, name: str | int, table: pa.Table) -> None:
-        """Write a file; it is complete when it appears."""
-        with open_draft(self.path(kind, name)) as draft:
-            pq.write_table(table, draft, compression="zstd")
-
-    def finish(self) -> None:
-        """Write `_SUCCESS`, after which readers may rely on the folder."""
-        (self._folder / SUCCESS_FILE).touch()
-
-
-def _write(file: Path, content: dict[str, Any]) -> None:
-    atomic_write(file, json.dumps(content, indent=1) + "\n")
-
 
 VECTOR = pa.list_(pa.float32())
 NAME = pa.dictionary(pa.int32(), pa.string())
@@ -117,6 +59,8 @@ ITEM_SCHEMA = pa.schema(
 
 LISTS, USERS, ITEMS = "lists", "user_embeddings", "item_embeddings"
 """Folders of the tables."""
+SUCCESS_FILE = "_SUCCESS"
+"""Written last: readers may rely on a folder that has it."""
 NO_DEADLINE_MS = 600_000
 """No user waits for the response, so a late channel is waited for instead of being left out."""
 IDS_PER_READ, USERS_PER_PART = 10_000, 1000
@@ -170,45 +114,39 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
 def run(
     runtime: Runtime, settings: Settings, options: BatchOptions, out: Path, now_us: int, say: Callable[[str], None]
 ) -> None:
-    """Write the tables below `out`; continue if an equal run was interrupted there.
+    """Write the tables below `out`, in place of those of an earlier run.
 
     Raises:
         BatchError: There is no user, the folder has other files, the online store failed, or users were missing later on.
         RequestRejected: The scene, the limit or the discovery share is invalid.
         NoCollections: The release has no items of the scene's type.
     """
-    limit = _request("any", settings, options, now_us).limit
+    _request("any", settings, options, now_us)  # before anything is removed
     users = _list_users(runtime)
     if not users:
         raise BatchError("no user has materialized features; run the pipeline first: `make run`")
-    status = runtime.status()
-    description = asdict(options) | {
-        "limit": limit,
-        "territory": settings.territory,
-        "explicit": settings.explicit,
-        "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["canaries"])],
-        "users": len(users),
-        "users_digest": hashlib.blake2b("\n".join(users).encode(), digest_size=16).hexdigest(),
-    }
-    folder = PartFolder(out, (LISTS, USERS, ITEMS), description, now_us)
+    if {path.name for path in out.glob("*")} - {SUCCESS_FILE, LISTS, USERS, ITEMS}:
+        raise BatchError(f"{out} has other files; give --out a new or empty folder")
+    (out / SUCCESS_FILE).unlink(missing_ok=True)
+    for kind in (LISTS, USERS, ITEMS):
+        shutil.rmtree(out / kind, ignore_errors=True)
     models = {release.release_id: ReleaseModels.of(release) for release in runtime.releases()}
-    began, computed = time.monotonic(), 0
+    began = time.monotonic()
     with ThreadPoolExecutor(settings.concurrent_requests) as pool:
         for number, first in enumerate(range(0, len(users), USERS_PER_PART)):
-            if folder.path(LISTS, number).exists():  # written after the vectors
-                continue
             ids = users[first : first + USERS_PER_PART]
-            requests = [_request(user, settings, options, folder.at_us) for user in ids]
+            requests = [_request(user, settings, options, now_us) for user in ids]
             answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.
             erased = read_suppression_list(settings.suppression_list)
             kept = [rows for user, rows in zip(ids, answers, strict=True) if user not in erased]
             lists = [row for rows, _ in kept for row in rows]
             vectors = [row for _, rows in kept for row in rows]
-            folder.write(USERS, number, pa.Table.from_pylist(vectors, USER_SCHEMA))
-            folder.write(LISTS, number, pa.Table.from_pylist(lists, LIST_SCHEMA))
-            computed, done = computed + len(ids), first + len(ids)
-            rate = computed / max(time.monotonic() - began, 1e-9)
+            part = f"part-{number:05d}.parquet"
+            _write(out / USERS / part, pa.Table.from_pylist(vectors, USER_SCHEMA))
+            _write(out / LISTS / part, pa.Table.from_pylist(lists, LIST_SCHEMA))
+            done = first + len(ids)
+            rate = done / max(time.monotonic() - began, 1e-9)
             minutes = (len(users) - done) / rate / 60
             say(f"{done:,} of {len(users):,} users, {rate:.0f} users/s, {minutes:.0f} min left")
     missing, erased = set(users).difference(_list_users(runtime)), read_suppression_list(settings.suppression_list)
@@ -219,8 +157,8 @@ def run(
         )
     for release_id, of in models.items():
         for name, table in of.item_tables():
-            folder.write(ITEMS, f"{name}-{release_id}", table)
-    folder.finish()
+            _write(out / ITEMS / f"{name}-{release_id}.parquet", table)
+    (out / SUCCESS_FILE).touch()
     say(f"lists and embeddings of {len(users):,} users are in {out}")
 
 
@@ -263,11 +201,11 @@ def check_state(response: RecommendationResponse) -> None:
         BatchError: The state could not be read.
     """
     if response.trace.state_from != STATE_FROM_STORE:
-        raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
+        raise BatchError("the online store failed; start it, then give the same command again")
 
 
 def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int) -> Request:
-    """The request of a user; its id is the same in a repeated run, so that exploration chooses the same tracks."""
+    """The request of a user; its id depends on scene, time and user."""
     request_id = uuid.uuid5(NAMESPACE, f"{options.scene}\n{at_us}\n{user_id}").hex
     return read_request(
         user_id,
@@ -279,6 +217,12 @@ def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int
         settings.territory,
         settings.explicit,
     )
+
+
+def _write(file: Path, table: pa.Table) -> None:
+    """Write a file; it is complete when it appears."""
+    with open_draft(file) as draft:
+        pq.write_table(table, draft, compression="zstd")
 
 
 def _list_users(runtime: Runtime) -> list[str]:

@@ -1,4 +1,4 @@
-"""Batch lists and embeddings: equal to the service's answers, resumable, and with vectors that give the scores of the channels."""
+"""Batch lists and embeddings: equal to the service's answers, and with vectors that give the scores of the channels."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError
 from serving.batch import export as batch
-from serving.batch.export import DESCRIPTION_FILE, BatchOptions
+from serving.batch.export import BatchOptions
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.runtime import Runtime
@@ -45,7 +45,7 @@ class Home:
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
         self.users = list(USERS)  # with materialized rows
-        self.before, self.computed = mock.Mock(), []  # called before each list, and the users whose list was computed
+        self.before = mock.Mock()  # called before each list
 
     def open(self, is_service=False):
         self.close()
@@ -62,7 +62,6 @@ class Home:
 
     def answer(self, answer, runtime, request, *others):
         self.before(request.user_id)
-        self.computed.append(request.user_id)
         return answer(runtime, request, *others)
 
     def run(self, out, options=OPTIONS, now_us=NOW):
@@ -128,44 +127,34 @@ def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, pr
     assert state.read(None, 1) == [] and state.users() == kept_of
 
 
-def test_interrupted_run_continues_with_the_same_result(home, tmp_path):
-    home.run(tmp_path / "whole")
+def test_another_run_replaces_the_tables_of_an_interrupted_and_of_a_finished_one(home, tmp_path):
+    out = tmp_path / "out"
     home.before = mock.Mock(side_effect=[None] * 4 + [KeyboardInterrupt] * 3)
     with pytest.raises(KeyboardInterrupt):
-        home.run(tmp_path / "out")
-    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 1 and not (tmp_path / "out/_SUCCESS").exists()
-    (tmp_path / "out" / "lists" / ".part-00001.parquet.writing").write_bytes(b"half a file of a killed process")
-    home.before, home.computed = mock.Mock(), []
-    lines = home.run(tmp_path / "out", now_us=NOW + 60_000_000)
-    assert sorted(home.computed) == USERS[3:] and (tmp_path / "out" / "_SUCCESS").exists()
-    assert "6 of 7 users" in lines[0] and "7 users are in" in lines[-1]
-    for kind in ("lists", "user_embeddings", "item_embeddings"):
-        assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
-
-
-def test_another_release_or_option_begins_anew(home, tmp_path):
-    for at_us in (NOW, NOW + 86_400_000_000):  # a finished run is computed again
-        home.run(tmp_path / "out", now_us=at_us)
-        assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == at_us
+        home.run(out)
+    assert [file.name for file in (out / "lists").iterdir()] == ["part-00000.parquet"]
+    assert not (out / "_SUCCESS").exists()
+    home.before = mock.Mock()
+    lines = home.run(out)
+    assert "6 of 7 users" in lines[1] and "7 users are in" in lines[-1] and (out / "_SUCCESS").exists()
     home.release = replace(home.release, release_id="r2")
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
-    home.run(tmp_path / "out")
-    assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
-    home.run(tmp_path / "out", replace(OPTIONS, limit=2))
-    assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 3
-    assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
+    home.run(out, replace(OPTIONS, limit=2))
+    assert {row["user_id"] for row in read(out, "lists")} == set(USERS)
+    for kind in ("lists", "user_embeddings", "item_embeddings"):
+        assert {row["release"] for row in read(out, kind)} == {"r2"}, kind
 
 
 def test_folder_with_other_files_is_rejected(home):
     before = sorted(home.folder.rglob("*"))
     with pytest.raises(BatchError, match="new or empty folder"):
         home.run(home.folder)
-    assert set(before) <= set(home.folder.rglob("*")) and not (home.folder / DESCRIPTION_FILE).exists()
+    assert set(before) <= set(home.folder.rglob("*")) and not (home.folder / "lists").exists()
 
 
 def test_failing_store_ends_the_run(home, tmp_path, monkeypatch):
     monkeypatch.setattr(Store, "read", lambda self, user_id: (_ for _ in ()).throw(ConnectionError("away")))
-    with pytest.raises(BatchError, match="finished parts are kept"):
+    with pytest.raises(BatchError, match="online store failed; start it"):
         home.run(tmp_path / "out")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
 
