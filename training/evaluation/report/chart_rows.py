@@ -8,11 +8,9 @@ from functools import reduce
 from typing import Any
 
 from recommender.ranking.task_weights import ANY_SCENE, LISTWISE_HEAD
-from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
 from training.evaluation.report.verdicts import GATE_METRIC, OWN_LISTS, REACHABLE, SIMPLE_RULES, difference_class
-from web import format_metric_name
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
 # Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
@@ -80,7 +78,7 @@ def difference_bars(content: Content) -> dict[str, list[Bar]]:
 
 def ranking_values(content: Content) -> dict[str, Any]:
     """Tasks and chart rows of the chapter about rankers."""
-    ranking, slices, chosen = content["ranking"], content["ranking_slices"], content["chosen"]
+    ranking, chosen = content["ranking"], content["chosen"]
     tasks = list(dict.fromkeys(task for row in ranking.values() for task in row))
     first = "not_skipped" if "not_skipped" in tasks else next(iter(tasks), None)
     heads = chosen.get("heads_table") or {}
@@ -95,24 +93,6 @@ def ranking_values(content: Content) -> dict[str, Any]:
             ]
         ),
         "head_tasks": list(dict.fromkeys(task for row in heads.values() for task in row["wants"])),
-        "head_bars": by_value(
-            [
-                Bar(
-                    f"{format_metric_name(task)}: combined − own head",
-                    row["difference"],
-                    difference_class(row["difference"]),
-                )
-                for task, row in (content["heads"].items() if heads else ())
-            ]
-        ),
-        "slice_bars": {
-            pair: [
-                Bar(name, difference, difference_class(difference))
-                for name, row in slices.items()
-                if (difference := row["differences"][pair]["gauc"])
-            ]
-            for pair in dict.fromkeys(pair for row in slices.values() for pair in row["differences"])
-        },
     }
 
 
@@ -202,10 +182,6 @@ def slate_sweeps(content: Content) -> list[Sweep]:
               "significantly better than 0.", table("discovery_weight_table"), blend.get("discovery_weight"), with_discoveries),
         Sweep("Discovery share of the list", "share", "The largest share that costs hardly any recall@30.",
               table("visible_share_table"), blend.get("discovery_shares", {}).get(ANY_SCENE), with_discoveries),
-        Sweep("Maximum of tracks per artist", "tracks", "Not chosen by these curves: a rule of the lists.",
-              table("cap_table"), MAX_TRACKS_PER_ARTIST),
-        Sweep("Maximum of discoveries per artist", "tracks", "0: counted together with the played tracks.",
-              table("new_cap_table"), MAX_NEW_TRACKS_PER_ARTIST, with_discoveries),
         Sweep("Diversity strength", "strength", "The largest strength up to which no metric drops. Diversity is 1 − the mean "
               "facet similarity of two tracks of a list.", table("diversity_table"), blend["diversity"],
               (*SLATE_METRICS, "diversity")),

@@ -63,12 +63,7 @@ CHAPTERS = (
     Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
     Chapter("groups", "Users and tracks"),
     Chapter("search", "Search", is_shown=lambda content: bool(content.get("search"))),
-    Chapter("scenes", "By scene"),
     Chapter("collections", "Playlists and mlogs"),
-    Chapter("channels", "Channels", lambda content: {
-        "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"]))}),
-    Chapter("calibration", "Calibration", lambda content: {"calibration_bars": _calibration_bars(content)},
-            lambda content: bool(content["calibration"])),
     Chapter("glossary", "Glossary"),
 )  # fmt: skip
 """All chapters below the sentences, folded, in their order."""
@@ -110,9 +105,9 @@ def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -
     return missing if value is None else f"{value:.{digits}f}"
 
 
-def format_weights(weights: Mapping[str, float], only_used: bool = False) -> str:
-    """`name weight` pairs separated by commas, optionally without zero weights."""
-    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight or not only_used)
+def format_weights(weights: Mapping[str, float]) -> str:
+    """`name weight` pairs separated by commas."""
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
 
 
 def format_task_weights(weights: Mapping[str, float]) -> str:
@@ -132,15 +127,3 @@ FILTERS = {
     "weights": format_weights,
 }
 """Filters of the report's templates."""
-
-
-def _calibration_bars(content: Content) -> dict[str, dict[str, list[charts.Bar]]]:
-    """Task → ranker → observed minus predicted rate of the cases with each prediction."""
-    bars: dict[str, dict[str, list[charts.Bar]]] = {}
-    for name, row in content["calibration"].items():
-        for task, curve in row.items():
-            bars.setdefault(task, {})[name] = [
-                charts.Bar(f"{predicted:.2f}, {int(count):,} cases", (observed - predicted, None, None))
-                for predicted, observed, count in curve
-            ]
-    return bars
