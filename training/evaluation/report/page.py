@@ -19,9 +19,7 @@ from training.evaluation.report.chart_rows import (
     metric_bars,
     order_rows,
     ranking_values,
-    recall_sweeps,
     row_class,
-    slate_sweeps,
 )
 from training.evaluation.report.verdicts import SIMPLE_RULES, difference_class, gate_baseline
 from web import create_environment, format_metric_name
@@ -55,8 +53,8 @@ class Chapter:
 CHAPTERS = (
     Chapter("summary", "Decision, data and what was chosen"),
     Chapter("behavior", "Behavior", is_shown=lambda content: bool(content.get("behavior"))),
-    Chapter("recall", "Recall", lambda content: {"sweeps": recall_sweeps(content)}),
-    Chapter("slate", "Slate", lambda content: {"sweeps": slate_sweeps(content)}),
+    Chapter("recall", "Recall"),
+    Chapter("slate", "Slate"),
     Chapter("ranking", "Ranking", ranking_values),
     Chapter("refit", "Fitted again on train and validation", lambda _: {"refit_metrics": DIFFERENCE_METRICS},
             lambda content: bool(content.get("train_part_only"))),
