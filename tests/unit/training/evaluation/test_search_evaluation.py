@@ -32,11 +32,9 @@ def test_precision_is_the_share_of_the_relevant_tracks_that_could_be_found():
     precision = {name: row["search"][0] for name, row in result["precision"].items()}
     assert precision["mood"] == 0.75 and precision["en"] == 0.75 and precision["zh"] == 1.0
     assert precision["all"] == pytest.approx(2.5 / 3)
-    assert result["precision"]["misspelled en"]["words"][0] == 1.0  # the search by words finds names, too
-    assert result["precision"]["mood"]["words"][0] == 0.0
     assert result["misses"] == {"sad": 0.5}
     assert "| mood | 2 | 0.750" in format_table(result)
-    assert result["names"]["titles"] == 0 and set(result["latency_ms"]) == {"queries"}
+    assert result["names"]["titles"] == 0
 
 
 @pytest.mark.parametrize(
@@ -86,4 +84,3 @@ def test_misspelled_titles_have_one_error_in_their_longest_word():
 def test_names_are_found_with_and_without_errors():
     result = evaluate(titled_tracks(), date(2021, 1, 1), [])
     assert result["names"]["exact"][0] == result["names"]["misspelled"][0] == 1.0
-    assert set(result["latency_ms"]) == {"titles", "misspelled titles"}
