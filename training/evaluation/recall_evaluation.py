@@ -78,7 +78,6 @@ def measure_recall(
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
-        "share_curve": measure_shares(choice, cases, table),
         "cold_start": measure_cold_start(held_out.data, cases, lists),
     }
     rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
@@ -136,19 +135,6 @@ def _measure_slates(
     return rows
 
 
-def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:
-    """Section `share_curve` of `evaluation.json`: recall of the fused list with each discovery share in all scenes.
-
-    Returns:
-        Share → metric → part → [value, low, high].
-    """
-    lists = choice.fusion.fuse_by_share(candidates, CANDIDATES_PER_CHANNEL, case_scenes(cases))
-    return {
-        str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
-        for share, items in lists.items()
-    }
-
-
 def measure_requested_shares(requests: Requests, choice: Choice) -> dict[str, Any]:
     """Section `requested_shares` of `evaluation.json`: `Slate.describe_lists` of the slates of requests with each of
     REQUESTED_SHARES, in fused order.
@@ -192,8 +178,7 @@ def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
     """Section `containers` of `evaluation.json`, by kind of collection.
 
     Returns:
-        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low,
-        high]) and `difference` (baseline → metric → part → paired difference of the recalled list from it).
+        Numbers of collections, openings and users, the chosen weights, and `recall` (list → metric → part → [value, low, high]).
     """
     return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
 
@@ -208,21 +193,12 @@ def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> 
         "chosen": {"opened_weight": config.opened_weight, "popular_weight": config.popular_weight},
     }
     if not len(cases):
-        return content | {"recall": {}, "difference": {}}
+        return content | {"recall": {}}
     tables = {}
     for name, items in _collection_lists(held_out, recaller, cases).items():
         measured = recall_metrics.measure(items, cases, COLLECTION_METRICS)
         tables[name] = {metric: {part: row[part] for part in COLLECTION_PARTS} for metric, row in measured.items()}
-    own = tables[recaller.name]
-    differences = {
-        name: {metric: {part: own[metric][part] - row[part] for part in row} for metric, row in table.items()}
-        for name, table in tables.items()
-        if name != recaller.name
-    }
-    return content | {
-        "recall": {name: intervals(table) for name, table in tables.items()},
-        "difference": {name: intervals(table) for name, table in differences.items()},
-    }
+    return content | {"recall": {name: intervals(table) for name, table in tables.items()}}
 
 
 def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases: Any) -> dict[str, NDArray[np.int64]]:

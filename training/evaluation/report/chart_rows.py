@@ -76,7 +76,6 @@ def ranking_values(content: Content) -> dict[str, Any]:
     ranking, chosen = content["ranking"], content["chosen"]
     tasks = list(dict.fromkeys(task for row in ranking.values() for task in row))
     first = "not_skipped" if "not_skipped" in tasks else next(iter(tasks), None)
-    heads = chosen.get("heads_table") or {}
     return {
         "ranking_tasks": tasks,
         "first_task": first,
@@ -87,7 +86,6 @@ def ranking_values(content: Content) -> dict[str, Any]:
                 if first in row
             ]
         ),
-        "head_tasks": list(dict.fromkeys(task for row in heads.values() for task in row["wants"])),
     }
 
 

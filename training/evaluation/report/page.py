@@ -22,7 +22,7 @@ from training.evaluation.report.chart_rows import (
     row_class,
 )
 from training.evaluation.report.verdicts import SIMPLE_RULES, difference_class, gate_baseline
-from web import create_environment, format_metric_name
+from web import create_environment
 
 SPLITS = {
     "user_time": "per-user time split: the first 80 % of a user's plays train, the next 10 % validate, the last 10 % test. "
@@ -108,11 +108,6 @@ def format_weights(weights: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
 
 
-def format_task_weights(weights: Mapping[str, float]) -> str:
-    """The same for tasks, with their names."""
-    return format_weights({format_metric_name(task): weight for task, weight in weights.items()})
-
-
 FILTERS = {
     "decimal": format_decimal,
     "difference_class": difference_class,
@@ -121,7 +116,6 @@ FILTERS = {
     "of_100": charts.of_100,
     "order_rows": order_rows,
     "row_class": row_class,
-    "task_weights": format_task_weights,
     "weights": format_weights,
 }
 """Filters of the report's templates."""
