@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -53,6 +53,10 @@ class AirflowClient(httpx.Client):
         super().__init__(base_url=self.url, timeout=TIMEOUT_S, transport=httpx.HTTPTransport(retries=5))
         login = {"username": airflow_server.USER, "password": airflow_server.load_or_create_password(settings)}
         self.headers["Authorization"] = f"Bearer {self.call('POST', '/auth/token', json=login)['access_token']}"
+
+    def __enter__(self) -> Self:
+        """Itself: the login has opened it, and httpx opens a client only once."""
+        return self
 
     def request(self, *arguments: Any, **options: Any) -> httpx.Response:
         """See `httpx.Client.request`.

@@ -37,7 +37,7 @@ def connect(here, monkeypatch):
 def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path, read):
     airflow = connect(R=[httpx.ReadTimeout("slow")])
     message = rf"does not respond \(ReadTimeout; its log: {tmp_path}/logs.*follow it there.*same command again"
-    with pytest.raises(AirflowError, match=message):
+    with airflow, pytest.raises(AirflowError, match=message):
         read(airflow)
 
 
