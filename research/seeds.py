@@ -59,6 +59,9 @@ def render(contents: Sequence[Content], recipe: str) -> str:
         _row("share of discoveries", [_format_shares(content) for content in contents]),
     ]
     lines += _table("list", _shared(contents, "recall"), RECALL_COLUMNS, _reader(contents, "recall"))
+    lines += _table(
+        "share of discoveries", _shared(contents, "share_curve"), RECALL_COLUMNS, _reader(contents, "share_curve")
+    )
     lines += _table("list of 30", _shared(contents, "slate"), SLATE_COLUMNS, _reader(contents, "slate"))
     lines += _table("ranker", _shared(contents, "ranking"), RANKING_COLUMNS, _reader(contents, "ranking"))
     return "\n".join([*lines, *_differences(contents)]) + "\n"

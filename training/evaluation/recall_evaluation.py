@@ -78,6 +78,7 @@ def measure_recall(
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
+        "share_curve": measure_shares(choice, cases, table),
         "cold_start": measure_cold_start(held_out.data, cases, lists),
     }
     rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
@@ -133,6 +134,19 @@ def _measure_slates(
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
     return rows
+
+
+def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:
+    """Section `share_curve` of `evaluation.json`: recall of the fused list with each discovery share in all scenes.
+
+    Returns:
+        Share → metric → part → [value, low, high].
+    """
+    lists = choice.fusion.fuse_by_share(candidates, CANDIDATES_PER_CHANNEL, case_scenes(cases))
+    return {
+        str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
+        for share, items in lists.items()
+    }
 
 
 def measure_requested_shares(requests: Requests, choice: Choice) -> dict[str, Any]:
