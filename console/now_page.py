@@ -34,7 +34,7 @@ def render_now_page(settings: Settings, client: Settings, sampler: MetricsSample
         settings: Home, and addresses of the services.
         client: Settings whose host is the one that the client reached.
         sampler: Live samples of the last hour.
-        can_act: Whether actions on releases are possible.
+        can_act: Whether a rollback is possible here.
     """
     releases = list_releases(settings)
     active, previous = find_active(releases), find_previous(releases, settings)

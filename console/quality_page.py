@@ -7,7 +7,7 @@ What landing made of the tracks of several sources: matches, conflicts, and soun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,6 @@ from console.releases import read_json
 from content.music_detection import find_other_sounds, find_unheard
 from storage import content_tables, object_store
 
-SHOWN_LINES = 4  # columns of the drift chart, those that moved most
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
 
 Profile = Mapping[str, Any]
@@ -62,7 +61,7 @@ def render_table_page(name: str, settings: Settings) -> str | None:
         as_of=profile["as_of"],
         max_drift=profile["max_drift"],
         summary=_summarize(table, profile, verdicts.get(name)),
-        charts=[_row_chart(table), _drift_chart(table, columns)],
+        chart=_row_chart(table),
         columns=[
             {
                 **column,
@@ -109,18 +108,6 @@ def _row_chart(table: Profile) -> Chart:
     means = [None if day < WEEK_DAYS else mean(counts[day - WEEK_DAYS : day]) for day in range(len(counts))]
     note = "rows by day, and their mean over the seven days before"
     return Chart("Rows", note, "", ("rows", "mean of the week before"), table["days"], [counts, means])
-
-
-def _drift_chart(table: Profile, columns: Sequence[Profile]) -> Chart:
-    shown = [column for column in columns if any(value is not None for value in column["drift"])][:SHOWN_LINES]
-    note = (
-        "distance of each day's distribution from the seven days before it, of the columns that moved most: 0 is equal, 1 is "
-        "disjoint. Days with few rows differ by chance"
-    )
-    days = table["days"] if shown else []
-    return Chart(
-        "Drift by column", note, "", [column["name"] for column in shown], days, [column["drift"] for column in shown]
-    )
 
 
 def _read_verdicts(settings: Settings) -> dict[str, tuple[int, int]]:

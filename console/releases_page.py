@@ -17,13 +17,8 @@ from training.evaluation.report.release_comparison import compare_choices, compa
 from web import format_utc_minute
 
 
-def render_releases_page(settings: Settings, can_act: bool = False) -> str:
-    """Page with what the active release changed, all releases and their recall, and the experiments if there are any.
-
-    Args:
-        settings: Home of the releases.
-        can_act: Whether actions on releases are possible.
-    """
+def render_releases_page(settings: Settings) -> str:
+    """Page with what the active release changed, all releases and their recall, and the experiments if there are any."""
     split = read_json(settings.releases / "shares.json")
     releases = list_releases(settings)
     active, previous = find_active(releases), find_previous(releases, settings)
@@ -34,7 +29,6 @@ def render_releases_page(settings: Settings, can_act: bool = False) -> str:
         active=active,
         previous=previous,
         changes=describe_changes(active.manifest, previous.manifest) if active and previous else [],
-        can_act=can_act,
         command=command_line(settings),
         experiment=str(split.get("experiment", "")) if arms else "",
         since=str(split.get("since", "")),

@@ -1,7 +1,7 @@
 """`python -m console.server`: HTTP server of the console: now, releases, quality.
 
 Serves generated pages, live metrics and two folders of SEGUE_HOME (reports, dbt docs); the rest of SEGUE_HOME stays
-private. With an operator's password, everything but `/livez` requires it; without one, actions on releases are not possible.
+private. With an operator's password, everything but `/livez` requires it; without one, a rollback is not possible.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -35,16 +34,7 @@ from config.settings import (
     load_operator_password,
     load_settings,
 )
-from console.actions import (
-    ACTIONS,
-    WITHOUT_RELEASE,
-    InvalidActionError,
-    Outcome,
-    active_release,
-    command_line,
-    read_actions,
-    run_action,
-)
+from console.actions import InvalidActionError, Outcome, active_release, command_line, read_actions, roll_back
 from console.live_metrics import INTERVAL_S, MetricsSampler
 from console.now_page import render_now_page, render_state
 from console.page_parts import render, runs_url
@@ -93,9 +83,9 @@ class Console:
         routes = [
             Route("/", self._now),
             Route("/state", lambda _: HTMLResponse(render_state(settings, sampler))),
-            Route("/actions/{name}", self._show_action),
-            Route("/actions/{name}", self._run_action, methods=["POST"]),
-            Route("/releases", lambda _: HTMLResponse(render_releases_page(settings, bool(password)))),
+            Route("/actions/roll_back", lambda _: HTMLResponse(self._render_roll_back())),
+            Route("/actions/roll_back", self._roll_back, methods=["POST"]),
+            Route("/releases", lambda _: HTMLResponse(render_releases_page(settings))),
             Route("/releases/{name}", self._release),
             Route("/quality", lambda _: HTMLResponse(render_quality_page(settings))),
             Route("/quality/{name}", lambda request: _page(render_table_page(request.path_params["name"], settings))),
@@ -151,12 +141,8 @@ class Console:
         other = request.query_params.get("other", "")
         return _page(render_release(request.path_params["name"], other, self._settings_for(request)))
 
-    def _show_action(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        return _page(self._render_action(name, request.query_params) if name in ACTIONS else None)
-
-    async def _run_action(self, request: Request) -> Response:
-        """Run an action of the operator, such as a rollback, and respond with its result."""
+    async def _roll_back(self, request: Request) -> Response:
+        """Return to the previous release, and respond with the result."""
         # A browser sends the password with requests of other sites too (cross-site request forgery).
         origin = urlsplit(request.headers.get("Origin", "")).netloc
         if not origin or origin != request.headers.get("Host", ""):
@@ -167,29 +153,23 @@ class Console:
         if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
             raise HTTPException(413, f"A form has at most {MAX_FORM_BYTES} bytes, and a Content-Length")
         values = dict(parse_qsl((await request.body()).decode("utf-8", errors="replace")))
-        name, address = request.path_params["name"], request.client.host if request.client else ""
+        address = request.client.host if request.client else ""
         try:
-            outcome = await run_in_threadpool(run_action, name, values, address, self._settings)
+            outcome = await run_in_threadpool(roll_back, values.get("active"), address, self._settings)
         except InvalidActionError as error:
             raise HTTPException(400, str(error)) from error
         except OSError as error:  # the record comes first, so nothing was done
             why = f"The action cannot be recorded ({error}); use the DAG set_release instead"
             raise HTTPException(500, why) from error
-        return HTMLResponse(await run_in_threadpool(self._render_action, name, values, outcome))
+        return HTMLResponse(await run_in_threadpool(self._render_roll_back, outcome))
 
-    def _render_action(self, name: str, values: Mapping[str, str], outcome: Outcome | None = None) -> str:
-        action = ACTIONS[name]
+    def _render_roll_back(self, outcome: Outcome | None = None) -> str:
         return render(
-            "action.html",
-            name=name,
-            title=action.title,
-            effect=action.effect,
-            release=None if name in WITHOUT_RELEASE else values.get("release", ""),
-            experiment=values.get("experiment", ""),
+            "roll_back.html",
             active=active_release(self._settings),
             can_act=bool(self._password),
             previous=find_previous(list_releases(self._settings), self._settings),
-            command=command_line(self._settings),
+            command=command_line(self._settings, "rollback"),
             outcome=outcome,
             actions=read_actions(self._settings),
         )

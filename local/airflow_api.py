@@ -1,17 +1,33 @@
-"""Client of Airflow's REST API: trigger a run, find the runs that it triggered, read their tasks and logs."""
+"""Client of Airflow's REST API: triggers the pipeline, and follows its runs task by task."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import httpx
 
 from config.settings import Settings
-from local import airflow_server
+from dags.task_catalog import PIPELINE_DAGS
+from local.wrappers import airflow_server
 
-MAX_ATTEMPTS, RETRY_DELAY_S = 5, 5.0  # of GET requests to an Airflow that does not respond
+TIMEOUT_S = 300
+"""Time for a response, which takes minutes while trainings occupy the processor."""
+POLL_INTERVAL_S = 1.5
+"""Seconds between requests for the state of a run, which cost Airflow's API server processor time."""
+SILENCE_S = 90
+"""Time without the run of the next DAG after which a line says why."""
+STATE_LABELS = {
+    "running": "running",
+    "success": "done",
+    "failed": "FAILED",
+    "up_for_retry": "failed, will be retried",
+    "up_for_reschedule": "waiting",
+    "skipped": "skipped",
+}
+ENDED = ("success", "failed", "skipped", "upstream_failed")
+"""States of a task instance that has ended."""
 AIRFLOW_ERROR_PREFIXES = ("Command exited with return code", "Task failed with exception")
 """Beginnings of the lines that Airflow adds to the log of a failed task."""
 
@@ -20,159 +36,167 @@ class AirflowError(RuntimeError):
     """Airflow rejected a request (the message is Airflow's) or does not respond (the message states the remedy)."""
 
 
-class RunQueuedError(AirflowError):
-    """The triggered run is queued behind another run of its DAG."""
+class PipelineError(RuntimeError):
+    """The pipeline stopped; the message contains the task, the end of its log and its URL in the UI."""
 
 
-@dataclass(frozen=True)
-class DagRun:
-    """One run of one DAG."""
+class AirflowClient(httpx.Client):
+    """HTTP client that has logged in as the admin.
 
-    dag_id: str
-    run_id: str
-    state: str
-
-    @property
-    def is_finished(self) -> bool:
-        """True if the run has succeeded or failed."""
-        return self.state in ("success", "failed")
-
-
-@dataclass(frozen=True)
-class TaskState:
-    """State of one task of a run; each mapped instance counts as a task."""
-
-    task_id: str
-    map_index: int  # -1 if the task is not mapped
-    name: str  # as shown in the UI; a mapped task has its index until it has started and rendered its name
-    is_named: bool  # False while `name` is an index
-    state: str | None
-    try_number: int
-    duration_s: float | None  # None until the task has ended
-
-
-class AirflowClient:
-    """HTTP client that logs in when needed; use it as a context manager."""
+    Raises:
+        AirflowError: Airflow does not respond, or another password is valid.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.url(settings.airflow_port)
         self._log = settings.logs / "airflow.log"
-        self._client = httpx.Client(base_url=self.url, timeout=60, transport=httpx.HTTPTransport(retries=3))
-        self._login = {"username": airflow_server.USER, "password": airflow_server.load_or_create_password(settings)}
+        super().__init__(base_url=self.url, timeout=TIMEOUT_S, transport=httpx.HTTPTransport(retries=5))
+        login = {"username": airflow_server.USER, "password": airflow_server.load_or_create_password(settings)}
+        self.headers["Authorization"] = f"Bearer {self.call('POST', '/auth/token', json=login)['access_token']}"
 
-    def __enter__(self) -> AirflowClient:
+    def __enter__(self) -> Self:
+        """Itself: the login has opened it, and httpx opens a client only once."""
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._client.close()
+    def request(self, *arguments: Any, **options: Any) -> httpx.Response:
+        """See `httpx.Client.request`.
 
-    def trigger(self, dag_id: str, conf: dict[str, Any]) -> DagRun:
-        """Start a run with Params, like the Trigger button of the UI.
+        Raises:
+            AirflowError: There is no response.
+        """
+        try:
+            return super().request(*arguments, **options)
+        except httpx.TransportError as error:
+            raise AirflowError(
+                f"Airflow at {self.url} does not respond ({type(error).__name__}; its log: {self._log}); its runs "
+                "continue without this command: follow it there, or give the same command again, finished work is not repeated"
+            ) from error
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """JSON of the response.
+
+        Raises:
+            AirflowError: The response is an error, or there is none.
+        """
+        response = self.request(method, path, **arguments)
+        if response.is_error:
+            raise AirflowError(f"Airflow returned {response.status_code} to {method} {response.url}: {response.text}")
+        return response.json()
+
+    def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
+        """Start a run with Params, like the Trigger button of the UI; returns its id.
 
         Raises:
             AirflowError: A Param is not valid, or the DAG does not exist.
         """
-        return _parse_run(
-            self._request_json("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
-        )
+        run = self.call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        return str(run["dag_run_id"])
 
-    def get_run(self, dag_id: str, run_id: str) -> DagRun:
-        """Current state of a run."""
-        return _parse_run(self._request_json("GET", f"/dags/{dag_id}/dagRuns/{run_id}"))
+    def state(self, dag_id: str, run_id: str) -> str:
+        """State of a run: "queued", "running", "success" or "failed"."""
+        return str(self.call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
-    def dag_exists(self, dag_id: str) -> bool:
-        """True once Airflow has parsed the DAG's file."""
-        try:
-            self._request_json("GET", f"/dags/{dag_id}")
-        except AirflowError:
-            return False
-        return True
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """All tasks of a run, as Airflow describes them; each mapped instance is one."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self.call("GET", path, params={"limit": 100})["task_instances"])
 
-    def find_triggered_run(self, dag_id: str, cause: DagRun) -> DagRun | None:
-        """Run of `dag_id` that an asset event of the run `cause` started; None if there is none yet.
+    def find_triggered_run(self, dag_id: str, cause_id: str, cause_run_id: str) -> str | None:
+        """Id of the run of `dag_id` that an asset event of another run started; None if there is none yet, or it is queued."""
+        source = {"source_dag_id": cause_id, "source_run_id": cause_run_id}
+        response = self.get("/api/v2/assets/events", params=source)
+        if response.is_error:  # Airflow 3.3 responds with 500 while the run is queued, because it has no start date
+            return None
+        runs = [run for event in response.json()["asset_events"] for run in event["created_dagruns"]]
+        return next((str(run["run_id"]) for run in runs if run["dag_id"] == dag_id), None)
 
-        Raises:
-            RunQueuedError: The run is still queued. Airflow 3.3 responds with 500 in this case, because a queued run has no
-                start date.
-            AirflowError: Airflow failed otherwise.
-        """
-        source = {"source_dag_id": cause.dag_id, "source_run_id": cause.run_id}
-        response = self._request_authorized("GET", "/assets/events", params=source)
-        if response.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
-            if self._request_json("GET", f"/dags/{dag_id}/dagRuns", params={"state": "queued"})["dag_runs"]:
-                raise RunQueuedError(f"the run of {dag_id} after {cause.run_id} is queued")
-            return None  # the run has left the queue meanwhile, or Airflow failed for another reason
-        for event in self._parse_response(response)["asset_events"]:
-            for row in event["created_dagruns"]:
-                if row["dag_id"] == dag_id:
-                    return DagRun(dag_id, row["run_id"], row["state"])
-        return None
+    def read_log(self, task: dict[str, Any]) -> list[str]:
+        """Lines of the log of a task's last try, without the messages of Airflow itself."""
+        run = f"/api/v2/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}"
+        path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        content = self.call("GET", path, params={"map_index": task["map_index"], "full_content": True})["content"]
+        return filter_task_output([str(line["event"] if isinstance(line, dict) else line) for line in content])
 
-    def list_tasks(self, run: DagRun) -> list[TaskState]:
-        """All tasks of a run."""
-        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances"
-        return [
-            TaskState(
-                task_id=row["task_id"],
-                map_index=row["map_index"],
-                name=f"{row['task_id']} {row['rendered_map_index'] or ''}".strip(),
-                is_named=row["rendered_map_index"] != str(row["map_index"]),
-                state=row["state"],
-                try_number=row["try_number"],
-                duration_s=row["duration"],
-            )
-            for row in self._request_json("GET", path, params={"limit": 100})["task_instances"]
-        ]
 
-    def read_log_tail(self, run: DagRun, task: TaskState, lines: int = 25) -> list[str]:
-        """Last lines of a task's log, without the messages of Airflow itself."""
-        path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
-        content = self._request_json("GET", path, params={"map_index": task.map_index, "full_content": True})["content"]
-        messages = [str(line["event"] if isinstance(line, dict) else line) for line in content]
-        return filter_task_output(messages)[-lines:]
+def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
+    """Return when Airflow has parsed every DAG of the pipeline.
 
-    def task_url(self, run: DagRun, task: TaskState) -> str:
-        """URL of the task in the UI."""
-        mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
-        return f"{self.url}/dags/{run.dag_id}/runs/{run.run_id}/tasks/{task.task_id}{mapped}"
+    Raises:
+        AirflowError: Some DAGs are missing after `timeout_s`.
+    """
+    deadline = time.monotonic() + timeout_s
+    while missing := [one for one in PIPELINE_DAGS if airflow.get(f"/api/v2/dags/{one}").is_error]:
+        if time.monotonic() > deadline:
+            raise AirflowError(f"Airflow does not show {', '.join(missing)}; see the import errors at {airflow.url}")
+        time.sleep(1)
 
-    def _request_json(self, method: str, path: str, **arguments: Any) -> Any:
-        return self._parse_response(self._request_authorized(method, path, **arguments))
 
-    def _request_authorized(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        # Only GET is idempotent: a request that timed out may have been processed
-        attempts = MAX_ATTEMPTS if method == "GET" else 1
-        response = self._request_with_retries(method, f"/api/v2{path}", attempts, **arguments)
-        if response.status_code != httpx.codes.UNAUTHORIZED:
-            return response
-        token = self._request_with_retries("POST", "/auth/token", MAX_ATTEMPTS, json=self._login)
-        if token.is_error:
-            raise AirflowError(
-                f"Airflow at {self.url} rejects the password in SEGUE_HOME/airflow/passwords.json; it probably belongs to another "
-                "SEGUE_HOME: stop it there with `make stop`, or choose another port with SEGUE_AIRFLOW_PORT"
-            )
-        self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        return self._request_with_retries(method, f"/api/v2{path}", attempts, **arguments)
+def follow_pipeline(airflow: AirflowClient, first: str, say: Callable[[str], None]) -> None:
+    """Return when the run of the last DAG, triggered by the run `first` through the other DAGs, has succeeded.
 
-    def _request_with_retries(self, method: str, path: str, attempts: int, **arguments: Any) -> httpx.Response:
-        try:
-            return self._client.request(method, path, **arguments)
-        except httpx.TransportError as error:
-            if attempts == 1:
-                raise AirflowError(
-                    f"Airflow at {self.url} does not respond ({type(error).__name__}; its log: {self._log}); its runs "
-                    "continue without this command: follow it there, or give the same command again, finished work is not repeated"
-                ) from error
-        time.sleep(RETRY_DELAY_S)
-        return self._request_with_retries(method, path, attempts - 1, **arguments)
+    Args:
+        airflow: Client of the Airflow server.
+        first: Id of the run of the first DAG.
+        say: Receives lines of progress.
 
-    def _parse_response(self, response: httpx.Response) -> Any:
-        if response.is_error:
-            request = response.request
-            raise AirflowError(
-                f"Airflow returned {response.status_code} to {request.method} {request.url}: {response.text}"
-            )
-        return response.json()
+    Raises:
+        PipelineError: A run failed.
+    """
+    run_id = first
+    for number, dag_id in enumerate(PIPELINE_DAGS):
+        if number:
+            run_id = _wait_for_run(airflow, dag_id, PIPELINE_DAGS[number - 1], run_id, say)
+        say(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{run_id}")
+        _follow_run(airflow, dag_id, run_id, say)
+
+
+def _wait_for_run(
+    airflow: AirflowClient, dag_id: str, cause_id: str, cause_run_id: str, say: Callable[[str], None]
+) -> str:
+    told_at = time.monotonic() + SILENCE_S
+    while (run_id := airflow.find_triggered_run(dag_id, cause_id, cause_run_id)) is None:
+        if time.monotonic() > told_at:
+            say(f"{dag_id}  waits for an earlier run, or is paused; see {airflow.url}/dags/{dag_id}")
+            told_at = float("inf")
+        time.sleep(POLL_INTERVAL_S)
+    return run_id
+
+
+def _follow_run(airflow: AirflowClient, dag_id: str, run_id: str, say: Callable[[str], None]) -> None:
+    """Say which tasks have started and ended, with the number of finished ones; a mapped task counts as one."""
+    printed, state = dict[str, str](), ""
+    while state not in ("success", "failed"):
+        time.sleep(POLL_INTERVAL_S if state else 0)
+        state = airflow.state(dag_id, run_id)  # before its tasks, so that the last list of tasks is complete
+        tasks = airflow.tasks(dag_id, run_id)
+        names = {task["task_id"] for task in tasks}
+        finished = len(names - {task["task_id"] for task in tasks if task["state"] not in ENDED})
+        for task in tasks:
+            # A mapped task has its index until it has started and rendered its name: at the next poll.
+            is_named = task["state"] != "running" or task["rendered_map_index"] != str(task["map_index"])
+            if is_named and task["state"] in STATE_LABELS and printed.get(task["id"]) != task["state"]:
+                duration = f" ({task['duration']:.0f} s)" if task["state"] in ENDED and task["duration"] else ""
+                say(f"{finished:>4} of {len(names)}  {_name(task):<44} {STATE_LABELS[task['state']]}{duration}")
+                printed[task["id"]] = task["state"]
+    if state == "failed":
+        raise PipelineError(_failure_reason(airflow, tasks))
+
+
+def _name(task: dict[str, Any]) -> str:
+    """Name of a task as the UI shows it."""
+    return f"{task['task_id']} {task['rendered_map_index'] or ''}".rstrip()
+
+
+def _failure_reason(airflow: AirflowClient, tasks: list[dict[str, Any]]) -> str:
+    """The failed task, the end of its log and its page."""
+    failed = [task for task in tasks if task["state"] == "failed"]
+    page = f"{airflow.url}/dags/{tasks[0]['dag_id']}/runs/{tasks[0]['dag_run_id']}"
+    if not failed:
+        return f"a run was marked as failed; see {page}"
+    task = failed[0]
+    log = "\n".join(f"    {line}" for line in airflow.read_log(task)[-25:])
+    mapped = f"/mapped/{task['map_index']}" if task["map_index"] >= 0 else ""
+    return f"{task['dag_id']}: task {_name(task)} failed. Its log ends with:\n{log}\n  see {page}/tasks/{task['task_id']}{mapped}"
 
 
 def filter_task_output(lines: list[str]) -> list[str]:
@@ -188,7 +212,3 @@ def filter_task_output(lines: list[str]) -> list[str]:
         elif depth == 0 and not line.startswith(AIRFLOW_ERROR_PREFIXES):
             output.append(line)
     return output
-
-
-def _parse_run(row: dict[str, Any]) -> DagRun:
-    return DagRun(row["dag_id"], row["dag_run_id"], row["state"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import duckdb
@@ -19,33 +18,14 @@ from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_api_keys, load_jwt_settings, load_settings
 from console.page_parts import REPORTS, report_links, runs_url
 from dags.task_catalog import PIPELINE_DAGS
-from local import airflow_server, services
-from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError
+from local import services
+from local.airflow_api import AirflowClient, AirflowError, PipelineError, follow_pipeline, wait_for_dags
 from local.environment import environment
 from local.home import HomeFormatError
 from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
+from local.wrappers import airflow_server
 from storage import object_store
 from storage.files import DiskSpaceError
-
-STATE_LABELS = {
-    "running": "running",
-    "success": "done",
-    "failed": "FAILED",
-    "up_for_retry": "failed, will be retried",
-    "up_for_reschedule": "waiting",
-    "skipped": "skipped",
-}
-ENDED = ("success", "failed", "skipped", "upstream_failed")
-"""States of a task instance that has ended."""
-TIMED = ("success", "failed")
-"""Those of a task that has run, whose duration is shown."""
-
-POLL_INTERVAL_S = 1.5
-"""Seconds between requests for the state of a run, which cost Airflow's API server processor time."""
-
-
-class PipelineError(RuntimeError):
-    """The pipeline stopped; the message contains the task, the end of its log and its URL in the UI."""
 
 
 class RecommendationError(RuntimeError):
@@ -96,41 +76,6 @@ def format_addresses(settings: Settings) -> str:
 def print_flushed(line: str) -> None:
     """Print a line without buffering, also into a pipe."""
     print(line, flush=True)
-
-
-def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:
-    """Return when Airflow has parsed every DAG of the pipeline.
-
-    Raises:
-        AirflowError: Some DAGs are missing after `timeout_s`.
-    """
-    deadline = time.monotonic() + timeout_s
-    while missing := [dag_id for dag_id in PIPELINE_DAGS if not airflow.dag_exists(dag_id)]:
-        if time.monotonic() > deadline:
-            raise AirflowError(f"Airflow does not show {', '.join(missing)}; see the import errors at {airflow.url}")
-        time.sleep(1)
-
-
-def follow_pipeline(airflow: AirflowClient, first: DagRun, write: Callable[[str], None], timeout_s: float = 90) -> None:
-    """Return when the run of the last DAG, triggered by `first` through the other DAGs, has succeeded.
-
-    Args:
-        airflow: Client of the Airflow server.
-        first: Run of the first DAG.
-        write: Receives lines of progress.
-        timeout_s: Maximum time between the end of a run and the start of the next.
-
-    Raises:
-        PipelineError: A run failed, or its asset event did not start the next DAG in time.
-    """
-    dag_run = first
-    for number, dag_id in enumerate(PIPELINE_DAGS):
-        if number:
-            dag_run = _wait_for_triggered_run(airflow, dag_id, dag_run, write, timeout_s)
-        write(f"{dag_id}  {airflow.url}/dags/{dag_id}/runs/{dag_run.run_id}")
-        dag_run = _wait_until_finished(airflow, dag_run, write)
-        if dag_run.state == "failed":
-            raise PipelineError(_failure_reason(airflow, dag_run))
 
 
 def wait_for_recommender(settings: Settings, timeout_s: float = 120) -> None:
@@ -205,58 +150,6 @@ def format_recommendations(user_id: str, response: dict[str, Any]) -> str:
         lines.append(f"  {rank}. {item['title']} — {', '.join(item['artists'])}")
         lines.append(f"     {item['reason']}")
     return "\n".join(lines)
-
-
-def _wait_for_triggered_run(
-    airflow: AirflowClient, dag_id: str, cause: DagRun, say: Callable[[str], None], timeout_s: float
-) -> DagRun:
-    deadline, is_queued = time.monotonic() + timeout_s, False
-    while time.monotonic() < deadline:
-        try:
-            if run := airflow.find_triggered_run(dag_id, cause):
-                return run
-        except RunQueuedError:
-            if not is_queued:
-                say(f"{dag_id}  queued")
-            deadline, is_queued = time.monotonic() + timeout_s, True
-        time.sleep(1)
-    raise PipelineError(
-        f"{cause.dag_id} succeeded but {dag_id} was not started within {timeout_s:.0f} s; "
-        f"is it paused? See {airflow.url}/dags/{dag_id}"
-    )
-
-
-def _wait_until_finished(airflow: AirflowClient, dag_run: DagRun, say: Callable[[str], None]) -> DagRun:
-    """Say which tasks have started and ended, with the number of finished ones; a mapped task counts as one."""
-    printed: dict[tuple[str, int], str | None] = {}
-    while True:
-        # Before its tasks, so that the last list of tasks is complete.
-        dag_run = airflow.get_run(dag_run.dag_id, dag_run.run_id)
-        tasks = airflow.list_tasks(dag_run)
-        names = {task.task_id for task in tasks}
-        finished = len(names - {task.task_id for task in tasks if task.state not in ENDED})
-        for task in tasks:
-            if task.state == "running" and not task.is_named:
-                continue  # it has a name at the next poll
-            key = (task.task_id, task.map_index)
-            if task.state in STATE_LABELS and printed.get(key) != task.state:
-                duration = f" ({task.duration_s:.0f} s)" if task.state in TIMED and task.duration_s is not None else ""
-                say(f"{finished:>4} of {len(names)}  {task.name:<44} {STATE_LABELS[task.state]}{duration}")
-            printed[key] = task.state
-        if dag_run.is_finished:
-            return dag_run
-        time.sleep(POLL_INTERVAL_S)
-
-
-def _failure_reason(airflow: AirflowClient, dag_run: DagRun) -> str:
-    failed = [task for task in airflow.list_tasks(dag_run) if task.state == "failed"]
-    if not failed:
-        return f"{dag_run.dag_id} failed without a failed task; see {airflow.url}/dags/{dag_run.dag_id}/runs/{dag_run.run_id}"
-    task = failed[0]
-    log = "\n".join(f"    {line}" for line in airflow.read_log_tail(dag_run, task))
-    return (
-        f"{dag_run.dag_id}: task {task.name} failed. Its log ends with:\n{log}\n  see {airflow.task_url(dag_run, task)}"
-    )
 
 
 @report_errors(

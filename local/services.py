@@ -23,9 +23,10 @@ import httpx
 from config.bind_address import check_bind_address, check_port_is_free, wait_until_free
 from config.command_line import report_errors
 from config.settings import ROOT, SettingError, Settings, load_settings
-from local import airflow_server, process
+from local import process
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
+from local.wrappers import airflow_server
 from storage.file_lock import LockHeld, file_lock, lock_holder
 from storage.files import DiskSpaceError, check_disk_space
 

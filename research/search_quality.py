@@ -19,7 +19,7 @@ from training.evaluation.search_quality import QUERY_FILES, evaluate, read_queri
 
 
 def main() -> None:
-    """Print the precision of the search and of the search by words by kind of query, with intervals."""
+    """Print the precision of the search by kind of query, with intervals."""
     parser = argparse.ArgumentParser(prog="python -m research.search_quality", description=__doc__)
     parser.add_argument("--marts", type=Path, required=True, help="folder with tracks.parquet and albums.parquet")
     parser.add_argument("--queries", choices=QUERY_FILES, default=QUERY_FILES[0], help="file of queries")
@@ -36,17 +36,14 @@ def main() -> None:
 def format_table(result: Mapping[str, Any]) -> str:
     """A Markdown table of `evaluate`."""
     lines = [
-        f"| queries | number | precision@{result['k']} | search by words | difference |",
-        "|---|---|---|---|---|",
+        f"| queries | number | precision@{result['k']} |",
+        "|---|---|---|",
     ]
     for name, row in result["precision"].items():
-        cells = (_interval(row[key]) for key in ("search", "words", "difference"))
-        lines.append(f"| {name} | {row['queries']} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {row['queries']} | {_interval(row['search'])} |")
     names = result["names"]
     lines += ["", f"| {names['titles']} titles as queries | recall@{result['k']} |", "|---|---|"]
     lines += [f"| {name} | {_interval(names[name])} |" for name in ("exact", "misspelled")]
-    lines += ["", "| latency | p50, ms | p95, ms |", "|---|---|---|"]
-    lines += [f"| {name} | {p50:.1f} | {p95:.1f} |" for name, (p50, p95) in result["latency_ms"].items()]
     return "\n".join(lines)
 
 

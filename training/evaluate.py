@@ -132,7 +132,7 @@ def measure_test(
         folder: Folder of the predictions.
     """
     measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
-    measure_ranking(held_out, choice.ranker, choice.task_weights, result, folder)
+    measure_ranking(held_out, result, folder)
     result.notes["containers"] = measure_collections(held_out)
 
 

@@ -1,1 +1,1 @@
-"""Servers of Airflow and MLflow, started with restrictions that they have no settings for."""
+"""Servers of Airflow and MLflow: how a home runs them, with restrictions that they have no settings for."""

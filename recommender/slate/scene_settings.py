@@ -3,11 +3,10 @@
 The request path, the OpenAPI document, the listening page and the evaluation read this table.
 
 Caps on the tracks of one artist hold in the whole list and at its head. A tight cap costs tracks that users come back for; the
-evaluation report shows the price of several caps on validation (`cap_table`, `new_cap_table`), and of the cap of the daily
-list on test. MAX_TRACKS_PER_ARTIST is a decision for the product: without a cap half of the daily lists of real logs have 9
-or more of 30 tracks by one artist. New tracks are counted on their own, since users discover in runs: the next discovery is
-often by an artist whose known tracks fill the cap already. The head of a list, which is all that a small screen shows,
-counts both together.
+evaluation report shows the price of the cap of the daily list (`served_uncapped`). MAX_TRACKS_PER_ARTIST is a decision for the
+product: without a cap half of the daily lists of real logs have 9 or more of 30 tracks by one artist. New tracks are counted on
+their own, since users discover in runs: the next discovery is often by an artist whose known tracks fill the cap already. The
+head of a list, which is all that a small screen shows, counts both together.
 
 Legend: C candidates.
 """

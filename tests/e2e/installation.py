@@ -12,8 +12,7 @@ import psutil
 from config import settings
 from dags.task_catalog import PIPELINE_DAGS
 from local import process, services
-from local.airflow_api import AirflowClient, DagRun
-from local.run import follow_pipeline, wait_for_dags
+from local.airflow_api import AirflowClient, follow_pipeline, wait_for_dags
 from local.run_parameters import RunParameters, build_dag_conf
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -43,12 +42,12 @@ class Installation:
         """Stop the services, like `make stop`."""
         services.stop(self.settings)
 
-    def trigger(self, **parameters: Any) -> DagRun:
-        """Trigger a run of the pipeline with recipe debug."""
+    def trigger(self, **parameters: Any) -> str:
+        """Trigger a run of the pipeline with recipe debug; returns its id."""
         with AirflowClient(self.settings) as airflow:
             return airflow.trigger(PIPELINE_DAGS[0], build_dag_conf(RunParameters(recipe="debug", **parameters)))
 
-    def follow(self, first: DagRun) -> str:
+    def follow(self, first: str) -> str:
         """Wait until the pipeline that `first` started has succeeded; return the lines of progress.
 
         Raises:

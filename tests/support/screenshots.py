@@ -22,9 +22,10 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from config import settings
 from config.settings import SettingError, Settings
-from local import airflow_server, run, services
+from local import run, services
 from local.airflow_api import AirflowClient
 from local.land import WORLD_SIZES
+from local.wrappers import airflow_server
 from tests.support import browser
 
 FOLDER = settings.ROOT / "docs" / "images"
@@ -121,10 +122,10 @@ def failed_run(page: Page, here: Settings) -> None:
     """Log of a failed task in Airflow, which ends with the reason and the remedy."""
     with AirflowClient(here) as client:
         started = client.trigger("set_release", {"action": "activate", "release": "unknown"})
-        while not client.get_run(started.dag_id, started.run_id).is_finished:
+        while client.state("set_release", started) not in ("success", "failed"):
             time.sleep(1)
     _log_in(page, here)
-    run_address = f"dags/set_release/runs/{quote(started.run_id)}/tasks/set_release"
+    run_address = f"dags/set_release/runs/{quote(started)}/tasks/set_release"
     page.goto(f"{_addresses(here)['airflow']}/{run_address}")
     remedy = page.get_by_text("What to do").first
     expect(remedy).to_be_visible()

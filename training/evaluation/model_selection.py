@@ -19,7 +19,6 @@ from recommender.recall.popularity import Popularity
 from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
-from training.data.candidate_lists import case_scenes
 from training.data.recall_cases import RecallCases, recall_table
 from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
@@ -31,7 +30,6 @@ from training.evaluation.ranking_evaluation import measure_rankers
 from training.evaluation.serving_filter import ServingFilter
 from training.evaluation.slate_evaluation import (
     ARTIST_CAP,
-    LENGTH,
     METRICS,
     REACHABLE,
     Requests,
@@ -47,10 +45,6 @@ MIN_GAUC_GAIN = 0.001
 """GAUC that a ranker must gain over a simpler one to be served; each level takes two to three times as long per
 request.
 """
-ARTIST_CAPS = {number: replace(ARTIST_CAP, tracks=number) for number in (2, 3, 4, 5, 7, 10, 15, LENGTH)}
-"""LENGTH: known tracks have no cap."""
-NEW_ARTIST_CAPS = {number: replace(ARTIST_CAP, new_tracks=number or None) for number in (0, 1, 2, 3, 4)}
-"""0: new tracks are counted together with the others."""
 MAX_RELATIVE_LOSS = 0.01  # of each metric, for more diversity
 MAX_RECALL_LOSS, MAX_RELATIVE_RECALL_LOSS = 0.008, 0.03
 """Recall@30 that the list gives up for discoveries, on validation: the smaller of both."""
@@ -69,7 +63,6 @@ class Choice:
     fusion: Fusion
     ranker: str | None  # None: no ranker is fitted
     blend: Blend  # ranker weights, task weights with the listwise head, discovery shares, diversity
-    task_weights: TaskWeights  # of the pointwise heads only
     baselines: Baselines
     notes: dict[str, Any]  # section `chosen` of evaluation.json
 
@@ -95,14 +88,13 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
-        "scene_cases": {scene: count for scene, count in sorted(Counter(case_scenes(cases)).items()) if scene},
         "slate_cases": len(rows),
         "share_table": _by_text(shares),
         **baselines.notes(),
     }
     if not held_out.rankers:
         blend = tune_diversity(slate, _tune_shares(slate, INITIAL_ORDER, notes), notes)
-        return Choice(fusion, None, blend, TaskWeights(), baselines, notes)
+        return Choice(fusion, None, blend, baselines, notes)
     ranking = ranking_cases(held_out.data).filter_part("validation").evenly_spread(VALIDATION_RANKING_CASES)
     metrics = measure_rankers(held_out, ranking, "validation")
     gauc = {name: {task: row["gauc"].value for task, row in metrics[name][0].items()} for name in held_out.rankers}
@@ -116,10 +108,8 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     slate, blend = _tune_listwise_head(slate, heads, notes)
     blend = _tune_shares(slate, tune_discovery_weight(slate, blend, notes), notes)
     notes |= {"validation_gauc": gauc, "heads_table": heads_table}
-    for name, caps in (("cap_table", ARTIST_CAPS), ("new_cap_table", NEW_ARTIST_CAPS)):
-        notes[name] = _by_text(slate.measure_each({number: (blend, cap) for number, cap in caps.items()}))
     blend = tune_diversity(slate, blend, notes)
-    return Choice(fusion, best, blend, heads, baselines, notes)
+    return Choice(fusion, best, blend, baselines, notes)
 
 
 def _recall_best_heuristic(baselines: Baselines, cases: RecallCases) -> NDArray[np.int64]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recommender.ranking.task_weights import DEFAULT_TASK, TaskWeights
 from training.evaluation.held_out_models import TREES_ALONE, HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
@@ -43,26 +41,16 @@ def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: s
     return metrics
 
 
-def measure_ranking(
-    held_out: HeldOutModels, served: str | None, heads: TaskWeights, result: Result, folder: Path
-) -> None:
+def measure_ranking(held_out: HeldOutModels, result: Result, folder: Path) -> None:
     """Measure all rankers and TREES_ALONE on the test plays and impressions, at most as many as the recipe says.
 
-    Adds to `result` the metrics, calibration curves, metrics of DEFAULT_TASK by slice and the GAUC of the combined
-    score of the `served` ranker, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
+    Adds the metrics to `result`, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
     """
     cases = ranking_cases(held_out.data).filter_part("test").evenly_spread(held_out.data.recipe.ranking_test_cases)
-    curves: dict[str, dict[str, list[tuple[float, float, int]]]] = {}
-    metrics = measure_rankers(held_out, cases, "test")
-    for name, (tasks, probability_RT) in metrics.items():
+    for name, (tasks, probability_RT) in measure_rankers(held_out, cases, "test").items():
         result.ranking[name] = tasks
-        curves[name] = {}
         for column, task in enumerate(held_out.tasks(name)):
-            label_R = cases.labels_RT[:, cases.tasks.index(task)]
-            is_labeled_R = ~np.isnan(label_R)
-            curves[name][task] = ranking_metrics.calibration_curve(
-                label_R[is_labeled_R], probability_RT[is_labeled_R, column]
-            )
+            is_labeled_R = ~np.isnan(cases.labels_RT[:, cases.tasks.index(task)])
             rows = np.flatnonzero(is_labeled_R & (cases.play_number_R >= 0))
             pl.DataFrame(
                 {
@@ -71,49 +59,4 @@ def measure_ranking(
                     "score": probability_RT[rows, column],
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
-    result.notes["calibration"] = curves
-    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics)
-    result.notes["heads"] = {}
-    if served:
-        result.notes["heads"] = _combined_score_gauc(heads, cases, held_out.rankers[served].tasks, metrics[served][1])
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
-
-
-def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics]) -> dict[str, Any]:
-    """Metrics of DEFAULT_TASK by slice; empty if the log has no labels for it."""
-    if DEFAULT_TASK not in cases.tasks:
-        return {}
-    tasks = {name: held_out.tasks(name) for name in metrics}
-    column = {name: tasks[name].index(DEFAULT_TASK) for name in metrics if DEFAULT_TASK in tasks[name]}
-    probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
-    label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
-    return ranking_metrics.measure_by_slice(
-        ranking_metrics.slice_masks(held_out.data, cases), label_R, probabilities, cases.user_R
-    )
-
-
-def _combined_score_gauc(
-    heads: TaskWeights, cases: RankingCases, tasks: tuple[str, ...], probability_RT: NDArray[np.float32]
-) -> dict[str, Any]:
-    """GAUC of each label by its own head and by the combined score, and their paired difference."""
-    probabilities = {task: probability_RT[:, column] for column, task in enumerate(tasks)}
-    combined_R = np.zeros(len(cases))
-    for scene in set(cases.scene_R.tolist()):
-        rows = np.flatnonzero(cases.scene_R == scene)
-        scene_probabilities = {task: probability_R[rows] for task, probability_R in probabilities.items()}
-        combined_R[rows] = heads.score(scene_probabilities, scene)
-    content = {}
-    for task in tasks:
-        label_R = cases.labels_RT[:, cases.tasks.index(task)].astype(np.float64)
-        is_labeled_R = ~np.isnan(label_R)
-        users, user = np.unique(cases.user_R[is_labeled_R], return_inverse=True)
-        own, combined = (
-            ranking_metrics.gauc(label_R[is_labeled_R], score_R[is_labeled_R].astype(np.float64), user, len(users))
-            for score_R in (probabilities[task], combined_R)
-        )
-        content[task] = {
-            "own_head": own.interval(),
-            "combined": combined.interval(),
-            "difference": (combined - own).interval(),
-        }
-    return content

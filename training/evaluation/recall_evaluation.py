@@ -68,33 +68,20 @@ def measure_recall(
     candidates, history = held_out.recall(cases, "test")
     table, lists = CandidateTable.merge(candidates, history), dict(candidates)
     lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
-    overall = choice.fusion.fuse(table).items(CANDIDATES_PER_CHANNEL)
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
     values = {name: recall_metrics.measure_by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
     for name, items in lists.items():
         result.recall[name] = recall_metrics.estimates(values[name], cases)
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalog_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
-    subsets = list_comparison.facet_subsets(cases, held_out.data.facets)
-    by_facet = list_comparison.SubsetRecall(cases, subsets, list_comparison.OVERLAP_AT)
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
-        "by_scene": list_comparison.recall_by_scene(lists["fused"], overall, cases),
         "share_curve": measure_shares(choice, cases, table),
-        "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "cold_start": measure_cold_start(held_out.data, cases, lists),
-        "overlap_at_50": list_comparison.overlap(candidates),
-        "hits_at_200": list_comparison.unique_hits(candidates, cases),
     }
-    shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
-    masks = recall_metrics.new_item_masks(held_out.data)
-    result.notes["exposure"] = {
-        "catalog": recall_metrics.exposure(np.flatnonzero(held_out.data.catalog_V), masks),
-        "recall": {name: recall_metrics.exposure(items, masks) for name, items in lists.items()},
-        "slate": {name: recall_metrics.exposure(items, masks) for name, items in shown.items()},
-    }
+    rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
     result.notes["slate_sample"] = {
         "requests": len(rows),
         "of": len(cases),
@@ -112,8 +99,8 @@ def _measure_slates(
     lists: Mapping[str, NDArray[np.int64]],
     result: Result,
     folder: Path,
-) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
-    """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
+) -> NDArray[np.int64]:
+    """Measure slates on a sample of the cases, whose rows are returned; `lists` has the baselines' lists."""
     rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
     sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
     requests = Requests.read(held_out, cases.take(rows), sample, servable)
@@ -146,7 +133,7 @@ def _measure_slates(
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    return shown, rows
+    return rows
 
 
 def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:
@@ -205,8 +192,7 @@ def measure_collections(held_out: HeldOutModels) -> dict[str, Any]:
     """Section `containers` of `evaluation.json`, by kind of collection.
 
     Returns:
-        Numbers of collections, openings and users, the chosen weights, `recall` (list → metric → part → [value, low,
-        high]) and `difference` (baseline → metric → part → paired difference of the recalled list from it).
+        Numbers of collections, openings and users, the chosen weights, and `recall` (list → metric → part → [value, low, high]).
     """
     return {name: _measure_collection(held_out, recaller) for name, recaller in held_out.collection_recallers.items()}
 
@@ -221,21 +207,12 @@ def _measure_collection(held_out: HeldOutModels, recaller: CollectionRecall) -> 
         "chosen": {"opened_weight": config.opened_weight, "popular_weight": config.popular_weight},
     }
     if not len(cases):
-        return content | {"recall": {}, "difference": {}}
+        return content | {"recall": {}}
     tables = {}
     for name, items in _collection_lists(held_out, recaller, cases).items():
         measured = recall_metrics.measure(items, cases, COLLECTION_METRICS)
         tables[name] = {metric: {part: row[part] for part in COLLECTION_PARTS} for metric, row in measured.items()}
-    own = tables[recaller.name]
-    differences = {
-        name: {metric: {part: own[metric][part] - row[part] for part in row} for metric, row in table.items()}
-        for name, table in tables.items()
-        if name != recaller.name
-    }
-    return content | {
-        "recall": {name: intervals(table) for name, table in tables.items()},
-        "difference": {name: intervals(table) for name, table in differences.items()},
-    }
+    return content | {"recall": {name: intervals(table) for name, table in tables.items()}}
 
 
 def _collection_lists(held_out: HeldOutModels, recaller: CollectionRecall, cases: Any) -> dict[str, NDArray[np.int64]]:

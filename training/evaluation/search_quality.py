@@ -1,9 +1,8 @@
-"""Search quality: precision@10 by kind of query, against the former search by words, misspelled titles, and latency.
+"""Search quality: precision@10 by kind of query, and misspelled titles.
 
 `measure_catalog` is the chapter of the evaluation report on any catalog. Precision is the number of relevant tracks among the
 first ten, divided by ten or by the number of relevant tracks of the catalog if that is smaller; missing results count as not
-relevant. Intervals are 95 % bootstrap intervals over queries. The peer finds the tracks that have every word of the query in the
-title or an artist's name. Titles of a catalog are queries, too, without and with a typing error.
+relevant. Intervals are 95 % bootstrap intervals over queries. Titles of a catalog are queries, too, without and with a typing error.
 
 Queries are in `search/`, with the tracks that are relevant for them as conditions on the catalog. `queries.json` was written
 before any search was run on it, and `facet_queries.json` (negation, opposites, several languages, style and scene) and
@@ -16,12 +15,9 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +106,7 @@ def measure_catalog(data: TrainingData) -> dict[str, Any] | None:
 
 
 def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuery]) -> dict[str, Any]:
-    """Quality and speed of the search over a catalog.
+    """Quality of the search over a catalog.
 
     Args:
         tracks: The catalog, with the columns of `build_index`.
@@ -119,8 +115,7 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
 
     Returns:
         `precision` at K by group of queries (a kind, a language, a kind in a language, or all), `misses` with the
-        precision of the queries below 1, `names` with the recall at K of titles without and with an error, and
-        `latency_ms`, [median, 95th percentile] in this process.
+        precision of the queries below 1, and `names` with the recall at K of titles without and with an error.
     """
     rows = list(tracks.iter_rows(named=True))
     relevant = [{row["item"] for row in rows if query.is_relevant(row)} for query in queries]
@@ -133,22 +128,19 @@ def evaluate(tracks: pl.DataFrame, today: date, queries: Sequence[EvaluationQuer
         def search(text: str) -> list[int]:
             return [match.item for match in index.search(text, K, today)]
 
-        found_Q, latency = _precision(search, [query.text for query in queries], relevant)
-        exact_N, exact_latency = _precision(search, [name.title for name in names], titles)
-        misspelled_N, misspelled_latency = _precision(search, [name.misspelled for name in names], titles)
-    peer_Q, _ = _precision(partial(find_words, rows), [query.text for query in queries], relevant)
+        found_Q = _precision(search, [query.text for query in queries], relevant)
+        exact_N = _precision(search, [name.title for name in names], titles)
+        misspelled_N = _precision(search, [name.misspelled for name in names], titles)
     groups = {ALL: np.ones(len(queries), dtype=bool)}
     for query in queries:
         for name in _groups(query):
             groups.setdefault(name, np.array([name in _groups(other) for other in queries]))
-    latencies = {"queries": latency, "titles": exact_latency, "misspelled titles": misspelled_latency}
     exact, misspelled = (bootstrap.mean((found_N > 0).astype(float)) for found_N in (exact_N, misspelled_N))
     return {
         "k": K,
-        "precision": {name: _summary(found_Q[members], peer_Q[members]) for name, members in groups.items()},
+        "precision": {name: _summary(found_Q[members]) for name, members in groups.items()},
         "misses": {query.text: float(value) for query, value in zip(queries, found_Q, strict=True) if value < 1},
         "names": {"titles": len(names), "exact": exact.interval(), "misspelled": misspelled.interval()},
-        "latency_ms": {name: values for name, values in latencies.items() if values},
     }
 
 
@@ -156,41 +148,17 @@ def _groups(query: EvaluationQuery) -> tuple[str, ...]:
     return query.kind, query.language, f"{query.kind} {query.language}"
 
 
-def _summary(found_Q: np.ndarray, peer_Q: np.ndarray) -> dict[str, Any]:
-    search, words = bootstrap.mean(found_Q), bootstrap.mean(peer_Q)
-    return {
-        "queries": len(found_Q),
-        "search": search.interval(),
-        "words": words.interval(),
-        "difference": (search - words).interval(),
-    }
+def _summary(found_Q: np.ndarray) -> dict[str, Any]:
+    return {"queries": len(found_Q), "search": bootstrap.mean(found_Q).interval()}
 
 
-def _precision(
-    search: Search, texts: Sequence[str], relevant: Sequence[Collection[int]]
-) -> tuple[np.ndarray, list[float]]:
-    """Relevant items among the first K of each query, divided by K or their number if that is smaller; and the median and
-    95th percentile of the time of a query in ms, empty without a query.
-    """
-    precision, seconds = [], []
+def _precision(search: Search, texts: Sequence[str], relevant: Sequence[Collection[int]]) -> np.ndarray:
+    """Relevant items among the first K of each query, divided by K or their number if that is smaller."""
+    precision = []
     for text, items in zip(texts, relevant, strict=True):
-        began = time.perf_counter()
         found = search(text)[:K]
-        seconds.append(time.perf_counter() - began)
         precision.append(len(set(found) & set(items)) / max(min(len(items), K), 1))
-    latency = [1000 * float(value) for value in np.percentile(seconds, [50, 95])] if seconds else []
-    return np.array(precision, dtype=float), latency
-
-
-def find_words(rows: Sequence[Mapping[str, Any]], text: str) -> list[int]:
-    """The first K tracks that have every word of the text in the title or an artist's name."""
-    words = text.casefold().split()
-
-    def has_words(row: Mapping[str, Any]) -> bool:
-        names = " ".join([row.get("title") or "", *(row.get("artist_names") or [])]).casefold()
-        return all(word in names for word in words)
-
-    return [row["item"] for row in islice(filter(has_words, rows), K)]
+    return np.array(precision, dtype=float)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import pytest
 
 from config import settings
 from config.bind_address import is_free, wait_until_free
-from local import airflow_server, process, services
+from local import process, services
+from local.wrappers import airflow_server
 from tests.support.pipeline_commands import run_to_end
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until

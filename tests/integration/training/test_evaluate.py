@@ -50,12 +50,10 @@ def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytes
     return Workspace.open(recipe="debug")
 
 
-def test_requested_shares_and_scenes_are_measured(evaluated: tuple[Workspace, Path]) -> None:
+def test_requested_shares_are_measured(evaluated: tuple[Workspace, Path]) -> None:
     found = json.loads((evaluated[1] / "reports" / "evaluation.json").read_text())
     shares = [row["discovery_share"][0] for row in found["requested_shares"].values()]
     assert shares == sorted(shares) and shares[0] < shares[-1]
-    assert set(found["by_scene"]) == set(found["chosen"]["scene_cases"]) == {"daily", "private_fm"}
-    assert sum(one["sessions"] for one in found["by_scene"].values()) == found["cases"]["test_sessions"]
 
 
 @pytest.mark.parametrize(("users", "played", "is_own"), [(1, [2, 3, 3], True), (1, [2], False), (2, [2, 3], False)])

@@ -19,7 +19,6 @@ def evaluation() -> dict[str, Any]:
     ranking = {"auc": interval(0.7), "gauc": interval(0.6), "logloss": interval(0.5), "ece": interval(0.01)}
     slate = {"fused": 0.29, "most_played": 0.28, "served": 0.31, "up_cf": 0.3}
     weights = {"weights": {"realtime": 1.0}}
-    table = {"10": 0.4, "2": 0.2, "4": 0.3}
     return {
         "as_of": "2026-07-01",
         "split": "user_time",
@@ -32,27 +31,17 @@ def evaluation() -> dict[str, Any]:
             "fusion_cases": 900,
             "ranker": "sum_pooling",
             "blend": {"weight": 0.5, "diversity": 0.0, "heads": {"weights": {}}},
-            "cap_table": {cap: {"recall_at_30": value, "ndcg_at_10": value / 2} for cap, value in table.items()},
             "baselines": {},
-            "scene_cases": {},
         },
         "recall": {"fused": metrics, "realtime": metrics, "ease": metrics},
         "slate": {name: {"recall_at_30": by_part(value), "ndcg_at_10": by_part(value / 2)} for name, value in slate.items()},
         "ranking": {"sum_pooling": {"not_skipped": ranking}},
-        "ranking_slices": {},
-        "heads": {},
         "differences": {
             "served - up_cf": {"recall_at_30": interval(0.02)},
             "fused - most_played": {"recall_at_200": interval(0.03), "recall_at_200/reachable": interval(0.04)},
             "fused - ease": {"recall_at_200": interval(0.2), "recall_at_200/reachable": interval(-0.05)},
         },
         "by_history": {"fused": {"0-99": interval(0.2)}},
-        "by_facet": {"fused": {}},
-        "by_scene": {},
         "cold_start": {"targets": {}, "recall": {}},
         "containers": {},
-        "overlap_at_50": {"realtime": {"realtime": 1.0}},
-        "hits_at_200": {"realtime": {"share": 1.0, "unique": 1.0}},
-        "exposure": {"catalog": {"new_tracks": 0.1, "by_new_artists": 0.1}, "recall": {}, "slate": {}},
-        "calibration": {},
     }  # fmt: skip

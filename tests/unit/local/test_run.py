@@ -1,66 +1,76 @@
-"""Airflow client and progress display: retries, error messages, names of mapped tasks, filtering of logs."""
-
-from contextlib import nullcontext
-from unittest import mock
+"""Airflow client and progress display: error messages, names of mapped tasks, filtering of logs."""
 
 import httpx
 import pytest
 
+from dags.task_catalog import PIPELINE_DAGS
 from local import airflow_api
-from local.airflow_api import AirflowClient, AirflowError, DagRun, RunQueuedError
+from local.airflow_api import AirflowClient, AirflowError, PipelineError, follow_pipeline
 
-RUN = {"dag_id": "train_models", "dag_run_id": "one", "state": "success"}
+TASK = {"id": "1", "dag_id": "D", "dag_run_id": "R", "task_id": "train", "try_number": 1, "duration": None}
+MAPPED = {"map_index": 0, "rendered_map_index": "realtime"}
 
 
 @pytest.fixture
 def connect(here, monkeypatch):
-    """Function that connects a client to an Airflow with the given responses; returns it and the mock of the responses."""
-    monkeypatch.setattr(airflow_api, "RETRY_DELAY_S", 0)
+    """Function that connects a client to an Airflow: path → responses, of which the last one is repeated."""
+    monkeypatch.setattr(airflow_api, "POLL_INTERVAL_S", 0)
+    monkeypatch.setattr(airflow_api, "SILENCE_S", 0)
 
-    def connect(responses):
-        airflow, respond = AirflowClient(here), mock.Mock(side_effect=responses)
-        airflow._client = httpx.Client(base_url=airflow.url, transport=httpx.MockTransport(respond))
-        return airflow, respond
+    def connect(**responses):
+        def respond(request):
+            if request.url.path == "/auth/token":
+                return httpx.Response(200, json={"access_token": "token"})
+            found = responses[request.url.path.rpartition("/")[2]]
+            response = found.pop(0) if len(found) > 1 else found[0]
+            if isinstance(response, Exception):
+                raise response
+            return response if isinstance(response, httpx.Response) else httpx.Response(200, json=response)
+
+        monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(respond))
+        return AirflowClient(here)
 
     return connect
 
 
-@pytest.mark.parametrize("error", [httpx.ReadTimeout("slow"), httpx.ConnectError("away")])
-def test_get_requests_are_retried(connect, error):
-    airflow, respond = connect([error] * 4 + [httpx.Response(200, json=RUN)])
-    assert airflow.get_run("train_models", "one").is_finished
-    assert respond.call_count == 5
-
-
-@pytest.mark.parametrize(
-    ("ask", "attempts"),
-    [
-        pytest.param(lambda airflow: airflow.get_run("train_models", "one"), 5, id="GET"),
-        pytest.param(lambda airflow: airflow.trigger("train_models", {}), 1, id="POST is not retried"),
-    ],
-)
-def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path, ask, attempts):
-    airflow, respond = connect(httpx.ReadTimeout("slow"))
+@pytest.mark.parametrize("read", [lambda airflow: airflow.state("D", "R"), lambda airflow: airflow.get("/R")])
+def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path, read):
+    airflow = connect(R=[httpx.ReadTimeout("slow")])
     message = rf"does not respond \(ReadTimeout; its log: {tmp_path}/logs.*follow it there.*same command again"
-    with pytest.raises(AirflowError, match=message):
-        ask(airflow)
-    assert respond.call_count == attempts
+    with airflow, pytest.raises(AirflowError, match=message):
+        read(airflow)
 
 
-@pytest.mark.parametrize(
-    ("status", "queued", "error"),
-    [(500, [RUN | {"state": "queued"}], RunQueuedError), (500, [], None), (503, [], AirflowError)],
-    ids=["waited for until it starts", "an error without a queued run", "another error"],
-)
-def test_a_queued_run_is_waited_for(connect, status, queued, error):
-    responses = [httpx.Response(status, json={"asset_events": []}), httpx.Response(200, json={"dag_runs": queued})]
-    airflow, respond = connect(responses)
-    cause = DagRun("ingest_listening_logs", "one", "success")
-    with pytest.raises(error) if error else nullcontext():
-        assert airflow.find_triggered_run("build_features", cause) is None
-    if status == 500:
-        url = respond.call_args.args[0].url
-        assert (url.path, url.params["state"]) == ("/api/v2/dags/build_features/dagRuns", "queued")
+def test_the_runs_are_followed_to_the_failed_task_with_the_end_of_its_log(connect):
+    queued = httpx.Response(500, json={"detail": "no start date"})
+    events = {"asset_events": [{"created_dagruns": [{"dag_id": PIPELINE_DAGS[1], "run_id": "R"}]}]}
+    mapped = TASK | MAPPED
+    airflow = connect(
+        R=[{"state": "success"}, {"state": "running"}, {"state": "running"}, {"state": "failed"}],
+        events=[queued, queued, events],
+        taskInstances=[
+            {"task_instances": [TASK | {"state": "success", "map_index": -1, "rendered_map_index": None}]},
+            {"task_instances": [mapped | {"state": "running", "rendered_map_index": "0"}]},
+            {"task_instances": [mapped | {"state": "running"}]},
+            {"task_instances": [mapped | {"state": "failed", "duration": 5.0}]},
+        ],
+        **{"1": [{"content": ["::group::x", "::endgroup::", {"event": "no channel"}]}]},
+    )
+    lines = []
+    with pytest.raises(PipelineError) as stopped:
+        follow_pipeline(airflow, "R", lines.append)
+    first, second = PIPELINE_DAGS[:2]
+    runs = {dag_id: f"{airflow.url}/dags/{dag_id}/runs/R" for dag_id in (first, second)}
+    assert [" ".join(line.split()) for line in lines] == [
+        f"{first} {runs[first]}",
+        "1 of 1 train done",
+        f"{second} waits for an earlier run, or is paused; see {airflow.url}/dags/{second}",
+        f"{second} {runs[second]}",
+        "0 of 1 train realtime running",
+        "1 of 1 train realtime FAILED (5 s)",
+    ]
+    page = f"{airflow.url}/dags/D/runs/R/tasks/train/mapped/0"
+    assert str(stopped.value) == f"D: task train realtime failed. Its log ends with:\n    no channel\n  see {page}"
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,10 @@ from training.evaluation.report.chart_rows import (
     metric_bars,
     order_rows,
     ranking_values,
-    recall_sweeps,
     row_class,
-    slate_sweeps,
 )
 from training.evaluation.report.verdicts import SIMPLE_RULES, difference_class, gate_baseline
-from web import create_environment, format_metric_name
+from web import create_environment
 
 SPLITS = {
     "user_time": "per-user time split: the first 80 % of a user's plays train, the next 10 % validate, the last 10 % test. "
@@ -55,20 +53,15 @@ class Chapter:
 CHAPTERS = (
     Chapter("summary", "Decision, data and what was chosen"),
     Chapter("behavior", "Behavior", is_shown=lambda content: bool(content.get("behavior"))),
-    Chapter("recall", "Recall", lambda content: {"sweeps": recall_sweeps(content)}),
-    Chapter("slate", "Slate", lambda content: {"sweeps": slate_sweeps(content)}),
+    Chapter("recall", "Recall"),
+    Chapter("slate", "Slate"),
     Chapter("ranking", "Ranking", ranking_values),
     Chapter("refit", "Fitted again on train and validation", lambda _: {"refit_metrics": DIFFERENCE_METRICS},
             lambda content: bool(content.get("train_part_only"))),
     Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
     Chapter("groups", "Users and tracks"),
     Chapter("search", "Search", is_shown=lambda content: bool(content.get("search"))),
-    Chapter("scenes", "By scene"),
     Chapter("collections", "Playlists and mlogs"),
-    Chapter("channels", "Channels", lambda content: {
-        "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"]))}),
-    Chapter("calibration", "Calibration", lambda content: {"calibration_bars": _calibration_bars(content)},
-            lambda content: bool(content["calibration"])),
     Chapter("glossary", "Glossary"),
 )  # fmt: skip
 """All chapters below the sentences, folded, in their order."""
@@ -110,14 +103,9 @@ def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -
     return missing if value is None else f"{value:.{digits}f}"
 
 
-def format_weights(weights: Mapping[str, float], only_used: bool = False) -> str:
-    """`name weight` pairs separated by commas, optionally without zero weights."""
-    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight or not only_used)
-
-
-def format_task_weights(weights: Mapping[str, float]) -> str:
-    """The same for tasks, with their names."""
-    return format_weights({format_metric_name(task): weight for task, weight in weights.items()})
+def format_weights(weights: Mapping[str, float]) -> str:
+    """`name weight` pairs separated by commas."""
+    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
 
 
 FILTERS = {
@@ -128,19 +116,6 @@ FILTERS = {
     "of_100": charts.of_100,
     "order_rows": order_rows,
     "row_class": row_class,
-    "task_weights": format_task_weights,
     "weights": format_weights,
 }
 """Filters of the report's templates."""
-
-
-def _calibration_bars(content: Content) -> dict[str, dict[str, list[charts.Bar]]]:
-    """Task → ranker → observed minus predicted rate of the cases with each prediction."""
-    bars: dict[str, dict[str, list[charts.Bar]]] = {}
-    for name, row in content["calibration"].items():
-        for task, curve in row.items():
-            bars.setdefault(task, {})[name] = [
-                charts.Bar(f"{predicted:.2f}, {int(count):,} cases", (observed - predicted, None, None))
-                for predicted, observed, count in curve
-            ]
-    return bars

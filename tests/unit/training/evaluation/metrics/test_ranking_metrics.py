@@ -51,8 +51,6 @@ def test_calibration_error_by_hand() -> None:
     probability = np.array([0.30, 0.31, 0.95, 0.99])  # bins of 1/15: 0.30 and 0.31 share one, 0.95 and 0.99 the last
     measured = ranking_metrics.measure(label, probability, np.zeros(4, dtype=int))
     assert measured["ece"].value == pytest.approx((abs(0.61 - 1) + abs(1.94 - 2)) / 4)
-    curve = ranking_metrics.calibration_curve(label, probability)
-    assert curve == [pytest.approx((0.305, 0.5, 2)), pytest.approx((0.97, 1.0, 2))]
 
 
 def test_single_user_has_no_interval() -> None:

@@ -1,6 +1,6 @@
 """Airflow on one machine: LocalExecutor on SQLite, one admin with a random password, everything below SEGUE_HOME.
 
-`python -m local.airflow_server` prepares Airflow's database and the admin's password (AIRFLOW_PASSWORD, or random).
+`python -m local.wrappers.airflow_server` prepares Airflow's database and the admin's password (AIRFLOW_PASSWORD, or random).
 """
 
 from __future__ import annotations
