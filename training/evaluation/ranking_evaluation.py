@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from recommender.ranking.task_weights import DEFAULT_TASK
 from training.evaluation.held_out_models import TREES_ALONE, HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
@@ -44,10 +46,12 @@ def measure_rankers(held_out: HeldOutModels, cases: RankingCases, description: s
 def measure_ranking(held_out: HeldOutModels, result: Result, folder: Path) -> None:
     """Measure all rankers and TREES_ALONE on the test plays and impressions, at most as many as the recipe says.
 
-    Adds the metrics to `result`, and writes scores by play (`ranking_<ranker>_<task>.parquet`) to `folder`.
+    Adds the metrics, and metrics of DEFAULT_TASK by slice, to `result`, and writes scores by play
+    (`ranking_<ranker>_<task>.parquet`) to `folder`.
     """
     cases = ranking_cases(held_out.data).filter_part("test").evenly_spread(held_out.data.recipe.ranking_test_cases)
-    for name, (tasks, probability_RT) in measure_rankers(held_out, cases, "test").items():
+    metrics = measure_rankers(held_out, cases, "test")
+    for name, (tasks, probability_RT) in metrics.items():
         result.ranking[name] = tasks
         for column, task in enumerate(held_out.tasks(name)):
             is_labeled_R = ~np.isnan(cases.labels_RT[:, cases.tasks.index(task)])
@@ -59,4 +63,18 @@ def measure_ranking(held_out: HeldOutModels, result: Result, folder: Path) -> No
                     "score": probability_RT[rows, column],
                 }
             ).write_parquet(folder / f"ranking_{name}_{task}.parquet")
+    result.notes["ranking_slices"] = _measure_slices(held_out, cases, metrics)
     result.notes.setdefault("cases", {})["test_ranking_cases"] = len(cases)
+
+
+def _measure_slices(held_out: HeldOutModels, cases: RankingCases, metrics: dict[str, RankerMetrics]) -> dict[str, Any]:
+    """Metrics of DEFAULT_TASK by slice; empty if the log has no labels for it."""
+    if DEFAULT_TASK not in cases.tasks:
+        return {}
+    tasks = {name: held_out.tasks(name) for name in metrics}
+    column = {name: tasks[name].index(DEFAULT_TASK) for name in metrics if DEFAULT_TASK in tasks[name]}
+    probabilities = {name: metrics[name][1][:, index] for name, index in column.items()}
+    label_R = cases.labels_RT[:, cases.tasks.index(DEFAULT_TASK)]
+    return ranking_metrics.measure_by_slice(
+        ranking_metrics.slice_masks(held_out.data, cases), label_R, probabilities, cases.user_R
+    )

@@ -75,13 +75,24 @@ def measure_recall(
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalog_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
+    subsets = list_comparison.facet_subsets(cases, held_out.data.facets)
+    by_facet = list_comparison.SubsetRecall(cases, subsets, list_comparison.OVERLAP_AT)
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
         "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
+        "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
+        "overlap_at_50": list_comparison.overlap(candidates),
+        "hits_at_200": list_comparison.unique_hits(candidates, cases),
         "share_curve": measure_shares(choice, cases, table),
         "cold_start": measure_cold_start(held_out.data, cases, lists),
     }
-    rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
+    shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
+    masks = recall_metrics.new_item_masks(held_out.data)
+    result.notes["exposure"] = {
+        "catalog": recall_metrics.exposure(np.flatnonzero(held_out.data.catalog_V), masks),
+        "recall": {name: recall_metrics.exposure(items, masks) for name, items in lists.items()},
+        "slate": {name: recall_metrics.exposure(items, masks) for name, items in shown.items()},
+    }
     result.notes["slate_sample"] = {
         "requests": len(rows),
         "of": len(cases),
@@ -99,8 +110,8 @@ def _measure_slates(
     lists: Mapping[str, NDArray[np.int64]],
     result: Result,
     folder: Path,
-) -> NDArray[np.int64]:
-    """Measure slates on a sample of the cases, whose rows are returned; `lists` has the baselines' lists."""
+) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
     rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
     sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
     requests = Requests.read(held_out, cases.take(rows), sample, servable)
@@ -133,7 +144,7 @@ def _measure_slates(
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    return rows
+    return shown, rows
 
 
 def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:

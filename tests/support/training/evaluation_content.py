@@ -36,12 +36,17 @@ def evaluation() -> dict[str, Any]:
         "recall": {"fused": metrics, "realtime": metrics, "ease": metrics},
         "slate": {name: {"recall_at_30": by_part(value), "ndcg_at_10": by_part(value / 2)} for name, value in slate.items()},
         "ranking": {"sum_pooling": {"not_skipped": ranking}},
+        "ranking_slices": {},
         "differences": {
             "served - up_cf": {"recall_at_30": interval(0.02)},
             "fused - most_played": {"recall_at_200": interval(0.03), "recall_at_200/reachable": interval(0.04)},
             "fused - ease": {"recall_at_200": interval(0.2), "recall_at_200/reachable": interval(-0.05)},
         },
         "by_history": {"fused": {"0-99": interval(0.2)}},
+        "by_facet": {"fused": {}},
         "cold_start": {"targets": {}, "recall": {}},
         "containers": {},
+        "overlap_at_50": {"realtime": {"realtime": 1.0}},
+        "hits_at_200": {"realtime": {"share": 1.0, "unique": 1.0}},
+        "exposure": {"catalog": {"new_tracks": 0.1, "by_new_artists": 0.1}, "recall": {}, "slate": {}},
     }  # fmt: skip

@@ -1,9 +1,5 @@
 """Pages of releases and experiments, and of the comparison of two releases."""
 
-import re
-
-import pytest
-
 from console.releases import list_releases
 from console.releases_page import render_release, render_releases_page
 from tests.support import console_home

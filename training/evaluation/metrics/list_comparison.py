@@ -1,4 +1,4 @@
-"""Comparison of recommended lists: recall by history length and by subset of the targets.
+"""Comparison of recommended lists: overlap, unique hits, and recall by history length and subset of the targets.
 
 Legend: C cases, K candidates, V vocabulary, A artists.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.catalog.ragged import Ragged, concatenate_ranges
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases
@@ -17,12 +18,47 @@ from training.data.training_data import TrainingData
 from training.evaluation.metrics import recall_metrics
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)  # plays before the session
+OVERLAP_AT = 50
 
 Ints = NDArray[np.int64]
 
+VALUES_PER_FACET = 6  # most frequent values
 PLAY_BOUNDS = ((0, 0), (1, 5), (6, 20), (21, None))
+Facets = Mapping[str, tuple[list[str], Ragged]]
 Subsets = Mapping[str, NDArray[np.bool_]]
 """Name of a subset to the tracks in it, bool [V]."""
+
+
+def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
+    """Share of the first OVERLAP_AT items that two lists have in common, by pair of lists."""
+    first = {name: items_CK[:, :OVERLAP_AT] for name, items_CK in lists.items()}
+    items = {
+        name: Ragged.of(items_CK[items_CK > 0], np.nonzero(items_CK)[0], len(items_CK))
+        for name, items_CK in first.items()
+    }
+    return {
+        name: {
+            other: float(items[other].contains(items_CK).sum() / max(np.count_nonzero(items_CK), 1)) for other in items
+        }
+        for name, items_CK in first.items()
+    }
+
+
+def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
+    """Fraction of all hits (targets found by any list) that each list finds (`share`) and that only it finds
+    (`unique`).
+    """
+    hit_keys = {}
+    for name, items_CK in lists.items():
+        row, column = np.nonzero(cases.items["targets"].contains(items_CK) & (items_CK > 0))
+        hit_keys[name] = items_CK[row, column] * np.int64(len(cases)) + row
+    all_hits, finders = np.unique(np.concatenate(list(hit_keys.values())), return_counts=True)
+    unique = all_hits[finders == 1]
+    count = max(len(all_hits), 1)
+    return {
+        name: {"share": len(keys) / count, "unique": int(np.isin(keys, unique).sum()) / count}
+        for name, keys in hit_keys.items()
+    }
 
 
 def recall_by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, list[float]]:
@@ -54,7 +90,7 @@ class SubsetRecall:
         return {name: int(count_C.sum()) for name, count_C in self._target_C.items()}
 
     def measure(self, items_CK: Ints) -> dict[str, list[float]]:
-        """Mean recall over users of one list per case: `{"track with 0 plays": [value, low, high]}`."""
+        """Mean recall over users of one list per case: `{"languages: Cantonese": [value, low, high]}`."""
         top_CK = items_CK[:, : self._k]
         hits_CK = self._cases.items["targets"].contains(top_CK)
         found = {}
@@ -63,6 +99,19 @@ class SubsetRecall:
             recall_C = np.divide(hits_C, target_C, out=np.full(len(target_C), np.nan), where=target_C > 0)
             found[name] = recall_metrics.mean_over_users(recall_C, self._cases.user_C).interval()
         return found
+
+
+def facet_subsets(cases: RecallCases, facets: Facets) -> Subsets:
+    """Tracks with each of the VALUES_PER_FACET values per facet that are most frequent among the targets."""
+    items, subsets = cases.items["targets"].items, {}
+    for facet, (values, codes) in facets.items():
+        position_N, _ = concatenate_ranges(codes.offset_C1[items], codes.offset_C1[items + 1])
+        counts = np.bincount(codes.items[position_N], minlength=len(values))
+        for code in np.argsort(-counts, kind="stable")[:VALUES_PER_FACET].tolist():
+            has_V = np.zeros(len(codes.count_C), dtype=bool)
+            has_V[codes.case_per_item[codes.items == code]] = True
+            subsets[f"{facet}: {values[code]}"] = has_V
+    return subsets
 
 
 def play_subsets(data: TrainingData) -> Subsets:

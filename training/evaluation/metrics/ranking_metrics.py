@@ -1,30 +1,42 @@
-"""Ranking metrics of predicted probabilities, with confidence intervals over users.
+"""Ranking metrics of predicted probabilities, with confidence intervals over users, for all plays and by slice.
 
 `auc`: probability that a random positive is ranked above a random negative, over all plays. `gauc`: AUC per user,
 weighted by plays; users with one class are excluded. `logloss`: mean negative log likelihood (nats). `ece`: expected
 calibration error over 15 bins of equal width. A single user has no intervals.
+
+Slices are by history length of the user, and by whether the user had played the track; they use only information from before the
+case.
 
 Legend: N plays (cases), U users, Q quantile bins, R bootstrap samples, B calibration bins.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from sequences.sequence_batch import UNKNOWN
+from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
+from training.evaluation.metrics.list_comparison import HISTORY_EDGES
+from training.ranking.cases import RankingCases
 
 METRICS = ("auc", "gauc", "logloss", "ece")
 CALIBRATION_BINS = 15
 # Bootstrap samples of `auc` use quantile bins of the score (ties count half), which changes it by less than 1e-4; its
 # value is exact.
 QUANTILE_BINS = 2048
+MIN_CASES = 200  # of a slice
 
 Floats = NDArray[np.float64]
+Masks = dict[str, NDArray[np.bool_]]
 
 
 def measure(
@@ -115,6 +127,68 @@ def calibration_error(label_N: Floats, probability_N: Floats, user_N: NDArray[np
     excess_UB = np.bincount(cell, weights=probability_N - label_N, minlength=size).reshape(users, CALIBRATION_BINS)
     plays_U = np.bincount(user_N, minlength=users)
     return bootstrap.statistic(lambda counts_RU: np.abs(counts_RU @ excess_UB).sum(1) / (counts_RU @ plays_U), users)
+
+
+def slice_masks(data: TrainingData, cases: RankingCases) -> Masks:
+    """Mask [N] of each slice, e.g. `{"plays 0-99": [N]}`; slices of one kind are disjoint.
+
+    Tracks outside the vocabulary are new to every user.
+    """
+    before_N, is_known_N = _prior_plays(data, cases)
+    masks: Masks = {}
+    for low, high in zip(HISTORY_EDGES, [*HISTORY_EDGES[1:], None], strict=True):
+        name = f"plays {low:,}-{high - 1:,}" if high else f"plays {low:,}+"
+        masks[name] = (before_N >= low) & (before_N < (high or np.inf))
+    return masks | {"track new to the user": ~is_known_N, "track played before": is_known_N}
+
+
+def measure_by_slice(
+    masks: Masks, label_N: NDArray[np.float32], probabilities: Mapping[str, NDArray[np.float32]], user_N: NDArray[Any]
+) -> dict[str, Any]:
+    """Metrics by slice, for slices with at least MIN_CASES cases and both classes.
+
+    Returns:
+        By slice: `cases`, `users`, `rankers` (name → metric → interval) and `differences` ("A - B" → metric → interval,
+        paired over users; A is a later ranker than B).
+    """
+    is_labeled_N = ~np.isnan(label_N)
+    content = {}
+    for slice_name, mask_N in masks.items():
+        rows = np.flatnonzero(mask_N & is_labeled_N)
+        if len(rows) < MIN_CASES or label_N[rows].min() == label_N[rows].max():
+            continue
+        measured = {
+            name: measure(label_N[rows], probability_N[rows], user_N[rows])
+            for name, probability_N in probabilities.items()
+        }
+        content[slice_name] = {
+            "cases": len(rows),
+            "users": len(np.unique(user_N[rows])),
+            "rankers": {
+                name: {metric: estimate.interval() for metric, estimate in table.items()}
+                for name, table in measured.items()
+            },
+            "differences": {
+                f"{high} - {low}": {
+                    metric: (measured[high][metric] - measured[low][metric]).interval() for metric in METRICS
+                }
+                for low, high in combinations(measured, 2)
+            },
+        }
+    return content
+
+
+def _prior_plays(data: TrainingData, cases: RankingCases) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Number of plays that the user had started before each case, and whether the track was among them."""
+    columns = "user", "item", "at"
+    plays = pl.DataFrame([data.plays.user_P, data.plays.track_P, data.plays.request_at_P], columns).cast(pl.Int64)
+    rows = pl.DataFrame([cases.user_R, cases.item_R, cases.request_at_R], columns).cast(pl.Int64).with_row_index()
+    numbered = plays.sort("at").with_columns(before=pl.int_range(1, pl.len() + 1).over("user"))
+    known = plays.sort("at").with_columns(is_known=pl.col("item") > UNKNOWN)
+    for earlier, keys in ((numbered.drop("item"), ["user"]), (known, ["user", "item"])):
+        rows = rows.sort("at").join_asof(earlier, on="at", by=keys, allow_exact_matches=False, check_sortedness=False)
+    found = rows.sort("index").select(pl.col("before").fill_null(0), pl.col("is_known").fill_null(False))
+    return found["before"].to_numpy(), found["is_known"].to_numpy()
 
 
 def _bins(probability_N: Floats) -> NDArray[np.int64]:

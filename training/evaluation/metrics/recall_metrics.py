@@ -1,11 +1,11 @@
-"""Metrics of candidate lists: recall and NDCG by part of the targets, coverage of the catalog.
+"""Metrics of candidate lists: recall and NDCG by part of the targets, coverage of the catalog, exposure of new items.
 
 Parts: `all` targets of a session, `repeat` (played before), `discovery` (not played before), `reachable` (discovery in
 the catalog). Lists are drawn from the full catalog; there are no sampled metrics. A case counts for a part if it has
 such a target; values are averaged over the cases of a user and then over users. Intervals resample users, or cases if
 there are few users.
 
-Legend: C cases, K candidates, U users, V vocabulary.
+Legend: C cases, K candidates, U users, V vocabulary, A artists.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sequences.sequence_batch import FIRST_CODE
+from training.data.plays import PARTS
 from training.data.recall_cases import MIN_USERS, RecallCases, mean_per_user, recall_from_hits
+from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
 
@@ -92,3 +95,20 @@ def coverage(items_CK: Ints, catalog_V: NDArray[np.bool_]) -> float:
     shown[items_CK.ravel()] = True
     size = int(catalog_V.sum())
     return float((shown[: len(catalog_V)] & catalog_V).sum() / size) if size else 0.0
+
+
+def new_item_masks(data: TrainingData) -> dict[str, NDArray[np.bool_]]:
+    """Tracks without plays in the train part, bool [V]: all `new_tracks`, and those `by_new_artists`, which have none either."""
+    artist_V = data.vocabulary.artist_of_track_V
+    played = data.plays.track_P[data.plays.part_P == PARTS.index("train")]
+    is_new_V = np.ones(len(data.vocabulary), dtype=bool)
+    is_new_V[:FIRST_CODE] = is_new_V[played] = False
+    is_played_A = np.zeros(data.vocabulary.artist_count, dtype=bool)
+    is_played_A[artist_V[played]] = True
+    return {"new_tracks": is_new_V, "by_new_artists": is_new_V & (artist_V >= FIRST_CODE) & ~is_played_A[artist_V]}
+
+
+def exposure(items: Ints, masks: Mapping[str, NDArray[np.bool_]]) -> dict[str, float]:
+    """Fraction of all items except padding (0) that are in each mask; 0 without items."""
+    shown = items[items > 0]
+    return {name: float(is_in_V[shown].sum() / max(len(shown), 1)) for name, is_in_V in masks.items()}

@@ -60,6 +60,8 @@ CHAPTERS = (
             lambda content: bool(content.get("train_part_only"))),
     Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
     Chapter("groups", "Users and tracks"),
+    Chapter("channels", "Channels", lambda content: {
+        "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"]))}),
     Chapter("search", "Search", is_shown=lambda content: bool(content.get("search"))),
     Chapter("collections", "Playlists and mlogs"),
     Chapter("glossary", "Glossary"),
