@@ -44,7 +44,7 @@ def secret_key_set(secret: bytes = SECRET) -> bytes:
 
 def claims(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
-    chosen = {"sub": "me", "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 300} | changes
+    chosen = {"sub": "me", "iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 86_400} | changes
     return {name: value for name, value in chosen.items() if value is not None}
 
 
