@@ -24,7 +24,7 @@ from storage.errors import StorageError
 
 WORLD_SIZES = {
     "debug": WorldSize(users=100, tracks=400, days=20),
-    "small": WorldSize(users=300, tracks=4_000, days=45),
+    "small": WorldSize(users=240, tracks=4_000, days=40),
     "full": WorldSize(users=20_000, tracks=50_000, days=90),
 }
 

@@ -43,7 +43,7 @@ MAX_TRACKS = 20_000
 """The most played tracks that the evaluation report searches; `make bench` measures larger catalogs."""
 Search = Callable[[str], list[int]]
 """From a query to at most K items."""
-NAMES = 200
+NAMES = 100
 """Most titles of a catalog that are misspelled."""
 MIN_LETTERS = 5
 """The longest word of a title has at least this many letters a to z; errors in shorter words make other words."""
