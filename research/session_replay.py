@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.slate.blend import Blend, blend_scores, fused_scores
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import Fusion

@@ -1,26 +1,14 @@
-"""Feature services as training and serving read them: which views and features a service holds, cached per registry.
-
-Opening Feast takes longer than fitting some channels, so the contracts of all services are written next to the registry
-and reused while the registry is unchanged, byte for byte.
-"""
+"""Feature services as training and serving read them: which views and features a service holds."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from config import settings
 from sequences.views import SEQUENCE_VIEWS
-from storage.files import atomic_write
 
 if TYPE_CHECKING:
     from feast import FeatureStore
-
-REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "feature_services.json"
-
 
 NUMERIC_TYPES = {"Bool", "Int32", "Int64", "Float32", "Float64"}
 """Feast types of features that models read."""
@@ -58,18 +46,3 @@ class ServiceContract:
                 if str(feature.dtype) in NUMERIC_TYPES
             ),
         )
-
-
-def read_cached_registry(read_registry: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The JSON result of `read_registry`, cached while the registry file is unchanged; {} without a registry."""
-    folder = settings.load_settings().feast
-    registry, cache = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
-    if not registry.exists():
-        return {}
-    registry_hash = hashlib.sha256(registry.read_bytes()).hexdigest()
-    if cache.exists() and (cached := json.loads(cache.read_text()))["registry"] == registry_hash:
-        return dict(cached["services"])
-    services = read_registry()
-    content = json.dumps({"registry": registry_hash, "services": services}, indent=2) + "\n"
-    atomic_write(cache, content, is_contended=True)
-    return services

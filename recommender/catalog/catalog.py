@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from content import FACETS
 from recommender.array_types import Floats, Ints
-from recommender.catalog.ragged import concatenate_ranges
+from recommender.catalog.arrays import concatenate_ranges
 from recommender.catalog.vocabulary import Vocabulary
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
 

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from sequences.sequence_batch import FIRST_CODE
 
 COLLECTIONS_FILE, OPENINGS_FILE = "collections.parquet", "opened.npy"

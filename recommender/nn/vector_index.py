@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.array_types import AnyFloats, Floats, Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.compiled import compiled
 from recommender.nn.item_tower import ItemCodes
 

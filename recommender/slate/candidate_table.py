@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.array_types import AnyFloats, Bools, Ints
-from recommender.catalog.arrays import first_occurrence_mask, unique_inverse
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged, first_occurrence_mask, unique_inverse
 from recommender.recall.channel import REPEAT_CHANNELS
 
 Ranks = NDArray[np.int32]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recommender.array_types import Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.slate.blend import scale_by_max
 from recommender.slate.candidate_table import CandidateTable

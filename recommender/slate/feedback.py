@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from content import FACETS
 from recommender.array_types import Doubles, Ints
+from recommender.catalog.arrays import concatenate_ranges
 from recommender.catalog.catalog import Catalog
-from recommender.catalog.ragged import concatenate_ranges
 from recommender.user.user_batch import UserBatch
 from recommender.user.user_history import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, has_behavior
 from sequences import behaviors, sessions

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from recommender.catalog.arrays import first_occurrence_mask, is_among
+from recommender.catalog.arrays import concatenate_ranges, first_occurrence_mask, is_among
 from recommender.catalog.catalog import Catalog
-from recommender.catalog.ragged import concatenate_ranges
 from recommender.user.exclusions import Exclusions
 
 

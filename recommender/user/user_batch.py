@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.user.profile_exclusions import NO_ITEMS, LeftOut, leave_out
 from recommender.user.user_history import full_history_begin, unique_history_items

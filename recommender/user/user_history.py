@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from recommender.catalog.arrays import is_among, unique_values
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged, is_among, unique_values
 from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import SEQUENCE_VIEWS

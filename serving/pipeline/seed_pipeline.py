@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.recall.continuation.source import TITLE_SOURCES
 from recommender.recall.reason import Reason, track_phrase
 from recommender.slate.candidate_table import CandidateTable

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from recommender.array_types import Ints
-from recommender.catalog.arrays import unique_values
-from recommender.catalog.ragged import Ragged, concatenate_ragged
+from recommender.catalog.arrays import Ragged, concatenate_ragged, unique_values
 from recommender.recall.channel import REPEAT_CHANNELS, RecallChannel
 from recommender.recall.registry import CHANNELS
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL

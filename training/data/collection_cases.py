@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from sequences.behaviors import load_behaviors
 from storage.time_split import read_time_split
 from training.data.plays import PARTS, part_of_fit, to_microseconds

@@ -1,8 +1,14 @@
-"""Features of past requests, as they were known before each."""
+"""Features of past requests, as they were known before each.
+
+Opening Feast takes longer than fitting some channels, so the contracts of all feature services are written next to the registry and
+reused while the registry is unchanged, byte for byte.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,14 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from config import settings
 from recommender.user.user_batch import UserBatch, column_name
-from sequences.feature_services import ServiceContract, read_cached_registry
+from sequences.feature_services import ServiceContract
 from sequences.reversals import drop_reversed
+from storage.files import atomic_write
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+
+
+REGISTRY_FILE, REGISTRY_CACHE_FILE = "registry.db", "feature_services.json"
 
 
 @dataclass
@@ -113,3 +124,18 @@ def load_user_batches(data: TrainingData, cases: RecallCases, service: str) -> l
     """The requests of the cases with their features, in chunks."""
     load = OfflineFeatures(data).load_user_batch
     return [load(service, chunk.user_ids.tolist(), chunk.request_at_C) for chunk in cases.chunks()]
+
+
+def read_cached_registry(read_registry: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The JSON result of `read_registry`, cached while the registry file is unchanged; {} without a registry."""
+    folder = settings.load_settings().feast
+    registry, cache = folder / REGISTRY_FILE, folder / REGISTRY_CACHE_FILE
+    if not registry.exists():
+        return {}
+    registry_hash = hashlib.sha256(registry.read_bytes()).hexdigest()
+    if cache.exists() and (cached := json.loads(cache.read_text()))["registry"] == registry_hash:
+        return dict(cached["services"])
+    services = read_registry()
+    content = json.dumps({"registry": registry_hash, "services": services}, indent=2) + "\n"
+    atomic_write(cache, content, is_contended=True)
+    return services

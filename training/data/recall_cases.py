@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 
 CASE_KINDS = ("targets", "repeat", "discovery", "reachable")
 CASES_PER_CHUNK = 256

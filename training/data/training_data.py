@@ -20,8 +20,8 @@ from content import FACETS
 from content.audio_facets import fill_facets
 from content.music_detection import mark_music
 from content.track_content import CONTENT_COLUMNS, TrackContent, load_content_tables
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.catalog import Catalog
-from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.play_archive import FULL_PLAY, PlayArchive
 from recommender.user.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist

@@ -18,9 +18,9 @@ import numpy as np
 
 from content.encoders.text import encode_texts
 from recommender.array_types import Ints
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import Playlists
 from recommender.recall.continuation.registry import TitleData, all_sources, channel_sources

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from recommender.array_types import Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion

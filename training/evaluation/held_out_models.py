@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.array_types import Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
 from recommender.recall.channel import RecallChannel

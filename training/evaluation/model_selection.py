@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.array_types import Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from recommender.recall.popularity import Popularity
 from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.array_types import Doubles, Ints
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.reciprocal_rank import ReciprocalRank, reciprocal_ranks
 from training.data.recall_cases import mean_over_users

@@ -21,9 +21,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recommender.array_types import Ints
-from recommender.catalog.arrays import is_among
+from recommender.catalog.arrays import Ragged, is_among
 from recommender.catalog.catalog import Catalog
-from recommender.catalog.ragged import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.task_weights import TaskWeights
 from recommender.slate import blend

@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recommender.array_types import Array
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.compiled import compiled
 from recommender.ranking.features.history_match import History, Outcomes, smoothed_listen_rate
 

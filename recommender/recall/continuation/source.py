@@ -15,8 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from recommender.array_types import Ints
-from recommender.catalog.arrays import top_k_positions
-from recommender.catalog.ragged import Ragged, concatenate_ranges
+from recommender.catalog.arrays import Ragged, concatenate_ranges, top_k_positions
 from recommender.recall.channel import RecallChannel, pad_rows
 
 TITLE_SOURCES = ("title_words", "title_playlists")

@@ -24,8 +24,8 @@ import polars as pl
 
 from content.encoders.text import encode_texts, text_encoder_version
 from recommender.array_types import Ints
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.channel import pad_rows
 from recommender.recall.continuation.source import ContinuationSource, top_k_items

@@ -20,8 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from config.dataclass_io import Section
-from recommender.catalog.arrays import first_occurrence_mask
-from recommender.catalog.ragged import concatenate_ranges
+from recommender.catalog.arrays import concatenate_ranges, first_occurrence_mask
 from recommender.compiled import compiled
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from sequences.sequence_batch import FIRST_CODE

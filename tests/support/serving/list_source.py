@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.reason import Reason
 

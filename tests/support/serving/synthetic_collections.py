@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.realtime import Realtime
 from recommender.recall.registry import COLLECTIONS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from training.data.recall_cases import RecallCases
 
 

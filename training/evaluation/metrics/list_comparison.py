@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalog.ragged import Ragged, concatenate_ranges
+from recommender.catalog.arrays import Ragged, concatenate_ranges
 from sequences.sequence_batch import FIRST_CODE
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.nn.item_tower import ItemCodes
 from recommender.nn.vector_index import ColdStartIndex, VectorIndex, score_positives_as_cold
 

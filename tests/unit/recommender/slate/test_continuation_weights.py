@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from tests.support.training.playlist_source import PlaylistSource

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
-from recommender.catalog.ragged import Ragged
 from recommender.search.track_search import Match
 from recommender.slate.filters import Exclusions, FilterContext
 from recommender.user.user_batch import user_batch_from_online

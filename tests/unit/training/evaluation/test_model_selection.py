@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from training.evaluation.model_selection import filter_known_items, select_channels
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.catalog.ragged import Ragged
+from recommender.catalog.arrays import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from tests.support.training.recall_cases import Case, recall_cases
 from training.evaluation.metrics import list_comparison

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sequences.feature_services import REGISTRY_CACHE_FILE, REGISTRY_FILE, read_cached_registry
+from training.data.offline_features import REGISTRY_CACHE_FILE, REGISTRY_FILE, read_cached_registry
 
 
 @pytest.fixture
