@@ -31,7 +31,7 @@ NOW_US = int((LAST_DAY + timedelta(days=1)).timestamp()) * 1_000_000
 CHOSEN_FILES = ("evaluation", "choice", "fusion", "blend", "continuation")
 MARTS_OF_THIS_RUN = ("landings",)
 """Marts with times of the run."""
-VARYING = {"seconds", "peak_mb", "latency_ms", "request_id", "release"}
+VARYING = {"seconds", "peak_mb", "request_id", "release"}
 """Keys whose values differ between runs of equal code."""
 USERS, TRACKS, PATHS, PLAYLISTS, QUERIES = 54, 24, 20, 20, 52
 SHOWN_DIFFERENCES = 5

@@ -65,7 +65,7 @@ def filled(home: Path) -> Path:
 
 
 def rows(home: Path, without: str = "") -> dict[str, list[str]]:
-    """Rows of each table as text, in order but for the published plays; without those of a user."""
+    """Rows of each table as text, in order but for the published plays; without the rows of a user."""
     plays = pl.read_parquet(home / "marts" / "plays.parquet").rows()
     tables = {"landed": landed(home).rows(), "quarantined": quarantined(home).rows()}
     found = {name: sorted(map(str, table)) for name, table in tables.items()} | {"plays": [*map(str, plays)]}

@@ -36,7 +36,7 @@ def activation(config: Any, past: list[dict[str, Any]], _: list[dict[str, Any]],
 
 
 def next_basket(config: Any, past: list[dict[str, Any]], rows: list[dict[str, Any]], _: int) -> dict[str, float]:
-    """Scores of every track by the user's sessions and those of the most similar other users."""
+    """Scores of every track by the sessions of the user and of the most similar users."""
     vector = tifu(config, sessions_of(past))
     if not vector:
         return {}
