@@ -78,10 +78,7 @@ class AirflowClient(httpx.Client):
         Raises:
             AirflowError: The response is an error, or there is none.
         """
-        response = self.request(method, path, **arguments)
-        if response.is_error:
-            raise AirflowError(f"Airflow returned {response.status_code} to {method} {response.url}: {response.text}")
-        return response.json()
+        return _content(self.request(method, path, **arguments))
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run with Params, like the Trigger button of the UI; returns its id.
@@ -102,12 +99,16 @@ class AirflowClient(httpx.Client):
         return list(self.call("GET", path, params={"limit": 100})["task_instances"])
 
     def find_triggered_run(self, dag_id: str, cause_id: str, cause_run_id: str) -> str | None:
-        """Id of the run of `dag_id` that an asset event of another run started; None if there is none yet, or it is queued."""
+        """Id of the run of `dag_id` that an asset event of another run started; None if there is none yet, or it is queued.
+
+        Raises:
+            AirflowError: The response is another error, or there is none.
+        """
         source = {"source_dag_id": cause_id, "source_run_id": cause_run_id}
         response = self.get("/api/v2/assets/events", params=source)
-        if response.is_error:  # Airflow 3.3 responds with 500 while the run is queued, because it has no start date
+        if response.status_code == 500:  # of Airflow 3.3 while the run is queued, because it has no start date
             return None
-        runs = [run for event in response.json()["asset_events"] for run in event["created_dagruns"]]
+        runs = [run for event in _content(response)["asset_events"] for run in event["created_dagruns"]]
         return next((str(run["run_id"]) for run in runs if run["dag_id"] == dag_id), None)
 
     def read_log(self, task: dict[str, Any]) -> list[str]:
@@ -116,6 +117,14 @@ class AirflowClient(httpx.Client):
         path = f"{run}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         content = self.call("GET", path, params={"map_index": task["map_index"], "full_content": True})["content"]
         return filter_task_output([str(line["event"] if isinstance(line, dict) else line) for line in content])
+
+
+def _content(response: httpx.Response) -> Any:
+    """JSON of a response."""
+    if response.is_error:
+        status = f"Airflow returned {response.status_code} to {response.request.method} {response.url}"
+        raise AirflowError(f"{status}: {response.text}")
+    return response.json()
 
 
 def wait_for_dags(airflow: AirflowClient, timeout_s: float = 120) -> None:

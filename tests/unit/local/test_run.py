@@ -41,6 +41,12 @@ def test_an_unreachable_airflow_ends_in_an_error_with_a_remedy(connect, tmp_path
         read(airflow)
 
 
+def test_an_error_while_the_next_run_is_awaited_ends_the_command(connect):
+    airflow = connect(events=[httpx.Response(401, json={"detail": "Invalid token"})])
+    with airflow, pytest.raises(AirflowError, match=r"returned 401 to GET .*Invalid token"):
+        airflow.find_triggered_run("D", "C", "R")
+
+
 def test_the_runs_are_followed_to_the_failed_task_with_the_end_of_its_log(connect):
     queued = httpx.Response(500, json={"detail": "no start date"})
     events = {"asset_events": [{"created_dagruns": [{"dag_id": PIPELINE_DAGS[1], "run_id": "R"}]}]}
