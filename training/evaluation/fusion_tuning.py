@@ -14,6 +14,7 @@ from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
 from recommender.slate.reciprocal_rank import ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
+from training.data.candidate_lists import fuse_candidates
 from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table
 from training.evaluation.reciprocal_rank_tuning import fit_weights, weighted_recall
 
@@ -59,12 +60,15 @@ def fit_fusion(
     }
     scenes = {scene: weights for scene, weights in own.items() if weights is not None}
     weighted = replace(overall, scenes=scenes)
-    merged = weighted.fuse_by_share(pool, CANDIDATES_PER_CHANNEL, cases.scenes.tolist())
+    k = CANDIDATES_PER_CHANNEL
+    merged = fuse_candidates(candidates, history, cases, lambda table, scenes: weighted.fuse_by_share(table, k, scenes))
     merged = {share: merged[share] for share in DISCOVERY_SHARE_GRID}
     share, curve = choose_share(merged, cases, baseline)
     if share not in curve:
-        fused = weighted.fuse(pool, cases.scenes.tolist(), share)
-        curve[share] = recall_table(fused.items(CANDIDATES_PER_CHANNEL), cases)
+        fused = fuse_candidates(
+            candidates, history, cases, lambda table, scenes: {share: weighted.fuse(table, scenes, share).items(k)}
+        )
+        curve[share] = recall_table(fused[share], cases)
     shares = {ANY_SCENE: share}
     for scene, part in rows.items():
         of_scene = {share: items[part] for share, items in merged.items()}

@@ -23,7 +23,7 @@ from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.recall.registry import load_collection_recall
 from releases.format import MissingInput
-from training.data.candidate_lists import load_case_history, load_fitted_channels, recall_candidates
+from training.data.candidate_lists import load_fitted_channels, recall_candidates
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
@@ -87,8 +87,7 @@ class HeldOutModels:
 
         `description` is the text of the progress bar.
         """
-        candidates = recall_candidates(self.channels, self.offline, cases, description)
-        return candidates, load_case_history(self.data, cases, candidates)
+        return recall_candidates(self.channels, self.offline, cases, description)
 
     @property
     def tree_ranker(self) -> FittedRanker | None:

@@ -85,7 +85,7 @@ def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:
     fusion, shares = fit_fusion(candidates, history, cases, _recall_best_heuristic(baselines, cases))
     rows = sample_rows(cases, cases.number_per_user(recipe.validation_cases_per_user))
     sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
-    slate = Slate.build(Requests.read(held_out, cases.take(rows), sample, servable), fusion)
+    slate = Slate.build(Requests.read(cases.take(rows), sample, history.take(rows), servable), fusion)
     notes: dict[str, Any] = {
         "fusion_cases": len(cases),
         "slate_cases": len(rows),

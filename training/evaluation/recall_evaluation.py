@@ -16,14 +16,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from recommender.array_types import Ints
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.recall.collection_recall import CollectionRecall
-from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import NO_FEEDBACK
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from sequences.sequence_batch import FIRST_CODE
-from training.data.candidate_lists import case_scenes
+from training.data.candidate_lists import fuse_candidates
 from training.data.collection_cases import build_collection_cases
 from training.data.offline_features import load_user_batches
 from training.data.recall_cases import RecallCases
@@ -66,8 +64,14 @@ def measure_recall(
     slates by request (`slate.parquet`) to `folder`.
     """
     candidates, history = held_out.recall(cases, "test")
-    table, lists = CandidateTable.merge(candidates, history), dict(candidates)
-    lists["fused"] = choice.fusion.fuse(table, case_scenes(cases)).items(CANDIDATES_PER_CHANNEL)
+    lists, fusion, k = dict(candidates), choice.fusion, CANDIDATES_PER_CHANNEL
+    by_share = fuse_candidates(
+        candidates,
+        history,
+        cases,
+        lambda table, scenes: {"fused": fusion.fuse(table, scenes).items(k), **fusion.fuse_by_share(table, k, scenes)},
+    )
+    lists["fused"] = by_share.pop("fused")
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)
     values = {name: recall_metrics.measure_by_case(items, cases, RECALL_METRICS) for name, items in lists.items()}
     for name, items in lists.items():
@@ -83,10 +87,18 @@ def measure_recall(
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
         "overlap_at_50": list_comparison.overlap(candidates),
         "hits_at_200": list_comparison.unique_hits(candidates, cases),
-        "share_curve": measure_shares(choice, cases, table),
+        "share_curve": {
+            str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
+            for share, items in by_share.items()
+        },
         "cold_start": measure_cold_start(held_out.data, cases, lists),
     }
-    shown, rows = _measure_slates(held_out, servable, choice, cases, candidates, lists, result, folder)
+    rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
+    sample = {name: items_CK[rows] for name, items_CK in lists.items()}
+    requests = Requests.read(
+        cases.take(rows), {name: sample[name] for name in candidates}, history.take(rows), servable
+    )
+    shown = _measure_slates(held_out, choice, requests, sample, result, folder)
     masks = recall_metrics.new_item_masks(held_out.data)
     result.notes["exposure"] = {
         "catalog": recall_metrics.exposure(np.flatnonzero(held_out.data.catalog_V), masks),
@@ -103,18 +115,13 @@ def measure_recall(
 
 def _measure_slates(
     held_out: HeldOutModels,
-    servable: ServingFilter,
     choice: Choice,
-    cases: RecallCases,
-    candidates: Mapping[str, Ints],
+    requests: Requests,
     lists: Mapping[str, NDArray[np.int64]],
     result: Result,
     folder: Path,
-) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
-    """Slates [C, L] by name on a sample of the cases, and the rows of the sample; `lists` has the baselines' lists."""
-    rows = sample_rows(cases, cases.number_per_user(TEST_SLATES_PER_USER))
-    sample = {name: items_CK[rows] for name, items_CK in candidates.items()}
-    requests = Requests.read(held_out, cases.take(rows), sample, servable)
+) -> dict[str, NDArray[np.int64]]:
+    """Slates [C, L] of the requests by name; `lists` has the lists of all baselines for them."""
     slate, order = Slate.build(requests, choice.fusion), choice.blend
     orders = {
         "served": (order, ARTIST_CAP),
@@ -128,7 +135,7 @@ def _measure_slates(
     shown = slate.select_each(orders)
     shown = {"served": shown.pop("served"), "fused": slate.select_fused(choice.fusion), **shown}
     # Baselines are lists that could be shown, too: they have the same filters, slots and spacing.
-    shown |= {name: requests.show_list(lists[name][rows], order) for name in HEURISTIC_BASELINES if name in lists}
+    shown |= {name: requests.show_list(lists[name], order) for name in HEURISTIC_BASELINES if name in lists}
     ids = held_out.data.vocabulary.track_ids_V
     for name, items in shown.items():
         result.slate[name] = recall_metrics.measure(items, requests.cases, SLATE_METRICS)
@@ -140,24 +147,11 @@ def _measure_slates(
     few = requests.take(sample_rows(requests.cases, REQUESTED_SLATES_PER_USER))
     result.notes["slate_lists"] = {name: slate.describe_lists(items) for name, items in shown.items()}
     result.notes["requested_shares"] = measure_requested_shares(few, choice)
-    facets = servable.catalog.facets
+    facets = requests.catalog.facets
     result.notes["diversity"] = {
         name: nanmean_or_none(facets.intra_list_diversity(items)) for name, items in shown.items()
     }
-    return shown, rows
-
-
-def measure_shares(choice: Choice, cases: RecallCases, candidates: CandidateTable) -> dict[str, Any]:
-    """Section `share_curve` of `evaluation.json`: recall of the fused list with each discovery share in all scenes.
-
-    Returns:
-        Share → metric → part → [value, low, high].
-    """
-    lists = choice.fusion.fuse_by_share(candidates, CANDIDATES_PER_CHANNEL, case_scenes(cases))
-    return {
-        str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
-        for share, items in lists.items()
-    }
+    return shown
 
 
 def measure_requested_shares(requests: Requests, choice: Choice) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion, interleave
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
 from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
-from training.data.candidate_lists import case_scenes, load_case_history
+from training.data.candidate_lists import case_scenes
 from training.data.recall_cases import RecallCases, row_chunks
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import recall_metrics
@@ -72,11 +72,10 @@ class Requests:
 
     @classmethod
     def read(
-        cls, held_out: HeldOutModels, cases: RecallCases, candidates: Mapping[str, Ints], servable: ServingFilter
+        cls, cases: RecallCases, candidates: Mapping[str, Ints], history: Ragged, servable: ServingFilter
     ) -> Requests:
-        """Read the history, the exclusions and the reactions of each request."""
+        """Read the exclusions and the reactions of each request."""
         read = list(servable.read_requests(cases))
-        history = load_case_history(held_out.data, cases, candidates)
         contexts, reactions = [context for context, _ in read], [reaction for _, reaction in read]
         return cls(cases, candidates, history, servable.catalog, contexts, reactions)
 

@@ -25,9 +25,8 @@ from recommender.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, 
 from recommender.ranking.ranker import FeatureConfig
 from recommender.ranking.target_attention import TargetAttention
 from recommender.recall.channel import RecallChannel
-from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import Fusion
-from training.data.candidate_lists import case_scenes, load_case_history, recall_candidates
+from training.data.candidate_lists import case_scenes, fuse_candidates, recall_candidates
 from training.data.offline_features import OfflineFeatures
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, row_chunks
@@ -101,9 +100,11 @@ def _build_requests(
     channels: Mapping[str, RecallChannel],
 ) -> PastRequests:
     """Candidates of every case, fused with default weights, since fusion is tuned later."""
-    candidates = recall_candidates(channels, offline, cases, part)
-    table = CandidateTable.merge(candidates, load_case_history(offline.data, cases, candidates))
-    items_CK = Fusion().fuse(table, case_scenes(cases)).items(CANDIDATES_PER_REQUEST)
+    found = recall_candidates(channels, offline, cases, part)
+    fused = fuse_candidates(
+        *found, cases, lambda table, scenes: {part: Fusion().fuse(table, scenes).items(CANDIDATES_PER_REQUEST)}
+    )
+    items_CK = fused[part]
     is_hit_CK, service = cases.items["targets"].contains(items_CK), TargetAttention.feature_service
     offline.preload(service)
     profile = load_profiles(offline, service, cases.user_ids, cases.request_at_C)

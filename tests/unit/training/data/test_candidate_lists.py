@@ -27,6 +27,6 @@ def test_a_track_of_a_like_that_was_taken_back_is_no_history() -> None:
         reader=lambda view: SimpleNamespace(read=lambda users, times: views[view]),
         profile_exclusions=ProfileExclusions({}),
     )
-    history = load_case_history(data, recall_cases([Case("u", [2], [], [], request_at=AT)]), {})
+    history = load_case_history(data, recall_cases([Case("u", [2], [], [], request_at=AT)]))
     served = UserBatch(["u"], np.array([AT]), {view: drop_reversed(batch) for view, batch in views.items()})
     assert history[0].tolist() == served.history_items[0].tolist() == [3, 7]

@@ -219,10 +219,10 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     items = data.vocabulary.encode(tracks)
     scenes = np.array(["daily", None, "private_fm"], dtype=object)
     cases = recall_cases([Case("u", [2], [], [], request_at=START + 900 * HOUR)] * len(scenes))
-    monkeypatch.setattr(slate_evaluation, "load_case_history", lambda *_: ragged([], [], []))
-    held_out: Any = SimpleNamespace(data=data)
     candidates = {"popularity": np.tile(items, (len(scenes), 1))}
-    requests = Requests.read(held_out, replace(cases, scenes=scenes), candidates, ServingFilter.from_data(data))
+    requests = Requests.read(
+        replace(cases, scenes=scenes), candidates, ragged([], [], []), ServingFilter.from_data(data)
+    )
     slate = Slate.build(requests, Fusion())
     for table in slate.tables:
         assert table.item_C.tolist() == items[150:][:MAX_RANKED_CANDIDATES].tolist()
