@@ -6,7 +6,7 @@ Independent of how channels compute reasons: one rule per message code.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +47,7 @@ class TrackFacts:
     rows: Mapping[str, Mapping[str, Any]]  # track id → row of the mart `tracks`
     listens: Mapping[str, int]  # of all users by track
     people: Mapping[str, int]  # distinct listeners by track
+    titled: Mapping[str, Sequence[Mapping[str, Any]]]  # title → rows
 
     @classmethod
     def read(cls, marts: Path) -> TrackFacts:
@@ -55,8 +56,11 @@ class TrackFacts:
         tracks = pl.read_parquet(marts / "tracks.parquet", columns=columns)
         listens = pl.scan_parquet(marts / "events.parquet").filter(pl.col("behavior").is_in(LISTEN_BEHAVIORS))
         counts = listens.group_by("track_id").agg(pl.len(), pl.col("user_id").n_unique()).collect().rows()
-        rows = {row["track_id"]: row for row in tracks.iter_rows(named=True)}
-        return cls(rows, {track: times for track, times, _ in counts}, {track: people for track, _, people in counts})
+        rows, titled = {row["track_id"]: row for row in tracks.iter_rows(named=True)}, defaultdict(list)
+        for row in rows.values():
+            titled[row["title"]].append(row)
+        plays, people = ({track: row[column] for track, *row in counts} for column in (0, 1))
+        return cls(rows, plays, people, titled)
 
     def names(self, track_ids: Iterable[str]) -> set[ReasonParameter]:
         """How reasons name these tracks, and their artists."""
@@ -87,6 +91,7 @@ class ReasonTruth:
                 self._times[one["track_id"]].append(one["ended_at"])
         newest = listener.views["recent_events"][-SEQUENCE_VIEWS["recent_events"].length :]
         self._recent = {one["track_id"] for one in newest if one["behavior"] in LISTEN_BEHAVIORS}
+        names, values = facts.names(self._listens), facts.values(self._listens)
         just_now = self._now_us - JUST_NOW_US
         self._just_now = {track for track, times in self._times.items() if max(times) > just_now}
         self._rules: dict[str, Callable[[str, Mapping[str, Any]], bool]] = {
@@ -103,17 +108,15 @@ class ReasonTruth:
             ),
             "liked": lambda track, _: self._kept[track] > 0,
             "liked_track": lambda _, p: p["track"] in self._facts.names(self._kept),
-            "listened_to_track": lambda _, p: p["track"] in self._facts.names(self._listens),
+            "listened_to_track": lambda _, p: p["track"] in names,
             "keeps_listening_to_track": lambda _, p: p["track"] in self._facts.names(frequent),
             "played_recently": lambda track, _: track in self._recent,
             "played_just_now": lambda track, _: track in self._just_now,
             "played_track_recently": lambda _, p: p["track"] in self._facts.names(self._recent),
             "played_track_just_now": lambda _, p: p["track"] in self._facts.names(self._just_now),
-            "listens_to": lambda _, p: p["start"] in self._facts.names(self._listens),
-            "listens_to_path": lambda _, p: (
-                p["start"] in self._facts.names(self._listens) and all(map(self._is_fact, p["steps"]))
-            ),
-            "listens_to_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._listens),
+            "listens_to": lambda _, p: p["start"] in names,
+            "listens_to_path": lambda _, p: p["start"] in names and all(map(self._is_fact, p["steps"])),
+            "listens_to_interest": lambda _, p: set(p["interest"]) <= values,
             "likes_interest": lambda _, p: set(p["interest"]) <= self._facts.values(self._kept),
             "near_interests": lambda *_: self._listens.total() > 0,
             "recent_activity": lambda *_: bool(listener.events),
@@ -163,10 +166,10 @@ class ReasonTruth:
             any(wanted <= {value for name in columns for value in row[name] or []} for row in rows) for rows in pairs
         )
 
-    def _named(self, name: ReasonParameter) -> list[Mapping[str, Any]]:
+    def _named(self, name: ReasonParameter) -> Sequence[Mapping[str, Any]]:
         if not isinstance(name, Reason) or "title" not in name.parameters:
-            return []
-        return [row for row in self._facts.rows.values() if row["title"] == name.parameters["title"]]
+            return ()
+        return self._facts.titled.get(str(name.parameters["title"]), ())
 
 
 def _month_of(time_us: int) -> tuple[int, int]:

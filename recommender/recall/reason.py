@@ -27,8 +27,8 @@ class Reason:
     parameters: Mapping[str, ReasonParameter] = field(default_factory=dict)
 
     def __hash__(self) -> int:
-        """Hash of the code; reasons that differ only in parameters collide."""
-        return hash(self.code)
+        """Hash of code and parameters."""
+        return hash((self.code, frozenset(self.parameters.items())))
 
 
 KINDS: Mapping[str, str] = {

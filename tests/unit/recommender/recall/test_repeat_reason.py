@@ -55,7 +55,7 @@ def test_reasons_of_random_listens_are_true(scale_days: int) -> None:
         {"track_id": str(track), "behavior": "full_play", "ended_at": at}
         for track, at in zip(tracks.tolist(), times.tolist(), strict=True)
     ]
-    truth = ReasonTruth(TrackFacts({}, {}, {}), Listener("u", events, {"recent_events": []}, {}, now))
+    truth = ReasonTruth(TrackFacts({}, {}, {}, {}), Listener("u", events, {"recent_events": []}, {}, now))
     found = repeat_reasons(tracks, times, range(2, 80), now)
     assert [track for track, reason in found.items() if not truth.is_true(str(track), reason)] == []
     later = {track: reason for track, reason in found.items() if reason.code != "listened_before"}
