@@ -90,7 +90,7 @@ class IALS:
     regularization: float  # λ
     confidence: float  # α
     power: float  # n listens have strength n^power
-    rounds: int = 15
+    rounds: int
 
     def factorize(self, listens: ListenMatrix) -> Any:
         """The fitted model of the library."""

@@ -22,7 +22,8 @@ from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKn
 from training.evaluation.baselines.user_plays import Ints, TrainSessions, UserCases, iterate_user_batches
 from training.process import parallel_map
 
-VALIDATION_CASES_PER_USER = 10
+VALIDATION_CASES_PER_USER, MAX_VALIDATION_CASES = 10, 1_000
+"""They bound the time of tuning for any number of users."""
 
 Result = TypeVar("Result")
 Stage = Mapping[str, Sequence[float]]
@@ -36,12 +37,13 @@ A config has `fit(sessions)`, whose result has `recall(cases, k)`: lists [C, K] 
 BASELINES: Grids = {
     "item_knn": (ItemKNN(0, 0), [{"power": (0, 0.5), "shrink": (0, 5, 40, 320)}]),
     "ials": (
-        IALS(64, 100, 30, 0),
+        IALS(64, 100, 30, 0, rounds=8),
         [
             {"confidence": (3, 10, 30, 100)},
             {"regularization": (30, 100, 300)},
             {"width": (32, 64, 128)},
             {"power": (0, 0.5)},
+            {"rounds": (15,)},
         ],
     ),
     "ease": (Ease(100, 0), [{"regularization": (1, 3, 10, 30, 100, 1000, 10_000)}, {"power": (0, 0.5)}]),
@@ -65,12 +67,11 @@ HEURISTICS: Grids = {
 }
 HEURISTIC_BASELINES = (*HEURISTICS, "popularity")
 """Baselines without a model of tracks; `popularity` is the channel."""
-FAMILIES: Mapping[str, tuple[Grids, Sequence[str], int]] = {
-    "baselines": (BASELINES, ("recall_at_200/reachable",), 2_000),
-    "heuristics": (HEURISTICS, ("recall_at_50/all", "recall_at_200/all"), 1_000),
+FAMILIES: Mapping[str, tuple[Grids, Sequence[str]]] = {
+    "baselines": (BASELINES, ("recall_at_200/reachable",)),
+    "heuristics": (HEURISTICS, ("recall_at_50/all", "recall_at_200/all")),
 }
-"""Baselines by section of `evaluation.json`, with the metrics on validation whose sum they are tuned for, and the number of
-validation cases, which bounds the time of tuning for any number of users."""
+"""Baselines by section of `evaluation.json`, with the metrics on validation whose sum they are tuned for."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,10 @@ class Baselines:
         return tuned
 
     def _tune_family(self, family: str, k: int) -> Baselines:
-        grids, metrics, max_cases = FAMILIES[family]
+        grids, metrics = FAMILIES[family]
         validation = self.data.recall_cases("validation")
         per_user = validation.number_per_user(VALIDATION_CASES_PER_USER)
-        cases = validation.sample(per_user, self.data.recipe.seed, max_cases)
+        cases = validation.sample(per_user, self.data.recipe.seed, MAX_VALIDATION_CASES)
         batches = [UserCases.from_cases(self.data, cases, rows) for rows in iterate_user_batches(cases)]
 
         def evaluate(config: Any) -> dict[str, float]:
@@ -147,7 +148,7 @@ class Baselines:
                 }
                 for name in grids
             }
-            for family, (grids, metrics, _) in FAMILIES.items()
+            for family, (grids, metrics) in FAMILIES.items()
         }
 
 

@@ -96,8 +96,8 @@ def test_stages_keep_the_best_values_of_earlier_ones() -> None:
         tried.append(list(configs))
         return [abs(config.width - 16) + abs(config.power - 1) + abs(config.regularization - 2) for config in configs]
 
-    chosen, table = tune_in_stages(IALS(8, 1, 1, 0), stages, evaluate, lambda distance: -distance)
-    assert chosen == IALS(16, 2, 1, 1) and table[chosen] == 0
+    chosen, table = tune_in_stages(IALS(8, 1, 1, 0, 1), stages, evaluate, lambda distance: -distance)
+    assert chosen == IALS(16, 2, 1, 1, 1) and table[chosen] == 0
     assert [len(configs) for configs in tried] == [4, 2], "the config of both stages is evaluated once"
 
 
