@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -32,6 +32,7 @@ def load_messages(language: Language) -> dict[str, Any]:
     return json.loads((MESSAGES_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
 
 
+@lru_cache(maxsize=10_000)  # a stored list has the same reasons at every request
 def render_reason(reason: Reason | None, language: Language) -> str:
     """A reason as a sentence; empty for None and for a code without a message, which is logged once."""
     if reason is None:
