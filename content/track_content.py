@@ -1,6 +1,6 @@
 """Track content: names, texts, sound and cover of a track as one row of numbers, independent of who plays it.
 
-Blocks: n-grams of names (title and artists) and of texts (lyrics and comments) by `text_ngrams`; sound and cover vectors
+Blocks: n-grams of names (title and artists) and of texts (lyrics and comments) by `embed_ngrams`; sound and cover vectors
 of the catalog, and encoded ones of tracks without these, by their principal components, as are encoded texts; audio that
 is not music is left out. Each block of a row has unit length, or is zeros if the track has no such content.
 Legend: N tracks, V vocabulary, W width.
@@ -8,7 +8,8 @@ Legend: N tracks, V vocabulary, W width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from content.music_detection import scan_music
-from content.text_ngrams import embed_ngrams, normalize_rows
 from storage.content_tables import table_file
 from storage.files import open_draft
 from storage.time_split import read_time_split
@@ -202,3 +202,60 @@ def _read_vectors(tracks: pl.DataFrame, column: str) -> Rows:
         lists.explode(empty_as_null=False).to_numpy().reshape(-1, vector_NW.shape[1] or 1)[:, : vector_NW.shape[1]]
     )
     return np.nan_to_num(vector_NW, posinf=0, neginf=0)
+
+
+NGRAM_SIZES = (2, 3)
+MAX_FEATURES = 1 << 15  # the most frequent n-grams are used
+MIN_DOCUMENT_FREQUENCY = 2  # rarer n-grams do not relate texts to each other
+SAMPLE_TEXTS, SAMPLE_CHARACTERS = 30_000, 2_000_000
+TEXT_BATCH_SIZE = 8_192
+MIN_SINGULAR_RATIO = 1e-6
+
+Floats = NDArray[np.float32]
+
+
+def embed_ngrams(texts: Sequence[str], width: int) -> Floats:
+    """Unit row of each text [N, W], zeros for a text without a known n-gram; fewer columns if the texts have a lower rank.
+
+    Character n-grams, TF-IDF and truncated SVD: Deerwester et al., "Indexing by Latent Semantic Analysis" (JASIS 1990).
+    Titles of any language and script are similar if they share spelling. Differences: both are fitted on a bounded sample of
+    the texts; coordinates are divided by the singular values, so that all directions have equal weight in the projection that
+    is learned on top.
+    """
+    # Imported here: they take seconds, and only fits of models need them.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.utils.extmath import randomized_svd
+
+    nonempty = [text for text in texts if text]
+    mean = sum(map(len, nonempty)) / max(len(nonempty), 1)
+    count = min(len(nonempty), SAMPLE_TEXTS, int(SAMPLE_CHARACTERS / max(mean, 1)) + 1)
+    sample = np.sort(np.random.default_rng(0).permutation(len(nonempty))[:count])
+    vectorizer = TfidfVectorizer(
+        preprocessor=_fold,
+        analyzer="char",
+        ngram_range=NGRAM_SIZES,
+        min_df=MIN_DOCUMENT_FREQUENCY,
+        max_features=MAX_FEATURES,
+        dtype=np.float32,
+    )
+    try:
+        matrix_NF = vectorizer.fit_transform([nonempty[index] for index in sample])
+    except ValueError:  # no n-gram is in two texts
+        return np.zeros((len(texts), 0), dtype=np.float32)
+    _, singular_W, direction_WF = randomized_svd(matrix_NF, min(width, *matrix_NF.shape), n_iter=4, random_state=0)
+    is_kept_W = singular_W > MIN_SINGULAR_RATIO * singular_W.max()
+    basis_FW = (direction_WF[is_kept_W] / singular_W[is_kept_W, None]).T
+    batches = (texts[start : start + TEXT_BATCH_SIZE] for start in range(0, len(texts), TEXT_BATCH_SIZE))
+    return normalize_rows(np.concatenate([vectorizer.transform(batch) @ basis_FW for batch in batches]))
+
+
+def normalize_rows(row_NW: Floats) -> Floats:
+    """Rows scaled to unit length; zero rows stay zero."""
+    length_N1 = np.linalg.norm(row_NW, axis=1, keepdims=True)
+    return np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
+
+
+def _fold(text: str) -> str:
+    """The text with NFKC, case folding and single spaces, and a space on both sides, so that beginnings of words differ."""
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return f" {folded} " if folded else ""

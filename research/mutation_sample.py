@@ -56,7 +56,7 @@ AREAS = {
         "tests/unit/event_store tests/unit/serving/pipeline/test_daily_lists.py tests/integration/event_store",
     ),
     "fusion": Area(
-        "recommender/slate/fusion.py recommender/slate/reciprocal_rank.py recommender/slate/candidate_table.py",
+        "recommender/slate/fusion.py recommender/slate/fusion.py recommender/slate/candidate_table.py",
         "tests/unit/recommender/slate/test_fusion.py tests/unit/serving/pipeline/test_track_pipeline.py",
     ),
     "slate": Area(
@@ -81,7 +81,7 @@ AREAS = {
         "tests/contract/docs/test_contract_page.py tests/unit/ingestion",
     ),
     "favorites channel": Area(
-        "recommender/recall/favorites.py recommender/recall/play_archive.py recommender/recall/repeat_reason.py",
+        "recommender/recall/favorites.py recommender/recall/play_archive.py recommender/recall/reason.py",
         "tests/unit/recommender/recall/test_favorites.py tests/unit/recommender/recall/test_play_archive.py "
         "tests/unit/recommender/recall/test_repeat_reason.py tests/unit/recommender/recall/knowledge_graph/test_channel.py "
         "tests/contract/recommender/test_channel_conformance.py "

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from recommender.user.user_history import LISTEN_BEHAVIORS
+from recommender.user.user_batch import LISTEN_BEHAVIORS
 from sequences.online.reader import StoredUser
 from sequences.views import SEQUENCE_VIEWS, SequenceView
 

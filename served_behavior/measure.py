@@ -26,7 +26,7 @@ from prometheus_client import CollectorRegistry
 
 from event_store.sqlite_stores import SqliteServingState
 from recommender.slate.scene_settings import HEAD_LENGTH
-from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
+from recommender.user.user_batch import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from served_behavior.listeners import Listener, Listeners
 from served_behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.observability.metrics import Metrics

@@ -17,15 +17,17 @@ import polars as pl
 from content import FACETS
 from recommender.recall.long_short.channel import KEEPS_LISTENING
 from recommender.recall.realtime import JUST_NOW_US
-from recommender.recall.reason import Reason, ReasonParameter, name_phrase
-from recommender.recall.repeat_reason import (
+from recommender.recall.reason import (
     MOST_WEEKS,
     OFTEN_A_MONTH,
     OFTEN_A_WEEK,
     REGULAR_MONTHS,
     WEEKS,
+    Reason,
+    ReasonParameter,
+    name_phrase,
 )
-from recommender.user.user_history import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
+from recommender.user.user_batch import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
 from sequences.views import DAY_US, SEQUENCE_VIEWS
 from served_behavior.listeners import Listener
 from serving.messages import render_reason

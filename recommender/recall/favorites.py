@@ -28,11 +28,9 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.trees import Trees
 from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedChannel, Ranked
 from recommender.recall.play_archive import LISTENED, PlayArchive
-from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason
+from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason, repeat_reasons
 from recommender.recall.repeat_features import FEATURE_NAMES, PlayTable, candidate_features
-from recommender.recall.repeat_reason import repeat_reasons
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import kept_items
+from recommender.user.user_batch import UserBatch, kept_items
 from storage.files import write_json
 
 

@@ -18,8 +18,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, full_history_begin, has_behavior, is_listened
+from recommender.user.user_batch import HISTORY_VIEW, UserBatch, full_history_begin, has_behavior, is_listened
 from sequences.sessions import begins_session, sessionize
 
 ARCHIVE_FILE = "past_plays.parquet"

@@ -22,8 +22,7 @@ from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS, NextItemConfig, NextItemNetwork
 from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from recommender.recall.sequence_merge import merge_clicks
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import KEPT_BEHAVIORS, RECENT_VIEW, has_behavior, is_listened
+from recommender.user.user_batch import KEPT_BEHAVIORS, RECENT_VIEW, UserBatch, has_behavior, is_listened
 from sequences.sequence_batch import FIRST_CODE
 
 JUST_NOW_US = 3_600_000_000

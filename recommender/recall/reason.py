@@ -1,10 +1,18 @@
-"""Why an item is recommended: a message code with parameters. The service renders it in the language of the request."""
+"""Why an item is recommended: a message code with parameters. The service renders it in the language of the request.
+
+A track is recommended again for what the listens of its user say most, in weeks and months rather than counts. Months are of
+UTC. Every claim also holds if the listens are only the newest ones of the user. Legend: N listens of one track.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Union
+
+import numpy as np
+
+from sequences.views import DAY_US
 
 if TYPE_CHECKING:
     from recommender.catalog.vocabulary import Vocabulary
@@ -59,3 +67,61 @@ def name_phrase(title: str, artist: str) -> Reason | str:
             else Reason("untitled_track_by_artist", {"artist": artist})
         )
     return title or Reason("untitled_track")
+
+
+DAYS_A_WEEK = 7
+OFTEN_A_WEEK, OFTEN_A_MONTH = 3, 4  # listens
+WEEKS, MOST_WEEKS = 4, 3  # a track of most weeks was listened to in so many of the last WEEKS
+LONG_AGO_DAYS = 14
+REGULAR_MONTHS = 3  # months with a listen, of a track that the user comes back to
+THESE_DAYS, ALMOST_EVERY_WEEK = Reason("listens_these_days"), Reason("listens_most_weeks")
+LISTENED_BEFORE = Reason("listened_before")
+MONTHS = tuple(f"month_{number}" for number in range(1, 13))
+"""Codes of the names of months."""
+
+
+def repeat_reasons(
+    track_N: np.ndarray, listened_at_N: np.ndarray, items: Iterable[int], now_us: int
+) -> dict[int, Reason]:
+    """The reason to repeat each of the items that were listened to.
+
+    Args:
+        track_N: Track of each listen.
+        listened_at_N: End of each listen, µs UTC, ascending.
+        items: Tracks.
+        now_us: Time of the request.
+    """
+    days_N = (now_us - listened_at_N) // DAY_US
+    month_N, (this_month,) = _months(listened_at_N), _months(np.array([now_us])).tolist()
+    return {
+        item: _repeat_reason(days_N[is_own_N].tolist(), month_N[is_own_N].tolist(), this_month)
+        for item in items
+        if (is_own_N := track_N == item).any()
+    }
+
+
+def _repeat_reason(days: list[int], months: list[int], this_month: int) -> Reason:
+    """Why a track is repeated that was listened to so many days ago, in these months since 1970, oldest first."""
+    if len(days) >= OFTEN_A_WEEK and days[-OFTEN_A_WEEK] < DAYS_A_WEEK:
+        return THESE_DAYS
+    month = max(months, key=months.count)
+    if month < this_month and months.count(month) >= OFTEN_A_MONTH:
+        return Reason("listened_in_month", {"month": _month_phrase(month, this_month)})
+    if days[-1] >= LONG_AGO_DAYS:
+        return Reason("last_listened", {"days": days[-1]})
+    if len({one // DAYS_A_WEEK for one in days if one < WEEKS * DAYS_A_WEEK}) >= MOST_WEEKS:
+        return ALMOST_EVERY_WEEK
+    if len({*months}) >= REGULAR_MONTHS:
+        return Reason("listened_since", {"month": _month_phrase(months[0], this_month)})
+    return Reason("listened_times", {"times": len(months)}) if len(months) > 1 else LISTENED_BEFORE
+
+
+def _months(time_N: np.ndarray) -> np.ndarray:
+    """Months since January 1970 of times in µs."""
+    return time_N.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+
+
+def _month_phrase(month: int, this_month: int) -> Reason:
+    """The name of a month, with the year if it is not among the last twelve."""
+    name, year = Reason(MONTHS[month % 12]), 1970 + month // 12
+    return name if this_month - month < len(MONTHS) else Reason("month_of_year", {"month": name, "year": year})

@@ -33,8 +33,7 @@ from content import FACETS
 from recommender.array_types import Doubles, Ints
 from recommender.catalog.arrays import concatenate_ranges
 from recommender.catalog.catalog import Catalog
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, has_behavior
+from recommender.user.user_batch import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, UserBatch, has_behavior
 from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.views import DAY_US

@@ -9,7 +9,11 @@ The first repeats are many times more likely to be listened to than any discover
 Discoveries therefore become denser further down: at position x they have `share * min(1, x / FULL_DENSITY_POSITION) **
 (1 - share)` of the positions, which is none for share 0 and all for share 1.
 
-Legend: B requests, K candidates of a request, C candidates of all requests.
+Each list is a weighted reciprocal rank fusion: Cormack, Clarke, Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
+individual Rank Learning Methods" (SIGIR 2009). Differences: each channel has a weight, and ranks are counted separately among
+repeats and among discoveries.
+
+Legend: H sources, B requests, K candidates of a request, C candidates of all requests.
 """
 
 from __future__ import annotations
@@ -26,7 +30,40 @@ from recommender.array_types import Doubles, Ints
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.json_file import JsonFile
-from recommender.slate.reciprocal_rank import ReciprocalRank
+
+ZERO_WEIGHT_EPSILON = 1e-9
+
+
+@dataclass(frozen=True)
+class ReciprocalRank:
+    """`score = Σ weight / (constant + rank + 1)` over the channels that found a candidate.
+
+    Candidates found only by channels without a weight follow all others. Without any weights, all channels weigh the
+    same.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    constant: float = 60.0
+
+    def scores(self, table: CandidateTable) -> Doubles:
+        """Positive scores of all candidates that a source found, [C]."""
+        return self.weighted_sum(reciprocal_ranks(table.rank_CH.T, self.constant), table.sources)
+
+    def weighted_sum(self, gains: Doubles, channels: tuple[str, ...]) -> Doubles:
+        """Weighted sum over channels of gains [H, ...].
+
+        Channels are added one by one, since a matrix product may round differently for one request than for many.
+        """
+        total: Doubles = np.zeros(gains.shape[1:])
+        for name, gain in zip(channels, gains, strict=True):
+            total += max(self.weights.get(name, 0.0) if self.weights else 1.0, ZERO_WEIGHT_EPSILON) * gain
+        return total
+
+
+def reciprocal_ranks(ranks: NDArray[np.int32], constant: float) -> Doubles:
+    """Unweighted gain of each rank; 0 for candidates that the channel did not find."""
+    return np.where(ranks >= 0, 1 / (constant + np.maximum(ranks, 0) + 1), 0.0)
+
 
 DEFAULT_DISCOVERY_SHARE = 0.2
 DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)

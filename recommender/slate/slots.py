@@ -22,7 +22,7 @@ from recommender.catalog.catalog import Catalog
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.mmr_selection import select_slots
 from recommender.slate.scene_settings import ArtistCap, Scene
-from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.exclusions import NO_ITEMS
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
 

@@ -25,8 +25,7 @@ from recommender.recall.registry import CHANNELS
 from recommender.search.write_search import write_search
 from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
-from recommender.slate.fusion import Fusion
-from recommender.slate.reciprocal_rank import ReciprocalRank
+from recommender.slate.fusion import Fusion, ReciprocalRank
 from releases import bundle, integrity
 from releases.format import FORMAT
 from releases.pointer import MANIFEST, Pointer

@@ -10,7 +10,7 @@ import numpy as np
 
 from event_store.store import PrivateSession
 from recommender.user.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
-from recommender.user.user_history import HISTORY_VIEW, is_listened
+from recommender.user.user_batch import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE
 from serving.inspection.library import collection_title, describe_track
 from serving.pipeline.stages.recall import Recall

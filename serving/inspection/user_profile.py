@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from recommender.user.user_history import HISTORY_VIEW, is_listened
+from recommender.user.user_batch import HISTORY_VIEW, is_listened
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sessions import sessionize

@@ -16,7 +16,7 @@ from recommender.recall.reason import Reason
 from recommender.slate.filters import apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
-from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.errors import NoCollections
 from serving.pipeline.pipeline import Answer, Pipeline

@@ -18,9 +18,8 @@ from recommender.search.query_parser import Query
 from recommender.search.text_normalization import join, normalize, tokens
 from recommender.search.track_search import Match, not_covered
 from recommender.slate.filters import FilterContext, apply_filters
-from recommender.user.profile_exclusions import NO_ITEMS
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, is_listened
+from recommender.user.exclusions import NO_ITEMS
+from recommender.user.user_batch import HISTORY_VIEW, UserBatch, is_listened
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
 from serving.messages import render_reason
 from serving.pipeline.named_results import find_named

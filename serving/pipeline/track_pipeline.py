@@ -23,7 +23,7 @@ from recommender.slate.scene_settings import (
     Scene,
 )
 from recommender.slate.slots import Slots
-from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.observability.metrics import Metrics
 from serving.pipeline.daily_lists import DailyListHistory, ListChanged, ListedTrack, read_lists, write_list

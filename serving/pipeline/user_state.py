@@ -22,10 +22,9 @@ from recommender.array_types import Ints
 from recommender.recall.reason import Reason
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.filters import FilterContext
-from recommender.user.exclusions import Exclusions, Marks
-from recommender.user.profile_exclusions import NO_ITEMS
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import (
+from recommender.user.exclusions import NO_ITEMS, Exclusions, Marks
+from recommender.user.user_batch import (
+    UserBatch,
     current_session_items,
     items_listened_twice,
     skipped_unheard_items,

@@ -19,7 +19,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.fusion import Fusion
-from recommender.user.profile_exclusions import NO_ITEMS, TargetTracks
+from recommender.user.exclusions import NO_ITEMS, TargetTracks
 from releases import integrity
 from sequences.feature_services import ServiceContract
 from serving.response_schemas import COVER, PREVIEW

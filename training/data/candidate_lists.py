@@ -17,8 +17,8 @@ from recommender.recall.channel import REPEAT_CHANNELS, RecallChannel
 from recommender.recall.registry import CHANNELS
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
-from recommender.user.user_history import USER_HISTORY_VIEWS, unique_history_items
-from sequences.reversals import drop_reversed
+from recommender.user.user_batch import USER_HISTORY_VIEWS, unique_history_items
+from sequences.sequence_batch import drop_reversed
 from training.data.offline_features import OfflineFeatures
 from training.data.plays import PARTS
 from training.data.recall_cases import RecallCases, row_chunks

@@ -19,7 +19,7 @@ import pandas as pd
 from config import settings
 from recommender.user.user_batch import UserBatch, column_name
 from sequences.feature_services import ServiceContract
-from sequences.reversals import drop_reversed
+from sequences.sequence_batch import drop_reversed
 from storage.files import atomic_write
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData

@@ -24,7 +24,7 @@ from recommender.catalog.arrays import Ragged
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.play_archive import FULL_PLAY, PlayArchive
-from recommender.user.profile_exclusions import ProfileExclusions, TargetTracks, read_playlist
+from recommender.user.exclusions import ProfileExclusions, TargetTracks, read_playlist
 from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE
 from sequences.views import SEQUENCE_VIEWS

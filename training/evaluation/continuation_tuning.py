@@ -30,7 +30,7 @@ from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.search.query_parser import QueryParser
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.continuation_weights import CUTOFFS, Continuation, _no_history, range_key
-from recommender.slate.reciprocal_rank import ReciprocalRank
+from recommender.slate.fusion import ReciprocalRank
 from sequences.sequence_batch import FIRST_CODE
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData

@@ -11,8 +11,7 @@ from recommender.array_types import Ints
 from recommender.catalog.arrays import Ragged
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion
-from recommender.slate.reciprocal_rank import ReciprocalRank
+from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion, ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.candidate_lists import fuse_candidates
 from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table

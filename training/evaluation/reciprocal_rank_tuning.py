@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recommender.array_types import Doubles, Ints
 from recommender.catalog.arrays import Ragged
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.reciprocal_rank import ReciprocalRank, reciprocal_ranks
+from recommender.slate.fusion import ReciprocalRank, reciprocal_ranks
 from training.data.recall_cases import mean_over_users
 
 RANK_CONSTANT_GRID = (5.0, 20.0, 60.0)

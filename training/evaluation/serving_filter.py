@@ -15,10 +15,9 @@ import polars as pl
 from recommender.catalog.catalog import Catalog
 from recommender.slate.feedback import READ_FROM, Reactions
 from recommender.slate.filters import FilterContext
-from recommender.user.exclusions import EXCLUSIONS_VIEW, Exclusions, marks_of
-from recommender.user.profile_exclusions import NOTHING, LeftOut
-from recommender.user.user_history import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
-from sequences.reversals import drop_reversed
+from recommender.user.exclusions import EXCLUSIONS_VIEW, NOTHING, Exclusions, LeftOut, marks_of
+from recommender.user.user_batch import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
+from sequences.sequence_batch import drop_reversed
 from sequences.views import SEQUENCE_VIEWS
 from training.data.plays import to_microseconds
 from training.data.recall_cases import RecallCases

@@ -22,7 +22,7 @@ from recommender.ranking.features.track_statistics import TrackStatistics, furth
 from recommender.ranking.features.user_features import DAY_US
 from recommender.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
 from recommender.user.user_batch import UserBatch
-from sequences.reversals import drop_reversed
+from sequences.sequence_batch import drop_reversed
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import row_chunks
 from training.data.training_data import TrainingData

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from config.dataclass_io import change_config
-from recommender.recall.long_short.channel import LongShort, merge_lists
-from recommender.recall.long_short.data import build_requests
+from recommender.recall.long_short.channel import LongShort, build_requests, merge_lists
 from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork, RequestBatch
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases, validation_objective

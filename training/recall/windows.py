@@ -23,8 +23,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from recommender.recall.next_item_network import TASKS, NeuralChannelConfig, NextItemConfig, NextItemNetwork
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
 from sequences import behaviors
-from sequences.reversals import find_reversed
-from sequences.sequence_batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE, find_reversed
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recall.sampled_softmax import SampledSoftmaxLoss

@@ -169,7 +169,7 @@ class SessionDomains(Ranker):
 def list_behavior_groups(length: int) -> tuple[BehaviorGroup, ...]:
     """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events.
 
-    Reversals have no group: they are removed with the events that they take back (`sequences.reversals`). Neither have
+    Reversals have no group: they are removed with the events that they take back (`sequences.sequence_batch`). Neither have
     controls of the taste profile, which are no feedback.
     """
     table = behaviors.load_behaviors()

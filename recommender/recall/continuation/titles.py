@@ -32,7 +32,7 @@ from recommender.recall.continuation.source import ContinuationSource, top_k_ite
 from recommender.search.grammar import FACET_WEIGHTS, FacetValue
 from recommender.search.query_parser import REQUIRED_FACETS, QueryParser
 from recommender.search.text_normalization import normalize, tokens
-from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.exclusions import NO_ITEMS
 from storage.files import write_json
 
 MAX_NAME_WORDS = 4  # of an artist's name that a title may contain

@@ -39,8 +39,7 @@ from recommender.recall.learned_order import ORDER_FILE, OrderConfig, OrderedCha
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 from recommender.recall.repeat_features import MIN_AGE_S
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, USER_HISTORY_VIEWS, is_listened
+from recommender.user.user_batch import HISTORY_VIEW, USER_HISTORY_VIEWS, UserBatch, is_listened
 from sequences.sequence_batch import SequenceBatch
 from storage.files import write_json
 

@@ -25,8 +25,7 @@ from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW, LISTEN_BEHAVIORS, has_behavior, is_listened
+from recommender.user.user_batch import HISTORY_VIEW, LISTEN_BEHAVIORS, UserBatch, has_behavior, is_listened
 from sequences.sequence_batch import FIRST_CODE
 
 MAX_NAME_WORDS = 3

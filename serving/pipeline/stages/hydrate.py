@@ -18,13 +18,14 @@ import numpy as np
 from event_store.store import EventStore
 from recommender.user.exclusions import (
     EXCLUSIONS_VIEW,
+    FOREVER,
+    NO_ITEMS,
     Exclusions,
     Marks,
     canonical_marks,
     marks_of_view,
     merge_marks,
 )
-from recommender.user.profile_exclusions import FOREVER, NO_ITEMS
 from recommender.user.user_batch import UserBatch, user_batch_from_online
 from sequences.feast_store import open_store
 from sequences.feature_services import ServiceContract

@@ -21,7 +21,7 @@ from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.slots import Slots
-from recommender.user.profile_exclusions import NO_ITEMS
+from recommender.user.exclusions import NO_ITEMS
 from sequences.sequence_batch import FIRST_CODE
 from serving.pipeline.request import Request
 

@@ -12,8 +12,7 @@ import duckdb
 import numpy as np
 
 from sequences.behaviors import load_behaviors, played_ratio
-from sequences.reversals import drop_reversed
-from sequences.sequence_batch import FIRST_CODE, SequenceBatch
+from sequences.sequence_batch import FIRST_CODE, SequenceBatch, drop_reversed
 from sequences.sessions import is_in_current_session, sessionize
 from tests.support.landing_zone import built, event, write, write_empty_tables
 

@@ -9,8 +9,8 @@ from math import log
 import numpy as np
 import pytest
 
-from content import text_ngrams
-from content.text_ngrams import embed_ngrams, normalize_rows
+from content import track_content
+from content.track_content import embed_ngrams, normalize_rows
 
 TEXTS = [
     "Blue Train",
@@ -50,7 +50,7 @@ def dense_rows(texts: list[str], width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("width", [2, 4, 64])
 def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    monkeypatch.setattr(text_ngrams, "TEXT_BATCH_SIZE", 4)
+    monkeypatch.setattr(track_content, "TEXT_BATCH_SIZE", 4)
     found, expected = embed_ngrams(TEXTS, width), dense_rows(TEXTS, width)
     assert found.shape == expected.shape
     signs = np.sign((found * expected).sum(axis=0))

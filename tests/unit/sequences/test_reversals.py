@@ -5,8 +5,7 @@ import random
 import numpy as np
 
 from sequences.behaviors import load_behaviors
-from sequences.reversals import drop_reversed, find_reversed
-from sequences.sequence_batch import FIRST_CODE
+from sequences.sequence_batch import FIRST_CODE, drop_reversed, find_reversed
 from tests.support.sequences.batches import batch_of
 
 NAMES = ("full_play", "skip", "like", "unlike", "dislike", "undislike")

@@ -17,7 +17,7 @@ from config.dataclass_io import change_config
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS
 from recommender.ranking.fitted_ranker import RANKERS
-from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
+from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
 from training.data.offline_features import OfflineFeatures

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from recommender.recall.play_archive import LISTENED, PlayArchive
-from recommender.user.profile_exclusions import FOREVER, LeftOut
-from recommender.user.user_batch import UserBatch
-from recommender.user.user_history import HISTORY_VIEW
+from recommender.user.exclusions import FOREVER, LeftOut
+from recommender.user.user_batch import HISTORY_VIEW, UserBatch
 from sequences.sequence_batch import SequenceBatch
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.batches import batch_of

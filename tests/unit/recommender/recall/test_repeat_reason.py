@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from recommender.recall.repeat_reason import repeat_reasons
+from recommender.recall.reason import repeat_reasons
 from served_behavior.listeners import Listener
 from served_behavior.reason_truth import ReasonTruth, TrackFacts
 from serving.messages import render_reason

@@ -5,7 +5,7 @@ import pytest
 
 from recommender.catalog.arrays import Ragged
 from recommender.slate.continuation_weights import Continuation
-from recommender.slate.reciprocal_rank import ReciprocalRank
+from recommender.slate.fusion import ReciprocalRank
 from tests.support.training.playlist_source import PlaylistSource
 from training.evaluation.continuation_tuning import PlaylistCases, fit_range
 

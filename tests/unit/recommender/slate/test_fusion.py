@@ -10,8 +10,14 @@ import pytest
 
 from recommender.recall.channel import pad_rows
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.fusion import DISCOVERY_SHARE_GRID, FULL_DENSITY_POSITION, ChannelWeights, Fusion
-from recommender.slate.reciprocal_rank import ZERO_WEIGHT_EPSILON, ReciprocalRank
+from recommender.slate.fusion import (
+    DISCOVERY_SHARE_GRID,
+    FULL_DENSITY_POSITION,
+    ZERO_WEIGHT_EPSILON,
+    ChannelWeights,
+    Fusion,
+    ReciprocalRank,
+)
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.evaluation.fusion_tuning import choose_share, fit_fusion

@@ -11,8 +11,7 @@ import pytest
 
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.user.exclusions import Exclusions
-from recommender.user.profile_exclusions import FOREVER, LeftOut, TargetTracks, leave_out
+from recommender.user.exclusions import FOREVER, Exclusions, LeftOut, TargetTracks, leave_out
 from sequences.sequence_batch import SequenceBatch
 from tests.support.serving.small_release import tracks
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from recommender.user.user_history import items_listened_twice, unique_history_items
+from recommender.user.user_batch import items_listened_twice, unique_history_items
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
 from tests.support.sequences.batches import batch_of

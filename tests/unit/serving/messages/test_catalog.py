@@ -13,9 +13,8 @@ from config import settings
 from ingestion.simulation import facets
 from recommender.recall.knowledge_graph.path_explanations import SHARED_TARGET_CODES, STEP_CODES
 from recommender.recall.realtime import NAMING_CODES
-from recommender.recall.reason import Reason
+from recommender.recall.reason import MONTHS, Reason
 from recommender.recall.registry import CHANNELS
-from recommender.recall.repeat_reason import MONTHS
 from recommender.slate.scene_settings import SCENES
 from serving.messages import LANGUAGES, Language, load_messages, render_reason
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from recommender.user.profile_exclusions import ProfileExclusions
+from recommender.user.exclusions import ProfileExclusions
 from recommender.user.user_batch import UserBatch
-from sequences.reversals import drop_reversed
+from sequences.sequence_batch import drop_reversed
 from tests.support.sequences.batches import batch_of
 from tests.support.training.recall_cases import Case, recall_cases
 from training.data.candidate_lists import load_case_history

@@ -20,7 +20,7 @@ from recommender.slate.feedback import EVIDENCE
 from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES
-from recommender.user.profile_exclusions import FOREVER, LeftOut, ProfileExclusions
+from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
 from tests.support.training.recall_cases import Case, ragged, recall_cases
 from training.data.training_data import TrainingData

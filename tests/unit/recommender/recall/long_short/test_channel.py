@@ -7,8 +7,7 @@ import numpy as np
 import torch
 
 from config.dataclass_io import change_config
-from recommender.recall.long_short.channel import LongShort
-from recommender.recall.long_short.data import build_requests
+from recommender.recall.long_short.channel import LongShort, build_requests
 from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
