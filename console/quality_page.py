@@ -19,7 +19,7 @@ from console.movements import WEEK_DAYS, find_movements, mean
 from console.page_parts import render, report_links
 from console.releases import read_json
 from content.music_detection import find_other_sounds, find_unheard
-from storage import content_tables, object_store
+from storage import mart_tables, object_store
 
 OPEN_COLUMNS = 3  # columns whose distribution is shown without a click
 
@@ -128,7 +128,7 @@ def read_track_tables(settings: Settings) -> dict[str, tuple[int, list[tuple[Any
     matched = pl.read_parquet(marts / "track_aliases.parquet").group_by("matched_by").len().sort("matched_by")
     conflicts = pl.read_parquet(marts / "track_conflicts.parquet").join(titles, on="track_id", how="left")
     tables = {"matched": matched, "conflicts": conflicts.select("conflict", "title", "track_id", "other_id").sort("*")}
-    audio = content_tables.table_file(marts, "audio")
+    audio = mart_tables.table_file(marts, "audio")
     if audio.exists():
         sounds = find_other_sounds(audio).join(titles, on="track_id", how="left").sort("music_probability", "track_id")
         tables["sounds"] = sounds.select("title", "track_id", pl.col("music_probability").cast(pl.Float64).round(2))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from storage import content_tables
+from storage import mart_tables
 
 MAPPING_FILE = Path(__file__).parent / "audio_facets.csv"
 MAX_VALUES = 2  # of one facet of a track, the most probable ones
@@ -36,7 +36,7 @@ def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str,
         tags: Names of the tags.
 
     Returns:
-        Columns of `storage.content_tables.FACET_SCHEMA`. A value is as probable as its most probable tag.
+        Columns of `storage.mart_tables.FACET_SCHEMA`. A value is as probable as its most probable tag.
     """
     probabilities = content.drop_nulls("tag_probabilities").select(
         "track_id", tag=pl.lit(list(tags)), probability="tag_probabilities"
@@ -65,7 +65,7 @@ def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str,
 
 def fill_facets(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
     """The tracks with the facets of the table `track_facets` where they have none; unchanged without that table."""
-    file = content_tables.facets_file(marts)
+    file = mart_tables.facets_file(marts)
     if not file.exists():
         return tracks
     filled = pl.read_parquet(file)
@@ -84,7 +84,7 @@ def fill_facets(tracks: pl.DataFrame, marts: Path) -> pl.DataFrame:
 
 def facet_triples(marts: Path) -> pl.DataFrame:
     """The rows of `track_facets` as triples (head, relation, tail) of the knowledge graph; empty without that table."""
-    file = content_tables.facets_file(marts)
+    file = mart_tables.facets_file(marts)
     if not file.exists():
         return pl.DataFrame(schema=dict.fromkeys(("head", "relation", "tail"), pl.String))
     names = {facet: relation for facet, (relation, _) in RELATIONS.items()}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from config import settings
-from storage import content_tables
+from storage import mart_tables
 
 WEIGHTS = Path(__file__).parent / "encoders" / "weights" / "music_detector.safetensors"
 MIN_MUSIC_PROBABILITY = 0.5
@@ -41,7 +41,7 @@ def mark_music(tracks: pl.DataFrame, marts: Path, plays: pl.LazyFrame) -> pl.Dat
 
     It is true for all with SEGUE_OTHER_SOUNDS.
     """
-    file = content_tables.table_file(marts, "audio")
+    file = mart_tables.table_file(marts, "audio")
     if settings.load_settings().other_sounds or not file.exists():
         return tracks.with_columns(is_music=pl.lit(True))
     others = [*find_other_sounds(file)["track_id"], *find_unheard(tracks, file, plays)]

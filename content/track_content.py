@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from content.music_detection import scan_music
-from storage.content_tables import table_file
 from storage.files import open_draft
-from storage.time_split import read_time_split
+from storage.mart_tables import read_time_split, table_file
 
 WIDTH, MIN_BLOCK_WIDTH = 64, 24
 """Columns of a row, shared equally by the blocks that have content, but at least 24 for each.

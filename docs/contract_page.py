@@ -10,7 +10,7 @@ import pyarrow as pa
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from event_store.behaviors import BEHAVIORS
 from ingestion import contract
-from storage import content_tables
+from storage import mart_tables
 
 PAGE = Path(__file__).parent / "data.md"
 SEED = Path(__file__).parents[1] / "dbt" / "seeds" / "behaviors.csv"
@@ -34,8 +34,8 @@ def render_page(page: str) -> str:
     parts = [page.split(FIRST_TABLE, maxsplit=1)[0]]
     tables = {table: (schema, contract.KEYS[table]) for table, schema in contract.SCHEMAS.items()} | {
         "quarantine": (contract.QUARANTINE, ("reject_id",)),
-        "track_content": (content_tables.SCHEMA, ("track_id", "encoder")),
-        "track_facets": (content_tables.FACET_SCHEMA, ("track_id", "facet", "value")),
+        "track_content": (mart_tables.CONTENT_SCHEMA, ("track_id", "encoder")),
+        "track_facets": (mart_tables.FACET_SCHEMA, ("track_id", "facet", "value")),
     }
     for table, (schema, names) in tables.items():
         key = ", ".join(f"`{name}`" for name in names)

@@ -16,7 +16,7 @@ from great_expectations.data_context.types.base import ProgressBarsConfig
 from config import settings
 from quality import suites, table_metrics, tables
 from quality.suites import Suite
-from storage import content_tables, object_store
+from storage import mart_tables, object_store
 
 MAX_ROWS = 200_000
 """Maximum number of rows of a table that Great Expectations validates; table metrics are computed over all rows."""
@@ -179,11 +179,9 @@ def validate_content(
 ) -> list[SuiteResult]:
     """Validate the published vectors and facets; tables that do not exist are left out."""
     marts = object_store.fetch_marts(home)
-    files = {
-        content_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in content_tables.ENCODER_NAMES
-    }
+    files = {mart_tables.table_file(marts, encoder): suites.TRACK_CONTENT for encoder in mart_tables.ENCODER_NAMES}
     results = []
-    for file, suite in (files | {content_tables.facets_file(marts): suites.TRACK_FACETS}).items():
+    for file, suite in (files | {mart_tables.facets_file(marts): suites.TRACK_FACETS}).items():
         if not file.exists():
             continue
         rows = validator.connection.read_parquet(str(file))

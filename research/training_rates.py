@@ -31,7 +31,7 @@ from recommender.nn.item_tower import ItemCodes
 from research.result import Result
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE
-from training.recall.sampled_softmax import SampledSoftmaxLoss
+from training.recall.windows import SampledSoftmaxLoss
 from training.recipes import config_of
 
 RANKERS = ("target_attention", "interest_evolution", "session_domains")

@@ -1,7 +1,7 @@
 """`python -m training.encode_content --encoder NAME`: encode the content of tracks, and publish the vectors.
 
 Encodes what is new or has changed, the most played tracks first, and writes the table `track_content` of the encoder
-(`storage.content_tables`). A killed run continues where it was. With `--recipe`, at most the number of contents of
+(`storage.mart_tables`). A killed run continues where it was. With `--recipe`, at most the number of contents of
 `encoded_content` of the recipe is encoded, and the next run continues; without it, everything is. With `--cache-only` it may run in the
 background while models are trained: the next run publishes. Broken files are listed in
 `SEGUE_HOME/content/<encoder>.quarantine.tsv` and are not read again until they change.
@@ -34,11 +34,11 @@ from content.encoders.image import ImageEncoder
 from content.encoders.text import TextEncoder
 from content.music_detection import music_probability, scan_music
 from content.vector_cache import VectorCache
-from storage import content_tables, object_store
+from storage import mart_tables, object_store
 from storage.errors import StorageError
 from storage.files import open_draft
+from storage.mart_tables import TIME_SPLIT_MART
 from storage.media_paths import MediaPaths
-from storage.time_split import TIME_SPLIT_MART
 from training.recipes import RECIPES, recipe
 
 ENCODERS: Mapping[str, Callable[[], Encoder[Any, Any]]] = {
@@ -190,12 +190,12 @@ def _to_table(name: str, version: str, rows: list[tuple[str, str, np.ndarray, np
         "tag_probabilities": [tags_T for *_, tags_T in rows],
         "music_probability": music,
     }
-    return pa.table(columns, schema=content_tables.SCHEMA)
+    return pa.table(columns, schema=mart_tables.CONTENT_SCHEMA)
 
 
 def _publish_vectors(here: settings.Settings, name: str, tables: Iterator[pa.Table]) -> None:
     """Replace the table of an encoder, and what is derived from it."""
-    _publish(here, content_tables.table_file(here.marts, name), content_tables.SCHEMA, tables)
+    _publish(here, mart_tables.table_file(here.marts, name), mart_tables.CONTENT_SCHEMA, tables)
     if name == AudioEncoder.name:
         _publish_facets(here, object_store.fetch_marts(here))
 
@@ -204,10 +204,10 @@ def _publish_facets(here: settings.Settings, marts: Path) -> None:
     """Replace the table of facets from audio."""
     tracks = pl.scan_parquet(marts / "tracks.parquet")
     names = [name for name in ("track_id", *RELATIONS) if name in tracks.collect_schema().names()]
-    content = scan_music(content_tables.table_file(marts, "audio")).select("track_id", "tag_probabilities").collect()
+    content = scan_music(mart_tables.table_file(marts, "audio")).select("track_id", "tag_probabilities").collect()
     facets = missing_facets(tracks.select(names).collect(), content, AudioEncoder.tags)
-    table = facets.to_arrow().cast(content_tables.FACET_SCHEMA)
-    _publish(here, content_tables.facets_file(here.marts), content_tables.FACET_SCHEMA, iter([table]))
+    table = facets.to_arrow().cast(mart_tables.FACET_SCHEMA)
+    _publish(here, mart_tables.facets_file(here.marts), mart_tables.FACET_SCHEMA, iter([table]))
 
 
 def _publish(here: settings.Settings, published: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:

@@ -28,7 +28,7 @@ from recommender.ranking.task_weights import DEFAULT_TASK
 from releases.format import MissingInput
 from storage.errors import StorageError
 from storage.files import atomic_write, write_json
-from storage.time_split import read_time_split
+from storage.mart_tables import read_time_split
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation

@@ -29,7 +29,7 @@ from releases.format import FORMAT, MissingInput, OutdatedFormat
 from sequences.behaviors import load_behaviors
 from storage import object_store
 from storage.files import read_json, write_json
-from storage.time_split import TIME_SPLIT_MART
+from storage.mart_tables import TIME_SPLIT_MART
 from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recommender.catalog.vocabulary import Vocabulary
-from storage.content_tables import table_file
+from storage.mart_tables import table_file
 
 INDEX_FILE, ITEMS_FILE = "texts.faiss", "texts.npy"
 MAX_TRACKS = 200_000

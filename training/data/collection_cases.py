@@ -10,7 +10,7 @@ import polars as pl
 from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
 from sequences.behaviors import load_behaviors
-from storage.time_split import read_time_split
+from storage.mart_tables import read_time_split
 from training.data.plays import PARTS, part_of_fit, to_microseconds
 from training.data.recall_cases import CASE_KINDS, RecallCases
 from training.data.training_data import COLLECTION_MARTS, TrainingData

@@ -14,8 +14,7 @@ from recommender.recall.multi_interest.model import MultiInterestConfig, MultiIn
 from recommender.recall.next_item_network import TASKS
 from training.data.training_data import TrainingData
 from training.recall.neural import fit_network
-from training.recall.sampled_softmax import SampledSoftmaxLoss
-from training.recall.windows import ChannelObjective, WindowSampler
+from training.recall.windows import ChannelObjective, SampledSoftmaxLoss, WindowSampler
 
 
 def fit(data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiInterest:

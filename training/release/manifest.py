@@ -24,7 +24,7 @@ from recommender.search import SEARCH_FORMAT
 from recommender.slate.blend import Blend
 from releases.format import FORMAT, MissingInput
 from releases.integrity import checksum_listing
-from storage import content_tables
+from storage import mart_tables
 from training.evaluate import JSON_FILE, evaluation_inputs, model_input_hashes
 from training.release.gate import Verdict
 from training.workspace import INPUTS_FILE, LANDINGS_MART, RESOLVED_CONFIG_FILE, Workspace, code_hash, is_unchanged
@@ -186,8 +186,8 @@ def landed_logs(marts: Path) -> list[dict[str, Any]]:
 def encoded_content(marts: Path) -> dict[str, dict[str, Any]]:
     """`version` (None if no track is encoded) and number of `tracks` by encoder; empty if no content was encoded."""
     content = {}
-    for encoder in content_tables.ENCODER_NAMES:
-        file = content_tables.table_file(marts, encoder)
+    for encoder in mart_tables.ENCODER_NAMES:
+        file = mart_tables.table_file(marts, encoder)
         if file.exists():
             row = pl.scan_parquet(file).select(version=pl.col("encoder_version").first(), tracks=pl.len()).collect()
             content[encoder] = row.row(0, named=True)

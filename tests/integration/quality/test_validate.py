@@ -20,7 +20,7 @@ from markupsafe import escape
 
 from config.settings import Settings
 from quality.validate import main
-from storage.content_tables import SCHEMA
+from storage.mart_tables import CONTENT_SCHEMA
 from tests.support.process_environment import kept_environment
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
@@ -196,13 +196,13 @@ def write_content(home: Path, *others: tuple[str, object]) -> None:
     row |= {"embedding": [0.5] * 200, "tag_probabilities": [0.5] * 50}
     rows = [row, *(row | {"track_id": f"t{number}", column: value} for number, (column, value) in enumerate(others))]
     (home / "marts").mkdir()
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), home / "marts" / "track_content_audio.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, CONTENT_SCHEMA), home / "marts" / "track_content_audio.parquet")
 
 
 def test_encoded_content_is_validated(empty_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--as-of", AS_OF, "--stage", "content"]) == 2
     write_content(empty_home, ("track_id", "s"))
-    pq.write_table(SCHEMA.empty_table(), empty_home / "marts" / "track_content_image.parquet")
+    pq.write_table(CONTENT_SCHEMA.empty_table(), empty_home / "marts" / "track_content_image.parquet")
     assert main(["--as-of", AS_OF, "--stage", "content"]) == 0
     assert capsys.readouterr().out.startswith("ok     track_content_audio:")
 

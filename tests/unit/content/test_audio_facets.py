@@ -12,7 +12,7 @@ from content.audio_facets import facet_triples, fill_facets, missing_facets
 from content.encoders.musicnn import TAGS
 from recommender.catalog.catalog import Catalog
 from recommender.recall.knowledge_graph.graph import KnowledgeGraph
-from storage.content_tables import FACET_SCHEMA, facets_file
+from storage.mart_tables import FACET_SCHEMA, facets_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.recall.knowledge_graph import read_triples

@@ -22,7 +22,7 @@ from content.music_detection import (
 )
 from media.instruments import RATE
 from media.preview import encode_opus, render_preview
-from storage.content_tables import SCHEMA, table_file
+from storage.mart_tables import CONTENT_SCHEMA, table_file
 from tests.support.media_descriptions import described
 from tests.support.training.content_home import ContentHome
 from training.encode_content import encode
@@ -41,7 +41,7 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: p
         row | {"track_id": name, "music_probability": value}
         for name, value in (("no", 0.0), ("below", below), ("at", MIN_MUSIC_PROBABILITY), ("null", None))
     ]
-    table = pa.Table.from_pylist(rows, SCHEMA)
+    table = pa.Table.from_pylist(rows, CONTENT_SCHEMA)
     file = table_file(tmp_path, "audio")
     pq.write_table(table, file)
     assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from content.track_content import BLOCKS, COMMENT_SCHEMA, TrackContent, pca_whiten
-from storage.content_tables import SCHEMA, table_file
+from storage.mart_tables import CONTENT_SCHEMA, table_file
 from tests.support.training.tiny_world import random_plays, write_marts
 from training.data.training_data import TrainingData
 from training.recipes import recipe
@@ -71,7 +71,7 @@ def test_published_vectors_of_music_are_read(tmp_path: Path) -> None:
     row = {"track_id": "t3", "encoder": "audio", "encoder_version": "v", "content_hash": "0" * 64}
     vectors = [row | {"embedding": [1.0, 2.0]}, row | {"track_id": "t4", "embedding": [2.0, -1.0]}]
     vectors.append(row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1})
-    pq.write_table(pa.Table.from_pylist(vectors, SCHEMA), table_file(marts, "audio"))
+    pq.write_table(pa.Table.from_pylist(vectors, CONTENT_SCHEMA), table_file(marts, "audio"))
     data = TrainingData(marts, "held_out", recipe("debug"))
     described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
     assert described == {"t3", "t4"}
@@ -92,7 +92,7 @@ def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_pa
     vectors = np.random.default_rng(0).normal(size=(4, 3)).tolist()
     row = {"encoder": "text", "encoder_version": "v", "content_hash": "0" * 64}
     texts = [row | {"track_id": f"t{number + 1}", "embedding": vector} for number, vector in enumerate(vectors)]
-    pq.write_table(pa.Table.from_pylist(texts, SCHEMA), table_file(marts, "text"))
+    pq.write_table(pa.Table.from_pylist(texts, CONTENT_SCHEMA), table_file(marts, "text"))
     for fit, expected in (("held_out", {"t1", "t2"}), ("final", {"t1", "t2", "t3"})):
         data = TrainingData(marts, fit, recipe("debug"))
         content = data.content

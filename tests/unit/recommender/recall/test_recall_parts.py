@@ -8,7 +8,7 @@ from recommender.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
 from recommender.recall.sequence_merge import interleave, merge_clicks
 from recommender.user.user_batch import UserBatch
 from tests.support.sequences.batches import batch_of
-from training.recall.sampled_softmax import logq_correction, sampled_softmax
+from training.recall.windows import logq_correction, sampled_softmax
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The tables `track_content` (vectors of audio, covers and texts, one file per encoder) and `track_facets`.
+"""Tables that Python writes beside the marts, and the mart `time_split`: where the parts for validation and test begin.
+
+The tables are `track_content` (vectors of audio, covers and texts, one file per encoder) and `track_facets`.
 
 `python -m training.encode_content` publishes `track_content_<encoder>.parquet` and `track_facets.parquet` next to the
 marts, so that models, cache keys, releases and backups treat them like marts. All rows of a file of vectors are of one
@@ -8,7 +10,9 @@ version of the encoder.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pyarrow as pa
 
 ENCODER_NAMES = ("audio", "image", "text")
@@ -19,7 +23,7 @@ def _column(name: str, data_type: pa.DataType, description: str, required: bool 
     return pa.field(name, data_type, nullable=not required, metadata={"description": description})
 
 
-SCHEMA = pa.schema(
+CONTENT_SCHEMA = pa.schema(
     [
         _column("track_id", pa.string(), "Track of the mart `tracks`"),
         _column("encoder", pa.string(), f"Encoder: {', '.join(ENCODER_NAMES)}"),
@@ -61,3 +65,12 @@ def facets_file(marts: Path) -> Path:
 def table_file(marts: Path, encoder: str) -> Path:
     """File of the rows of one of ENCODER_NAMES, which does not exist before content has been encoded."""
     return marts / f"track_content_{encoder}.parquet"
+
+
+TIME_SPLIT_MART = "time_split"
+
+
+def read_time_split(marts: Path) -> dict[str, Any]:
+    """The row of the mart `time_split`: split, and with a global split validation_from and test_from; empty without the mart."""
+    path = marts / f"{TIME_SPLIT_MART}.parquet"
+    return pl.read_parquet(path).row(0, named=True) if path.exists() else {}
