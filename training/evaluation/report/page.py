@@ -12,7 +12,6 @@ from typing import Any
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.report import charts
 from training.evaluation.report.chart_rows import (
-    DIFFERENCE_METRICS,
     difference_bars,
     group_names,
     list_bars,
@@ -56,8 +55,6 @@ CHAPTERS = (
     Chapter("recall", "Recall"),
     Chapter("slate", "Slate"),
     Chapter("ranking", "Ranking", ranking_values),
-    Chapter("refit", "Fitted again on train and validation", lambda _: {"refit_metrics": DIFFERENCE_METRICS},
-            lambda content: bool(content.get("train_part_only"))),
     Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
     Chapter("groups", "Users and tracks"),
     Chapter("channels", "Channels", lambda content: {
