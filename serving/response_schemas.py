@@ -506,5 +506,3 @@ class ServiceStatus(BaseModel):
     experiment: str | None = Field(description="Name of the running experiment")
     canaries: list[CanaryStatus] = Field(description="Canary releases")
     rejected: list[RejectedRelease]
-    beside: list[CanaryStatus] = Field(deprecated=True, description="`canaries`, until the next version")
-    refused: list[RejectedRelease] = Field(deprecated=True, description="`rejected`, until the next version")
