@@ -98,8 +98,8 @@ def compare(marts: Path, newest: datetime, plan: ExperimentPlan) -> dict[str, An
     """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined; None if there are
     no exposures in the period.
 
-    The period is that with constant shares of the plan. Arms are compared with production, or without it with the arm with the most users. Intervals of differences are
-    sequential, because the pipeline compares the arms every day.
+    The period is that with constant shares of the plan. Arms are compared with production, or without it with the arm with the
+    most users. Intervals of differences are sequential, because the pipeline compares the arms every day.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
