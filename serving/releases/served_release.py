@@ -123,13 +123,13 @@ class ServedRelease:
         return self.collection_channels[name] if name in self.collection_channels else self.channels[name]
 
 
-def load_release(folder: Path, contract: ServiceContract, public_key: str = "") -> ServedRelease:
+def load_release(folder: Path, contract: ServiceContract, public_key: Path | None = None) -> ServedRelease:
     """Verify and load the release in `folder`.
 
     Args:
         folder: Release folder that `training.release` wrote.
         contract: Features that the models may see.
-        public_key: PEM file of the key that must have signed the release; empty: signatures are not checked.
+        public_key: PEM file of the key that must have signed the release; None: signatures are not checked.
 
     Raises:
         DamagedRelease: A file does not match its checksum, or there is no valid signature.

@@ -1,6 +1,7 @@
 """Settings are read from the environment; errors name the setting and the remedy, and nothing secret."""
 
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict
             },
             {
                 "allowed_origins": ("https://music.example.org", "http://[::1]:8090"),
-                "trusted_proxies": ("10.0.0.7", "10.1.0.0/16", "::1"),
+                "trusted_proxies": (ip_address("10.0.0.7"), ip_network("10.1.0.0/16"), ip_address("::1")),
                 "body_timeout_s": 7,
             },
         ),
