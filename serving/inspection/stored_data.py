@@ -5,6 +5,7 @@ Independent of HTTP.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,12 +79,4 @@ def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
         return
     selected = rows.filter(pl.col(USER_COLUMN).cast(pl.String) == user_id).head(MAX_ROWS + 1)
     for row in selected.collect(engine="streaming").iter_rows(named=True):
-        yield {name: _to_json(value) for name, value in row.items()}
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_to_json(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _to_json(one) for name, one in value.items()}
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        yield json.loads(json.dumps(row, default=str))
