@@ -259,7 +259,7 @@ _TASKS = (
         "Users are not assigned in the configured proportions: do not trust a comparison of these releases, and check the "
         "active release and the canaries with `set_release`. No other task depends on this one.",
         "reports/experiment.html",
-        "python -m experiments compare",
+        "python -m experiments",
     ),
     Task(
         "measure_behavior",

@@ -1,4 +1,4 @@
-"""Compare the arms of the newest experiment: `python -m experiments compare`.
+"""Compare the arms of the newest experiment: `python -m experiments`.
 
 Writes `reports/experiment.json` and `experiment.html`: the metrics of every arm, their differences, and the check for a
 sample-ratio mismatch.
@@ -42,8 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("compare", help="compare the arms of the newest experiment")
     parser.parse_args(arguments)
     here = settings.load_settings()
     plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE)
