@@ -416,11 +416,6 @@ class Settings(EnvironmentSettings):
         return -(-limit // self.workers)
 
     @property
-    def serving_folder(self) -> Path:
-        """The stores of events and of the recommender's own data, on a local disk."""
-        return self.home / "serving"
-
-    @property
     def feature_log(self) -> Path:
         """Features that sampled requests read, for `sequences.skew`: `requests/dt=*/*.jsonl`."""
         return self.home / "requests"

@@ -102,11 +102,6 @@ def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -
     return missing if value is None else f"{value:.{digits}f}"
 
 
-def format_weights(weights: Mapping[str, float]) -> str:
-    """`name weight` pairs separated by commas."""
-    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-
-
 FILTERS = {
     "decimal": format_decimal,
     "difference_class": difference_class,
@@ -115,6 +110,5 @@ FILTERS = {
     "of_100": charts.of_100,
     "order_rows": order_rows,
     "row_class": row_class,
-    "weights": format_weights,
 }
 """Filters of the report's templates."""
