@@ -23,6 +23,8 @@ from pydantic import (
     DirectoryPath,
     Field,
     FilePath,
+    IPvAnyAddress,
+    IPvAnyNetwork,
     StringConstraints,
     ValidationError,
     ValidationInfo,
@@ -120,12 +122,6 @@ def _split_pairs(text: object) -> object:
     return {name: value for name, _, value in pairs}
 
 
-def _file(text: str) -> str:
-    if text and not Path(text).is_file():
-        raise ValueError("is not a file; set it to the path of a PEM file")
-    return str(Path(text).resolve()) if text else ""
-
-
 def _read_text(file: object) -> object:
     try:
         return Path(file).read_text(encoding="utf-8") if isinstance(file, str) else file
@@ -184,13 +180,6 @@ def _need_s3fs(url: str) -> str:
     return url
 
 
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text))
-    except ValueError as error:
-        raise ValueError(f"is invalid ({error}); write addresses like 10.0.0.7 or 10.0.0.0/24") from error
-
-
 def _at_least(minimum: int) -> AfterValidator:
     def check(days: int) -> int:
         if FOREVER < days < minimum:
@@ -207,7 +196,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Threads = Annotated[int, Field(ge=1, le=65_536)]
 Days = Annotated[int, Field(ge=0, le=36_500)]
-PemFile = Annotated[str, AfterValidator(_file)]
+PemFile = Annotated[FilePath, AfterValidator(Path.resolve)]
 Day = Annotated[
     str,
     _matching(r"\d{4}-\d\d-\d\d", "a day such as 2026-06-30"),
@@ -353,11 +342,13 @@ class Settings(EnvironmentSettings):
         default=2,
         description="requests that each worker processes concurrently, 1 to 12",
     )
-    release_public_key: PemFile = Field(
-        default="",
+    release_public_key: PemFile | None = Field(
+        default=None,
         description="PEM file of an Ed25519 public key: only [signed releases](deployment.md#releases) are activated and served",
     )
-    release_private_key: PemFile = Field(default="", description="PEM file of the private key: new releases are signed")
+    release_private_key: PemFile | None = Field(
+        default=None, description="PEM file of the private key: new releases are signed"
+    )
     simulated_last_day: Day = Field(
         default="",
         description="last day of a simulated world (UTC), such as 2026-06-30; empty: yesterday",
@@ -423,11 +414,6 @@ class Settings(EnvironmentSettings):
     def share(self, limit: int) -> int:
         """The share of each worker in a limit of the recommender."""
         return -(-limit // self.workers)
-
-    @property
-    def serving_folder(self) -> Path:
-        """The stores of events and of the recommender's own data, on a local disk."""
-        return self.home / "serving"
 
     @property
     def feature_log(self) -> Path:
@@ -518,7 +504,7 @@ class JwtSettings(EnvironmentSettings):
 
     model_config = SettingsConfigDict(env_prefix="SEGUE_JWT_", alias_generator=lambda name: f"SEGUE_JWT_{name.upper()}")
 
-    key_file: Annotated[FilePath, AfterValidator(Path.resolve)] = Field(
+    key_file: PemFile = Field(
         default=...,
         description="PEM file of a public key, or JSON Web Key Set, of [user tokens](api.md#access-control)",
     )
@@ -553,9 +539,7 @@ class HttpSettings(EnvironmentSettings):
         default=(),
         description="origins of other sites whose pages may call the recommender (CORS), separated by commas",
     )
-    trusted_proxies: Annotated[
-        tuple[Annotated[str, AfterValidator(_address)], ...], NoDecode, BeforeValidator(_split)
-    ] = Field(
+    trusted_proxies: Annotated[tuple[IPvAnyAddress | IPvAnyNetwork, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),
         description="addresses or networks of reverse proxies whose `X-Forwarded-For` is trusted, separated by commas",
     )

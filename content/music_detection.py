@@ -79,10 +79,7 @@ def scan_music(file: Path) -> pl.LazyFrame:
 
     Rows of other encoders have no probability and are kept.
     """
-    content = pl.scan_parquet(file)
-    if "music_probability" not in content.collect_schema().names():
-        return content
-    return content.filter(pl.col("music_probability").fill_null(1.0) >= MIN_MUSIC_PROBABILITY)
+    return pl.scan_parquet(file).filter(pl.col("music_probability").fill_null(1.0) >= MIN_MUSIC_PROBABILITY)
 
 
 @cache

@@ -6,9 +6,9 @@ write at the same time. Equal content (copies, moved files, equal texts) is enco
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_ATTEMPTS = 3  # a file whose decoding has crashed the process this many times is not read again
-CHUNK = 500  # variables of a query
 BUSY_TIMEOUT_S = 60
 TABLES = """
 create table if not exists vectors (
@@ -68,7 +67,7 @@ class VectorCache:
     def vectors(self, content_hashes: Iterable[str]) -> dict[str, tuple[Vector, Vector | None]]:
         """Embedding and tag probabilities of the hashes that have a vector of this version."""
         columns = "content_hash, embedding, tag_probabilities from vectors where version = ?"
-        rows = self._select(columns, "content_hash", list(dict.fromkeys(content_hashes)))
+        rows = self._select(columns, "content_hash", content_hashes)
         return {
             name: (np.frombuffer(embedding, np.float32), None if tags is None else np.frombuffer(tags, np.float32))
             for name, embedding, tags in rows
@@ -86,7 +85,7 @@ class VectorCache:
     def known_files(self, paths: Iterable[str]) -> dict[str, KnownFile]:
         """Files that were read before, by path; those that were rejected by another version are not known."""
         columns = "path, size, modified_ns, content_hash from files where (reason is null or version = ?)"
-        rows = self._select(columns, "path", list(dict.fromkeys(paths)))
+        rows = self._select(columns, "path", paths)
         return {path: ((size, modified_ns), content_hash) for path, size, modified_ns, content_hash in rows}
 
     def add_file(self, path: str, state: FileState, content_hash: str | None, reason: str | None = None) -> None:
@@ -119,9 +118,6 @@ class VectorCache:
         with self._database:
             self._database.execute("delete from vectors where version <> ?", [self.version])
 
-    def _select(self, columns: str, key: str, values: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-        for start in range(0, len(values), CHUNK):
-            chunk = values[start : start + CHUNK]
-            query = f"select {columns} and {key} in ({', '.join('?' * len(chunk))})"
-            with closing(self._database.execute(query, [self.version, *chunk])) as rows:
-                yield from rows
+    def _select(self, columns: str, key: str, values: Iterable[str]) -> list[tuple[Any, ...]]:
+        query = f"select {columns} and {key} in (select value from json_each(?))"  # noqa: S608 - names of columns
+        return self._database.execute(query, [self.version, json.dumps(list(values))]).fetchall()

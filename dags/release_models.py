@@ -1,11 +1,10 @@
 """### Evaluate, refit, check against the gate, release
 
 `evaluate` scores the test part once and writes the report. Meanwhile the channels are fitted again on all data before `as_of`, for the
-number of steps that validation chose. Boosted trees, the network of long_short and the chosen ranker are kept, except with recipe
-`full`, because newer data hardly improves them. All are released as a unit if the slate on held-out requests is not worse than the
-active release's and the best heuristic baseline's, and no behavioral test is below its floor and below the active release. A rejected
-release fails here with the reason; the active release keeps serving. Identical inputs give the identical release: the task logs
-"unchanged".
+number of steps that validation chose. Boosted trees, the network of long_short and the chosen ranker are kept, because newer data
+hardly improves them. All are released as a unit if the slate on held-out requests is not worse than the active release's and the best
+heuristic baseline's, and no behavioral test is below its floor and below the active release. A rejected release fails here with the
+reason; the active release keeps serving. Identical inputs give the identical release: the task logs "unchanged".
 
 To override the gate, with the recipe and `as_of` of this run: `python -m local.environment python -m training.release --recipe RECIPE
 --as-of DAY --force --reason "…"`. To roll back, or to release to a share of the users: `set_release`.

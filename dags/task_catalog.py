@@ -255,11 +255,11 @@ _TASKS = (
     ),
     Task(
         "report_experiment",
-        "Compares the releases that were shown to users (A/B test); fails on a sample-ratio mismatch.",
+        "Compares the releases of the newest A/B test; fails on a sample-ratio mismatch.",
         "Users are not assigned in the configured proportions: do not trust a comparison of these releases, and check the "
         "active release and the canaries with `set_release`. No other task depends on this one.",
         "reports/experiment.html",
-        "python -m experiments compare",
+        "python -m experiments",
     ),
     Task(
         "measure_behavior",

@@ -4,7 +4,7 @@ One mapped task per recall channel, kind of collection (playlists, mlogs) and ra
 `recommender/ranking`, without the rankers that the recipe excludes. Collections and heads run after the channels: collections use
 the vectors of a channel, heads learn from the channels' candidates.
 Models are fitted on the train part and tuned on validation.
-`report_experiment` compares the releases that were shown to users.
+`report_experiment` compares the arms of the newest experiment.
 
 A killed training resumes from its last checkpoint; a task with unchanged inputs logs "unchanged".
 Then **release_models** starts.

@@ -25,7 +25,7 @@ def open_event_store(settings: Settings, clock: Callable[[], int] = now_us) -> E
         from event_store.redis_stores import RedisEventStore  # optional dependency
 
         return RedisEventStore(settings.event_store, clock)
-    return SqliteEventStore(settings.serving_folder, clock)
+    return SqliteEventStore(settings.home / "serving", clock)
 
 
 def open_serving_state(settings: Settings, clock: Callable[[], int] = now_us) -> ServingState:
@@ -38,4 +38,4 @@ def open_serving_state(settings: Settings, clock: Callable[[], int] = now_us) ->
         from event_store.redis_stores import RedisServingState  # optional dependency
 
         return RedisServingState(settings.event_store, clock)
-    return SqliteServingState(settings.serving_folder, clock)
+    return SqliteServingState(settings.home / "serving", clock)

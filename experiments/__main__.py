@@ -1,9 +1,9 @@
-"""Compare the arms of an experiment: `python -m experiments compare [--experiment NAME]`.
+"""Compare the arms of the newest experiment: `python -m experiments`.
 
-Writes `reports/experiment.json` and `experiment.html`: the metrics of every arm of an experiment (without an
-experiment: of the releases of the last four weeks), their differences, and the check for a sample-ratio mismatch.
+Writes `reports/experiment.json` and `experiment.html`: the metrics of every arm, their differences, and the check for a
+sample-ratio mismatch.
 
-Exit code 0: done, or there are no exposures yet. 1: sample-ratio mismatch. 2: an earlier task has not
+Exit code 0: done, or there is no experiment or exposure yet. 1: sample-ratio mismatch. 2: an earlier task has not
 run, or invalid arguments.
 """
 
@@ -34,7 +34,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 Content = dict[str, Any]
 
 
-@report_errors(MissingInput, StorageError, LookupError, ValueError)
+@report_errors(MissingInput, StorageError, ValueError)
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -42,23 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    actions = parser.add_subparsers(dest="action", required=True)
-    comparison = actions.add_parser("compare", help="compare the arms of an experiment")
-    comparison.add_argument("--experiment", help="default: the newest; if there is none, compare releases")
-    options = parser.parse_args(arguments)
+    parser.parse_args(arguments)
     here = settings.load_settings()
-    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE, options.experiment)
+    plan = load_latest_plan(here.releases / TRAFFIC_SPLIT_FILE)
     marts = object_store.fetch_marts(here)
     latest = newest_exposure_at(marts)
-    content = compare(marts, latest, plan) if latest else None
+    content = compare(marts, latest, plan) if latest and plan else None
     if content is None:
-        print(f"there are no exposures{f' of experiment {plan.experiment}' if plan else ''}; no report was written")
+        print("there are no exposures of an experiment; no report was written")
         return 0
     write_json(here.reports / "experiment.json", content)
     (here.reports / "experiment.html").write_text(render_page(content))
     print(_heading(content), *_warnings(content), f"written to {here.reports / 'experiment.html'}", sep="\n")
-    ratio = content["sample_ratio"]
-    return 1 if ratio is not None and ratio["holds"] is False else 0
+    return 1 if content["sample_ratio"]["holds"] is False else 0
 
 
 def render_page(content: Content) -> str:
@@ -77,7 +73,7 @@ def render_page(content: Content) -> str:
         content=content,
         heading=_heading(content),
         warnings=_warnings(content),
-        has_failed=content["sample_ratio"] is not None and content["sample_ratio"]["holds"] is False,
+        has_failed=content["sample_ratio"]["holds"] is False,
         metrics=METRICS,
         interval_chart=charts.interval_chart,
         arm_bars={
@@ -91,15 +87,13 @@ def render_page(content: Content) -> str:
 
 
 def _heading(content: Content) -> str:
-    title = f"Experiment {content['experiment']}" if content["experiment"] else "Releases one after the other"
-    return f"{title}, {content['since']} to {content['until']} UTC"
+    return f"Experiment {content['experiment']}, {content['since']} to {content['until']} UTC"
 
 
 def _warnings(content: Content) -> list[str]:
     """The outcome of the sample-ratio check, then everything that limits the comparison."""
-    unplanned = "no experiment: users were not assigned at random, and every difference includes effects of time"
-    warnings = [content["sample_ratio"]["says"] if content["sample_ratio"] else unplanned]
-    if content["experiment"] and content["shared_users"]:
+    warnings = [content["sample_ratio"]["says"]]
+    if content["shared_users"]:
         warnings.append(
             f"{content['shared_users']:,} users were exposed to more than one arm, which indicates an error"
         )

@@ -41,7 +41,7 @@ from read_parquet($file)
 where
     shown_at >= $since
     and shown_at < $until
-    and ($experiment is null or starts_with(arm, $experiment || '/'))
+    and starts_with(arm, $experiment || '/')
 group by arm, user_id
 order by user_id, arm
 """
@@ -57,34 +57,18 @@ class ExperimentPlan:
     until: datetime | None  # naive UTC, exclusive; None: still active
 
 
-class UnknownExperiment(LookupError):
-    """The experiment does not exist; the message lists the existing ones."""
-
-
-def load_latest_plan(file: Path, experiment: str | None = None) -> ExperimentPlan | None:
-    """Latest shares of an experiment.
+def load_latest_plan(file: Path) -> ExperimentPlan | None:
+    """Latest shares of the newest experiment; None before the first one.
 
     Args:
         file: `shares.json`; it need not exist.
-        experiment: Name; None for the newest.
-
-    Returns:
-        None if there was no experiment yet and none is named.
-
-    Raises:
-        UnknownExperiment: The named experiment is not in the file.
     """
     content = read_json(file)
     active = [content | {"until": None}] if content.get("canaries") else []
-    periods = [*content.get("history", []), *active]
-    matching = [period for period in periods if experiment in (None, period["experiment"])]
-    if experiment is not None and not matching:
-        known = ", ".join(sorted({period["experiment"] for period in periods})) or "none"
-        raise UnknownExperiment(f"experiment {experiment!r} is not in {file}; known experiments: {known}")
-    return _parse_plan(matching[-1]) if matching else None
-
-
-def _parse_plan(period: dict[str, Any]) -> ExperimentPlan:
+    periods: list[dict[str, Any]] = [*content.get("history", []), *active]
+    if not periods:
+        return None
+    period = periods[-1]
     name = period["experiment"]
     shares = {f"{name}/{canary['release']}": float(canary["share"]) for canary in period["canaries"]}
     rest = round(1 - sum(shares.values()), 9)
@@ -120,9 +104,9 @@ def newest_exposure_at(marts: Path) -> datetime | None:
 
 
 def load_arm_exposures(
-    marts: Path, since: datetime, until: datetime, experiment: str | None = None, max_units: int = MAX_UNITS
+    marts: Path, since: datetime, until: datetime, experiment: str, max_units: int = MAX_UNITS
 ) -> tuple[dict[str, Arm], int]:
-    """Exposures from `since` until before `until` (naive UTC), of the arms of `experiment` or of all arms.
+    """Exposures from `since` until before `until` (naive UTC), of the arms of `experiment`.
 
     Returns:
         The arms by name, whose `counts_U` have the same units, and the number of users with exposures in more than one arm.

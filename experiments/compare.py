@@ -35,7 +35,6 @@ from training.data.recall_cases import MIN_USERS
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate, Floats
 
-LOOKBACK_DAYS = 28  # period of a comparison without an experiment
 SIGNIFICANCE_LEVEL = 0.001  # of the test for a sample-ratio mismatch
 MIN_EXPECTED_USERS = 5  # of an arm, for the test
 ERROR_RATE = 0.05
@@ -95,33 +94,29 @@ def measure_arm(counts_U: Mapping[str, NDArray[np.float64]]) -> dict[str, Estima
     return estimates
 
 
-def compare(marts: Path, newest: datetime, plan: ExperimentPlan | None) -> dict[str, Any] | None:
+def compare(marts: Path, newest: datetime, plan: ExperimentPlan) -> dict[str, Any] | None:
     """Content of `reports/experiment.json`: every metric is [value, low, high], null where it is undefined; None if there are
     no exposures in the period.
 
-    The period is that with constant shares of the plan; without an experiment, the LOOKBACK_DAYS before the newest exposure.
-    Arms are compared with production, or without it with the arm with the most users. Intervals of differences are
-    sequential, because the pipeline compares the arms every day.
+    The period is that with constant shares of the plan. Arms are compared with production, or without it with the arm with the
+    most users. Intervals of differences are sequential, because the pipeline compares the arms every day.
 
     Raises:
         MissingInput: The mart `exposures` does not exist.
     """
-    since = plan.since if plan else newest - timedelta(days=LOOKBACK_DAYS)
-    until = plan.until if plan and plan.until else newest + timedelta(microseconds=1)
-    arms, shared_users = load_arm_exposures(marts, since, until, plan.experiment if plan else None)
+    until = plan.until or newest + timedelta(microseconds=1)
+    arms, shared_users = load_arm_exposures(marts, plan.since, until, plan.experiment)
     if not arms:
         return None
     production = [name for name in arms if name.endswith(f"/{PRODUCTION}")]
     reference = next(iter(production), max(arms, key=lambda name: arms[name].users))
     estimates = {name: measure_arm(arm.counts_U) for name, arm in arms.items()}
     return {
-        "experiment": plan.experiment if plan else None,
-        "since": since.isoformat(),
+        "experiment": plan.experiment,
+        "since": plan.since.isoformat(),
         "until": until.isoformat(),
         "shared_users": shared_users,
-        "sample_ratio": check_sample_ratio({name: arm.users for name, arm in arms.items()}, plan.shares)
-        if plan
-        else None,
+        "sample_ratio": check_sample_ratio({name: arm.users for name, arm in arms.items()}, plan.shares),
         "baseline": reference,
         "arms": {
             name: {

@@ -9,7 +9,7 @@ from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
 from sources import event_sources, user, user_profiles
 
-from sequences.views import SEQUENCE_VIEWS, Attribute
+from sequences.views import SEQUENCE_VIEWS
 
 USER_ID = Field(name="user_id", dtype=String, description="User pseudonym.")
 FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -33,18 +33,19 @@ user_profile = FeatureView(
 )
 
 
-def attribute_field(attribute: Attribute) -> Field:
-    """Array of the values of one attribute."""
-    return Field(name=attribute.name, dtype=FEAST_TYPES[attribute.kind], description=attribute.description)
-
-
 def build_sequence_view(name: str) -> FeatureView:
     """Feature view of a sequence declared in `sequences/views.py`: one array per attribute, oldest event first."""
     view = SEQUENCE_VIEWS[name]
     return FeatureView(
         name=name,
         entities=[user],
-        schema=[USER_ID, *map(attribute_field, view.attributes)],
+        schema=[
+            USER_ID,
+            *(
+                Field(name=one.name, dtype=FEAST_TYPES[one.kind], description=one.description)
+                for one in view.attributes
+            ),
+        ],
         source=event_sources[name],
         ttl=timedelta(0),
         description=f"The last {view.length} events of the user with behavior {', '.join(view.behaviors)}.",

@@ -66,12 +66,9 @@ def resolve_as_of(tables: Path, requested: date | None = None, now: datetime | N
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ingestion.as_of", description=__doc__)
-    parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--requested", type=date.fromisoformat, default=None, help="check this day, YYYY-MM-DD")
     options = parser.parse_args(arguments)
-    here = settings.load_settings()
-    tables = here.tables if here.tables_url else settings.check_home(options.home or here.home)
-    print(resolve_as_of(tables, options.requested).isoformat())
+    print(resolve_as_of(settings.load_settings().tables, options.requested).isoformat())
     return 0
 
 

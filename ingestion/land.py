@@ -139,13 +139,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("path", type=Path, nargs="?", help="file, folder or zip of listening logs")
     parser.add_argument("--events", action="store_true", help="land what the recommender recorded instead")
     parser.add_argument("--server", action="store_true", help="land the library of the music server instead")
-    parser.add_argument("--home", type=Path, default=None, help="where Segue writes (default: SEGUE_HOME)")
     parser.add_argument("--user", default=None, help="user id for a personal export (default: the name of the path)")
     options = parser.parse_args(arguments)
     if options.events + options.server + (options.path is not None) != 1:
         parser.error("give a path, --events or --server")
     here = settings.load_settings()
-    here = here.model_copy(update={"home": settings.check_home(options.home or here.home)})
     object_store.check_bucket_access(here.tables)
     if options.events:
         with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:

@@ -81,7 +81,7 @@ def _cast(rows: pl.DataFrame, field: pa.Field, keeps_empty: bool) -> tuple[pl.Ex
 
     Empty text is null, or `keeps_empty`: it clears the value of another source.
     """
-    target = _polars_type(field.type)
+    target = pl.DataFrame(pa.schema([field]).empty_table()).schema[field.name]
     if field.name not in rows.columns:
         return pl.lit(None, target), None
     source, column = rows.schema[field.name], pl.col(field.name)
@@ -216,10 +216,6 @@ def _reason(text: str) -> pl.Expr:
     """A reason in which each {column} is replaced by the value of a column, truncated to 80 characters."""
     values = [pl.col(column).cast(pl.String).str.head(80).fill_null("null") for column in PLACEHOLDER.findall(text)]
     return pl.format(PLACEHOLDER.sub("{}", text), *values)
-
-
-def _polars_type(data_type: pa.DataType) -> pl.DataType:
-    return pl.DataFrame(pa.table({"column": pa.array([], data_type)})).schema["column"]
 
 
 TIME = pl.Datetime("us", "UTC")

@@ -180,7 +180,7 @@ def list_members(path: Path) -> list[Member]:
         relative = file.relative_to(path)
         if any(part.startswith(".") for part in relative.parts):
             continue
-        if file.is_symlink() and not _leads_within(file, path):
+        if file.is_symlink() and (is_link_loop(file) or not file.resolve().is_relative_to(path.resolve())):
             members.append(_outside_member(file, relative.as_posix(), path))
         elif file.is_file() and file.suffix == ".zip":
             if not zipfile.is_zipfile(file):
@@ -204,10 +204,6 @@ def printable_name(name: str) -> str:
 
 def _file_member(file: Path, name: str) -> Member:
     return Member(printable_name(name), file.stat().st_size, lambda: file.open("rb"), _written_at(file))
-
-
-def _leads_within(link: Path, source: Path) -> bool:
-    return not is_link_loop(link) and link.resolve().is_relative_to(source.resolve())
 
 
 def _outside_member(link: Path, name: str, source: Path) -> Member:

@@ -18,7 +18,7 @@ from config.settings import ROOT, SettingError, Settings, load_settings
 from dags.task_failure import DISK_FULL_MB
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
-from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
+from local.run_parameters import RunParameters, StepError, build_dag_conf, parse_run_parameters
 from storage.file_lock import file_lock
 from storage.files import DiskSpaceError, check_disk_space
 
@@ -29,7 +29,7 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     Waits for another run in the same home. Changes the environment of this process.
 
     Raises:
-        StepError: A task failed, so the remaining ones were not started; or a requested channel does not exist.
+        StepError: A task failed, so the remaining ones were not started.
         DiskSpaceError: The disk is too full for the output.
         HomeFormatError: Another version wrote the home.
     """
@@ -37,7 +37,6 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     restrict_access(settings.home)
     check_home_format(settings)
     variables = environment(settings)
-    check_channels(parameters, variables)
     folder, log, terminal = settings.home / "run" / "pipeline", settings.logs / "pipeline.log", sys.stdout
     # Not *.lock, which belong to tasks
     with file_lock(folder.with_suffix(".running"), waiting="waiting: another `make pipeline` runs"):

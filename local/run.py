@@ -20,9 +20,8 @@ from console.page_parts import REPORTS, report_links, runs_url
 from dags.task_catalog import PIPELINE_DAGS
 from local import services
 from local.airflow_api import AirflowClient, AirflowError, PipelineError, follow_pipeline, wait_for_dags
-from local.environment import environment
 from local.home import HomeFormatError
-from local.run_parameters import RunParameters, StepError, build_dag_conf, check_channels, parse_run_parameters
+from local.run_parameters import RunParameters, build_dag_conf, parse_run_parameters
 from local.wrappers import airflow_server
 from storage import object_store
 from storage.files import DiskSpaceError
@@ -36,13 +35,11 @@ def run(settings: Settings, parameters: RunParameters) -> None:
     """Run the pipeline and print the addresses of its results.
 
     Raises:
-        StepError: A requested channel does not exist.
         HomeFormatError, SettingError, DiskSpaceError, services.ServiceError: A service could not be started.
         AirflowError, PipelineError: The pipeline could not be triggered, or stopped.
         RecommendationError: The recommender does not respond.
     """
     print_flushed(f"Segue in {settings.home}")
-    check_channels(parameters, environment(settings))
     print_flushed("Starting the services, usually 20 to 60 s")
     services.start(settings, print_flushed)
     print_flushed(f"Logs: {parameters.logs or 'none given; using landed logs, otherwise a simulated listening world'}")
@@ -153,7 +150,7 @@ def format_recommendations(user_id: str, response: dict[str, Any]) -> str:
 
 
 @report_errors(
-    *(SettingError, StepError, HomeFormatError, DiskSpaceError, services.ServiceError, AirflowError),
+    *(SettingError, HomeFormatError, DiskSpaceError, services.ServiceError, AirflowError),
     *(PipelineError, RecommendationError),
     code=1,
     interrupted="Interrupted; the services and their runs continue. `make stop` stops them.",

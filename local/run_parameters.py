@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from config.settings import ROOT
 from dags.task_catalog import RECIPES
 
 
@@ -41,36 +38,6 @@ def build_dag_conf(parameters: RunParameters) -> dict[str, Any]:
     }
 
 
-def check_channels(parameters: RunParameters, variables: dict[str, str]) -> None:
-    """Check that every requested channel exists; skipped if none is requested, because listing them takes seconds.
-
-    Raises:
-        StepError: A requested channel does not exist.
-    """
-    if not parameters.channels:
-        return
-    command = ["training.train", "list", "all", "--recipe", parameters.recipe]
-    available = json.loads(read_last_output_line(command, variables))["channels"]
-    if unknown := [name for name in parameters.channels if name not in available]:
-        raise StepError(
-            f"unknown channel {', '.join(unknown)}; set CHANNELS to some of {', '.join(available)}, or omit it"
-        )
-
-
-def read_last_output_line(module: list[str], variables: dict[str, str]) -> str:
-    """Last line that `python -m MODULE ...` prints.
-
-    Raises:
-        StepError: The command failed; the message contains its standard error.
-    """
-    process = subprocess.run(
-        ["python", "-m", *module], env=variables, cwd=ROOT, check=False, capture_output=True, text=True
-    )
-    if process.returncode:
-        raise StepError(f"python -m {' '.join(module)} failed: {process.stderr.strip()[-2000:]}")
-    return process.stdout.splitlines()[-1]
-
-
 def parse_run_parameters(parser: argparse.ArgumentParser, arguments: list[str] | None) -> RunParameters:
     """Parameters from the command line; empty values count as not given, because make passes them."""
     parser.add_argument("--logs", default="", help="file or folder of listening logs (default: the simulated world)")
@@ -83,7 +50,15 @@ def parse_run_parameters(parser: argparse.ArgumentParser, arguments: list[str] |
         parser.error(f"there are no logs at {logs}; give an existing file or folder, or omit LOGS")
     if options.as_of and not _is_iso_date(options.as_of):
         parser.error(f"{options.as_of!r} is not a date; write AS_OF as 2026-06-30, or omit it")
-    return RunParameters(logs, options.recipe, options.as_of or None, tuple(options.channels.split()))
+    channels = tuple(options.channels.split())
+    if channels:
+        from recommender.recall.registry import CHANNELS  # takes seconds
+
+        if unknown := [name for name in channels if name not in CHANNELS]:
+            parser.error(
+                f"unknown channel {', '.join(unknown)}; set CHANNELS to some of {', '.join(CHANNELS)}, or omit it"
+            )
+    return RunParameters(logs, options.recipe, options.as_of or None, channels)
 
 
 def _is_iso_date(text: str) -> bool:

@@ -31,7 +31,13 @@ from storage.file_lock import LockHeld, file_lock, lock_holder
 from storage.files import DiskSpaceError, check_disk_space
 
 STARTUP_TIMEOUT_S = 300
-SUPERVISOR = {"nodaemon": "true", "logfile": "NONE", "pidfile": "run/supervisor.pid", "nocleanup": "true"}
+SUPERVISOR = {
+    "nodaemon": "true",
+    "logfile": "/dev/null",
+    "logfile_maxbytes": "0",
+    "pidfile": "run/supervisor.pid",
+    "nocleanup": "true",
+}
 PROGRAM = {
     "directory": str(ROOT).replace("%", "%%"),
     "autorestart": "true",

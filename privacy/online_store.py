@@ -6,7 +6,6 @@ Run it after the marts, so that no materialization restores the rows.
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -128,7 +127,9 @@ def erase_rows(path: Path, column: str, keys: Mapping[str, str | bytes], wait_s:
                 deleted = connection.execute(f'delete from "{table}" where "{column}" = ?', (key,))  # noqa: S608
                 erased[user_id] += deleted.rowcount
         connection.execute("vacuum")
-        _truncate_wal(connection, path, time.monotonic() + wait_s)
+        (is_busy, *_), *_ = connection.execute("pragma wal_checkpoint(truncate)").fetchall()  # waits for readers, too
+        if is_busy:
+            raise FileBusy(f"{path}-wal cannot be truncated because it is being read; run this again in a moment")
     except sqlite3.DatabaseError as error:
         raise readable_error(path, error) from error
     finally:
@@ -141,13 +142,3 @@ def readable_error(path: Path, error: sqlite3.DatabaseError) -> ErasureError:
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
         return FileBusy(f"{path} is in use ({error}); run this again in a moment")
     return UnreadableFile(f"{path} cannot be read ({error}); {DAMAGED_REMEDY}, then run this again")
-
-
-def _truncate_wal(connection: sqlite3.Connection, path: Path, deadline: float) -> None:
-    while True:
-        (is_busy, *_), *_ = connection.execute("pragma wal_checkpoint(truncate)").fetchall()
-        if not is_busy:
-            return
-        if time.monotonic() > deadline:
-            raise FileBusy(f"{path}-wal cannot be truncated because it is being read; run this again in a moment")
-        time.sleep(0.05)

@@ -79,17 +79,13 @@ def count_user_rows(path: Path, user_ids: Collection[str]) -> Counter[str]:
         UnreadableFile: The file is damaged or is being written.
     """
     counts: Counter[str] = Counter()
-    for rows in read_user_columns(path, user_ids):
-        counts.update(user for user in _matching_users(rows, user_ids).to_pylist() if user is not None)
+    for rows in read_user_columns(path):
+        counts.update(_matching_users(rows, user_ids).drop_null().to_pylist())
     return counts
 
 
-def read_user_columns(path: Path, user_ids: Collection[str] | None = None) -> Iterator[pa.Table]:
+def read_user_columns(path: Path) -> Iterator[pa.Table]:
     """The columns that name users, by row group; nothing of a file without them or that was removed meanwhile.
-
-    Args:
-        path: The file.
-        user_ids: Row groups that cannot have rows of these users are left out; None: all are read.
 
     Raises:
         UnreadableFile: The file is damaged or is being written.
@@ -105,9 +101,7 @@ def read_user_columns(path: Path, user_ids: Collection[str] | None = None) -> It
     with opened as file:
         columns = [name for name in (USER_COLUMN, RAW_COLUMN) if name in file.schema_arrow.names]
         for group in range(file.num_row_groups if columns else 0):
-            is_read = user_ids is None or RAW_COLUMN in columns
-            if is_read or _may_contain_users(file.metadata.row_group(group), user_ids or ()):
-                yield file.read_row_group(group, columns=columns)
+            yield file.read_row_group(group, columns=columns)
 
 
 def drop_users(table: pa.Table, user_ids: Collection[str]) -> pa.Table:
@@ -123,14 +117,6 @@ def _matching_users(table: pa.Table, user_ids: Collection[str]) -> pa.Array:
         is_nameless = pc.and_(pc.is_null(users), pc.not_equal(table[RAW_COLUMN].combine_chunks(), ""))
         users = pc.if_else(pc.fill_null(is_nameless, False), wanted[0], users)
     return pc.if_else(pc.is_in(users, wanted), users, pa.scalar(None, pa.string()))
-
-
-def _may_contain_users(group: pq.RowGroupMetaData, user_ids: Collection[str]) -> bool:
-    columns = map(group.column, range(group.num_columns))
-    statistics = next(column for column in columns if column.path_in_schema == USER_COLUMN).statistics
-    if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, str):
-        return True
-    return any(statistics.min <= user <= statistics.max for user in user_ids)
 
 
 def _write_without_users(path: Path, draft: Path, user_ids: Collection[str]) -> None:

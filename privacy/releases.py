@@ -22,16 +22,16 @@ def erase_users(user_ids: Sequence[str], here: settings.Settings) -> Counter[str
     Raises:
         ErasureError: The private key cannot be used.
     """
-    erased: Counter[str] = Counter()
+    erased, key = Counter[str](), here.release_private_key
     for folder in sorted(path for path in (here.releases / STORE_FOLDER).glob("*") if path.is_dir()):
         files = [path for path in sorted(folder.rglob("*.parquet")) if _has_users(path, user_ids)]
-        listing = _valid_listing(folder, here.release_private_key) if files else None
+        listing = _valid_listing(folder, key) if files and key else None
         erased += parquet.erase_from_files(files, user_ids, folder.name)
-        if listing is None:
+        if key is None or listing is None:
             continue
         changed = integrity.replace_hashes(listing, folder, files)
         if (folder / integrity.CHECKSUM_FILE).read_text(encoding="utf-8") == changed:
-            integrity.sign(folder, here.release_private_key, changed)
+            integrity.sign(folder, key, changed)
         else:
             print_progress(f"release {folder.name} is not signed again, it was changed during the erasure")
     return erased
@@ -55,9 +55,9 @@ def _has_users(path: Path, user_ids: Sequence[str]) -> bool:
         return False
 
 
-def _valid_listing(folder: Path, private_key: str) -> str | None:
-    """The checksums of a release with valid files and a valid signature; None without a signature or without the key."""
-    if not private_key or not (folder / integrity.SIGNATURE_FILE).exists():
+def _valid_listing(folder: Path, private_key: Path) -> str | None:
+    """The checksums of a release with valid files and a valid signature; None without a signature."""
+    if not (folder / integrity.SIGNATURE_FILE).exists():
         return None
     try:
         return integrity.read_signed_listing(folder, private_key)

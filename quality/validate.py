@@ -1,4 +1,4 @@
-"""Validate landed events and published marts: `python -m quality.validate --as-of 2026-07-01 [--stage landed|marts|content]`.
+"""Validate landed events and published marts: `python -m quality.validate --as-of 2026-07-01 --stage landed|marts|content`.
 
 The pipeline validates landed events before it builds marts, and marts and encoded content before models are trained.
 Exit codes: 0 if every expectation holds; 1 if some fail, which are listed; 2 if a table does not exist.
@@ -89,27 +89,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Validate, print one line per suite and per failed expectation, and write the pages in any case."""
     parser = argparse.ArgumentParser(prog="python -m quality.validate", description=__doc__)
     parser.add_argument("--as-of", type=date.fromisoformat, required=True, help="first unknown day, YYYY-MM-DD")
-    parser.add_argument(
-        "--stage", choices=["landed", "marts", "content", "all"], default="all", help="what to validate"
-    )
+    parser.add_argument("--stage", choices=["landed", "marts", "content"], required=True, help="what to validate")
     options = parser.parse_args(arguments)
     home = settings.load_settings()
     os.environ.update(tool_environment(home))
 
-    # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
-    from quality.suite_runner import STAGES
-
-    results: list[SuiteResult] = []
-    pages = []
     with closing(connect(home.tables)) as connection:
-        for stage in STAGES if options.stage == "all" else [options.stage]:
-            found, page = validate_stage(connection, home, stage, options.as_of)
-            results += found
-            pages.append(page)
+        results, page = validate_stage(connection, home, options.stage, options.as_of)
     if not results:
         raise TableError(f"stage {options.stage} has no table; run `python -m training.encode_content` first")
     failures = print_results(results)
-    print(f"{failures} failed expectations" + "".join(f"; data docs: {path}" for path in pages))
+    print(f"{failures} failed expectations; data docs: {page}")
     return 1 if failures else 0
 
 
@@ -122,6 +112,7 @@ def validate_stage(
         TableError: A table does not exist.
         StorageError: The tables cannot be read.
     """
+    # Imported after the environment is set: Great Expectations reads its telemetry setting at import.
     from quality.suite_runner import STAGES, Validator
 
     results: list[SuiteResult] = []

@@ -91,33 +91,19 @@ def canary(release: str, share: float, experiment: str | None = None) -> list[st
     """
     with _lock():
         path = _path_of(release) if share else Path()
-        changed = _change_share(release, relative_path(traffic_split_file().parent, path), share, experiment)
+        active, split = open_pointer().active, traffic_split.read(traffic_split_file())
+        if share == 0:
+            if release not in {canary_release.release for canary_release in split.canaries}:
+                raise InvalidTrafficSplit(f"release {release} has no share to end; {_describe_split(split)}")
+        elif active is None:
+            raise InvalidTrafficSplit(
+                f"there is no active release, so {release} cannot be a canary; activate a release first"
+            )
+        elif release == active:
+            raise InvalidTrafficSplit(f"{release} is already the active release; name another")
+        changed = split.with_share(release, relative_path(traffic_split_file().parent, path), share, experiment)
         traffic_split.write(traffic_split_file(), changed)
         return [_describe_split(changed)]
-
-
-def check_share(release: str, share: float) -> None:
-    """Check that `release`, which need not be in the store yet, can get a share of the users.
-
-    Raises:
-        InvalidTrafficSplit: See `canary`.
-    """
-    _change_share(release, "", share)
-
-
-def _change_share(release: str, path: Path | str, share: float, experiment: str | None = None) -> TrafficSplit:
-    """The traffic split with another share of `release`."""
-    active, split = open_pointer().active, traffic_split.read(traffic_split_file())
-    if share == 0:
-        if release not in {canary_release.release for canary_release in split.canaries}:
-            raise InvalidTrafficSplit(f"release {release} has no share to end; {_describe_split(split)}")
-    elif active is None:
-        raise InvalidTrafficSplit(
-            f"there is no active release, so {release} cannot be a canary; activate a release first"
-        )
-    elif release == active:
-        raise InvalidTrafficSplit(f"{release} is already the active release; name another")
-    return split.with_share(release, path, share, experiment)
 
 
 def end_experiment() -> list[str]:

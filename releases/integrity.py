@@ -32,7 +32,7 @@ class UntrustedRelease(DamagedRelease):
     """A release has no valid signature although a public key is configured."""
 
 
-def verify(folder: Path, public_key: str = "") -> int:
+def verify(folder: Path, public_key: Path | None = None) -> int:
     """Check the files of the release in `folder` against its checksums, and the signature of the checksums; returns the number
     of files.
 
@@ -40,7 +40,7 @@ def verify(folder: Path, public_key: str = "") -> int:
 
     Args:
         folder: The release.
-        public_key: PEM file of the Ed25519 public key; empty: signatures are not checked.
+        public_key: PEM file of the Ed25519 public key; None: signatures are not checked.
 
     Raises:
         DamagedRelease: A file was changed, is missing, or was added, or there is a symbolic link.
@@ -48,11 +48,11 @@ def verify(folder: Path, public_key: str = "") -> int:
     """
     listing = _read_listing(folder)
     if public_key:
-        _check_signature(folder, listing, _public_key(Path(public_key)), public_key)
+        _check_signature(folder, listing, _public_key(public_key), public_key)
     return len(_check_files(folder, listing))
 
 
-def read_signed_listing(folder: Path, private_key: str) -> str:
+def read_signed_listing(folder: Path, private_key: Path) -> str:
     """The checksums of a release that was signed with the private key in a PEM file and has not changed since.
 
     Raises:
@@ -102,7 +102,7 @@ def checksum_listing(folder: Path) -> str:
     return _format_listing({name: hash_file(path) for name, path in _listed_files(folder).items()})
 
 
-def sign(folder: Path, private_key: str, listing: str | None = None) -> None:
+def sign(folder: Path, private_key: Path, listing: str | None = None) -> None:
     """Sign the list of checksums, or the given one, with the Ed25519 private key in a PEM file.
 
     Raises:
@@ -113,11 +113,11 @@ def sign(folder: Path, private_key: str, listing: str | None = None) -> None:
     atomic_write(folder / SIGNATURE_FILE, base64.b64encode(signature) + b"\n")
 
 
-def _private_key(path: str) -> Ed25519PrivateKey:
+def _private_key(path: Path) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    key = load_pem_private_key(Path(path).read_bytes(), password=None)
+    key = load_pem_private_key(path.read_bytes(), password=None)
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(f"{path} is not an Ed25519 key; create one: openssl genpkey -algorithm ed25519")
     return key
@@ -136,7 +136,7 @@ def _public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def _check_signature(folder: Path, listing: str, key: Ed25519PublicKey, key_file: str) -> None:
+def _check_signature(folder: Path, listing: str, key: Ed25519PublicKey, key_file: Path) -> None:
     from cryptography.exceptions import InvalidSignature
 
     try:

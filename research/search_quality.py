@@ -41,9 +41,6 @@ def format_table(result: Mapping[str, Any]) -> str:
     ]
     for name, row in result["precision"].items():
         lines.append(f"| {name} | {row['queries']} | {_interval(row['search'])} |")
-    names = result["names"]
-    lines += ["", f"| {names['titles']} titles as queries | recall@{result['k']} |", "|---|---|"]
-    lines += [f"| {name} | {_interval(names[name])} |" for name in ("exact", "misspelled")]
     return "\n".join(lines)
 
 

@@ -73,10 +73,6 @@ class RecommendedTrack(Track):
     )
 
 
-class CollectionTrack(Track):
-    """A track of a playlist or an mlog."""
-
-
 class RecommendedCollection(BaseModel):
     """Common fields of recommended playlists and mlogs."""
 
@@ -85,9 +81,7 @@ class RecommendedCollection(BaseModel):
     channels: list[str] = Field(description="`playlists` or `mlogs`; empty for an item recommended for its popularity")
     reason: str = Field(description="Why the item is recommended, as a sentence in the requested language")
     track_count: int = Field(description="Number of playable tracks")
-    tracks: list[CollectionTrack] = Field(
-        description="The first playable tracks; `GET /playlists/{playlist_id}` has the others"
-    )
+    tracks: list[Track] = Field(description="The first playable tracks; `GET /playlists/{playlist_id}` has the others")
 
 
 class RecommendedPlaylist(RecommendedCollection):
@@ -254,10 +248,6 @@ class UserIds(BaseModel):
 class ProfileEvent(Track):
     """One event of the user: `ended_at` in µs UTC; `played_ratio` 0 if unknown; `session` from 1, the oldest."""
 
-    album_id: str | None = Field(default=None, description="Album; null if unknown")
-    album: str = Field(default="", description="Its title; empty if unknown")
-    audio_url: str | None = Field(default=None, description="As in a recommended track; null if unknown")
-    cover_url: str | None = Field(default=None, description="As in a recommended track; null if unknown")
     behavior: str
     ended_at: int
     played_ratio: float
@@ -506,5 +496,3 @@ class ServiceStatus(BaseModel):
     experiment: str | None = Field(description="Name of the running experiment")
     canaries: list[CanaryStatus] = Field(description="Canary releases")
     rejected: list[RejectedRelease]
-    beside: list[CanaryStatus] = Field(deprecated=True, description="`canaries`, until the next version")
-    refused: list[RejectedRelease] = Field(deprecated=True, description="`rejected`, until the next version")

@@ -90,12 +90,12 @@ def _end_with_supervisor() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def configure_uvicorn(trusted_proxies: Sequence[str]) -> None:
+def configure_uvicorn(trusted_proxies: Sequence[object]) -> None:
     """Make uvicorn servers that start later in this process limit headers, accept no WebSockets, and believe
     `X-Forwarded-For` of the trusted proxies only.
     """
     # By default uvicorn trusts every program of this machine.
-    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(trusted_proxies)
+    os.environ["FORWARDED_ALLOW_IPS"] = ",".join(map(str, trusted_proxies))
     # The default parser, httptools, buffers headers without end; h11 ends the connection after 16 KiB.
     HTTP_PROTOCOLS["auto"] = HTTP_PROTOCOLS["h11"]
     # Access control is for HTTP requests only.

@@ -100,7 +100,11 @@ def encode(here: settings.Settings, name: str, limit: int | None = None, is_publ
             cache.delete_other_versions()
         rejected = cache.rejected_files()
         counts.rejected = len(rejected)
-        _write_quarantine(folder / f"{name}.quarantine.tsv", rejected)
+        with (
+            open_draft(folder / f"{name}.quarantine.tsv") as draft,
+            draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+        ):
+            csv.writer(file, delimiter="\t", lineterminator="\n").writerows([("path", "reason"), *rejected])
     finally:
         cache.close()
     return counts
@@ -221,11 +225,6 @@ def _publish(here: settings.Settings, published: Path, schema: pa.Schema, tables
     if is_remote:
         object_store.upload(local, published)
         local.unlink()
-
-
-def _write_quarantine(path: Path, rejected: list[tuple[str, str]]) -> None:
-    with open_draft(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        csv.writer(file, delimiter="\t", lineterminator="\n").writerows([("path", "reason"), *rejected])
 
 
 @report_errors(FileNotFoundError, StorageError, settings.SettingError)

@@ -3,10 +3,6 @@
 Fusion weights, ranker, blend weight and baselines are selected on validation; the test part is scored once. Writes
 `$SEGUE_HOME/reports/evaluation.json` and `.html`, and into the workspace's `evaluation/` the selection (`fusion.json`,
 `blend.json`, `continuation.json`, `choice.json`), all predictions as Parquet, and slate metrics per request for the release gate.
-
-If the recipe says so, the selected models are fitted again on train and validation before the test part is scored, as
-serving fits them on everything. The report then has both: the section `train_part_only` has the metrics of the models
-without validation, and their differences.
 """
 
 from __future__ import annotations
@@ -33,7 +29,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.continuation_tuning import tune_continuation
 from training.evaluation.held_out_models import HeldOutModels
-from training.evaluation.model_selection import Choice, choose
+from training.evaluation.model_selection import choose
 from training.evaluation.ranking_evaluation import measure_ranking
 from training.evaluation.recall_evaluation import measure_collections, measure_recall
 from training.evaluation.report import page
@@ -44,8 +40,7 @@ from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import log_metrics, track_run
 from training.process import configure_threads, peak_mb
-from training.recipes import add_workspace_arguments, recipe
-from training.train import train
+from training.recipes import add_workspace_arguments
 from training.workspace import INPUTS_FILE, MODELS, Workspace, is_unchanged, mark_done
 
 JSON_FILE, HTML_FILE = "evaluation.json", "evaluation.html"
@@ -67,9 +62,6 @@ def evaluate(workspace: Workspace) -> bool:
         return False
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    refits = recipe(workspace.recipe).refits_before_test
-    if refits:
-        fit_before_test(workspace)
     held_out = HeldOutModels.open(workspace)
     servable = ServingFilter.from_data(held_out.data)
     choice = choose(held_out, servable)
@@ -89,12 +81,9 @@ def evaluate(workspace: Workspace) -> bool:
         "continuation": asdict(continuation),
         **choice.notes,
     }
-    measure_test(held_out, servable, choice, result, folder)
-    if refits:
-        train_only, result = result, Result(workspace.as_of, result.split, notes={"chosen": result.notes["chosen"]})
-        held_out = HeldOutModels.open(workspace, "refit")
-        measure_test(held_out, ServingFilter.from_data(held_out.data), choice.on(held_out.data), result, folder)
-        result.notes["train_part_only"] = compare_with_train_only(result, train_only)
+    measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
+    measure_ranking(held_out, result, folder)
+    result.notes["containers"] = measure_collections(held_out)
     add_comparison_pairs(result, held_out)
     result.notes["is_own_catalog"] = is_own_catalog(held_out.data)
     result.notes["search"] = measure_catalog(held_out.data)
@@ -110,43 +99,6 @@ def evaluate(workspace: Workspace) -> bool:
     mark_done(folder, inputs)
     print(f"{result.notes['seconds']} s, {result.notes['peak_mb']:,} MB; {folder / HTML_FILE}")
     return True
-
-
-def fit_before_test(workspace: Workspace) -> None:
-    """Fit all fitted models again on train and validation, with the hyperparameters that validation chose."""
-    for kind in MODELS:
-        for name in workspace.list_fitted(kind, "held_out"):
-            train(workspace, kind, name, "refit")
-
-
-def measure_test(
-    held_out: HeldOutModels, servable: ServingFilter, choice: Choice, result: Result, folder: Path
-) -> None:
-    """Score the test part: adds all metrics to `result` and writes all predictions to `folder`.
-
-    Args:
-        held_out: Models that did not learn from the test part.
-        servable: Which tracks can be served.
-        choice: What was chosen on validation, with baselines on the data of the models.
-        result: Result without metrics.
-        folder: Folder of the predictions.
-    """
-    measure_recall(held_out, servable, choice, held_out.data.recall_cases("test"), result, folder)
-    measure_ranking(held_out, result, folder)
-    result.notes["containers"] = measure_collections(held_out)
-
-
-def compare_with_train_only(result: Result, train_only: Result) -> dict[str, Any]:
-    """Section `train_part_only` of `evaluation.json`.
-
-    Returns:
-        `recall`, `slate` and `ranking` of the models that learned from the train part only, as in the report, and
-        `differences` of the refitted models from them by list or ranker, as in the report.
-    """
-    content = train_only.to_json()
-    tables: dict[str, Any] = {name: content[name] for name in ("recall", "slate", "ranking")}
-    names = dict.fromkeys((*result.recall, *result.slate, *result.ranking))
-    return tables | {"differences": {name: result.difference(name, name, train_only) for name in names}}
 
 
 def evaluation_inputs(workspace: Workspace) -> dict[str, Any]:

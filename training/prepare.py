@@ -12,16 +12,16 @@ from config.command_line import end_process, report_errors
 from releases.format import MissingInput
 from storage.errors import StorageError
 from training.data.training_data import TrainingData
-from training.recipes import add_workspace_arguments, recipe
+from training.recipes import FITS, add_workspace_arguments, recipe
 from training.workspace import Workspace, is_unchanged, mark_done
 
 
 def prepare(workspace: Workspace) -> bool:
-    """Write vocabulary and content of the recipe's fits; False if the existing ones have the same inputs."""
+    """Write vocabulary and content of both fits; False if the existing ones have the same inputs."""
     inputs = workspace.inputs()
     if is_unchanged(workspace.folder, inputs):
         return False
-    for fit in recipe(workspace.recipe).fits:
+    for fit in FITS:
         data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
         data.vocabulary.save(workspace.vocabulary_folder(fit))
         for part in ("validation", "test") if fit == "held_out" else ():

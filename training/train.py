@@ -6,10 +6,9 @@ The tables CHANNELS, COLLECTIONS and RANKERS define the models. Collections (pla
 channel `realtime`, whose vectors they use; the listwise head after the channels, whose candidates it learns from. A
 model is not fitted again while its inputs (marts, configs, code) are unchanged.
 
-`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit refit` learns from `train`
-and `validation`, `--fit final` from all data, with those hyperparameters. The listwise head, whose features do not contain
-ids, is copied from `held_out`; so are learned orders of channels, rankers and the network of long_short, unless the recipe
-refits before the test.
+`--fit held_out` learns from the `train` part and tunes hyperparameters on validation. `--fit final` learns from all data
+with those hyperparameters, and copies the listwise head, the learned orders of channels, the rankers and the network of
+long_short from `held_out`.
 """
 
 from __future__ import annotations
@@ -67,13 +66,13 @@ def train(workspace: Workspace, kind: str, name: str, fit: str) -> bool:
     Raises:
         ValueError: there is no such model.
         NoTrainingExamples: the log has no examples for the head.
-        MissingInput: `refit` or `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
+        MissingInput: `final` before `held_out` was fitted, collections before `realtime`, or a head before any channel.
     """
     config, fit_model = resolve_model(kind, name, workspace, fit)
     if workspace.seed is not None:
         config = with_seed(config, workspace.seed)
     folder, held_out = workspace.model_folder(kind, fit, name), workspace.model_folder(kind, "held_out", name)
-    if fit != "held_out":
+    if fit == "final":
         config = _load_resolved_config(held_out, config, name)
     inputs = workspace.inputs(fit=fit, name=name, config=config, **_upstream(workspace, kind, name, fit))
     if is_unchanged(folder, inputs):
@@ -100,11 +99,13 @@ def _fit(
     inputs: dict[str, Any],
 ) -> dict[str, Any]:
     """Fit a model and write it into `folder`; returns its measures."""
-    began, sizes = time.monotonic(), recipe(workspace.recipe)
-    keeps_held_out = fit != "held_out" and not sizes.refits_before_test
-    cache = workspace.cache_folder(fit)
+    began = time.monotonic()
     data = TrainingData(
-        workspace.marts, fit, sizes, cache_folder=cache, held_out_model=held_out if keeps_held_out else None
+        workspace.marts,
+        fit,
+        recipe(workspace.recipe),
+        cache_folder=workspace.cache_folder(fit),
+        held_out_model=held_out if fit == "final" else None,
     )
     checkpoints = folder / "checkpoints"
     (folder / INPUTS_FILE).unlink(missing_ok=True)  # the previous model has other inputs
@@ -154,7 +155,7 @@ def resolve_model(kind: str, name: str, workspace: Workspace, fit: str) -> tuple
 
         def fit_head(data: TrainingData, config: Any, folder: Path) -> Any:
             del folder  # trees are grown in one go, no checkpoints
-            if fit != "held_out":
+            if fit == "final":
                 return LambdaMARTHead.load(workspace.model_folder("head", "held_out", name))
             # Imported here, since copying a head does not need them.
             from training.data.candidate_lists import load_fitted_channels
@@ -251,7 +252,7 @@ def _skip_reason(workspace: Workspace, kind: str, name: str, fit: str) -> str:
         return f"not refitted: evaluation selected another ranker than {name}"
     if kind == "collection" and not workspace.list_fitted("channel", fit, ["realtime"]):
         return f"not fitted: {name} use the vectors of channel realtime, which was not trained on the present marts"
-    if kind == "head" and fit != "held_out" and not workspace.list_fitted("head", "held_out", [name]):
+    if kind == "head" and fit == "final" and not workspace.list_fitted("head", "held_out", [name]):
         return f"not refitted: {name} has no examples in the train part"
     return ""
 

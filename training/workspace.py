@@ -1,6 +1,6 @@
 """Workspace: folder of a training run, and cache keys that avoid repeating unchanged work.
 
-`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `refit`, `final`) with `vocabulary/`,
+`SEGUE_HOME/training/<as_of>-<recipe>/` holds one folder per fit (`held_out`, `final`) with `vocabulary/`,
 `channels/<name>/`, `collections/<name>/`, `rankers/<name>/` and `heads/<name>/`. Every finished output contains
 `inputs.json` with the hash of all its inputs; an output with an equal hash is reused.
 """

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +67,7 @@ class TextEncoder(Encoder[TrackText | str, Fields]):
 
     def encode(self, batch: Sequence[Fields]) -> Embeddings:
         """Embeddings [B, 512]."""
-        row_of_text: dict[str, int] = {}
-        for texts in batch:
-            for text in texts:
-                row_of_text.setdefault(text, len(row_of_text))
+        row_of_text = {text: row for row, text in enumerate(dict.fromkeys(chain.from_iterable(batch)))}
         embedding_BD = np.zeros((len(batch), WIDTH), dtype=np.float32)
         if row_of_text:
             sentence_ND = self._model.encode(list(row_of_text))

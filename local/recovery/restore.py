@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from config.command_line import report_errors
@@ -36,22 +36,16 @@ class RestoreError(RuntimeError):
     """The backup cannot be restored; nothing was changed. The message names the reason and the remedy."""
 
 
-@dataclass(frozen=True)
-class Restored:
-    """A restored home."""
-
-    manifest: BackupManifest
-    output: str  # what the erasure of suppressed users printed
-    has_current_list: bool  # whether a suppression list other than the backup's was applied
-
-
-def restore(settings: Settings, source: Path, suppression: Path | None = None) -> Restored:
+def restore(settings: Settings, source: Path, suppression: Path | None = None) -> tuple[BackupManifest, str]:
     """Restore the backup in `source` into the empty home of the settings.
 
     Args:
         settings: The settings, also of this process.
         source: Folder of the backup.
         suppression: The current suppression list; default: that in the home, if there is one.
+
+    Returns:
+        The manifest, and what the erasure of suppressed users printed.
 
     Raises:
         RestoreError: The backup is damaged or of another version, the home is not empty, or the suppression lists cannot be
@@ -63,8 +57,8 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
     manifest = read_manifest(source)
     home = settings.home
     found = [path.name for path in home.iterdir()] if home.exists() else []
-    list_names = {settings.suppression_list.name, suppression_list.FORMER_FILE}
-    if others := sorted(set(found) - {*list_names, STAGING_FOLDER, LOST_AND_FOUND}):
+    expected = {settings.suppression_list.name, suppression_list.FORMER_FILE, STAGING_FOLDER, LOST_AND_FOUND}
+    if others := sorted(set(found) - expected):
         raise RestoreError(
             f"SEGUE_HOME={home} is not empty ({others[0]}); stop the services and move it away (mv {home} {home}.old), or choose "
             "another folder: SEGUE_HOME=PATH"
@@ -82,7 +76,7 @@ def restore(settings: Settings, source: Path, suppression: Path | None = None) -
         shutil.rmtree(staging, ignore_errors=True)
         raise
     _publish(staging, home, settings.suppression_list.name)
-    return Restored(manifest, output, suppression is not None or not list_names.isdisjoint(found))
+    return manifest, output
 
 
 def _fill(
@@ -203,11 +197,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     settings = load_settings()
-    restored = restore(settings, options.source, options.suppression)
-    manifest = restored.manifest
-    print(restored.output, end="")
+    has_current_list = bool(options.suppression) or suppression_list.read_content(settings.suppression_list) is not None
+    manifest, output = restore(settings, options.source, options.suppression)
+    print(output, end="")
     print(f"{settings.home}: restored the backup of {manifest.created_at}, release {manifest.release or 'none'}")
-    if not restored.has_current_list:
+    if not has_current_list:
         print(
             f"no current suppression list was given: if users were erased after {manifest.created_at}, erase them again "
             "(python -m privacy.erase USER) before you start the services"

@@ -124,7 +124,11 @@ class PlayArchive:
             "outcome": self.outcome_P,
             "session": self.session_P,
         }
-        lists = [_to_lists(name, values_P, self.offset_U1) for name, values_P in columns.items()]
+        # Built from offsets, because polars turns arrays of equal length into another type than lists.
+        lists = [
+            pl.Series(name, pa.LargeListArray.from_arrays(pa.array(self.offset_U1), pa.array(values_P)))
+            for name, values_P in columns.items()
+        ]
         rows = pl.DataFrame([pl.Series("user_id", list(self.user_ids), dtype=pl.String), *lists])
         rows.write_parquet(folder / ARCHIVE_FILE)
 
@@ -146,8 +150,3 @@ def plays_in_view(users: UserBatch) -> Iterator[PastPlays]:
     columns = history.columns["track_id"], history.columns["ended_at"], outcome_BL, sessionize(history)
     for row, count in enumerate(history.length_B.tolist()):
         yield PastPlays(*(column_BL[row, :count] for column_BL in columns))
-
-
-def _to_lists(name: str, values_P: np.ndarray, offset_U1: np.ndarray) -> pl.Series:
-    """One list per user. Built from offsets, because polars turns arrays of equal length into another type than lists."""
-    return pl.Series(name, pa.LargeListArray.from_arrays(pa.array(offset_U1), pa.array(values_P)))

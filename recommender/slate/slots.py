@@ -93,7 +93,9 @@ class Slots:
         artist_C = self.catalog.main_artist_V[table.item_C]
         new_artists = None
         if self.known_artists is not None:
-            new_artists = ~is_among(artist_C, self.known_artists), new_artist_slots(self.is_discovery_L)
+            # Two of three slots for discoveries are for artists that are new to the user.
+            is_for_new_L = self.is_discovery_L & (self.is_discovery_L.cumsum() % 3 != 0)
+            new_artists = ~is_among(artist_C, self.known_artists), is_for_new_L
         return select_slots(
             table.score_C,
             table.is_discovery_C,
@@ -121,11 +123,6 @@ def discovery_slots(share: float, count: int, first: int = 0) -> Bools:
     """
     due = np.floor(share * np.arange(first, first + count + 1) + ROUNDING)
     return np.diff(due) > 0
-
-
-def new_artist_slots(is_discovery_L: Bools) -> Bools:
-    """Which slots are for artists that are new to the user: two of three slots for discoveries."""
-    return is_discovery_L & (is_discovery_L.cumsum() % 3 != 0)
 
 
 def feasible_share(share: float, is_discovery_C: Bools, limit: int) -> float:

@@ -118,7 +118,8 @@ class _LazyMerge:
     def _is_append(self) -> bool:
         """Whether all live events follow the batch part, which is the case without late events."""
         size = len(self._batch["event_id"])
-        return not size or not self._new_events or sort_key(self._new_events[0]) > _sort_key_at(self._batch, size - 1)
+        newest = (self._batch[name][size - 1] for name in SORT_KEY_ATTRIBUTES)
+        return not size or not self._new_events or sort_key(self._new_events[0]) > tuple(newest)
 
     @cached_property
     def _merge_order(self) -> list[tuple[int, int]]:
@@ -126,7 +127,3 @@ class _LazyMerge:
         both = [(key, 0, place) for place, key in enumerate(batch_order)]
         both += [(sort_key(event), 1, place) for place, event in enumerate(self._new_events)]
         return [(part, place) for _, part, place in sorted(both)[-self._view.length :]]
-
-
-def _sort_key_at(part: Mapping[str, Sequence[Any]], place: int) -> tuple[int, int, str]:
-    return part["ended_at"][place], part["sequence_number"][place], part["event_id"][place]

@@ -2,7 +2,7 @@
 
 Tables below FOLDER: `lists` (one row per item), `user_embeddings` and `item_embeddings` (one row per vector, with the versions
 of release and model); `_SUCCESS` appears at the end. The same command continues an interrupted run; if the release, the users
-or an option changed, it begins anew. The recommender may run or not.
+or the scene changed, it begins anew. The recommender may run or not.
 """
 
 from __future__ import annotations
@@ -37,9 +37,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of the tables: new, empty, or of an earlier run"
     )
-    parser.add_argument("--limit", type=int, help="items per list (default: the limit of the scene)")
-    parser.add_argument("--discovery", type=float, help="fraction of new tracks, 0 to 1 (default: the release's share)")
-    parser.add_argument("--language", choices=("en", "zh"), default="en", help="language of the reasons")
     options = parser.parse_args(arguments)
     here = settings.load_settings()
     for name, value in {**KERNEL_THREADS, **tool_environment(here)}.items():
@@ -47,13 +44,12 @@ def main(arguments: list[str] | None = None) -> int:
     # Imported late, because numeric libraries and BentoML read the environment when they are imported.
     from prometheus_client import CollectorRegistry
 
-    from serving.batch.export import BatchOptions, open_runtime, run
+    from serving.batch.export import open_runtime, run
     from serving.observability.metrics import Metrics
 
-    wanted = BatchOptions(options.scene, options.limit, options.discovery, options.language)
     runtime = open_runtime(here, Metrics(CollectorRegistry()))
     try:
-        run(runtime, here, wanted, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))
+        run(runtime, here, options.scene, options.out, time.time_ns() // 1000, lambda text: print(text, flush=True))
     finally:
         runtime.close()
     return 0

@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from recommender.user.user_batch import UserBatch
 from releases import model_store
 from serving.batch import BatchError
 from serving.errors import NO_RELEASE_MESSAGE
-from serving.messages import Language, render_reason
+from serving.messages import render_reason
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import Request, read_request
 from serving.pipeline.response import RecommendationResponse
@@ -142,16 +142,6 @@ LIST_SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True)
-class BatchOptions:
-    """What to write."""
-
-    scene: str
-    limit: int | None = None  # None: the limit of the scene
-    discovery: float | None = None  # None: the release's share
-    language: Language = "en"
-
-
 def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     """A runtime that computes responses without recording anything.
 
@@ -167,23 +157,19 @@ def open_runtime(settings: Settings, metrics: Metrics) -> Runtime:
     return runtime
 
 
-def run(
-    runtime: Runtime, settings: Settings, options: BatchOptions, out: Path, now_us: int, say: Callable[[str], None]
-) -> None:
-    """Write the tables below `out`; continue if an equal run was interrupted there.
+def run(runtime: Runtime, settings: Settings, scene: str, out: Path, now_us: int, say: Callable[[str], None]) -> None:
+    """Write the tables of a scene below `out`; continue if an equal run was interrupted there.
 
     Raises:
         BatchError: There is no user, the folder has other files, the online store failed, or users were missing later on.
-        RequestRejected: The scene, the limit or the discovery share is invalid.
         NoCollections: The release has no items of the scene's type.
     """
-    limit = _request("any", settings, options, now_us).limit
     users = _list_users(runtime)
     if not users:
         raise BatchError("no user has materialized features; run the pipeline first: `make run`")
     status = runtime.status()
-    description = asdict(options) | {
-        "limit": limit,
+    description = {
+        "scene": scene,
         "territory": settings.territory,
         "explicit": settings.explicit,
         "releases": [str(status["release"]), *(f"{one['release']}:{one['share']:g}" for one in status["canaries"])],
@@ -198,8 +184,8 @@ def run(
             if folder.path(LISTS, number).exists():  # written after the vectors
                 continue
             ids = users[first : first + USERS_PER_PART]
-            requests = [_request(user, settings, options, folder.at_us) for user in ids]
-            answers = list(pool.map(lambda request: _answer(runtime, request, options, models), requests))
+            requests = [_request(user, settings, scene, folder.at_us) for user in ids]
+            answers = list(pool.map(lambda request: _answer(runtime, request, models), requests))
             # Read after the answers, so that users who were erased meanwhile are left out, too.
             erased = read_suppression_list(settings.suppression_list)
             kept = [rows for user, rows in zip(ids, answers, strict=True) if user not in erased]
@@ -225,7 +211,7 @@ def run(
 
 
 def _answer(
-    runtime: Runtime, request: Request, options: BatchOptions, models: Mapping[str, ReleaseModels]
+    runtime: Runtime, request: Request, models: Mapping[str, ReleaseModels]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of the list and rows of the vectors of one user.
 
@@ -244,7 +230,7 @@ def _answer(
             "title": item.details["title"],
             "score": item.score,
             "channels": item.channels,
-            "reason": render_reason(item.reason, options.language),
+            "reason": render_reason(item.reason, "en"),
             "propensity": item.propensity,
             "is_exploration": item.is_exploration,
             "request_id": request.request_id,
@@ -266,19 +252,10 @@ def check_state(response: RecommendationResponse) -> None:
         raise BatchError("the online store failed; start it, then give the same command again: finished parts are kept")
 
 
-def _request(user_id: str, settings: Settings, options: BatchOptions, at_us: int) -> Request:
+def _request(user_id: str, settings: Settings, scene: str, at_us: int) -> Request:
     """The request of a user; its id is the same in a repeated run, so that exploration chooses the same tracks."""
-    request_id = uuid.uuid5(NAMESPACE, f"{options.scene}\n{at_us}\n{user_id}").hex
-    return read_request(
-        user_id,
-        options.scene,
-        options.limit,
-        at_us,
-        options.discovery,
-        request_id,
-        settings.territory,
-        settings.explicit,
-    )
+    request_id = uuid.uuid5(NAMESPACE, f"{scene}\n{at_us}\n{user_id}").hex
+    return read_request(user_id, scene, None, at_us, None, request_id, settings.territory, settings.explicit)
 
 
 def _list_users(runtime: Runtime) -> list[str]:

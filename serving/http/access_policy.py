@@ -156,7 +156,8 @@ class AccessControl(HttpMiddleware):
             what = "API key, or invalid or expired token" if policy.tokens else "API key"
             why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
             raise self._refuse(NO_KEY, 401, why, {"WWW-Authenticate": "Bearer"})
-        if client.user_id is not None and not _is_for_users(scope["path"]):
+        path = scope["path"]
+        if client.user_id is not None and not (path in USER_PATHS or path.startswith(USER_PREFIXES)):
             raise self._refuse(NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         charge = () if limit is None else (functools.partial(limit.charge, client.name),)
         set_client(scope, client.name, *charge)
@@ -186,10 +187,6 @@ def _describe_foreign_request(scope: Message, allowed_origins: Collection[str]) 
 def _is_public(scope: Message) -> bool:
     path = scope["path"]
     return scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES))
-
-
-def _is_for_users(path: str) -> bool:
-    return path in USER_PATHS or path.startswith(USER_PREFIXES)
 
 
 def _is_local(server: tuple[str, int | None] | None) -> bool:

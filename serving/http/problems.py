@@ -67,7 +67,8 @@ class ProblemDetails(HttpMiddleware):
 
         async def forward(message: Message) -> None:
             nonlocal start
-            if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_problem(message):
+            is_error = message["type"] == "http.response.start" and message["status"] >= 400
+            if is_error and Headers(raw=message["headers"]).get("content-type") != PROBLEM_MEDIA_TYPE:
                 start = message
             elif start is None or message["type"] != "http.response.body":
                 await send(message)
@@ -129,10 +130,6 @@ def _are_text(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _is_problem(start: Message) -> bool:
-    return Headers(raw=start["headers"]).get("content-type") == PROBLEM_MEDIA_TYPE
 
 
 def _headers(start: Message) -> dict[str, str]:

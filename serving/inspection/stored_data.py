@@ -5,8 +5,11 @@ Independent of HTTP.
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +39,15 @@ def collect_stored_data(
         stored: Rows of the user in the stores of events and of the serving state, by table.
         online: Rows of the online store of the user.
     """
-    stores: dict[str, Any] = {}
-    cut = []
+    found: dict[str, Rows] = defaultdict(list)
     for name, rows in _stores(user_id, here, stored):
-        found: Rows = stores.get(name, [])
-        for row in rows:
-            if len(found) == MAX_ROWS:
-                cut.append(name)
-                break
-            found.append(row)
-        if found:
-            stores[name] = found
+        found[name] += islice(rows, MAX_ROWS + 1 - len(found[name]))
+    stores: dict[str, Any] = {name: rows[:MAX_ROWS] for name, rows in found.items() if rows}
+    cut = sorted(name for name, rows in found.items() if len(rows) > MAX_ROWS)
     views = {view: {name: list(values) for name, values in columns.items()} for view, columns in online.items()}
     features = {view: columns for view, columns in views.items() if any(columns.values())}
     stores |= {"online_store": features} if features else {}
-    return export_of(user_id, stores, sorted(set(cut)))
+    return export_of(user_id, stores, cut)
 
 
 def export_of(user_id: str, stores: dict[str, Any], cut: Sequence[str] = ()) -> ExportResponse:
@@ -78,12 +75,4 @@ def _rows_of_table(path: Path, user_id: str) -> Iterator[dict[str, Any]]:
         return
     selected = rows.filter(pl.col(USER_COLUMN).cast(pl.String) == user_id).head(MAX_ROWS + 1)
     for row in selected.collect(engine="streaming").iter_rows(named=True):
-        yield {name: _to_json(value) for name, value in row.items()}
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_to_json(one) for one in value]
-    if isinstance(value, dict):
-        return {name: _to_json(one) for name, one in value.items()}
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+        yield json.loads(json.dumps(row, default=str))

@@ -13,7 +13,6 @@ import logging
 import math
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -56,20 +55,18 @@ class JsonLineFormatter(logging.Formatter):
 
 
 class RareTracebacks(logging.Filter):
-    """Replaces the traceback of a record by the error, if the same place has raised this type of error within a minute."""
+    """Replaces the traceback of a record by the error, if the same line has logged this type of error within a minute."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged_s: dict[tuple[str, type[BaseException], str, int], float] = {}
+        self._logged_s: dict[tuple[str, int, type[BaseException]], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Shorten the record; every record is logged."""
         error = record.exc_info[1] if record.exc_info else None
         if error is None:
             return True
-        places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-        place = places[-1] if places else ("", 0)
-        key, now_s = (record.name, type(error), *place), time.monotonic()
+        key, now_s = (record.pathname, record.lineno, type(error)), time.monotonic()
         if now_s - self._logged_s.get(key, -math.inf) < TRACEBACK_INTERVAL_S:
             record.msg, record.args = f"{record.getMessage()} ({type(error).__name__}: {error})", ()
             record.exc_info = record.exc_text = None

@@ -128,17 +128,14 @@ class ReleaseManager:
     def status(self) -> dict[str, Any]:
         """Releases in service and rejected releases, for operators."""
         now, rejected = self._snapshot(), self._rejected
-        canaries = [
-            {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
-            for one in now.traffic_split.canaries
-        ]
         return {
             "release": now.production.release_id if now.production else None,
             "experiment": now.traffic_split.experiment or None,
-            "canaries": canaries,
+            "canaries": [
+                {"release": one.release, "share": one.share, "is_in_service": one.release in now.canaries}
+                for one in now.traffic_split.canaries
+            ],
             "rejected": list(rejected.values()),
-            "beside": canaries,
-            "refused": list(rejected.values()),
         }
 
     def poll(self) -> bool:

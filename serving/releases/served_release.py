@@ -51,15 +51,12 @@ class ServedRelease:
     collection_channels: Mapping[str, Any] = field(default_factory=dict)  # name → `CollectionRecall`
     continuation: Continuation = field(default_factory=Continuation)  # how sources of playlist continuation are fused
     continuation_sources: Mapping[str, Any] = field(default_factory=dict)  # name → source
+    _details: dict[int, dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def discovery_share(self, scene: str) -> float:
         """Fraction of new tracks in a list of a scene; without tuned shares, the fraction among the candidates."""
         share = self.blend.discovery_share(scene)
         return self.fusion.discovery_share(scene) if share is None else share
-
-    @cached_property
-    def _details(self) -> dict[int, dict[str, Any]]:
-        return {}
 
     def details(self, item: int) -> dict[str, Any]:
         """The fields of an item's `Track`; they are kept for tracks that were shown, and must not be changed."""
@@ -123,13 +120,13 @@ class ServedRelease:
         return self.collection_channels[name] if name in self.collection_channels else self.channels[name]
 
 
-def load_release(folder: Path, contract: ServiceContract, public_key: str = "") -> ServedRelease:
+def load_release(folder: Path, contract: ServiceContract, public_key: Path | None = None) -> ServedRelease:
     """Verify and load the release in `folder`.
 
     Args:
         folder: Release folder that `training.release` wrote.
         contract: Features that the models may see.
-        public_key: PEM file of the key that must have signed the release; empty: signatures are not checked.
+        public_key: PEM file of the key that must have signed the release; None: signatures are not checked.
 
     Raises:
         DamagedRelease: A file does not match its checksum, or there is no valid signature.

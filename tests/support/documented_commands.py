@@ -90,7 +90,6 @@ ELSEWHERE = {
     "python -m local.environment feast -c feature_repo ui --host 127.0.0.1 --port 8888": "integration/feature_repo/test_feast_commands.py",
     "python -m local.environment feast -c feature_repo serve_registry --port 6570": "integration/feature_repo/test_feast_commands.py",
     "python -m local.environment python docs/feast_example.py": "integration/feature_repo/test_feast_commands.py",
-    "python -m local.environment python docs/run_notebook.py docs/train_a_channel.ipynb": "e2e/test_pipeline.py",
     "bentoml serve segue:latest": "integration/serving/test_bento_build.py",
     """curl -sf -H "Authorization: Bearer $token" -H 'Content-Type: application/json' -d "$run" $airflow/api/v2/dags/ingest_listening_logs/dagRuns""": "e2e/test_compose.py",  # noqa: E501
     """curl -sf -H "Authorization: Bearer $token" "$airflow/api/v2/dags/~/dagRuns?order_by=-start_date&limit=4\"""": "e2e/test_compose.py",

@@ -84,9 +84,7 @@ def read_plays(plays: pl.LazyFrame, user_ids: Sequence[str], vocabulary: Vocabul
 
 def part_of_fit(fit: str) -> pl.Expr:
     """The column `part` as a fit sees it: what it learns from is `train`."""
-    if fit == "final":
-        return pl.lit("train").alias("part")
-    return pl.col("part").replace({"validation": "train"}) if fit == "refit" else pl.col("part")
+    return pl.lit("train").alias("part") if fit == "final" else pl.col("part")
 
 
 def _encode_texts(column: str, texts: Sequence[str]) -> pl.Expr:

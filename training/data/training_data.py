@@ -47,8 +47,7 @@ class TrainingData:
         marts: Folder of the marts.
         fit: `held_out` uses the parts of the marts: models learn from `train` and are tuned on `validation`. `final`
             treats every play as `train`; the catalog then has all tracks that were played or are available by the
-            newest play. `refit` treats `validation` as `train`, with the hyperparameters of `held_out`, and is scored
-            on `test`.
+            newest play.
         recipe: Recipe of the training run.
         services: Contracts of feature services; others are read from Feast's registry.
         cache_folder: Cache of track content and of the arrays of sequence views, shared by all models; None: no cache.

@@ -34,13 +34,14 @@ from training.recipes import recipe
 from training.workspace import INPUTS_FILE, MODELS, Workspace
 
 RANKING_BATCH_SIZE = 512
+FIT = "held_out"
 TREES_ALONE = "trees_alone"
 """The boosted trees of a ranker without its network and without a temperature: tables show what the network adds."""
 
 
 @dataclass(frozen=True)
 class HeldOutModels:
-    """Models of the `held_out` or `refit` fit by name, in the order of the recipe."""
+    """Models of the `held_out` fit by name, in the order of the recipe."""
 
     data: TrainingData
     offline: OfflineFeatures
@@ -49,36 +50,33 @@ class HeldOutModels:
     collection_recallers: Mapping[str, CollectionRecall] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, workspace: Workspace, fit: str = "held_out") -> HeldOutModels:
+    def open(cls, workspace: Workspace) -> HeldOutModels:
         """Load the fitted models; models of the recipe without a fit on the present marts are omitted.
-
-        Args:
-            workspace: Workspace with the models.
-            fit: `held_out`, or `refit` to score the test part with models that also learned from validation.
 
         Raises:
             MissingInput: No channel is fitted.
         """
-        _print_omitted(workspace, fit)
-        data = TrainingData(workspace.marts, fit, recipe(workspace.recipe), cache_folder=workspace.cache_folder(fit))
+        _print_omitted(workspace)
+        cache_folder = workspace.cache_folder(FIT)
+        data = TrainingData(workspace.marts, FIT, recipe(workspace.recipe), cache_folder=cache_folder)
         # A saved ranker has the newest statistics of each track, for serving. Here every request gets the
         # statistics of its own day.
         statistics = load_track_statistics(data)
         rankers = {}
-        for name in workspace.list_fitted("ranker", fit):
-            rankers[name] = FittedRanker.load(workspace.model_folder("ranker", fit, name), data.vocabulary)
+        for name in workspace.list_fitted("ranker", FIT):
+            rankers[name] = FittedRanker.load(workspace.model_folder("ranker", FIT, name), data.vocabulary)
             rankers[name].features = replace(rankers[name].features, statistics=statistics)
-        for head_name in workspace.list_fitted("head", fit):
-            head = LambdaMARTHead.load(workspace.model_folder("head", fit, head_name))
+        for head_name in workspace.list_fitted("head", FIT):
+            head = LambdaMARTHead.load(workspace.model_folder("head", FIT, head_name))
             rankers = {name: ranker.with_listwise_head(head) for name, ranker in rankers.items()}
-        channels = load_fitted_channels(workspace, fit, data)
+        channels = load_fitted_channels(workspace, FIT, data)
         if not channels:
             raise MissingInput(
-                f"no channel of the present marts in {workspace.fit_folder(fit)}; "
+                f"no channel of the present marts in {workspace.fit_folder(FIT)}; "
                 "run `python -m training.train channel NAME`"
             )
         folders = {
-            name: workspace.model_folder("collection", fit, name) for name in workspace.list_fitted("collection", fit)
+            name: workspace.model_folder("collection", FIT, name) for name in workspace.list_fitted("collection", FIT)
         }
         return cls(data, OfflineFeatures(data), channels, rankers, load_collection_recall(folders, channels))
 
@@ -127,14 +125,14 @@ class HeldOutModels:
         return probabilities
 
 
-def _print_omitted(workspace: Workspace, fit: str) -> None:
+def _print_omitted(workspace: Workspace) -> None:
     for kind, names in MODELS.items():
-        fitted = workspace.list_fitted(kind, fit)
+        fitted = workspace.list_fitted(kind, FIT)
         for name in names:
-            if name not in fitted and (workspace.model_folder(kind, fit, name) / INPUTS_FILE).exists():
+            if name not in fitted and (workspace.model_folder(kind, FIT, name) / INPUTS_FILE).exists():
                 print(
-                    f"omitted: {kind} {name} ({fit}) was fitted on other marts; "
-                    f"run `python -m training.train {kind} {name} --fit {fit}` to evaluate and release it"
+                    f"omitted: {kind} {name} ({FIT}) was fitted on other marts; "
+                    f"run `python -m training.train {kind} {name} --fit {FIT}` to evaluate and release it"
                 )
 
 

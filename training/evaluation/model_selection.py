@@ -20,7 +20,6 @@ from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import RecallCases, recall_table
-from training.data.training_data import TrainingData
 from training.evaluation import task_weight_search
 from training.evaluation.baselines.tuned import HEURISTICS, Baselines
 from training.evaluation.fusion_tuning import MIN_SCENE_CASES, fit_fusion
@@ -65,10 +64,6 @@ class Choice:
     blend: Blend  # ranker weights, task weights with the listwise head, discovery shares, diversity
     baselines: Baselines
     notes: dict[str, Any]  # section `chosen` of evaluation.json
-
-    def on(self, data: TrainingData) -> Choice:
-        """The same choice, with baselines fitted on the train part of other data."""
-        return replace(self, baselines=self.baselines.on(data))
 
 
 def choose(held_out: HeldOutModels, servable: ServingFilter) -> Choice:

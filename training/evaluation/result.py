@@ -35,20 +35,19 @@ class Result:
         differences = {f"{first} - {second}": self.difference(first, second) for first, second in self.pairs}
         return {pair: metrics for pair, metrics in differences.items() if metrics}
 
-    def difference(self, first: str, second: str, other: Result | None = None) -> dict[str, list[float]]:
-        """Differences of one list or ranker from another one, or from one of another result on the same cases, by metric."""
-        other = other or self
+    def difference(self, first: str, second: str) -> dict[str, list[float]]:
+        """Differences of one list or ranker from another one, by metric."""
         differences: dict[str, list[float]] = {}
-        for table, other_table in ((self.recall, other.recall), (self.slate, other.slate)):
+        for table in (self.recall, self.slate):
             for metric, parts in table.get(first, {}).items():
                 for part, estimate in parts.items():
-                    if second in other_table:
-                        difference = (estimate - other_table[second][metric][part]).interval()
+                    if second in table:
+                        difference = (estimate - table[second][metric][part]).interval()
                         differences[metric if part == "all" else f"{metric}/{part}"] = difference
         for task, metrics in self.ranking.get(first, {}).items():
             for metric, estimate in metrics.items():
-                if task in other.ranking.get(second, {}):
-                    difference = (estimate - other.ranking[second][task][metric]).interval()
+                if task in self.ranking.get(second, {}):
+                    difference = (estimate - self.ranking[second][task][metric]).interval()
                     differences[f"{task}/{metric}"] = difference
                     if task == "not_skipped":
                         differences[metric] = difference

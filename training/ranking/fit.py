@@ -48,9 +48,7 @@ DENSE_BATCH_SIZE = 512
 logger = logging.getLogger(__name__)
 
 
-def fit_ranker(
-    name: str, data: TrainingData, config: RankerConfig, folder: Path, offline: OfflineFeatures | None = None
-) -> FittedRanker:
+def fit_ranker(name: str, data: TrainingData, config: RankerConfig, folder: Path) -> FittedRanker:
     """Return a ranker fitted on the `train` part; steps, number and weights of the trees and temperatures are chosen on
     `validation`, if any. With `data.held_out_model`, that ranker with the present statistics and contents of tracks.
 
@@ -59,14 +57,13 @@ def fit_ranker(
         data: Training data; of a `final` fit there is no validation part.
         config: The recipe's config, or the resolved config of the `held_out` fit.
         folder: Folder of checkpoints; an interrupted fit with the same arguments resumes from there.
-        offline: Point-in-time features; opened if not given.
 
     Raises:
         ValueError: The log has no training case.
     """
     if data.held_out_model is not None:
         return _with_present_tracks(FittedRanker.load(data.held_out_model, data.vocabulary), data)
-    offline = offline or OfflineFeatures(data)
+    offline = OfflineFeatures(data)
     service = RANKERS[name].feature_service
     cases = ranking_cases(data)
     train_cases, validation_cases = cases.filter_part("train"), cases.filter_part("validation")

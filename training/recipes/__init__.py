@@ -17,8 +17,8 @@ import yaml
 
 from config.dataclass_io import Section, config_from_dict
 
-FITS = ("held_out", "refit", "final")
-"""What a fit learns from: `held_out` from train, `refit` from train and validation, `final` from everything."""
+FITS = ("held_out", "final")
+"""What a fit learns from: `held_out` from train, `final` from everything."""
 RECIPES = ("debug", "full", "small")
 FOLDER = Path(__file__).parent
 
@@ -34,13 +34,7 @@ class Recipe(Section):
     validation_cases_per_user: int
     excluded_rankers: tuple[str, ...]
     ranking_test_cases: int
-    refits_before_test: bool
     encoded_content: dict[str, int]
-
-    @property
-    def fits(self) -> tuple[str, ...]:
-        """Fits that a run of this recipe has."""
-        return FITS if self.refits_before_test else ("held_out", "final")
 
 
 def add_workspace_arguments(parser: ArgumentParser) -> None:

@@ -24,17 +24,14 @@ def main() -> int:
         prog="python -m training.release", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_workspace_arguments(parser)
-    parser.add_argument("--share", type=float, help="fraction of the users who get the release; default: all")
     parser.add_argument("--force", action="store_true", help="release even if the gate refuses; requires --reason")
     parser.add_argument("--reason", help="why the gate is overruled; stored in the manifest")
     options = parser.parse_args()
     if options.force != bool((options.reason or "").strip()):
         parser.error("--force and --reason must be used together: give the reason for overruling the gate")
-    if options.share == 0:
-        parser.error("--share 0 ends a canary (`python -m releases canary ID --share 0`); a new release needs a share")
     from training.release.publish import release  # the models' libraries
 
-    outcome = release(Workspace.open(options.as_of, options.recipe), options.reason, options.share)
+    outcome = release(Workspace.open(options.as_of, options.recipe), options.reason)
     is_refused = outcome.status == "refused"
     lines = [f"production stays at {open_pointer().active or 'no release'}"] if is_refused else []
     stream = sys.stderr if is_refused else sys.stdout

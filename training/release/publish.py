@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from releases import bundle, model_store
-from releases.deployment import activate_new, canary, check_share, open_pointer
+from releases.deployment import activate_new, open_pointer
 from releases.pointer import MANIFEST, Pointer
 from storage.files import atomic_write
 from training.evaluate import HTML_FILE, JSON_FILE, publish_reports
@@ -34,7 +34,7 @@ class Outcome:
     lines: tuple[str, ...]  # reasons
 
 
-def release(workspace: Workspace, reason: str | None = None, share: float | None = None) -> Outcome:
+def release(workspace: Workspace, reason: str | None = None) -> Outcome:
     """Release the final models of a workspace if the gate passes.
 
     The outcome is "unchanged" for the inputs of the active release, or of a release that was rolled back
@@ -43,11 +43,9 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     Args:
         workspace: Workspace with a current evaluation.
         reason: Why to overrule the gate; None to obey it.
-        share: Fraction of the users who get the release as a canary; None for all users.
 
     Raises:
         MissingInput: An earlier task has not run.
-        InvalidTrafficSplit: The share is invalid; nothing is changed.
     """
     inputs, active = release_inputs(workspace), open_pointer()
     identity = release_id(inputs)
@@ -56,8 +54,6 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     if active.was_rolled_back(identity) and reason is None:
         remedy = f"{identity} was rolled back; {active.active} stays active. To activate {identity} again, add --force --reason"
         return Outcome("unchanged", identity, (remedy,))
-    if share is not None:
-        check_share(identity, share)
     verdict = judge_workspace(workspace, active)
     report_verdict(workspace, verdict, active, reason)
     if not verdict.is_passed and reason is None:
@@ -66,12 +62,8 @@ def release(workspace: Workspace, reason: str | None = None, share: float | None
     with tempfile.TemporaryDirectory(prefix="segue-release-") as folder:
         write(workspace, manifest, Path(folder))
         path = model_store.publish(Path(folder), identity, {"as_of": workspace.as_of, "recipe": workspace.recipe})
-    lines = verdict.reasons
-    if share is None:
-        activate_new(identity, path)
-    else:
-        lines = (*lines, *canary(identity, share))
-    return Outcome("forced" if reason else "released", identity, lines)
+    activate_new(identity, path)
+    return Outcome("forced" if reason else "released", identity, verdict.reasons)
 
 
 def report_verdict(workspace: Workspace, verdict: Verdict, active: Pointer, reason: str | None) -> None:

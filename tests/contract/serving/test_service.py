@@ -106,7 +106,6 @@ def test_parameters_of_a_request(client):
 def test_status(client):
     answer = client.get("/status")
     expected = {"is_ready": True, "degraded": [], "release": "r1", "experiment": None, "canaries": [], "rejected": []}
-    expected |= {"beside": [], "refused": []}
     (worker,) = answer.json()["workers"]
     assert (answer.status_code, answer.json()) == (200, expected | {"workers": [worker]})
     assert worker["release"] == "r1"

@@ -95,7 +95,7 @@ def test_landing_on_a_full_disk(tmp_path):
     for _ in range(200):
         path.report(100)
     path.stop()
-    command = [sys.executable, "-m", "ingestion.land", "--events", "--home", str(tmp_path)]
+    command = [sys.executable, "-m", "ingestion.land", "--events"]
     variables = environment(Settings(home=tmp_path))
     results = []
     with small_disk.mounted(tmp_path / "landing", COMMAND_SIZES_KB[0]):

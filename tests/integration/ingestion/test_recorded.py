@@ -34,7 +34,8 @@ def replace_or_exit(self, target):
         os._exit(9)
     return replace(self, target)
 Path.replace = replace_or_exit
-main(["--events", "--home", sys.argv[1]])
+os.environ["SEGUE_HOME"] = sys.argv[1]
+main(["--events"])
 """
 
 
@@ -52,13 +53,16 @@ def rows(home: Path, table: str = "listening_events") -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("writes", [11, 12, 15, 17, 18, 19, 22, 25])
-def test_a_killed_landing_loses_and_doubles_nothing(tmp_path: Path, writes: int) -> None:
+def test_a_killed_landing_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
     """The first 11 files are empty tables; each page has a file of its events, perhaps one of exposures, and one of its position."""
     record(tmp_path, [recorded_event(number) for number in range(10)], [shown(number) for number in range(5)])
     command = [sys.executable, "-c", KILLED, str(tmp_path), str(writes)]
     assert subprocess.run(command, check=False).returncode == 9
     record(tmp_path, [recorded_event(number) for number in range(7, 13)], [shown(5)])
-    assert main(["--events", "--home", str(tmp_path)]) == 0
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    assert main(["--events"]) == 0
     impressions = [f"r{number}-{place}" for number in range(6) for place in range(2)]
     ids = sorted([*(f"e{number}" for number in range(13)), *impressions])
     assert rows(tmp_path)["event_id"].to_list() == ids
@@ -108,10 +112,13 @@ def test_rows_are_those_of_the_contract(tmp_path: Path, stores: tuple[EventStore
     assert landed(tmp_path, "landings")["split"].to_list() == [None, None]
 
 
-def test_invalid_rows_are_quarantined_and_do_not_stop_the_pipeline(tmp_path: Path) -> None:
+def test_invalid_rows_are_quarantined_and_do_not_stop_the_pipeline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late = recorded_event(0)["ended_at"] + 2 * CLOCK_SKEW // timedelta(microseconds=1)
     record(tmp_path, [recorded_event(1, action="hum"), recorded_event(2, occurred_at=late, ended_at=late)])
-    assert main(["--events", "--home", str(tmp_path)]) == 0
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    assert main(["--events"]) == 0
     assert quarantined(tmp_path)["user_id"].to_list() == ["u1", "u1"]
     assert landed(tmp_path).height == 0
 

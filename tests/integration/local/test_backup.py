@@ -97,7 +97,7 @@ def test_restored_home_has_what_cannot_be_rebuilt(
     writer.close()
     assert manifest.release == "r1"
     there = restored(here, monkeypatch)
-    assert restore(there, tmp_path / "backup").manifest == manifest
+    assert restore(there, tmp_path / "backup")[0] == manifest
     found = {str(path.relative_to(there.home)) for path in there.home.rglob("*") if path.is_file()}
     assert found == {
         "home_format",
@@ -253,7 +253,7 @@ def test_unfinished_erasures_are_completed_by_a_restore(
     backup(here, tmp_path / "backup")
     assert stat.S_IMODE((tmp_path / "backup" / UNFINISHED_FILE).stat().st_mode) == 0o600
     there = restored(here, monkeypatch)
-    assert "1 erased users had data here" in restore(there, tmp_path / "backup").output
+    assert "1 erased users had data here" in restore(there, tmp_path / "backup")[1]
     assert pl.read_parquet(there.home / "reports" / "x.parquet")["user_id"].to_list() == ["bob"]
     assert not (there.home / UNFINISHED_FILE).exists()
 
@@ -287,9 +287,8 @@ def test_user_erased_after_the_backup_stays_erased_in_a_mounted_home(
         with pytest.raises(RestoreError, match="does not respond"):
             restore(there, tmp_path / "backup")
     assert "ann" in read_suppression_list(there.suppression_list)
-    outcome = restore(there, tmp_path / "backup")
-    assert outcome.has_current_list and outcome.manifest == manifest
-    assert "1 erased users had data here" in outcome.output
+    restored_manifest, output = restore(there, tmp_path / "backup")
+    assert restored_manifest == manifest and "1 erased users had data here" in output
     users = read_suppression_list(there.suppression_list)
     assert "ann" in users and "earlier" in users
     assert {path.name for path in there.home.iterdir()} >= {"bentoml", "home_format", "landing", "requests", "marts"}
@@ -318,7 +317,7 @@ def test_lists_that_cannot_be_joined_restore_nothing(
         [], UNSIGNED_EXIT_CODE, "1 erased\n", "release r1 was changed; sign it again\n"
     )
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: unsigned)
-    assert restore(there, tmp_path / "backup").output == "1 erased\nrelease r1 was changed; sign it again\n"
+    assert restore(there, tmp_path / "backup")[1] == "1 erased\nrelease r1 was changed; sign it again\n"
 
 
 def test_commands_say_what_was_done_and_what_is_left(

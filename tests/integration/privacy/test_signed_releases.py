@@ -42,14 +42,14 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
     pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(folder / "heard.parquet")
     signed = Signed(folder, private, public)
     signed.tamper("of the training")
-    integrity.sign(folder, str(private))
+    integrity.sign(folder, private)
     return signed
 
 
 def test_a_changed_release_is_signed_again(signed: Signed) -> None:
     assert erase.main(["ann"]) == 0
     assert signed.users() == ["bob"]
-    integrity.verify(signed.release, str(signed.public))
+    integrity.verify(signed.release, signed.public)
 
 
 def test_a_change_that_the_erasure_did_not_make_is_not_signed(
@@ -61,14 +61,14 @@ def test_a_change_that_the_erasure_did_not_make_is_not_signed(
     assert "python -m releases sign r1" in capsys.readouterr().err
     assert erase.main(["unknown", "--anyway"]) == UNSIGNED_EXIT_CODE
     with pytest.raises(UntrustedRelease):
-        integrity.verify(signed.release, str(signed.public))
+        integrity.verify(signed.release, signed.public)
 
 
 def test_without_the_key_the_release_is_not_signed(signed: Signed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", "")
     assert erase.main(["ann"]) == UNSIGNED_EXIT_CODE
     with pytest.raises(UntrustedRelease):
-        integrity.verify(signed.release, str(signed.public))
+        integrity.verify(signed.release, signed.public)
 
 
 def test_an_unusable_key_is_named(signed: Signed, capsys: pytest.CaptureFixture[str]) -> None:

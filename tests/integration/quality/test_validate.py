@@ -38,7 +38,7 @@ def home(empty_home: Path) -> Path:
 
 
 def test_valid_tables_pass_and_pages_are_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--as-of", AS_OF]) == 0
+    assert [main(["--as-of", AS_OF, "--stage", stage]) for stage in ("landed", "marts")] == [0, 0]
     printed = capsys.readouterr().out
     assert printed.count("ok ") == len(ROWS) + 2 and "not enough data" not in printed
     for stage in ("landed", "marts"):
@@ -179,13 +179,13 @@ def test_many_excluded_users_fail(home: Path, capsys: pytest.CaptureFixture[str]
 
 def test_historical_load_is_one_batch_of_any_age(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_landing(home, EVENTS, monthly=True)
-    assert main(["--as-of", "2026-12-01"]) == 0
+    assert [main(["--as-of", "2026-12-01", "--stage", stage]) for stage in ("landed", "marts")] == [0, 0]
     assert "a historical load is one batch" in capsys.readouterr().out
 
 
 def test_missing_table_is_reported_with_the_remedy(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "marts" / "likes.parquet").unlink()
-    assert main(["--as-of", AS_OF]) == 2
+    assert main(["--as-of", AS_OF, "--stage", "marts"]) == 2
     assert "likes.parquet does not exist; run `dbt build" in capsys.readouterr().err
     assert "likes.parquet does not exist" in (home / "reports" / "data_docs" / "marts" / "outcome.html").read_text()
 

@@ -17,7 +17,6 @@ from recommender.recall.popularity import Popularity, PopularityConfig
 from recommender.recall.realtime import Realtime
 from releases.format import MissingInput
 from tests.support.training.fitted_workspace import use_without_registry, workspace
-from training import recipes
 from training import train as train_module
 from training.data.plays import PARTS
 from training.evaluate import evaluate, is_own_catalog, model_input_hashes
@@ -150,30 +149,6 @@ def test_checkpoints_are_kept_until_the_fit_is_finished(copied: Workspace, monke
     assert list((folder / "checkpoints").glob(f"*/{FIT_RECORD_FILE}"))
     assert train_module.train(copied, "channel", "realtime", "held_out")
     assert not (folder / "checkpoints").exists()
-
-
-def test_models_are_fitted_on_validation_too_before_the_test_part_is_scored(
-    evaluated: tuple[Workspace, Path], copied: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sections = recipes._read("debug")
-    changed_run = {**sections["run"], "refits_before_test": True}
-    monkeypatch.setattr(recipes, "_read", lambda _: {**sections, "run": changed_run})
-    assert evaluate(copied) and not evaluate(copied)
-    found, before = (
-        json.loads((home / "reports" / "evaluation.json").read_text()) for home in (tmp_path / "home", evaluated[1])
-    )
-    train_only = found["train_part_only"]
-    for table in ("recall", "slate", "ranking"):
-        assert train_only[table] == before[table]
-        assert set(found[table]) == set(before[table])
-    assert found["recall"]["favorites"] == before["recall"]["favorites"], "nothing of it is fitted on plays of others"
-    assert found["recall"]["realtime"] != before["recall"]["realtime"]
-    assert found["ranking"]["sum_pooling"] != before["ranking"]["sum_pooling"]
-    changed = (
-        found["recall"]["realtime"]["recall_at_50"]["all"][0] - before["recall"]["realtime"]["recall_at_50"]["all"][0]
-    )
-    assert train_only["differences"]["realtime"]["recall_at_50"][0] == pytest.approx(changed)
-    assert found["chosen"]["fusion"] == before["chosen"]["fusion"]
 
 
 def test_another_seed_gives_other_models_and_leaves_the_reports(copied: Workspace, tmp_path: Path) -> None:

@@ -45,5 +45,5 @@ def test_missing_and_empty_mart(tmp_path: Path) -> None:
         newest_exposure_at(tmp_path / "marts")
     marts = write(tmp_path, [])
     assert newest_exposure_at(marts) is None
-    assert load_arm_exposures(marts, *PERIOD) == ({}, 0)
+    assert load_arm_exposures(marts, *PERIOD, "x") == ({}, 0)
     assert newest_exposure_at(write(tmp_path, [row(3, "u"), row(2, "u")])) == AT + timedelta(seconds=3)

@@ -47,7 +47,7 @@ def world(users: int, lost: float = 0.0) -> list[dict[str, object]]:
 def test_arms_are_compared_and_sample_ratio_checked(home: Path) -> None:
     plan_experiment(home)
     write(home, [*world(400), row(-4_000, "early", "louder/r2"), row(5, "u", "r0")])
-    assert main(["compare"]) == 0
+    assert main([]) == 0
     content = json.loads((home / "reports" / "experiment.json").read_text())
     assert (content["experiment"], content["baseline"], content["shared_users"]) == ("louder", "louder/production", 0)
     assert content["sample_ratio"]["holds"] is True and sum(content["sample_ratio"]["users"].values()) == 400
@@ -62,18 +62,13 @@ def test_arms_are_compared_and_sample_ratio_checked(home: Path) -> None:
 def test_sample_ratio_mismatch_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plan_experiment(home)
     write(home, world(800, lost=0.3))
-    assert main(["compare", "--experiment", "louder"]) == 1
+    assert main([]) == 1
     assert "FAILED: sample-ratio mismatch" in capsys.readouterr().out
     assert "<b>FAILED" in (home / "reports" / "experiment.html").read_text()
 
 
-def test_without_experiment_releases_are_compared_with_a_warning_about_time(
-    home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = [row(n, f"u{n % 10}", "r1" if n < 50 else "r2", is_played=True, is_skip=n < 50) for n in range(100)]
-    write(home, [*rows, row(-30 * 86_400, "u1", "r0")])
-    assert main(["compare"]) == 0
-    content = json.loads((home / "reports" / "experiment.json").read_text())
-    assert list(content["arms"]) == ["r1", "r2"] and content["sample_ratio"] is None
-    assert content["differences"]["r2 - r1"]["skip_rate"] == [-1, -1, -1]
-    assert "every difference includes effects of time" in capsys.readouterr().out
+def test_without_an_experiment_no_report_is_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(home, [row(0, "u", "r1"), row(1, "u", "r2")])
+    assert main([]) == 0
+    assert "no exposures of an experiment" in capsys.readouterr().out
+    assert not (home / "reports" / "experiment.json").exists()

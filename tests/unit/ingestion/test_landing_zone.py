@@ -70,8 +70,11 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
-def test_an_empty_event_store_creates_a_readable_file_for_every_table(tmp_path: Path) -> None:
-    assert main(["--events", "--home", str(tmp_path / "home")]) == 0
+def test_an_empty_event_store_creates_a_readable_file_for_every_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    assert main(["--events"]) == 0
     for table, schema in contract.SCHEMAS.items():
         (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
         descriptions = [field.metadata[b"description"] for field in schema]
@@ -110,32 +113,34 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, today: str, re
 
 
 @pytest.mark.parametrize(("requested", "code"), [("2999-01-01", 2), ("2026-05-01", 0)])
-def test_the_command_fails_for_a_future_day(tmp_path: Path, requested: str, code: int) -> None:
+def test_the_command_fails_for_a_future_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requested: str, code: int
+) -> None:
     land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
-    assert print_as_of(["--home", str(tmp_path), "--requested", requested]) == code
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+    assert print_as_of(["--requested", requested]) == code
 
 
 @pytest.mark.parametrize(("path", "reason"), [("", "holds none of the supported formats"), ("x", "does not exist")])
 def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, reason: str
 ) -> None:
-    assert main([str(tmp_path / path), "--home", str(tmp_path / "home")]) == 2
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    assert main([str(tmp_path / path)]) == 2
     assert reason in capsys.readouterr().err
 
 
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own, home = (
-        json_lines(tmp_path / "own" / "listening_events.jsonl", [event(1, action="dance"), "torn"]),
-        tmp_path / "home",
-    )
-    assert main([str(own), "--home", str(home)]) == 2
+    own = json_lines(tmp_path / "own" / "listening_events.jsonl", [event(1, action="dance"), "torn"])
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    assert main([str(own)]) == 2
     printed = capsys.readouterr()
     assert "the first is listening_events.jsonl, row 1: action dance is not one of" in printed.out
     assert "has no valid row; fix the log or land another one" in printed.err
-    assert main([str(json_lines(own, [event(1)])), "--home", str(home)]) == 0
-    assert main([str(own), "--home", str(home)]) == 0
+    assert main([str(json_lines(own, [event(1)]))]) == 0
+    assert main([str(own)]) == 0
 
 
 def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from local import land, pipeline, run, run_parameters, services
+from local import land, pipeline, services
 from local.run_parameters import RunParameters, StepError, parse_run_parameters
 from storage.files import DiskSpaceError, check_disk_space
 
@@ -50,6 +50,7 @@ def test_a_home_that_cannot_be_written_is_named_with_its_setting(tmp_path):
     ("arguments", "message"),
     [
         (["--logs", "/no/where"], "there are no logs at /no/where"),
+        (["--channels", "popularity popularty"], "unknown channel popularty; set CHANNELS to some of popularity, "),
         *(
             (["--as-of", day], f"'{day}' is not a date; write AS_OF as 2026-06-30")
             for day in ("30.06.2026", "2026-13-01", "20260630", "yesterday")
@@ -61,17 +62,6 @@ def test_parameters_that_cannot_be_meant_are_rejected(capsys, arguments, message
         parse_run_parameters(argparse.ArgumentParser(), arguments)
     assert message in capsys.readouterr().err
     assert parse_run_parameters(argparse.ArgumentParser(), ["--as-of", "2026-06-30"]).as_of == "2026-06-30"
-
-
-def test_an_unknown_channel_is_rejected_before_anything_starts(here, monkeypatch):
-    started = []
-    monkeypatch.setattr(services, "start", lambda *_: started.append("services"))
-    monkeypatch.setattr(pipeline, "airflow_environment", lambda _: started.append("landing"))
-    monkeypatch.setattr(run_parameters, "read_last_output_line", lambda *_: '{"channels": ["popularity", "realtime"]}')
-    for command in (run, pipeline):
-        with pytest.raises(StepError, match="unknown channel popularty; set CHANNELS to some of popularity, realtime"):
-            command.run(here, RunParameters(channels=("popularity", "popularty")))
-    assert started == []
 
 
 @pytest.mark.parametrize(

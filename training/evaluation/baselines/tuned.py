@@ -117,10 +117,6 @@ class Baselines:
         counts = {**self.cases, family: len(cases)}
         return replace(self, configs={**self.configs, **chosen}, table={**self.table, **table}, cases=counts)
 
-    def on(self, data: TrainingData) -> Baselines:
-        """The same parameters, fitted on the train part of other data."""
-        return replace(self, data=data, sessions=TrainSessions.from_data(data))
-
     def recall(self, cases: RecallCases, k: int, names: Iterable[str] | None = None) -> dict[str, Ints]:
         """Lists [C, K] of each baseline, or of the baselines `names`, best first, padded with 0."""
         models = {name: self.configs[name].fit(self.sessions) for name in (names or self.configs)}

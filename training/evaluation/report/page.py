@@ -12,7 +12,6 @@ from typing import Any
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.report import charts
 from training.evaluation.report.chart_rows import (
-    DIFFERENCE_METRICS,
     difference_bars,
     group_names,
     list_bars,
@@ -56,8 +55,6 @@ CHAPTERS = (
     Chapter("recall", "Recall"),
     Chapter("slate", "Slate"),
     Chapter("ranking", "Ranking", ranking_values),
-    Chapter("refit", "Fitted again on train and validation", lambda _: {"refit_metrics": DIFFERENCE_METRICS},
-            lambda content: bool(content.get("train_part_only"))),
     Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
     Chapter("groups", "Users and tracks"),
     Chapter("channels", "Channels", lambda content: {
@@ -105,11 +102,6 @@ def format_decimal(value: float | None, digits: int = 4, missing: str = "–") -
     return missing if value is None else f"{value:.{digits}f}"
 
 
-def format_weights(weights: Mapping[str, float]) -> str:
-    """`name weight` pairs separated by commas."""
-    return ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
-
-
 FILTERS = {
     "decimal": format_decimal,
     "difference_class": difference_class,
@@ -118,6 +110,5 @@ FILTERS = {
     "of_100": charts.of_100,
     "order_rows": order_rows,
     "row_class": row_class,
-    "weights": format_weights,
 }
 """Filters of the report's templates."""

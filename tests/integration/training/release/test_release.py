@@ -212,13 +212,13 @@ def test_release_gets_a_share_and_then_all_users(
 ) -> None:
     before = open_pointer().active
     change(released_workspace, +0.02)
-    assert command(monkeypatch, "--share", ".1") == 0
-    printed = capsys.readouterr().out
+    assert command(monkeypatch) == 0
+    new = str(open_pointer().active)
+    assert new != before and command(monkeypatch, "rollback") == 0
+    assert command(monkeypatch, "canary", new, "--share", "0.1") == 0
+    assert f"{new} 10.0%, the rest {before}" in capsys.readouterr().out
     (canary,) = traffic_split.read(traffic_split_file()).canaries
-    assert printed.startswith(f"released: {canary.release}") and f"{canary.release} 10.0%, the rest {before}" in printed
-    assert open_pointer().active == before and open_pointer().file.parent / canary.path == model_store.find_version(
-        canary.release
-    )
+    assert open_pointer().active == before and open_pointer().file.parent / canary.path == model_store.find_version(new)
     assert command(monkeypatch, "canary", canary.release, "--share", "0.25") == 0
     assert [entry.share for entry in traffic_split.read(traffic_split_file()).canaries] == [0.25]
     assert command(monkeypatch, "activate", canary.release) == 0

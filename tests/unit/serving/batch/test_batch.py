@@ -17,7 +17,7 @@ from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError
 from serving.batch import export as batch
-from serving.batch.export import DESCRIPTION_FILE, BatchOptions
+from serving.batch.export import DESCRIPTION_FILE
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.runtime import Runtime
@@ -28,7 +28,6 @@ from tests.support.serving.small_release import history
 
 USERS = [f"u{n}" for n in range(7)]
 NOW = 1_800_000_000_000_000
-OPTIONS = BatchOptions("daily", limit=4)
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +63,8 @@ class Home:
         self.before(request.user_id)
         return answer(runtime, request, *others)
 
-    def run(self, out, options=OPTIONS, now_us=NOW):
-        batch.run(self.open(), self.settings, options, out, now_us, lambda line: None)
+    def run(self, out, scene="daily", now_us=NOW):
+        batch.run(self.open(), self.settings, scene, out, now_us, lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +94,7 @@ def read(out, kind):
 
 @pytest.mark.parametrize("scene", ["daily", "private_fm", "playlists"])
 def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, scene):
-    home.run(tmp_path / "out", replace(OPTIONS, scene=scene))
+    home.run(tmp_path / "out", scene)
     rows = read(tmp_path / "out", "lists")
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
     assert state.read(None, 1) == [] and state.users() == set(), "nothing is recorded as shown"
@@ -105,7 +104,7 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
     for user in USERS:
         mine = [row for row in rows if row["user_id"] == user]
         monkeypatch.setattr(runtime_module, "new_request_id", lambda shown=mine[0]["request_id"]: shown)
-        answer = service.respond(scene, partial(read_request, user, scene, OPTIONS.limit))
+        answer = service.respond(scene, partial(read_request, user, scene, None))
         expected = [(*item.target, item.score, item.channels, item.propensity) for item in answer.items]
         columns = ("target_type", "target_id", "score", "channels", "propensity")
         assert [tuple(row[column] for column in columns) for row in mine] == expected
@@ -119,7 +118,7 @@ def test_lists_equal_the_answers_of_the_service(home, tmp_path, monkeypatch, sce
 def test_a_list_of_the_day_may_be_kept_without_being_shown(home, monkeypatch, private, kept_of):
     runtime = home.open()
     monkeypatch.setattr(runtime, "_private_session", lambda user_id: private)
-    runtime.compute(batch._request("u0", home.settings, OPTIONS, NOW), is_kept=True)
+    runtime.compute(batch._request("u0", home.settings, "daily", NOW), is_kept=True)
     state = SqliteServingState(home.folder / "serving", lambda: NOW)
     assert state.read(None, 1) == [] and state.users() == kept_of
 
@@ -141,7 +140,7 @@ def test_interrupted_run_continues_with_the_same_result(home, tmp_path):
         assert read(tmp_path / "out", kind) == read(tmp_path / "whole", kind), kind
 
 
-def test_another_release_or_option_begins_anew(home, tmp_path):
+def test_another_release_or_scene_begins_anew(home, tmp_path):
     for at_us in (NOW, NOW + 86_400_000_000):  # a finished run is computed again
         home.run(tmp_path / "out", now_us=at_us)
         assert json.loads((tmp_path / "out" / DESCRIPTION_FILE).read_text())["at_us"] == at_us
@@ -149,7 +148,7 @@ def test_another_release_or_option_begins_anew(home, tmp_path):
     (home.folder / "bentoml" / "active.json").write_text(json.dumps({"release": "r2", "path": "made by hand"}))
     home.run(tmp_path / "out")
     assert {row["release"] for row in read(tmp_path / "out", "lists")} == {"r2"}
-    home.run(tmp_path / "out", replace(OPTIONS, limit=2))
+    home.run(tmp_path / "out", "private_fm")
     assert len(list((tmp_path / "out" / "lists").glob("*.parquet"))) == 3
     assert {row["release"] for row in read(tmp_path / "out", "item_embeddings")} == {"r2"}
 
@@ -199,7 +198,7 @@ def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
     channel = home.release.channels["multi_interest"]
     tracks = {row["track_id"]: row["vector"] for row in items if row["channel"] == "multi_interest"}
     assert set(tracks) == set(home.release.vocabulary.decode(channel.catalog))
-    user, _ = home.open().load_user(batch._request("u3", home.settings, OPTIONS, NOW))
+    user, _ = home.open().load_user(batch._request("u3", home.settings, "daily", NOW))
     _, queries = channel.encode_queries(user)
     for task, query_BQD in queries.items():
         rows = [row for row in users if (row["user_id"], row["task"]) == ("u3", task)]

@@ -5,7 +5,6 @@ import numpy as np
 import polars as pl
 
 from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
-from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 from training.recipes import recipe
 
@@ -95,15 +94,3 @@ def test_final_catalog_has_tracks_that_became_available_by_the_newest_play(tmp_p
     pl.concat([rows, others]).write_parquet(marts / "tracks.parquet")
     final = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
     assert final.catalog_V[final.vocabulary.encode(unplayed)].tolist() == [True, False, True, False]
-
-
-def test_refit_trains_on_validation_too_and_has_the_same_test_part(marts: Path, data: TrainingData) -> None:
-    refit = TrainingData(marts, "refit", recipe("debug"), services=SERVICES)
-    is_validation = data.plays.part_P == PARTS.index("validation")
-    assert is_validation.any()
-    assert refit.plays.part_P.tolist() == np.where(is_validation, PARTS.index("train"), data.plays.part_P).tolist()
-    assert len(refit.recall_cases("validation")) == 0
-    cases, expected = refit.recall_cases("test"), data.recall_cases("test")
-    assert cases.request_at_C.tolist() == expected.request_at_C.tolist()
-    for kind, lists in cases.items.items():
-        assert refit.vocabulary.decode(lists.items) == data.vocabulary.decode(expected.items[kind].items)

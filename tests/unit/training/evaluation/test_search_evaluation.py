@@ -2,13 +2,11 @@
 
 from datetime import date
 
-import numpy as np
 import polars as pl
 import pytest
-from rapidfuzz.distance import OSA
 
 from research.search_quality import format_table
-from training.evaluation.search_quality import EvaluationQuery, evaluate, misspell, read_queries
+from training.evaluation.search_quality import EvaluationQuery, evaluate, read_queries
 
 SAD = {"facet": "emotions", "any_of": ["sad"]}
 
@@ -59,13 +57,3 @@ def test_no_query_of_the_evaluation_was_used_in_development():
     names = ("queries", "facet_queries", "language_queries")
     evaluated = {query.text for name in names for query in read_queries(name)}
     assert len(evaluated) > 100 and not evaluated & {query.text for query in read_queries("development_queries")}
-
-
-def test_misspelled_titles_have_one_error_in_their_longest_word():
-    random = np.random.default_rng(0)
-    found = [misspell("the harbour no. 2", random).split(" ") for _ in range(300)]
-    assert {(start, *rest) for start, _, *rest in found} == {("the", "no.", "2")}
-    assert {(word[0], OSA.distance(word, "harbour")) for _, word, *_ in found} == {("h", 1)}
-    assert {len(word) for _, word, *_ in found} == {6, 7, 8}
-    with pytest.raises(ValueError, match=r"'rain' has no word of 5 letters"):
-        misspell("rain", random)
