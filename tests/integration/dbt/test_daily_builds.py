@@ -295,23 +295,23 @@ def _playlist(track_ids: list[str], minute: float) -> dict[str, Any]:
 
 
 def write_late_exposures(folder: Path) -> Path:
-    """Write the steps of two days.
+    """Write the steps of three days.
 
-    During the build of the first, exposures of five days before are landed. On the second, an exposure of a bot's day before
-    is landed again, as of now.
+    During the build of the first, exposures of five days before are landed, which the second reads. On the third, an exposure
+    of a bot's day is landed again, as of now.
     """
     world = World(folder / "files")
     bot = [event(f"b{n}", "u1", "click", "1", 600 + n / 100, sequence_number=n) for n in range(13)]
     shown = _exposure(event("e", "u1", "impression", "1", 600, request_id="q"))
     world.land("listening_events", str(FIRST_DAY), bot)
     world.land("exposures", str(FIRST_DAY), [shown])
-    for number in (0, 5, 6):
+    for number in (0, 5, 6, 7):
         day = FIRST_DAY + timedelta(days=number)
         minute = number * DAY_MINUTES + 600
         played = event(f"e{number}", "u0", "play", "1", minute, request_id=f"q{number}", played_ms=40_000)
         world.land("listening_events", str(day), [played])
         world.land("exposures", str(day), [_exposure(played)], during_build=number == 0)
-        if number == 6:
+        if number == 7:
             world.land("exposures", str(day), [shown | {"shown_at": at(minute)}])
         if number:
             world.write_step(folder / "steps", number, day + timedelta(days=1))
