@@ -70,9 +70,7 @@ def change(here: Workspace, shift: float) -> None:
 
 def active_path() -> Path:
     """The folder of the active release."""
-    path = open_pointer().path
-    assert path is not None
-    return path
+    return open_pointer().path
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -117,7 +115,6 @@ def test_round_trip(released_workspace: Workspace) -> None:
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20), fitted.recall(users, 20))
-    assert loaded.ranker is not None
     fitted_ranker = FittedRanker.load(
         released_workspace.model_folder("ranker", "final", loaded.ranker.name), data.vocabulary
     )
