@@ -80,8 +80,7 @@ def test_candidates_are_in_the_catalog_without_duplicates_and_padded_at_the_end(
 def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> None:
     together = channel.recall(requests, K)
     for row in range(len(requests)):
-        alone = channel.recall(requests.take([row]), K)
-        assert alone[0].tolist() == together[row].tolist()
+        assert channel.recall(requests.take([row]), K)[0].tolist() == together[row].tolist()
 
 
 def test_save_and_load_equal(

@@ -240,8 +240,7 @@ def assert_equal_marts(grown: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("split", ["global_time", pytest.param("user_time", marks=acceptance_only)])
 def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
-    steps = write_days(tmp_path, split)
-    build_both_ways(tmp_path, steps)
+    build_both_ways(tmp_path, write_days(tmp_path, split))
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
     with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
@@ -355,8 +354,7 @@ def write_shortened_sessions(folder: Path) -> Path:
 
 def test_shortened_sessions_and_changed_contents_equal_one_build(tmp_path: Path) -> None:
     """Sessions that lose their plays after midnight keep the others; profiles follow the contents of left-out targets."""
-    steps = write_shortened_sessions(tmp_path)
-    build_both_ways(tmp_path, steps)
+    build_both_ways(tmp_path, write_shortened_sessions(tmp_path))
     assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
     sessions = tmp_path / "grown" / "marts" / "sessions.parquet"
     kept = duckdb.sql(f"select user_id, plays from '{sessions}' where user_id < 'u3' order by all").fetchall()

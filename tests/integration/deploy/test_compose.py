@@ -25,8 +25,7 @@ COMMANDS = {name: service["command"] for name, service in COMPOSE["services"].it
 
 
 def test_every_secret_comes_from_the_env_file_without_a_default():
-    used = set(re.findall(r"\$\{([A-Z_]+):\?", TEXT))
-    assert used == set(REQUIRED)
+    assert set(re.findall(r"\$\{([A-Z_]+):\?", TEXT)) == set(REQUIRED)
     defaulted = set(re.findall(r"\$\{([A-Z_]+):?-", TEXT))
     assert not {name for name in defaulted if "PASSWORD" in name or "SECRET" in name or "KEY" in name}
 

@@ -54,8 +54,7 @@ def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None
             item = int(plays.track_P[row])
             activation[item] = activation.get(item, 0.0) + (1 if plays.is_listened_P[row] else 0.2) * age**-0.6
     expected = sorted(activation, key=lambda item: (-activation[item], item))[:10]
-    found = channel.recall(users, 10)
-    assert found[0].tolist() == expected
+    assert channel.recall(users, 10)[0].tolist() == expected
 
 
 def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> None:
