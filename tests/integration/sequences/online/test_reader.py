@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -254,11 +255,8 @@ def test_one_of_the_stores_fails(opened_store: tuple[Any, Path], monkeypatch: py
     features = home.reader.read_events(user)
     assert (ids(features.views), features.views["user_profile"]) == (["a", "b"], {"plays_total": []})
     assert features.applied == (home.events.id, 2)
-
-    def fail(*_: Any) -> None:
-        raise StoreUnavailable("the disk is full")
-
-    monkeypatch.setattr(home.events, "of_user", fail)
+    unavailable = mock.Mock(side_effect=StoreUnavailable("the disk is full"))
+    monkeypatch.setattr(home.events, "of_user", unavailable)
     features = home.reader.read(user)
     assert (ids(features.views), str(features.events_error)) == (["a"], "the disk is full")
 
