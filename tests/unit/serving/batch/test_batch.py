@@ -31,11 +31,6 @@ NOW = 1_800_000_000_000_000
 OPTIONS = BatchOptions("daily", limit=4)
 
 
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
-
-
 class Home:
     """A home with a release, and an online store in memory."""
 
@@ -79,6 +74,7 @@ def home(tmp_path, monkeypatch, fitted):
     home = Home(tmp_path / "home", fitted)
     put_in_service(monkeypatch, home.folder, lambda folder: home.release)
     monkeypatch.setattr(runtime_module, "OnlineStore", Store)
+    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
     monkeypatch.setattr(batch, "_answer", partial(home.answer, batch._answer))
     monkeypatch.setattr(
         online_stores,
