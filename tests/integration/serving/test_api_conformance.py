@@ -14,7 +14,7 @@ from serving.service import Recommender
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.progress import FULL, sized
 
-CASES = sized(10_000, 900)
+CASES = sized(10_000, 450)
 pytestmark = pytest.mark.timeout(14_400 if FULL else 600)
 
 
