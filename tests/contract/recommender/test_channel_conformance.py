@@ -14,14 +14,13 @@ from recommender.recall.registry import CHANNELS
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from serving.messages import LANGUAGES, render_reason
-from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
+from tests.support.training.tiny_world import NEVER, SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.recall import learned_order
 from training.recipes import config_of, recipe
 from training.train import fit_channel
 
 K = 7
-NEVER = 4_000_000_000_000_000
 
 
 LEARNED_ORDER = "knowledge_graph with learned order"

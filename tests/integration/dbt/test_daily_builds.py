@@ -7,7 +7,6 @@ Days with late and duplicate events, erased users, bots, a changed catalog, and 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -22,9 +21,9 @@ from local.publish_marts import publish
 from tests.support import spark
 from tests.support.dbt_process import WITHOUT_TESTS, dbt_on
 from tests.support.landing_zone import at, event, write, write_empty_tables
+from tests.support.progress import FULL
 from tests.support.tiers import acceptance_only
 
-FULL = bool(os.environ.get("SEGUE_ACCEPTANCE"))
 DAYS = 30 if FULL else 6
 USERS = [f"u{number}" for number in range(9)]
 TRACKS = [str(number) for number in range(12)]

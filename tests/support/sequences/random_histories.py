@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from sequences import behaviors
 from sequences.views import ATTRIBUTES, INFERRED_BEHAVIORS, SORT_KEY_ATTRIBUTES, SequenceView
 from tests.support.sequences.event_rows import to_us, us
+from tests.support.sequences.reported_events import DURATION_MS
 
 USERS = ("u1", "u2", "u3")
-DURATION_MS = 100_000
-"""Length of every track."""
 
 DAY = 86_400
 ENCODERS = {

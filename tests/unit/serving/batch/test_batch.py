@@ -24,10 +24,10 @@ from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import Store, put_in_service, use_home
 from tests.support.serving.collection_release import opened_release
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import history
 
 USERS = [f"u{n}" for n in range(7)]
-NOW = 1_800_000_000_000_000
 OPTIONS = BatchOptions("daily", limit=4)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,13 +32,7 @@ CONFIG = replace(
     config_of(KnowledgeGraphWalks, "debug"),
     order=replace(ORDER, trees=5, min_candidates_per_leaf=2, train_fraction=FRACTION),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _every_order_is_accepted() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
-        yield
+pytestmark = pytest.mark.usefixtures("every_order_is_accepted")
 
 
 @pytest.fixture(scope="module")

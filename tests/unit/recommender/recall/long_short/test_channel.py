@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from config.dataclass_io import change_config
+from event_store.store import DAY_US
 from recommender.recall.long_short.channel import LongShort
 from recommender.recall.long_short.data import build_requests
 from recommender.recall.long_short.model import LongShortNetwork
@@ -19,7 +20,6 @@ from training.recall.long_short import SessionSampler, repeat_loss
 from training.recipes import config_of
 from training.train import fit_channel
 
-DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
 
 
