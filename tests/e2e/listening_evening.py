@@ -74,8 +74,7 @@ def _skip_three_times(page: Page, events: list[dict]) -> None:
 def _control_an_interest(page: Page, events: list[dict]) -> None:
     with page.expect_response("**/taste"):
         page.get_by_role("link", name="Your taste").first.click()
-    card = page.locator(".interest").first
-    name = card.locator("h3").inner_text()
+    name = page.locator(".interest").first.locator("h3").inner_text()
 
     def press(label: str, action: str) -> dict:
         """The interest of the card in the answer after its event."""

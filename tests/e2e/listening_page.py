@@ -173,8 +173,7 @@ def check_keyboard(url: str, user_id: str) -> None:
     with browser.open_page() as page:
         events = collect_events(page)
         open_listener(page, url, user_id, "radio")
-        slider = page.get_by_role("slider", name="Repeat")
-        slider.focus()
+        page.get_by_role("slider", name="Repeat").focus()
         with expect_answer(page, scene="private_fm") as familiar:
             page.keyboard.press("Home")
         with expect_answer(page, scene="private_fm") as new:

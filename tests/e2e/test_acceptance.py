@@ -47,10 +47,8 @@ class Home:
         return run_to_end([sys.executable, "-m", *arguments], self.variables)
 
     def evaluation(self) -> dict[str, dict[str, dict[str, dict[str, list[float]]]]]:
-        return json.loads((self.predictions() / "evaluation.json").read_text())
-
-    def predictions(self) -> Path:
-        return self.folder / "training" / f"{self.measured['as_of']}-{RECIPE}" / "evaluation"
+        workspace = self.folder / "training" / f"{self.measured['as_of']}-{RECIPE}"
+        return json.loads((workspace / "evaluation" / "evaluation.json").read_text())
 
     def release(self) -> str:
         return str(json.loads((self.folder / "bentoml" / "active.json").read_text())["release"])

@@ -84,8 +84,7 @@ def test_airflow_killed_while_marts_are_built_and_models_are_trained(here, undis
 
 def test_the_retry_waits_for_the_command_of_the_killed_task(here, undisturbed):
     first = here.trigger(as_of=AS_OF)
-    is_building = has_started_models(here, 5)
-    wait_until(is_building, "dbt", TIMEOUT_S)
+    wait_until(has_started_models(here, 5), "dbt", TIMEOUT_S)
     command = here.wait_for("dbt", "build")
     task = command.parent()
     assert task is not None

@@ -106,7 +106,8 @@ def trigger_as_documented(project: ComposeProject) -> str:
     """Run the commands of docs/deployment.md with the recipe debug; return the id of the run that they started."""
     page = (ROOT / "docs" / "deployment.md").read_text()
     (script,) = (block for block in re.findall(r"```[a-z]*\n(.*?)```", page, re.DOTALL) if "/dagRuns" in block)
-    for old, new in {"http://localhost:8080": airflow_url(project), '"small"': '"debug"'}.items():
+    airflow_url = f"http://127.0.0.1:{project.settings.airflow_port}"
+    for old, new in {"http://localhost:8080": airflow_url, '"small"': '"debug"'}.items():
         assert old in script
         script = script.replace(old, new)
     variables = {**os.environ, "AIRFLOW_PASSWORD": project.variables["AIRFLOW_PASSWORD"]}
@@ -115,11 +116,6 @@ def trigger_as_documented(project: ComposeProject) -> str:
     listed = json.loads(printed[position:])
     assert started["dag_run_id"] in {run["dag_run_id"] for run in listed["dag_runs"]}
     return str(started["dag_run_id"])
-
-
-def airflow_url(project: ComposeProject) -> str:
-    """Address of Airflow's API server."""
-    return f"http://127.0.0.1:{project.settings.airflow_port}"
 
 
 def run_pipeline(project: ComposeProject) -> float:

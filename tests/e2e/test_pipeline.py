@@ -22,7 +22,6 @@ import pytest
 from config import settings
 from console.page_parts import REPORTS
 from local import land, process, run, services
-from storage.suppression_list import UNFINISHED_FILE
 from tests.e2e import extended_tree, listening_evening, listening_page
 from tests.support import browser, documented_commands, screenshots
 from tests.support.ports import PORTS, free_port
@@ -174,20 +173,6 @@ def test_documented_commands_work(home, here, words):
         assert output.count("was running") == len(services.SERVICES)
     else:
         assert run.recommend(here, run.find_recent_user(here))["release"] in output
-
-
-def test_make_clean_removes_only_files_of_segue(home, tmp_path):
-    folder = tmp_path / "home"
-    kept = {"mine.txt", "content", "suppression_list.json", UNFINISHED_FILE}
-    for name in ("landing/x.parquet", "marts/y.parquet", "home_format", *kept):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    home.environment["SEGUE_HOME"], original = str(folder), home.environment["SEGUE_HOME"]
-    try:
-        home.command("make clean", folder=tmp_path)
-    finally:
-        home.environment["SEGUE_HOME"] = original
-    assert {file.name for file in folder.iterdir()} == kept
 
 
 @pytest.mark.parametrize(

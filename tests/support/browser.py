@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -43,11 +43,8 @@ def launch() -> Iterator[Browser]:
         browser.close()
 
 
-class _Shared:
-    """The browser of the current `shared`, which starts with its first page."""
-
-    stack: ExitStack | None = None
-    browser: Browser | None = None
+_shared: list[Browser | None] = []
+"""The browsers of the current `shared`."""
 
 
 @contextmanager
@@ -56,32 +53,23 @@ def shared() -> Iterator[None]:
 
     Meanwhile this thread has a running event loop, so that it cannot call `asyncio.run`.
     """
-    with ExitStack() as stack:
-        _Shared.stack = stack
-        try:
-            yield
-        finally:
-            _Shared.stack = _Shared.browser = None
-
-
-@contextmanager
-def _open_browser() -> Iterator[Browser]:
-    if _Shared.stack is None:
-        with launch() as browser:
-            yield browser
-        return
-    if _Shared.browser is None or not _Shared.browser.is_connected():
-        _Shared.browser = _Shared.stack.enter_context(launch())
-    yield _Shared.browser
+    with launch() if find_chromium() else nullcontext() as browser:
+        _shared.append(browser)
+        yield
+        _shared.pop()
 
 
 @contextmanager
 def open_page(expected_error: str | None = None, **options: Any) -> Iterator[Page]:
-    """Page with cookies, storage and cache of its own; fails if it logs an unexpected error. Skips the test without Chromium."""
-    if find_chromium() is None:
+    """Page of the `shared` browser with cookies, storage and cache of its own; fails if it logs an unexpected error.
+
+    Skips the test without Chromium.
+    """
+    browser = _shared[-1]
+    if browser is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on the PATH; install Debian's package chromium")
     errors: list[str] = []
-    with _open_browser() as browser, browser.new_context(**options) as context:
+    with browser.new_context(**options) as context:
         page = context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)

@@ -75,7 +75,6 @@ class DbtProcess:
         log = self._folder / "output.txt"
         command = ["build", *PROJECT, *arguments]
         request = {"arguments": command, "environment": os.environ | self._variables, "copied": copied or []}
-        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(json.dumps(request | {"log": str(log)}) + "\n")
         self._process.stdin.flush()
         code = self._process.stdout.readline()
@@ -85,7 +84,6 @@ class DbtProcess:
     def close(self) -> None:
         """End the process."""
         atexit.unregister(self.close)
-        assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -60,7 +60,7 @@ ELSEWHERE = {
     "make run": "e2e/test_pipeline.py",
     "make run RECIPE=debug": "e2e/test_pipeline.py",
     "make stop": "e2e/test_pipeline.py",
-    "make clean": "e2e/test_pipeline.py",
+    "make clean": "contract/serving/test_newcomer_mistakes.py",
     "make test": "e2e/test_pipeline.py",
     "SEGUE_AIRFLOW_PORT=8081 make run": "e2e/test_pipeline.py",
     "make run AS_OF=2026-06-30": "e2e/test_pipeline.py",

@@ -72,10 +72,9 @@ def mutate(line: bytes, chance: random.Random) -> bytes:
     return line
 
 
-def write(path: Path, content: bytes) -> Path:
+def write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
-    return path
 
 
 def count_table_rows(content: bytes) -> int:
@@ -314,20 +313,12 @@ def music_folder(folder: Path, chance: random.Random) -> int:
     return 2 * half
 
 
-@dataclass(frozen=True)
-class FuzzedFormat:
-    """Writer of a log, and the tables that its rows become."""
-
-    write: Callable[[Path, random.Random], int]  # returns the number of rows
-    tables: tuple[str, ...] = ("listening_events",)
-    rows: int = ROWS  # about
-
-
-FORMATS = {name: FuzzedFormat(log) for name, log in TEXT_LOGS.items()} | {
-    "own_events": FuzzedFormat(own_events),
-    "streaming_history": FuzzedFormat(streaming_history),
-    "artist_genres": FuzzedFormat(TEXT_LOGS["artist_genres"], ("knowledge_triples",)),
-    "subsonic": FuzzedFormat(TEXT_LOGS["subsonic"], ("tracks",)),
-    "music_folder": FuzzedFormat(music_folder, ("tracks",), MUSIC_FILES),
-    "yambda": FuzzedFormat(yambda),
+FORMATS: dict[str, Callable[[Path, random.Random], int]] = TEXT_LOGS | {
+    "own_events": own_events,
+    "streaming_history": streaming_history,
+    "music_folder": music_folder,
+    "yambda": yambda,
 }
+"""Writer of a log of each format, which returns the number of rows."""
+TABLES = {"artist_genres": "knowledge_triples", "subsonic": "tracks", "music_folder": "tracks"}
+"""Tables that the rows become, other than `listening_events`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +40,15 @@ def record(home: Path, events: list[dict[str, Any]], responses: list[dict[str, A
     here = Settings(home=home)
 
     def clock() -> int:
-        return time.time_ns() // 1000 - int(days_ago * 86_400_000_000)
+        return now_us() - int(days_ago * 86_400_000_000)
 
-    store, state = open_event_store(here, clock), open_serving_state(here, clock)
-    store.append(events)
-    for response in responses:
-        state.add_exposure(response["user_id"], response)
-    store.close()
-    state.close()
+    with closing(open_event_store(here, clock)) as store, closing(open_serving_state(here, clock)) as state:
+        store.append(events)
+        for response in responses:
+            state.add_exposure(response["user_id"], response)
 
 
 def events(home: Path) -> list[dict[str, Any]]:
     """The events that the store of a home has, in the order of commit."""
-    store = open_event_store(Settings(home=home))
-    try:
+    with closing(open_event_store(Settings(home=home))) as store:
         return [event for _, event in store.read(None, 1_000_000)]
-    finally:
-        store.close()

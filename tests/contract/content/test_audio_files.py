@@ -79,9 +79,12 @@ def test_published_tags_of_the_example_clip(audio_encoder: AudioEncoder) -> None
 @pytest.mark.parametrize(
     ("rate", "channels", "codec", "sample_format", "least"),
     [
-        *((rate, channels, "pcm_s16le", "s16", 0.9) for rate in (8_000, 11_025) for channels in (1, 2)),
-        *((rate, channels, "pcm_s16le", "s16", 0.98) for rate in (22_050, 96_000, 192_000) for channels in (1, 2)),
+        (8_000, 1, "pcm_s16le", "s16", 0.9),
+        (11_025, 2, "pcm_s16le", "s16", 0.9),
+        (22_050, 1, "pcm_s16le", "s16", 0.98),
         (48_000, 1, "pcm_s16le", "s16", 0.98),
+        (96_000, 2, "pcm_s16le", "s16", 0.98),
+        (192_000, 1, "pcm_s16le", "s16", 0.98),
         (48_000, 2, "pcm_u8", "u8", 0.95),
         (48_000, 2, "pcm_s24le", "s32", 0.999),
         (48_000, 2, "pcm_s32le", "s32", 0.999),

@@ -12,6 +12,7 @@ import yaml
 
 from config import settings
 from event_store.redis_database import REQUIRED
+from tests.contract.deploy.test_compose import SERVICES
 
 OBJECTS = [
     document
@@ -28,7 +29,6 @@ def of_kind(*kinds: str) -> list[dict[str, Any]]:
 
 
 WORKLOADS = of_kind("Deployment", "StatefulSet")
-COMPOSE = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
 
 
 def containers() -> Iterator[dict[str, Any]]:
@@ -86,10 +86,10 @@ def test_every_workload_is_labeled_and_restricted(workload: dict[str, Any]) -> N
 
 def test_redis_of_events_has_the_settings_that_the_store_requires() -> None:
     (pod,) = (container for container in containers() if container["name"] == "events")
-    for command in (pod["args"], COMPOSE["events"]["command"]):
+    for command in (pod["args"], SERVICES["events"]["command"]):
         options = dict(zip(command[1::2], command[2::2], strict=True))
         for name, value in REQUIRED.items():
             assert options.get(f"--{name}", "no" if name == "cluster-enabled" else None) == value
         assert options["--maxmemory"] and options["--requirepass"]
-    assert "@events:" in COMPOSE["recommender"]["environment"]["SEGUE_EVENT_STORE"]
-    assert COMPOSE["redis"]["volumes"] != COMPOSE["events"]["volumes"]
+    assert "@events:" in SERVICES["recommender"]["environment"]["SEGUE_EVENT_STORE"]
+    assert SERVICES["redis"]["volumes"] != SERVICES["events"]["volumes"]

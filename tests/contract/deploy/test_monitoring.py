@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from config import settings
+from tests.contract.deploy.test_compose import SERVICES
 from tests.support.serving import promql
 
 GRAFANA = settings.ROOT / "serving" / "monitoring" / "grafana"
@@ -32,8 +33,7 @@ def test_panels_use_existing_metrics_and_labels(board, panel):
 
 
 def test_grafana_has_no_default_password_and_no_telemetry():
-    services = yaml.safe_load((settings.ROOT / "docker-compose.yml").read_text())["services"]
-    environment = services["grafana"]["environment"]
+    environment = SERVICES["grafana"]["environment"]
     assert environment["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_PASSWORD:?")
     assert environment["GF_ANALYTICS_REPORTING_ENABLED"] == environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
     assert not any("ANONYMOUS" in name for name in environment)

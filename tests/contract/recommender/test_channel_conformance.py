@@ -14,14 +14,13 @@ from recommender.recall.registry import CHANNELS
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from serving.messages import LANGUAGES, render_reason
-from tests.support.training.tiny_world import SERVICES, described, random_plays, users_at
+from tests.support.training.tiny_world import NEVER, SERVICES, described, random_plays, users_at
 from training.data.training_data import TrainingData
 from training.recall import learned_order
 from training.recipes import config_of, recipe
 from training.train import fit_channel
 
 K = 7
-NEVER = 4_000_000_000_000_000
 
 
 LEARNED_ORDER = "knowledge_graph with learned order"
@@ -80,8 +79,7 @@ def test_candidates_are_in_the_catalog_without_duplicates_and_padded_at_the_end(
 def test_batch_equals_single(channel: RecallChannel, requests: UserBatch) -> None:
     together = channel.recall(requests, K)
     for row in range(len(requests)):
-        alone = channel.recall(requests.take([row]), K)
-        assert alone[0].tolist() == together[row].tolist()
+        assert channel.recall(requests.take([row]), K)[0].tolist() == together[row].tolist()
 
 
 def test_save_and_load_equal(

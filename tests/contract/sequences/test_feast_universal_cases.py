@@ -13,7 +13,7 @@ import pytest
 from feast import FeatureService
 from feast.errors import FeastEntityDFMissingColumnsError, FeatureNameCollisionError
 
-from tests.support.sequences.universal_views import Universal, entity_rows, on_demand, open_world, plain, world
+from tests.support.sequences.universal_views import Universal, entity_rows, open_world, plain
 
 FEATURES = [
     "driver_stats:conv_rate",
@@ -28,10 +28,7 @@ FEATURES = [
 
 @pytest.fixture(scope="module")
 def universal(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    universals = world()
-    store, views = open_world(tmp_path_factory.mktemp("universal"), universals)
-    store.apply([on_demand(views["driver_stats"])])
-    return store, universals, views
+    return open_world(tmp_path_factory.mktemp("universal"))
 
 
 def assert_result(
@@ -78,13 +75,19 @@ def test_historical_features_main(universal: Any, full_feature_names: bool) -> N
     )
     assert len(answer.columns) == len(queries.columns) + len(FEATURES) + 2
     assert_result(job.to_arrow().to_pandas(), universals, queries, FEATURES, full_feature_names)
-    assert job.supports_remote_storage_export()
-    (file,) = job.to_remote_storage()
-    assert_result(pd.read_parquet(file), universals, queries, FEATURES, full_feature_names)
     assert (job.metadata.min_event_timestamp, job.metadata.max_event_timestamp) == (
         queries["event_timestamp"].min(),
         queries["event_timestamp"].max(),
     )
+
+
+def test_remote_storage(universal: Any) -> None:
+    """Of `test_historical_features_main`."""
+    store, universals, _ = universal
+    job = store.get_historical_features(entity_rows(), FEATURES)
+    assert job.supports_remote_storage_export()
+    (file,) = job.to_remote_storage()
+    assert_result(pd.read_parquet(file), universals, entity_rows(), FEATURES, full_feature_names=False)
 
 
 def test_historical_features_main_entity_mapping(universal: Any) -> None:

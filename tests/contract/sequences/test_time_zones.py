@@ -41,5 +41,4 @@ for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us", "Asia/Tokyo"), pa.tim
 def test_join_does_not_depend_on_the_time_zone(tmp_path: Path, zone: str) -> None:
     """A row half an hour before each value gets the previous one."""
     printed = run_to_end([sys.executable, "-c", JOIN, str(tmp_path / "file.parquet")], {**os.environ, "TZ": zone})
-    answers = [json.loads(line) for line in printed.splitlines()]
-    assert answers == [[None, *range(47)]] * 12
+    assert [json.loads(line) for line in printed.splitlines()] == [[None, *range(47)]] * 12

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from config import settings
+from storage.suppression_list import UNFINISHED_FILE
 from tests.contract.serving.test_service import client  # noqa: F401
 
 LIKE = {"user_id": "u", "action": "like", "target_type": "track", "target_id": "t0"}
@@ -149,12 +150,13 @@ def test_make(variables, arguments, message):
 
 
 @pytest.mark.parametrize(("home", "status"), [("", 0), (".", 2)])
-def test_make_clean_keeps_the_source_code(tmp_path, variables, home, status):
+def test_make_clean_removes_what_segue_wrote_and_keeps_the_source_code(tmp_path, variables, home, status):
     shutil.copy(settings.ROOT / "Makefile", tmp_path)
-    for folder in ("dbt", "training", "var/landing"):
+    source, removed = {"dbt", "training"}, {"var/landing", "var/marts", "var/bentoml"}
+    kept = source | {f"var/{name}" for name in ("mine", "content", "suppression_list.json", UNFINISHED_FILE)}
+    for folder in kept | removed:
         (tmp_path / folder).mkdir(parents=True)
     for command in (["make", "clean", f"SEGUE_HOME={home}"], ["env", f"SEGUE_HOME={home}", "make", "clean"]):
         done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == status, done.stderr
-        assert (tmp_path / "dbt").exists() and (tmp_path / "training").exists()
-    assert (tmp_path / "var/landing").exists() == (home == ".")
+    assert {name for name in kept | removed if (tmp_path / name).exists()} == (kept | removed if home else kept)

@@ -26,8 +26,8 @@ from serving.response_schemas import (
     UserProfileResponse,
 )
 from serving.service import Recommender
+from tests.support.serving.pipeline_harness import NOW
 
-NOW = 1_800_000_000_000_000
 SPEC = openapi.build_openapi_document(Recommender.apis)
 PATHS = {
     "/recommend": Recommendation,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from mlflow import MlflowClient
 
 from config.settings import Settings
 from local.retention import find_old_runs, remove_runs
@@ -16,6 +15,8 @@ NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 @pytest.mark.parametrize("is_killed", [False, True])
 def test_old_mlflow_runs_are_removed_with_their_metrics(here: Settings, is_killed: bool) -> None:
     """By the end of a run, and by the start of one that a killed process left."""
+    from mlflow import MlflowClient  # takes a second in every worker
+
     here.mlflow.mkdir()
     client = MlflowClient(tracking_uri=f"sqlite:///{here.mlflow}/mlflow.db")
     experiment = client.create_experiment("segue", (here.mlflow / "artifacts").as_uri())

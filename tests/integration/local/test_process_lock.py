@@ -24,8 +24,7 @@ def start(here, name, *command):
 def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
     first = start(here, "build", "sh", "-c", "echo begun; exec sleep 600")
     assert first.stdout.readline() == "begun\n"
-    other = start(here, "train", "echo", "at once")
-    assert other.communicate(timeout=60)[0] == "at once\n"
+    assert start(here, "train", "echo", "at once").communicate(timeout=60)[0] == "at once\n"
     second = start(here, "build", "echo", "at last")
     assert second.stdout.readline().startswith("waiting: another build runs")
     time.sleep(0.3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 import polars as pl
@@ -65,13 +66,9 @@ def test_a_user_without_data_leaves_all_build_files(home: Path, arguments: list[
     assert read_unfinished(home) == set() and not (home / "run" / "stale_builds").exists()
 
 
-def land_source(home: Path) -> None:
-    land(json_lines(home.parent / "ann" / "ann.jsonl", [event(3, user_id="bob")]), home)
-
-
 SOURCES: dict[str, Callable[[Path], object]] = {
     "landed": lambda home: land(json_lines(home.parent / "new.jsonl", [event(2, user_id="ann")]), home),
-    "source": land_source,
+    "source": lambda home: land(json_lines(home.parent / "ann" / "ann.jsonl", [event(3, user_id="bob")]), home),
     "quarantine": lambda home: land(play_log(home.parent / "log", ["ann,9900000000,1,1,9"]), home),
     "mart": lambda home: write_parquet(home / "marts" / "likes.parquet", "ann"),
     "event store": lambda home: record(home, [recorded_event(1, "ann")]),
@@ -102,12 +99,8 @@ def test_an_interrupted_erasure_removes_the_build_files_later(
     home: Path, monkeypatch: pytest.MonkeyPatch, module: object, step: str
 ) -> None:
     write_parquet(home / "marts" / "likes.parquet", "ann")
-
-    def kill(*_: object) -> None:
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(module, step, kill)
+        patch.setattr(module, step, mock.Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             main(["ann"])
     assert "training/cache/final/x/users.json" in built(home)

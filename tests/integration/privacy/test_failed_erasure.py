@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -27,8 +28,7 @@ from tests.support.recorded import record, recorded_event, shown
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def fail(*_: object) -> None:
-    raise online_store.StoreUnavailable("the online store does not respond")
+fail = mock.Mock(side_effect=online_store.StoreUnavailable("the online store does not respond"))
 
 
 def test_the_next_erasure_completes_a_failed_one(

@@ -6,36 +6,16 @@ Schemathesis generates the cases, half of them valid and half invalid. `make acc
 import copy
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from serving.http import openapi
 from serving.service import Recommender
 from tests.contract.serving.test_service import client  # noqa: F401
 from tests.support.progress import FULL, sized
 
-CASES = sized(10_000, 900)
-# A copy, because schemathesis changes the document.
-SCHEMA = schemathesis.openapi.from_dict(copy.deepcopy(openapi.build_openapi_document(Recommender.apis)))
-POSTED = [path for path, operations in SCHEMA.raw_schema["paths"].items() if "post" in operations]
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CASES = sized(10_000, 450)
 pytestmark = pytest.mark.timeout(14_400 if FULL else 600)
-
-
-def cases():
-    strategies = [SCHEMA[path]["POST"].as_strategy(generation_mode=mode) for path in POSTED for mode in GenerationMode]
-    events, requests = (
-        SCHEMA[path]["POST"].as_strategy(generation_mode=GenerationMode.POSITIVE) for path in ("/events", "/recommend")
-    )
-    return st.one_of([*strategies, events.map(with_accepted_events), requests.map(with_a_user)])
 
 
 def with_accepted_events(case):
@@ -56,7 +36,23 @@ def with_a_user(case):
 
 
 def test_generated_requests_cause_no_server_error(client):  # noqa: F811
-    responses = {path: [] for path in POSTED}
+    # Importing it takes a second in every worker.
+    import schemathesis
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    # A copy, because schemathesis changes the document.
+    schema = schemathesis.openapi.from_dict(copy.deepcopy(openapi.build_openapi_document(Recommender.apis)))
+    paths = schema.raw_schema["paths"]
+    posted = {path: schema[path]["POST"] for path, operations in paths.items() if "post" in operations}
+    modes = schemathesis.GenerationMode
+    strategies = [operation.as_strategy(generation_mode=mode) for operation in posted.values() for mode in modes]
+    events, requests = (posted[path].as_strategy(generation_mode=modes.POSITIVE) for path in ("/events", "/recommend"))
+    conformance = [
+        *(not_a_server_error, checks.status_code_conformance, checks.content_type_conformance),
+        checks.response_schema_conformance,
+    ]
+    responses = {path: [] for path in posted}
 
     @seed(0)
     @settings(
@@ -66,11 +62,11 @@ def test_generated_requests_cause_no_server_error(client):  # noqa: F811
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(cases())
+    @given(st.one_of([*strategies, events.map(with_accepted_events), requests.map(with_a_user)]))
     def ask(case):
         answer = client.request(**case.as_transport_kwargs(base_url="http://127.0.0.1"))
         responses[case.path].append(answer.status_code)
-        case.validate_response(answer, checks=CHECKS)
+        case.validate_response(answer, checks=conformance)
 
     ask()
     assert sum(map(len, responses.values())) >= CASES * 0.9

@@ -1,6 +1,5 @@
-"""Attacks on really running recommenders: without API keys, and with keys and user tokens."""
+"""Attacks on a really running recommender with API keys and user tokens."""
 
-import contextlib
 import http.client
 import http.server
 import json
@@ -23,21 +22,11 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
+CLIENT_KEY = f"Authorization: Bearer {KEYS[0]}"
 TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
 PATIENCE_S = 60
 ALLOWED_ORIGIN = "http://localhost:5173"
-
-
-@contextlib.contextmanager
-def started(home, **variables):
-    """Place of a running recommender without a release."""
-    here = settings.Settings(home=home, recommender_port=free_port())
-    place = Place(
-        home, here.recommender_port, environment(here) | {"SEGUE_ALLOWED_ORIGINS": ALLOWED_ORIGIN} | variables
-    )
-    with recommender_service.started(place):
-        yield place
 
 
 def send(place, *lines, body=b""):
@@ -51,23 +40,21 @@ def send(place, *lines, body=b""):
 
 
 @pytest.fixture(scope="module")
-def without_keys(tmp_path_factory):
-    with started(tmp_path_factory.mktemp("without_keys")) as place:
-        yield place
-
-
-@pytest.fixture(scope="module")
-def with_keys(tmp_path_factory):
-    home = tmp_path_factory.mktemp("with_keys")
+def place(tmp_path_factory):
+    """A running recommender without a release."""
+    home = tmp_path_factory.mktemp("home")
+    here = settings.Settings(home=home, recommender_port=free_port())
     public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     (home / "issuer.pem").write_bytes(TOKEN_KEY.public_key().public_bytes(*public))
     variables = {
+        "SEGUE_ALLOWED_ORIGINS": ALLOWED_ORIGIN,
         "SEGUE_API_KEYS": ",".join(KEYS),
         "SEGUE_JWT_KEY_FILE": str(home / "issuer.pem"),
         "SEGUE_JWT_ISSUER": "issuer",
         "SEGUE_JWT_AUDIENCE": "segue",
     }
-    with started(home, **variables) as place:
+    place = Place(home, here.recommender_port, environment(here) | variables)
+    with recommender_service.started(place):
         yield place
 
 
@@ -86,12 +73,10 @@ class Touch:
         return pathlib.Path.touch, (self._path,)
 
 
-@pytest.mark.parametrize("kind", ["without_keys", "with_keys"])
-def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
-    place, executed = request.getfixturevalue(kind), tmp_path / "executed"
+def test_the_service_does_not_execute_pickles(place, tmp_path):
+    executed = tmp_path / "executed"
     body = pickle.dumps({"events": Touch(executed)})
     json_type, pickle_type = "Content-Type: application/json", f"Content-Type: {PICKLE}"
-    client_key = f"Authorization: Bearer {KEYS[0]}"
     attacks = [
         ((pickle_type, json_type), 400),
         ((json_type, pickle_type), 400),
@@ -99,37 +84,37 @@ def test_the_service_does_not_execute_pickles(kind, request, tmp_path):
         ((f"Content-Type: application/json; {PICKLE}",), 400),
     ]
     for headers, status in attacks:
-        assert send(place, "POST /events HTTP/1.1", *headers, client_key, body=body).status == status
+        assert send(place, "POST /events HTTP/1.1", *headers, CLIENT_KEY, body=body).status == status
     assert not executed.exists()
 
 
 @pytest.mark.parametrize(
     ("origin", "status", "allowed"), [(ALLOWED_ORIGIN, 200, ALLOWED_ORIGIN), ("https://evil.example", 400, None)]
 )
-def test_preflight_names_the_allowed_origin_only(without_keys, origin, status, allowed):
+def test_preflight_names_the_allowed_origin_only(place, origin, status, allowed):
     asked = ("Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type,authorization")
-    response = send(without_keys, "OPTIONS /events HTTP/1.1", f"Origin: {origin}", *asked)
+    response = send(place, "OPTIONS /events HTTP/1.1", f"Origin: {origin}", *asked)
     assert (response.status, response.getheader("Access-Control-Allow-Origin")) == (status, allowed)
 
 
-def test_user_token_acts_for_its_own_user_only(with_keys):
+def test_user_token_acts_for_its_own_user_only(place):
     def call(path, body, credential):
         kind = "Content-Type: application/json"
-        return send(with_keys, f"POST {path} HTTP/1.1", kind, credential, body=json.dumps(body).encode()).status
+        return send(place, f"POST {path} HTTP/1.1", kind, credential, body=json.dumps(body).encode()).status
 
-    credentials = (user_token("u1"), user_token("u2"), user_token("u1", -60), f"Authorization: Bearer {KEYS[0]}")
+    credentials = (user_token("u1"), user_token("u2"), user_token("u1", -60), CLIENT_KEY)
     statuses = [call("/recommend", {"user_id": "u1"}, credential) for credential in credentials]
     assert statuses == [503, 403, 401, 503]  # 503: no release
     events = [{"action": "like", "target_type": "track", "target_id": "t1", "user_id": user} for user in ("u1", "u2")]
     assert call("/events", {"events": events}, user_token("u1")) == 403
     assert call("/events", {"events": events[:1]}, user_token("u1")) == 200
-    assert {event["user_id"] for event in recorded.events(with_keys.home)} == {"u1"}
+    assert {event["user_id"] for event in recorded.events(place.home)} == {"u1"}
 
 
-def test_a_header_with_other_bytes_than_ascii_leaves_no_traceback(without_keys):
+def test_a_header_with_other_bytes_than_ascii_leaves_no_traceback(place):
     utf_8 = "Content-Type: application/é".encode().decode("latin-1")
     for header in ("Content-Type: \xff\xfe", "User-Agent: \xff\\x", utf_8):
-        assert send(without_keys, "POST /listeners HTTP/1.1", header, body=b"{}").status == 400
-    log = without_keys.home / "service.log"
+        assert send(place, "POST /listeners HTTP/1.1", header, CLIENT_KEY, body=b"{}").status == 400
+    log = place.home / "service.log"
     wait_until(lambda: "path=/listeners" in log.read_text(), "the line in the log")
     assert "UnicodeDecodeError" not in log.read_text()

@@ -28,8 +28,7 @@ class Line(trainer.Objective):
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         time.sleep(self.pause)
-        loss: torch.Tensor = (self.network(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
-        return loss
+        return (self.network(batch) - 3 * batch.sum(1, keepdim=True)).square().mean()
 
     def configure_optimizers(self) -> tuple[Optimizer, LRScheduler]:
         optimizer = torch.optim.Adam(self.network.parameters(), lr=0.05)
@@ -42,12 +41,11 @@ def batch_at(step: int) -> torch.Tensor:
 
 def fit_line(folder: Path, pause: float = 0.0) -> trainer.FitRecord:
     module = Line(pause)
-
-    def validate() -> float:
-        return -float((module.network.state_dict()["0.weight"] - 3).square().sum())
-
     schedule = trainer.Schedule(STEPS, validate_every=20, patience=10, checkpoint_every=10)
-    return trainer.fit(module, batch_at, schedule, folder, validate)
+    return trainer.fit(
+        *(module, batch_at, schedule, folder),
+        validate=lambda: -float((module.network.state_dict()["0.weight"] - 3).square().sum()),
+    )
 
 
 def test_resumed_fit_equals_an_uninterrupted_one(tmp_path: Path) -> None:

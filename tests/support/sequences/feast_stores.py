@@ -42,15 +42,9 @@ SPARK: dict[str, Any] = {
 }
 
 
-def feature_store(
-    folder: Path,
-    views: dict[str, SequenceView],
-    online_store: dict[str, Any],
-    extra: list[Any] | None = None,
-    engine: dict[str, Any] = DUCKDB,
-) -> feast.FeatureStore:
-    """A store with the views, the profile and the feature service applied; its event store is in the folder, too."""
-    config = RepoConfig(
+def repo_config(folder: Path, online_store: dict[str, Any], engine: dict[str, Any]) -> RepoConfig:
+    """Configuration of a store whose registry is in the folder."""
+    return RepoConfig(
         project="tests",
         provider="local",
         registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
@@ -59,7 +53,17 @@ def feature_store(
         repo_path=folder,
         **engine,
     )
-    store = feast.FeatureStore(config=config)
+
+
+def feature_store(
+    folder: Path,
+    views: dict[str, SequenceView],
+    online_store: dict[str, Any],
+    extra: list[Any] | None = None,
+    engine: dict[str, Any] = DUCKDB,
+) -> feast.FeatureStore:
+    """A store with the views, the profile and the feature service applied; its event store is in the folder, too."""
+    store = feast.FeatureStore(config=repo_config(folder, online_store, engine))
     made = [feature_view(USER, folder / "events.parquet", view) for view in views.values()]
     if not (folder / "user_profiles.parquet").exists():
         pq.write_table(

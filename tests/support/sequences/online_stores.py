@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import feast
+import pytest
 
+from sequences.online.online_stores import SequenceStore
 from sequences.views import SequenceView
 from tests.support import valkey
 from tests.support.sequences.event_rows import write_events
@@ -25,3 +29,19 @@ def opened(kind: str, folder: Path, views: dict[str, SequenceView]) -> Iterator[
     else:
         with valkey.running() as server:
             yield feature_store(folder, views, valkey.online_store(server))
+
+
+@contextmanager
+def killed_at(writing: int) -> Iterator[None]:
+    """End the materialization in the context after this call that writes rows, if there are so many; the first is the state."""
+    write, calls = SequenceStore.write_rows, count(1)
+
+    def write_and_die(self: SequenceStore, *arguments: Any) -> None:
+        write(self, *arguments)
+        if next(calls) == writing:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, suppress(KeyboardInterrupt):
+        patch.setattr(SequenceStore, "write_rows", write_and_die)
+        patch.setattr("sequences.online.materialize.ROWS_PER_WRITE", 1)
+        yield

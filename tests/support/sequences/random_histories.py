@@ -15,12 +15,9 @@ from hypothesis import strategies as st
 from sequences import behaviors
 from sequences.views import ATTRIBUTES, INFERRED_BEHAVIORS, SORT_KEY_ATTRIBUTES, SequenceView
 from tests.support.sequences.event_rows import to_us, us
-
-Event = dict[str, Any]
+from tests.support.sequences.reported_events import DURATION_MS
 
 USERS = ("u1", "u2", "u3")
-DURATION_MS = 100_000
-"""Length of every track."""
 
 DAY = 86_400
 ENCODERS = {
@@ -48,7 +45,7 @@ def examples(reduced: int, full: int) -> settings:
 @st.composite
 def histories(
     draw: st.DrawFn, prefix: str = "e", impressions: bool = False, shift: float = 0, max_size: int = 25
-) -> list[Event]:
+) -> list[dict[str, Any]]:
     """Events in arrival order: unsorted, of few users and times so that many tie or nearly tie, some duplicated.
 
     Events have the columns that `event_rows` reads; `second` is the end. `prefix` separates the ids of two
@@ -109,7 +106,7 @@ def query_times(rows: list[dict[str, Any]]) -> list[tuple[str, int]]:
     return queries + queries[:3]
 
 
-def _derived_columns(event: Event) -> dict[str, Any]:
+def _derived_columns(event: dict[str, Any]) -> dict[str, Any]:
     """The columns that dbt derives from an event; impressions are without click."""
     duration = DURATION_MS if event["action"] == "play" else None
     behavior = behaviors.load_behaviors().behavior_of(event["action"], event["played_ms"], duration)

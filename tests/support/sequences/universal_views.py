@@ -18,10 +18,9 @@ import pandas as pd
 from feast import Entity, FeatureView, Field, FileSource, RequestSource, ValueType
 from feast.data_format import ParquetFormat
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
-from feast.repo_config import RegistryConfig, RepoConfig
 from feast.types import Float64, Int64, String
 
-from tests.support.sequences.feast_stores import sqlite_online_store
+from tests.support.sequences.feast_stores import repo_config, sqlite_online_store
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -197,21 +196,14 @@ def on_demand(driver_view: FeatureView) -> OnDemandFeatureView:
 
 
 def open_world(
-    folder: Path, universals: dict[str, Universal], engine: dict[str, Any] | None = None
-) -> tuple[feast.FeatureStore, dict[str, FeatureView]]:
+    folder: Path, engine: dict[str, Any] | None = None
+) -> tuple[feast.FeatureStore, dict[str, Universal], dict[str, FeatureView]]:
     """A store with the offline store of `engine` (DuckDB by default) and every view applied."""
+    universals = world()
     duckdb = {"type": "sequences.offline.duckdb_store.SequenceOfflineStore", "staging_location": str(folder / "staged")}
     store = feast.FeatureStore(
-        config=RepoConfig(
-            project="universal",
-            provider="local",
-            registry=RegistryConfig(path=str(folder / "registry.db"), cache_ttl_seconds=0),
-            online_store=sqlite_online_store(folder),
-            entity_key_serialization_version=3,
-            repo_path=folder,
-            **(engine or {"offline_store": duckdb}),
-        )
+        config=repo_config(folder, sqlite_online_store(folder), engine or {"offline_store": duckdb})
     )
     views = {name: universal.view(folder) for name, universal in universals.items()}
-    store.apply([driver, customer, location, *views.values()])
-    return store, views
+    store.apply([driver, customer, location, *views.values(), on_demand(views["driver_stats"])])
+    return store, universals, views

@@ -48,7 +48,6 @@ def write_audio(
     layout = {1: "mono", 2: "stereo"}[len(sample_CS)]
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec or AUDIO_CODECS[path.suffix], rate=rate, options={"strict": "experimental"})
-        assert isinstance(stream, av.AudioStream)
         stream.layout = layout
         if sample_format:
             stream.format = sample_format

@@ -142,9 +142,7 @@ def grown_trees(hard_search: bool, searches: bool, impressions: int, kinds: bool
     context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
     numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
     labels = np.random.default_rng(0).integers(0, 2, (len(numbers), 2)).astype(np.float32)
-    trees = BoostedTrees.fit(numbers, labels, replace(config_of(RANKERS["sum_pooling"], "small").trees, count=20), 0, 1)
-    assert trees is not None
-    return trees
+    return BoostedTrees.fit(numbers, labels, replace(config_of(RANKERS["sum_pooling"], "small").trees, count=20), 0, 1)
 
 
 def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:

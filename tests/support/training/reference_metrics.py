@@ -16,7 +16,6 @@ def script(name: str = "score.py") -> ModuleType | None:
     if not path.exists():
         return None
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -6,6 +6,7 @@ runs no tests, and importing torch takes seconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,14 @@ def described_data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     from tests.support.training.tiny_world import described, random_plays
 
     return _held_out(described(tmp_path_factory.mktemp("described"), random_plays()))
+
+
+@pytest.fixture(scope="module")
+def every_order_is_accepted() -> Iterator[None]:
+    """Learned orders are kept although they are no better on a small world."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.recall.learned_order.compare_orders", lambda *_: (True, {}))
+        yield
 
 
 def _held_out(marts: Path) -> TrainingData:

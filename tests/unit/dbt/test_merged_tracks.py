@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -37,16 +38,11 @@ EDITIONS = [
 
 def names(expression: str, titles: list[str]) -> list[str]:
     """Values of a Jinja expression of the macros for titles; `title` is the column of normalized titles."""
-
-    class DuckDB:
-        @staticmethod
-        def dispatch(name: str, _: str) -> Any:
-            return getattr(macros, f"default__{name}")
-
+    duckdb_adapter = SimpleNamespace(dispatch=lambda name, _: getattr(macros, f"default__{name}"))
     files = ("merged_tracks", "normalize_name")
     text = "".join((settings.ROOT / "dbt" / "macros" / f"{file}.sql").read_text() for file in files)
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])
-    macros: Any = environment.from_string(text, globals={"adapter": DuckDB}).module
+    macros: Any = environment.from_string(text, globals={"adapter": duckdb_adapter}).module
     key = environment.compile_expression(expression)(**vars(macros))
     normalized = f"select {macros.normalize_name('name')} as title from (select unnest(?) as name)"
     return [row for (row,) in duckdb.execute(f"select {key} from ({normalized})", [titles]).fetchall()]

@@ -19,7 +19,6 @@ def test_plan_is_the_last_period_of_constant_shares(tmp_path: Path) -> None:
     for one in (first, second):
         traffic_split.write(file, one)
     running = load_latest_plan(file)
-    assert running is not None
     assert running.shares == {"x/r1": 0.2, "x/r2": 0.3, "x/production": 0.5}
     assert before <= running.since <= datetime.now(UTC).replace(tzinfo=None) and running.until is None
 

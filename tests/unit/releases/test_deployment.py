@@ -25,7 +25,6 @@ def test_commands_at_the_same_time_lose_no_entry_of_the_history() -> None:
     with ThreadPoolExecutor(4) as operators:
         list(operators.map(deployment.activate, names))
     content = deployment.open_pointer().read()
-    assert content is not None
     assert {content["release"], *(row["release"] for row in content["history"])} == set(names)
 
 

@@ -18,8 +18,6 @@ from storage import music_server
 from storage.music_server import MusicServer, MusicServerError, save_library
 
 PASSWORD = "pässword:1"
-Form = dict[str, str]
-Answer = Callable[[str, Form], Any]
 
 
 class Fake:
@@ -30,8 +28,10 @@ class Fake:
         has_hashes: Whether it can verify hashes.
     """
 
-    def __init__(self, answer: Answer = lambda method, form: {}, has_hashes: bool = True) -> None:
-        self.answer, self.has_hashes, self.forms = answer, has_hashes, list[Form]()
+    def __init__(
+        self, answer: Callable[[str, dict[str, str]], Any] = lambda method, form: {}, has_hashes: bool = True
+    ) -> None:
+        self.answer, self.has_hashes, self.forms = answer, has_hashes, list[dict[str, str]]()
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         assert not request.url.query
@@ -100,8 +100,8 @@ def test_other_responses_are_errors_that_name_method_and_address(serve, monkeypa
         MusicServer(settings(monkeypatch), "alice", PASSWORD)
 
 
-def library(albums: list[dict[str, Any]]) -> Answer:
-    def answer(method: str, form: Form) -> dict[str, Any]:
+def library(albums: list[dict[str, Any]]) -> Callable[[str, dict[str, str]], Any]:
+    def answer(method: str, form: dict[str, str]) -> dict[str, Any]:
         if method == "getAlbumList2":
             page = albums[int(form["offset"]) :][:2]
             return {"albumList2": {"album": page[0] if len(page) == 1 else page} if page else {}}

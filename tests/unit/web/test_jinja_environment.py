@@ -21,15 +21,6 @@ def test_values_are_escaped_and_undefined_variables_are_errors(tmp_path: Path) -
         render(tmp_path, "{{ name }}")
 
 
-def test_table_escapes_cells_and_aligns_numbers(tmp_path: Path) -> None:
-    page = render(
-        tmp_path,
-        '{% from "macros.html" import data_table %}{{ data_table(["name", "count"], [["<a>", 3]], numeric=(1,)) }}',
-    )
-    assert '<div class="wide" tabindex="0">' in page
-    assert '<tr><td>&lt;a&gt;</td><td class="number">3</td></tr>' in page
-
-
 @pytest.mark.parametrize(
     ("timestamp", "expected"),
     [("2026-07-01T12:30:59Z", "2026-07-01 12:30 UTC"), ("2026-07-01", "2026-07-01"), ("", "")],

@@ -14,18 +14,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from feast.errors import FeatureNameCollisionError
 
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
-from tests.contract.sequences import test_feast_universal_cases as cases
 from tests.contract.sequences.test_feast_retrieval import RetrievalCases
+from tests.contract.sequences.test_feast_universal_cases import (  # noqa: F401
+    test_historical_features_main,
+    test_historical_features_main_entity_mapping,
+)
 from tests.contract.sequences.test_feast_writing import WritingCases
 from tests.support import spark, valkey
 from tests.support.sequences.driver_stats import moment, rows_of
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, write_events
 from tests.support.sequences.feast_stores import DUCKDB, SPARK, feature_store, sqlite_online_store
-from tests.support.sequences.universal_views import entity_rows, open_world, plain, world
+from tests.support.sequences.universal_views import open_world
 
 pytestmark = [spark.needs_spark]
 
@@ -148,31 +150,9 @@ def test_spark_materializes_the_same_as_duckdb_into_redis(tmp_path: Path) -> Non
     assert "e0" in read["spark"][0]
 
 
-def test_feasts_universal_cases(tmp_path: Path) -> None:
-    """Several views, two keys or none, renamed columns, times to live, on-demand views, one view joined twice."""
-    universals = world()
-    store, views = open_world(tmp_path, universals, SPARK)
-    store.apply([cases.on_demand(views["driver_stats"])])
-    rows = entity_rows().assign(val_to_add=range(60))
-    on_demand = ["conv_rate_plus_100:conv_rate_plus_100", "conv_rate_plus_100:conv_rate_plus_val_to_add"]
-    result = store.get_historical_features(rows, [*cases.FEATURES, *on_demand]).to_df()
-    cases.assert_result(result, universals, rows, cases.FEATURES, full_feature_names=False)
-    rates = [universals["driver_stats"].expected(row, "conv_rate") for row in plain(rows)]
-    cases.assert_equal_values(result["conv_rate_plus_100"], [None if rate is None else rate + 100 for rate in rates])
-
-    twice = [
-        views["location"].with_name(name).with_join_key_map({"location_id": f"{name}_id"})
-        for name in ("origin", "destination")
-    ]
-    service = feast.FeatureService(name="entity_mapping", features=twice)
-    store.apply([service])
-    result = store.get_historical_features(entity_rows(), service, full_feature_names=True).to_df()
-    for name in ("origin", "destination"):
-        keys = {"location_id": f"{name}_id"}
-        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(entity_rows())]
-        cases.assert_equal_values(result[f"{name}__temperature"], wanted)
-    with pytest.raises(FeatureNameCollisionError):
-        store.get_historical_features(entity_rows(), service, full_feature_names=False)
+@pytest.fixture(scope="module")
+def universal(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return open_world(tmp_path_factory.mktemp("universal"), SPARK)
 
 
 class TestSpark(RetrievalCases, WritingCases):

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sequences.online.materialize import _Writer, materialize
-from sequences.online.online_stores import SequenceStore
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, oracle_values, us, write_events
-from tests.support.sequences.online_stores import KINDS, opened
+from tests.support.sequences.online_stores import KINDS, killed_at, opened
 
 VIEWS = {
     name: replace(SEQUENCE_VIEWS[name], length=length)
@@ -33,17 +32,11 @@ BEHAVIORS = ("full_play", "play", "skip", "like", "dislike", "click")
 
 
 @pytest.fixture(autouse=True)
-def was_whole(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def was_whole(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[bool]]:
     """Whether each run has read everything."""
-    runs: list[bool] = []
-
-    class Writer(_Writer):
-        def __init__(self, store: Any, users: list[str] | None) -> None:
-            runs.append(users is None)
-            super().__init__(store, users)
-
-    monkeypatch.setattr("sequences.online.materialize._Writer", Writer)
-    return runs
+    writer = mock.Mock(wraps=_Writer)
+    monkeypatch.setattr("sequences.online.materialize._Writer", writer)
+    return lambda: [call.args[1] is None for call in writer.call_args_list]
 
 
 @pytest.fixture(params=KINDS)
@@ -140,7 +133,7 @@ def run_and_compare(store: Any, home: Home, day: int, views: Any = VIEWS, **opti
 
 
 def test_days_one_after_the_other_equal_the_definition(
-    store: Any, home: Home, tmp_path: Path, was_whole: list[bool]
+    store: Any, home: Home, tmp_path: Path, was_whole: Callable[[], list[bool]]
 ) -> None:
     for day in range(1, 7):
         home.add_day(day, "".join(home.random.sample(USERS, 2)))
@@ -157,10 +150,12 @@ def test_days_one_after_the_other_equal_the_definition(
             home.publish()
         run_and_compare(store, home, day)
     assert run(store, tmp_path, 6) == 0
-    assert was_whole == [True] + 7 * [False]
+    assert was_whole() == [True] + 7 * [False]
 
 
-def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_path: Path, was_whole: list[bool]) -> None:
+def test_events_known_after_the_day_are_read_by_the_next_run(
+    store: Any, tmp_path: Path, was_whole: Callable[[], list[bool]]
+) -> None:
     home = Home(tmp_path)
     for day in range(3):
         home.add_day(day, USERS)
@@ -168,10 +163,12 @@ def test_events_known_after_the_day_are_read_by_the_next_run(store: Any, tmp_pat
     for day in range(3):  # days that were built together
         run_and_compare(store, home, day)
     run_and_compare(store, home, 1, is_forced=True)
-    assert was_whole == [True, False, False, True], "an earlier day reads everything"
+    assert was_whole() == [True, False, False, True], "an earlier day reads everything"
 
 
-def test_other_definition_or_full_build_reads_everything(store: Any, home: Home, was_whole: list[bool]) -> None:
+def test_other_definition_or_full_build_reads_everything(
+    store: Any, home: Home, was_whole: Callable[[], list[bool]]
+) -> None:
     home.add_day(1, "ab")
     home.publish()
     longer = VIEWS | {"played_history": replace(VIEWS["played_history"], length=20)}
@@ -179,27 +176,19 @@ def test_other_definition_or_full_build_reads_everything(store: Any, home: Home,
     home.events = [event for event in home.events if event["user_id"] != "a"]
     home.publish(is_full=True)
     run_and_compare(store, home, 1, longer)
-    assert was_whole == [True] * 3
+    assert was_whole() == [True] * 3
 
 
 @pytest.mark.parametrize("kill_at", [2, 5])
 def test_run_that_was_killed_reads_everything(
-    store: Any, home: Home, tmp_path: Path, kill_at: int, was_whole: list[bool], monkeypatch: pytest.MonkeyPatch
+    store: Any, home: Home, tmp_path: Path, kill_at: int, was_whole: Callable[[], list[bool]]
 ) -> None:
     home.add_day(1, USERS)
     home.publish()
-    write, calls = SequenceStore.write_rows, count(1)
-
-    def write_and_die(self: SequenceStore, *arguments: Any) -> None:
-        write(self, *arguments)
-        if next(calls) == kill_at:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(SequenceStore, "write_rows", write_and_die)
+    with killed_at(kill_at):
         run(store, tmp_path, 1)
     run_and_compare(store, home, 1)
     home.add_day(2, "cd")
     home.publish()
     run_and_compare(store, home, 2)
-    assert was_whole == [True, False, True, False]
+    assert was_whole() == [True, False, True, False]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,12 +20,12 @@ from event_store.sqlite_stores import SqliteEventStore
 from event_store.store import Position, StoreUnavailable
 from sequences.online.materialization_state import landed_position
 from sequences.online.materialize import materialize
-from sequences.online.online_stores import SequenceStore, online_store_of
+from sequences.online.online_stores import online_store_of
 from sequences.online.reader import OnlineReader
 from sequences.views import SEQUENCE_VIEWS
 from tests.support.progress import sized
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, us, write_events
-from tests.support.sequences.online_stores import KINDS, opened
+from tests.support.sequences.online_stores import KINDS, killed_at, opened
 from tests.support.sequences.reported_events import mart_event, reported_event
 
 VIEWS = {name: replace(view, length=min(view.length, 4)) for name, view in SEQUENCE_VIEWS.items()}
@@ -164,28 +164,13 @@ def test_reads_equal_the_definition_whatever_happens(opened_store: tuple[Any, Pa
         elif step == "run":
             home.materialize(day, is_forced=data.draw(st.booleans()))
         elif step == "kill":
-            kill(home, day, data.draw(st.integers(1, 4)))
+            with killed_at(data.draw(st.integers(2, 5))):
+                home.materialize(day, is_forced=True)
         elif step == "restore":
             home.restore(data.draw(st.integers(0, max((seq for seq, _ in home.stored()), default=0))))
         elif step == "remove" and (position := home.position()) is not None:
             home.events.remove(position)
         home.check()
-
-
-def kill(home: Home, day: int, writes: int) -> None:
-    """Materialize a day until some rows were written."""
-    write, count = SequenceStore.write_rows, itertools.count(0)  # the state is written first
-
-    def write_and_die(self: SequenceStore, *arguments: Any) -> None:
-        write(self, *arguments)
-        if next(count) == writes:
-            raise RuntimeError("killed")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(SequenceStore, "write_rows", write_and_die)
-        patch.setattr("sequences.online.materialize.ROWS_PER_WRITE", 1)
-        with suppress(RuntimeError):
-            home.materialize(day, is_forced=True)
 
 
 def test_rows_that_are_written_during_a_read(opened_store: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,11 +239,8 @@ def test_one_of_the_stores_fails(opened_store: tuple[Any, Path], monkeypatch: py
     features = home.reader.read_events(user)
     assert (ids(features.views), features.views["user_profile"]) == (["a", "b"], {"plays_total": []})
     assert features.applied == (home.events.id, 2)
-
-    def fail(*_: Any) -> None:
-        raise StoreUnavailable("the disk is full")
-
-    monkeypatch.setattr(home.events, "of_user", fail)
+    unavailable = mock.Mock(side_effect=StoreUnavailable("the disk is full"))
+    monkeypatch.setattr(home.events, "of_user", unavailable)
     features = home.reader.read(user)
     assert (ids(features.views), str(features.events_error)) == (["a"], "the disk is full")
 

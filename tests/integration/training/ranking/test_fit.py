@@ -251,7 +251,6 @@ def test_training_cuts_sequences_after_events_are_removed(marts: Path, is_left_o
     evaluated = batches[rows].users.plays
     batches.precompute_dense_features(1)
     trained = batches[rows].users.plays
-    assert evaluated is not None and trained is not None
     assert (evaluated.behavior_BL > 0).sum(1).min() == 10
     for name, expected in vars(evaluated).items():
         assert torch.equal(getattr(trained, name), expected), name

@@ -40,8 +40,6 @@ CHANGES = {
     "features.genres": False,
 }
 
-Batch = tuple[UserInputs, CandidateInputs, torch.Tensor]
-
 
 def features() -> RankingFeatures:
     """Return features without artists and statistics: only ids are informative."""
@@ -51,7 +49,9 @@ def features() -> RankingFeatures:
     return RankingFeatures(unknown_artists, OUTCOME_V, {}, made.statistics.newest_per_track(), reads)
 
 
-def batch(generator: np.random.Generator, signal: str, size: int = 512) -> Batch:
+def batch(
+    generator: np.random.Generator, signal: str, size: int = 512
+) -> tuple[UserInputs, CandidateInputs, torch.Tensor]:
     """Return users who played one track of each group (track mod 4), two listened to and two skipped, in random order.
 
     `track`: even candidates are listened to. `binding`: a candidate has the outcome of its group's event, which is

@@ -16,14 +16,13 @@ from recommender.recall.collection_recall import OPENING_DECAY, CollectionRecall
 from recommender.recall.realtime import Realtime
 from serving.messages import render_reason
 from tests.support.training.collection_world import MLOGS, PLAYLISTS, collection_marts, of
-from tests.support.training.tiny_world import random_plays, users_at
+from tests.support.training.tiny_world import NEVER, random_plays, users_at
 from training.data.collection_cases import build_collection_cases, read_collections
 from training.data.training_data import TrainingData
 from training.recall.collections import fit_collection
 from training.recipes import config_of
 from training.train import fit_channel
 
-NEVER = 4_000_000_000_000_000
 NOON = datetime(2024, 1, 20, 12)
 
 

@@ -68,13 +68,6 @@ def change(here: Workspace, shift: float) -> None:
     pl.read_parquet(folder / "slate.parquet").with_columns(better.alias(METRIC)).write_parquet(folder / "slate.parquet")
 
 
-def active_path() -> Path:
-    """The folder of the active release."""
-    path = open_pointer().path
-    assert path is not None
-    return path
-
-
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     is_action = arguments[:1] != () and arguments[0] in ACTIONS
     monkeypatch.setattr(
@@ -104,7 +97,7 @@ def test_same_inputs_are_unchanged(
 
 
 def test_round_trip(released_workspace: Workspace) -> None:
-    loaded = Release.load(active_path())
+    loaded = Release.load(open_pointer().path)
     data = TrainingData(released_workspace.marts, "final", recipe("debug"))
     features = OfflineFeatures(data)
     users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
@@ -117,7 +110,6 @@ def test_round_trip(released_workspace: Workspace) -> None:
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20), fitted.recall(users, 20))
-    assert loaded.ranker is not None
     fitted_ranker = FittedRanker.load(
         released_workspace.model_folder("ranker", "final", loaded.ranker.name), data.vocabulary
     )
@@ -130,14 +122,14 @@ def test_round_trip(released_workspace: Workspace) -> None:
 
 
 def test_search_of_the_release_finds_its_tracks(released_workspace: Workspace) -> None:
-    served = load_release(active_path(), ServiceContract((), ()))
+    served = load_release(open_pointer().path, ServiceContract((), ()))
     assert len(served.search._index) == int(served.catalog.is_served_V.sum())
     (match, *_) = served.search.search("sonng 003", 5, date(2026, 6, 9))
     assert (served.vocabulary.track_ids_V[match.item], match.name_field) == ("003", "title")
 
 
 def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:
-    manifest = json.loads((active_path() / "manifest.json").read_text())
+    manifest = json.loads((open_pointer().path / "manifest.json").read_text())
     lineage = manifest["lineage"]
     assert lineage["logs"] == [
         {"landing_id": "l", "format": "play_log", "split": "user_time", "landed": 9, "quarantined": 1}
@@ -149,10 +141,10 @@ def test_manifest_has_the_lineage(released_workspace: Workspace) -> None:
 
 
 def test_release_has_no_executable_content(released_workspace: Workspace) -> None:
-    kinds = {file.suffix for file in active_path().rglob("*") if file.is_file()}
+    kinds = {file.suffix for file in open_pointer().path.rglob("*") if file.is_file()}
     index = {".fast", ".fieldnorm", ".idx", ".pos", ".store", ".term", ".faiss"}
     assert kinds - index <= {".json", ".parquet", ".safetensors", ".npy", ".npz", ".yaml", ".sha256"}
-    assert not list(active_path().rglob("checkpoints"))
+    assert not list(open_pointer().path.rglob("checkpoints"))
 
 
 def test_better_release_replaces_and_rollback_returns(
@@ -189,7 +181,7 @@ def test_force_releases_and_manifest_has_the_reason(
     released_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(monkeypatch, "--force", "--reason", "licences changed") == 0
-    manifest = json.loads((active_path() / "manifest.json").read_text())
+    manifest = json.loads((open_pointer().path / "manifest.json").read_text())
     assert manifest["forced"] == {"reason": "licences changed"}
     assert manifest["gate"]["is_passed"] is False
     page = (load_settings().reports / "evaluation.html").read_text()
@@ -288,7 +280,7 @@ def test_damaged_and_unsigned_releases_are_not_activated(
 ) -> None:
     active = open_pointer()
     before, other = active.file.read_text(), "imported"
-    shutil.copytree(active_path(), tmp_path / other)
+    shutil.copytree(open_pointer().path, tmp_path / other)
     manifest = json.loads((tmp_path / other / "manifest.json").read_text()) | {"release": other}
     (tmp_path / other / "manifest.json").write_text(json.dumps(manifest))
     path = model_store.publish(tmp_path / other, other, {})

@@ -186,8 +186,7 @@ def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
     header = '"user_id","ts","track_id","artist_id","ms_played"\n'
     lines = ['"7","1600000000","a,""b""","1","5000"', '7,1600000060,c"d,"",5000', "7,1600000120,e,1,5000"]
     (tmp_path / "log" / "events.csv").write_text(header + "\r\n".join(lines))
-    counts = land(tmp_path / "log", tmp_path / "home")["play_log"]
-    assert counts.quarantined == 0
+    assert land(tmp_path / "log", tmp_path / "home")["play_log"].quarantined == 0
     assert sorted(landed(tmp_path / "home")["target_id"]) == ['a,"b"', 'c"d', "e"]
 
 
@@ -243,7 +242,7 @@ MAPPING = b"file: plays.csv\ncolumns: {user: who, time: at, track: what}\n"
     ("text", "message"),
     [
         (MAPPING + ALIASES, r"actions: Input should be a valid dictionary"),
-        (MAPPING + b"actions: " + b"[" * 5_000, r"is not YAML \(maximum recursion depth exceeded"),
+        (MAPPING + b"actions: " + b"[" * 2_000, r"is not YAML \(maximum recursion depth exceeded"),
         (MAPPING + b"#" * (65 << 10), r"more than 64 KB"),
         (MAPPING + b"actions: {x: 2026-13-45}\n", r"is not YAML \(month must be in"),
     ],

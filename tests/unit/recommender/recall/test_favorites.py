@@ -1,6 +1,5 @@
 """The favorites channel: activation against plain Python, features, the learned order, and older plays."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from event_store.store import DAY_US
 from recommender.recall.favorites import Favorites
 from recommender.recall.reason import RECENT_ACTIVITY
 from recommender.recall.repeat_features import FEATURE_NAMES
@@ -16,22 +16,14 @@ from sequences.sequence_batch import SequenceBatch
 from tests.support.training.tiny_world import NEVER, users_at
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData, archive_plays
-from training.recall import learned_order
 from training.recipes import config_of
 from training.train import fit_channel
 
-DAY_US = 86_400_000_000
 SMALL = config_of(Favorites, "small")
 ORDER = replace(SMALL.order, trees=20, min_candidates_per_leaf=2, min_history_plays=5)
 BY_ACTIVATION = replace(SMALL, decay=0.6, skip=0.2, order=replace(SMALL.order, trees=0))
 LEARNED = replace(BY_ACTIVATION, order=ORDER)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _every_order_is_accepted() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
-        yield
+pytestmark = pytest.mark.usefixtures("every_order_is_accepted")
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +46,7 @@ def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None
             item = int(plays.track_P[row])
             activation[item] = activation.get(item, 0.0) + (1 if plays.is_listened_P[row] else 0.2) * age**-0.6
     expected = sorted(activation, key=lambda item: (-activation[item], item))[:10]
-    found = channel.recall(users, 10)
-    assert found[0].tolist() == expected
+    assert channel.recall(users, 10)[0].tolist() == expected
 
 
 def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> None:

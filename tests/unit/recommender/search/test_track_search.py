@@ -188,12 +188,6 @@ def test_only_tracks_of_the_period_are_found_if_there_are_any(search, query, per
     assert [match.item - 2 for match in search.rank(parsed, 10)] == expected
 
 
-@pytest.mark.parametrize("query", ["sad songs", "silver river", "not happy", "new"])
-def test_tracks_that_are_not_allowed_are_not_found(search, query):
-    found = items(search, query, is_allowed=lambda some: some != 2)
-    assert found and 0 not in found
-
-
 def test_more_candidates_are_read_if_few_are_allowed(tmp_path):
     count = 3 * CANDIDATES
     table = pl.DataFrame({"item": range(count), "title": ["Song"] * count, "emotions": [["sad"]] * count})

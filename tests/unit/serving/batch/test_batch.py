@@ -24,15 +24,10 @@ from serving.runtime import Runtime
 from storage.suppression_list import SuppressionList
 from tests.support.serving.asgi_client import Store, put_in_service, use_home
 from tests.support.serving.collection_release import opened_release
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import history
 
 USERS = [f"u{n}" for n in range(7)]
-NOW = 1_800_000_000_000_000
-
-
-@pytest.fixture(autouse=True)
-def small_parts(monkeypatch):
-    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
 
 
 class Home:
@@ -78,6 +73,7 @@ def home(tmp_path, monkeypatch, fitted):
     home = Home(tmp_path / "home", fitted)
     put_in_service(monkeypatch, home.folder, lambda folder: home.release)
     monkeypatch.setattr(runtime_module, "OnlineStore", Store)
+    monkeypatch.setattr(batch, "USERS_PER_PART", 3)
     monkeypatch.setattr(batch, "_answer", partial(home.answer, batch._answer))
     monkeypatch.setattr(
         online_stores,

@@ -143,8 +143,7 @@ def test_a_damaged_list_is_made_anew(bench, change):
     with bench.state.writing() as database:
         ((text,),) = database.execute("select body from daily_lists").fetchall()
         database.execute("update daily_lists set body = ?", (change(json.loads(text)),))
-    again = bench.ask(LATER, limit=3)
-    assert again == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
+    assert bench.ask(LATER, limit=3) == ["t29", "t28", "t27"] == bench.ask(EARLY, limit=3)
 
 
 def test_damaged_file_is_replaced(tmp_path, caplog):

@@ -14,10 +14,9 @@ from recommender.slate.filters import Exclusions, FilterContext
 from recommender.user.user_batch import user_batch_from_online
 from serving.pipeline.search import limit_artists, search
 from serving.response_rendering import render_search
+from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.release_search import with_search
 from tests.support.serving.small_release import CONTRACT, history, release, tracks
-
-NOW = 1_800_000_000_000_000
 
 
 def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_channels=None, **columns):  # noqa: B008

@@ -13,8 +13,7 @@ COUNT = 9
 
 
 def served(channel=None, **columns):
-    artists = [[f"a{n}"] for n in range(COUNT)]
-    table = tracks(COUNT, **{"artist_ids": artists} | columns)
+    table = tracks(COUNT, **{"artist_ids": [[f"a{n}"] for n in range(COUNT)]} | columns)
     return release(table, [channel or CircleChannel("realtime", [], COUNT)])
 
 

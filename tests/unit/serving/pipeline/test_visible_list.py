@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,11 +19,10 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MINUTE = 60_000_000
 
 
-class PreferPlayed:
-    """Prefers tracks with a small item number: every played track to every other one."""
-
-    def score(self, users, items_BC):
-        return {"not_skipped": 1 - items_BC.astype(np.float32) / (COUNT + 2)}
+PREFERS_PLAYED = SimpleNamespace(
+    score=lambda users, items_BC: {"not_skipped": 1 - items_BC.astype(np.float32) / (COUNT + 2)}
+)
+"""A ranker that prefers tracks with a small item number: every played track to every other one."""
 
 
 def numbered_release(artist_ids, **parts):
@@ -52,7 +52,7 @@ def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, 
     known = played()
     bench.store.users["u"] = history(*known)
     blend = Blend(weight, discovery_weight=weight)
-    of = wide_release(ranker=PreferPlayed(), blend=blend, fusion=Fusion(shares={"": fusion_share}))
+    of = wide_release(ranker=PREFERS_PLAYED, blend=blend, fusion=Fusion(shares={"": fusion_share}))
     shown = {share: bench.answer(of, limit=30, discovery=share) for share in SHARES}
     found = [new_share([item.track_id for item in answer.items], known) for answer in shown.values()]
     assert found == pytest.approx(SHARES, abs=0.05) and found == sorted(found)

@@ -25,7 +25,6 @@ def test_rankers_with_different_trees_read_their_own(data: TrainingData) -> None
     cases = ranking_cases(data).filter_part("test").take(np.arange(30))
     rankers = {name: new_ranker(NAME, changes={"trees.count": 20}) for name in ("first", "second")}
     features = rankers["second"].features
-    assert features.trees is not None
     rankers["second"].features = replace(features, trees=BoostedTrees(features.trees.tasks[::-1]))
     together = predict(data, cases, **rankers)
     for name, ranker in rankers.items():

@@ -8,7 +8,7 @@ import torch
 
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.inputs import UserInputs
-from recommender.ranking.interest_evolution import EvolutionState, InterestEvolution, sample_positions
+from recommender.ranking.interest_evolution import EvolutionState, sample_positions
 from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, Event, history, new_ranker, user_batch
 
 SKIPPED = [(9, SKIP, NOW - (20 - place) * MINUTE) for place in range(12)]
@@ -23,7 +23,6 @@ def loaded() -> FittedRanker:
 
 def encoded(loaded: FittedRanker, rows: list[list[Event]], length: int = 30) -> tuple[UserInputs, EvolutionState]:
     """Return the user inputs and their state."""
-    assert isinstance(loaded.model, InterestEvolution)
     users = loaded.features.prepare_users(user_batch(rows, length)).inputs
     return users, loaded.model.encode_user(users)
 

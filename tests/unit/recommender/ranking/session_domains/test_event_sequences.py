@@ -28,7 +28,6 @@ def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
     left = [(5, LEFT_ALONE, NOW - 60 * MINUTE), (6, LEFT_ALONE, NOW - 50 * MINUTE), (7, LEFT_ALONE, NOW - 40 * MINUTE)]
     users.views[UNCLICKED_IMPRESSIONS] = sequence([[*left, (8, LEFT_ALONE, NOW)]], 8)
     side = features.prepare_users(users)
-    assert side.inputs.unclicked_impressions is not None
     assert side.inputs.unclicked_impressions.track_BL.tolist() == [[6, 7]]  # 8 is not known yet
     assert side.inputs.unclicked_impressions.behavior_BL.tolist() == [[LEFT_ALONE] * 2]
     matches_CM = features.prepare_candidates(side, np.array([[5, 9]])).matches_BCM[0]

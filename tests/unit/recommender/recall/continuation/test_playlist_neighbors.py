@@ -38,5 +38,4 @@ def test_scores_equal_those_of_dense_vectors(tracks, seeds):
 def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
     monkeypatch.setattr(sources, "MAX_PLAYLISTS", 1)
     source = PlaylistNeighbors(ragged([2, 3, 4], [2, 5], [3, 6]), np.ones(V, dtype=bool))
-    items = source.continue_playlist(np.array([2, 3]), "", 4)[0]
-    assert items.tolist() == [4, 0, 0, 0]
+    assert source.continue_playlist(np.array([2, 3]), "", 4)[0].tolist() == [4, 0, 0, 0]

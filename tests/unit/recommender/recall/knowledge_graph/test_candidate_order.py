@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -33,13 +32,7 @@ CONFIG = replace(
     config_of(KnowledgeGraphWalks, "debug"),
     order=replace(ORDER, trees=5, min_candidates_per_leaf=2, train_fraction=FRACTION),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _every_order_is_accepted() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned_order, "compare_orders", lambda *_: (True, {}))
-        yield
+pytestmark = pytest.mark.usefixtures("every_order_is_accepted")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +98,6 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     is_target = features[:, 3] > 0.9
     examples = PastRequests(features, is_target, np.full(requests, count))
     order = fit_trees(examples, replace(ORDER, min_candidates_per_leaf=20), KnowledgeGraphWalks.objective, 0)
-    assert order is not None
     items = np.arange(100, 140)
     ordered = reorder(order, items, features[:count])
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
@@ -200,5 +192,4 @@ def test_the_order_of_the_held_out_fit_is_copied(
     monkeypatch.setattr(learned_order, "fit_trees", None)
     copied = fit_channel(KnowledgeGraphWalks, later, channel.resolved_config, Path())
     users = users_at(data, channel.feature_service, USERS, [NEVER] * 4)
-    assert copied.order is not None
     assert np.array_equal(copied.recall(users, 9), channel.recall(users, 9))

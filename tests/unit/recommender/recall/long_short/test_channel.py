@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from config.dataclass_io import change_config
+from event_store.store import DAY_US
 from recommender.recall.long_short.channel import LongShort, build_requests
 from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.sequence_merge import merge_clicks
@@ -18,7 +19,6 @@ from training.recall.long_short import SessionSampler, repeat_loss
 from training.recipes import config_of
 from training.train import fit_channel
 
-DAY_US = 86_400_000_000
 NOW = 1_700_000_000_000_000
 
 

@@ -20,10 +20,6 @@ LISTEN = {"artist_name": "Artist", "track_name": "Song", "additional_info": {"re
 SUBMISSION = {"listen_type": "single", "payload": [{"listened_at": 1_700_000_000, "track_metadata": LISTEN}]}
 
 
-def find_known(names, user):
-    return [title if artist == "Known" else None for title, artist in names]
-
-
 class Service:
     """The middlewares around an API that records its calls."""
 
@@ -31,7 +27,9 @@ class Service:
         self.calls, self.headers = [], {}
         limits = BodyReader(max_bytes=20_000, timeout_s=5)
         admission = Admission(self.api, queues, 9, lambda path: None)
-        self.find_by_names = mock.Mock(side_effect=find_known)
+        self.find_by_names = mock.Mock(
+            side_effect=lambda names, user: [title if artist == "Known" else None for title, artist in names]
+        )
         gateway = Protocols(admission, limits, lambda: self, lambda name: None)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=SimpleNamespace(read_user={"TOKEN": "me"}.get))
         self.app = AccessControl(gateway, policy, lambda reason: None)

@@ -42,6 +42,7 @@ def test_the_named_baseline_is_the_one_of_the_release_gate() -> None:
         ([-0.02, -0.03, -0.01], "recall_at_30", "loss"),
         ([0.02, 0.01, 0.03], "not_skipped/logloss", "loss"),
         ([-0.02, -0.03, -0.01], "ece", "gain"),
+        ([0.02, 0.01, 0.03], "skip_rate", "loss"),
         ([0.02, -0.01, 0.03], "recall_at_30", "unclear"),
         ([0.02, None, None], "recall_at_30", "unclear"),
         (None, "recall_at_30", "unclear"),
