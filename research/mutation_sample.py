@@ -51,12 +51,12 @@ AREAS = {
         "tests/unit/sequences/offline tests/contract/sequences",
     ),
     "event store": Area(
-        "event_store/store.py event_store/sqlite_database.py event_store/sqlite_events.py event_store/sqlite_state.py "
-        "event_store/redis_database.py event_store/redis_events.py event_store/redis_state.py",
+        "event_store/store.py event_store/sqlite_database.py event_store/sqlite_stores.py "
+        "event_store/redis_database.py event_store/redis_stores.py",
         "tests/unit/event_store tests/unit/serving/pipeline/test_daily_lists.py tests/integration/event_store",
     ),
     "fusion": Area(
-        "recommender/slate/fusion.py recommender/slate/fusion.py recommender/slate/candidate_table.py",
+        "recommender/slate/fusion.py recommender/slate/candidate_table.py",
         "tests/unit/recommender/slate/test_fusion.py tests/unit/serving/pipeline/test_track_pipeline.py",
     ),
     "slate": Area(
