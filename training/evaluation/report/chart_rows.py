@@ -8,12 +8,9 @@ from typing import Any
 
 from training.evaluation.baselines.tuned import BASELINES, HEURISTIC_BASELINES
 from training.evaluation.report.charts import Bar, by_value
-from training.evaluation.report.verdicts import GATE_METRIC, OWN_LISTS, REACHABLE, SIMPLE_RULES, difference_class
+from training.evaluation.report.verdicts import GATE_METRIC, OWN_LISTS, SIMPLE_RULES
 
 BASELINE_NAMES = (*BASELINES, *HEURISTIC_BASELINES, "artist_popularity")
-# Over all targets, differences to these baselines are large and significant; in a chart they would dwarf the others.
-DISCOVERY_BASELINES = ("popularity", *BASELINES)
-DIFFERENCE_METRICS = ("recall_at_50", "recall_at_200", REACHABLE, "recall_at_30", "ndcg_at_10", "gauc", "auc")
 
 Content = Mapping[str, Any]
 Table = Mapping[str, Any]
@@ -56,19 +53,6 @@ def list_bars(content: Content) -> list[Bar]:
             for name, share in shares.items()
         ]
     )
-
-
-def difference_bars(content: Content) -> dict[str, list[Bar]]:
-    """Chart rows of each metric that has paired differences; discovery baselines only for reachable discoveries."""
-    charted: dict[str, list[Bar]] = {}
-    for metric in DIFFERENCE_METRICS:
-        for pair, row in content["differences"].items():
-            first, _, second = pair.partition(" - ")
-            if metric in row and (second in DISCOVERY_BASELINES) == (metric == REACHABLE):
-                charted.setdefault(metric, []).append(
-                    Bar(f"{first} − {second}", row[metric], difference_class(row[metric], metric))
-                )
-    return {metric: by_value(bars) for metric, bars in charted.items()}
 
 
 def ranking_values(content: Content) -> dict[str, Any]:

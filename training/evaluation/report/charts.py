@@ -25,7 +25,7 @@ class Bar:
 
     label: str
     interval: Interval  # [value, low, high]; None where nothing was measured
-    kind: str = "channel"  # CSS class of its color: ours, channel or baseline; of a difference: gain, loss or unclear
+    kind: str = "channel"  # CSS class of its color: ours, channel or baseline
 
     @property
     def value(self) -> float | None:
@@ -38,12 +38,11 @@ def by_value(bars: Sequence[Bar]) -> list[Bar]:
     return sorted(bars, key=lambda bar: float("inf") if bar.value is None else -bar.value)
 
 
-def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = True, digits: int = 3) -> Markup:
+def interval_chart(bars: Sequence[Bar], from_zero: bool = True, digits: int = 3) -> Markup:
     """One row per bar: a dot with its 95 % interval, and the numbers as text.
 
     Args:
         bars: Rows from top to bottom. A bar without an interval is a dot only.
-        signed: Show the sign of positive values.
         from_zero: Include zero in the axis.
         digits: Decimal places of the numbers.
     """
@@ -60,7 +59,7 @@ def interval_chart(bars: Sequence[Bar], signed: bool = False, from_zero: bool = 
     rows: list[dict[str, Any]] = []
     for bar in bars:
         at, low, high = (position(value) for value in bar.interval or (None, None, None))
-        text, _, interval = format_interval(bar.interval or (None, None, None), signed, digits).partition(" ")
+        text, _, interval = format_interval(bar.interval or (None, None, None), digits=digits).partition(" ")
         rows.append({"bar": bar, "at": at, "low": low, "high": high, "value": text, "interval": interval})
     axis = [(position(tick), f"{tick:g}", tick == 0) for tick in ticks]
     return Markup(_environment.get_template("interval_chart.html").render(axis=axis, rows=rows))  # noqa: S704 - autoescaped

@@ -12,7 +12,6 @@ from typing import Any
 from training.data.recall_cases import MIN_USERS
 from training.evaluation.report import charts
 from training.evaluation.report.chart_rows import (
-    difference_bars,
     group_names,
     list_bars,
     metric_bars,
@@ -55,7 +54,7 @@ CHAPTERS = (
     Chapter("recall", "Recall"),
     Chapter("slate", "Slate"),
     Chapter("ranking", "Ranking", ranking_values),
-    Chapter("differences", "Differences", lambda content: {"difference_bars": difference_bars(content)}),
+    Chapter("differences", "Differences"),
     Chapter("groups", "Users and tracks"),
     Chapter("channels", "Channels", lambda content: {
         "exposure_rows": list(order_rows(content["exposure"]["recall"] | content["exposure"]["slate"]))}),
