@@ -41,6 +41,7 @@ class Reason:
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("listened_before", "listened_times"), "number of own listens"),
+    **dict.fromkeys(("listens_to", "listens_to_path"), "music graph"),
     **dict.fromkeys(
         ("listened_by_people", "listened_times_overall", "listened_once_overall", "most_played"), "popularity"
     ),

@@ -43,6 +43,8 @@ def _search_beyond_the_catalog(page: Page) -> None:
     with page.expect_response("**/search") as unknown:
         page.get_by_role("searchbox").fill("asdfghjkl")
     assert "asdfghjkl" in unknown.value.json()["unmet"]["words"]
+    expect(page.get_by_role("search")).to_contain_text("Nothing found")
+    expect(page.locator(".song")).to_have_count(0)
     with page.expect_response("**/search") as found:
         page.get_by_role("searchbox").fill("driving")
     assert max(Counter(item["artist_ids"][0] for item in found.value.json()["items"]).values()) <= 3

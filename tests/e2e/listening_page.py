@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.support import browser
 
 PHONE = {"width": 390, "height": 844}
+OWN_LISTENS = re.compile(r"you have listened to it (before|once|\d+ times)")
 PIXEL = base64.b64decode("R0lGODlhAQABAAAAACwAAAAAAQABAAA=")
 
 
@@ -143,6 +144,21 @@ def check_home_repeats_nothing(url: str, user_id: str) -> None:
         assert tiles.count() >= 10
         everything = ids(daily.value.json()) + tiles.evaluate_all("all => all.map((one) => one.dataset.id)")
         assert len(everything) == len(set(everything))
+
+
+def check_reasons_vary(url: str, user_id: str) -> None:
+    """At most a third of the reasons of the day's list only count own listens, unless nothing else found the song."""
+    with browser.open_page() as page:
+        with expect_answer(page, scene="daily") as daily:
+            page.goto(f"{url}/?user={user_id}")
+        items = daily.value.json()["items"]
+        counting = [item for item in items if OWN_LISTENS.search(item["reason"])]
+        assert len(counting) <= len(items) // 3 or all(len(item["channels"]) == 1 for item in counting), counting
+        song = page.locator(".song").first
+        choose(page, song.get_by_role("button", name="More"), "Why this?")
+        why = page.get_by_role("dialog", name="Why this?")
+        expect(why.locator(".reason")).to_have_text(items[0]["reason"], ignore_case=True)
+        expect(why.get_by_role("button", name="Less like this")).to_be_visible()
 
 
 def check_traces(url: str, user_id: str) -> None:

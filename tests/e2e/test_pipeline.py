@@ -181,6 +181,7 @@ def test_documented_commands_work(home, here, words):
         listening_page.check_playlists_open_and_play,
         listening_page.check_phone,
         listening_page.check_home_repeats_nothing,
+        listening_page.check_reasons_vary,
         listening_page.check_traces,
         listening_page.check_keyboard,
         listening_page.check_accessibility,

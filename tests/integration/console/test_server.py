@@ -6,6 +6,7 @@ import socket
 import httpx
 import pytest
 from markupsafe import escape
+from playwright.sync_api import expect
 
 from console.actions import read_actions
 from tests.support import browser, console_home
@@ -160,10 +161,20 @@ def test_pages_are_accessible_on_a_phone(console, scheme):
             assert blocked == [], path
 
 
+def test_only_the_first_page_rolls_back_and_it_is_red_if_a_service_does_not_answer(console):
+    with browser.open_page() as page:
+        page.goto(console)
+        expect(page.locator("#verdict.bad")).to_contain_text("the recommender does not answer")
+        for path in ("/releases", "/releases/first", "/quality"):
+            page.goto(console + path)
+            expect(page.get_by_text("Roll back")).to_have_count(0)
+
+
 def test_the_report_is_short_and_a_link_to_a_folded_part_opens_it(here, console):
     (here.reports / "evaluation.html").write_text(render_page(evaluation()))
     with browser.open_page(viewport={"width": 390, "height": 800}) as page:
         page.goto(f"{console}/reports/evaluation.html")
+        expect(page.locator(".sentences li").first).to_contain_text("Not decided yet: ")
         assert page.locator(".sentences li").count() == 5 and page.locator("details.part[open]").count() == 0
         assert page.evaluate("document.documentElement.scrollHeight") < 2500
         page.goto(f"{console}/reports/evaluation.html#ranking")

@@ -232,6 +232,7 @@ def test_artists_that_rest_return_to_a_stream_in_the_order_of_their_skips_if_tra
             dict.fromkeys(("liked", "played_recently", "near_interests"), 3),
         ),
         ({"listened_before": range(9), "listened_times": range(9)}, {"listened_before": 9}),  # of one kind
+        ({"listens_to": range(9), "listens_to_path": range(9)}, {"listens_to": 9}),
         ({"liked": range(9), "most_played": range(9)}, {"liked": 9}),  # no track was listened to
     ],
 )
