@@ -75,6 +75,8 @@ def connect_duckdb(under: Path, **options: Any) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(**options)
     if is_remote(under):
         connection.register_filesystem(_filesystem(under))
+        # DuckDB holds the interpreter lock while it binds a relation, and another thread would wait for it to read a file.
+        connection.execute("set threads = 1")
     return connection
 
 

@@ -39,7 +39,7 @@ from training.evaluation.result import Result
 from training.evaluation.search_quality import measure_catalog
 from training.evaluation.serving_filter import ServingFilter
 from training.mlflow_tracking import log_metrics, track_run
-from training.process import configure_threads, peak_mb
+from training.process import configure_threads, peak_bytes
 from training.recipes import add_workspace_arguments
 from training.workspace import INPUTS_FILE, MODELS, Workspace, is_unchanged, mark_done
 
@@ -88,7 +88,7 @@ def evaluate(workspace: Workspace) -> bool:
     result.notes["is_own_catalog"] = is_own_catalog(held_out.data)
     result.notes["search"] = measure_catalog(held_out.data)
     result.notes["seconds"] = round(time.monotonic() - began, 1)
-    result.notes["peak_mb"] = peak_mb()
+    result.notes["peak_mb"] = peak_bytes() >> 20
     content = result.to_json()
     content["gate_baseline"] = gate_baseline(content)
     write_json(folder / JSON_FILE, content)

@@ -46,11 +46,6 @@ def peak_bytes() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
-def peak_mb() -> int:
-    """Peak resident memory of this process in MiB."""
-    return peak_bytes() >> 20
-
-
 @cache
 def retain_freed_memory() -> None:
     """Make glibc keep up to MAX_RETAINED_BYTES of freed blocks of up to MAX_BLOCK_BYTES each.

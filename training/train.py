@@ -35,7 +35,7 @@ from storage.errors import StorageError
 from storage.files import read_json, write_json
 from training.data.training_data import TrainingData
 from training.mlflow_tracking import HEADLINES, flatten, log_metrics, track_run
-from training.process import peak_mb
+from training.process import peak_bytes
 from training.recipes import FITS, add_workspace_arguments, config_of, read_section, recipe
 from training.workspace import (
     INPUTS_FILE,
@@ -113,7 +113,7 @@ def _fit(
     model = fit_model(data, config, checkpoints / inputs["hash"][:12])
     model.save(folder)
     measures = dict(model.measures() if callable(model.measures) else model.measures)
-    measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_mb()}
+    measures |= {"total_seconds": round(time.monotonic() - began, 1), "peak_mb": peak_bytes() >> 20}
     write_json(folder / RESOLVED_CONFIG_FILE, asdict(model.resolved_config))
     write_json(folder / MEASURES_FILE, measures)
     mark_done(folder, inputs)
