@@ -48,6 +48,13 @@ COMMENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "occurred_at": pl.Datetime("us"),
 }
 
+NGRAM_SIZES = (2, 3)
+MAX_FEATURES = 1 << 15  # the most frequent n-grams are used
+MIN_DOCUMENT_FREQUENCY = 2  # rarer n-grams do not relate texts to each other
+SAMPLE_TEXTS, SAMPLE_CHARACTERS = 30_000, 2_000_000
+TEXT_BATCH_SIZE = 8_192
+MIN_SINGULAR_RATIO = 1e-6
+
 Rows = NDArray[np.float32]
 
 
@@ -203,17 +210,7 @@ def _read_vectors(tracks: pl.DataFrame, column: str) -> Rows:
     return np.nan_to_num(vector_NW, posinf=0, neginf=0)
 
 
-NGRAM_SIZES = (2, 3)
-MAX_FEATURES = 1 << 15  # the most frequent n-grams are used
-MIN_DOCUMENT_FREQUENCY = 2  # rarer n-grams do not relate texts to each other
-SAMPLE_TEXTS, SAMPLE_CHARACTERS = 30_000, 2_000_000
-TEXT_BATCH_SIZE = 8_192
-MIN_SINGULAR_RATIO = 1e-6
-
-Floats = NDArray[np.float32]
-
-
-def embed_ngrams(texts: Sequence[str], width: int) -> Floats:
+def embed_ngrams(texts: Sequence[str], width: int) -> Rows:
     """Unit row of each text [N, W], zeros for a text without a known n-gram; fewer columns if the texts have a lower rank.
 
     Character n-grams, TF-IDF and truncated SVD: Deerwester et al., "Indexing by Latent Semantic Analysis" (JASIS 1990).
@@ -248,7 +245,7 @@ def embed_ngrams(texts: Sequence[str], width: int) -> Floats:
     return normalize_rows(np.concatenate([vectorizer.transform(batch) @ basis_FW for batch in batches]))
 
 
-def normalize_rows(row_NW: Floats) -> Floats:
+def normalize_rows(row_NW: Rows) -> Rows:
     """Rows scaled to unit length; zero rows stay zero."""
     length_N1 = np.linalg.norm(row_NW, axis=1, keepdims=True)
     return np.divide(row_NW, length_N1, out=np.zeros_like(row_NW), where=length_N1 > 1e-9)
