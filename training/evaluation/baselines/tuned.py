@@ -37,7 +37,7 @@ A config has `fit(sessions)`, whose result has `recall(cases, k)`: lists [C, K] 
 BASELINES: Grids = {
     "item_knn": (ItemKNN(0, 0), [{"power": (0, 0.5), "shrink": (0, 5, 40, 320)}]),
     "ials": (
-        IALS(64, 100, 30, 0, rounds=8),
+        IALS(64, 100, 30, 0, rounds=8),  # rounds come last: fewer are enough to compare the other parameters
         [
             {"confidence": (3, 10, 30, 100)},
             {"regularization": (30, 100, 300)},
