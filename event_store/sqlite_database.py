@@ -2,13 +2,15 @@
 bytes leave the disk.
 
 SQLite's own busy handler sleeps without a queue, so that one of several writers may wait for a second; here they queue for a file
-lock before the transaction.
+lock before the transaction. A durable file is synchronized after the commit, when the next writer already has the lock: processes
+wait for the disk together. Others may read a commit a moment before it is durable, except by `read`, whose positions are kept.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -42,13 +44,13 @@ class SqliteDatabase:
 
     Args:
         path: The file; it is created if it is missing.
-        synchronous: `full` if a commit must survive a machine failure, else `normal`.
+        is_durable: Whether a commit must survive a machine failure.
         tables: Statements that create its tables unless they exist. Tables with a column `user_id` belong to users.
         numbered: The table of the numbered rows, with columns `seq` and `body`.
     """
 
-    def __init__(self, path: Path, synchronous: str, tables: Sequence[str], numbered: str) -> None:
-        self.path, self._synchronous, self._tables = path, synchronous, (*COMMON_TABLES, *tables)
+    def __init__(self, path: Path, is_durable: bool, tables: Sequence[str], numbered: str) -> None:
+        self.path, self._is_durable, self._tables = path, is_durable, (*COMMON_TABLES, *tables)
         self._numbered = numbered
         path.parent.mkdir(parents=True, exist_ok=True)
         self._local, self._connections = threading.local(), list[sqlite3.Connection]()
@@ -88,10 +90,10 @@ class SqliteDatabase:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection of this thread in a transaction, which is committed at the end of the block.
+        """The connection of this thread in a transaction, which is committed at the end of the block, and durable after it.
 
         Raises:
-            StoreUnavailable: A statement failed; nothing is written.
+            StoreUnavailable: A statement failed and nothing is written, or the commit may not be durable.
         """
         self._open()
         with self._lock, self._locked_file(), self.reading() as database:
@@ -103,12 +105,14 @@ class SqliteDatabase:
                 if database.in_transaction:
                     database.execute("rollback")
                 raise
+        self._synchronize()
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """See `Store.read`."""
         query = f"select seq, body from {self._numbered} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
             rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
+        self._synchronize()  # a row that was lost after it was landed would leave its number to another one
         return [(seq, json.loads(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
@@ -184,6 +188,20 @@ class SqliteDatabase:
             connection.close()
         self._lock_file.close()
 
+    def _synchronize(self) -> None:
+        """Write what was committed to the disk; every checkpoint does the same before it moves pages out of the log."""
+        if not self._is_durable:
+            return
+        path = f"{self.path}-wal"
+        try:
+            log = os.open(path, os.O_RDONLY)
+            try:
+                os.fdatasync(log)
+            finally:
+                os.close(log)
+        except OSError as error:
+            raise StoreUnavailable(f"{path} cannot be written to the disk: {error}; check the disk") from error
+
     def _checkpoint(self) -> bool:
         """Empty the log; return whether a reader has kept it from being empty. Writers do not wait for the reader."""
         with self._lock, self._locked_file(), self.reading() as database:
@@ -221,7 +239,7 @@ class SqliteDatabase:
             database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
             for pragma in (
                 "journal_mode = wal",
-                f"synchronous = {self._synchronous}",
+                "synchronous = normal",
                 "secure_delete = on",
             ):
                 database.execute(f"pragma {pragma}").fetchall()

@@ -86,8 +86,8 @@ class SqliteEventStore(SqliteDatabase):
     """
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
-        super().__init__(folder / EVENTS_FILE, "full", EVENT_TABLES, "events")
-        self._now_us, self._key = now_us, b""
+        super().__init__(folder / EVENTS_FILE, True, EVENT_TABLES, "events")
+        self._now_us, self._key, self._cleaned_day = now_us, b"", 0
         self._reports: list[tuple[Sequence[Event], Future[Appended]]] = []
         self._commit_lock = threading.Lock()
 
@@ -110,12 +110,21 @@ class SqliteEventStore(SqliteDatabase):
                 erased = self.suppressed(database, {event["user_id"] for events, _ in reports for event in events})
                 added = [writing.add(events, erased) for events, _ in reports]
                 writing.finish()
+                self._clean(database)
         except Exception as error:
             for _, appended in reports:
                 appended.set_exception(error)
         else:
             for (_, appended), result in zip(reports, added, strict=True):
                 appended.set_result(result)
+
+    def _clean(self, database: sqlite3.Connection) -> None:
+        """Delete once a day the ids that nobody can send again, and the sessions whose late events are too old."""
+        now_us = self._now_us()
+        if now_us // DAY_US > self._cleaned_day:
+            database.execute("delete from ids where period < ?", (now_us // ID_PERIOD_US - 1,))
+            database.execute("delete from private_sessions where until_us < ?", (now_us - MAX_AGE_US,))
+            self._cleaned_day = now_us // DAY_US
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
@@ -130,6 +139,7 @@ class SqliteEventStore(SqliteDatabase):
         query = "select coalesce((select min(seq) - 1 from events where received_at >= ?), (select seq from sqlite_sequence))"
         with self.reading() as database:
             (last,) = database.execute(query, (received_us,)).fetchone()
+        self._synchronize()
         return int(last or 0)
 
     def remove(self, through: Position) -> int:
@@ -170,13 +180,8 @@ class _Writing:
         return Appended(**count)
 
     def finish(self) -> None:
-        """Keep the last number, and delete ids that nobody can send again."""
+        """Keep the last number."""
         self._database.execute("insert or replace into facts values ('number', ?)", (self._number,))
-        self._database.execute("delete from private_sessions where until_us < ?", (self._now_us - MAX_AGE_US,))
-        (cleaned,) = self._database.execute("select (select value from facts where name = 'period')").fetchone()
-        if cleaned != self._period:
-            self._database.execute("delete from ids where period < ?", (self._period - 1,))
-            self._database.execute("insert or replace into facts values ('period', ?)", (self._period,))
 
     def _add(self, event: Event, erased: set[str]) -> str:
         user_id, action = event["user_id"], event["action"]
@@ -208,9 +213,12 @@ class _Writing:
 
 def _sessions_of(database: sqlite3.Connection, user_id: str) -> list[PrivateSession]:
     """The user's private sessions, or everyone's after a loss; ascending."""
-    query = "select since_us, until_us from private_sessions where user_id = ? order by since_us"
-    rows = database.execute(query, (user_id,)).fetchall() or database.execute(query, (EVERYONE,)).fetchall()
-    return [PrivateSession(*row) for row in rows]
+    query = (
+        "select user_id, since_us, until_us from private_sessions where user_id in (?, ?) order by user_id, since_us"
+    )
+    rows = database.execute(query, (user_id, EVERYONE)).fetchall()
+    of_user = [row for row in rows if row[0] != EVERYONE]
+    return [PrivateSession(since_us, until_us) for _, since_us, until_us in of_user or rows]
 
 
 def _read_or_create_key(path: Path) -> tuple[bytes, bool]:
@@ -252,7 +260,7 @@ class SqliteServingState(SqliteDatabase):
 
     def __init__(self, folder: Path, now_us: Callable[[], int]) -> None:
         path = folder / SERVING_FILE
-        super().__init__(path, "normal", STATE_TABLES, "exposures")
+        super().__init__(path, False, STATE_TABLES, "exposures")
         self._now_us, self._cleaned_day = now_us, 0
         with file_lock(path.with_suffix(".opening")):
             try:
@@ -263,7 +271,7 @@ class SqliteServingState(SqliteDatabase):
                 logger.warning("replacing the damaged %s by an empty file: %s", path, error.__cause__)
                 for part in folder.glob(f"{path.name}*"):
                     part.unlink()  # not kept under another name, because users could not be erased from it
-                super().__init__(path, "normal", STATE_TABLES, "exposures")
+                super().__init__(path, False, STATE_TABLES, "exposures")
 
     def add_exposure(self, user_id: str, record: Mapping[str, Any]) -> None:
         """See `ServingState.add_exposure`."""

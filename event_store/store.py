@@ -135,7 +135,7 @@ class EventStore(Store, Protocol):
         """Add events, in order; they are durable when this returns, and each id is added once in 30 days.
 
         Raises:
-            StoreUnavailable: Nothing was added.
+            StoreUnavailable: The events may not be durable. If they are sent again, each is added once.
         """
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:

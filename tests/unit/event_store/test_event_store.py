@@ -1,6 +1,8 @@
 """What every event store guarantees."""
 
+import errno
 import json
+import os
 import random
 import sqlite3
 import threading
@@ -23,6 +25,7 @@ from event_store.store import (
     Appended,
     ErasureUnfinished,
     Position,
+    StoreUnavailable,
 )
 from storage.suppression_list import SuppressionList
 from tests.support import valkey
@@ -272,6 +275,28 @@ def test_an_erasure_is_unfinished_while_a_process_reads_the_log_and_writers_do_n
     sqlite_store.append([event(2)])
     assert time.monotonic() - began < 1
     reader.close()
+
+
+def test_commits_are_on_the_disk_before_they_are_acknowledged_or_landed(sqlite_store, monkeypatch):
+    synchronized = []
+
+    def synchronize(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synchronized.append((path, path.stat().st_size))
+
+    monkeypatch.setattr(os, "fdatasync", synchronize)
+    sqlite_store.append([event(1)])
+    log = Path(f"{sqlite_store.path}-wal")
+    for read in (lambda: None, lambda: sqlite_store.read(None, 1), lambda: sqlite_store.last_before(NOW_US)):
+        read()
+        assert synchronized.pop() == (log, log.stat().st_size)
+
+
+def test_a_commit_that_the_disk_refuses_is_not_acknowledged_and_can_be_sent_again(sqlite_store, monkeypatch):
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable, match=r"events.db-wal cannot be written"):
+        patched.setattr(os, "fdatasync", mock.Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+        sqlite_store.append([event(1)])
+    assert sqlite_store.append([event(1), event(2)]) == Appended(accepted=1, duplicate=1)
 
 
 def test_a_renewed_store_is_another_one(store):
