@@ -12,8 +12,9 @@ Legend: N nodes, M directed edges, G groups of edges, S start nodes, V vocabular
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -76,6 +77,14 @@ class WalkGraph:
     graph: KnowledgeGraph
     config: WalkConfig
     edges: Edges
+    _of_thread: threading.local = field(default_factory=threading.local, compare=False, repr=False)
+
+    @property
+    def _sum_N(self) -> np.ndarray:
+        """Zeros, in which a thread adds and which it leaves as zeros: on large graphs, new ones take longer than a walk."""
+        if not hasattr(self._of_thread, "sum_N"):
+            self._of_thread.sum_N = np.zeros(len(self.graph))
+        return self._of_thread.sum_N
 
     @classmethod
     def build(cls, graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> WalkGraph:
@@ -109,7 +118,7 @@ class WalkGraph:
 
     def performers(self, track_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Artists of tracks, ascending, and the summed activation of their tracks."""
-        return _sum_flows(track_S, activation_S, self.edges, self._to_performer, True)
+        return _sum_flows(track_S, activation_S, self.edges, self._to_performer, True, self._sum_N)
 
     def start_nodes(self, track_L: np.ndarray, age_L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nodes at which the walks of a user start, and their activation.
@@ -119,7 +128,7 @@ class WalkGraph:
         before the limit is applied.
         """
         is_known_L = (track_L >= FIRST_CODE) & (track_L < self.graph.first_artist)
-        config, options = self.config, (self.edges, self._to_performer)
+        config, options = self.config, (self.edges, self._to_performer, self._sum_N)
         return _start_nodes(track_L[is_known_L], age_L[is_known_L], *options, config.decay, config.max_start_nodes)
 
     def spread_activation(self, start_S: np.ndarray, activation_S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,7 +137,7 @@ class WalkGraph:
         After each hop only the `frontier` most active tracks, and as many other nodes, pass activation on.
         """
         limits = self.config.hops, self.config.frontier, self.graph.first_artist
-        return _spread(start_S, activation_S, self.edges, self._to_performer, *limits)
+        return _spread(start_S, activation_S, self.edges, self._to_performer, *limits, self._sum_N)
 
     def shortest_path(self, start_S: np.ndarray, activation_S: np.ndarray, item: int) -> list[Step]:
         """The path with the fewest hops from a start node to `item`, of these the one that carries most activation.
@@ -190,29 +199,35 @@ class WalkGraph:
 
 @compiled
 def _spread(
-    node_S: np.ndarray, value_S: np.ndarray, edges: Edges, performer: int, hops: int, frontier: int, first_other: int
+    node_S: np.ndarray,
+    value_S: np.ndarray,
+    edges: Edges,
+    performer: int,
+    hops: int,
+    frontier: int,
+    first_other: int,
+    sum_N: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """See `WalkGraph.spread_activation`; nodes from `first_other` on are not tracks."""
-    total_V = np.zeros(first_other)
+    item_R, activation_R = np.zeros(0, np.int64), np.zeros(0)
     for hop in range(hops):
         # The artists of the user's tracks are start nodes themselves.
-        node_A, sum_A = _sum_flows(node_S, value_S, edges, performer if hop == 0 else NO_CODE, False)
+        node_A, sum_A = _sum_flows(node_S, value_S, edges, performer if hop == 0 else NO_CODE, False, sum_N)
         tracks = np.searchsorted(node_A, first_other)
-        total_V[node_A[:tracks]] += sum_A[:tracks]
+        item_R, activation_R = np.concatenate((item_R, node_A[:tracks])), np.concatenate((activation_R, sum_A[:tracks]))
         others = tracks + top_k_ascending(sum_A[tracks:], frontier)
         places = np.concatenate((top_k_ascending(sum_A[:tracks], frontier), others))
         node_S, value_S = node_A[places], sum_A[places]
-    item = np.flatnonzero(total_V)
-    return item, total_V[item]
+    return _sum_by_node(item_R, activation_R, sum_N)
 
 
 @compiled
 def _start_nodes(
-    track_L: np.ndarray, age_L: np.ndarray, edges: Edges, performer: int, decay: float, most: int
+    track_L: np.ndarray, age_L: np.ndarray, edges: Edges, performer: int, sum_N: np.ndarray, decay: float, most: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """See `WalkGraph.start_nodes`; known tracks only."""
-    track, of_track = _sum_by_node(track_L, age_L**-decay, len(edges.offset_N1) - 1)
-    artist, of_artist = _sum_flows(track, of_track, edges, performer, True)
+    track, of_track = _sum_by_node(track_L, age_L**-decay, sum_N)
+    artist, of_artist = _sum_flows(track, of_track, edges, performer, True, sum_N)
     track_best, artist_best = top_k_ascending(of_track, most), top_k_ascending(of_artist, most)
     shares = of_track[track_best] / max(of_track.sum(), TINY), of_artist[artist_best] / max(of_artist.sum(), TINY)
     return np.concatenate((track[track_best], artist[artist_best])), np.concatenate(shares)
@@ -220,7 +235,7 @@ def _start_nodes(
 
 @compiled
 def _sum_flows(
-    node_S: np.ndarray, value_S: np.ndarray, edges: Edges, code: int, is_only: bool
+    node_S: np.ndarray, value_S: np.ndarray, edges: Edges, code: int, is_only: bool, sum_N: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sums by target of the values that nodes pass on, times the weights of the edges that do not have a code.
 
@@ -234,22 +249,27 @@ def _sum_flows(
                 target_M[place] = edges.target_M[edge]
                 flow_M[place] = value_S[s] if is_only else value_S[s] * edges.weight_M[edge]
                 place += 1
-    return _sum_by_node(target_M[:place], flow_M[:place], len(edges.offset_N1) - 1)
+    return _sum_by_node(target_M[:place], flow_M[:place], sum_N)
 
 
 @compiled
-def _sum_by_node(node_M: np.ndarray, value_M: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct nodes, ascending, and the sum of the values of each, added in the given order; positive ones only."""
-    sum_N, node_A, count = np.zeros(nodes), np.empty(len(node_M), np.int64), 0
+def _sum_by_node(node_M: np.ndarray, value_M: np.ndarray, sum_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct nodes, ascending, and the sum of the values of each, added in the given order; positive ones only.
+
+    `sum_N` is zeros, also afterwards.
+    """
+    node_A, count = np.empty(len(node_M), np.int64), 0
     for m in range(len(node_M)):
         if value_M[m] > 0:
             if sum_N[node_M[m]] == 0:
                 node_A[count] = node_M[m]
                 count += 1
             sum_N[node_M[m]] += value_M[m]
-    is_dense = nodes < DENSE_FACTOR * count
+    is_dense = len(sum_N) < DENSE_FACTOR * count
     node_A = np.flatnonzero(sum_N) if is_dense else np.sort(node_A[:count])
-    return node_A, sum_N[node_A]
+    sum_A = sum_N[node_A]
+    sum_N[node_A] = 0
+    return node_A, sum_A
 
 
 @compiled
