@@ -57,8 +57,7 @@ def test_files_that_are_not_encoded_wait_for_a_listen_if_others_are_music(tmp_pa
     encoded = {"track_id": ["encoded"], "music_probability": [probability]}
     pl.DataFrame(encoded).write_parquet(file := table_file(tmp_path, "audio"))
     rows = [("encoded", True, "1.ogg"), ("new", True, "2.ogg"), ("heard", True, "3.ogg"), ("catalog", False, "4.ogg")]
-    columns = ["track_id", "is_from_music_folder", "audio_path"]
-    tracks = pl.DataFrame(rows, schema=columns, orient="row")
+    tracks = pl.DataFrame(rows, schema=["track_id", "is_from_music_folder", "audio_path"], orient="row")
     plays = pl.LazyFrame({"track_id": ["new", "heard"], "is_listened": [False, True]})
     assert find_unheard(tracks, file, plays) == (["new"] if probability else [])
 
@@ -87,8 +86,7 @@ def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("training.encode_content.music_probability", lambda embedding_ND, tags_NT: embedding_ND[:, 0])
     encode(home.settings, "audio")
     assert home.table("audio")["music_probability"].to_list() == [1, 0]
-    facets = pq.read_table(home.home / "marts" / "track_facets.parquet").to_pydict()
-    assert set(facets["track_id"]) == {"a"}
+    assert set(pq.read_table(home.home / "marts" / "track_facets.parquet").to_pydict()["track_id"]) == {"a"}
 
 
 def test_simulated_previews_are_music_and_noise_is_not(tmp_path: Path) -> None:

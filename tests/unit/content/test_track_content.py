@@ -40,8 +40,7 @@ def test_principal_components_equal_a_full_svd() -> None:
         found = pca_whiten(vectors, width)
         assert found.shape == (30, kept) and not found[[4, 9]].any()
         expected = left[:, :kept] / np.linalg.norm(left[:, :kept], axis=1, keepdims=True)
-        signs = np.sign((found[present] * expected).sum(0))
-        np.testing.assert_allclose(found[present], expected * signs, atol=1e-3)
+        np.testing.assert_allclose(found[present], expected * np.sign((found[present] * expected).sum(0)), atol=1e-3)
     assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
 
 

@@ -152,8 +152,7 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     write_release(here, "old", 40)
     write_release(here, "new", 1)
     leftover = write(here.training / f"{command.LEFTOVER}releases-r" / "manifest.json").parent
-    lines = command.prune(here, LIFETIMES, NOW, is_dry_run=True)
-    assert any(str(old) in line for line in lines)
+    assert any(str(old) in line for line in command.prune(here, LIFETIMES, NOW, is_dry_run=True))
     assert old.exists()
     command.prune(here, LIFETIMES, NOW, is_dry_run=False)
     assert not old.parent.exists()

@@ -115,8 +115,7 @@ def test_basic_plays_covered_by_the_extended_form_are_duplicates(tmp_path: Path)
 def test_exports_in_separate_folders_are_separate_users_whatever_their_names(tmp_path: Path) -> None:
     export(tmp_path / "all" / "dora@example.com" / "MyData", StreamingHistory0=BASIC[:1])
     export(tmp_path / "all" / "dora@example.org", StreamingHistory0=BASIC[1:])
-    folder = export(tmp_path / "j.smith", StreamingHistory0=BASIC)
-    zipped(folder, tmp_path / "all" / "j.smith.zip")
+    zipped(export(tmp_path / "j.smith", StreamingHistory0=BASIC), tmp_path / "all" / "j.smith.zip")
     land(tmp_path / "all", tmp_path / "home")
     users = landed(tmp_path / "home").group_by("user_id").len().sort("user_id").rows()
     assert users == [("dora@example.com", 1), ("dora@example.org", 2), ("j.smith", 3)]

@@ -43,6 +43,5 @@ def test_similarity_is_the_mean_cosine_of_shared_facets(world):
 
 def test_diversity_averages_pairs_with_a_similarity():
     rows = pl.DataFrame({"styles": [[], ["x"], ["x"], ["y"], []]})
-    lists = np.array([[1, 2, 0], [1, 2, 3], [1, 3, 4], [1, 4, 0]])
-    found = TrackFacets.build(rows).intra_list_diversity(lists)
+    found = TrackFacets.build(rows).intra_list_diversity(np.array([[1, 2, 0], [1, 2, 3], [1, 3, 4], [1, 4, 0]]))
     assert np.allclose(found, [0, 2 / 3, 1, np.nan], equal_nan=True)

@@ -34,9 +34,7 @@ def test_results_equal_sorting(is_exact: bool, monkeypatch: pytest.MonkeyPatch) 
     queries = torch.from_numpy(np.random.default_rng(1).integers(-200_000, 200_000, (6, 3, 12)).astype(np.float32))
     exclude = np.random.default_rng(2).integers(90, 710, (6, 400))
     exclude[0] = 0
-    index = VectorIndex.of(items, vectors, None if is_exact else 0)
-    found, scores = index.search(queries.numpy(), 20, exclude)
+    found, scores = VectorIndex.of(items, vectors, None if is_exact else 0).search(queries.numpy(), 20, exclude)
     for row in range(6):
         assert found[row].tolist() == top_by_sorting(items, vectors, queries[row], set(exclude[row].tolist()), 20)
-        expected = (vectors[found[row] - 100] @ queries[row].T).amax(1)
-        assert scores[row].tolist() == expected.tolist()
+        assert scores[row].tolist() == (vectors[found[row] - 100] @ queries[row].T).amax(1).tolist()

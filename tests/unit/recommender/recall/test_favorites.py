@@ -51,8 +51,7 @@ def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None
 
 def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> None:
     plays = data.plays
-    middle = int(np.median(plays.request_at_P))
-    users = users_at(data, "favorites", ["u0", "u1"], [middle, NEVER])
+    users = users_at(data, "favorites", ["u0", "u1"], [int(np.median(plays.request_at_P)), NEVER])
     for row, (items, features) in enumerate(learned.candidate_features(users)):
         now = int(users.request_at_B[row])
         own = np.flatnonzero((plays.user_P == row) & (plays.known_at_P < now))

@@ -42,7 +42,6 @@ def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) ->
     weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
     Popularity(config_of(Popularity, "small"), items, weight, languages, nothing, nothing).save(tmp_path)
     channel = Popularity.load(tmp_path, EMPTY)
-    recent = batch_of("track_id", [[2], [3], [9]], [])
-    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
+    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": batch_of("track_id", [[2], [3], [9]], [])})
     assert channel.recall(users, 4).tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
     assert channel.recall(users.take([1]), 2).tolist() == [[5, 2]]

@@ -272,8 +272,7 @@ def test_text_vectors_equal_exhaustive_search(tmp_path, monkeypatch, count):
     rows = random.normal(size=(40, 16))[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
-    vectors = TextVectors.load(tmp_path)
-    nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
+    nearest = [item for item, _ in TextVectors.load(tmp_path).nearest(rows[3], 10, -1.0)]
     expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
     assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8
 

@@ -67,8 +67,7 @@ def test_likes_raise_a_style_that_was_never_played(catalog: Catalog, age: int) -
 def test_last_reactions_of_a_session_outweigh_earlier_ones(catalog: Catalog) -> None:
     played = [("full_play", 2 + number % 3, NOW - (30 - number) * MINUTE) for number in range(20)]
     skipped = [("skip", item, NOW - (5 - item) * MINUTE) for item in (2, 3, 4)]
-    evidence = reactions(*played, *skipped).evidence(ITEMS, catalog)
-    assert evidence[3, EVIDENCE.index("session_style")] < 0
+    assert reactions(*played, *skipped).evidence(ITEMS, catalog)[3, EVIDENCE.index("session_style")] < 0
 
 
 def test_skipper_is_not_driven_to_unknown_styles(catalog: Catalog) -> None:

@@ -173,8 +173,7 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     all_cases = recall_cases(cases)
     all_cases.scenes[:] = scenes
     candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
-    history = ragged(*[list(range(2, 602))] * len(cases))
-    fusion, _ = fit_fusion(candidates, history, all_cases)
+    fusion, _ = fit_fusion(candidates, ragged(*[list(range(2, 602))] * len(cases)), all_cases)
     assert set(fusion.scenes) == {"night"}, "morning and noon do not improve, dawn has too few cases"
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]

@@ -202,6 +202,5 @@ def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
         excluded = np.zeros((len(rows), 1), dtype=np.int64)
         for row, found, expected in zip(rows, *channel.index.search(query_BQD[0][:, None], 5, excluded), strict=True):
             assert (row["release"], row["model_version"]) == ("r1", "")  # a release made by hand has no manifest
-            ids = home.release.vocabulary.decode(found)
-            scores = [float(np.dot(row["vector"], tracks[track])) for track in ids]
+            scores = [float(np.dot(row["vector"], tracks[track])) for track in home.release.vocabulary.decode(found)]
             assert scores == pytest.approx(list(map(float, expected)), abs=1e-4)

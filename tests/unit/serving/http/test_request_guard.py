@@ -15,8 +15,7 @@ class Server:
 
     def __init__(self, timeout_s=60):
         self.seen, self.passed_headers = [], []
-        limits = BodyReader(max_bytes=10, timeout_s=timeout_s)
-        self.guard = RequestGuard(self.app, limits)
+        self.guard = RequestGuard(self.app, BodyReader(max_bytes=10, timeout_s=timeout_s))
 
     async def app(self, scope, receive, send):
         body = (await receive())["body"] if scope.get("method") == "POST" else b""

@@ -20,8 +20,7 @@ MODULES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if 
 
 @pytest.fixture(scope="module")
 def client():
-    behind = Route("/docs", lambda _: PlainTextResponse("behind"))
-    return TestClient(Starlette(routes=[*page_routes(), behind]))
+    return TestClient(Starlette(routes=[*page_routes(), Route("/docs", lambda _: PlainTextResponse("behind"))]))
 
 
 @pytest.fixture(scope="module")

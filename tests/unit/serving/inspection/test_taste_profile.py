@@ -27,8 +27,7 @@ class Interests:
 def taste(bench, plays, *marks, session=None):
     controls = ({"ended_at": 10 + number} | mark for number, mark in enumerate(marked(*marks)))
     bench.store.users["u"], served = history(*plays) | view("exclusions", *controls), release(TABLE, [])
-    views = bench.store.read("u").views
-    return describe_taste(bench.load(served), views, served, Interests(), session)
+    return describe_taste(bench.load(served), bench.store.read("u").views, served, Interests(), session)
 
 
 def ids(one):

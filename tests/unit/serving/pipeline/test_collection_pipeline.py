@@ -40,8 +40,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
 
 def test_most_opened_but_excluded_ones_are_returned_when_the_source_fails(bench):
     bench.store.users["u"] = excluded(("playlist", "p2"))
-    source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
-    answer = ask(bench, source, "playlists", limit=2)
+    answer = ask(bench, ListSource("playlist", [[2], [3], [4]], [], is_failing=True), "playlists", limit=2)
     assert [item.target for item in answer.items] == [("playlist", "p3"), ("playlist", "p4")]
     assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}

@@ -290,8 +290,7 @@ def test_failed_store_and_lists_are_named_in_the_response(bench):
     bench.store.users["u"] = history("t0")
     bench.ask(of)
     bench.store.is_away = True
-    failing = mock.Mock(side_effect=StoreUnavailable("disk full"))
-    bench.state.read_lists = bench.state.replace_list = failing
+    bench.state.read_lists = bench.state.replace_list = mock.Mock(side_effect=StoreUnavailable("disk full"))
     for user, lack in (("u", "from an earlier request"), ("v", "like an unknown one")):
         sent = render_recommendation(bench.answer(of, user_id=user), "en", True).model_dump()
         assert lack in sent["degraded"]["online_store"] and "list of today" in sent["degraded"]["daily_lists"]
@@ -306,6 +305,5 @@ def test_what_is_left_out_of_the_profile_is_neither_seen_nor_recommended(bench, 
     table = tracks(8, album_id=["a", "a", *[None] * 6], languages=[["Korean"], [], [], ["Korean"], *[[]] * 4])
     channel = ListChannel("popularity", range(2, 10))
     bench.store.users["u"] = history("t0", "t2") | view("exclusions", *marked(("exclude", *target)), ended_at=5)
-    shown = bench.ask(release(table, [channel]), limit=8)
-    assert set(shown) == {f"t{number}" for number in range(8)} - hidden
+    assert set(bench.ask(release(table, [channel]), limit=8)) == {f"t{number}" for number in range(8)} - hidden
     assert channel.calls[-1].history_items.items.tolist() == ([4] if hidden else [2, 4])

@@ -93,12 +93,11 @@ def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, 
 
 def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_language(world, playlists):
     parts = split_playlists(playlists)
-    telling = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
-    assert "0" not in telling.weights  # all titles name the language
+    # All titles name the language.
+    assert "0" not in fit_continuation(world, {}, playlists, parts["train"], parts["validation"]).weights
     titles = [str(title).replace("Western", "Sunny").replace("Mandarin", "Gloomy") for title in playlists.titles_N]
     others = replace(playlists, titles_N=np.array(titles, dtype=object))
-    fitted = fit_continuation(world, {}, others, parts["train"], parts["validation"])
-    assert "0" in fitted.weights
+    assert "0" in fit_continuation(world, {}, others, parts["train"], parts["validation"]).weights
 
 
 def sessions_of(tracks, count):

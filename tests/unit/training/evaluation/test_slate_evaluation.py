@@ -47,8 +47,7 @@ def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]]
     ]
     whole = {"ranker_CK": np.zeros(np.shape(items))}
     whole |= {"evidence": [np.zeros((len(table), len(EVIDENCE))) for table in tables]}
-    requests = Requests(recall_cases(cases), found, ragged(*history), catalog, [], [])
-    return Slate(requests, tables, **(whole | parts))
+    return Slate(Requests(recall_cases(cases), found, ragged(*history), catalog, [], []), tables, **(whole | parts))
 
 
 def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blend:
@@ -74,8 +73,7 @@ def test_repeats_and_discoveries_are_ranked_apart_and_interleaved() -> None:
     full_slate = slate_of([Case("a", [3], [], [])], [items], [[item for item in items if item % 2]], ranker_CK=ranker)
     by_ranker = full_slate.select_items(repeats_first(0.25, 1.0, discovery_weight=1.0))[0].tolist()
     assert by_ranker[:9] == [3, 5, 7, 80, 9, 11, 13, 78, 15]
-    by_fusion = full_slate.select_items(repeats_first(0.25, 1.0))[0].tolist()
-    assert by_fusion[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
+    assert full_slate.select_items(repeats_first(0.25, 1.0))[0].tolist()[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
 
 
 def test_discovery_share_is_the_largest_with_little_loss() -> None:
@@ -110,8 +108,7 @@ def test_blend_by_hand() -> None:
     assert fused == pytest.approx(
         [1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)]
     )
-    probability = np.array([0.0, 0.5, 1.0, 0.25])
-    scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, probability)
+    scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, np.array([0.0, 0.5, 1.0, 0.25]))
     assert scores == pytest.approx([0.5, 0.9 + 0.05, 0.5 * fused[2] + 0.5, 0.9 * fused[3] + 0.025])
     assert blend.argsort_descending(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
 
@@ -131,8 +128,7 @@ def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:
 def test_ranker_weight_among_discoveries_is_chosen_by_their_recall(target: int, is_ranker_better: bool) -> None:
     items = [*range(2, 42)]
     ranker = np.array([[item / 100 for item in items]])  # reverses the fused order
-    cases = [Case("a", [], [target], [target])]
-    full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
+    full_slate = slate_of([Case("a", [], [target], [target])], [items], [[*range(2, 12)]], ranker_CK=ranker)
     order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
     assert (order.discovery_weight > 0) == is_ranker_better
 
@@ -197,8 +193,7 @@ def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monke
     cases = recall_cases([Case(user, [2], [], [], request_at=at) for user in ("u", "other")])
     items = np.arange(2, 12)
     left = [items[apply_filters(items, read)[0]] for read, _ in ServingFilter.from_data(data).read_requests(cases)]
-    removed = set(data.vocabulary.decode(np.setdiff1d(left[1], left[0])))
-    assert removed == {"0", "6"}, "7 was reset before the request"
+    assert set(data.vocabulary.decode(np.setdiff1d(left[1], left[0]))) == {"0", "6"}, "7 was reset before the request"
 
 
 @pytest.mark.parametrize("requests_at_once", [1, 256])
@@ -223,8 +218,7 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     requests = Requests.read(
         replace(cases, scenes=scenes), candidates, ragged([], [], []), ServingFilter.from_data(data)
     )
-    slate = Slate.build(requests, Fusion())
-    for table in slate.tables:
+    for table in Slate.build(requests, Fusion()).tables:
         assert table.item_C.tolist() == items[150:][:MAX_RANKED_CANDIDATES].tolist()
 
 

@@ -130,8 +130,7 @@ def test_user_features_list_outcomes_newest_first() -> None:
     np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)
     ages = found[0, 2 * LAGS + 5 : 2 * LAGS + 8]
     np.testing.assert_allclose(ages, np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
-    session = found[0, 2 * LAGS + 11 : 2 * LAGS + 15]
-    np.testing.assert_allclose(session, [np.log2(3), 0.5, 2, 3], rtol=1e-6)
+    np.testing.assert_allclose(found[0, 2 * LAGS + 11 : 2 * LAGS + 15], [np.log2(3), 0.5, 2, 3], rtol=1e-6)
     assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
 
 
@@ -155,5 +154,4 @@ def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
     request_at_B = np.array([NOW, NOW])
     found = compute_user_features(OUTCOME_V, view, view.mask_BL, request_at_B, {})
     np.testing.assert_allclose(found[:, 2 * LAGS + 11], np.log2(1 + np.array([3, 2])))
-    in_session_BL = is_in_current_session(view, view.length_B, request_at_B)
-    assert in_session_BL.sum(1).tolist() == [3, 2]
+    assert is_in_current_session(view, view.length_B, request_at_B).sum(1).tolist() == [3, 2]

@@ -137,8 +137,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         earlier = end_train_earlier(world, FRACTION)
         past = fit_channel(KnowledgeGraphWalks, earlier, replace(CONFIG, order=replace(ORDER, trees=0)), Path())
         past.is_servable_V = earlier.validation_catalog_V
-        cases = sample_requests(earlier, 60, 1000, 0)
-        found.append(build_examples(past, cases, earlier, "reachable"))
+        found.append(build_examples(past, sample_requests(earlier, 60, 1000, 0), earlier, "reachable"))
         edges = past.graph.head_T[past.graph.relation_T == past.graph.relations.index(HEARD_NEAR)]
         is_past = earlier.plays.part_P == 0
         assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())

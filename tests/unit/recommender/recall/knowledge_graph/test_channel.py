@@ -36,8 +36,7 @@ def test_first_plays_are_point_in_time_and_limited_to_the_newest(data: TrainingD
         time = int(plays.known_at_P[rows[len(rows) // 2]])
         before = rows[plays.known_at_P[rows] < time]
         assert set(everything.tracks_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
-        in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
-        assert last.tracks_before(str(name), NEVER).tolist() == in_order[-3:]
+        assert last.tracks_before(str(name), NEVER).tolist() == list(dict.fromkeys(plays.track_P[rows].tolist()))[-3:]
     assert not len(everything.tracks_before("unknown_user", NEVER))
 
 

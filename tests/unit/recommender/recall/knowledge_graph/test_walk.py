@@ -60,8 +60,7 @@ def node(graph: KnowledgeGraph, text: str) -> int:
 @pytest.fixture(scope="module")
 def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
     """The triples above and one co-occurrence edge."""
-    table = pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row")
-    built = KnowledgeGraph.build(table, vocabulary)
+    built = KnowledgeGraph.build(pl.DataFrame(TRIPLES, schema=["head", "relation", "tail"], orient="row"), vocabulary)
     near = [node(built, "track:t3")], [node(built, "track:t4")], [3.0]
     return built.with_edges(HEARD_NEAR, *(np.array(one) for one in near))
 

@@ -35,8 +35,7 @@ class Service:
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
     async def api(self, scope, receive, send):
-        body = json.loads((await receive())["body"])
-        self.calls.append((scope["path"], body))
+        self.calls.append((scope["path"], json.loads((await receive())["body"])))
         answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
         await respond(send, json.dumps(answer).encode())
 
@@ -65,8 +64,7 @@ def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
 
 @pytest.mark.parametrize("authorization", ["", "Token you", "Token wrong:u", "Bearer wrong"])
 def test_body_is_not_read_without_a_credential(service, authorization):
-    nothing_arrives = asyncio.Event()
-    assert service.submit(SUBMISSION, authorization, b"u=u&apiKey=" + KEY.encode(), until=nothing_arrives)[0] == 401
+    assert service.submit(SUBMISSION, authorization, b"u=u&apiKey=" + KEY.encode(), until=asyncio.Event())[0] == 401
 
 
 def imported(count):
