@@ -28,8 +28,9 @@ def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
         "min_data_in_leaf": 5,
         "verbose": -1,
         "num_threads": 1,
-    }
-    settings |= {"feature_fraction": 0.5, "seed": 1} | changes
+        "feature_fraction": 0.5,
+        "seed": 1,
+    } | changes
     return lightgbm.train(settings, lightgbm.Dataset(rows, label, params=settings), trees)
 
 

@@ -24,8 +24,8 @@ LISTENED_MS, SKIPPED = 180_000, 10_000
 def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
     listens = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
     plays = [(user, track, START + timedelta(hours=hour), LISTENED_MS) for hour, (user, track) in enumerate(listens)]
-    plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
-    data = TrainingData(write_marts(tmp_path, plays), "final", recipe("debug"))
+    skipped = ("u1", "t2", START + timedelta(hours=9), SKIPPED)
+    data = TrainingData(write_marts(tmp_path, [*plays, skipped]), "final", recipe("debug"))
     channel = fit_channel(Popularity, data, config_of(Popularity, "small"), tmp_path)
     assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [
         Reason("listened_by_people", {"people": 2}),

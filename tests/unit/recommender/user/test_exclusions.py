@@ -55,11 +55,10 @@ def test_what_is_left_out_of_the_profile():
 
 
 def test_the_newest_name_of_an_interest_counts():
-    targets = ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="]
     rows = {
         "behavior": ["rename"] * 4,
         "target_type": ["interest"] * 4,
-        "target_id": targets,
+        "target_id": ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="],
         "ended_at": [1, 2, 3, 4],
     }
     assert names_of_view(rows) == {"jazz": "Later = better"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from recommender.recall.multi_interest.model import (
     merge_similar,
 )
 from tests.support.sequences.batches import batch_of
+from tests.support.serving.small_release import tracks
 from tests.support.training.planted_world import listener_of
 from tests.support.training.tiny_world import item_codes
 from training.recall.multi_interest import split_windows
@@ -108,8 +108,6 @@ def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
 
 
 def test_without_facets_names_are_artists() -> None:
-    tracks = pl.DataFrame({"track_id": list("abc"), "title": list("abc"), "artist_id": list("xyz")})
-    tracks = tracks.with_columns(artist_names=pl.Series([["Band 0"], ["Band 1"], ["Band 2"]]))
-    vocabulary = Vocabulary.build(tracks, pl.DataFrame({"track_id": list("cba")}))
-    names = InterestNames([], np.zeros((5, 0), dtype=np.int64), vocabulary)
-    assert names.name(vocabulary.encode(["a", "b", "a"])) == "Band 0 · Band 1"
+    vocabulary = Vocabulary.build(tracks(6), tracks(6).select("track_id"))
+    names = InterestNames([], np.zeros((len(vocabulary), 0), dtype=np.int64), vocabulary)
+    assert names.name(vocabulary.encode(["t0", "t2", "t0"])) == "Artist 0 · Artist 1"
