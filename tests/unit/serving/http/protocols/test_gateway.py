@@ -25,12 +25,11 @@ class Service:
 
     def __init__(self, queues=(), rate_limit=None):
         self.calls, self.headers = [], {}
-        limits = BodyReader(max_bytes=20_000, timeout_s=5)
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.find_by_names = mock.Mock(
             side_effect=lambda names, user: [title if artist == "Known" else None for title, artist in names]
         )
-        gateway = Protocols(admission, limits, lambda: self, lambda name: None)
+        gateway = Protocols(admission, BodyReader(20_000, timeout_s=5), lambda: self, lambda name: None)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=SimpleNamespace(read_user={"TOKEN": "me"}.get))
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
@@ -68,9 +67,16 @@ def test_body_is_not_read_without_a_credential(service, authorization):
 
 
 def imported(count):
-    names = [{"artist_name": "Known", "track_name": f"t{number}"} for number in range(count)]
-    payload = [{"listened_at": 1_700_000_000 + number, "track_metadata": name} for number, name in enumerate(names)]
-    return {"listen_type": "import", "payload": payload}
+    return {
+        "listen_type": "import",
+        "payload": [
+            {
+                "listened_at": 1_700_000_000 + number,
+                "track_metadata": {"artist_name": "Known", "track_name": f"t{number}"},
+            }
+            for number in range(count)
+        ],
+    }
 
 
 def test_an_import_is_one_lookup_and_one_report_and_counts_as_its_listens():
