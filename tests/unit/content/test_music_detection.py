@@ -46,8 +46,11 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: p
     assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]
     tracks = pl.DataFrame({"track_id": [*(row["track_id"] for row in rows), "without audio"]})
     plays = pl.LazyFrame(schema={"track_id": pl.String, "is_listened": pl.Boolean})
-    marked = mark_music(tracks, tmp_path, plays).filter("is_music")["track_id"].to_list()
-    assert marked == ["at", "null", "without audio"]
+    assert mark_music(tracks, tmp_path, plays).filter("is_music")["track_id"].to_list() == [
+        "at",
+        "null",
+        "without audio",
+    ]
     monkeypatch.setenv("SEGUE_OTHER_SOUNDS", "yes")
     assert mark_music(tracks, tmp_path, plays)["is_music"].all()
 

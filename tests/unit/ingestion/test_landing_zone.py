@@ -50,8 +50,10 @@ def test_history_lands_by_month_and_events_of_a_service_by_day(tmp_path: Path) -
     land(json_lines(tmp_path / "own.jsonl", [event(1)]), home)
     days = {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")}
     assert days == {"dt=2017-07", "dt=2026-05-01"}
-    splits = dict(landed(home, "landings").select("format", "split").iter_rows())
-    assert splits == {"play_log": "user_time", "own_events": "global_time"}
+    assert dict(landed(home, "landings").select("format", "split").iter_rows()) == {
+        "play_log": "user_time",
+        "own_events": "global_time",
+    }
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -65,8 +67,13 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         counts = zone.finish()
     assert counts.landed == 0, "landed before"
     for version in range(3):
-        known = landed(tmp_path, "artists").filter(pl.col("source_at") <= written_at[version])
-        newest = known.sort("source_at").group_by("artist_id").last()
+        newest = (
+            landed(tmp_path, "artists")
+            .filter(pl.col("source_at") <= written_at[version])
+            .sort("source_at")
+            .group_by("artist_id")
+            .last()
+        )
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 

@@ -37,13 +37,20 @@ def set_age(path: Path, days: float) -> None:
 
 def removed(here: Settings, store: str) -> set[str]:
     """Paths below the home that may be removed from a store."""
-    removals = find_removals(here, LIFETIMES, NOW)
-    return {str(removal.path.relative_to(here.home)) for removal in removals if removal.store == store}
+    return {
+        str(removal.path.relative_to(here.home))
+        for removal in find_removals(here, LIFETIMES, NOW)
+        if removal.store == store
+    }
 
 
 def write_release(here: Settings, name: str, days_old: float, as_of: str = "2026-01-01") -> None:
-    released = (NOW - timedelta(days=days_old)).isoformat()
-    manifest = {"release": name, "released_at": released, "as_of": as_of, "recipe": "small"}
+    manifest = {
+        "release": name,
+        "released_at": (NOW - timedelta(days=days_old)).isoformat(),
+        "as_of": as_of,
+        "recipe": "small",
+    }
     write(here.releases / "models/segue" / name / "manifest.json", json.dumps(manifest))
 
 

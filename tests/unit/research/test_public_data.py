@@ -26,8 +26,12 @@ def test_knowledge_graph_finds_both_groups(tmp_path: Path) -> None:
     (folder / "kg.txt").write_text("\n".join(triples) + "\n")
     (folder / "item_index2entity_id.txt").write_text("".join(f"{1000 + number}\t{number}\n" for number in range(40)))
     pairs = kgcn_pairs(folder, 0)
-    rows = np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1)
-    np.savetxt(folder / "mcclk_ratings_final.txt", rows, fmt="%d", delimiter="\t")
+    np.savetxt(
+        folder / "mcclk_ratings_final.txt",
+        np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1),
+        fmt="%d",
+        delimiter="\t",
+    )
     out = tmp_path / "result.json"
     assert main(["leaderboard", "--data", str(tmp_path), "--seeds", "1", "--json", str(out)]) == 0
     (result,) = json.loads(out.read_text()).values()  # there are no files of sequences

@@ -32,8 +32,12 @@ RICK = {
 
 def listen(at: int, title: str, artist: str = "Rick Astley", **columns: Any) -> dict[str, Any]:
     """A listen of a dump; `info` is the additional information of the client."""
-    info = columns.pop("info", {})
-    metadata = {"artist_name": artist, "track_name": title, "release_name": "Whenever", "additional_info": info}
+    metadata = {
+        "artist_name": artist,
+        "track_name": title,
+        "release_name": "Whenever",
+        "additional_info": columns.pop("info", {}),
+    }
     return {
         "user_id": 7,
         "user_name": "anna",

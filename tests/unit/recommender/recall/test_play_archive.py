@@ -21,8 +21,10 @@ TRACKS = np.arange(2, 8)
 
 
 def view_of(track: np.ndarray, began_at: np.ndarray, ended_at: np.ndarray) -> SequenceBatch:
-    plays = zip(["play"] * len(track), track, began_at, ended_at, strict=True)
-    return batch_of("behavior track_id occurred_at ended_at", list(plays))
+    return batch_of(
+        "behavior track_id occurred_at ended_at",
+        list(zip(["play"] * len(track), track, began_at, ended_at, strict=True)),
+    )
 
 
 def archive_of(known_at: np.ndarray, sessions: list[int]) -> PlayArchive:
@@ -34,8 +36,9 @@ def archive_of(known_at: np.ndarray, sessions: list[int]) -> PlayArchive:
 
 def user_with_newest(count: int) -> UserBatch:
     """A user whose view has the newest plays."""
-    view = view_of(TRACKS[-count:], ENDED_AT[-count:], ENDED_AT[-count:])
-    return UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
+    return UserBatch(
+        ["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view_of(TRACKS[-count:], ENDED_AT[-count:], ENDED_AT[-count:])}
+    )
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])

@@ -30,8 +30,7 @@ def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channel
         vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
     score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()
     expected = sorted(set(channel.catalog.tolist()) - set(seeds.tolist()), key=lambda item: -score_V[item])[:K]
-    found = channel.similar_items(seeds, K)
-    np.testing.assert_allclose(score_V[found[0]], score_V[expected], atol=1e-5)
+    np.testing.assert_allclose(score_V[channel.similar_items(seeds, K)[0]], score_V[expected], atol=1e-5)
 
 
 def test_content_neighbors_are_nearest_by_content_also_without_plays(described_data, channels, tmp_path):
@@ -49,6 +48,5 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     np.testing.assert_allclose(cosine_V[source.continue_playlist(seeds, "", K)[0]], expected, atol=1e-3)
     everything = source.continue_playlist(seeds, "", len(others))[0]
     assert set(everything.tolist()) == set(others) and channel.network.items.codes.is_cold_V.numpy()[everything].any()
-    without = np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1]
-    assert not source.continue_playlist(without, "", K).any()
+    assert not source.continue_playlist(np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1], "", K).any()
     assert "content" not in channel_sources({"realtime": channels[Realtime]})

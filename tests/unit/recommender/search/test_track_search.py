@@ -160,8 +160,9 @@ def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(rock
 
 def test_a_query_that_is_a_name_is_no_negation(tmp_path):
     titles, artists = ["Jazz", "No Jazz", "Rain", "Sun"], [["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
-    styles = [["rock"], ["jazz"], ["jazz"], ["rock"]]
-    search = open_search(tmp_path, catalog(4, title=titles, artist_names=artists, styles=styles))
+    search = open_search(
+        tmp_path, catalog(4, title=titles, artist_names=artists, styles=[["rock"], ["jazz"], ["jazz"], ["rock"]])
+    )
     assert items(search, "no doubt") == [0]
     assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
     assert items(search, "not jazz") == [0, 3]

@@ -93,8 +93,10 @@ def test_fusion_equals_plain_python(seed: int) -> None:
             names = [name for name in sorted(kind) if item in kind[name]]
             assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
     one_request = {name: one[1:2] for name, one in candidates.items()}
-    single = fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"])
-    assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
+    assert (
+        fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"]).items(7)[0].tolist()
+        == fused.items(7)[1].tolist()
+    )
 
 
 def test_tracks_that_favorites_propose_are_repeats() -> None:
@@ -104,8 +106,7 @@ def test_tracks_that_favorites_propose_are_repeats() -> None:
     found = zip(table.row_C.tolist(), table.item_C.tolist(), table.is_discovery_C.tolist(), strict=True)
     assert list(found) == [(0, 5, False), (0, 7, False), (0, 8, True), (1, 5, True), (1, 9, False)]
     assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]
-    without = CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], []))
-    assert without.is_discovery_C.all()
+    assert CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], [])).is_discovery_C.all()
 
 
 def test_order_is_the_same_with_equal_sources_items_and_scores_only() -> None:

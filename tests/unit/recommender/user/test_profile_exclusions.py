@@ -78,8 +78,9 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random plays of a tiny world whose tracks 0, 4, 8 … are of one album, which one user leaves out at the end."""
     marts = write_marts(tmp_path_factory.mktemp("marts"), random_plays())
     table = pl.read_parquet(marts / "tracks.parquet")
-    album = pl.when(pl.col("track_id").is_in(ALBUM)).then(pl.lit("album"))
-    table.with_columns(album_id=album).write_parquet(marts / "tracks.parquet")
+    table.with_columns(album_id=pl.when(pl.col("track_id").is_in(ALBUM)).then(pl.lit("album"))).write_parquet(
+        marts / "tracks.parquet"
+    )
     events = pl.read_parquet(marts / "events.parquet")
     later = pl.lit(START + timedelta(days=300)).cast(pl.Datetime("us"))
     control = events.filter(pl.col("user_id") == LEAVER).tail(1)

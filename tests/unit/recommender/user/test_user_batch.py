@@ -132,7 +132,8 @@ def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
 
 def test_missing_views_and_values_are_empty(tmp_path: Path) -> None:
     contract = ServiceContract(("recent_clicks", "exclusions"), ("user_profile:plays_total",))
-    data = training_data(tmp_path, CLICK, contract)
-    found = user_batch_from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])
+    found = user_batch_from_online(
+        training_data(tmp_path, CLICK, contract).vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}]
+    )
     assert [batch.length_B.tolist() for batch in found.views.values()] == [[0], [0]]
     assert found.profile["user_profile__plays_total"].tolist() == [0.0] and found.scene_B == []

@@ -14,8 +14,10 @@ from tests.support.serving.small_release import excluded, release, tracks
 
 def ask(bench, source, scene, user_id="u", limit=10, **wanted):
     path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-    served = release(tracks(8), [], collection_channels={source.name: source})
-    return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), served)
+    return path.recommend(
+        read_request(user_id, scene, limit, NOW, **wanted),
+        release(tracks(8), [], collection_channels={source.name: source}),
+    )
 
 
 def test_playlist_has_reason_and_playable_tracks(bench):

@@ -52,8 +52,7 @@ def test_no_reason_says_most_played_of_a_track_without_listens():
 )
 @pytest.mark.parametrize("query", ["sad", "song"])
 def test_unplayable_tracks_are_not_found(query, unplayable, left_out):
-    expected = [f"t{n}" for n in range(6) if f"t{n}" not in left_out]
-    assert found(query, emotions=[["sad"]] * 6, **unplayable) == expected
+    assert found(query, emotions=[["sad"]] * 6, **unplayable) == [f"t{n}" for n in range(6) if f"t{n}" not in left_out]
 
 
 def test_the_taste_of_the_user_decides_between_equal_matches():

@@ -55,8 +55,9 @@ def test_channels_are_fused_by_rank_and_named(bench):
         {"target_id": one.track_id, "position": place, "channels": one.channels, **shown}
         for place, one in enumerate(answer.items)
     ]
-    users = bench.hydrate.load_user_state(read_request("u", "daily", 4, NOW), of).users
-    assert record["features_hash"] == hash_features(users)
+    assert record["features_hash"] == hash_features(
+        bench.hydrate.load_user_state(read_request("u", "daily", 4, NOW), of).users
+    )
 
 
 HEADS = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
@@ -64,8 +65,11 @@ HEADS = TaskWeights({"": {"not_skipped": 1.0}, "private_fm": {"like": 1.0}})
 
 def ranked(ranker, weight, **blend):
     """Parts of a release whose channels agree, in a stream of one track."""
-    channels = [POPULARITY, ListChannel("realtime", range(2, 10))]
-    return {"channels": channels, "ranker": ranker, "blend": Blend(weight, **blend)}
+    return {
+        "channels": [POPULARITY, ListChannel("realtime", range(2, 10))],
+        "ranker": ranker,
+        "blend": Blend(weight, **blend),
+    }
 
 
 @pytest.mark.parametrize(
@@ -113,8 +117,9 @@ def test_order_of_tracks(bench, played, parts, wanted, expected):
 
 def test_most_played_tracks_when_all_channels_fail(bench):
     bench.store.users["u"] = history("t0")
-    failing = [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")]
-    answer = bench.answer(release(tracks(4), failing))
+    answer = bench.answer(
+        release(tracks(4), [ListChannel(name, [], is_failing=True) for name in ("popularity", "realtime")])
+    )
     assert [(item.track_id, item.channels) for item in answer.items] == [(f"t{n}", []) for n in (0, 2, 1, 3)]
     assert answer.items[0].reason == Reason("most_played")
     assert list(answer.trace.degraded) == ["recall"] and "popular items only" in answer.trace.degraded["recall"]
@@ -240,8 +245,7 @@ def test_a_third_of_the_reasons_are_of_one_kind_where_others_hold(bench, found, 
         plays_total=[1] * 9,
         listens_total=[0] * 9,
     )
-    answer = bench.answer(release(table, channels), limit=9)
-    assert Counter(item.reason.code for item in answer.items) == expected
+    assert Counter(item.reason.code for item in bench.answer(release(table, channels), limit=9).items) == expected
 
 
 def test_items_of_a_channel_that_fails_to_give_reasons_have_none(bench):

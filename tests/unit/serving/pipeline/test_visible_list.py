@@ -51,8 +51,9 @@ def new_share(shown, known):
 def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, weight):
     known = played()
     bench.store.users["u"] = history(*known)
-    blend = Blend(weight, discovery_weight=weight)
-    of = wide_release(ranker=PREFERS_PLAYED, blend=blend, fusion=Fusion(shares={"": fusion_share}))
+    of = wide_release(
+        ranker=PREFERS_PLAYED, blend=Blend(weight, discovery_weight=weight), fusion=Fusion(shares={"": fusion_share})
+    )
     shown = {share: bench.answer(of, limit=30, discovery=share) for share in SHARES}
     found = [new_share([item.track_id for item in answer.items], known) for answer in shown.values()]
     assert found == pytest.approx(SHARES, abs=0.05) and found == sorted(found)
@@ -132,5 +133,7 @@ def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench)
     assert [item.track_id for item in noon.items] == [item.track_id for item in morning.items]
     assert noon.trace.unmet == morning.trace.unmet and "max_per_artist" not in noon.trace.unmet
     extended = bench.answer(of, limit=30, discovery=0.5)
-    of_artist = Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
-    assert of_artist == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
+    assert (
+        Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
+        == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
+    )

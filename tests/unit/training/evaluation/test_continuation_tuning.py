@@ -52,8 +52,9 @@ def world(tmp_path_factory):
     for mart in ("events", "plays"):
         rows = pl.read_parquet(marts / f"{mart}.parquet")
         number = pl.int_range(pl.len()) % COUNT
-        context = pl.format("playlist:p{}", number.cast(pl.String).str.zfill(3))
-        rows.with_columns(context_id=context).write_parquet(marts / f"{mart}.parquet")
+        rows.with_columns(context_id=pl.format("playlist:p{}", number.cast(pl.String).str.zfill(3))).write_parquet(
+            marts / f"{mart}.parquet"
+        )
     return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
 
 
@@ -87,8 +88,10 @@ def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, 
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
     assert set(all_sources.call_args.args[2]) == set(parts["train"])
     assert set(fitted.weights) == {"1", "2", "10"} and set(fitted.weights["1"].weights) == {"playlist_neighbors"}
-    too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
-    assert too_few == continuation_tuning.Continuation()
+    assert (
+        fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
+        == continuation_tuning.Continuation()
+    )
 
 
 def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_language(world, playlists):

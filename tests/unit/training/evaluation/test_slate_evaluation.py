@@ -57,8 +57,12 @@ def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blen
 
 def small_slate() -> Slate:
     ranker = np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]])
-    cases = [Case("a", [5], [], []), Case("b", [3], [], [])]
-    return slate_of(cases, [[2, 3, 4, 5], [2, 3, 0, 0]], [[2, 3, 4, 5], [2, 3]], ranker_CK=ranker)
+    return slate_of(
+        [Case("a", [5], [], []), Case("b", [3], [], [])],
+        [[2, 3, 4, 5], [2, 3, 0, 0]],
+        [[2, 3, 4, 5], [2, 3]],
+        ranker_CK=ranker,
+    )
 
 
 def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> None:
@@ -91,15 +95,21 @@ def test_diversity_is_the_largest_without_loss() -> None:
     # The targets of nine of ten users are the first thirty tracks, all rock; the next ten are folk.
     items = [[*range(2, 42)]] * 10
     rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
-    cases = [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)]
-    full_slate = slate_of(cases, items, items, facets=TrackFacets.build(rows))
+    full_slate = slate_of(
+        [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)],
+        items,
+        items,
+        facets=TrackFacets.build(rows),
+    )
     notes: dict[str, Any] = {}
     assert model_selection.tune_diversity(full_slate, repeats_first(), notes).diversity == 0.0
     assert notes["diversity_table"]["0.5"]["diversity"] > 0.3
     # If only the first track is a target, diversity costs nothing.
     free = slate_of([Case(f"u{n}", [2], [], []) for n in range(10)], items, items, facets=TrackFacets.build(rows))
-    found = model_selection.tune_diversity(free, repeats_first(), notes).diversity
-    assert found == model_selection.DIVERSITY_STRENGTHS[-1]
+    assert (
+        model_selection.tune_diversity(free, repeats_first(), notes).diversity
+        == model_selection.DIVERSITY_STRENGTHS[-1]
+    )
 
 
 def test_blend_by_hand() -> None:
@@ -114,8 +124,12 @@ def test_blend_by_hand() -> None:
 
 
 def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:
-    heads = TaskWeights({"": {"not_skipped": 1.0}})
-    newer = Blend(0.3, heads, discovery_weight=0.2, discovery_shares={"": 0.25, "private_fm": 0.4})
+    newer = Blend(
+        0.3,
+        TaskWeights({"": {"not_skipped": 1.0}}),
+        discovery_weight=0.2,
+        discovery_shares={"": 0.25, "private_fm": 0.4},
+    )
     newer.save(tmp_path / "blend.json")
     assert Blend.load(tmp_path / "blend.json") == newer
     assert [newer.discovery_share(scene) for scene in ("daily", "private_fm")] == [0.25, 0.4]
@@ -129,8 +143,9 @@ def test_ranker_weight_among_discoveries_is_chosen_by_their_recall(target: int, 
     items = [*range(2, 42)]
     ranker = np.array([[item / 100 for item in items]])  # reverses the fused order
     full_slate = slate_of([Case("a", [], [target], [target])], [items], [[*range(2, 12)]], ranker_CK=ranker)
-    order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
-    assert (order.discovery_weight > 0) == is_ranker_better
+    assert (
+        model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {}).discovery_weight > 0
+    ) == is_ranker_better
 
 
 def test_sample_is_stable_when_the_window_moves() -> None:
@@ -181,8 +196,7 @@ def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> N
         frozenset(name for time, name in ((12, "8"), (192, "6")) if time < hours),
         frozenset(["a2"] if hours > 11 else []),
     )
-    catalog = Catalog.build(data.track_rows, data.vocabulary)
-    context = FilterContext(catalog, exclusions, data.vocabulary.track_code, at)
+    context = FilterContext(Catalog.build(data.track_rows, data.vocabulary), exclusions, data.vocabulary.track_code, at)
     assert left.tolist() == apply_filters(items[0], context)[0].tolist()
 
 

@@ -126,8 +126,7 @@ def test_user_features_list_outcomes_newest_first() -> None:
     assert found[0, :4].tolist() == [-1, 1, 1, 0]
     np.testing.assert_allclose(found[0, LAGS : LAGS + 4], [0.1, 1, 1, 0])
     np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)
-    ages = found[0, 2 * LAGS + 5 : 2 * LAGS + 8]
-    np.testing.assert_allclose(ages, np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
+    np.testing.assert_allclose(found[0, 2 * LAGS + 5 : 2 * LAGS + 8], np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
     np.testing.assert_allclose(found[0, 2 * LAGS + 11 : 2 * LAGS + 15], [np.log2(3), 0.5, 2, 3], rtol=1e-6)
     assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
 
@@ -136,8 +135,9 @@ def test_long_windows_are_shares_of_listens_among_the_last_plays() -> None:
     outcomes = np.zeros((3, 2100), np.float32)
     outcomes[0, :2100] = np.where(np.arange(2100) < 1900, 1, -1)
     outcomes[1, :3] = [1, -1, 0]
-    found = long_history_listen_rates(outcomes, np.array([2100, 3, 0]))
-    np.testing.assert_allclose(found, [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6)
+    np.testing.assert_allclose(
+        long_history_listen_rates(outcomes, np.array([2100, 3, 0])), [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6
+    )
 
 
 def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
@@ -146,5 +146,7 @@ def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
     end = NOW - np.array([[136, 39, 35, 1], [136, 96, 36, 1]]) * MINUTE
     columns = {"occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)}
     view = SequenceBatch(columns | {"behavior": np.full(start.shape, LISTEN)}, np.array([4, 4]))
-    found = compute_user_features(OUTCOME_V, view, view.mask_BL, np.array([NOW, NOW]), {})
-    np.testing.assert_allclose(found[:, 2 * LAGS + 11], np.log2(1 + np.array([3, 2])))
+    np.testing.assert_allclose(
+        compute_user_features(OUTCOME_V, view, view.mask_BL, np.array([NOW, NOW]), {})[:, 2 * LAGS + 11],
+        np.log2(1 + np.array([3, 2])),
+    )

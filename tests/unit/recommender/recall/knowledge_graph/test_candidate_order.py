@@ -103,8 +103,10 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
-    without_targets = replace(examples, is_target_R=np.zeros_like(is_target))
-    assert fit_trees(without_targets, ORDER, KnowledgeGraphWalks.objective, 0) is None
+    assert (
+        fit_trees(replace(examples, is_target_R=np.zeros_like(is_target)), ORDER, KnowledgeGraphWalks.objective, 0)
+        is None
+    )
 
 
 def test_earlier_requests_have_no_targets_after_the_train_part(tmp_path: Path) -> None:

@@ -130,8 +130,9 @@ def every_path(edges, starts: dict[int, float], hops: int):
 def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: int, damping: float) -> None:
     config = replace(WALK, hops=hops, damping=damping)
     starts = {node(graph, "track:t0"): 0.7, node(graph, "track:t2"): 0.3, node(graph, "artist:a0"): 0.6}
-    walks = WalkGraph.build(graph, listeners_V, config)
-    items, arrived = walks.spread_activation(np.array(list(starts)), np.array(list(starts.values())))
+    items, arrived = WalkGraph.build(graph, listeners_V, config).spread_activation(
+        np.array(list(starts)), np.array(list(starts.values()))
+    )
     expected = np.zeros(graph.first_artist)
     for nodes, carried in every_path(every_edge(graph, listeners_V, config), starts, hops):
         if nodes[-1] < graph.first_artist:
@@ -160,8 +161,9 @@ def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -
 
 def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
     def explain(of: KnowledgeGraph, start: str, item: str) -> str:
-        walks = WalkGraph.build(of, listeners_V, WALK)
-        path = walks.shortest_path(np.array([node(of, start)]), np.ones(1), node(of, item))
+        path = WalkGraph.build(of, listeners_V, WALK).shortest_path(
+            np.array([node(of, start)]), np.ones(1), node(of, item)
+        )
         return render_reason(PathExplainer(of, {"album:l1": "Blue"}).explain(path), "en")
 
     assert explain(graph, "artist:a0", "track:t1") == "because you listen to Band a0"
@@ -170,8 +172,7 @@ def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, 
     )
     assert explain(graph, "track:t3", "track:t4").endswith("people play Song t4 by Band a3 next to Song t3 by Band a2")
     curated = KnowledgeGraph.build(table_of(("artist:a0", "toured_with", "artist:a3"), *TRIPLES), graph.vocabulary)
-    sentence = "because you listen to Band a0: Band a0 toured with Band a3"
-    assert explain(curated, "artist:a0", "track:t4") == sentence
+    assert explain(curated, "artist:a0", "track:t4") == "because you listen to Band a0: Band a0 toured with Band a3"
 
 
 def test_node_without_a_type_raises(vocabulary: Vocabulary) -> None:

@@ -80,8 +80,9 @@ def test_program_equals_the_network(length: int) -> None:
     counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
     kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
     np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
-    queries = network.program().query("new", found.vector_KD)
-    np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        network.program().query("new", found.vector_KD), query_KD[kept].numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
@@ -101,8 +102,9 @@ def test_windows_are_split_into_history_and_targets() -> None:
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
     user = listener_of(np.array([5, 6, 7, 8]))
     names, ended = ("like", "skip", "full_play", "dislike"), user.views["recent_events"].columns["ended_at"][0]
-    reactions = zip(names, (5, 6, 7, 8), ended, ended, strict=True)
-    user.views["recent_events"] = batch_of("behavior track_id occurred_at ended_at", list(reactions))
+    user.views["recent_events"] = batch_of(
+        "behavior track_id occurred_at ended_at", list(zip(names, (5, 6, 7, 8), ended, ended, strict=True))
+    )
     assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
     assert recent_listens(user, 2).tolist() == [[7, 8]]
 

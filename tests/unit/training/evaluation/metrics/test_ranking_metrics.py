@@ -49,8 +49,9 @@ def test_auc_of_bootstrap_samples(sample: int) -> None:
 def test_calibration_error_by_hand() -> None:
     label = np.array([1, 0, 1, 1])
     probability = np.array([0.30, 0.31, 0.95, 0.99])  # bins of 1/15: 0.30 and 0.31 share one, 0.95 and 0.99 the last
-    measured = ranking_metrics.measure(label, probability, np.zeros(4, dtype=int))
-    assert measured["ece"].value == pytest.approx((abs(0.61 - 1) + abs(1.94 - 2)) / 4)
+    assert ranking_metrics.measure(label, probability, np.zeros(4, dtype=int))["ece"].value == pytest.approx(
+        (abs(0.61 - 1) + abs(1.94 - 2)) / 4
+    )
 
 
 def test_single_user_has_no_interval() -> None:
