@@ -72,8 +72,10 @@ def test_broken_files_are_listed_and_not_read_again_until_they_change(home: Cont
         "c": "the file is empty",
         "missing": "No such file",
         "loop": "loop of symbolic links",
+        "../home/x": "not a path within its root",
+        "out": "symbolic link",
+        "long" * 70: "name too long",
     }
-    expected |= {"../home/x": "not a path within its root", "out": "symbolic link", "long" * 70: "name too long"}
     found = {name: text for name, text in expected.items() if text in reasons[f"{home.prefix}{name}.png"]}
     assert found == expected, reasons
     home.encode()

@@ -68,8 +68,11 @@ def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> No
 def test_published_vectors_of_music_are_read(tmp_path: Path) -> None:
     marts = write_marts(tmp_path / "marts", random_plays())
     row = {"track_id": "t3", "encoder": "audio", "encoder_version": "v", "content_hash": "0" * 64}
-    vectors = [row | {"embedding": [1.0, 2.0]}, row | {"track_id": "t4", "embedding": [2.0, -1.0]}]
-    vectors.append(row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1})
+    vectors = [
+        row | {"embedding": [1.0, 2.0]},
+        row | {"track_id": "t4", "embedding": [2.0, -1.0]},
+        row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1},
+    ]
     pq.write_table(pa.Table.from_pylist(vectors, CONTENT_SCHEMA), table_file(marts, "audio"))
     data = TrainingData(marts, "held_out", recipe("debug"))
     described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))

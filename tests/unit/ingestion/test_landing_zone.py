@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from config.settings import Settings
 from ingestion import contract, landing_zone
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
@@ -77,18 +78,15 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
-def test_an_empty_event_store_creates_a_readable_file_for_every_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+def test_an_empty_event_store_creates_a_readable_file_for_every_table(here: Settings) -> None:
     assert main(["--events"]) == 0
     for table, schema in contract.SCHEMAS.items():
-        (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
+        (file,) = (here.home / "landing" / table).glob("dt=*/*.parquet")
         descriptions = [field.metadata[b"description"] for field in schema]
         assert [field.metadata[b"description"] for field in pq.read_schema(file)] == descriptions
         assert pq.read_schema(file).equals(schema)
     with pytest.raises(LookupError, match="land some logs first"):
-        default_as_of(tmp_path / "home")
+        default_as_of(here.home)
 
 
 def test_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
@@ -120,28 +118,25 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, today: str, re
 
 
 @pytest.mark.parametrize(("requested", "code"), [("2999-01-01", 2), ("2026-05-01", 0)])
-def test_the_command_fails_for_a_future_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requested: str, code: int
-) -> None:
-    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_the_command_fails_for_a_future_day(here: Settings, requested: str, code: int) -> None:
+    land(json_lines(here.home / "log" / "listening_events.jsonl", [event(1)]), here.home)
     assert print_as_of(["--requested", requested]) == code
 
 
 @pytest.mark.parametrize(("path", "reason"), [("", "holds none of the supported formats"), ("x", "does not exist")])
+@pytest.mark.usefixtures("here")
 def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, reason: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, reason: str
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     assert main([str(tmp_path / path)]) == 2
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("here")
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = json_lines(tmp_path / "own" / "listening_events.jsonl", [event(1, action="dance"), "torn"])
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     assert main([str(own)]) == 2
     printed = capsys.readouterr()
     assert "the first is listening_events.jsonl, row 1: action dance is not one of" in printed.out

@@ -32,23 +32,22 @@ def world(tmp_path_factory):
     """The tiny world with playlists of one language each, their edges, and plays from them."""
     marts = write_marts(tmp_path_factory.mktemp("playlists"), random_plays())
     generator = np.random.default_rng(0)
-    tracks = [
-        [f"t{2 * one + number % 2}" for one in generator.choice(20, 12, replace=False)] for number in range(COUNT)
+    rows = [
+        {
+            "playlist_id": f"p{number:03}",
+            "title": ("Western", "Mandarin")[number % 2] + f" mix {number}",
+            "track_ids": [f"t{2 * one + number % 2}" for one in generator.choice(20, 12, replace=False)],
+        }
+        for number in range(COUNT)
     ]
-    names = [f"p{number:03}" for number in range(COUNT)]
-    titles = [("Western", "Mandarin")[number % 2] + f" mix {number}" for number in range(COUNT)]
-    pl.DataFrame({"playlist_id": names, "title": titles, "track_ids": tracks}).write_parquet(
-        marts / "playlists.parquet"
-    )
-    triples = [
-        (f"track:{track}", "in_playlist", f"playlist:{name}")
-        for name, ids in zip(names, tracks, strict=True)
-        for track in ids
-    ]
+    pl.DataFrame(rows).write_parquet(marts / "playlists.parquet")
+    triples = pl.DataFrame(rows).explode("track_ids").select(
+        head=pl.format("track:{}", "track_ids"),
+        relation=pl.lit("in_playlist"),
+        tail=pl.format("playlist:{}", "playlist_id"),
+    )  # fmt: skip
     known = pl.read_parquet(marts / "knowledge_triples.parquet")
-    pl.concat([known, pl.DataFrame(triples, schema=known.columns, orient="row")]).write_parquet(
-        marts / "knowledge_triples.parquet"
-    )
+    pl.concat([known, triples]).write_parquet(marts / "knowledge_triples.parquet")
     for mart in ("events", "plays"):
         rows = pl.read_parquet(marts / f"{mart}.parquet")
         number = pl.int_range(pl.len()) % COUNT

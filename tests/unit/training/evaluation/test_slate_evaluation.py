@@ -70,14 +70,20 @@ def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> Non
     assert small_slate().select_items(repeats_first(weight=1.0))[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
 
 
-def test_repeats_and_discoveries_are_ranked_apart_and_interleaved() -> None:
+@pytest.mark.parametrize(
+    ("discovery_weight", "first"),
+    [
+        pytest.param(1.0, [3, 5, 7, 80, 9, 11, 13, 78, 15], id="by the ranker"),
+        pytest.param(0.0, [3, 5, 7, 2, 9, 11, 13, 4, 15], id="by fusion"),
+    ],
+)
+def test_repeats_and_discoveries_are_ranked_apart_and_interleaved(discovery_weight: float, first: list[int]) -> None:
     # The ranker prefers every repeat to every discovery, which are the even items.
     items = [*range(2, 82)]
     ranker = np.array([[0.9 if item % 2 else item / 100 for item in items]])
     full_slate = slate_of([Case("a", [3], [], [])], [items], [[item for item in items if item % 2]], ranker_CK=ranker)
-    by_ranker = full_slate.select_items(repeats_first(0.25, 1.0, discovery_weight=1.0))[0].tolist()
-    assert by_ranker[:9] == [3, 5, 7, 80, 9, 11, 13, 78, 15]
-    assert full_slate.select_items(repeats_first(0.25, 1.0))[0].tolist()[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
+    order = repeats_first(0.25, 1.0, discovery_weight=discovery_weight)
+    assert full_slate.select_items(order)[0, :9].tolist() == first
 
 
 def test_discovery_share_is_the_largest_with_little_loss() -> None:
@@ -91,25 +97,21 @@ def test_discovery_share_is_the_largest_with_little_loss() -> None:
     assert model_selection.choose_discovery_share(slate_of(tight, [items] * 10, history), repeats_first())[0] == 0.0
 
 
-def test_diversity_is_the_largest_without_loss() -> None:
-    # The targets of nine of ten users are the first thirty tracks, all rock; the next ten are folk.
-    items = [[*range(2, 42)]] * 10
-    rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
-    full_slate = slate_of(
-        [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)],
-        items,
-        items,
-        facets=TrackFacets.build(rows),
-    )
+@pytest.mark.parametrize(
+    ("targets", "diversity"),
+    [
+        pytest.param([*range(2, 32)], 0.0, id="all of one style"),
+        pytest.param([2], model_selection.DIVERSITY_STRENGTHS[-1], id="only the first track, so that it costs nothing"),
+    ],
+)
+def test_diversity_is_the_largest_without_loss(targets: list[int], diversity: float) -> None:
+    # Targets of nine of ten users are among the first thirty tracks, all rock; the next ten are folk.
+    facets = TrackFacets.build(pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]}))
+    items, cases = [[*range(2, 42)]] * 10, [Case(f"u{n}", targets if n else [2], [], []) for n in range(10)]
     notes: dict[str, Any] = {}
-    assert model_selection.tune_diversity(full_slate, repeats_first(), notes).diversity == 0.0
+    order = model_selection.tune_diversity(slate_of(cases, items, items, facets=facets), repeats_first(), notes)
+    assert order.diversity == diversity
     assert notes["diversity_table"]["0.5"]["diversity"] > 0.3
-    # If only the first track is a target, diversity costs nothing.
-    free = slate_of([Case(f"u{n}", [2], [], []) for n in range(10)], items, items, facets=TrackFacets.build(rows))
-    assert (
-        model_selection.tune_diversity(free, repeats_first(), notes).diversity
-        == model_selection.DIVERSITY_STRENGTHS[-1]
-    )
 
 
 def test_blend_by_hand() -> None:
@@ -166,11 +168,10 @@ def data(tmp_path: Path) -> TrainingData:
     folder = write(
         tmp_path, [Play("u", n, track, 0) for n, track in enumerate(tracks)], {t: f"a{int(t) % 3}" for t in tracks}
     )
-    moment = {"3": FIRST, "4": FIRST.replace(year=2030)}
     rows = pl.read_parquet(folder / "tracks.parquet").with_columns(
         recording_id=pl.when(pl.col("track_id").is_in(["1", "8"])).then(pl.lit("one recording")),
-        available_until=pl.when(pl.col("track_id") == "3").then(pl.lit(moment["3"])),
-        available_from=pl.when(pl.col("track_id") == "4").then(pl.lit(moment["4"])),
+        available_until=pl.when(pl.col("track_id") == "3").then(pl.lit(FIRST)),
+        available_from=pl.when(pl.col("track_id") == "4").then(pl.lit(FIRST.replace(year=2030))),
     )
     rows.write_parquet(folder / "tracks.parquet")
     events = pl.read_parquet(folder / "events.parquet")
