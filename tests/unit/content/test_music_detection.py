@@ -57,8 +57,9 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: p
 
 @pytest.mark.parametrize("probability", [1.0, 0.0])
 def test_files_that_are_not_encoded_wait_for_a_listen_if_others_are_music(tmp_path: Path, probability: float) -> None:
-    encoded = {"track_id": ["encoded"], "music_probability": [probability]}
-    pl.DataFrame(encoded).write_parquet(file := table_file(tmp_path, "audio"))
+    pl.DataFrame({"track_id": ["encoded"], "music_probability": [probability]}).write_parquet(
+        file := table_file(tmp_path, "audio")
+    )
     rows = [("encoded", True, "1.ogg"), ("new", True, "2.ogg"), ("heard", True, "3.ogg"), ("catalog", False, "4.ogg")]
     tracks = pl.DataFrame(rows, schema=["track_id", "is_from_music_folder", "audio_path"], orient="row")
     plays = pl.LazyFrame({"track_id": ["new", "heard"], "is_listened": [False, True]})
@@ -71,21 +72,14 @@ def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: py
     home.write_tracks({"a": None, "b": None}, audio_path=[home.write(f"{name}.wav", name.encode()) for name in "ab"])
     tag = TAGS.index(read_mapping()["tag"][0])
 
-    class Fake(AudioEncoder):
-        version = "fake"
+    def encode_with_tags(_: AudioEncoder, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
+        tags_BT[:, tag] = 0.9
+        return np.array([[float(name == "a")] * WIDTH for name in batch], dtype=np.float32), tags_BT
 
-        def __init__(self) -> None:
-            """No network."""
-
-        def load(self, source: Path) -> str:
-            return source.stem
-
-        def encode_with_tags(self, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
-            tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
-            tags_BT[:, tag] = 0.9
-            return np.array([[float(name == "a")] * WIDTH for name in batch], dtype=np.float32), tags_BT
-
-    monkeypatch.setattr("training.encode_content.ENCODERS", {"audio": Fake})
+    monkeypatch.setattr(AudioEncoder, "__init__", lambda self: None)  # no network
+    monkeypatch.setattr(AudioEncoder, "load", lambda self, source: source.stem)
+    monkeypatch.setattr(AudioEncoder, "encode_with_tags", encode_with_tags)
     monkeypatch.setattr("training.encode_content.music_probability", lambda embedding_ND, tags_NT: embedding_ND[:, 0])
     encode(home.settings, "audio")
     assert home.table("audio")["music_probability"].to_list() == [1, 0]

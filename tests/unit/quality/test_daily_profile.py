@@ -34,8 +34,7 @@ EVENTS = """
 @pytest.fixture
 def events(tmp_path: Path) -> dict:
     duckdb.sql(EVENTS).write_parquet(str(tmp_path / "events.parquet"))
-    times = {"events": "known_at", "plays": "known_at"}
-    (table,) = profile_marts(tmp_path, times, AS_OF)["tables"]
+    (table,) = profile_marts(tmp_path, {"events": "known_at", "plays": "known_at"}, AS_OF)["tables"]
     return table
 
 

@@ -16,11 +16,13 @@ def test_knowledge_graph_finds_both_groups(tmp_path: Path) -> None:
 
     folder = tmp_path / "lastfm_knowledge_graph"
     folder.mkdir()
-    random, plays = np.random.default_rng(0), []
-    for user in range(60):
-        for artist in random.choice(20, size=6, replace=False):
-            plays.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
-        plays.append(f"{user + 100}\t9\t1")
+    random = np.random.default_rng(0)
+    plays = [
+        f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5"
+        for user in range(60)
+        for artist in random.choice(20, size=6, replace=False)
+    ]
+    plays += [f"{user + 100}\t9\t1" for user in range(60)]
     triples = [f"{artist}\tmusic.artist.genre\t{40 + artist // 20}" for artist in range(40)]
     (folder / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *plays]) + "\n")
     (folder / "kg.txt").write_text("\n".join(triples) + "\n")

@@ -12,6 +12,7 @@ import json
 import lzma
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,11 +74,8 @@ def as_tar(folder: Path, ending: str) -> Path:
     with tarfile.open(fileobj=held, mode="w") as archive:
         archive.add(as_folder(folder.with_name("unpacked")) / DUMP, DUMP)
     file = folder / f"{DUMP}{ending}"
-    if ending == ".tar.zst":
-        with pa.CompressedOutputStream(str(file), "zstd") as packed:
-            packed.write(held.getvalue())
-    else:
-        file.write_bytes(lzma.compress(held.getvalue()) if ending == ".tar.xz" else held.getvalue())
+    compress = {".tar": bytes, ".tar.xz": lzma.compress, ".tar.zst": partial(pa.compress, codec="zstd", asbytes=True)}
+    file.write_bytes(compress[ending](held.getvalue()))
     return folder
 
 

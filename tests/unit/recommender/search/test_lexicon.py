@@ -61,5 +61,4 @@ def test_order_of_merged_values_does_not_depend_on_hashes(seed):
         "for concept in Lexicon(known_phrases()).read(normalize('calm quiet songs')).wanted:\n"
         "    print([value for _, value in concept.weights])\n"
     )
-    printed = run_to_end([sys.executable, "-c", script], os.environ | {"PYTHONHASHSEED": seed})
-    assert printed == "['relaxed', 'quiet']\n"
+    assert run_to_end([sys.executable, "-c", script], os.environ | {"PYTHONHASHSEED": seed}) == "['relaxed', 'quiet']\n"

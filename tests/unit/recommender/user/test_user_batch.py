@@ -60,8 +60,9 @@ def contents(batch: UserBatch) -> list[Any]:
 def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceContract) -> TrainingData:
     write_events(folder / "events.parquet", rows)
     names = {name: list(TRACKS) for name in ("track_id", "title", "artist_id")}
-    lists = {"artist_names": [["A"]] * 3, "is_in_catalog": [True] * 3}
-    pl.DataFrame(names | lists).write_parquet(folder / "tracks.parquet")
+    pl.DataFrame(names | {"artist_names": [["A"]] * 3, "is_in_catalog": [True] * 3}).write_parquet(
+        folder / "tracks.parquet"
+    )
     when = [rows[0]["known_at"]]
     play = {"user_id": ["u1"], "play_number": [0], "track_id": ["t0"], "known_at": when, "request_at": when}
     play |= {"part": ["train"], "is_listened": [True], "behavior": ["play"], "played_ratio": [0.5]}

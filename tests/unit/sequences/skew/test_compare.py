@@ -70,8 +70,9 @@ class World:
 
     def publish(self, events: list[dict[str, Any]], landed: int) -> None:
         """Publish marts of events, with events of the event store up to a number."""
-        rows = {"event_store": [self.events.id], "event_seq": [landed]}
-        pq.write_table(pa.table(rows), self.marts / "landings.parquet")
+        pq.write_table(
+            pa.table({"event_store": [self.events.id], "event_seq": [landed]}), self.marts / "landings.parquet"
+        )
         self.rows = event_rows(events)
         write_events(self.marts / "events.parquet", self.rows)
 

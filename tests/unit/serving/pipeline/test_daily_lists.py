@@ -21,8 +21,10 @@ def popular(*numbers, release_id="r1", **columns):
         [ListChannel("popularity", [])],
         release_id=release_id,
     )
-    items = [whole.vocabulary.track_code[f"t{n}"] for n in numbers]
-    return replace(whole, channels={"popularity": ListChannel("popularity", items)})
+    return replace(
+        whole,
+        channels={"popularity": ListChannel("popularity", [whole.vocabulary.track_code[f"t{n}"] for n in numbers])},
+    )
 
 
 EARLY, LATER = popular(*range(20)), popular(*reversed(range(COUNT)), release_id="r2")

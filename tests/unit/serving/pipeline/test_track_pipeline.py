@@ -210,8 +210,9 @@ def test_artists_that_rest_return_in_the_order_of_their_skips_if_tracks_lack(ben
     views["ended_at"] = views["occurred_at"] = [NOW - (20 - place) * 60_000_000 for place in range(len(played))]
     views["ended_at"][:5] = views["occurred_at"][:5] = range(5)
     bench.store.users["u"] = {"played_history": views}
-    table = tracks(20, artist_id=artists, artist_ids=[[one] for one in artists])
-    of = release(table, [ListChannel("popularity", range(2, 22))])
+    of = release(
+        tracks(20, artist_id=artists, artist_ids=[[one] for one in artists]), [ListChannel("popularity", range(2, 22))]
+    )
     answer = bench.ask(of, scene="private_fm", limit=limit, discovery=discovery)
     found, needed = {artists[int(track[1:])] for track in answer}, max(limit - (5 - len(skipped)), 0)
     assert not found & {*skipped[needed:]} and found >= {*skipped[:needed]}

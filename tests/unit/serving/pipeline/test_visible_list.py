@@ -74,13 +74,12 @@ def test_default_share_is_that_of_the_scene_in_the_release(bench):
     assert new_share(bench.ask(older, limit=30, user_id="u", discovery=None, scene="private_fm"), known) == 0.4
 
 
-def test_answer_states_a_share_that_the_candidates_do_not_allow(bench):
-    bench.store.users["u"] = history(*played(2))
-    answer = bench.answer(wide_release(), limit=10, discovery=0.25)
-    assert answer.trace.unmet == {"discovery": "8 of 10 tracks are new to the user; there are not enough known tracks"}
-    bench.store.users["v"] = history(*played(COUNT))
-    answer = bench.answer(wide_release(), user_id="v", limit=10, discovery=1.0)
-    assert answer.trace.unmet["discovery"] == "0 of 10 tracks are new to the user; there are not enough new tracks"
+@pytest.mark.parametrize(("known", "discovery", "new", "lacking"), [(2, 0.25, 8, "known"), (COUNT, 1.0, 0, "new")])
+def test_answer_states_a_share_that_the_candidates_do_not_allow(bench, known, discovery, new, lacking):
+    bench.store.users["u"] = history(*played(known))
+    answer = bench.answer(wide_release(), limit=10, discovery=discovery)
+    stated = f"{new} of 10 tracks are new to the user; there are not enough {lacking} tracks"
+    assert answer.trace.unmet["discovery"] == stated
 
 
 def test_stream_continues_the_slots_of_its_session(bench):

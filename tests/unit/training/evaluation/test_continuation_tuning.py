@@ -46,8 +46,9 @@ def world(tmp_path_factory):
         relation=pl.lit("in_playlist"),
         tail=pl.format("playlist:{}", "playlist_id"),
     )  # fmt: skip
-    known = pl.read_parquet(marts / "knowledge_triples.parquet")
-    pl.concat([known, triples]).write_parquet(marts / "knowledge_triples.parquet")
+    pl.concat([pl.read_parquet(marts / "knowledge_triples.parquet"), triples]).write_parquet(
+        marts / "knowledge_triples.parquet"
+    )
     for mart in ("events", "plays"):
         rows = pl.read_parquet(marts / f"{mart}.parquet")
         number = pl.int_range(pl.len()) % COUNT

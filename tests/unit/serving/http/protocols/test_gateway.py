@@ -35,14 +35,19 @@ class Service:
 
     async def api(self, scope, receive, send):
         self.calls.append((scope["path"], json.loads((await receive())["body"])))
-        answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
-        await respond(send, json.dumps(answer).encode())
+        await respond(send, json.dumps({"items": [], "accepted": 1, "duplicate": 0, "rejected": []}).encode())
 
     def submit(self, submission, authorization=f"Token {KEY}:u", query=b"", until=None):
         """Status and body of the response to a submission of listens."""
         headers = [(b"authorization", authorization.encode())] if authorization else []
-        scope = {"method": "POST", "path": "/1/submit-listens", "query_string": query, "headers": headers}
-        scope |= {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}
+        scope = {
+            "method": "POST",
+            "path": "/1/submit-listens",
+            "query_string": query,
+            "headers": headers,
+            "client": ("10.0.0.1", 1),
+            "server": ("10.0.0.7", 3000),
+        }
         status, self.headers, content = asyncio.run(call(self.app, scope, json.dumps(submission).encode(), until=until))
         return status, content
 
@@ -105,5 +110,4 @@ def test_listens_are_not_acknowledged_without_a_release(service):
     status, body = service.submit(SUBMISSION)
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
     assert "no release" in json.loads(body)["detail"]
-    now = {"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}
-    assert service.submit(now)[0] == 200
+    assert service.submit({"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]})[0] == 200
