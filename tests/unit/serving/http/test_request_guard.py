@@ -94,3 +94,14 @@ def test_json_passes_with_the_plain_content_type(server, kind):
     assert server.ask("POST", body=(b"{}",), kinds=(kind,))[::2] == (200, b"{}")
     assert [value for name, value in server.passed_headers if name == b"content-type"] == [b"application/json"]
     assert len(server.passed_headers) == 2
+
+
+@pytest.mark.parametrize(
+    "request_options",
+    [{"method": "POST"}, {"method": "GET"}, {"method": "", "type": "lifespan"}],
+    ids=["POST", "GET", "lifespan"],
+)
+def test_requests_without_a_body_and_other_messages_pass(server, request_options):
+    kinds = () if request_options["method"] == "POST" else (b"text/plain",)
+    server.ask(**request_options, kinds=kinds)
+    assert server.seen == [(request_options.get("type", "http"), b"")]
