@@ -75,8 +75,7 @@ def test_published_vectors_of_music_are_read(tmp_path: Path) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(vectors, CONTENT_SCHEMA), table_file(marts, "audio"))
     data = TrainingData(marts, "held_out", recipe("debug"))
-    described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
-    assert described == {"t3", "t4"}
+    assert set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V))) == {"t3", "t4"}
 
 
 def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_path: Path) -> None:

@@ -49,8 +49,10 @@ def test_history_lands_by_month_and_events_of_a_service_by_day(tmp_path: Path) -
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
     land(json_lines(tmp_path / "own.jsonl", [event(1)]), home)
-    days = {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")}
-    assert days == {"dt=2017-07", "dt=2026-05-01"}
+    assert {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")} == {
+        "dt=2017-07",
+        "dt=2026-05-01",
+    }
     assert dict(landed(home, "landings").select("format", "split").iter_rows()) == {
         "play_log": "user_time",
         "own_events": "global_time",
@@ -160,5 +162,7 @@ def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tm
     assert quarantined(home, "tracks")["reason"].str.contains("cover_path ../1.jpg is not a path within").all()
     assert land(file, home)["own_events"].landed == 0, "the folder of a file is the same root"
     assert land(file, home, media_root=tmp_path)["own_events"].landed == 1
-    newest = landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list()
-    assert newest == [f"{prefix}x/1.flac", "x/1.flac"]
+    assert landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list() == [
+        f"{prefix}x/1.flac",
+        "x/1.flac",
+    ]

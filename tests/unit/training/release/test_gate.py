@@ -16,8 +16,9 @@ def slate(values: dict[str, list[float]], day: int = 0) -> pl.DataFrame:
     rows = [
         (user, day + at, f"t{day + at}", value) for user, figures in values.items() for at, value in enumerate(figures)
     ]
-    frame = pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row")
-    return frame.with_columns(rules=pl.lit("one per artist"))
+    return pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row").with_columns(
+        rules=pl.lit("one per artist")
+    )
 
 
 SLATE = {f"u{user}": [0.30 + user / 1000, 0.34] for user in range(40)}
