@@ -3,6 +3,7 @@
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from unittest import mock
 
 import pytest
 
@@ -23,10 +24,9 @@ def test_an_action_is_recorded_before_and_after_it_runs(here, monkeypatch, resul
 
     def run(command, **_):
         recorded.append((command[1:], len(read_actions(here))))
-        if isinstance(result, Exception):
-            raise result
-        return result
+        return outcome()
 
+    outcome = mock.Mock(side_effect=[result])
     monkeypatch.setattr(actions.subprocess, "run", run)
     outcome = roll_back(None, "127.0.0.1", here)
     assert recorded == [(["-m", "releases", "rollback"], 1)]

@@ -56,5 +56,4 @@ def test_the_newest_day_is_first_and_skew_counts(here):
     file.write_text(
         "".join(json.dumps({"as_of": day, "skew_rate": rate}) + "\n" for day, rate in zip(DAYS, rates, strict=False))
     )
-    found = find_movements(here, skips([*STEADY, 0.18]), EMPTY)
-    assert list(found) == ["10 June 2026", "9 June 2026"]
+    assert list(find_movements(here, skips([*STEADY, 0.18]), EMPTY)) == ["10 June 2026", "9 June 2026"]

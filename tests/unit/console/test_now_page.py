@@ -62,8 +62,7 @@ def test_the_sentence_is_red_if_anything_is_not_well(
     ],
 )
 def test_live_values_end_now_and_have_gaps(times_s, value, ends):
-    samples = [{"time_s": NOW_S - ago_s, "p95_ms": 30.0} for ago_s in times_s]
-    shown = live_value(samples, "p95_ms", NOW_S)
+    shown = live_value([{"time_s": NOW_S - ago_s, "p95_ms": 30.0} for ago_s in times_s], "p95_ms", NOW_S)
     assert shown["value"] == value
     assert [float(line.split()[-1].split(",")[0]) for line in shown["lines"]] == pytest.approx(ends, abs=1)
 

@@ -46,19 +46,22 @@ def test_only_audio_that_is_not_music_is_left_out(tmp_path: Path, monkeypatch: p
     assert scan_music(file).collect()["track_id"].to_list() == ["at", "null"]
     tracks = pl.DataFrame({"track_id": [*(row["track_id"] for row in rows), "without audio"]})
     plays = pl.LazyFrame(schema={"track_id": pl.String, "is_listened": pl.Boolean})
-    marked = mark_music(tracks, tmp_path, plays).filter("is_music")["track_id"].to_list()
-    assert marked == ["at", "null", "without audio"]
+    assert mark_music(tracks, tmp_path, plays).filter("is_music")["track_id"].to_list() == [
+        "at",
+        "null",
+        "without audio",
+    ]
     monkeypatch.setenv("SEGUE_OTHER_SOUNDS", "yes")
     assert mark_music(tracks, tmp_path, plays)["is_music"].all()
 
 
 @pytest.mark.parametrize("probability", [1.0, 0.0])
 def test_files_that_are_not_encoded_wait_for_a_listen_if_others_are_music(tmp_path: Path, probability: float) -> None:
-    encoded = {"track_id": ["encoded"], "music_probability": [probability]}
-    pl.DataFrame(encoded).write_parquet(file := table_file(tmp_path, "audio"))
+    pl.DataFrame({"track_id": ["encoded"], "music_probability": [probability]}).write_parquet(
+        file := table_file(tmp_path, "audio")
+    )
     rows = [("encoded", True, "1.ogg"), ("new", True, "2.ogg"), ("heard", True, "3.ogg"), ("catalog", False, "4.ogg")]
-    columns = ["track_id", "is_from_music_folder", "audio_path"]
-    tracks = pl.DataFrame(rows, schema=columns, orient="row")
+    tracks = pl.DataFrame(rows, schema=["track_id", "is_from_music_folder", "audio_path"], orient="row")
     plays = pl.LazyFrame({"track_id": ["new", "heard"], "is_listened": [False, True]})
     assert find_unheard(tracks, file, plays) == (["new"] if probability else [])
 
@@ -69,26 +72,18 @@ def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: py
     home.write_tracks({"a": None, "b": None}, audio_path=[home.write(f"{name}.wav", name.encode()) for name in "ab"])
     tag = TAGS.index(read_mapping()["tag"][0])
 
-    class Fake(AudioEncoder):
-        version = "fake"
+    def encode_with_tags(_: AudioEncoder, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
+        tags_BT[:, tag] = 0.9
+        return np.array([[float(name == "a")] * WIDTH for name in batch], dtype=np.float32), tags_BT
 
-        def __init__(self) -> None:
-            """No network."""
-
-        def load(self, source: Path) -> str:
-            return source.stem
-
-        def encode_with_tags(self, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
-            tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
-            tags_BT[:, tag] = 0.9
-            return np.array([[float(name == "a")] * WIDTH for name in batch], dtype=np.float32), tags_BT
-
-    monkeypatch.setattr("training.encode_content.ENCODERS", {"audio": Fake})
+    monkeypatch.setattr(AudioEncoder, "__init__", lambda self: None)  # no network
+    monkeypatch.setattr(AudioEncoder, "load", lambda self, source: source.stem)
+    monkeypatch.setattr(AudioEncoder, "encode_with_tags", encode_with_tags)
     monkeypatch.setattr("training.encode_content.music_probability", lambda embedding_ND, tags_NT: embedding_ND[:, 0])
     encode(home.settings, "audio")
     assert home.table("audio")["music_probability"].to_list() == [1, 0]
-    facets = pq.read_table(home.home / "marts" / "track_facets.parquet").to_pydict()
-    assert set(facets["track_id"]) == {"a"}
+    assert set(pq.read_table(home.home / "marts" / "track_facets.parquet").to_pydict()["track_id"]) == {"a"}
 
 
 def test_simulated_previews_are_music_and_noise_is_not(tmp_path: Path) -> None:

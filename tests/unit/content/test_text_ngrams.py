@@ -53,5 +53,4 @@ def test_rows_equal_a_dense_svd_up_to_signs(monkeypatch: pytest.MonkeyPatch, wid
     monkeypatch.setattr(track_content, "TEXT_BATCH_SIZE", 4)
     found, expected = embed_ngrams(TEXTS, width), dense_rows(TEXTS, width)
     assert found.shape == expected.shape
-    signs = np.sign((found * expected).sum(axis=0))
-    np.testing.assert_allclose(found, expected * signs, atol=1e-4)
+    np.testing.assert_allclose(found, expected * np.sign((found * expected).sum(axis=0)), atol=1e-4)

@@ -40,8 +40,7 @@ def test_principal_components_equal_a_full_svd() -> None:
         found = pca_whiten(vectors, width)
         assert found.shape == (30, kept) and not found[[4, 9]].any()
         expected = left[:, :kept] / np.linalg.norm(left[:, :kept], axis=1, keepdims=True)
-        signs = np.sign((found[present] * expected).sum(0))
-        np.testing.assert_allclose(found[present], expected * signs, atol=1e-3)
+        np.testing.assert_allclose(found[present], expected * np.sign((found[present] * expected).sum(0)), atol=1e-3)
     assert pca_whiten(np.zeros((3, 4), dtype=np.float32), 8).shape == (3, 0)
 
 
@@ -69,12 +68,14 @@ def test_encoded_vectors_describe_tracks_without_a_vector_of_the_catalog() -> No
 def test_published_vectors_of_music_are_read(tmp_path: Path) -> None:
     marts = write_marts(tmp_path / "marts", random_plays())
     row = {"track_id": "t3", "encoder": "audio", "encoder_version": "v", "content_hash": "0" * 64}
-    vectors = [row | {"embedding": [1.0, 2.0]}, row | {"track_id": "t4", "embedding": [2.0, -1.0]}]
-    vectors.append(row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1})
+    vectors = [
+        row | {"embedding": [1.0, 2.0]},
+        row | {"track_id": "t4", "embedding": [2.0, -1.0]},
+        row | {"track_id": "t5", "embedding": [0.5, 0.5], "music_probability": 0.1},
+    ]
     pq.write_table(pa.Table.from_pylist(vectors, CONTENT_SCHEMA), table_file(marts, "audio"))
     data = TrainingData(marts, "held_out", recipe("debug"))
-    described = set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V)))
-    assert described == {"t3", "t4"}
+    assert set(data.vocabulary.decode(np.flatnonzero(data.content.has_descriptive_content_V))) == {"t3", "t4"}
 
 
 def test_encoded_texts_are_a_block_of_tracks_that_have_lyrics_or_comments(tmp_path: Path) -> None:

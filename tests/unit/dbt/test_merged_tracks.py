@@ -39,8 +39,9 @@ EDITIONS = [
 def names(expression: str, titles: list[str]) -> list[str]:
     """Values of a Jinja expression of the macros for titles; `title` is the column of normalized titles."""
     duckdb_adapter = SimpleNamespace(dispatch=lambda name, _: getattr(macros, f"default__{name}"))
-    files = ("merged_tracks", "normalize_name")
-    text = "".join((settings.ROOT / "dbt" / "macros" / f"{file}.sql").read_text() for file in files)
+    text = "".join(
+        (settings.ROOT / "dbt" / "macros" / f"{file}.sql").read_text() for file in ("merged_tracks", "normalize_name")
+    )
     environment = jinja2.Environment(extensions=["jinja2.ext.do"])
     macros: Any = environment.from_string(text, globals={"adapter": duckdb_adapter}).module
     key = environment.compile_expression(expression)(**vars(macros))

@@ -223,8 +223,7 @@ def test_a_loss_of_the_private_sessions_hides_everyone(sqlite_store, clock, tmp_
 def test_erased_users_are_exported_before_and_not_added_again(store):
     store.append([event(1, user="someone"), event(2, user="else"), event(3, user="someone", action="start_private")])
     assert store.users() == {"someone", "else"}
-    exported = store.export("someone")
-    assert [row["body"]["event_id"] for row in exported["events"]] == ["e1", "e3"]
+    assert [row["body"]["event_id"] for row in store.export("someone")["events"]] == ["e1", "e3"]
     store.suppress(SuppressionList().with_users(["someone"]))
     assert store.erase(["someone", "nobody"]) == {"someone": 3}
     assert store.append([event(4, user="someone"), event(5, user="else")]) == Appended(accepted=1, erased=1)
@@ -315,8 +314,7 @@ def test_concurrent_reports_are_each_committed_once(store, place):
 
     with ThreadPoolExecutor(4) as senders:
         list(senders.map(send, (store, other, store, other), (0, 25, 50, 75)))
-    rows = store.read(None, 1000)
-    assert sorted(ids(one for _, one in rows)) == sorted(f"e{number}" for number in range(75))
+    assert sorted(ids(one for _, one in store.read(None, 1000))) == sorted(f"e{number}" for number in range(75))
     other.close()
 
 

@@ -37,6 +37,5 @@ def write(home: Path, rows: list[dict[str, Any]]) -> Path:
     """Write the mart; return the folder of marts."""
     marts = home / "marts"
     marts.mkdir(parents=True, exist_ok=True)
-    schema = pl.DataFrame([ROW]).schema
-    pl.DataFrame(rows, schema=schema).write_parquet(marts / "exposures.parquet")
+    pl.DataFrame(rows, schema=pl.DataFrame([ROW]).schema).write_parquet(marts / "exposures.parquet")
     return marts

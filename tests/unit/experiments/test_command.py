@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,18 +13,12 @@ from releases.traffic_split import TrafficSplit, hash_bucket
 from tests.unit.experiments.exposure_mart import AT, row, write
 
 
-@pytest.fixture
-def home(here: Settings) -> Path:
-    return here.home
-
-
-def plan_experiment(home: Path) -> None:
+def plan_experiment(here: Settings) -> None:
     """Write a traffic split of one half that started an hour before the exposures."""
-    file = home / "bentoml" / "shares.json"
-    traffic_split.write(file, TrafficSplit().with_share("r2", home, 0.5, "louder"))
-    file.write_text(
-        json.dumps(json.loads(file.read_text()) | {"since": (AT - timedelta(hours=1)).isoformat() + "+00:00"})
-    )
+    file = here.releases / "shares.json"
+    traffic_split.write(file, TrafficSplit().with_share("r2", here.home, 0.5, "louder"))
+    since = (AT - timedelta(hours=1)).isoformat() + "+00:00"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"since": since}))
 
 
 def world(users: int, lost: float = 0.0) -> list[dict[str, object]]:
@@ -44,11 +37,11 @@ def world(users: int, lost: float = 0.0) -> list[dict[str, object]]:
     return rows
 
 
-def test_arms_are_compared_and_sample_ratio_checked(home: Path) -> None:
-    plan_experiment(home)
-    write(home, [*world(400), row(-4_000, "early", "louder/r2"), row(5, "u", "r0")])
+def test_arms_are_compared_and_sample_ratio_checked(here: Settings) -> None:
+    plan_experiment(here)
+    write(here.home, [*world(400), row(-4_000, "early", "louder/r2"), row(5, "u", "r0")])
     assert main([]) == 0
-    content = json.loads((home / "reports" / "experiment.json").read_text())
+    content = json.loads((here.reports / "experiment.json").read_text())
     assert (content["experiment"], content["baseline"], content["shared_users"]) == ("louder", "louder/production", 0)
     assert content["sample_ratio"]["holds"] is True and sum(content["sample_ratio"]["users"].values()) == 400
     value, low, high = content["differences"]["louder/r2 - louder/production"]["likes_per_1000"]
@@ -59,16 +52,16 @@ def test_arms_are_compared_and_sample_ratio_checked(home: Path) -> None:
     assert content["arms"]["louder/r2"]["metrics"]["finish_rate"][0] == 0
 
 
-def test_sample_ratio_mismatch_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan_experiment(home)
-    write(home, world(800, lost=0.3))
+def test_sample_ratio_mismatch_fails(here: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    plan_experiment(here)
+    write(here.home, world(800, lost=0.3))
     assert main([]) == 1
     assert "FAILED: sample-ratio mismatch" in capsys.readouterr().out
-    assert "<b>FAILED" in (home / "reports" / "experiment.html").read_text()
+    assert "<b>FAILED" in (here.reports / "experiment.html").read_text()
 
 
-def test_without_an_experiment_no_report_is_written(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(home, [row(0, "u", "r1"), row(1, "u", "r2")])
+def test_without_an_experiment_no_report_is_written(here: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here.home, [row(0, "u", "r1"), row(1, "u", "r2")])
     assert main([]) == 0
     assert "no exposures of an experiment" in capsys.readouterr().out
-    assert not (home / "reports" / "experiment.json").exists()
+    assert not (here.reports / "experiment.json").exists()

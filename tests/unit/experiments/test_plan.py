@@ -15,8 +15,7 @@ def test_without_a_file_there_is_no_plan(tmp_path: Path) -> None:
 def test_plan_is_the_last_period_of_constant_shares(tmp_path: Path) -> None:
     file, before = tmp_path / "shares.json", datetime.now(UTC).replace(tzinfo=None)
     first = TrafficSplit().with_share("r1", tmp_path, 0.1, "x")
-    second = first.with_share("r1", tmp_path, 0.2).with_share("r2", tmp_path, 0.3)
-    for one in (first, second):
+    for one in (first, first.with_share("r1", tmp_path, 0.2).with_share("r2", tmp_path, 0.3)):
         traffic_split.write(file, one)
     running = load_latest_plan(file)
     assert running.shares == {"x/r1": 0.2, "x/r2": 0.3, "x/production": 0.5}

@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from config.settings import Settings
 from ingestion import contract, landing_zone
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
@@ -48,10 +49,14 @@ def test_history_lands_by_month_and_events_of_a_service_by_day(tmp_path: Path) -
     home = tmp_path / "home"
     land(play_log(tmp_path / "log", PLAY_ROWS[:1]), home)
     land(json_lines(tmp_path / "own.jsonl", [event(1)]), home)
-    days = {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")}
-    assert days == {"dt=2017-07", "dt=2026-05-01"}
-    splits = dict(landed(home, "landings").select("format", "split").iter_rows())
-    assert splits == {"play_log": "user_time", "own_events": "global_time"}
+    assert {file.parent.name for file in (home / "landing" / "listening_events").glob("dt=*/*.parquet")} == {
+        "dt=2017-07",
+        "dt=2026-05-01",
+    }
+    assert dict(landed(home, "landings").select("format", "split").iter_rows()) == {
+        "play_log": "user_time",
+        "own_events": "global_time",
+    }
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
@@ -65,23 +70,25 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
         counts = zone.finish()
     assert counts.landed == 0, "landed before"
     for version in range(3):
-        known = landed(tmp_path, "artists").filter(pl.col("source_at") <= written_at[version])
-        newest = known.sort("source_at").group_by("artist_id").last()
+        newest = (
+            landed(tmp_path, "artists")
+            .filter(pl.col("source_at") <= written_at[version])
+            .sort("source_at")
+            .group_by("artist_id")
+            .last()
+        )
         assert dict(newest.select("artist_id", "name").iter_rows()) == {key: key[version] for key in keys}
 
 
-def test_an_empty_event_store_creates_a_readable_file_for_every_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+def test_an_empty_event_store_creates_a_readable_file_for_every_table(here: Settings) -> None:
     assert main(["--events"]) == 0
     for table, schema in contract.SCHEMAS.items():
-        (file,) = (tmp_path / "home" / "landing" / table).glob("dt=*/*.parquet")
+        (file,) = (here.home / "landing" / table).glob("dt=*/*.parquet")
         descriptions = [field.metadata[b"description"] for field in schema]
         assert [field.metadata[b"description"] for field in pq.read_schema(file)] == descriptions
         assert pq.read_schema(file).equals(schema)
     with pytest.raises(LookupError, match="land some logs first"):
-        default_as_of(tmp_path / "home")
+        default_as_of(here.home)
 
 
 def test_events_from_the_future_are_quarantined(tmp_path: Path) -> None:
@@ -113,28 +120,25 @@ def test_a_requested_day_may_not_be_in_the_future(tmp_path: Path, today: str, re
 
 
 @pytest.mark.parametrize(("requested", "code"), [("2999-01-01", 2), ("2026-05-01", 0)])
-def test_the_command_fails_for_a_future_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requested: str, code: int
-) -> None:
-    land(json_lines(tmp_path / "log" / "listening_events.jsonl", [event(1)]), tmp_path)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
+def test_the_command_fails_for_a_future_day(here: Settings, requested: str, code: int) -> None:
+    land(json_lines(here.home / "log" / "listening_events.jsonl", [event(1)]), here.home)
     assert print_as_of(["--requested", requested]) == code
 
 
 @pytest.mark.parametrize(("path", "reason"), [("", "holds none of the supported formats"), ("x", "does not exist")])
+@pytest.mark.usefixtures("here")
 def test_paths_that_cannot_be_landed_are_errors_with_the_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], path: str, reason: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], path: str, reason: str
 ) -> None:
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     assert main([str(tmp_path / path)]) == 2
     assert reason in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("here")
 def test_log_without_valid_rows_is_an_error_with_the_first_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = json_lines(tmp_path / "own" / "listening_events.jsonl", [event(1, action="dance"), "torn"])
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     assert main([str(own)]) == 2
     printed = capsys.readouterr()
     assert "the first is listening_events.jsonl, row 1: action dance is not one of" in printed.out
@@ -158,5 +162,7 @@ def test_media_paths_name_the_landed_folder_or_are_relative_to_the_media_root(tm
     assert quarantined(home, "tracks")["reason"].str.contains("cover_path ../1.jpg is not a path within").all()
     assert land(file, home)["own_events"].landed == 0, "the folder of a file is the same root"
     assert land(file, home, media_root=tmp_path)["own_events"].landed == 1
-    newest = landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list()
-    assert newest == [f"{prefix}x/1.flac", "x/1.flac"]
+    assert landed(home, "tracks").sort("landed_at").filter(pl.col("track_id") == "a")["audio_path"].to_list() == [
+        f"{prefix}x/1.flac",
+        "x/1.flac",
+    ]

@@ -32,8 +32,9 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("change", "reason"), VIOLATIONS, ids=[reason for _, reason in VIOLATIONS])
 def test_invalid_row_has_the_reason(change: dict[str, Any], reason: str) -> None:
     rows = [{k: None if v is None else str(v) for k, v in row.items()} for row in (event(), event(**change))]
-    text = pl.DataFrame(rows, dict.fromkeys(contract.LISTENING_EVENTS.names, pl.String))
-    valid, invalid = conform("listening_events", text)["reason"]
+    valid, invalid = conform(
+        "listening_events", pl.DataFrame(rows, dict.fromkeys(contract.LISTENING_EVENTS.names, pl.String))
+    )["reason"]
     assert valid is None and reason in invalid
 
 
@@ -105,8 +106,9 @@ def test_invalid_rows_of_the_catalog_have_the_reason(
 
 def track_reason(**columns: str | None) -> str | None:
     """The reason why a track with these texts is rejected."""
-    schema = dict.fromkeys(columns, pl.String)
-    (reason,) = conform("tracks", pl.DataFrame([{"track_id": "t", **columns}], schema_overrides=schema))["reason"]
+    (reason,) = conform(
+        "tracks", pl.DataFrame([{"track_id": "t", **columns}], schema_overrides=dict.fromkeys(columns, pl.String))
+    )["reason"]
     return reason
 
 

@@ -38,8 +38,7 @@ def test_a_gzip_bomb_is_an_error_before_it_is_unpacked(tmp_path: Path, name: str
 
 
 def test_an_xz_bomb_in_a_dump_is_an_error(tmp_path: Path) -> None:
-    content = json.dumps({"track_metadata": {}}).encode() + b" " * BOMB_BYTES
-    (tmp_path / "1.listens").write_bytes(content)
+    (tmp_path / "1.listens").write_bytes(json.dumps({"track_metadata": {}}).encode() + b" " * BOMB_BYTES)
     with tarfile.open(tmp_path / "listenbrainz-listens-dump.tar.xz", "w:xz", preset=0) as archive:
         archive.add(tmp_path / "1.listens", "listens/2020/1.listens")
     with pytest.raises(SourceError, match=r"dump\.tar\.xz unpacks to more than"):

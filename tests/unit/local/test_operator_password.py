@@ -65,12 +65,9 @@ def test_an_address_with_many_wrong_passwords_must_wait() -> None:
 
 
 def test_mlflow_requires_the_password_except_for_health_checks() -> None:
-    def respond(request):
-        return PlainTextResponse("ok")
-
     paths = ["/", "/health", "/health/", "/api/2.0/mlflow/experiments/search"]
-    app = Starlette(routes=[Route(path, respond, methods=["GET", "POST"]) for path in paths])
-    client = TestClient(PasswordRequired(app, OperatorPassword(PASSWORD)))
+    routes = [Route(path, lambda _: PlainTextResponse("ok"), methods=["GET", "POST"]) for path in paths]
+    client = TestClient(PasswordRequired(Starlette(routes=routes), OperatorPassword(PASSWORD)))
     allowed = {"Authorization": basic("segue", PASSWORD)}
     assert client.get("/health").text == "ok"
     for path in (paths[0], *paths[2:], "//health"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from config.settings import FOREVER, Lifetimes, Settings
 from dags.task_catalog import TASKS
 from local import retention as command
 from local.retention import Removal, find_removals
+from storage.files import write_json
+from tests.support.pipeline_commands import run_to_end
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
 LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, reports=10)
@@ -31,27 +32,29 @@ def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
 
 
 def set_age(path: Path, days: float) -> None:
-    changed = (NOW - timedelta(days=days)).timestamp()
-    os.utime(path, (changed, changed))
+    os.utime(path, times=((NOW - timedelta(days=days)).timestamp(),) * 2)
 
 
 def removed(here: Settings, store: str) -> set[str]:
     """Paths below the home that may be removed from a store."""
-    removals = find_removals(here, LIFETIMES, NOW)
-    return {str(removal.path.relative_to(here.home)) for removal in removals if removal.store == store}
+    return {
+        str(removal.path.relative_to(here.home))
+        for removal in find_removals(here, LIFETIMES, NOW)
+        if removal.store == store
+    }
 
 
 def write_release(here: Settings, name: str, days_old: float, as_of: str = "2026-01-01") -> None:
     released = (NOW - timedelta(days=days_old)).isoformat()
     manifest = {"release": name, "released_at": released, "as_of": as_of, "recipe": "small"}
-    write(here.releases / "models/segue" / name / "manifest.json", json.dumps(manifest))
+    write_json(here.releases / "models/segue" / name / "manifest.json", manifest)
 
 
 def write_pointer(here: Settings, active: str, history: list[tuple[str, str]], canaries: list[str]) -> None:
     rows = [{"release": release, "path": "", "why": why} for release, why in history]
-    write(here.releases / "active.json", json.dumps({"release": active, "path": "", "history": rows}))
-    split = {"experiment": "e", "canaries": [{"release": release, "share": 0.1} for release in canaries]}
-    write(here.releases / "shares.json", json.dumps(split))
+    write_json(here.releases / "active.json", {"release": active, "path": "", "history": rows})
+    beside = [{"release": release, "share": 0.1} for release in canaries]
+    write_json(here.releases / "shares.json", {"experiment": "e", "canaries": beside})
 
 
 @pytest.mark.parametrize(
@@ -143,8 +146,7 @@ def test_what_is_older_than_its_lifetime_is_removed(
         for folder in Path(name).parents:
             set_age(here.home / folder, days)
     assert removed(here, store) == expected
-    forever = Lifetimes(landed=FOREVER, feature_log=FOREVER, workspaces=FOREVER, releases=FOREVER, reports=FOREVER)
-    assert find_removals(here, forever, NOW) == []
+    assert find_removals(here, Lifetimes(**dict.fromkeys(Lifetimes.model_fields, FOREVER)), NOW) == []
 
 
 def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
@@ -152,8 +154,7 @@ def test_dry_run_prints_and_a_run_removes_the_same(here: Settings) -> None:
     write_release(here, "old", 40)
     write_release(here, "new", 1)
     leftover = write(here.training / f"{command.LEFTOVER}releases-r" / "manifest.json").parent
-    lines = command.prune(here, LIFETIMES, NOW, is_dry_run=True)
-    assert any(str(old) in line for line in lines)
+    assert any(str(old) in line for line in command.prune(here, LIFETIMES, NOW, is_dry_run=True))
     assert old.exists()
     command.prune(here, LIFETIMES, NOW, is_dry_run=False)
     assert not old.parent.exists()
@@ -224,8 +225,7 @@ def test_a_task_that_never_ran_waits_for_a_running_prune(here: Settings, monkeyp
 
 def test_prune_as_a_task_does_not_wait_for_itself(here: Settings) -> None:
     words = [sys.executable, "-m", "local.process_lock", "prune", sys.executable, "-m", "local.retention"]
-    variables = {**os.environ, "SEGUE_HOME": str(here.home)}
-    assert subprocess.run(words, env=variables, check=False, timeout=50, capture_output=True).returncode == 0
+    run_to_end(words, {**os.environ, "SEGUE_HOME": str(here.home)})
 
 
 def start_task(here: Settings) -> subprocess.Popen[str]:

@@ -36,8 +36,9 @@ def filled(path: Path) -> sqlite3.Connection:
     connection.executescript("pragma journal_mode = wal; pragma secure_delete = off;")
     connection.execute("create table lists (user_id text, tracks text)")
     connection.execute("create table others (name text)")
-    rows = [(user, f"{user}:{'x' * 3000}") for user in (USER, "bob", USER, "gone")]
-    connection.executemany("insert into lists values (?, ?)", rows)
+    connection.executemany(
+        "insert into lists values (?, ?)", [(user, f"{user}:{'x' * 3000}") for user in (USER, "bob", USER, "gone")]
+    )
     connection.execute("delete from lists where user_id = 'gone'")
     connection.execute("insert into others values ('kept')")
     return connection

@@ -34,8 +34,7 @@ EVENTS = """
 @pytest.fixture
 def events(tmp_path: Path) -> dict:
     duckdb.sql(EVENTS).write_parquet(str(tmp_path / "events.parquet"))
-    times = {"events": "known_at", "plays": "known_at"}
-    (table,) = profile_marts(tmp_path, times, AS_OF)["tables"]
+    (table,) = profile_marts(tmp_path, {"events": "known_at", "plays": "known_at"}, AS_OF)["tables"]
     return table
 
 
@@ -73,8 +72,9 @@ def test_drift_is_the_distance_from_the_seven_days_before(events: dict) -> None:
     ids=["of a single row", "with a NUL"],
 )
 def test_the_profile_is_json_without_values_of_single_rows_or_with_a_nul(tmp_path: Path, scene: str) -> None:
-    rows = EVENTS.replace("if(day = 59 and i % 4 = 0, null, 'daily')", scene)
-    duckdb.sql(rows).write_parquet(str(tmp_path / "events.parquet"))
+    duckdb.sql(EVENTS.replace("if(day = 59 and i % 4 = 0, null, 'daily')", scene)).write_parquet(
+        str(tmp_path / "events.parquet")
+    )
     text = json.dumps(profile_marts(tmp_path, {"events": "known_at"}, AS_OF))
     assert "secret" not in text and "u0000" not in text and "NaN" not in text and OTHER in text
 

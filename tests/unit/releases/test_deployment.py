@@ -42,8 +42,7 @@ def test_damaged_shares_do_not_prevent_a_rollback(
     file.write_text(content)
     with pytest.raises(InvalidTrafficSplit, match=r"shares\.json is damaged .*releases end"):
         deployment.canary("third", 0.1)
-    lines = deployment.rollback()
-    assert lines == [
+    assert deployment.rollback() == [
         "rolled back: first is active for all users",
         f"ended: {file} was damaged and is now shares.json.damaged",
     ]

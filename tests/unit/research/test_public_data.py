@@ -16,18 +16,24 @@ def test_knowledge_graph_finds_both_groups(tmp_path: Path) -> None:
 
     folder = tmp_path / "lastfm_knowledge_graph"
     folder.mkdir()
-    random, plays = np.random.default_rng(0), []
-    for user in range(60):
-        for artist in random.choice(20, size=6, replace=False):
-            plays.append(f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5")
-        plays.append(f"{user + 100}\t9\t1")
+    random = np.random.default_rng(0)
+    plays = [
+        f"{user + 100}\t{1000 + artist + 20 * (user % 2)}\t5"
+        for user in range(60)
+        for artist in random.choice(20, size=6, replace=False)
+    ]
+    plays += [f"{user + 100}\t9\t1" for user in range(60)]
     triples = [f"{artist}\tmusic.artist.genre\t{40 + artist // 20}" for artist in range(40)]
     (folder / "user_artists.dat").write_text("\n".join(["userID\tartistID\tweight", *plays]) + "\n")
     (folder / "kg.txt").write_text("\n".join(triples) + "\n")
     (folder / "item_index2entity_id.txt").write_text("".join(f"{1000 + number}\t{number}\n" for number in range(40)))
     pairs = kgcn_pairs(folder, 0)
-    rows = np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1)
-    np.savetxt(folder / "mcclk_ratings_final.txt", rows, fmt="%d", delimiter="\t")
+    np.savetxt(
+        folder / "mcclk_ratings_final.txt",
+        np.stack([pairs.user_P, pairs.item_P, pairs.label_P], axis=1),
+        fmt="%d",
+        delimiter="\t",
+    )
     out = tmp_path / "result.json"
     assert main(["leaderboard", "--data", str(tmp_path), "--seeds", "1", "--json", str(out)]) == 0
     (result,) = json.loads(out.read_text()).values()  # there are no files of sequences

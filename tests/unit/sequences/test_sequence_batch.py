@@ -24,8 +24,9 @@ ENCODERS = {"track_id": {"t1": 2, "t2": 3}, "behavior": {"skip": 4, "like": 7, "
 
 
 def test_selected_events_move_to_the_left() -> None:
-    batch = encode(VIEW, [ROW, NOTHING, ROW], ENCODERS, length=4)
-    kept = batch.where(np.array([[True, False, True, True], [True] * 4, [False] * 4]))
+    kept = encode(VIEW, [ROW, NOTHING, ROW], ENCODERS, length=4).where(
+        np.array([[True, False, True, True], [True] * 4, [False] * 4])
+    )
     assert {name: kept.columns[name].tolist() for name in ("ended_at", "behavior")} == {
         "ended_at": [[4, 6, 0, 0], [0] * 4, [0] * 4],
         "behavior": [[4, 2, 0, 0], [0] * 4, [0] * 4],

@@ -58,8 +58,7 @@ def oracle(timed: list[Event]) -> list[int]:
 def test_sessions_equal_the_oracle(steps: list[list[Event]]) -> None:
     users = [timed(one) for one in steps]
     batch = encode(VIEW, [row(one) for one in users], {"behavior": behaviors.load_behaviors().encoder}, length=12)
-    wanted = [oracle(one) + [0] * (12 - len(one)) for one in users]
-    np.testing.assert_array_equal(sessionize(batch), wanted)
+    np.testing.assert_array_equal(sessionize(batch), [oracle(one) + [0] * (12 - len(one)) for one in users])
 
 
 def test_a_play_that_was_paused_for_a_day_begins_a_session() -> None:

@@ -45,8 +45,12 @@ def test_without_a_release_events_are_accepted(start):
     with pytest.raises(RequestRejected, match="scene 'shower'"):
         runtime.respond("shower", partial(read_request, "u", "shower", None))
     for outcome in ("NotReady", "RequestRejected"):
-        labels = {"scene": "", "outcome": outcome, "release": ""}
-        assert registry.get_sample_value("segue_recommend_requests_total", labels) == 1
+        assert (
+            registry.get_sample_value(
+                "segue_recommend_requests_total", {"scene": "", "outcome": outcome, "release": ""}
+            )
+            == 1
+        )
     assert runtime.ingest_events([EVENT, {"user_id": "u"}]).accepted == 1
 
 

@@ -53,8 +53,9 @@ class Fake:
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], None]:
     def use(fake: Fake) -> None:
-        client = partial(httpx.Client, transport=httpx.MockTransport(fake.handle))
-        monkeypatch.setattr(music_server.httpx, "Client", client)
+        monkeypatch.setattr(
+            music_server.httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(fake.handle))
+        )
 
     return use
 

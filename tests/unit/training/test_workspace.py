@@ -48,11 +48,13 @@ def test_code_and_tables_change_the_code_hash_but_not_comments_docstrings_and_re
         (tmp_path / file).write_text(text)
         return code_hash(("training", "sequences"), tmp_path)
 
-    files = ("training/a.py", "sequences/b.yaml", "training/b.csv", "training/c/a.py")
-    hashes = [changed(name, "a = 1") for name in files]
+    hashes = [
+        changed(name, "a = 1") for name in ("training/a.py", "sequences/b.yaml", "training/b.csv", "training/c/a.py")
+    ]
     assert len(set(hashes)) == 4
-    others = ("serving/a.py", "training/__pycache__/a.pyc", "training/recipes/small.yaml")
-    same = {changed(name, "a = 1") for name in others}
+    same = {
+        changed(name, "a = 1") for name in ("serving/a.py", "training/__pycache__/a.pyc", "training/recipes/small.yaml")
+    }
     same.add(changed("training/a.py", '"""A module."""\n\na  =  1  # the first\n'))
     assert same == {hashes[-1]}
     documented = changed("training/a.py", 'def f():\n    """Nothing."""\n')

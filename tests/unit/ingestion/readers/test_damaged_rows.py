@@ -202,12 +202,12 @@ def test_a_line_ends_with_any_line_end(end: str) -> None:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5])
+@pytest.mark.usefixtures("here")
 def test_a_log_with_many_unparsable_lines_is_an_error_that_names_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], share: float
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
 ) -> None:
     good = [f"7,{1_600_000_000 + 60 * n},{n},1,5000" for n in range(1_000)]
     log = play_log(tmp_path / "log", [*good, *['7,"x'] * int(1_000 * share / (1 - share))], names=False)
-    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     code = main([str(log)])
     error = capsys.readouterr().err
     assert code == (0 if share < 0.1 else 2)

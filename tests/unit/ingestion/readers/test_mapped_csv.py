@@ -77,8 +77,10 @@ def test_exports_of_lastfm_need_no_mapping(tmp_path: Path) -> None:
     (folder / "other.csv").write_text("Ghost,Meliora,Cirice,01 Jan 2020 10:00\nGhost,Meliora,Cirice,\n")
     counts = land(folder, tmp_path / "home", user_id="me")
     assert list(counts) == ["lastfm_export"] and counts["lastfm_export"].quarantined == 1  # still playing
-    times = [row[2] for row in landed_events(tmp_path / "home", "occurred_at")]
-    assert times == [at("2019-12-31T22:10"), at("2020-01-01T10:00")]
+    assert [row[2] for row in landed_events(tmp_path / "home", "occurred_at")] == [
+        at("2019-12-31T22:10"),
+        at("2020-01-01T10:00"),
+    ]
     assert set(landed(tmp_path / "home", "tracks")["title"]) == {"Comma, Song", "Cirice"}
     (folder / "segue-mapping.yaml").write_text("file: other.csv\ncolumns: {user: u, time: t, track: x}")
     with pytest.raises(SourceError, match="has no column u"):

@@ -92,8 +92,9 @@ def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> N
         extended("2022-01-01T13:00:00Z", master_metadata_track_name=None, spotify_track_uri=None),
         "not a play",
     ]
-    folder = export(tmp_path / "ben", endsong_0=rows[:2], **{"Streaming_History_Audio_2022_1": rows[2:]})
-    land(folder, tmp_path / "home")
+    land(
+        export(tmp_path / "ben", endsong_0=rows[:2], **{"Streaming_History_Audio_2022_1": rows[2:]}), tmp_path / "home"
+    )
     tracks = landed(tmp_path / "home", "tracks")
     assert "5ofoB8PFmocBXFBEWVb6Vz" in tracks["track_id"] and tracks["recording_id"].n_unique() == 1
     assert landed(tmp_path / "home").height == 2
@@ -107,19 +108,23 @@ def test_extended_export_uses_uris_and_quarantines_episodes(tmp_path: Path) -> N
 
 
 def test_basic_plays_covered_by_the_extended_form_are_duplicates(tmp_path: Path) -> None:
-    folder = export(tmp_path / "cy", StreamingHistory0=BASIC, endsong_0=[extended("2021-03-01T10:04:31Z")])
-    counts = land(folder, tmp_path / "home")["streaming_history"]
+    counts = land(
+        export(tmp_path / "cy", StreamingHistory0=BASIC, endsong_0=[extended("2021-03-01T10:04:31Z")]),
+        tmp_path / "home",
+    )["streaming_history"]
     assert (counts.landed, counts.duplicate) == (1 + 1 + 4, 2)  # two plays; two tracks, an artist, an album
 
 
 def test_exports_in_separate_folders_are_separate_users_whatever_their_names(tmp_path: Path) -> None:
     export(tmp_path / "all" / "dora@example.com" / "MyData", StreamingHistory0=BASIC[:1])
     export(tmp_path / "all" / "dora@example.org", StreamingHistory0=BASIC[1:])
-    folder = export(tmp_path / "j.smith", StreamingHistory0=BASIC)
-    zipped(folder, tmp_path / "all" / "j.smith.zip")
+    zipped(export(tmp_path / "j.smith", StreamingHistory0=BASIC), tmp_path / "all" / "j.smith.zip")
     land(tmp_path / "all", tmp_path / "home")
-    users = landed(tmp_path / "home").group_by("user_id").len().sort("user_id").rows()
-    assert users == [("dora@example.com", 1), ("dora@example.org", 2), ("j.smith", 3)]
+    assert landed(tmp_path / "home").group_by("user_id").len().sort("user_id").rows() == [
+        ("dora@example.com", 1),
+        ("dora@example.org", 2),
+        ("j.smith", 3),
+    ]
 
 
 def test_a_folder_of_an_erased_user_is_not_named_as_source(tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ OLD = {"id": 2, "title": "Two", "artist": "C", "album": "First", "genre": "Jazz"
 
 
 def test_songs_of_any_server(tmp_path: Path) -> None:
-    lines = [json.dumps(OPENSUBSONIC), json.dumps(OLD), json.dumps({"title": "no id"}), "{"]
-    (tmp_path / "x.subsonic").write_text("\n".join(lines))
+    (tmp_path / "x.subsonic").write_text(
+        "\n".join([json.dumps(OPENSUBSONIC), json.dumps(OLD), json.dumps({"title": "no id"}), "{"])
+    )
     assert land(tmp_path / "x.subsonic", tmp_path / "home")["subsonic"].quarantined == 2
     assert quarantined(tmp_path / "home", "tracks")["source_line"].sort().to_list() == [3, 4]
     first, second = landed(tmp_path / "home", "tracks").sort("title").to_dicts()

@@ -86,5 +86,6 @@ def test_catalog_has_names_lengths_artists_and_playlists(home: Path) -> None:
     ]
     assert landed(home, "artists").select("artist_id", "name").rows() == [("5", "Ghost B.C.")]
     assert landed(home, "albums").select("title", "artist_ids").rows() == [("Meliora", ["5"])]
-    playlists = landed(home, "playlists").select("playlist_id", "title", "source", "track_ids").rows()
-    assert playlists == [("9", "my own", "ugc", ["12", "11"])]
+    assert landed(home, "playlists").select("playlist_id", "title", "source", "track_ids").rows() == [
+        ("9", "my own", "ugc", ["12", "11"])
+    ]

@@ -20,8 +20,9 @@ def flat(folder: Path) -> Path:
     pl.DataFrame(LISTENS, schema=listen, orient="row").write_parquet(folder / "listens.parquet")
     pl.DataFrame(FEEDBACK[:1], schema=IDS, orient="row").write_parquet(folder / "likes.parquet")
     pl.DataFrame(FEEDBACK[1:], schema=IDS, orient="row").write_parquet(folder / "unlikes.parquet")
-    artists = pl.DataFrame({"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]})
-    artists.cast({"artist_id": pl.UInt32}).write_parquet(folder / "artist_item_mapping.parquet")
+    pl.DataFrame({"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]}).cast({"artist_id": pl.UInt32}).write_parquet(
+        folder / "artist_item_mapping.parquet"
+    )
     pl.DataFrame({"album_id": [3], "item_id": [7]}).write_parquet(folder / "album_item_mapping.parquet")
     return folder
 

@@ -18,5 +18,4 @@ def test_top_k_positions_equal_sorting(k: int, distinct: int, size: int) -> None
 
 
 def test_items_without_a_score_are_no_results() -> None:
-    scores_IC = np.array([[0, 1], [2, 1], [0, 0], [3, 2]], dtype=np.float32)
-    assert top_k(scores_IC, 3).tolist() == [[3, 1, -1], [3, 0, 1]]
+    assert top_k(np.array([[0, 1], [2, 1], [0, 0], [3, 2]], dtype=np.float32), 3).tolist() == [[3, 1, -1], [3, 0, 1]]

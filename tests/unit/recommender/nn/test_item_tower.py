@@ -17,19 +17,18 @@ def test_vectors_are_id_plus_artist_plus_mean_of_facets() -> None:
     expected_VD = tower.track.weight[codes.track_V] + tower.artist.weight[codes.artist_V] + mean_VD
     torch.testing.assert_close(tower(items), expected_VD[items])
     assert tower(torch.zeros((0, 3), dtype=torch.long)).shape == (0, 3, 6)
-    without = ItemTower(ItemCodes(codes.track_V, codes.artist_V, facets[:, :0]), 6)
-    torch.testing.assert_close(without.facet_embedding(items), torch.zeros(2, 3, 6))
+    without = ItemCodes(codes.track_V, codes.artist_V, facets[:, :0])
+    torch.testing.assert_close(ItemTower(without, 6).facet_embedding(items), torch.zeros(2, 3, 6))
 
 
 def codes_with_content() -> ItemCodes:
     """Items 2 and 3 have content, 4 has none, and 5, by the artist of 3, is cold with content."""
-    rows = torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.float16)
     return ItemCodes(
         torch.tensor([0, 1, 2, 3, 4, 1]),
         torch.tensor([0, 1, 2, 3, 2, 3]),
         torch.zeros((6, 0), dtype=torch.long),
         torch.tensor([0, 0, 1, 2, 0, 3]),
-        rows,
+        torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.float16),
         torch.tensor([False, False, False, False, False, True]),
         torch.tensor([2, 4]),
     )

@@ -28,15 +28,17 @@ def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
         "min_data_in_leaf": 5,
         "verbose": -1,
         "num_threads": 1,
-    }
-    settings |= {"feature_fraction": 0.5, "seed": 1} | changes
+        "feature_fraction": 0.5,
+        "seed": 1,
+    } | changes
     return lightgbm.train(settings, lightgbm.Dataset(rows, label, params=settings), trees)
 
 
 def lightgbm_scores(booster: lightgbm.Booster, context: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Return LightGBM's scores, row by row [B, C]."""
-    shape = (*features.shape[:2], context.shape[1])
-    rows = np.concatenate([np.broadcast_to(context[:, None], shape), features], axis=2)
+    rows = np.concatenate(
+        [np.broadcast_to(context[:, None], (*features.shape[:2], context.shape[1])), features], axis=2
+    )
     return np.asarray(booster.predict(rows.reshape(-1, rows.shape[2]), raw_score=True)).reshape(features.shape[:2])
 
 
@@ -65,8 +67,9 @@ def test_a_value_at_a_threshold_is_not_above_it() -> None:
     at = [nodes.loc[nodes["split_feature"] == f"Column_{n}", "threshold"].to_numpy() for n in range(FEATURES)]
     # LightGBM treats values near 0 as 0, so thresholds near 0 are left out.
     rows = np.stack([random.choice(at_M[abs(at_M) > 1e-30], 400) for at_M in at], axis=1).astype(np.float32)
-    scores = Trees(booster).predict(np.zeros((1, 0), np.float32), rows[None])
-    np.testing.assert_array_equal(scores[0], booster.predict(rows, raw_score=True))
+    np.testing.assert_array_equal(
+        Trees(booster).predict(np.zeros((1, 0), np.float32), rows[None])[0], booster.predict(rows, raw_score=True)
+    )
 
 
 @pytest.mark.parametrize(

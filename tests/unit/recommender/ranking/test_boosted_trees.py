@@ -37,8 +37,9 @@ def trees() -> BoostedTrees:
 
 def test_as_many_trees_are_kept_as_are_best_on_other_rows(trees: BoostedTrees) -> None:
     features_RN, labels_RT = examples(1, 2_000)
-    kept = trees.keep_best(features_RN, labels_RT)
-    for every, best, label_R in zip(trees.tasks, kept.tasks, labels_RT.T, strict=True):
+    for every, best, label_R in zip(
+        trees.tasks, trees.keep_best(features_RN, labels_RT).tasks, labels_RT.T, strict=True
+    ):
         known_R = ~np.isnan(label_R)
         rows, labels = features_RN[known_R], label_R[known_R]
         counts = [*range(STAGE, COUNT, STAGE), COUNT]

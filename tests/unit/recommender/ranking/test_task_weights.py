@@ -60,8 +60,7 @@ def test_one_or_two_tasks_are_enough() -> None:
 
 def test_gauc_is_the_mean_auc_weighted_by_cases() -> None:
     score = np.array([0.1, 0.9, 0.5, 0.4, 0.3, 0.2, 0.7])
-    label = np.array([0, 1, np.nan, 1, 0, 1, 1])
-    found = gauc_by_task(score, {"a": label}, np.array([0, 0, 0, 1, 1, 1, 2]))
+    found = gauc_by_task(score, {"a": np.array([0, 1, np.nan, 1, 0, 1, 1])}, np.array([0, 0, 0, 1, 1, 1, 2]))
     assert found["a"] == pytest.approx((2 * 1.0 + 3 * 0.5) / 5)
 
 

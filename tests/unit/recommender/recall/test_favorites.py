@@ -45,14 +45,12 @@ def test_order_is_activation_by_hand(data: TrainingData, tmp_path: Path) -> None
             age = max((now - plays.known_at_P[row]) / 1e6, 60)
             item = int(plays.track_P[row])
             activation[item] = activation.get(item, 0.0) + (1 if plays.is_listened_P[row] else 0.2) * age**-0.6
-    expected = sorted(activation, key=lambda item: (-activation[item], item))[:10]
-    assert channel.recall(users, 10)[0].tolist() == expected
+    assert channel.recall(users, 10)[0].tolist() == sorted(activation, key=lambda item: (-activation[item], item))[:10]
 
 
 def test_features_equal_plain_python(data: TrainingData, learned: Favorites) -> None:
     plays = data.plays
-    middle = int(np.median(plays.request_at_P))
-    users = users_at(data, "favorites", ["u0", "u1"], [middle, NEVER])
+    users = users_at(data, "favorites", ["u0", "u1"], [int(np.median(plays.request_at_P)), NEVER])
     for row, (items, features) in enumerate(learned.candidate_features(users)):
         now = int(users.request_at_B[row])
         own = np.flatnonzero((plays.user_P == row) & (plays.known_at_P < now))
@@ -104,8 +102,9 @@ def test_reasons_are_of_listens(data: TrainingData, learned: Favorites, behavior
     history = users.views["played_history"]
     code_BL = np.full_like(history.columns["behavior"], load_behaviors().encoder[behavior])
     views = {"played_history": SequenceBatch(history.columns | {"behavior": code_BL}, history.length_B)}
-    item = int(history.columns["track_id"][0, 0])
-    assert (learned.reasons(replace(users, views=views), [item]) != [RECENT_ACTIVITY]) == is_listened
+    assert (
+        learned.reasons(replace(users, views=views), [int(history.columns["track_id"][0, 0])]) != [RECENT_ACTIVITY]
+    ) == is_listened
 
 
 def test_saved_archive_has_plays_of_the_train_part_only(data: TrainingData, learned: Favorites) -> None:

@@ -21,8 +21,10 @@ TRACKS = np.arange(2, 8)
 
 
 def view_of(track: np.ndarray, began_at: np.ndarray, ended_at: np.ndarray) -> SequenceBatch:
-    plays = zip(["play"] * len(track), track, began_at, ended_at, strict=True)
-    return batch_of("behavior track_id occurred_at ended_at", list(plays))
+    return batch_of(
+        "behavior track_id occurred_at ended_at",
+        list(zip(["play"] * len(track), track, began_at, ended_at, strict=True)),
+    )
 
 
 def archive_of(known_at: np.ndarray, sessions: list[int]) -> PlayArchive:
@@ -32,15 +34,20 @@ def archive_of(known_at: np.ndarray, sessions: list[int]) -> PlayArchive:
     return PlayArchive(("u",), np.array([0, count]), played, known_at, outcome, np.array(sessions, dtype=np.int32))
 
 
+def user_with_newest(count: int) -> UserBatch:
+    """A user whose view has the newest plays."""
+    return UserBatch(
+        ["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view_of(TRACKS[-count:], ENDED_AT[-count:], ENDED_AT[-count:])}
+    )
+
+
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("archived", [6, 4, 1])
 def test_no_play_is_lost_or_doubled_between_view_and_archive(
     monkeypatch: pytest.MonkeyPatch, length: int, archived: int
 ) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=length))
-    view = view_of(TRACKS[-length:], ENDED_AT[-length:], ENDED_AT[-length:])
-    users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
-    (plays,) = archive_of(KNOWN_AT[:archived], [0] * archived).past_plays(users, 100)
+    (plays,) = archive_of(KNOWN_AT[:archived], [0] * archived).past_plays(user_with_newest(length), 100)
     assert plays.track_N[-length:].tolist() == TRACKS[-length:].tolist()
     assert len(set(plays.track_N.tolist())) == len(plays.track_N)
     assert (np.diff(plays.ended_at_N) >= 0).all() and not plays.session_N.any()
@@ -63,8 +70,6 @@ def test_archived_plays_keep_their_sessions_and_the_view_continues_the_last_one(
 
 def test_older_plays_complete_a_view_that_was_full_before_plays_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SEQUENCE_VIEWS, HISTORY_VIEW, replace(SEQUENCE_VIEWS[HISTORY_VIEW], length=2))
-    view = view_of(TRACKS[-2:], ENDED_AT[-2:], ENDED_AT[-2:])
-    users = UserBatch(["u"], np.array([4 * MINUTE_US]), {HISTORY_VIEW: view})
-    users, _ = users.leave_out([LeftOut(TRACKS[-1:], np.array([FOREVER]))])
+    users, _ = user_with_newest(2).leave_out([LeftOut(TRACKS[-1:], np.array([FOREVER]))])
     (plays,) = archive_of(KNOWN_AT[:-1], [0] * 5).past_plays(users.take([0]), 100)
     assert plays.track_N.tolist() == TRACKS[:-1].tolist()

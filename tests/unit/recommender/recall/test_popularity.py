@@ -24,8 +24,9 @@ LISTENED_MS, SKIPPED = 180_000, 10_000
 def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_path: Path) -> None:
     listens = [("u0", "t1"), ("u1", "t1"), ("u0", "t1"), ("u0", "t2"), ("u0", "t2"), ("u1", "t3")]
     plays = [(user, track, START + timedelta(hours=hour), LISTENED_MS) for hour, (user, track) in enumerate(listens)]
-    plays.append(("u1", "t2", START + timedelta(hours=9), SKIPPED))
-    data = TrainingData(write_marts(tmp_path, plays), "final", recipe("debug"))
+    data = TrainingData(
+        write_marts(tmp_path, [*plays, ("u1", "t2", START + timedelta(hours=9), SKIPPED)]), "final", recipe("debug")
+    )
     channel = fit_channel(Popularity, data, config_of(Popularity, "small"), tmp_path)
     assert channel.reasons(None, [data.vocabulary.track_code[f"t{number}"] for number in (1, 2, 3, 4)]) == [
         Reason("listened_by_people", {"people": 2}),
@@ -37,12 +38,10 @@ def test_reason_gives_number_of_users_and_for_one_user_number_of_listens(tmp_pat
 
 def test_tracks_in_the_languages_of_recent_tracks_rank_higher(tmp_path: Path) -> None:
     items = np.array([5, 2, 4, 3])
-    share_NA = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
-    languages = ItemLanguages(items, ["English", "Chinese"], share_NA)
+    languages = ItemLanguages(items, ["English", "Chinese"], np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]))
     weight, nothing = np.array([4.0, 3.0, 2.0, 1.0]), np.zeros(4, dtype=np.int64)
     Popularity(config_of(Popularity, "small"), items, weight, languages, nothing, nothing).save(tmp_path)
     channel = Popularity.load(tmp_path, EMPTY)
-    recent = batch_of("track_id", [[2], [3], [9]], [])
-    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": recent})
+    users = UserBatch(["a", "b"], np.array([0, 0]), {"recent_events": batch_of("track_id", [[2], [3], [9]], [])})
     assert channel.recall(users, 4).tolist() == [[2, 3, 5, 4], [5, 2, 4, 3]]
     assert channel.recall(users.take([1]), 2).tolist() == [[5, 2]]

@@ -26,8 +26,8 @@ def lexicon():
 def test_every_phrase_is_negated_by_words_of_its_language(lexicon, language, template):
     phrases = [phrase for phrase in known_phrases() if phrase.language == language and phrase.weight == FULL_WEIGHT]
     for phrase in phrases:
-        reading = lexicon.read(normalize(template.format(phrase.text)))
-        assert any(phrase.value in concept.weights for concept in reading.unwanted), phrase
+        refused = lexicon.read(normalize(template.format(phrase.text))).unwanted
+        assert any(phrase.value in concept.weights for concept in refused), phrase
 
 
 @pytest.mark.parametrize("query", ["sad songs that die young", "the scond leter orchestra"])
@@ -61,5 +61,4 @@ def test_order_of_merged_values_does_not_depend_on_hashes(seed):
         "for concept in Lexicon(known_phrases()).read(normalize('calm quiet songs')).wanted:\n"
         "    print([value for _, value in concept.weights])\n"
     )
-    environment = os.environ | {"PYTHONHASHSEED": seed}
-    assert run_to_end([sys.executable, "-c", script], environment) == "['relaxed', 'quiet']\n"
+    assert run_to_end([sys.executable, "-c", script], os.environ | {"PYTHONHASHSEED": seed}) == "['relaxed', 'quiet']\n"

@@ -59,9 +59,9 @@ def catalog(count=8, **columns):
     return pl.DataFrame({name: values[:count] for name, values in (rows | columns).items()})
 
 
-def open_search(folder, table, encoder=encode):
-    write_search(table, folder / "search", encode, "v1")
-    return TrackSearch.load(folder / "search", encoder, "v1")
+def open_search(folder, table, encoder=encode, version="v1", vectors=None):
+    write_search(table, folder / "search", encoder, "v1", vectors)
+    return TrackSearch.load(folder / "search", encoder, version)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +160,9 @@ def test_named_styles_and_languages_are_required_if_enough_tracks_have_them(rock
 
 def test_a_query_that_is_a_name_is_no_negation(tmp_path):
     titles, artists = ["Jazz", "No Jazz", "Rain", "Sun"], [["No Doubt"], ["Bob"], ["Anna"], ["Anna"]]
-    table = catalog(4, title=titles, artist_names=artists, styles=[["rock"], ["jazz"], ["jazz"], ["rock"]])
-    search = open_search(tmp_path, table)
+    search = open_search(
+        tmp_path, catalog(4, title=titles, artist_names=artists, styles=[["rock"], ["jazz"], ["jazz"], ["rock"]])
+    )
     assert items(search, "no doubt") == [0]
     assert items(search, "no jazz") == [1, 0, 3]  # not first the title "Jazz"
     assert items(search, "not jazz") == [0, 3]
@@ -191,9 +192,8 @@ def test_only_tracks_of_the_period_are_found_if_there_are_any(search, query, per
 def test_more_candidates_are_read_if_few_are_allowed(tmp_path):
     count = 3 * CANDIDATES
     table = pl.DataFrame({"item": range(count), "title": ["Song"] * count, "emotions": [["sad"]] * count})
-    search = open_search(tmp_path, table)
-    last = count - 2
-    assert [match.item for match in search.search("sad", 5, TODAY, lambda some: some >= last)] == [last, last + 1]
+    found = open_search(tmp_path, table).search("sad", 5, TODAY, lambda some: some >= count - 2)
+    assert [match.item for match in found] == [count - 2, count - 1]
 
 
 def test_affinity_decides_between_equal_matches(search):
@@ -202,8 +202,7 @@ def test_affinity_decides_between_equal_matches(search):
 
 
 def test_without_the_encoder_of_the_release_there_is_no_search_by_meaning(tmp_path):
-    write_search(catalog(), tmp_path / "search", encode, "v1")
-    search = TrackSearch.load(tmp_path / "search", encode, "v2")
+    search = open_search(tmp_path, catalog(), version="v2")
     assert items(search, "woebegone") == [] and items(search, "sad") == [0, 2]
 
 
@@ -231,8 +230,7 @@ def test_any_text_is_a_query(search, query):
 
 def test_texts_with_a_similar_meaning(tmp_path):
     vectors = pl.DataFrame({"item": [6, 7, 9], "embedding": [[0.0, 1.0], [1.0, 0.0], [0.8, 0.6]]})
-    write_search(catalog(emotions=[[]] * 8), tmp_path / "search", encode, "v1", vectors)
-    search = TrackSearch.load(tmp_path / "search", encode, "v1")
+    search = open_search(tmp_path, catalog(emotions=[[]] * 8), vectors=vectors)
     found = search.search("woebegone", 10, TODAY)
     assert [match.item for match in found] == [7, 9] and all(match.is_by_text for match in found)
     assert [match.item for match in search.search("woebegone", 10, TODAY, lambda items: items != 7)] == [9]
@@ -245,9 +243,7 @@ def test_texts_are_similar_if_they_are_nearer_than_random_strings(tmp_path):
         return np.where(vectors.any(axis=1, keepdims=True), vectors, np.float32([0.8, 0.6]))
 
     vectors = pl.DataFrame({"item": [6, 7], "embedding": [[0.8, 0.6], [1.0, 0.0]]})
-    table = catalog().drop("languages", "emotions", "scenes")
-    write_search(table, tmp_path / "search", encode_letters, "v1", vectors)
-    search = TrackSearch.load(tmp_path / "search", encode_letters, "v1")
+    search = open_search(tmp_path, catalog().drop("languages", "emotions", "scenes"), encode_letters, vectors=vectors)
     assert items(search, "qqqq") == [] and items(search, "woebegone") == [5]
 
 
@@ -272,8 +268,7 @@ def test_text_vectors_equal_exhaustive_search(tmp_path, monkeypatch, count):
     rows = random.normal(size=(40, 16))[random.integers(0, 40, count)] + 0.2 * random.normal(size=(count, 16))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     write_text_vectors(pl.DataFrame({"item": np.arange(count) + 2, "embedding": rows.tolist()}), tmp_path)
-    vectors = TextVectors.load(tmp_path)
-    nearest = [item for item, _ in vectors.nearest(rows[3], 10, -1.0)]
+    nearest = [item for item, _ in TextVectors.load(tmp_path).nearest(rows[3], 10, -1.0)]
     expected = (np.argsort(-(rows @ rows[3]))[:10] + 2).tolist()
     assert nearest[0] == expected[0] == 5 and len(set(nearest) & set(expected)) >= 8
 

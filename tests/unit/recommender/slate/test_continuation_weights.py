@@ -37,9 +37,7 @@ def test_fitted_weights_prefer_the_source_that_finds_the_targets():
 
 @pytest.mark.parametrize("weights", [{}, {"1": ReciprocalRank({"right": 1.0})}])
 def test_a_title_has_a_share_of_the_weight_of_the_seeds(weights):
-    found = cases(title="x").recall({name: SOURCES[name] for name in ("right", "title")}, 50)
-    found |= {"title_words": found.pop("title")}
-    fused = Continuation(weights).fuse(found, cases().seeds)
-    assert fused.items(27)[0].tolist() == [*RIGHT, 8]
+    found = cases(title="x").recall({"right": SOURCES["right"], "title_words": SOURCES["title"]}, 50)
+    assert Continuation(weights).fuse(found, cases().seeds).items(27)[0].tolist() == [*RIGHT, 8]
     no_seeds = Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64))
     assert Continuation(weights).fuse(found, no_seeds).item_C[0] == 8

@@ -67,15 +67,13 @@ def test_likes_raise_a_style_that_was_never_played(catalog: Catalog, age: int) -
 def test_last_reactions_of_a_session_outweigh_earlier_ones(catalog: Catalog) -> None:
     played = [("full_play", 2 + number % 3, NOW - (30 - number) * MINUTE) for number in range(20)]
     skipped = [("skip", item, NOW - (5 - item) * MINUTE) for item in (2, 3, 4)]
-    evidence = reactions(*played, *skipped).evidence(ITEMS, catalog)
-    assert evidence[3, EVIDENCE.index("session_style")] < 0
+    assert reactions(*played, *skipped).evidence(ITEMS, catalog)[3, EVIDENCE.index("session_style")] < 0
 
 
 def test_skipper_is_not_driven_to_unknown_styles(catalog: Catalog) -> None:
     """Skips at the user's usual rate say little about a style."""
     usual = [("skip" if number % 2 else "full_play", 2 + number % 8, NOW - (50 - number) * DAY) for number in range(40)]
-    recent = [("skip", 2, NOW - 3 * MINUTE), ("full_play", 3, NOW - 2 * MINUTE)]
-    assert factors(catalog, *usual, *recent)[3] > 0.9
+    assert factors(catalog, *usual, ("skip", 2, NOW - 3 * MINUTE), ("full_play", 3, NOW - 2 * MINUTE))[3] > 0.9
 
 
 SONGS = [("full_play", 9)]
@@ -112,6 +110,5 @@ def test_resting_artists_are_in_the_order_of_their_last_skips(catalog: Catalog) 
 
 
 def test_only_likes_of_unplayed_tracks_are_votes_for_new_ones() -> None:
-    played_first = [("full_play", 2, NOW - 2 * MINUTE), ("like", 2, NOW - MINUTE)]
-    assert reactions(*played_first).votes_for_new() == 0
+    assert reactions(("full_play", 2, NOW - 2 * MINUTE), ("like", 2, NOW - MINUTE)).votes_for_new() == 0
     assert reactions(("like", 3, NOW - 1), ("full_play", 3, NOW)).votes_for_new() == pytest.approx(1)

@@ -93,8 +93,10 @@ def test_fusion_equals_plain_python(seed: int) -> None:
             names = [name for name in sorted(kind) if item in kind[name]]
             assert sources[position] == sorted(names, key=lambda name: kind[name].index(item))
     one_request = {name: one[1:2] for name, one in candidates.items()}
-    single = fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"])
-    assert single.items(7)[0].tolist() == fused.items(7)[1].tolist()
+    assert (
+        fusion.fuse(CandidateTable.merge(one_request, ragged(history[1])), ["daily"]).items(7)[0].tolist()
+        == fused.items(7)[1].tolist()
+    )
 
 
 def test_tracks_that_favorites_propose_are_repeats() -> None:
@@ -104,8 +106,7 @@ def test_tracks_that_favorites_propose_are_repeats() -> None:
     found = zip(table.row_C.tolist(), table.item_C.tolist(), table.is_discovery_C.tolist(), strict=True)
     assert list(found) == [(0, 5, False), (0, 7, False), (0, 8, True), (1, 5, True), (1, 9, False)]
     assert table.rank_CH.tolist() == [[-1, 0, -1], [-1, 1, 0], [-1, -1, 0], [-1, -1, 0], [-1, 0, 0]]
-    without = CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], []))
-    assert without.is_discovery_C.all()
+    assert CandidateTable.merge({"popularity": candidates["popularity"]}, ragged([5], [])).is_discovery_C.all()
 
 
 def test_order_is_the_same_with_equal_sources_items_and_scores_only() -> None:
@@ -125,14 +126,14 @@ def test_empty_channels_give_padding(width: int) -> None:
 def test_tuning_weighs_the_right_channel_in_each_list() -> None:
     """`remembers` finds the right repeats and wrong discoveries, `explores` the reverse."""
     random = np.random.default_rng(0)
-    cases, history, remembers, explores = [], [], [], []
-    for n in range(200):
-        old, new = random.permutation(np.arange(2, 300))[:280], random.permutation(np.arange(300, 600))[:280]
-        cases.append(Case(f"{n % 7}", old[:40].tolist(), new[:40].tolist(), new[:40].tolist()))
-        history.append(old.tolist())
-        remembers.append([*old[:60].tolist(), *new[220:].tolist()])
-        explores.append([*new[:60].tolist(), *old[220:].tolist()])
-    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
+    lists = [random.permutation(np.arange(first, first + 298))[:280].tolist() for _ in range(200) for first in (2, 300)]
+    history, others = lists[::2], lists[1::2]
+    pairs = list(zip(history, others, strict=True))
+    cases = [Case(f"{n % 7}", old[:40], new[:40], new[:40]) for n, (old, new) in enumerate(pairs)]
+    candidates = {
+        "remembers": _candidates(*([*old[:60], *new[220:]] for old, new in pairs)),
+        "explores": _candidates(*([*new[:60], *old[220:]] for old, new in pairs)),
+    }
     fusion, _ = fit_fusion(candidates, ragged(*history), recall_cases(cases))
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.discoveries.weights["explores"] > fusion.discoveries.weights["remembers"]
@@ -163,18 +164,12 @@ def test_scenes_with_other_good_channels_have_their_own_weights(tmp_path: Path) 
     """`explores` finds the targets at night, `remembers` at all other times; noon equals morning."""
     random = np.random.default_rng(1)
     scenes = ["morning"] * 300 + ["noon"] * 250 + ["night"] * 220 + ["dawn"] * 30
-    cases, remembers, explores = [], [], []
-    for n, scene in enumerate(scenes):
-        first, second = np.split(random.permutation(np.arange(2, 602)), 2)
-        right = second if scene == "night" else first
-        cases.append(Case(f"{n % 11}", right[:40].tolist(), [], []))
-        remembers.append(first[:150].tolist())
-        explores.append(second[:150].tolist())
-    all_cases = recall_cases(cases)
-    all_cases.scenes[:] = scenes
-    candidates = {"remembers": _candidates(*remembers), "explores": _candidates(*explores)}
-    history = ragged(*[list(range(2, 602))] * len(cases))
-    fusion, _ = fit_fusion(candidates, history, all_cases)
+    halves_CHN = random.permuted(np.tile(np.arange(2, 602), (len(scenes), 1)), axis=1).reshape(len(scenes), 2, 300)
+    targets = [halves_HN[int(scene == "night"), :40] for scene, halves_HN in zip(scenes, halves_CHN, strict=True)]
+    cases = recall_cases([Case(f"{n % 11}", items.tolist(), [], []) for n, items in enumerate(targets)])
+    cases.scenes[:] = scenes
+    candidates = {"remembers": halves_CHN[:, 0, :150], "explores": halves_CHN[:, 1, :150]}
+    fusion, _ = fit_fusion(candidates, ragged(*[list(range(2, 602))] * len(scenes)), cases)
     assert set(fusion.scenes) == {"night"}, "morning and noon do not improve, dawn has too few cases"
     assert fusion.repeats.weights["remembers"] > fusion.repeats.weights["explores"]
     assert fusion.scenes["night"].repeats.weights["explores"] > fusion.scenes["night"].repeats.weights["remembers"]

@@ -20,8 +20,9 @@ EVENTS = [
     [(1, set(), {"a"}), (2, {"t"}, {"a"}), (4, {"t"}, {"a"}), (6, {"t"}, set()), (7, {"t"}, {"a"})],
 )
 def test_exclusions_are_those_in_force_at_a_time(until, tracks, artists):
-    marks = marks_of(event for event in EVENTS if event[-1] <= until)
-    assert Exclusions.of_marks(marks) == Exclusions(frozenset(tracks), frozenset(artists))
+    assert Exclusions.of_marks(marks_of(event for event in EVENTS if event[-1] <= until)) == Exclusions(
+        frozenset(tracks), frozenset(artists)
+    )
 
 
 def test_merged_marks_are_those_of_all_events_in_order():
@@ -55,11 +56,10 @@ def test_what_is_left_out_of_the_profile():
 
 
 def test_the_newest_name_of_an_interest_counts():
-    targets = ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="]
     rows = {
         "behavior": ["rename"] * 4,
         "target_type": ["interest"] * 4,
-        "target_id": targets,
+        "target_id": ["jazz=Late", "pop=Loud", "jazz=Later = better", "pop="],
         "ended_at": [1, 2, 3, 4],
     }
     assert names_of_view(rows) == {"jazz": "Later = better"}

@@ -14,8 +14,7 @@ from recommender.catalog.vocabulary import Vocabulary
 from recommender.user.exclusions import FOREVER, Exclusions, LeftOut, TargetTracks, leave_out
 from sequences.sequence_batch import SequenceBatch
 from tests.support.serving.small_release import tracks
-from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
-from training.data.offline_features import OfflineFeatures
+from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.training_data import TrainingData
 from training.ranking.cases import ranking_cases
 from training.recall.windows import WindowSampler
@@ -79,8 +78,9 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Random plays of a tiny world whose tracks 0, 4, 8 … are of one album, which one user leaves out at the end."""
     marts = write_marts(tmp_path_factory.mktemp("marts"), random_plays())
     table = pl.read_parquet(marts / "tracks.parquet")
-    album = pl.when(pl.col("track_id").is_in(ALBUM)).then(pl.lit("album"))
-    table.with_columns(album_id=album).write_parquet(marts / "tracks.parquet")
+    table.with_columns(album_id=pl.when(pl.col("track_id").is_in(ALBUM)).then(pl.lit("album"))).write_parquet(
+        marts / "tracks.parquet"
+    )
     events = pl.read_parquet(marts / "events.parquet")
     later = pl.lit(START + timedelta(days=300)).cast(pl.Datetime("us"))
     control = events.filter(pl.col("user_id") == LEAVER).tail(1)
@@ -119,8 +119,7 @@ def test_an_excluded_album_is_no_training_example(marts: Path):
 
 def test_an_excluded_album_is_no_feature(marts: Path):
     data = TrainingData(marts, "final", recipe("debug"), services=SERVICES)
-    now = np.full(2, 4_000_000_000_000_000)
-    batch = OfflineFeatures(data).load_user_batch("realtime", [LEAVER, OTHER], now, profile={})
+    batch = users_at(data, "realtime", [LEAVER, OTHER], [NEVER] * 2)
     album = data.vocabulary.encode(ALBUM)
     for view in batch.views.values():
         if view.length_B.any():
@@ -130,8 +129,9 @@ def test_an_excluded_album_is_no_feature(marts: Path):
 
 def test_a_user_who_leaves_everything_out_has_no_plays(marts: Path, tmp_path: Path):
     shutil.copytree(marts, tmp_path, dirs_exist_ok=True)
-    table = pl.read_parquet(marts / "tracks.parquet").with_columns(album_id=pl.lit("album"))
-    table.write_parquet(tmp_path / "tracks.parquet")
+    pl.scan_parquet(marts / "tracks.parquet").with_columns(album_id=pl.lit("album")).sink_parquet(
+        tmp_path / "tracks.parquet"
+    )
     data = TrainingData(tmp_path, "held_out", recipe("debug"), services=SERVICES)
     assert LEAVER not in data.user_ids_U and OTHER in data.user_ids_U
     assert data.plays.offset_U1[-1] == len(data.plays)

@@ -24,6 +24,7 @@ CONTRACT = ServiceContract(tuple(SEQUENCE_VIEWS), ())
 USERS, TRACKS = ("u1", "u2"), ("t0", "t1", "t2")
 BEHAVIORS = ("full_play", "play", "skip", "click", "like", "dislike", "block", "impression_without_click")
 DAY = 86_400
+CLICK = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behavior": "click"}])
 
 event = st.builds(
     lambda user, second, number, behavior, target, ratio, scene: {
@@ -59,8 +60,9 @@ def contents(batch: UserBatch) -> list[Any]:
 def training_data(folder: Path, rows: list[dict[str, Any]], contract: ServiceContract) -> TrainingData:
     write_events(folder / "events.parquet", rows)
     names = {name: list(TRACKS) for name in ("track_id", "title", "artist_id")}
-    lists = {"artist_names": [["A"]] * 3, "is_in_catalog": [True] * 3}
-    pl.DataFrame(names | lists).write_parquet(folder / "tracks.parquet")
+    pl.DataFrame(names | {"artist_names": [["A"]] * 3, "is_in_catalog": [True] * 3}).write_parquet(
+        folder / "tracks.parquet"
+    )
     when = [rows[0]["known_at"]]
     play = {"user_id": ["u1"], "play_number": [0], "track_id": ["t0"], "known_at": when, "request_at": when}
     play |= {"part": ["train"], "is_listened": [True], "behavior": ["play"], "played_ratio": [0.5]}
@@ -107,22 +109,20 @@ def test_online_lists_equal_the_offline_reader(history: Any, requests: Any) -> N
 
 def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
     contract = ServiceContract(("recent_clicks",), ("user_profile:plays_total",))
-    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behavior": "click"}])
     profiles = {"user_id": ["u1", "u1"], "known_at": [at(86_400), at(2 * 86_400)], "plays_total": [3, 9]}
     pl.DataFrame(profiles).write_parquet(tmp_path / "user_profiles.parquet")
-    data = training_data(tmp_path, rows, contract)
+    data = training_data(tmp_path, CLICK, contract)
     features = OfflineFeatures(data)
     features.store = sqlite_store(tmp_path, SEQUENCE_VIEWS)
     users, times = ["u1", "unknown", "u1", "u1"], np.array([us(second) for second in (60, 90_000, 90_000, 172_800)])
     offline = features.load_user_batch("recommender", users, times)
-    view = SEQUENCE_VIEWS["recent_clicks"]
     online = user_batch_from_online(
         data.vocabulary,
         contract,
         users,
         times,
         sequences=[
-            {"recent_clicks": oracle_values(rows, view, user, time)}
+            {"recent_clicks": oracle_values(CLICK, SEQUENCE_VIEWS["recent_clicks"], user, time)}
             for user, time in zip(users, times.tolist(), strict=True)
         ],
         profiles=[{"user_profile__plays_total": value} for value in (None, None, 3, 9)],
@@ -132,9 +132,9 @@ def test_profiles_are_equal_and_zero_for_unknown_users(tmp_path: Path) -> None:
 
 
 def test_missing_views_and_values_are_empty(tmp_path: Path) -> None:
-    rows = event_rows([{"event_id": "e", "user_id": "u1", "second": 60, "sequence_number": 0, "behavior": "click"}])
     contract = ServiceContract(("recent_clicks", "exclusions"), ("user_profile:plays_total",))
-    data = training_data(tmp_path, rows, contract)
-    found = user_batch_from_online(data.vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}])
+    found = user_batch_from_online(
+        training_data(tmp_path, CLICK, contract).vocabulary, contract, ["u1"], np.array([us(90)]), sequences=[{}]
+    )
     assert [batch.length_B.tolist() for batch in found.views.values()] == [[0], [0]]
     assert found.profile["user_profile__plays_total"].tolist() == [0.0] and found.scene_B == []

@@ -25,8 +25,7 @@ def test_two_whole_plays_of_a_clip_too_short_for_a_listen_are_heard_twice() -> N
         "behavior": np.array([[CODE[name] for name in names]]),
         "played_ratio": np.array([ratios], dtype=np.float32),
     }
-    views = {"played_history": SequenceBatch(columns, np.array([len(events)]))}
-    assert items_listened_twice(views).tolist() == [2, 4]
+    assert items_listened_twice({"played_history": SequenceBatch(columns, np.array([len(events)]))}).tolist() == [2, 4]
 
 
 def test_history_is_the_union_of_both_views_without_unknown_tracks() -> None:

@@ -48,8 +48,7 @@ def as_lists(columns: list[pa.Array]) -> list[object]:
 
 def test_daily_view_is_empty_if_it_expires_before_midnight(path: str) -> None:
     reader = ListReader.from_file(path, replace(VIEW, is_daily=True), NAMES, time_to_live=timedelta(hours=1))
-    columns = reader.read(["e", "f"], np.array([us(5000), us(5000)]))
-    assert as_lists(columns) == [[[], []]] * len(NAMES)
+    assert as_lists(reader.read(["e", "f"], np.array([us(5000), us(5000)]))) == [[[], []]] * len(NAMES)
 
 
 @pytest.mark.parametrize("min_events", [1, 4, 30, 1_000])

@@ -32,8 +32,10 @@ def play(event_id: str, second: float, **more: Any) -> dict[str, Any]:
 
 
 def unclicked_impression(event_id: str, second: float) -> dict[str, Any]:
-    row = play(event_id, second, action="impression", behavior="impression_without_click")
-    return row | {"played_ms": None, "played_ratio": None}
+    return play(event_id, second, action="impression", behavior="impression_without_click") | {
+        "played_ms": None,
+        "played_ratio": None,
+    }
 
 
 BATCH = [play("b1", 0.5 * DAY), play("b2", 0.9 * DAY, target_id="t2", played_ratio=None, behavior="play")]
@@ -55,18 +57,22 @@ class World:
         self.events.append([recorded_event(0, "u", event_id=event["event_id"]) for event in LIVE])
         self.publish([*BATCH, *SHOWN, *LIVE], landed=3)
         names = ["user_id", "known_at", "plays_total"]
-        columns = [pa.array([row[n] for row in PROFILES]) for n in range(3)]
-        pq.write_table(pa.table(columns, names=names), self.marts / "user_profiles.parquet")
-        tracks = pa.table({"track_id": ["t1", "t2"], "is_duration_estimated": [False, True]})
-        pq.write_table(tracks, self.marts / "tracks.parquet")
+        pq.write_table(
+            pa.table([pa.array([row[n] for row in PROFILES]) for n in range(3)], names=names),
+            self.marts / "user_profiles.parquet",
+        )
+        pq.write_table(
+            pa.table({"track_id": ["t1", "t2"], "is_duration_estimated": [False, True]}), self.marts / "tracks.parquet"
+        )
         self.land("first", [*BATCH, *SHOWN], DAY + 0.5 * HOUR)
         self.land("second", LIVE, 2 * DAY + 0.5 * HOUR)
         self.store = sqlite_store(self.marts, SEQUENCE_VIEWS)
 
     def publish(self, events: list[dict[str, Any]], landed: int) -> None:
         """Publish marts of events, with events of the event store up to a number."""
-        rows = {"event_store": [self.events.id], "event_seq": [landed]}
-        pq.write_table(pa.table(rows), self.marts / "landings.parquet")
+        pq.write_table(
+            pa.table({"event_store": [self.events.id], "event_seq": [landed]}), self.marts / "landings.parquet"
+        )
         self.rows = event_rows(events)
         write_events(self.marts / "events.parquet", self.rows)
 
@@ -91,8 +97,9 @@ class World:
         known = [row for row in self.rows if row["event_id"] not in without]
         views = {}
         for name, view in SEQUENCE_VIEWS.items():
-            values = oracle_values(known, view, "u", us(second))
-            views[name] = {one: nan_to_none(one, of_one) for one, of_one in values.items()}
+            views[name] = {
+                one: nan_to_none(one, of_one) for one, of_one in oracle_values(known, view, "u", us(second)).items()
+            }
         profile: dict[str, float | None] = {"user_profile__plays_total": 2}
         position = (self.events.id, applied) if isinstance(applied, int) else applied
         return LoggedRequest("q", "u", us(second), "r", position, views, profile, rows)
@@ -173,8 +180,9 @@ def test_late_outcome_invalidates_an_unclicked_impression(world: World) -> None:
     world.land("late", [play("b3", 0.61 * DAY)], DAY + 2 * HOUR)
     found = world.compare(request)
     assert (found.unequal, found.early) == (0, 1)
-    nothing = world.request(0).views["impressions_left"]
-    skewed = world.compare(replace(request, views=request.views | {"impressions_left": nothing}))
+    skewed = world.compare(
+        replace(request, views=request.views | {"impressions_left": world.request(0).views["impressions_left"]})
+    )
     assert skewed.unequal > 0  # i2 had landed in time
 
 

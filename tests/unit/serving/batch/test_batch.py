@@ -1,6 +1,7 @@
 """Batch lists and embeddings: equal to the service's answers, resumable, and with vectors that give the scores of the channels."""
 
 import json
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from unittest import mock
@@ -34,7 +35,7 @@ class Home:
     """A home with a release, and an online store in memory."""
 
     def __init__(self, folder, of):
-        self.folder, self.release, self.opened = folder, of, []
+        self.folder, self.release, self.opened = folder, of, ExitStack()
         self.settings = settings.load_settings()
         track_ids = of.vocabulary.track_ids_V[2:].tolist()
         self.histories = {user: history(*track_ids[n : n + 2 + n]) for n, user in enumerate(USERS[:-1])}
@@ -42,17 +43,12 @@ class Home:
         self.before = mock.Mock()  # called with the user before each list
 
     def open(self, is_service=False):
-        self.close()
+        self.opened.close()
         here = self.settings.model_copy(update={"recall_deadline_ms": 30_000})
         metrics = Metrics(CollectorRegistry())
         opened = Runtime(here, metrics) if is_service else batch.open_runtime(here, metrics)
         opened._online.users.update(self.histories)
-        self.opened.append(opened)
-        return opened
-
-    def close(self):
-        while self.opened:
-            self.opened.pop().close()
+        return self.opened.enter_context(closing(opened))
 
     def answer(self, answer, runtime, request, *others):
         self.before(request.user_id)
@@ -80,8 +76,8 @@ def home(tmp_path, monkeypatch, fitted):
         "materialized_users",
         lambda limit, after="": [user for user in home.users if user > after][:limit],
     )
-    yield home
-    home.close()
+    with home.opened:
+        yield home
 
 
 def read(out, kind):
@@ -202,6 +198,5 @@ def test_vectors_give_the_scores_of_the_channel(home, tmp_path):
         excluded = np.zeros((len(rows), 1), dtype=np.int64)
         for row, found, expected in zip(rows, *channel.index.search(query_BQD[0][:, None], 5, excluded), strict=True):
             assert (row["release"], row["model_version"]) == ("r1", "")  # a release made by hand has no manifest
-            ids = home.release.vocabulary.decode(found)
-            scores = [float(np.dot(row["vector"], tracks[track])) for track in ids]
+            scores = [float(np.dot(row["vector"], tracks[track])) for track in home.release.vocabulary.decode(found)]
             assert scores == pytest.approx(list(map(float, expected)), abs=1e-4)

@@ -17,8 +17,9 @@ def test_valid_rows_are_committed_with_their_behavior_and_the_others_are_named(t
     tracks = SimpleNamespace(duration_of={"t": 200_000}.get, is_known=lambda track: track == "t")
     with closing(SqliteEventStore(tmp_path, lambda: NOW)) as store:
         ingestor = EventIngestor(store, tracks, Metrics(CollectorRegistry()), lambda: NOW)
-        rows = [PLAY, PLAY | {"target_id": "x"}, {"user_id": "u"}, PLAY | {"user_id": "gone"}]
-        report = ingestor.ingest(rows, erased={"gone"})
+        report = ingestor.ingest(
+            [PLAY, PLAY | {"target_id": "x"}, {"user_id": "u"}, PLAY | {"user_id": "gone"}], erased={"gone"}
+        )
         stored = [event for _, event in store.read(None, 9)]
     assert (report.accepted, report.duplicate) == (2, 0)
     assert [row.index for row in report.rejected] == [2, 3] and "was erased" in report.rejected[1].reason

@@ -37,43 +37,37 @@ def test_contract_excludes_the_live_part(store):
     assert store.contract() == ServiceContract(tuple(SEQUENCE_VIEWS), ("user_profile:plays_total",))
 
 
-class Rows:
-    """Replaces the reader of the store: fails with a given error, for one user or for all."""
-
-    def __init__(self, error, user=None):
-        self.error, self.user, self.reads = error, user, []
-
-    def read(self, user_id, known=None):
-        self.reads.append(user_id)
-        if self.error is not None and self.user in (None, user_id):
-            raise self.error
-        return {}
+def reader(error):
+    """Replaces the reader of the store, whose reads end with the error, or with these results one after the other."""
+    return mock.Mock(**{"read.side_effect": error, "read.return_value": {}})
 
 
 @pytest.mark.parametrize(
     "error", [ConnectionError("refused"), TimeoutError("late"), redis.TimeoutError("late")], ids=str
 )
 def test_unavailable_store_is_not_asked_again_until_a_check_succeeds(store, parts, error):
-    store._reader = rows = Rows(error)
+    store._reader = rows = reader(error)
     with pytest.raises(type(error)):
         store.read("u")
     with pytest.raises(StoreUnavailable, match=str(error)):
         store.read("v")
-    assert rows.reads == ["u"]
+    assert rows.read.call_count == 1
     store.check()
     assert "does not respond" in parts.parts["online_store"].why
-    rows.error = None
+    rows.read.side_effect = None
     store.check()
     assert not parts.parts and store.read("v") == {}
 
 
 def test_damaged_rows_concern_their_user_only_and_are_reported_until_they_can_be_read(store, parts):
-    store._reader = rows = Rows(sqlite3.DatabaseError("database disk image is malformed"), "u")
+    damage = sqlite3.DatabaseError("database disk image is malformed")
+    store._reader = rows = reader([damage, {}, {}, damage])
     with pytest.raises(sqlite3.DatabaseError):
         store.read("u")
     assert store.read("v") == {}
     store.check()
+    assert rows.read.call_args.args == ("u",), "the check reads the user whose rows are damaged"
     assert "sequences.online.materialize" in parts.parts["online_store"].why
-    rows.error = None
+    rows.read.side_effect = None
     store.check()
     assert not parts.parts

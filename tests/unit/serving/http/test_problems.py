@@ -15,11 +15,7 @@ PROBLEM = "application/problem+json"
 def render(response, method="GET", path="/recommend"):
     """Status, headers and body of what the wrapped response becomes; neither a body nor a disconnect arrives."""
     app = ProblemDetails(response, {"/recommend": "POST", "/status": "GET"}, {"/recommend": ["limit"]})
-
-    async def ask():
-        return await call(app, {"method": method, "path": path}, until=asyncio.Event())
-
-    status, headers, body = asyncio.run(ask())
+    status, headers, body = asyncio.run(call(app, {"method": method, "path": path}, until=asyncio.Event()))
     return status, {name.decode(): value.decode() for name, value in headers.items()}, body
 
 

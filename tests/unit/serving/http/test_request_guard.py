@@ -15,8 +15,7 @@ class Server:
 
     def __init__(self, timeout_s=60):
         self.seen, self.passed_headers = [], []
-        limits = BodyReader(max_bytes=10, timeout_s=timeout_s)
-        self.guard = RequestGuard(self.app, limits)
+        self.guard = RequestGuard(self.app, BodyReader(max_bytes=10, timeout_s=timeout_s))
 
     async def app(self, scope, receive, send):
         body = (await receive())["body"] if scope.get("method") == "POST" else b""
@@ -97,9 +96,12 @@ def test_json_passes_with_the_plain_content_type(server, kind):
     assert len(server.passed_headers) == 2
 
 
-def test_other_requests_pass_unchanged(server):
-    assert server.ask("POST", kinds=())[0] == 200
-    assert server.ask("GET", "/readyz", kinds=(b"text/plain",))[0] == 200
-    assert server.ask("DELETE", "/")[0] == 200
-    server.ask("POST", type="lifespan")
-    assert [kind for kind, _ in server.seen] == ["http", "http", "http", "lifespan"]
+@pytest.mark.parametrize(
+    "request_options",
+    [{"method": "POST"}, {"method": "GET"}, {"method": "", "type": "lifespan"}],
+    ids=["POST", "GET", "lifespan"],
+)
+def test_requests_without_a_body_and_other_messages_pass(server, request_options):
+    kinds = () if request_options["method"] == "POST" else (b"text/plain",)
+    server.ask(**request_options, kinds=kinds)
+    assert server.seen == [(request_options.get("type", "http"), b"")]

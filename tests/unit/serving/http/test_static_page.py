@@ -20,8 +20,7 @@ MODULES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if 
 
 @pytest.fixture(scope="module")
 def client():
-    behind = Route("/docs", lambda _: PlainTextResponse("behind"))
-    return TestClient(Starlette(routes=[*page_routes(), behind]))
+    return TestClient(Starlette(routes=[*page_routes(), Route("/docs", lambda _: PlainTextResponse("behind"))]))
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +74,10 @@ def test_only_page_files_are_served_and_other_requests_pass(client):
 def test_message_catalogs_are_served_and_have_every_text_of_the_page(client, files, language):
     catalog = client.get(f"{files}messages/{language}.json").json()
     assert catalog == load_messages(language)
-    known = {*catalog["page"], "behaviors", "scenes", "channels", "tasks", "facets"}
     sources = [(FOLDER / name).read_text() for name in MODULES if not name.startswith("vendor")]
     used = {name for text in sources for name in re.findall(r"\btexts\.(\w+)", text)}
     assert len(used) > 30
-    assert used <= known
+    assert used <= {*catalog["page"], "behaviors", "scenes", "channels", "tasks", "facets"}
 
 
 def test_scenes_are_those_of_the_table(client, files, monkeypatch):

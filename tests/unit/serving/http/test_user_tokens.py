@@ -64,8 +64,7 @@ def hmac_token(secret: bytes) -> str:
 
 
 def unsigned_token(algorithm: str) -> str:
-    header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
-    return f"{encode(header)}.{encode(json.dumps(claims()).encode())}."
+    return "".join(f"{encode(json.dumps(part).encode())}." for part in ({"alg": algorithm, "typ": "JWT"}, claims()))
 
 
 def signed_by_another(headers: dict[str, Any]) -> str:

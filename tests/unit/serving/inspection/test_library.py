@@ -43,7 +43,6 @@ def test_the_newest_of_an_action_and_its_reversal_counts():
 def test_a_way_through_the_graph_names_each_node():
     steps = (Reason("shared_artist", {"x": "A", "y": "B", "z": "Z"}), Reason("performed_by", {"x": "C", "y": "B"}))
     reason = Reason("listens_to_path", {"start": "A", "steps": steps})
-
     recalled = RecallResult({"knowledge_graph": ListChannel("knowledge_graph", [5, 4]).recall([None], 2)}, {})
     recall = SimpleNamespace(recall_for_users=lambda *_: recalled, reasons=lambda *_: {"knowledge_graph": [reason]})
     found = explain(4, UserState(None, Exclusions(), True), "daily", OF, recall, "en")

@@ -1,5 +1,7 @@
 """The taste profile of a user: interests by share and name, and what is left out."""
 
+from types import SimpleNamespace
+
 from event_store.store import PrivateSession
 from recommender.recall.multi_interest.channel import Interest
 from serving.inspection.taste_profile import describe_taste
@@ -14,21 +16,19 @@ TABLE = tracks(
 )
 
 
-class Interests:
-    """Finds an interest for each language in the history."""
-
-    def find_user_interests(self, release, users, items_of):
-        items = users.history_items.items
-        parts = {"Korean": items[items < 6], "Western": items[items >= 6]}
-        found = [Interest(name, len(one) / len(items), one) for name, one in parts.items() if len(one)]
-        return found * 2, {}  # equal names are one interest
+def find_interests(release, users, items_of):
+    """An interest for each language in the history."""
+    items = users.history_items.items
+    parts = {"Korean": items[items < 6], "Western": items[items >= 6]}
+    found = [Interest(name, len(one) / len(items), one) for name, one in parts.items() if len(one)]
+    return found * 2, {}  # equal names are one interest
 
 
 def taste(bench, plays, *marks, session=None):
     controls = ({"ended_at": 10 + number} | mark for number, mark in enumerate(marked(*marks)))
     bench.store.users["u"], served = history(*plays) | view("exclusions", *controls), release(TABLE, [])
-    views = bench.store.read("u").views
-    return describe_taste(bench.load(served), views, served, Interests(), session)
+    recall = SimpleNamespace(find_user_interests=find_interests)
+    return describe_taste(bench.load(served), bench.store.read("u").views, served, recall, session)
 
 
 def ids(one):

@@ -54,8 +54,13 @@ def test_channels_scenes_and_facets_have_names() -> None:
     messages = load_messages("zh")
     assert set(messages["channels"]) >= {*CHANNELS, "playlists", "mlogs"}
     assert set(messages["scenes"]) >= set(SCENES)
-    known = (*facets.LANGUAGES, *facets.STYLES, *facets.SCENES, *facets.EMOTIONS, *facets.THEMES)
-    assert set(messages["facets"]) >= set(known)
+    assert set(messages["facets"]) >= {
+        *facets.LANGUAGES,
+        *facets.STYLES,
+        *facets.SCENES,
+        *facets.EMOTIONS,
+        *facets.THEMES,
+    }
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -12,10 +12,12 @@ from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import excluded, release, tracks
 
 
-def ask(bench, source, scene, user_id="u", limit=10, catalog=None, **wanted):
+def ask(bench, source, scene, user_id="u", limit=10, **wanted):
     path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-    of_release = release(catalog if catalog is not None else tracks(8), [], collection_channels={source.name: source})
-    return path.recommend(read_request(user_id, scene, limit, NOW, **wanted), of_release)
+    return path.recommend(
+        read_request(user_id, scene, limit, NOW, **wanted),
+        release(tracks(8), [], collection_channels={source.name: source}),
+    )
 
 
 def test_playlist_has_reason_and_playable_tracks(bench):
@@ -40,8 +42,7 @@ def test_playlist_has_reason_and_playable_tracks(bench):
 
 def test_most_opened_but_excluded_ones_are_returned_when_the_source_fails(bench):
     bench.store.users["u"] = excluded(("playlist", "p2"))
-    source = ListSource("playlist", [[2], [3], [4]], [], is_failing=True)
-    answer = ask(bench, source, "playlists", limit=2)
+    answer = ask(bench, ListSource("playlist", [[2], [3], [4]], [], is_failing=True), "playlists", limit=2)
     assert [item.target for item in answer.items] == [("playlist", "p3"), ("playlist", "p4")]
     assert {(item.reason, *item.channels) for item in answer.items} == {(Reason("most_opened"),)}
     assert answer.trace.left_out == {"playlists": "failed"}

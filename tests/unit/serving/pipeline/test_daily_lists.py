@@ -16,10 +16,15 @@ COUNT = 30
 
 def popular(*numbers, release_id="r1", **columns):
     """A release whose popularity channel finds these tracks in this order, each by its own artist."""
-    table = tracks(COUNT, artist_ids=[[f"a{n}"] for n in range(COUNT)], **columns)
-    whole = release(table, [ListChannel("popularity", [])], release_id=release_id)
-    items = [whole.vocabulary.track_code[f"t{n}"] for n in numbers]
-    return replace(whole, channels={"popularity": ListChannel("popularity", items)})
+    whole = release(
+        tracks(COUNT, artist_ids=[[f"a{n}"] for n in range(COUNT)], **columns),
+        [ListChannel("popularity", [])],
+        release_id=release_id,
+    )
+    return replace(
+        whole,
+        channels={"popularity": ListChannel("popularity", [whole.vocabulary.track_code[f"t{n}"] for n in numbers])},
+    )
 
 
 EARLY, LATER = popular(*range(20)), popular(*reversed(range(COUNT)), release_id="r2")

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from recommender.catalog.arrays import Ragged
 from recommender.catalog.collections import Collections
 from recommender.search.track_search import Match
 from recommender.slate.filters import Exclusions, FilterContext
@@ -23,13 +22,8 @@ def answer(query, limit=10, exclusions=Exclusions(), listened=(), collection_cha
     table = tracks(6, **columns)
     served = replace(with_search(release(table, []), table), collection_channels=collection_channels or {})
     context = FilterContext(served.catalog, exclusions, served.vocabulary.track_code, NOW, territory="")
-    users = None
-    if listened:
-        views = {name: rows for name, rows in history(*listened).items() if name in CONTRACT.sequence_views}
-        users = user_batch_from_online(
-            served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[views], scenes=[""]
-        )
-    return search(query, limit, served, context, users)
+    users = user_batch_from_online(served.vocabulary, CONTRACT, ["u"], np.array([NOW]), sequences=[history(*listened)])
+    return search(query, limit, served, context, users if listened else None)
 
 
 def found(query, **options):
@@ -46,18 +40,19 @@ def test_no_reason_says_most_played_of_a_track_without_listens():
     assert [reason is None for reason in reasons] == [False, True, *[False] * 4]
 
 
-def test_unplayable_tracks_are_not_found():
-    emotions = [["sad"]] * 6
-    for query in ("sad", "song"):
-        for unplayable in (
-            {"is_in_catalog": [False, *[True] * 5]},
-            {"territories": [["DE"], *[None] * 5]},
-            {"exclusions": Exclusions(track_ids=frozenset({"t0"}))},
-        ):
-            assert found(query, emotions=emotions, **unplayable) == [f"t{n}" for n in range(1, 6)]
-        assert found(query, emotions=emotions, recording_id=["r", "r", *[None] * 4]) == ["t0", "t2", "t3", "t4", "t5"]
-        artist = Exclusions(artist_ids=frozenset({"a0"}))
-        assert found(query, emotions=emotions, exclusions=artist) == ["t2", "t3", "t4", "t5"]
+@pytest.mark.parametrize(
+    ("unplayable", "left_out"),
+    [
+        pytest.param({"is_in_catalog": [False, *[True] * 5]}, {"t0"}, id="withdrawn"),
+        pytest.param({"territories": [["DE"], *[None] * 5]}, {"t0"}, id="another territory"),
+        pytest.param({"recording_id": ["r", "r", *[None] * 4]}, {"t1"}, id="another release of a recording"),
+        pytest.param({"exclusions": Exclusions(track_ids=frozenset({"t0"}))}, {"t0"}, id="blocked track"),
+        pytest.param({"exclusions": Exclusions(artist_ids=frozenset({"a0"}))}, {"t0", "t1"}, id="blocked artist"),
+    ],
+)
+@pytest.mark.parametrize("query", ["sad", "song"])
+def test_unplayable_tracks_are_not_found(query, unplayable, left_out):
+    assert found(query, emotions=[["sad"]] * 6, **unplayable) == [f"t{n}" for n in range(6) if f"t{n}" not in left_out]
 
 
 def test_the_taste_of_the_user_decides_between_equal_matches():
@@ -137,16 +132,9 @@ def test_artists_albums_and_playlists_with_the_name(query, artists, albums, play
         "album_id": ["l1", "l1", "l2", "l2", None, None],
         "album_title": ["Golden Lantern"] * 2 + ["金色的海"] * 2 + [None] * 2,
     }
-    titles = np.array(["", "", "Morning run", "The Golden Morning"], dtype=object)
-    table = Collections(
-        "playlist",
-        np.array(["", "", "p1", "p2"], dtype=object),
-        titles,
-        Ragged(np.zeros(0, dtype=np.int64), np.zeros(5, dtype=np.int64)),
-        np.zeros(4),
-    )
-    source = SimpleNamespace(collections=table)
-    named = answer(query, collection_channels={"playlists": source}, **columns).named
+    table = Collections.from_rows("playlist", [("p1", "Morning run", [2]), ("p2", "The Golden Morning", [2])])
+    columns["collection_channels"] = {"playlists": SimpleNamespace(collections=table)}
+    named = answer(query, **columns).named
     assert [sorted(one.artist_id for one in named["artists"]), [one.album_id for one in named["albums"]]] == [
         artists,
         albums,
@@ -154,6 +142,4 @@ def test_artists_albums_and_playlists_with_the_name(query, artists, albums, play
     assert [one.playlist_id for one in named["playlists"]] == playlists
     assert all(one.track_count == 2 for one in named["artists"])
     blocked = Exclusions(artist_ids=frozenset({"a0", "a1", "a2"}), collections=frozenset({("playlist", "p2")}))
-    assert not any(
-        answer(query, exclusions=blocked, collection_channels={"playlists": source}, **columns).named.values()
-    )
+    assert not any(answer(query, exclusions=blocked, **columns).named.values())

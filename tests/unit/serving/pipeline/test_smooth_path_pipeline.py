@@ -13,8 +13,10 @@ COUNT = 9
 
 
 def served(channel=None, **columns):
-    table = tracks(COUNT, **{"artist_ids": [[f"a{n}"] for n in range(COUNT)]} | columns)
-    return release(table, [channel or CircleChannel("realtime", [], COUNT)])
+    return release(
+        tracks(COUNT, **{"artist_ids": [[f"a{n}"] for n in range(COUNT)]} | columns),
+        [channel or CircleChannel("realtime", [], COUNT)],
+    )
 
 
 def path(bench, of, first="t0", last="t8", length=5, user_id=None, **policy):

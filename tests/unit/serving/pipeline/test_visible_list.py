@@ -51,8 +51,9 @@ def new_share(shown, known):
 def test_share_of_new_tracks_is_as_requested_and_monotonic(bench, fusion_share, weight):
     known = played()
     bench.store.users["u"] = history(*known)
-    blend = Blend(weight, discovery_weight=weight)
-    of = wide_release(ranker=PREFERS_PLAYED, blend=blend, fusion=Fusion(shares={"": fusion_share}))
+    of = wide_release(
+        ranker=PREFERS_PLAYED, blend=Blend(weight, discovery_weight=weight), fusion=Fusion(shares={"": fusion_share})
+    )
     shown = {share: bench.answer(of, limit=30, discovery=share) for share in SHARES}
     found = [new_share([item.track_id for item in answer.items], known) for answer in shown.values()]
     assert found == pytest.approx(SHARES, abs=0.05) and found == sorted(found)
@@ -73,13 +74,12 @@ def test_default_share_is_that_of_the_scene_in_the_release(bench):
     assert new_share(bench.ask(older, limit=30, user_id="u", discovery=None, scene="private_fm"), known) == 0.4
 
 
-def test_answer_states_a_share_that_the_candidates_do_not_allow(bench):
-    bench.store.users["u"] = history(*played(2))
-    answer = bench.answer(wide_release(), limit=10, discovery=0.25)
-    assert answer.trace.unmet == {"discovery": "8 of 10 tracks are new to the user; there are not enough known tracks"}
-    bench.store.users["v"] = history(*played(COUNT))
-    answer = bench.answer(wide_release(), user_id="v", limit=10, discovery=1.0)
-    assert answer.trace.unmet["discovery"] == "0 of 10 tracks are new to the user; there are not enough new tracks"
+@pytest.mark.parametrize(("known", "discovery", "new", "lacking"), [(2, 0.25, 8, "known"), (COUNT, 1.0, 0, "new")])
+def test_answer_states_a_share_that_the_candidates_do_not_allow(bench, known, discovery, new, lacking):
+    bench.store.users["u"] = history(*played(known))
+    answer = bench.answer(wide_release(), limit=10, discovery=discovery)
+    stated = f"{new} of 10 tracks are new to the user; there are not enough {lacking} tracks"
+    assert answer.trace.unmet["discovery"] == stated
 
 
 def test_stream_continues_the_slots_of_its_session(bench):
@@ -132,5 +132,7 @@ def test_new_tracks_of_the_list_still_count_as_new_after_they_were_played(bench)
     assert [item.track_id for item in noon.items] == [item.track_id for item in morning.items]
     assert noon.trace.unmet == morning.trace.unmet and "max_per_artist" not in noon.trace.unmet
     extended = bench.answer(of, limit=30, discovery=0.5)
-    of_artist = Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
-    assert of_artist == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
+    assert (
+        Counter(item.details["artist_ids"][0] for item in extended.items)["a0"]
+        == MAX_TRACKS_PER_ARTIST + MAX_NEW_TRACKS_PER_ARTIST
+    )

@@ -31,11 +31,12 @@ def test_cases_of_a_small_log(tmp_path: Path) -> None:
 
 def test_targets_to_learn_from_are_not_of_later_parts(tmp_path: Path) -> None:
     """One session of 10 plays: 8 train, 1 validation, 1 test."""
-    tracks = [*["t0", "t1"] * 4, "t2", "t3"]
-    plays = [("u", track, START + timedelta(minutes=4 * number), 180_000) for number, track in enumerate(tracks)]
+    plays = [
+        ("u", track, START + timedelta(minutes=4 * number), 180_000)
+        for number, track in enumerate([*["t0", "t1"] * 4, "t2", "t3"])
+    ]
     data = TrainingData(write_marts(tmp_path, plays), "held_out", recipe("debug"), services=SERVICES)
-    cases = data.recall_cases("train")
-    assert data.vocabulary.decode(cases.items["targets"][0]) == ["t0", "t1"]
+    assert data.vocabulary.decode(data.recall_cases("train").items["targets"][0]) == ["t0", "t1"]
     assert len(data.recall_cases_from_rows(np.array([8]), data.catalog_V)) == 0, (
         "a request within the session, after the train part"
     )

@@ -40,8 +40,7 @@ def test_users_outside_the_sample_are_ignored(marts: Path, tmp_path: Path) -> No
     reduced = tmp_path / "reduced"
     shutil.copytree(marts, reduced)
     for path in (reduced / "plays.parquet", reduced / "events.parquet"):
-        rows = pl.read_parquet(path).filter(pl.col("user_id").is_in(sample.sampled_user_ids.implode()))
-        rows.write_parquet(path)
+        pl.read_parquet(path).filter(pl.col("user_id").is_in(sample.sampled_user_ids.implode())).write_parquet(path)
     expected = TrainingData(reduced, "held_out", recipe("debug"), services=SERVICES)
     np.testing.assert_equal(vars(sample.plays), vars(expected.plays))
     assert sample.user_ids_U.tolist() == expected.user_ids_U.tolist()

@@ -32,28 +32,29 @@ def world(tmp_path_factory):
     """The tiny world with playlists of one language each, their edges, and plays from them."""
     marts = write_marts(tmp_path_factory.mktemp("playlists"), random_plays())
     generator = np.random.default_rng(0)
-    tracks = [
-        [f"t{2 * one + number % 2}" for one in generator.choice(20, 12, replace=False)] for number in range(COUNT)
+    rows = [
+        {
+            "playlist_id": f"p{number:03}",
+            "title": ("Western", "Mandarin")[number % 2] + f" mix {number}",
+            "track_ids": [f"t{2 * one + number % 2}" for one in generator.choice(20, 12, replace=False)],
+        }
+        for number in range(COUNT)
     ]
-    names = [f"p{number:03}" for number in range(COUNT)]
-    titles = [("Western", "Mandarin")[number % 2] + f" mix {number}" for number in range(COUNT)]
-    pl.DataFrame({"playlist_id": names, "title": titles, "track_ids": tracks}).write_parquet(
-        marts / "playlists.parquet"
-    )
-    triples = [
-        (f"track:{track}", "in_playlist", f"playlist:{name}")
-        for name, ids in zip(names, tracks, strict=True)
-        for track in ids
-    ]
-    known = pl.read_parquet(marts / "knowledge_triples.parquet")
-    pl.concat([known, pl.DataFrame(triples, schema=known.columns, orient="row")]).write_parquet(
+    pl.DataFrame(rows).write_parquet(marts / "playlists.parquet")
+    triples = pl.DataFrame(rows).explode("track_ids").select(
+        head=pl.format("track:{}", "track_ids"),
+        relation=pl.lit("in_playlist"),
+        tail=pl.format("playlist:{}", "playlist_id"),
+    )  # fmt: skip
+    pl.concat([pl.read_parquet(marts / "knowledge_triples.parquet"), triples]).write_parquet(
         marts / "knowledge_triples.parquet"
     )
     for mart in ("events", "plays"):
         rows = pl.read_parquet(marts / f"{mart}.parquet")
         number = pl.int_range(pl.len()) % COUNT
-        context = pl.format("playlist:p{}", number.cast(pl.String).str.zfill(3))
-        rows.with_columns(context_id=context).write_parquet(marts / f"{mart}.parquet")
+        rows.with_columns(context_id=pl.format("playlist:p{}", number.cast(pl.String).str.zfill(3))).write_parquet(
+            marts / f"{mart}.parquet"
+        )
     return TrainingData(marts, "held_out", recipe("debug"), services=SERVICES)
 
 
@@ -87,18 +88,19 @@ def test_weights_are_fitted_on_validation_playlists_that_no_source_knows(world, 
     fitted = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
     assert set(all_sources.call_args.args[2]) == set(parts["train"])
     assert set(fitted.weights) == {"1", "2", "10"} and set(fitted.weights["1"].weights) == {"playlist_neighbors"}
-    too_few = fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
-    assert too_few == continuation_tuning.Continuation()
+    assert (
+        fit_continuation(world, {}, playlists, parts["train"], parts["validation"][:5])
+        == continuation_tuning.Continuation()
+    )
 
 
 def test_the_weight_of_titles_is_fitted_without_those_that_name_a_style_or_a_language(world, playlists):
     parts = split_playlists(playlists)
-    telling = fit_continuation(world, {}, playlists, parts["train"], parts["validation"])
-    assert "0" not in telling.weights  # all titles name the language
+    # All titles name the language.
+    assert "0" not in fit_continuation(world, {}, playlists, parts["train"], parts["validation"]).weights
     titles = [str(title).replace("Western", "Sunny").replace("Mandarin", "Gloomy") for title in playlists.titles_N]
     others = replace(playlists, titles_N=np.array(titles, dtype=object))
-    fitted = fit_continuation(world, {}, others, parts["train"], parts["validation"])
-    assert "0" in fitted.weights
+    assert "0" in fit_continuation(world, {}, others, parts["train"], parts["validation"]).weights
 
 
 def sessions_of(tracks, count):

@@ -13,8 +13,7 @@ def test_fusion_is_fitted_on_known_or_played_items() -> None:
     known_V = np.array([False, False, True, True, False, False])
     history = Ragged(np.array([4]), np.array([0, 1, 1]))  # item 4, played by the first user only
     candidates = {"one": np.array([[5, 4, 3, 2], [4, 3, 0, 0]])}
-    filtered = filter_known_items(candidates, history, known_V)["one"]
-    assert filtered.tolist() == [[0, 4, 3, 2], [0, 3, 0, 0]]
+    assert filter_known_items(candidates, history, known_V)["one"].tolist() == [[0, 4, 3, 2], [0, 3, 0, 0]]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_conditions(conditions, is_relevant):
 
 
 def test_no_query_of_the_evaluation_was_used_in_development():
-    names = ("queries", "facet_queries", "language_queries")
-    evaluated = {query.text for name in names for query in read_queries(name)}
+    evaluated = {
+        query.text for name in ("queries", "facet_queries", "language_queries") for query in read_queries(name)
+    }
     assert len(evaluated) > 100 and not evaluated & {query.text for query in read_queries("development_queries")}

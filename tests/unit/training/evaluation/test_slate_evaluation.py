@@ -47,8 +47,7 @@ def slate_of(cases: list[Case], items: list[list[int]], history: list[list[int]]
     ]
     whole = {"ranker_CK": np.zeros(np.shape(items))}
     whole |= {"evidence": [np.zeros((len(table), len(EVIDENCE))) for table in tables]}
-    requests = Requests(recall_cases(cases), found, ragged(*history), catalog, [], [])
-    return Slate(requests, tables, **(whole | parts))
+    return Slate(Requests(recall_cases(cases), found, ragged(*history), catalog, [], []), tables, **(whole | parts))
 
 
 def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blend:
@@ -58,8 +57,12 @@ def repeats_first(share: float = 0.0, weight: float = 0.0, **order: Any) -> Blen
 
 def small_slate() -> Slate:
     ranker = np.array([[0.1, 0.2, 0.3, 0.9], [0.1, 0.9, 1.0, 1.0]])
-    cases = [Case("a", [5], [], []), Case("b", [3], [], [])]
-    return slate_of(cases, [[2, 3, 4, 5], [2, 3, 0, 0]], [[2, 3, 4, 5], [2, 3]], ranker_CK=ranker)
+    return slate_of(
+        [Case("a", [5], [], []), Case("b", [3], [], [])],
+        [[2, 3, 4, 5], [2, 3, 0, 0]],
+        [[2, 3, 4, 5], [2, 3]],
+        ranker_CK=ranker,
+    )
 
 
 def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> None:
@@ -67,15 +70,20 @@ def test_weight_zero_is_the_fused_order_and_one_the_order_of_the_ranker() -> Non
     assert small_slate().select_items(repeats_first(weight=1.0))[:, :4].tolist() == [[5, 4, 3, 2], [3, 2, 0, 0]]
 
 
-def test_repeats_and_discoveries_are_ranked_apart_and_interleaved() -> None:
+@pytest.mark.parametrize(
+    ("discovery_weight", "first"),
+    [
+        pytest.param(1.0, [3, 5, 7, 80, 9, 11, 13, 78, 15], id="by the ranker"),
+        pytest.param(0.0, [3, 5, 7, 2, 9, 11, 13, 4, 15], id="by fusion"),
+    ],
+)
+def test_repeats_and_discoveries_are_ranked_apart_and_interleaved(discovery_weight: float, first: list[int]) -> None:
     # The ranker prefers every repeat to every discovery, which are the even items.
     items = [*range(2, 82)]
     ranker = np.array([[0.9 if item % 2 else item / 100 for item in items]])
     full_slate = slate_of([Case("a", [3], [], [])], [items], [[item for item in items if item % 2]], ranker_CK=ranker)
-    by_ranker = full_slate.select_items(repeats_first(0.25, 1.0, discovery_weight=1.0))[0].tolist()
-    assert by_ranker[:9] == [3, 5, 7, 80, 9, 11, 13, 78, 15]
-    by_fusion = full_slate.select_items(repeats_first(0.25, 1.0))[0].tolist()
-    assert by_fusion[:9] == [3, 5, 7, 2, 9, 11, 13, 4, 15]
+    order = repeats_first(0.25, 1.0, discovery_weight=discovery_weight)
+    assert full_slate.select_items(order)[0, :9].tolist() == first
 
 
 def test_discovery_share_is_the_largest_with_little_loss() -> None:
@@ -89,19 +97,21 @@ def test_discovery_share_is_the_largest_with_little_loss() -> None:
     assert model_selection.choose_discovery_share(slate_of(tight, [items] * 10, history), repeats_first())[0] == 0.0
 
 
-def test_diversity_is_the_largest_without_loss() -> None:
-    # The targets of nine of ten users are the first thirty tracks, all rock; the next ten are folk.
-    items = [[*range(2, 42)]] * 10
-    rows = pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]})
-    cases = [Case(f"u{n}", [*range(2, 32)] if n else [2], [], []) for n in range(10)]
-    full_slate = slate_of(cases, items, items, facets=TrackFacets.build(rows))
+@pytest.mark.parametrize(
+    ("targets", "diversity"),
+    [
+        pytest.param([*range(2, 32)], 0.0, id="all of one style"),
+        pytest.param([2], model_selection.DIVERSITY_STRENGTHS[-1], id="only the first track, so that it costs nothing"),
+    ],
+)
+def test_diversity_is_the_largest_without_loss(targets: list[int], diversity: float) -> None:
+    # Targets of nine of ten users are among the first thirty tracks, all rock; the next ten are folk.
+    facets = TrackFacets.build(pl.DataFrame({"styles": [[], [], *[["rock"]] * 30, *[["folk"]] * 10]}))
+    items, cases = [[*range(2, 42)]] * 10, [Case(f"u{n}", targets if n else [2], [], []) for n in range(10)]
     notes: dict[str, Any] = {}
-    assert model_selection.tune_diversity(full_slate, repeats_first(), notes).diversity == 0.0
+    order = model_selection.tune_diversity(slate_of(cases, items, items, facets=facets), repeats_first(), notes)
+    assert order.diversity == diversity
     assert notes["diversity_table"]["0.5"]["diversity"] > 0.3
-    # If only the first track is a target, diversity costs nothing.
-    free = slate_of([Case(f"u{n}", [2], [], []) for n in range(10)], items, items, facets=TrackFacets.build(rows))
-    found = model_selection.tune_diversity(free, repeats_first(), notes).diversity
-    assert found == model_selection.DIVERSITY_STRENGTHS[-1]
 
 
 def test_blend_by_hand() -> None:
@@ -110,15 +120,18 @@ def test_blend_by_hand() -> None:
     assert fused == pytest.approx(
         [1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)]
     )
-    probability = np.array([0.0, 0.5, 1.0, 0.25])
-    scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, probability)
+    scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, np.array([0.0, 0.5, 1.0, 0.25]))
     assert scores == pytest.approx([0.5, 0.9 + 0.05, 0.5 * fused[2] + 0.5, 0.9 * fused[3] + 0.025])
     assert blend.argsort_descending(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
 
 
 def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:
-    heads = TaskWeights({"": {"not_skipped": 1.0}})
-    newer = Blend(0.3, heads, discovery_weight=0.2, discovery_shares={"": 0.25, "private_fm": 0.4})
+    newer = Blend(
+        0.3,
+        TaskWeights({"": {"not_skipped": 1.0}}),
+        discovery_weight=0.2,
+        discovery_shares={"": 0.25, "private_fm": 0.4},
+    )
     newer.save(tmp_path / "blend.json")
     assert Blend.load(tmp_path / "blend.json") == newer
     assert [newer.discovery_share(scene) for scene in ("daily", "private_fm")] == [0.25, 0.4]
@@ -131,10 +144,10 @@ def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:
 def test_ranker_weight_among_discoveries_is_chosen_by_their_recall(target: int, is_ranker_better: bool) -> None:
     items = [*range(2, 42)]
     ranker = np.array([[item / 100 for item in items]])  # reverses the fused order
-    cases = [Case("a", [], [target], [target])]
-    full_slate = slate_of(cases, [items], [[*range(2, 12)]], ranker_CK=ranker)
-    order = model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {})
-    assert (order.discovery_weight > 0) == is_ranker_better
+    full_slate = slate_of([Case("a", [], [target], [target])], [items], [[*range(2, 12)]], ranker_CK=ranker)
+    assert (
+        model_selection.tune_discovery_weight(full_slate, repeats_first(0.1), {}).discovery_weight > 0
+    ) == is_ranker_better
 
 
 def test_sample_is_stable_when_the_window_moves() -> None:
@@ -155,11 +168,10 @@ def data(tmp_path: Path) -> TrainingData:
     folder = write(
         tmp_path, [Play("u", n, track, 0) for n, track in enumerate(tracks)], {t: f"a{int(t) % 3}" for t in tracks}
     )
-    moment = {"3": FIRST, "4": FIRST.replace(year=2030)}
     rows = pl.read_parquet(folder / "tracks.parquet").with_columns(
         recording_id=pl.when(pl.col("track_id").is_in(["1", "8"])).then(pl.lit("one recording")),
-        available_until=pl.when(pl.col("track_id") == "3").then(pl.lit(moment["3"])),
-        available_from=pl.when(pl.col("track_id") == "4").then(pl.lit(moment["4"])),
+        available_until=pl.when(pl.col("track_id") == "3").then(pl.lit(FIRST)),
+        available_from=pl.when(pl.col("track_id") == "4").then(pl.lit(FIRST.replace(year=2030))),
     )
     rows.write_parquet(folder / "tracks.parquet")
     events = pl.read_parquet(folder / "events.parquet")
@@ -185,8 +197,7 @@ def test_service_applies_the_same_filters(data: TrainingData, hours: float) -> N
         frozenset(name for time, name in ((12, "8"), (192, "6")) if time < hours),
         frozenset(["a2"] if hours > 11 else []),
     )
-    catalog = Catalog.build(data.track_rows, data.vocabulary)
-    context = FilterContext(catalog, exclusions, data.vocabulary.track_code, at)
+    context = FilterContext(Catalog.build(data.track_rows, data.vocabulary), exclusions, data.vocabulary.track_code, at)
     assert left.tolist() == apply_filters(items[0], context)[0].tolist()
 
 
@@ -197,8 +208,7 @@ def test_filters_remove_tracks_left_out_of_the_profile(data: TrainingData, monke
     cases = recall_cases([Case(user, [2], [], [], request_at=at) for user in ("u", "other")])
     items = np.arange(2, 12)
     left = [items[apply_filters(items, read)[0]] for read, _ in ServingFilter.from_data(data).read_requests(cases)]
-    removed = set(data.vocabulary.decode(np.setdiff1d(left[1], left[0])))
-    assert removed == {"0", "6"}, "7 was reset before the request"
+    assert set(data.vocabulary.decode(np.setdiff1d(left[1], left[0]))) == {"0", "6"}, "7 was reset before the request"
 
 
 @pytest.mark.parametrize("requests_at_once", [1, 256])
@@ -223,8 +233,7 @@ def test_candidates_are_filtered_before_the_cut_of_the_scene(
     requests = Requests.read(
         replace(cases, scenes=scenes), candidates, ragged([], [], []), ServingFilter.from_data(data)
     )
-    slate = Slate.build(requests, Fusion())
-    for table in slate.tables:
+    for table in Slate.build(requests, Fusion()).tables:
         assert table.item_C.tolist() == items[150:][:MAX_RANKED_CANDIDATES].tolist()
 
 

@@ -27,8 +27,10 @@ def test_validation_of_the_best_step_is_measured_again_after_a_kill(
     channel = fit_channel(CHANNELS[name], described_data, config, tmp_path)
     assert channel.measures["validation"]
     # Killed after the training, before it was saved.
-    again = fit_channel(CHANNELS[name], described_data, config, tmp_path)
-    assert again.measures["validation"] == channel.measures["validation"]
+    assert (
+        fit_channel(CHANNELS[name], described_data, config, tmp_path).measures["validation"]
+        == channel.measures["validation"]
+    )
 
 
 @pytest.mark.parametrize("name", NEURAL_CHANNELS)

@@ -16,8 +16,9 @@ def slate(values: dict[str, list[float]], day: int = 0) -> pl.DataFrame:
     rows = [
         (user, day + at, f"t{day + at}", value) for user, figures in values.items() for at, value in enumerate(figures)
     ]
-    frame = pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row")
-    return frame.with_columns(rules=pl.lit("one per artist"))
+    return pl.DataFrame(rows, schema=["user_id", "request_at", "targets", METRIC], orient="row").with_columns(
+        rules=pl.lit("one per artist")
+    )
 
 
 SLATE = {f"u{user}": [0.30 + user / 1000, 0.34] for user in range(40)}
@@ -51,11 +52,15 @@ def test_release_fails_if_it_is_worse_than_a_baseline_or_production(
 
 
 def test_production_is_compared_on_common_requests() -> None:
-    lucky = pl.concat([changed(SLATE, 0), slate({"u1": [0.9] * 50}, day=1000)])
-    verdict = judge(slate(SLATE), {"last_played": changed(SLATE, -0.1)}, lucky)
+    verdict = judge(
+        slate(SLATE),
+        {"last_played": changed(SLATE, -0.1)},
+        pl.concat([changed(SLATE, 0), slate({"u1": [0.9] * 50}, day=1000)]),
+    )
     assert verdict.is_passed and "on 80 common requests" in verdict.reasons[1]
-    elsewhere = slate({"another": [0.9, 0.9]}, day=5000)
-    assert judge(slate(SLATE), {"last_played": changed(SLATE, -0.1)}, elsewhere).is_passed
+    assert judge(
+        slate(SLATE), {"last_played": changed(SLATE, -0.1)}, slate({"another": [0.9, 0.9]}, day=5000)
+    ).is_passed
 
 
 ALTERNATING = np.tile([1, -1], 4)
@@ -91,5 +96,6 @@ def test_production_with_other_rules_of_lists_is_not_compared() -> None:
     for production in (changed(SLATE, +0.1), changed(SLATE, +0.1).with_columns(rules=pl.lit("at most 15"))):
         verdict = judge(capped, {"last_played": changed(SLATE, -0.05)}, production)
         assert verdict.is_passed and "selected by other rules" in verdict.reasons[1]
-    same = changed(SLATE, +0.1).with_columns(rules=pl.lit("at most 4"))
-    assert not judge(capped, {"last_played": changed(SLATE, -0.05)}, same).is_passed
+    assert not judge(
+        capped, {"last_played": changed(SLATE, -0.05)}, changed(SLATE, +0.1).with_columns(rules=pl.lit("at most 4"))
+    ).is_passed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import polars as pl
 
@@ -14,7 +16,6 @@ from recommender.ranking.features.user_features import (
     long_history_listen_rates,
 )
 from sequences.sequence_batch import SequenceBatch
-from sequences.sessions import is_in_current_session
 from sequences.views import DAY_US
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
@@ -79,18 +80,15 @@ def test_play_matches_equal_direct_counting() -> None:
     candidates = features.prepare_candidates(features.prepare_users(user_batch(rows, length=100)), items)
     found = candidates.matches_BCM.numpy()
     assert found.shape == (5, 6, MATCH_FEATURES) and candidates.features_BCF.shape == (5, 6, CANDIDATE_FEATURES)
-    for b, events in enumerate(rows):
-        for c, track in enumerate(items[b]):
-            np.testing.assert_allclose(found[b, c, : 2 * PLAY_MATCH_FEATURES], by_hand(events, int(track)), rtol=1e-5)
+    for (b, events), (c, track) in product(enumerate(rows), enumerate(items[0].tolist())):
+        np.testing.assert_allclose(found[b, c, : 2 * PLAY_MATCH_FEATURES], by_hand(events, track), rtol=1e-5)
 
 
 def test_negative_histories_are_counted_separately() -> None:
     rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, SKIP, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
-    found = features.prepare_candidates(
-        features.prepare_users(user_batch(rows)), np.array([[5, 15, 6]])
-    ).matches_BCM.numpy()[0]
-    same_track, same_artist, neither = found[:, 2 * PLAY_MATCH_FEATURES :]
+    found = features.prepare_candidates(features.prepare_users(user_batch(rows)), np.array([[5, 15, 6]]))
+    same_track, same_artist, neither = found.matches_BCM.numpy()[0, :, 2 * PLAY_MATCH_FEATURES :]
     np.testing.assert_allclose(same_track, [np.log2(3), 2, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(same_artist, [0, NEVER, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)
@@ -128,10 +126,8 @@ def test_user_features_list_outcomes_newest_first() -> None:
     assert found[0, :4].tolist() == [-1, 1, 1, 0]
     np.testing.assert_allclose(found[0, LAGS : LAGS + 4], [0.1, 1, 1, 0])
     np.testing.assert_allclose(found[0, 2 * LAGS : 2 * LAGS + 5], [2 / 3] * 5)
-    ages = found[0, 2 * LAGS + 5 : 2 * LAGS + 8]
-    np.testing.assert_allclose(ages, np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
-    session = found[0, 2 * LAGS + 11 : 2 * LAGS + 15]
-    np.testing.assert_allclose(session, [np.log2(3), 0.5, 2, 3], rtol=1e-6)
+    np.testing.assert_allclose(found[0, 2 * LAGS + 5 : 2 * LAGS + 8], np.log2(1 + np.array([60, 300, 5400])), rtol=1e-6)
+    np.testing.assert_allclose(found[0, 2 * LAGS + 11 : 2 * LAGS + 15], [np.log2(3), 0.5, 2, 3], rtol=1e-6)
     assert np.isfinite(found[1]).all() and found[1, : 2 * LAGS].tolist() == [0] * 2 * LAGS
 
 
@@ -139,21 +135,18 @@ def test_long_windows_are_shares_of_listens_among_the_last_plays() -> None:
     outcomes = np.zeros((3, 2100), np.float32)
     outcomes[0, :2100] = np.where(np.arange(2100) < 1900, 1, -1)
     outcomes[1, :3] = [1, -1, 0]
-    found = long_history_listen_rates(outcomes, np.array([2100, 3, 0]))
-    np.testing.assert_allclose(found, [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6)
+    np.testing.assert_allclose(
+        long_history_listen_rates(outcomes, np.array([2100, 3, 0])), [[0, 0, 0.6, 0.9], [0.5] * 4, [0] * 4], rtol=1e-6
+    )
 
 
 def test_a_session_of_user_features_is_that_of_the_sequences() -> None:
     """A long track does not end a session; a pause of more than 30 minutes before it does."""
     start = NOW - np.array([[140, 43, 39, 35], [140, 100, 60, 35]]) * MINUTE
     end = NOW - np.array([[136, 39, 35, 1], [136, 96, 36, 1]]) * MINUTE
-    behavior = np.full(start.shape, LISTEN)
-    view = SequenceBatch(
-        {"behavior": behavior, "occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)},
-        np.array([4, 4]),
+    columns = {"occurred_at": start, "ended_at": end, "played_ratio": np.ones(start.shape)}
+    view = SequenceBatch(columns | {"behavior": np.full(start.shape, LISTEN)}, np.array([4, 4]))
+    np.testing.assert_allclose(
+        compute_user_features(OUTCOME_V, view, view.mask_BL, np.array([NOW, NOW]), {})[:, 2 * LAGS + 11],
+        np.log2(1 + np.array([3, 2])),
     )
-    request_at_B = np.array([NOW, NOW])
-    found = compute_user_features(OUTCOME_V, view, view.mask_BL, request_at_B, {})
-    np.testing.assert_allclose(found[:, 2 * LAGS + 11], np.log2(1 + np.array([3, 2])))
-    in_session_BL = is_in_current_session(view, view.length_B, request_at_B)
-    assert in_session_BL.sum(1).tolist() == [3, 2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product, takewhile
 
 import numpy as np
 import pytest
@@ -86,10 +87,8 @@ def recency_by_hand(events: Events, item: int) -> list[float]:
         for wanted in ((True, False), (True,), (False,)):
             when = [one for listened, one in zip(newest_first, ago, strict=True) if listened in wanted]
             columns.append(np.log2(1 + when[0]) if when else MISSING_DISTANCE)
-        run = 0
-        while run < len(newest_first) and newest_first[run] == newest_first[0]:
-            run += 1
-        columns.append(np.log2(1 + run) * (1 if newest_first and newest_first[0] else -1))
+        run = [*takewhile(lambda one, newest_first=newest_first: one == newest_first[0], newest_first)]
+        columns.append(np.log2(1 + len(run)) * (1 if newest_first and newest_first[0] else -1))
     return columns
 
 
@@ -143,11 +142,8 @@ def test_candidate_features_equal_direct_counting(
     columns: slice, by_hand: Callable[[Events, int], list[float]]
 ) -> None:
     numbers = found()[1][..., columns]
-    for b, events in enumerate(ROWS):
-        for c, item in enumerate(ITEMS):
-            np.testing.assert_allclose(
-                numbers[b, c], by_hand(events, item), rtol=1e-4, atol=1e-5, err_msg=f"{b} {item}"
-            )
+    for (b, events), (c, item) in product(enumerate(ROWS), enumerate(ITEMS)):
+        np.testing.assert_allclose(numbers[b, c], by_hand(events, item), rtol=1e-4, atol=1e-5, err_msg=f"{b} {item}")
     assert numbers.std((0, 1)).min() > 1e-3  # every column varies
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -27,8 +29,7 @@ def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np
         update = sigmoid(input_u @ event + state_u @ state + bias_u)
         reset = sigmoid(input_r @ event + state_r @ state + bias_r)
         new = np.tanh(input_n @ event + reset * (state_n @ state) + bias_n)
-        update = scale * update
-        state = (1 - update) * state + update * new
+        state = (1 - scale * update) * state + scale * update * new
         states.append(state)
     return states
 
@@ -60,11 +61,10 @@ def test_states_equal_the_formula(layer: AUGRU, inputs: tuple[torch.Tensor, torc
     with torch.set_grad_enabled(learns):
         states, last = layer.states(events, scale).detach(), layer.last_state(events, scale).detach()
     assert states.shape == (P, B, C, D)
-    for b in range(B):
-        for c in range(C):
-            expected = by_hand(layer, events[:, b].numpy(), scale[:, b, c].numpy())
-            np.testing.assert_allclose(states[:, b, c], expected, rtol=1e-10)
-            np.testing.assert_allclose(last[b, c], expected[-1], rtol=1e-10)
+    for b, c in product(range(B), range(C)):
+        expected = by_hand(layer, events[:, b].numpy(), scale[:, b, c].numpy())
+        np.testing.assert_allclose(states[:, b, c], expected, rtol=1e-10)
+        np.testing.assert_allclose(last[b, c], expected[-1], rtol=1e-10)
 
 
 @pytest.mark.parametrize("what", ["states", "last_state"])

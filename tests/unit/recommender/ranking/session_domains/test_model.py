@@ -18,13 +18,11 @@ def events(behavior_BL: list[list[int]]) -> EventInputs:
 
 def test_every_behavior_that_is_feedback_is_in_exactly_one_group() -> None:
     table = behaviors.load_behaviors()
-    found = [code for group in list_behavior_groups(50) for code in group.codes]
     expected = [table.encoder[row.behavior] for row in table.rows if row.polarity not in (REVERSAL, CONTROL)]
-    assert sorted(found) == sorted(expected)
+    assert sorted(code for group in list_behavior_groups(50) for code in group.codes) == sorted(expected)
 
 
 def test_members_are_the_newest_events_of_the_group() -> None:
     group = BehaviorGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
     index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), group)
-    chosen = [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)]
-    assert chosen == [[2, 3], [1], []]
+    assert [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)] == [[2, 3], [1], []]

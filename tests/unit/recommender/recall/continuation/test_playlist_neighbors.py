@@ -21,15 +21,13 @@ def test_scores_equal_those_of_dense_vectors(tracks, seeds):
     is_servable_V = np.arange(V) % 7 != 3
     weight_PV = np.zeros((P, V))
     weight_PV[tracks.case_per_item, tracks.items] = 1
-    length_P = tracks.count_C.astype(float)
     scale_V = 1 / np.sqrt(np.maximum(weight_PV.sum(0), 1e-9))
-    similarity_VV = scale_V[:, None] * (weight_PV.T @ (weight_PV * length_P[:, None] ** -1)) * scale_V
-    source = PlaylistNeighbors(tracks, is_servable_V)
+    similarity_VV = scale_V[:, None] * (weight_PV.T @ (weight_PV / tracks.count_C[:, None])) * scale_V
     score_V = similarity_VV[seeds].sum(0) * is_servable_V
     score_V[seeds] = 0
     expected = sorted(np.flatnonzero(score_V > 1e-12), key=lambda item: (-round(score_V[item], 9), item))[:8]
-    found = source.continue_playlist(np.array(seeds, dtype=np.int64), "", 8)
-    items = found[0][found[0] > 0]
+    found = PlaylistNeighbors(tracks, is_servable_V).continue_playlist(np.array(seeds, dtype=np.int64), "", 8)[0]
+    items = found[found > 0]
     np.testing.assert_allclose(score_V[items], score_V[expected], rtol=1e-5)
     assert set(items.tolist()).isdisjoint(seeds) and is_servable_V[items].all()
     assert len(items) == len(expected)

@@ -103,8 +103,10 @@ def test_trees_move_targets_up_and_leave_the_rest_in_the_order_of_the_walk() -> 
     assert sorted(ordered[:count].tolist()) == items[:count].tolist(), "only candidates with features move"
     assert ordered[count:].tolist() == items[count:].tolist()
     assert np.isin(ordered[: is_target[:count].sum()], items[:count][is_target[:count]]).mean() > 0.7
-    none = PastRequests(features[:count], np.zeros(count, dtype=bool), np.array([count]))
-    assert fit_trees(none, ORDER, KnowledgeGraphWalks.objective, 0) is None
+    assert (
+        fit_trees(replace(examples, is_target_R=np.zeros_like(is_target)), ORDER, KnowledgeGraphWalks.objective, 0)
+        is None
+    )
 
 
 def test_earlier_requests_have_no_targets_after_the_train_part(tmp_path: Path) -> None:
@@ -126,7 +128,7 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
     data = TrainingData(write_marts(tmp_path / "a", plays), "held_out", recipe("debug"), services=SERVICES)
     train = int((data.plays.part_P[data.plays.user_P == 0] == 0).sum())
     later = [
-        (user, "t1", ended + timedelta(0), 180_000) if number % 150 >= train else (user, track, ended, played)
+        (user, "t1", ended, 180_000) if number % 150 >= train else (user, track, ended, played)
         for number, (user, track, ended, played) in enumerate(plays)
     ]
     other = TrainingData(write_marts(tmp_path / "b", later), "held_out", recipe("debug"), services=SERVICES)
@@ -137,13 +139,11 @@ def test_order_does_not_learn_from_plays_after_its_requests(tmp_path: Path) -> N
         earlier = end_train_earlier(world, FRACTION)
         past = fit_channel(KnowledgeGraphWalks, earlier, replace(CONFIG, order=replace(ORDER, trees=0)), Path())
         past.is_servable_V = earlier.validation_catalog_V
-        cases = sample_requests(earlier, 60, 1000, 0)
-        found.append(build_examples(past, cases, earlier, "reachable"))
+        found.append(build_examples(past, sample_requests(earlier, 60, 1000, 0), earlier, "reachable"))
         edges = past.graph.head_T[past.graph.relation_T == past.graph.relations.index(HEARD_NEAR)]
         is_past = earlier.plays.part_P == 0
         assert set(edges.tolist()) <= set(earlier.plays.track_P[is_past].tolist())
-        played = earlier.plays.known_at_P[is_past].max()
-        assert past.archive.known_at_P.max() <= played
+        assert past.archive.known_at_P.max() <= earlier.plays.known_at_P[is_past].max()
     assert found[0].is_target_R.any()
     assert np.array_equal(found[0].features_RN, found[1].features_RN)
     assert np.array_equal(found[0].is_target_R, found[1].is_target_R)

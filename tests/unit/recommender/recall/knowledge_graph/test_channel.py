@@ -34,10 +34,10 @@ def test_first_plays_are_point_in_time_and_limited_to_the_newest(data: TrainingD
     for user, name in enumerate(data.user_ids_U):
         rows = np.flatnonzero((plays.user_P == user) & (plays.part_P == 0))
         time = int(plays.known_at_P[rows[len(rows) // 2]])
-        before = rows[plays.known_at_P[rows] < time]
-        assert set(everything.tracks_before(str(name), time).tolist()) == set(plays.track_P[before].tolist())
-        in_order = list(dict.fromkeys(plays.track_P[rows].tolist()))
-        assert last.tracks_before(str(name), NEVER).tolist() == in_order[-3:]
+        assert set(everything.tracks_before(str(name), time).tolist()) == set(
+            plays.track_P[rows[plays.known_at_P[rows] < time]].tolist()
+        )
+        assert last.tracks_before(str(name), NEVER).tolist() == list(dict.fromkeys(plays.track_P[rows].tolist()))[-3:]
     assert not len(everything.tracks_before("unknown_user", NEVER))
 
 
@@ -56,8 +56,9 @@ def test_cooccurrence_edges_equal_counts_by_hand(data: TrainingData, window: int
     for track in sorted({a for a, _ in by}):
         near = sorted((-len(users), b) for (a, b), users in by.items() if a == track)
         expected += [(track, b, -count) for count, b in near[:4]]
-    found = build_cooccurrence_edges(data, window, 4)
-    assert list(zip(*(column.tolist() for column in found), strict=True)) == expected
+    assert (
+        list(zip(*(column.tolist() for column in build_cooccurrence_edges(data, window, 4)), strict=True)) == expected
+    )
 
 
 def test_comparison_of_orders_does_not_recall_tracks_of_validation_only(

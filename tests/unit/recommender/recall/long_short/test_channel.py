@@ -71,8 +71,7 @@ def test_training_sessions_do_not_contain_their_own_events(data: TrainingData) -
         wanted = set(batch.target_BT[row].tolist()) - {0}
         if len(wanted) < config.sampling.targets_per_session:
             assert set(remembered[row][repeated[row]].tolist()) <= wanted
-        new = set(batch.target_BT[row][batch.is_new_BT[row]].tolist())
-        assert not new & set(remembered[row].tolist())
+        assert not set(batch.target_BT[row][batch.is_new_BT[row]].tolist()) & set(remembered[row].tolist())
 
 
 def test_the_network_of_the_held_out_fit_is_kept_for_the_present_catalog(data: TrainingData, tmp_path: Path) -> None:

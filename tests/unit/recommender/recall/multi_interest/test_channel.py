@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 import torch
 
@@ -17,6 +16,7 @@ from recommender.recall.multi_interest.model import (
     merge_similar,
 )
 from tests.support.sequences.batches import batch_of
+from tests.support.serving.small_release import tracks
 from tests.support.training.planted_world import listener_of
 from tests.support.training.tiny_world import item_codes
 from training.recall.multi_interest import split_windows
@@ -80,8 +80,9 @@ def test_program_equals_the_network(length: int) -> None:
     counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
     kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
     np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
-    queries = network.program().query("new", found.vector_KD)
-    np.testing.assert_allclose(queries, query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        network.program().query("new", found.vector_KD), query_KD[kept].numpy(), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_windows_are_split_into_history_and_targets() -> None:
@@ -101,15 +102,14 @@ def test_windows_are_split_into_history_and_targets() -> None:
 def test_recent_listens_are_plays_and_positive_feedback_in_order() -> None:
     user = listener_of(np.array([5, 6, 7, 8]))
     names, ended = ("like", "skip", "full_play", "dislike"), user.views["recent_events"].columns["ended_at"][0]
-    reactions = zip(names, (5, 6, 7, 8), ended, ended, strict=True)
-    user.views["recent_events"] = batch_of("behavior track_id occurred_at ended_at", list(reactions))
+    user.views["recent_events"] = batch_of(
+        "behavior track_id occurred_at ended_at", list(zip(names, (5, 6, 7, 8), ended, ended, strict=True))
+    )
     assert recent_listens(user, 6).tolist() == [[0, 5, 5, 6, 7, 8]]
     assert recent_listens(user, 2).tolist() == [[7, 8]]
 
 
 def test_without_facets_names_are_artists() -> None:
-    tracks = pl.DataFrame({"track_id": list("abc"), "title": list("abc"), "artist_id": list("xyz")})
-    tracks = tracks.with_columns(artist_names=pl.Series([["Band 0"], ["Band 1"], ["Band 2"]]))
-    vocabulary = Vocabulary.build(tracks, pl.DataFrame({"track_id": list("cba")}))
-    names = InterestNames([], np.zeros((5, 0), dtype=np.int64), vocabulary)
-    assert names.name(vocabulary.encode(["a", "b", "a"])) == "Band 0 · Band 1"
+    vocabulary = Vocabulary.build(tracks(6), tracks(6).select("track_id"))
+    names = InterestNames([], np.zeros((len(vocabulary), 0), dtype=np.int64), vocabulary)
+    assert names.name(vocabulary.encode(["t0", "t2", "t0"])) == "Artist 0 · Artist 1"

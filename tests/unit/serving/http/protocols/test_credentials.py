@@ -6,8 +6,7 @@ from serving.http.protocols.credentials import read_credential, read_listenbrain
 
 
 def scope(path, authorization=(), query=b""):
-    headers = [(b"authorization", value) for value in authorization]
-    return {"path": path, "headers": headers, "query_string": query}
+    return {"path": path, "headers": [(b"authorization", value) for value in authorization], "query_string": query}
 
 
 @pytest.mark.parametrize(

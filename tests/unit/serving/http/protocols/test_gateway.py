@@ -25,26 +25,29 @@ class Service:
 
     def __init__(self, queues=(), rate_limit=None):
         self.calls, self.headers = [], {}
-        limits = BodyReader(max_bytes=20_000, timeout_s=5)
         admission = Admission(self.api, queues, 9, lambda path: None)
         self.find_by_names = mock.Mock(
             side_effect=lambda names, user: [title if artist == "Known" else None for title, artist in names]
         )
-        gateway = Protocols(admission, limits, lambda: self, lambda name: None)
+        gateway = Protocols(admission, BodyReader(20_000, timeout_s=5), lambda: self, lambda name: None)
         policy = AccessPolicy(ApiKeys([KEY]), rate_limit, tokens=SimpleNamespace(read_user={"TOKEN": "me"}.get))
         self.app = AccessControl(gateway, policy, lambda reason: None)
 
     async def api(self, scope, receive, send):
-        body = json.loads((await receive())["body"])
-        self.calls.append((scope["path"], body))
-        answer = {"items": [], "accepted": 1, "duplicate": 0, "rejected": []}
-        await respond(send, json.dumps(answer).encode())
+        self.calls.append((scope["path"], json.loads((await receive())["body"])))
+        await respond(send, json.dumps({"items": [], "accepted": 1, "duplicate": 0, "rejected": []}).encode())
 
     def submit(self, submission, authorization=f"Token {KEY}:u", query=b"", until=None):
         """Status and body of the response to a submission of listens."""
         headers = [(b"authorization", authorization.encode())] if authorization else []
-        scope = {"method": "POST", "path": "/1/submit-listens", "query_string": query, "headers": headers}
-        scope |= {"client": ("10.0.0.1", 1), "server": ("10.0.0.7", 3000)}
+        scope = {
+            "method": "POST",
+            "path": "/1/submit-listens",
+            "query_string": query,
+            "headers": headers,
+            "client": ("10.0.0.1", 1),
+            "server": ("10.0.0.7", 3000),
+        }
         status, self.headers, content = asyncio.run(call(self.app, scope, json.dumps(submission).encode(), until=until))
         return status, content
 
@@ -65,14 +68,20 @@ def test_listens_are_those_of_the_user_of_the_credential(service, token, user):
 
 @pytest.mark.parametrize("authorization", ["", "Token you", "Token wrong:u", "Bearer wrong"])
 def test_body_is_not_read_without_a_credential(service, authorization):
-    nothing_arrives = asyncio.Event()
-    assert service.submit(SUBMISSION, authorization, b"u=u&apiKey=" + KEY.encode(), until=nothing_arrives)[0] == 401
+    assert service.submit(SUBMISSION, authorization, b"u=u&apiKey=" + KEY.encode(), until=asyncio.Event())[0] == 401
 
 
 def imported(count):
-    names = [{"artist_name": "Known", "track_name": f"t{number}"} for number in range(count)]
-    payload = [{"listened_at": 1_700_000_000 + number, "track_metadata": name} for number, name in enumerate(names)]
-    return {"listen_type": "import", "payload": payload}
+    return {
+        "listen_type": "import",
+        "payload": [
+            {
+                "listened_at": 1_700_000_000 + number,
+                "track_metadata": {"artist_name": "Known", "track_name": f"t{number}"},
+            }
+            for number in range(count)
+        ],
+    }
 
 
 def test_an_import_is_one_lookup_and_one_report_and_counts_as_its_listens():
@@ -101,5 +110,4 @@ def test_listens_are_not_acknowledged_without_a_release(service):
     status, body = service.submit(SUBMISSION)
     assert (status, service.headers[b"retry-after"], service.calls) == (503, b"1", [])
     assert "no release" in json.loads(body)["detail"]
-    now = {"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]}
-    assert service.submit(now)[0] == 200
+    assert service.submit({"listen_type": "playing_now", "payload": [{"track_metadata": LISTEN}]})[0] == 200

@@ -68,8 +68,9 @@ def test_leading_slots_are_not_explored():
 
 
 def test_exploration_shows_artists_who_are_not_in_the_response():
-    artists = [["a"], ["a"], ["b"], ["c"], ["a"], ["d"], ["d"], ["e"], ["e"]]
-    frequencies, propensities = draws(0.5, new=(4, 5, 6, 7, 8), artist_ids=artists)
+    frequencies, propensities = draws(
+        0.5, new=(4, 5, 6, 7, 8), artist_ids=[["a"], ["a"], ["b"], ["c"], ["a"], ["d"], ["d"], ["e"], ["e"]]
+    )
     # a is in the response; of d and of e the better one may come.
     assert {item for item, _ in frequencies} == {7, 9}
     assert set(propensities.values()) == {0.5}
@@ -78,8 +79,7 @@ def test_exploration_shows_artists_who_are_not_in_the_response():
 def test_daily_list_keeps_explored_tracks_and_propensities(bench, monkeypatch):
     monkeypatch.setitem(SCENES, "daily", replace(SCENES["daily"], exploration_rate=0.25))
     bench.store.users["u"] = history("t0")
-    artists = [[name] for name in "abcdxxyy"]
-    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4, artist_ids=artists)
+    table = tracks(8, plays_total=[NEW_TRACK_PLAY_THRESHOLD] * 4 + [0] * 4, artist_ids=[[name] for name in "abcdxxyy"])
     of = release(table, [ListChannel("popularity", range(2, 10))])
     first = bench.answer(of, limit=4)
     last = first.items[-1]

@@ -18,8 +18,9 @@ TRACKS = 24
 
 def listens(counts_UI: np.ndarray) -> TrainSessions:
     """Listens with the matrix `counts_UI`, and track codes from 2; without sessions."""
-    column_V = np.concatenate([[-1, -1], np.arange(TRACKS)])
-    matrix = ListenMatrix(csr_array(counts_UI.astype(np.float32)), np.arange(2, TRACKS + 2), column_V)
+    matrix = ListenMatrix(
+        csr_array(counts_UI.astype(np.float32)), np.arange(2, TRACKS + 2), np.concatenate([[-1, -1], np.arange(TRACKS)])
+    )
     none = np.zeros(0, dtype=np.int64)
     return TrainSessions(matrix, none, none, none, none)
 

@@ -91,8 +91,12 @@ def test_lists_are_those_of_plain_python(
     lists = Baselines(data, TrainSessions.from_data(data), CONFIGS, {}, {}).recall(cases, K, [name])[name]
     for case in range(0, len(cases), 5):
         user, number = cases.user_ids[case], cases.play_number_C[case]
-        past = [row for row in rows if row["user_id"] == user and row["play_number"] < number]
-        scores = by_hand(CONFIGS[name], past, rows, int(cases.request_at_C[case]))
+        scores = by_hand(
+            CONFIGS[name],
+            [row for row in rows if row["user_id"] == user and row["play_number"] < number],
+            rows,
+            int(cases.request_at_C[case]),
+        )
         items = data.vocabulary.decode(lists[case][lists[case] > 0])
         best = sorted((value for value in scores.values() if value > 1e-12), reverse=True)[:K]
         assert len(set(items)) == len(items) == len(best)

@@ -21,5 +21,6 @@ def test_mean_against_the_reference(users: int) -> None:
 
 def test_interval_of_a_difference_is_that_of_the_differences_per_user() -> None:
     first, second, weights = RANDOM.random(60), RANDOM.random(60), RANDOM.integers(1, 50, 60).astype(float)
-    paired = (bootstrap.mean(first, weights) - bootstrap.mean(second, weights)).interval()
-    assert paired == pytest.approx(reference_metrics.interval(first - second, weights))
+    assert (bootstrap.mean(first, weights) - bootstrap.mean(second, weights)).interval() == pytest.approx(
+        reference_metrics.interval(first - second, weights)
+    )

@@ -34,6 +34,8 @@ def test_items_without_plays_in_train_are_new(data: TrainingData) -> None:
 
 def test_shares_exclude_padding(data: TrainingData) -> None:
     masks, codes = new_item_masks(data), data.vocabulary.track_code
-    shown = np.array([[codes["1"], codes["2"], 0], [codes["1"], codes["3"], 0]])
-    assert exposure(shown, masks) == {"new_tracks": 0.5, "by_new_artists": 0.25}
+    assert exposure(np.array([[codes["1"], codes["2"], 0], [codes["1"], codes["3"], 0]]), masks) == {
+        "new_tracks": 0.5,
+        "by_new_artists": 0.25,
+    }
     assert exposure(np.zeros((2, 3), dtype=np.int64), masks) == {"new_tracks": 0.0, "by_new_artists": 0.0}

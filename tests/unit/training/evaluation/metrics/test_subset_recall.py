@@ -19,8 +19,9 @@ def test_recall_by_facet_counts_targets_with_the_value() -> None:
     language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
     empty = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
     facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], empty)}
-    subsets = list_comparison.facet_subsets(cases, facets)
-    found = list_comparison.SubsetRecall(cases, subsets, 50).measure(np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]]))
+    found = list_comparison.SubsetRecall(cases, list_comparison.facet_subsets(cases, facets), 50).measure(
+        np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]])
+    )
     # Cantonese: 1 of 2 for a in one case, 0 for b. English: 0 and 1 of 1 for a, 0 for b.
     assert {name: interval[0] for name, interval in found.items()} == {
         "languages: Cantonese": 0.25,

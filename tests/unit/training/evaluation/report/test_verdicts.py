@@ -91,9 +91,11 @@ def test_sentences_count_songs_of_100_with_intervals() -> None:
 
 def test_releases_are_compared_metric_by_metric() -> None:
     def manifest(recall: float, log_loss: float) -> dict:
-        ranking = {"sum_pooling": {"not_skipped": {"gauc": interval(0.7), "logloss": interval(log_loss)}}}
-        slate = {"served": {"recall_at_30": {"all": interval(recall)}}}
-        return {"ranker": "sum_pooling", "metrics": {"slate": slate, "ranking": ranking}}
+        metrics = {
+            "slate": {"served": {"recall_at_30": {"all": interval(recall)}}},
+            "ranking": {"sum_pooling": {"not_skipped": {"gauc": interval(0.7), "logloss": interval(log_loss)}}},
+        }
+        return {"ranker": "sum_pooling", "metrics": metrics}
 
     assert {row.name: row.kind for row in compare_metrics(manifest(0.3, 0.5), manifest(0.2, 0.4))} == {
         "served list: recall@30": "gain",
