@@ -123,8 +123,7 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
 
 def _follow_a_path(page: Page) -> None:
     page.get_by_role("link", name="Home", exact=True).click()
-    row = page.locator(".song").first
-    choose(page, row.get_by_role("button", name="More"), "Play from here to")
+    choose(page, page.locator(".song").first.get_by_role("button", name="More"), "Play from here to")
     with page.expect_response("**/search") as found:
         page.get_by_role("searchbox").fill("night")
     end = next(item for item in found.value.json()["items"] if item["track_id"] not in page.url)

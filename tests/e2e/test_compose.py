@@ -123,8 +123,7 @@ def run_pipeline(project: ComposeProject) -> float:
     start = time.monotonic()
     with airflow_client(project) as airflow:
         wait_for_dags(airflow)
-        first = trigger_as_documented(project)
-        follow_pipeline(airflow, first, lambda line: print(line, flush=True))
+        follow_pipeline(airflow, trigger_as_documented(project), lambda line: print(line, flush=True))
     return (time.monotonic() - start) / 60
 
 
@@ -171,8 +170,7 @@ def test_every_service_becomes_healthy(project: ComposeProject) -> None:
 
 
 def test_the_pipeline_runs_over_rest(up: ComposeProject) -> None:
-    minutes = run_pipeline(up)
-    report("compose: minutes of the pipeline, recipe debug", "reported", round(minutes, 1))
+    report("compose: minutes of the pipeline, recipe debug", "reported", round(run_pipeline(up), 1))
 
 
 @pytest.mark.parametrize("service", KILLED)

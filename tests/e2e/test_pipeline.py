@@ -158,8 +158,7 @@ def test_a_block_affects_the_next_response(here):
     for expected in ({"accepted": 1, "duplicate": 0}, {"accepted": 0, "duplicate": 1}):
         response = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
         assert {key: response[key] for key in expected} == expected, response
-    after = [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
-    assert before[0] not in after
+    assert before[0] not in [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
 
 
 @pytest.mark.parametrize("words", documented_commands.QUICK)

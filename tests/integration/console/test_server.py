@@ -201,8 +201,7 @@ def test_actions_need_a_password_and_the_console_as_origin(here, headers, conten
 
 
 def test_an_operator_confirms_the_rollback_and_it_is_logged(here, guarded):
-    credentials = {"username": "segue", "password": PASSWORD}
-    with browser.open_page(http_credentials=credentials) as page:
+    with browser.open_page(http_credentials={"username": "segue", "password": PASSWORD}) as page:
         page.goto(guarded)
         page.get_by_role("link", name="Roll back to first").click()
         assert page.locator("input[name=active]").get_attribute("value") == "second"

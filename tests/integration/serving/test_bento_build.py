@@ -53,8 +53,7 @@ def source(home, environment):
 
 def test_bento_contains_all_imports(source, environment):
     printed = run_to_end([sys.executable, "-c", IMPORTED, str(source)], environment, folder=source)
-    outside = [file for file in printed.splitlines() if not Path(file).is_relative_to(source)]
-    assert outside == []
+    assert [file for file in printed.splitlines() if not Path(file).is_relative_to(source)] == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
 
 

@@ -193,8 +193,7 @@ def test_a_new_listener_sees_reasons_of_a_query_only(page, bodies, url):
 
 
 def test_liked_songs_lead_to_more_like_these(page, bodies, url):
-    liked = {"target_type": "track", "target_id": "t1", "track": SONG}
-    answer_with(page, "library", liked=[liked])
+    answer_with(page, "library", liked=[{"target_type": "track", "target_id": "t1", "track": SONG}])
     answer_with(page, "recommend", request_id="q2", items=[SONG | {"track_id": "t2", "title": "Golden River"}])
     with page.expect_request("**/recommend") as request:
         page.goto(f"{url}?user=u1#/library")

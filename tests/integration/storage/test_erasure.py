@@ -58,8 +58,7 @@ def test_erasure_removes_a_user_from_every_object_and_keeps_the_others(
         assert after[name].sort(*expected.columns[:2]).equals(expected.sort(*expected.columns[:2])), name
     assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
     assert not filled.built_marts.exists() and not of_spark.exists()
-    log = filled.home.parent / "log"
-    assert land(log, filled.home, tables=filled.tables)["play_log"].landed == 0
+    assert land(filled.home.parent / "log", filled.home, tables=filled.tables)["play_log"].landed == 0
 
 
 @pytest.mark.parametrize("is_suspended", [False, True])

@@ -39,8 +39,7 @@ class EventPath:
     def report(self, count: int = 1) -> str | None:
         """Report clicks of one user; return the id of the last event, or None if the report was refused."""
         ids = [f"e{next(self._numbers)}" for _ in range(count)]
-        user = self.user_of(ids[-1])
-        row = {"user_id": user, "target_type": "track", "target_id": "t1", "action": "click"}
+        row = {"user_id": self.user_of(ids[-1]), "target_type": "track", "target_id": "t1", "action": "click"}
         described = {"behavior": "click", "played_ratio": None}
         try:
             now_us = self.now_us()
