@@ -133,10 +133,9 @@ def test_every_process_listens_on_loopback_only(here):
 def test_nothing_in_the_home_is_accessible_for_other_users(here):
     paths = [path for path in here.home.rglob("*") if not path.is_symlink()]
     assert len(paths) > 500
-    open_paths = [
+    assert [
         f"{path.stat().st_mode:o} {path.relative_to(here.home)}" for path in paths if path.stat().st_mode & 0o027
-    ]
-    assert open_paths == []
+    ] == []
     assert here.airflow_passwords.stat().st_mode & 0o077 == 0
 
 

@@ -132,6 +132,5 @@ def land(here: Settings, source: str) -> None:
 @contextmanager
 def serve_console(here: Settings, password: str = "", sampler: MetricsSampler | None = None) -> Iterator[str]:
     """Start the console and yield its URL."""
-    console = Console(here, OperatorPassword(password), sampler or MetricsSampler(here))
-    with http_server.serve(console.app) as url:
+    with http_server.serve(Console(here, OperatorPassword(password), sampler or MetricsSampler(here)).app) as url:
         yield url

@@ -115,8 +115,7 @@ def test_historical_features_from_parquet_sources_infer_event_timestamp_col(univ
     """From the older `test_historical_retrieval.py`: a single time column is inferred, whatever its name."""
     store, universals, _ = universal
     queries = entity_rows()
-    renamed = queries.rename(columns={"event_timestamp": "e_ts"})
-    answer = store.get_historical_features(renamed, FEATURES).to_df()
+    answer = store.get_historical_features(queries.rename(columns={"event_timestamp": "e_ts"}), FEATURES).to_df()
     assert_result(
         answer.rename(columns={"e_ts": "event_timestamp"}), universals, queries, FEATURES, full_feature_names=False
     )

@@ -111,8 +111,7 @@ class WritingCases(DriverStatsCases):
         store.config.materialization_config.pull_latest_features = latest
         for end, expected in ((moment(2), [0, None]), (moment(6), [1, 2])):
             store.materialize(moment(0), end, feature_views=["driver_stats"])
-            rows = pd.DataFrame({"driver_id": [1, 2], "event_timestamp": [end] * 2})
-            assert self.trips(store, rows) == expected
+            assert self.trips(store, pd.DataFrame({"driver_id": [1, 2], "event_timestamp": [end] * 2})) == expected
             online = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
             assert online.to_dict()["trips"] == expected
 

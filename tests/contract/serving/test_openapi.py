@@ -135,13 +135,12 @@ def test_ids_are_printable(text):
 
 
 def test_a_body_is_required_where_an_empty_one_is_not_valid():
-    optional = {
+    assert {
         path
         for path, operations in SPEC["paths"].items()
         for operation in operations.values()
         if not operation.get("requestBody", {"required": True})["required"]
-    }
-    assert optional == {"/listeners", "/search"}
+    } == {"/listeners", "/search"}
     assert not is_valid("RecommendRequest", {"title": "a", "negative_seeds": ["t"]})
     assert not is_valid("RecommendRequest", {}) and not is_valid("RecommendRequest", {"title": " "})
     assert all(is_valid("RecommendRequest", one) for one in ({"user_id": "u"}, {"seeds": ["t"]}, {"title": "a"}))

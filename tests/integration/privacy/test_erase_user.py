@@ -207,8 +207,7 @@ def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path
 def test_texts_of_earlier_versions_are_erased_with_the_first_user(home: Path) -> None:
     file = home / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet"
     file.parent.mkdir(parents=True)
-    rows = {"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}
-    pl.DataFrame(rows).write_parquet(file)
+    pl.DataFrame({"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}).write_parquet(file)
     assert main(["ann"]) == 0
     assert pl.read_parquet(file).rows() == [(None, ""), ("bob", "x,bob,ann")]
 

@@ -78,8 +78,7 @@ def test_responses_have_every_channel(one):
     *lists, listeners = one.responses
     assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in lists)
     assert listeners[0]["interests"] and listeners[0]["long_term"] and not listeners[-1]["is_known"]
-    numbers = {len(candidates) for _, _, candidates, _ in lists}
-    assert numbers > {1}, "all channels, and popularity for an unknown user"
+    assert {len(candidates) for _, _, candidates, _ in lists} > {1}, "all channels, and popularity for an unknown user"
 
 
 def test_a_recommender_with_workers_responds_like_one_process(one, place):

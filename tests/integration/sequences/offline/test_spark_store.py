@@ -182,8 +182,7 @@ class TestSpark(RetrievalCases, WritingCases):
         store = self.open_store(folder)
         rows = pd.DataFrame({"driver_id": [1.0, 1.0, None], "event_timestamp": [moment(2), None, moment(2)]})
         rows["event_timestamp"] = pd.to_datetime(rows["event_timestamp"], utc=True)
-        frame = session.createDataFrame(rows)
-        assert sorted(self.trips(store, frame), key=str) == [0, None, None]
+        assert sorted(self.trips(store, session.createDataFrame(rows)), key=str) == [0, None, None]
         for column, match in (("cast(1 as bigint) as event_timestamp", "convert it"), ("1 as trips", "'trips'")):
             time_column = "" if "event_timestamp" in column else ", timestamp '2024-01-01' as event_timestamp"
             with pytest.raises(ValueError, match=match):

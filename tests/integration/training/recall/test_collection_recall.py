@@ -90,10 +90,9 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
     ]
     data = of(collection_marts(tmp_path / "again", opened, split))
     collections = read_collections(data, "playlist")
-    parts = {
+    assert {
         part: [row[1] for row in describe_cases(data, collections, part)] for part in ("train", "validation", "test")
-    }
-    assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
+    } == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
 
 
 @pytest.fixture(scope="module")

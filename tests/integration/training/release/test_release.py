@@ -105,8 +105,7 @@ def test_round_trip(released_workspace: Workspace) -> None:
     assert loaded.manifest["collections"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
     assert loaded.continuation == Continuation.load(released_workspace.folder / "evaluation" / "continuation.json")
-    sources = {"realtime", "playlist_neighbors", "title_words", "title_playlists"}
-    assert sources <= set(loaded.continuation_sources)
+    assert {"realtime", "playlist_neighbors", "title_words", "title_playlists"} <= set(loaded.continuation_sources)
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20), fitted.recall(users, 20))
