@@ -143,8 +143,9 @@ def _download_and_erase(page: Page, user: str) -> None:
         page.get_by_role("button", name="下载我的数据").click()
     stored = json.loads(Path(download.value.path()).read_text())
     assert stored["user_id"] == user
-    actions = {event["body"]["action"] for event in stored["stores"]["events"]}
-    assert {"like", "play", "exclude", "rename", "start_private", "end_private"} <= actions
+    assert {"like", "play", "exclude", "rename", "start_private", "end_private"} <= {
+        event["body"]["action"] for event in stored["stores"]["events"]
+    }
     assert browser.accessibility_violations(page) == []
     page.route("**/erase", lambda route: route.fulfill(json={"user_id": user, "is_erasing": True}))
     page.get_by_role("button", name="删除我的数据").click()

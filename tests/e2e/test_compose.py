@@ -110,8 +110,9 @@ def trigger_as_documented(project: ComposeProject) -> str:
     for old, new in {"http://localhost:8080": airflow_url, '"small"': '"debug"'}.items():
         assert old in script
         script = script.replace(old, new)
-    variables = {**os.environ, "AIRFLOW_PASSWORD": project.variables["AIRFLOW_PASSWORD"]}
-    printed = run_to_end(["bash", "-euc", script], variables)
+    printed = run_to_end(
+        ["bash", "-euc", script], {**os.environ, "AIRFLOW_PASSWORD": project.variables["AIRFLOW_PASSWORD"]}
+    )
     started, position = json.JSONDecoder().raw_decode(printed)
     listed = json.loads(printed[position:])
     assert started["dag_run_id"] in {run["dag_run_id"] for run in listed["dag_runs"]}
@@ -228,8 +229,9 @@ def test_the_next_day_lands_the_events_of_the_recommender(up: ComposeProject, re
         wait_until(lambda: airflow.state(PIPELINE_DAGS[0], run) in ("success", "failed"), "landing", TIMEOUT_S)
         assert airflow.state(PIPELINE_DAGS[0], run) == "success"
     files = str(landing(up) / "listening_events" / "*" / "*.parquet")
-    found = duckdb.execute("select user_id from read_parquet(?) where event_id = ?", [files, event_id]).fetchall()
-    assert found == [(USER,)]
+    assert duckdb.execute("select user_id from read_parquet(?) where event_id = ?", [files, event_id]).fetchall() == [
+        (USER,)
+    ]
 
 
 def landing(project: ComposeProject) -> Path:

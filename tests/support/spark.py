@@ -48,8 +48,9 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
         memory: Memory of the driver.
         is_interpreted: Disable code generation and the optimizing compiler of the JVM.
     """
-    here = settings.Settings(home=home, engine="spark", spark_master="local[2]", spark_memory=memory)
-    variables = tool_environment(here)
+    variables = tool_environment(
+        settings.Settings(home=home, engine="spark", spark_master="local[2]", spark_memory=memory)
+    )
     options = " ".join(f"--conf {option}" for option in (*SMALL, *(INTERPRETED if is_interpreted else ())))
     variables["PYSPARK_SUBMIT_ARGS"] = f"{options} {variables['PYSPARK_SUBMIT_ARGS']}"
     if is_interpreted:

@@ -46,8 +46,10 @@ def assert_result(
         assert answer[column].tolist() == given.tolist()
     for feature in features:
         view, name = feature.split(":")
-        wanted = [universals[view].expected(row, name) for row in rows]
-        assert_equal_values(answer[f"{view}__{name}" if full_feature_names else name], wanted)
+        assert_equal_values(
+            answer[f"{view}__{name}" if full_feature_names else name],
+            [universals[view].expected(row, name) for row in rows],
+        )
 
 
 def assert_equal_values(column: pd.Series, wanted: list[Any]) -> None:
@@ -105,8 +107,10 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
     answer = store.get_historical_features(queries, service, full_feature_names=True).to_df()
     for name in ("origin", "destination"):
         keys = {"location_id": f"{name}_id"}
-        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(queries)]
-        assert_equal_values(answer[f"{name}__temperature"], wanted)
+        assert_equal_values(
+            answer[f"{name}__temperature"],
+            [universals["location"].expected(row, "temperature", keys) for row in plain(queries)],
+        )
     with pytest.raises(FeatureNameCollisionError):
         store.get_historical_features(queries, service, full_feature_names=False)
 

@@ -126,13 +126,17 @@ def test_request_times_and_sessions_equal_the_oracle(home: Path) -> None:
 
 
 def test_impressions_have_outcomes(home: Path) -> None:
-    found = rows(home, "select event_id, is_played, is_full_play, is_clicked from '{marts}/impressions.parquet'")
-    assert found == [("h", True, True, False), ("i", False, False, False)]
+    assert rows(home, "select event_id, is_played, is_full_play, is_clicked from '{marts}/impressions.parquet'") == [
+        ("h", True, True, False),
+        ("i", False, False, False),
+    ]
 
 
 def test_exposures_have_outcomes_and_are_counted_by_channel(home: Path) -> None:
-    found = rows(home, "select event_id, is_played, is_full_play, is_settled from '{marts}/exposures.parquet'")
-    assert found == [("h", True, True, True), ("i", False, False, True)]
+    assert rows(home, "select event_id, is_played, is_full_play, is_settled from '{marts}/exposures.parquet'") == [
+        ("h", True, True, True),
+        ("i", False, False, True),
+    ]
     counts = "select channel, exposures, plays, finish_rate, likes_per_1000 from '{marts}/online_metrics.parquet'"
     assert rows(home, counts) == [
         ("all", 2, 1, 1.0, 0.0),

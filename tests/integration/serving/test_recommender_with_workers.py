@@ -59,8 +59,9 @@ def with_fixed_clock(place, folder):
 def one(tmp_path_factory):
     """A home, `place` with a clock that stands still, and responses and number of processes of a service without further ones."""
     home = tmp_path_factory.mktemp("home")
-    with_collections = partial(add_collections, count=20, tracks=5)
-    with release_swap.prepare_service(home, 400, "debug", release_swap.RETURNING_USERS, with_collections) as prepared:
+    with release_swap.prepare_service(
+        home, 400, "debug", release_swap.RETURNING_USERS, partial(add_collections, count=20, tracks=5)
+    ) as prepared:
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             found = {"responses": list(answers(place.port)), "processes": len(service.process.members())}

@@ -20,11 +20,13 @@ ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n *
 @pytest.fixture
 def filled(here: settings.Settings) -> settings.Settings:
     """Landed plays of two users, an invalid row of each, a mart and its local copy."""
-    log = play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"])
-    land(log, here.home, tables=here.tables)
+    land(
+        play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"]), here.home, tables=here.tables
+    )
     here.built_marts.mkdir(parents=True)
-    plays = tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id")
-    plays.write_parquet(here.built_marts / "plays.parquet", row_group_size=7)
+    tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id").write_parquet(
+        here.built_marts / "plays.parquet", row_group_size=7
+    )
     object_store.upload(here.built_marts / "plays.parquet", here.marts / "plays.parquet")
     object_store.fetch_marts(here)
     return here

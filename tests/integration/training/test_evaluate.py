@@ -56,8 +56,9 @@ def test_requested_shares_are_measured(evaluated: tuple[Workspace, Path]) -> Non
 
 @pytest.mark.parametrize(("users", "played", "is_own"), [(1, [2, 3, 3], True), (1, [2], False), (2, [2, 3], False)])
 def test_a_catalog_is_ones_own_if_one_user_has_played_all_of_it(users: int, played: list[int], is_own: bool) -> None:
-    catalog_V = np.array([False, False, True, True])
-    data = SimpleNamespace(user_ids_U=["u"] * users, catalog_V=catalog_V, plays=SimpleNamespace(track_P=played))
+    data = SimpleNamespace(
+        user_ids_U=["u"] * users, catalog_V=np.array([False, False, True, True]), plays=SimpleNamespace(track_P=played)
+    )
     assert is_own_catalog(data) is is_own
 
 

@@ -53,8 +53,9 @@ class EventPath:
     def report_and_read(self) -> None:
         """Report a click, which the other connection must read."""
         if reported := self.report():
-            found = [one["event_id"] for one in self.reader.of_user(self.user_of(reported)).events]
-            assert reported in found, f"{reported} is missing from the next read"
+            assert reported in [one["event_id"] for one in self.reader.of_user(self.user_of(reported)).events], (
+                f"{reported} is missing from the next read"
+            )
 
     def user_of(self, event_id: str) -> str:
         """The user of an event."""

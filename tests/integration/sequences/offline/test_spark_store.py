@@ -70,8 +70,9 @@ def profiles() -> pa.Table:
         for number, user in enumerate(USERS[:9])
         for hours in range(0, 7, 2)
     ]
-    schema = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
-    return pa.Table.from_pylist(rows, schema)
+    return pa.Table.from_pylist(
+        rows, pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
+    )
 
 
 @pytest.fixture(scope="module")

@@ -135,8 +135,9 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
             name: unit(blended) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
             for name in recaller.collections.number_by_id
         }
-        expected = sorted(score, key=lambda name: -score[name])
-        assert [recaller.collections.ids_N[number] for number in found[row] if number] == expected
+        assert [recaller.collections.ids_N[number] for number in found[row] if number] == sorted(
+            score, key=lambda name: -score[name]
+        )
 
 
 @pytest.mark.parametrize("kind", [Playlists, Mlogs])

@@ -99,8 +99,9 @@ def test_same_inputs_are_unchanged(
 def test_round_trip(released_workspace: Workspace) -> None:
     loaded = Release.load(open_pointer().path)
     data = TrainingData(released_workspace.marts, "final", recipe("debug"))
-    features = OfflineFeatures(data)
-    users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
+    users = OfflineFeatures(data).load_user_batch(
+        "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
+    )
     assert set(loaded.channels) == {"popularity", "favorites", "realtime"}
     assert loaded.manifest["collections"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
