@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
-from tests.support.process_environment import kept_environment
 
 SMALL = (
     "spark.sql.shuffle.partitions=2",
@@ -72,6 +72,6 @@ def session(home: Path) -> Iterator[Any]:
 
     if not _jvm_environments:
         _jvm_environments.append(environment(home))
-    with kept_environment():
+    with mock.patch.dict(os.environ):
         os.environ.update(_jvm_environments[0])
         yield SparkSession.builder.getOrCreate()
