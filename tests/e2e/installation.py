@@ -82,8 +82,7 @@ class Installation:
         """Wait for a process whose command line contains all words and that has used `seconds` of CPU time."""
 
         def find() -> psutil.Process | None:
-            busy = (process for process in self.find_processes(*words) if _cpu_seconds(process) >= seconds)
-            return next(busy, None)
+            return next((process for process in self.find_processes(*words) if _cpu_seconds(process) >= seconds), None)
 
         return wait_until(find, " ".join(words), TIMEOUT_S)
 

@@ -123,8 +123,7 @@ def _listen_in_private(page: Page, events: list[dict], user: str) -> None:
 
 def _follow_a_path(page: Page) -> None:
     page.get_by_role("link", name="Home", exact=True).click()
-    row = page.locator(".song").first
-    choose(page, row.get_by_role("button", name="More"), "Play from here to")
+    choose(page, page.locator(".song").first.get_by_role("button", name="More"), "Play from here to")
     with page.expect_response("**/search") as found:
         page.get_by_role("searchbox").fill("night")
     end = next(item for item in found.value.json()["items"] if item["track_id"] not in page.url)
@@ -144,8 +143,9 @@ def _download_and_erase(page: Page, user: str) -> None:
         page.get_by_role("button", name="下载我的数据").click()
     stored = json.loads(Path(download.value.path()).read_text())
     assert stored["user_id"] == user
-    actions = {event["body"]["action"] for event in stored["stores"]["events"]}
-    assert {"like", "play", "exclude", "rename", "start_private", "end_private"} <= actions
+    assert {"like", "play", "exclude", "rename", "start_private", "end_private"} <= {
+        event["body"]["action"] for event in stored["stores"]["events"]
+    }
     assert browser.accessibility_violations(page) == []
     page.route("**/erase", lambda route: route.fulfill(json={"user_id": user, "is_erasing": True}))
     page.get_by_role("button", name="删除我的数据").click()

@@ -154,8 +154,7 @@ def check_reasons_vary(url: str, user_id: str) -> None:
         items = daily.value.json()["items"]
         counting = [item for item in items if OWN_LISTENS.search(item["reason"])]
         assert len(counting) <= len(items) // 3 or all(len(item["channels"]) == 1 for item in counting), counting
-        song = page.locator(".song").first
-        choose(page, song.get_by_role("button", name="More"), "Why this?")
+        choose(page, page.locator(".song").first.get_by_role("button", name="More"), "Why this?")
         why = page.get_by_role("dialog", name="Why this?")
         expect(why.locator(".reason")).to_have_text(items[0]["reason"], ignore_case=True)
         expect(why.get_by_role("button", name="Less like this")).to_be_visible()

@@ -105,13 +105,11 @@ def test_a_second_run_changes_nothing(real):
     landed, release = real.landed(), real.release()
     logs = set(real.folder.glob("airflow/logs/**/*.log"))
     # The recommendation that the first run printed is an impression of today; without a day the run would be of another day.
-    output = real.python("local.run", *real.arguments, "--as-of", real.measured["as_of"])
-    assert "release_ready" in output
+    assert "release_ready" in real.python("local.run", *real.arguments, "--as-of", real.measured["as_of"])
     assert real.release() == release
     assert set(landed) <= set(real.landed())
     texts = {log: log.read_text() for log in set(real.folder.glob("airflow/logs/**/*.log")) - logs}
-    tasks = ("prepare", "evaluate", "release", "channels.train_channel", "rankers.train_ranker")
-    for task in tasks:
+    for task in ("prepare", "evaluate", "release", "channels.train_channel", "rankers.train_ranker"):
         task_texts = [text for log, text in texts.items() if f"task_id={task}" in log.parts]
         assert task_texts, f"no log of {task}"
         assert all("unchanged" in text or "not refitted" in text for text in task_texts), task

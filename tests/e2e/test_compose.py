@@ -110,8 +110,9 @@ def trigger_as_documented(project: ComposeProject) -> str:
     for old, new in {"http://localhost:8080": airflow_url, '"small"': '"debug"'}.items():
         assert old in script
         script = script.replace(old, new)
-    variables = {**os.environ, "AIRFLOW_PASSWORD": project.variables["AIRFLOW_PASSWORD"]}
-    printed = run_to_end(["bash", "-euc", script], variables)
+    printed = run_to_end(
+        ["bash", "-euc", script], {**os.environ, "AIRFLOW_PASSWORD": project.variables["AIRFLOW_PASSWORD"]}
+    )
     started, position = json.JSONDecoder().raw_decode(printed)
     listed = json.loads(printed[position:])
     assert started["dag_run_id"] in {run["dag_run_id"] for run in listed["dag_runs"]}
@@ -123,8 +124,7 @@ def run_pipeline(project: ComposeProject) -> float:
     start = time.monotonic()
     with airflow_client(project) as airflow:
         wait_for_dags(airflow)
-        first = trigger_as_documented(project)
-        follow_pipeline(airflow, first, lambda line: print(line, flush=True))
+        follow_pipeline(airflow, trigger_as_documented(project), lambda line: print(line, flush=True))
     return (time.monotonic() - start) / 60
 
 
@@ -171,8 +171,7 @@ def test_every_service_becomes_healthy(project: ComposeProject) -> None:
 
 
 def test_the_pipeline_runs_over_rest(up: ComposeProject) -> None:
-    minutes = run_pipeline(up)
-    report("compose: minutes of the pipeline, recipe debug", "reported", round(minutes, 1))
+    report("compose: minutes of the pipeline, recipe debug", "reported", round(run_pipeline(up), 1))
 
 
 @pytest.mark.parametrize("service", KILLED)
@@ -230,8 +229,9 @@ def test_the_next_day_lands_the_events_of_the_recommender(up: ComposeProject, re
         wait_until(lambda: airflow.state(PIPELINE_DAGS[0], run) in ("success", "failed"), "landing", TIMEOUT_S)
         assert airflow.state(PIPELINE_DAGS[0], run) == "success"
     files = str(landing(up) / "listening_events" / "*" / "*.parquet")
-    found = duckdb.execute("select user_id from read_parquet(?) where event_id = ?", [files, event_id]).fetchall()
-    assert found == [(USER,)]
+    assert duckdb.execute("select user_id from read_parquet(?) where event_id = ?", [files, event_id]).fetchall() == [
+        (USER,)
+    ]
 
 
 def landing(project: ComposeProject) -> Path:

@@ -49,8 +49,9 @@ class Home:
 
     def command(self, words, folder=None):
         """Output of a documented command, run on the services of this home."""
-        port = self.environment["SEGUE_RECOMMENDER_PORT"]
-        return documented_commands.run_command(words, self.environment, port, folder or self.tree)
+        return documented_commands.run_command(
+            words, self.environment, self.environment["SEGUE_RECOMMENDER_PORT"], folder or self.tree
+        )
 
 
 @pytest.fixture(scope="module")
@@ -125,18 +126,18 @@ def test_every_process_listens_on_loopback_only(here):
                 for connection in member.net_connections("inet")
                 if connection.status == psutil.CONN_LISTEN
             ]
-    ports = {here.airflow_port, here.recommender_port, here.mlflow_port, here.console_port}
-    assert ports <= {address.port for _, address in listening}
+    assert {here.airflow_port, here.recommender_port, here.mlflow_port, here.console_port} <= {
+        address.port for _, address in listening
+    }
     assert [(command, address) for command, address in listening if not settings.is_loopback(address.ip)] == []
 
 
 def test_nothing_in_the_home_is_accessible_for_other_users(here):
     paths = [path for path in here.home.rglob("*") if not path.is_symlink()]
     assert len(paths) > 500
-    open_paths = [
+    assert [
         f"{path.stat().st_mode:o} {path.relative_to(here.home)}" for path in paths if path.stat().st_mode & 0o027
-    ]
-    assert open_paths == []
+    ] == []
     assert here.airflow_passwords.stat().st_mode & 0o077 == 0
 
 
@@ -158,8 +159,7 @@ def test_a_block_affects_the_next_response(here):
     for expected in ({"accepted": 1, "duplicate": 0}, {"accepted": 0, "duplicate": 1}):
         response = httpx.post(f"{url}/events", json={"events": [event]}, timeout=30).json()
         assert {key: response[key] for key in expected} == expected, response
-    after = [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
-    assert before[0] not in after
+    assert before[0] not in [item["track_id"] for item in run.recommend(here, user_id, limit=10)["items"]]
 
 
 @pytest.mark.parametrize("words", documented_commands.QUICK)
@@ -220,8 +220,9 @@ def test_behavior_is_part_of_the_evaluation_and_every_reason_is_true(here):
 
 def test_the_console_shows_the_reports_and_the_lineage_of_the_release(here):
     console = f"http://{here.host}:{here.console_port}"
-    linked = set(re.findall(r'href="/((?:reports|dbt)/[^"]+)"', httpx.get(console).text))
-    assert linked == {file for file, _ in REPORTS.values()} - {"reports/experiment.html"}
+    assert set(re.findall(r'href="/((?:reports|dbt)/[^"]+)"', httpx.get(console).text)) == {
+        file for file, _ in REPORTS.values()
+    } - {"reports/experiment.html"}
     release = run.recommend(here, run.find_recent_user(here))["release"]
     lineage = httpx.get(f"{console}/releases/{release}").text
     assert "ot recorded" not in lineage

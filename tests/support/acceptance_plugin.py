@@ -75,8 +75,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 def report(name: str, required: str, measured: object) -> None:
     """Record the required and the measured value under `name`, replacing an earlier record."""
-    content = read(REPORT)
-    results = {**content.get("results", {}), name: {"required": required, "measured": measured, **key()}}
+    results = {**read(REPORT).get("results", {}), name: {"required": required, "measured": measured, **key()}}
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False

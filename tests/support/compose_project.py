@@ -181,8 +181,9 @@ def _run_health_checks(project: ComposeProject, over: threading.Event) -> None:
                 is_idle = name not in checks or checks[name].poll() is not None
                 if container["State"] == "running" and is_idle and time.monotonic() >= due.get(name, 0):
                     due[name] = time.monotonic() + _health_interval_s(name)
-                    command = ["podman", "healthcheck", "run", name]
-                    checks[name] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    checks[name] = subprocess.Popen(
+                        ["podman", "healthcheck", "run", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                    )
     for check in checks.values():
         check.wait()
 

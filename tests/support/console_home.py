@@ -109,13 +109,15 @@ def write_reports(here: Settings) -> None:
     add_release(here, MANIFEST)
     add_release(here, {"release": "half", "released_at": "2026-06-11T03:00:00+00:00"}, is_whole=False)
     left = {"release": "first", "path": "models/segue/first", "left_at": "2026-06-10T03:01:00+00:00", "why": "replaced"}
-    now = {
-        "release": "second",
-        "path": "models/segue/second",
-        "activated_at": "2026-06-10T03:01:00+00:00",
-        "history": [left],
-    }
-    write(here.releases / "active.json", now)
+    write(
+        here.releases / "active.json",
+        {
+            "release": "second",
+            "path": "models/segue/second",
+            "activated_at": "2026-06-10T03:01:00+00:00",
+            "history": [left],
+        },
+    )
     land(here, "my <logs>.zip")
 
 
@@ -132,6 +134,5 @@ def land(here: Settings, source: str) -> None:
 @contextmanager
 def serve_console(here: Settings, password: str = "", sampler: MetricsSampler | None = None) -> Iterator[str]:
     """Start the console and yield its URL."""
-    console = Console(here, OperatorPassword(password), sampler or MetricsSampler(here))
-    with http_server.serve(console.app) as url:
+    with http_server.serve(Console(here, OperatorPassword(password), sampler or MetricsSampler(here)).app) as url:
         yield url

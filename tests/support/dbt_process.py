@@ -124,14 +124,10 @@ def _run_in_fork(manifest: Manifest, request: dict[str, Any]) -> int:
     status = 1
     gc.disable()  # it would copy the pages of the manifest
     try:
-        log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(log, sys.stdout.fileno())
-        os.dup2(log, sys.stderr.fileno())
-        status = 0 if _run(manifest, request) else 1
+        status = _run_here(manifest, request)
     except Exception:
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
         # As at the end of the command `dbt`. The rest of its end aborts in a fork without the threads of its parent.
         DuckDBConnectionManager.close_all_connections()
         os._exit(status)

@@ -117,8 +117,9 @@ def run_command(command: str, environment: Mapping[str, str], port: str, folder:
         if program == "make"
         else command.replace("localhost:3000", f"localhost:{port}")
     )
-    variables = {**environment, "PATH": f"{BINARIES}:{environment['PATH']}"}
-    return run_to_end(["bash", "-euc", script], variables, folder=folder)
+    return run_to_end(
+        ["bash", "-euc", script], {**environment, "PATH": f"{BINARIES}:{environment['PATH']}"}, folder=folder
+    )
 
 
 def _make_commands(arguments: list[str], environment: Mapping[str, str]) -> str:

@@ -21,8 +21,7 @@ PLAY_ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1
 def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
     """Write a play log folder. Rows are `user,ts,track,artist,ms`; the four trailing empty fields are added."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [HEADER, *(f"{row},,,," if row.count(",") == 4 else row for row in rows)]
-    _gzip(folder / "events.csv.gz", lines)
+    _gzip(folder / "events.csv.gz", [HEADER, *(f"{row},,,," if row.count(",") == 4 else row for row in rows)])
     if names:
         _gzip(
             folder / "tracks.tsv.gz", ["track_id\tartist_id\ttrack_name", '1\t1\tSay "Hi"', "2\t1\tTwo", "3\t2\tThree"]

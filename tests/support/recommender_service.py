@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from config import settings
 from local.environment import environment
@@ -20,7 +21,6 @@ from tests.support import background
 from tests.support.background import BackgroundProcess
 from tests.support.pipeline_commands import run_to_end
 from tests.support.ports import free_port
-from tests.support.process_environment import kept_environment
 
 START_S = 180.0
 APPLY_AND_MATERIALIZE = """
@@ -76,7 +76,7 @@ def prepared(
         "SEGUE_ONLINE_STORE": store,
         "SEGUE_REDIS": f"127.0.0.1:{redis_port}",
     }
-    with kept_environment():
+    with mock.patch.dict(os.environ):
         os.environ.pop("SEGUE_MARTS", None)
         os.environ.update(chosen | variables)
         as_of = prepare(home)

@@ -158,6 +158,7 @@ def has_mismatched_release(response: dict[str, Any], is_daily: bool) -> bool:
 def _is_applied(place: Place, change: tuple[str, ...]) -> bool:
     _, status = recommender_service.ask(place.port, "/status")
     if change[0] == "canary":
-        canaries = [(row["release"], row["share"]) for row in status["canaries"] if row["is_in_service"]]
-        return canaries == [(change[1], float(change[3]))]
+        return [(row["release"], row["share"]) for row in status["canaries"] if row["is_in_service"]] == [
+            (change[1], float(change[3]))
+        ]
     return bool(status["release"] == (RELEASE_A if change[0] == "rollback" else change[1]) and not status["canaries"])

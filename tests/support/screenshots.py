@@ -10,7 +10,6 @@ import argparse
 import base64
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import duckdb
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from config import settings
-from config.settings import SettingError, Settings
+from config.settings import Settings
 from local import run, services
 from local.airflow_api import AirflowClient
 from local.land import WORLD_SIZES
@@ -32,10 +31,6 @@ FOLDER = settings.ROOT / "docs" / "images"
 QUALITY = 82
 STILL = "*, *::before, *::after { animation: none !important; transition: none !important; caret-color: transparent !important; }"
 WIDE, PHONE = (1200, 860), (390, 844)
-
-
-class ScreenshotError(RuntimeError):
-    """No screenshot can be taken; the message states the reason and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -198,27 +193,27 @@ def check(here: Settings) -> None:
     """Check that all services run and that only simulated logs are landed.
 
     Raises:
-        ScreenshotError: A service or a font is missing, or other logs are landed.
+        SystemExit: A service or a font is missing, or other logs are landed.
     """
     if not has_chinese_font():
-        raise ScreenshotError(
+        raise SystemExit(
             "no installed font has Chinese characters; install one, for example Debian's package fonts-wqy-microhei"
         )
     down = [service.name for service in services.SERVICES if not service.is_ready(here)]
     if down:
-        raise ScreenshotError(
+        raise SystemExit(
             f"{', '.join(down)} not running in {here.home}: first `make run`, or `make pipeline` and `make serve`"
         )
     files = [str(file) for file in (here.landing / "landings").glob("dt=*/*.parquet")]
     query = "select distinct source from read_parquet(?) where split is not null"
     others = {source for (source,) in duckdb.execute(query, [files]).fetchall()} - set(WORLD_SIZES)
     if others:
-        raise ScreenshotError(
+        raise SystemExit(
             f"{here.home} has {', '.join(sorted(others))}: screenshots show simulated listeners only, use another SEGUE_HOME"
         )
 
 
-def main() -> int:
+def main() -> None:
     """Take all screenshots, or one."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.support.screenshots", description="Screenshots of every page"
@@ -226,19 +221,14 @@ def main() -> int:
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder (default: docs/images)")
     parser.add_argument("--only", choices=[shot.name for shot in SHOTS], default=None)
     options = parser.parse_args()
-    try:
-        here = settings.load_settings()
-        check(here)
-        options.into.mkdir(parents=True, exist_ok=True)
-        with browser.launch() as chromium:
-            for shot in SHOTS:
-                if options.only in (None, shot.name):
-                    file = take(shot, here, options.into, chromium)
-                    print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
-    except (ScreenshotError, SettingError, OSError, Error) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    here = settings.load_settings()
+    check(here)
+    options.into.mkdir(parents=True, exist_ok=True)
+    with browser.launch() as chromium:
+        for shot in SHOTS:
+            if options.only in (None, shot.name):
+                file = take(shot, here, options.into, chromium)
+                print(f"{file.name:<28} {file.stat().st_size / 1000:6,.0f} KB", flush=True)
 
 
 def _log_in(page: Page, here: Settings) -> None:
@@ -255,4 +245,4 @@ def _addresses(here: Settings) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
-from tests.support.process_environment import kept_environment
 
 SMALL = (
     "spark.sql.shuffle.partitions=2",
@@ -48,8 +48,9 @@ def environment(home: Path, memory: str = "1g", is_interpreted: bool = True) -> 
         memory: Memory of the driver.
         is_interpreted: Disable code generation and the optimizing compiler of the JVM.
     """
-    here = settings.Settings(home=home, engine="spark", spark_master="local[2]", spark_memory=memory)
-    variables = tool_environment(here)
+    variables = tool_environment(
+        settings.Settings(home=home, engine="spark", spark_master="local[2]", spark_memory=memory)
+    )
     options = " ".join(f"--conf {option}" for option in (*SMALL, *(INTERPRETED if is_interpreted else ())))
     variables["PYSPARK_SUBMIT_ARGS"] = f"{options} {variables['PYSPARK_SUBMIT_ARGS']}"
     if is_interpreted:
@@ -71,6 +72,6 @@ def session(home: Path) -> Iterator[Any]:
 
     if not _jvm_environments:
         _jvm_environments.append(environment(home))
-    with kept_environment():
+    with mock.patch.dict(os.environ):
         os.environ.update(_jvm_environments[0])
         yield SparkSession.builder.getOrCreate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import background
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -49,16 +50,14 @@ def run_supysonic(folder: Path, music: Path, scrobbler: str) -> Iterator[str]:
     """Address of the server, which scrobbles to the ListenBrainz server `scrobbler`."""
     port = free_port()
     arguments = json.dumps([str(folder), str(music), ACCOUNT, PASSWORD, scrobbler, port])
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, arguments], stdout=log, stderr=log)
+    server = background.start([sys.executable, "-c", PROGRAM, arguments], os.environ, folder, folder / "log")
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: process.poll() is not None or _answers(url), "supysonic")
-        assert process.poll() is None, (folder / "log").read_text()
+        wait_until(lambda: not server.is_running() or _answers(url), "supysonic")
+        assert server.is_running(), (folder / "log").read_text()
         yield url
     finally:
-        process.terminate()
-        process.wait()
+        server.stop()
 
 
 def link_scrobbler(url: str, token: str) -> None:

@@ -132,8 +132,7 @@ def test_an_mp3_file_of_variable_bit_rate_without_a_length_is_encoded(tmp_path: 
         stream = container.add_stream("libmp3lame", rate=rate, layout="mono")
         stream.codec_context.options = {"flags": "+qscale", "global_quality": "236"}
         for start in range(0, len(sample_S), 1_152):
-            part_CS = sample_S[None, start : start + 1_152]
-            frame = av.AudioFrame.from_ndarray(part_CS, format="fltp", layout="mono")
+            frame = av.AudioFrame.from_ndarray(sample_S[None, start : start + 1_152], format="fltp", layout="mono")
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -16,13 +16,12 @@ def test_every_setting_exists_in_airflow() -> None:
     from airflow.configuration import conf
 
     known = conf.configuration_description
-    unknown = [
+    assert [
         (section, name)
         for section, names in VALUES["config"].items()
         for name in names
         if name not in known.get(section, {"options": {}})["options"]
-    ]
-    assert unknown == []
+    ] == []
 
 
 @pytest.mark.parametrize("component", ["dagProcessor", "scheduler", "apiServer", "triggerer", "workers"])

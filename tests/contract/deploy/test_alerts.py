@@ -63,6 +63,8 @@ def test_monitor_updates_metrics_without_requests(tmp_path, reports, ratio, as_o
     for report in reports:
         file.write_text(report)
         update_metrics(*watched)
-    found = {name: registry.get_sample_value(f"segue_{name}") for name in ("skew_ratio", "skew_as_of_seconds")}
-    assert found == {"skew_ratio": ratio, "skew_as_of_seconds": as_of_s}
+    assert {name: registry.get_sample_value(f"segue_{name}") for name in ("skew_ratio", "skew_as_of_seconds")} == {
+        "skew_ratio": ratio,
+        "skew_as_of_seconds": as_of_s,
+    }
     assert registry.get_sample_value("segue_release_as_of_seconds") == 1_777_852_800

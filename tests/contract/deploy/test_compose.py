@@ -68,5 +68,6 @@ def test_clients_reach_the_recommender_through_nginx_only_and_the_console_shows_
 
 
 def test_the_build_context_has_no_secrets_tests_or_data() -> None:
-    ignored = set((settings.ROOT / ".dockerignore").read_text().split())
-    assert {".git", ".env", ".venv", "var", "/tests", "/docs", "/research"} <= ignored
+    assert {".git", ".env", ".venv", "var", "/tests", "/docs", "/research"} <= set(
+        (settings.ROOT / ".dockerignore").read_text().split()
+    )

@@ -69,8 +69,7 @@ def test_every_setting_exists() -> None:
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload["metadata"]["name"])
 def test_every_workload_is_labeled_and_restricted(workload: dict[str, Any]) -> None:
     pods = workload["spec"]["template"]
-    selector = workload["spec"]["selector"]["matchLabels"]
-    assert selector.items() <= pods["metadata"]["labels"].items()
+    assert workload["spec"]["selector"]["matchLabels"].items() <= pods["metadata"]["labels"].items()
     assert pods["metadata"]["labels"]["app.kubernetes.io/part-of"] == "segue", (
         "the network policy selects by this label"
     )

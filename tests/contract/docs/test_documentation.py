@@ -56,8 +56,9 @@ def test_every_command_is_executed_by_a_test(page: str) -> None:
 
 def test_every_listed_command_is_documented_and_its_test_exists() -> None:
     assert [test for test in documented_commands.ELSEWHERE.values() if not (ROOT / "tests" / test).exists()] == []
-    documented = {command for page in documented_commands.PAGES for command in documented_commands.commands(page)}
-    assert {*documented_commands.QUICK, *documented_commands.ELSEWHERE} <= documented
+    assert {*documented_commands.QUICK, *documented_commands.ELSEWHERE} <= {
+        command for page in documented_commands.PAGES for command in documented_commands.commands(page)
+    }
 
 
 @pytest.mark.parametrize("name", ["settings", "api", "contract"])

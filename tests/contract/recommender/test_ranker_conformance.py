@@ -91,8 +91,7 @@ def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) 
 def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
     all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
     unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]
-    rows = [[], history(1, 0), all_masked, unknown]
-    found = scores(ranker, user_batch(rows), np.array([0, 1, 5, 35, 10_000]))
+    found = scores(ranker, user_batch([[], history(1, 0), all_masked, unknown]), np.array([0, 1, 5, 35, 10_000]))
     np.testing.assert_allclose(
         found[0], scores(ranker, user_batch([all_masked]), np.array([0, 1, 5, 35, 10_000]))[0], atol=1e-6
     )

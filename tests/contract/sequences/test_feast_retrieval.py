@@ -112,8 +112,9 @@ class RetrievalCases(DriverStatsCases):
 
     def test_integer_times_are_refused(self, folder: Path) -> None:
         """Feast's stores fail in the join; seconds, milliseconds and microseconds cannot be distinguished."""
-        table = stats([0]).set_column(1, "event_timestamp", pa.array([1_704_067_200], pa.int64()))
-        store = self.open_store(folder, table)
+        store = self.open_store(
+            folder, stats([0]).set_column(1, "event_timestamp", pa.array([1_704_067_200], pa.int64()))
+        )
         with pytest.raises(ValueError, match=r"'event_timestamp' of .*stats.parquet is (BIGINT|bigint)"):
             self.trips(store, rows_of(1, 1))
         for number in (1_704_067_200, 1_704_067_200.5):

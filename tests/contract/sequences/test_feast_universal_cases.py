@@ -46,8 +46,10 @@ def assert_result(
         assert answer[column].tolist() == given.tolist()
     for feature in features:
         view, name = feature.split(":")
-        wanted = [universals[view].expected(row, name) for row in rows]
-        assert_equal_values(answer[f"{view}__{name}" if full_feature_names else name], wanted)
+        assert_equal_values(
+            answer[f"{view}__{name}" if full_feature_names else name],
+            [universals[view].expected(row, name) for row in rows],
+        )
 
 
 def assert_equal_values(column: pd.Series, wanted: list[Any]) -> None:
@@ -105,8 +107,10 @@ def test_historical_features_main_entity_mapping(universal: Any) -> None:
     answer = store.get_historical_features(queries, service, full_feature_names=True).to_df()
     for name in ("origin", "destination"):
         keys = {"location_id": f"{name}_id"}
-        wanted = [universals["location"].expected(row, "temperature", keys) for row in plain(queries)]
-        assert_equal_values(answer[f"{name}__temperature"], wanted)
+        assert_equal_values(
+            answer[f"{name}__temperature"],
+            [universals["location"].expected(row, "temperature", keys) for row in plain(queries)],
+        )
     with pytest.raises(FeatureNameCollisionError):
         store.get_historical_features(queries, service, full_feature_names=False)
 
@@ -115,8 +119,7 @@ def test_historical_features_from_parquet_sources_infer_event_timestamp_col(univ
     """From the older `test_historical_retrieval.py`: a single time column is inferred, whatever its name."""
     store, universals, _ = universal
     queries = entity_rows()
-    renamed = queries.rename(columns={"event_timestamp": "e_ts"})
-    answer = store.get_historical_features(renamed, FEATURES).to_df()
+    answer = store.get_historical_features(queries.rename(columns={"event_timestamp": "e_ts"}), FEATURES).to_df()
     assert_result(
         answer.rename(columns={"e_ts": "event_timestamp"}), universals, queries, FEATURES, full_feature_names=False
     )

@@ -33,8 +33,9 @@ class WritingCases(DriverStatsCases):
 
     def saved(self, store: Any, path: str, name: str = "saved", overwrite: bool = True) -> pd.DataFrame:
         job = store.get_historical_features(rows_of(1, 2, 4), ["driver_stats:trips"])
-        storage = SavedDatasetFileStorage(path=path)
-        store.create_saved_dataset(from_=job, name=name, storage=storage, allow_overwrite=overwrite)
+        store.create_saved_dataset(
+            from_=job, name=name, storage=SavedDatasetFileStorage(path=path), allow_overwrite=overwrite
+        )
         found = store.get_saved_dataset(name).to_df()
         assert pd.to_datetime(found["event_timestamp"], utc=True).tolist() == [moment(2), moment(4)]
         return found
@@ -106,13 +107,13 @@ class WritingCases(DriverStatsCases):
     @pytest.mark.parametrize("latest", [True, False])
     def test_materialized_values_equal_the_joined_values(self, folder: Path, latest: bool) -> None:
         """`test_universal_materialization.py::test_universal_materialization_consistency`, with a mapped timestamp."""
-        table = stats([1, 3, 5], time="ts_1", ids=pa.array([1, 1, 2]))
-        store = self.open_store(folder, table, field_mapping={"ts_1": "event_timestamp"})
+        store = self.open_store(
+            folder, stats([1, 3, 5], time="ts_1", ids=pa.array([1, 1, 2])), field_mapping={"ts_1": "event_timestamp"}
+        )
         store.config.materialization_config.pull_latest_features = latest
         for end, expected in ((moment(2), [0, None]), (moment(6), [1, 2])):
             store.materialize(moment(0), end, feature_views=["driver_stats"])
-            rows = pd.DataFrame({"driver_id": [1, 2], "event_timestamp": [end] * 2})
-            assert self.trips(store, rows) == expected
+            assert self.trips(store, pd.DataFrame({"driver_id": [1, 2], "event_timestamp": [end] * 2})) == expected
             online = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}, {"driver_id": 2}])
             assert online.to_dict()["trips"] == expected
 
@@ -136,10 +137,11 @@ class WritingCases(DriverStatsCases):
         """Feast's DuckDB store does not add the key of such a view, unlike its Spark store."""
         store = self.open_store(folder)
         source = store.get_feature_view("driver_stats").batch_source
-        view = FeatureView(
-            name="newest", schema=[Field(name="trips", dtype=Int64)], source=source, entities=[], ttl=timedelta(0)
+        store.apply(
+            FeatureView(
+                name="newest", schema=[Field(name="trips", dtype=Int64)], source=source, entities=[], ttl=timedelta(0)
+            )
         )
-        store.apply(view)
         store.materialize(moment(0), moment(4), feature_views=["newest"])
         online = store.get_online_features(["newest:trips", "recent_events:event_id"], [{"user_id": "1"}])
         assert online.to_dict()["trips"] == [1]
@@ -153,8 +155,9 @@ class WritingCases(DriverStatsCases):
         for tick, expected in ((0, ["10"]), (1, ["10", "11"])):
             ended = (end + timedelta(microseconds=tick)).astimezone(timezone(timedelta(hours=-8)))
             store.materialize(moment(0), ended, feature_views=["recent_events"])
-            read = store.get_online_features(["recent_events:event_id"], [{"user_id": "1"}]).to_dict()
-            assert read["event_id"] == [expected]
+            assert store.get_online_features(["recent_events:event_id"], [{"user_id": "1"}]).to_dict()["event_id"] == [
+                expected
+            ]
 
 
 class TestDuckDB(WritingCases):

@@ -93,8 +93,9 @@ def test_random_views_are_equal_offline_and_dense(
     any_store: Any, history: list[dict[str, Any]], view: SequenceView
 ) -> None:
     rows = event_rows(history)
-    events = write_events(Path(any_store.config.repo_path) / "events.parquet", rows)
-    assert_equal_to_oracle(any_store, events, view, rows)
+    assert_equal_to_oracle(
+        any_store, write_events(Path(any_store.config.repo_path) / "events.parquet", rows), view, rows
+    )
 
 
 def assert_equal_to_oracle(store: Any, events: Path, view: SequenceView, rows: list[dict[str, Any]]) -> None:

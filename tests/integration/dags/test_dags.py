@@ -256,8 +256,7 @@ def test_a_retried_export_continues_in_the_folder_of_the_day_of_its_run(in_dags)
     variables = dag.get_task("read_scene").python_callable(params={"scene": "mlog"}, dag_run=run)
     command = dag.get_task("write_lists").bash_command.removeprefix("exec")
     environment = {"PATH": "/usr/bin:/bin", "SEGUE_HOME": "/home"} | variables
-    printed = run_to_end(["bash", "-c", f"echo {command}"], environment)
-    assert printed.split()[-1] == "/home/batch/mlog/dt=2026-07-01"
+    assert run_to_end(["bash", "-c", f"echo {command}"], environment).split()[-1] == "/home/batch/mlog/dt=2026-07-01"
 
 
 @pytest.fixture

@@ -169,23 +169,29 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def test_tracks_are_matched_by_recording_name_title_and_hand(home: Path) -> None:
-    assert mart(home, "track_aliases") == sorted(ALIASES)
-    assert mart(home, "track_conflicts") == CONFLICTS
+@pytest.mark.parametrize(
+    ("name", "columns", "expected"),
+    [
+        ("track_aliases", "*", sorted(ALIASES)),
+        ("track_conflicts", "*", CONFLICTS),
+        ("albums", "album_id, title", [("1", "New")]),  # of the newest source
+        ("playlists", "track_ids", [(["f6", "f1", "f1"],)]),
+        ("mlogs", "track_ids", [([],), (["f6"],)]),
+        ("track_comments", "track_id", [("f1",)]),
+    ],
+    ids=["aliases", "conflicts", "albums", "playlists", "mlogs", "comments"],
+)
+def test_marts_name_tracks_by_their_canonical_ids(
+    home: Path, name: str, columns: str, expected: list[tuple[Any, ...]]
+) -> None:
+    assert mart(home, name, columns) == expected
 
 
-def test_the_newest_source_of_an_album_is_valid(home: Path) -> None:
-    assert mart(home, "albums", "album_id, title") == [("1", "New")]
-
-
-def test_all_marts_have_the_canonical_ids(home: Path) -> None:
+def test_tracks_plays_and_triples_have_the_canonical_ids(home: Path) -> None:
     aliases = {alias: track_id for alias, track_id, _ in ALIASES}
     tracks = sorted({aliases.get(row["track_id"], row["track_id"]) for row in TRACKS})
     assert [row for (row,) in mart(home, "tracks", "track_id")] == tracks
     assert sorted({row for (row,) in mart(home, "plays", "track_id")}) == tracks
     merged = {row[0]: row[1:] for row in mart(home, "tracks", "track_id, title, styles, audio_path")}
     assert merged["f1"] == ("Café (feat. Y)", ["rock"], "f1.mp3")
-    assert mart(home, "playlists", "track_ids") == [(["f6", "f1", "f1"],)]
-    assert mart(home, "mlogs", "track_ids") == [([],), (["f6"],)]
-    assert mart(home, "track_comments", "track_id") == [("f1",)]
     assert ("track:f1", "covers", "track:f2") in mart(home, "knowledge_triples")

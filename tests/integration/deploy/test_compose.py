@@ -25,7 +25,6 @@ def test_the_init_service_creates_the_database_and_a_private_password(tmp_path):
         **os.environ,
         **{"SEGUE_HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path / "airflow"), "AIRFLOW_PASSWORD": "given"},
     }
-    wrapped = [sys.executable, "-m", "local.environment", *COMMANDS["airflow-init"]]
-    run_to_end(wrapped, environment, timeout_s=180)
+    run_to_end([sys.executable, "-m", "local.environment", *COMMANDS["airflow-init"]], environment, timeout_s=180)
     assert (tmp_path / "airflow" / "airflow.db").stat().st_size > 0
     assert (tmp_path / "airflow" / "passwords.json").read_text() == '{"segue": "given"}'

@@ -33,8 +33,10 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     use(home, monkeypatch)
     write_events(home / "marts" / "events.parquet", event_rows(PLAYS))
     write_profiles(home / "marts" / "user_profiles.parquet")
-    tracks = pa.table({"track_id": ["t1"], "duration_ms": pa.array([200_000], pa.int64())})
-    pq.write_table(tracks, home / "marts" / "tracks.parquet")
+    pq.write_table(
+        pa.table({"track_id": ["t1"], "duration_ms": pa.array([200_000], pa.int64())}),
+        home / "marts" / "tracks.parquet",
+    )
     command(settings.load_settings(), *FEAST, "-c", "feature_repo", "apply")
     return home
 

@@ -117,8 +117,9 @@ def test_feature_server(variables: dict[str, str]) -> None:
         output = documented_commands.run_command(request.replace("6566", str(port)), variables, "0")
         url = f"http://127.0.0.1:{port}/get-online-features"
         short = httpx.post(url, json=service, timeout=60)
-        store = SqliteEventStore(Path(variables["SEGUE_HOME"]) / "serving", now_us)
-        store.append([reported_event("live", "u1", 86_400 * (DAYS_TO_JUNE + 9), played_ms=1_000)])
+        SqliteEventStore(Path(variables["SEGUE_HOME"]) / "serving", now_us).append(
+            [reported_event("live", "u1", 86_400 * (DAYS_TO_JUNE + 9), played_ms=1_000)]
+        )
         live = httpx.post(url, json={**service, "full_feature_names": True}, timeout=60)
     values, later = values_of(strict_json(output)), values_of(strict_json(live.text))
     assert (values["track_id"], values["played_ratio"]) == ([["t0", "t1"]], [[0.5, None]])

@@ -40,10 +40,11 @@ def test_every_declared_sequence_is_a_view_with_its_attributes(applied: feast.Fe
 
 
 def test_one_service_per_model(applied: feast.FeatureStore) -> None:
-    names = {service.name for service in applied.list_feature_services()}
-    assert names == {*CHANNELS, *RANKERS, "recommender"}
-    online = {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections}
-    assert online == {*SEQUENCE_VIEWS, "user_profile"}
+    assert {service.name for service in applied.list_feature_services()} == {*CHANNELS, *RANKERS, "recommender"}
+    assert {projection.name for projection in applied.get_feature_service("recommender").feature_view_projections} == {
+        *SEQUENCE_VIEWS,
+        "user_profile",
+    }
 
 
 def test_unset_home_is_reported_before_anything_is_written(tmp_path: Path) -> None:

@@ -58,8 +58,7 @@ def test_a_killed_landing_loses_and_doubles_nothing(
 ) -> None:
     """The first 11 files are empty tables; each page has a file of its events, perhaps one of exposures, and one of its position."""
     record(tmp_path, [recorded_event(number) for number in range(10)], [shown(number) for number in range(5)])
-    command = [sys.executable, "-c", KILLED, str(tmp_path), str(writes)]
-    assert subprocess.run(command, check=False).returncode == 9
+    assert subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(writes)], check=False).returncode == 9
     record(tmp_path, [recorded_event(number) for number in range(7, 13)], [shown(5)])
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     assert main(["--events"]) == 0
@@ -87,8 +86,7 @@ def test_a_landing_reads_on_from_the_last_one(
     store.renew_id()
     again = recorded.land_recorded(store, state, tmp_path)
     assert [(counts.read, counts.duplicate) for _, counts in again] == [(4, 4), (3, 3)]
-    positions = landed(tmp_path, "landings").filter(event_store=store.id)["event_seq"].to_list()
-    assert sorted(positions) == [4, 7]
+    assert sorted(landed(tmp_path, "landings").filter(event_store=store.id)["event_seq"].to_list()) == [4, 7]
     assert recorded.land_recorded(store, state, tmp_path, tmp_path / "elsewhere")[0][1].landed == 4
 
 

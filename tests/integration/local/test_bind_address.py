@@ -16,6 +16,7 @@ OPT_IN = "SEGUE_ALLOW_REMOTE"
 def test_command_fails_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path, module: str) -> None:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path))
     monkeypatch.setenv("SEGUE_HOST", "0.0.0.0")
-    command = [sys.executable, "-m", module]
-    done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module], cwd=settings.ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode != 0 and OPT_IN in done.stderr and "Traceback" not in done.stderr

@@ -125,8 +125,7 @@ def test_a_service_that_ends_is_named_with_the_end_of_its_log(here, pages, monke
 
 
 def test_a_stop_ends_a_start(here, pages, monkeypatch):
-    silent = dataclasses.replace(pages, health_path="/none")
-    monkeypatch.setattr(services, "SERVICES", (silent,))
+    monkeypatch.setattr(services, "SERVICES", (dataclasses.replace(pages, health_path="/none"),))
     with ThreadPoolExecutor(1) as commands:
         command = commands.submit(services.start, here)
         wait_until(lambda: process.members(str(here.home), "pages"), "the pages")

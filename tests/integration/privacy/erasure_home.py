@@ -71,8 +71,9 @@ def add_models(home: Path) -> Path:
     cases.select("user_id", "request_at", recall=pl.lit(0.5)).write_parquet(folder / "slate.parquet")
     item = pl.Series("item", [[2, 3]] * len(users), pl.List(pl.Int32))
     known_at = pl.Series("known_at", [[5, 6]] * len(users), pl.List(pl.Int64))
-    heard = pl.DataFrame([pl.Series("user_id", users), item, known_at])
-    heard.write_parquet(folder / "channels" / "knowledge_graph" / "heard.parquet")
+    pl.DataFrame([pl.Series("user_id", users), item, known_at]).write_parquet(
+        folder / "channels" / "knowledge_graph" / "heard.parquet"
+    )
     (folder / integrity.CHECKSUM_FILE).write_text(integrity.checksum_listing(folder))
     Pointer(home / "bentoml" / "active.json").activate("made", folder)
     return folder

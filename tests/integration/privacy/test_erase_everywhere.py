@@ -56,8 +56,9 @@ class Home:
         """Request a daily list and report three likes."""
         status, daily_list = self.ask("/recommend", user_id=user, scene="daily")
         assert status == 200, daily_list
-        events = [EVENT | {"event_id": f"{number}-{place}-{user}", "user_id": user} for place in range(3)]
-        status, response = self.ask("/events", events=events)
+        status, response = self.ask(
+            "/events", events=[EVENT | {"event_id": f"{number}-{place}-{user}", "user_id": user} for place in range(3)]
+        )
         assert status == (422 if response["accepted"] == 0 else 200), response
         return response
 

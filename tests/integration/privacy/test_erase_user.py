@@ -198,8 +198,7 @@ def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first
 
 def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path) -> None:
     land(play_log(tmp_path / "log", [*ROWS[:5], "bob,never,1,1,5", "ann,1500000000,1,1,9000,stray"]), home)
-    torn = json_lines(tmp_path / "own.jsonl", [event(9), json.dumps(event(1, user_id="ann"))[:-3]])
-    land(torn, home)
+    land(json_lines(tmp_path / "own.jsonl", [event(9), json.dumps(event(1, user_id="ann"))[:-3]]), home)
     kept = dict(quarantined(home).select("user_id", "raw").iter_rows())
     assert kept.keys() == {"bob", None} and kept[None] == "" and "never" in kept["bob"]
     assert all(b"ann" not in file.read_bytes() for file in (home / "quarantine").rglob("*.parquet"))
@@ -208,8 +207,7 @@ def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path
 def test_texts_of_earlier_versions_are_erased_with_the_first_user(home: Path) -> None:
     file = home / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet"
     file.parent.mkdir(parents=True)
-    rows = {"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}
-    pl.DataFrame(rows).write_parquet(file)
+    pl.DataFrame({"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}).write_parquet(file)
     assert main(["ann"]) == 0
     assert pl.read_parquet(file).rows() == [(None, ""), ("bob", "x,bob,ann")]
 

@@ -36,8 +36,7 @@ STORES = {
 
 @pytest.fixture
 def here(here: settings.Settings, tmp_path: Path) -> settings.Settings:
-    row = {"user_id": "alice", "event_id": "e"}
-    json_lines(here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl", [row])
+    json_lines(here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl", [{"user_id": "alice", "event_id": "e"}])
     for name in TABLES:
         write(tmp_path / name, user_id=["alice", "bob"], event_id=["e", "f"])
     users, raws = (

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,13 +22,12 @@ from markupsafe import escape
 from config.settings import Settings
 from quality.validate import main
 from storage.mart_tables import CONTENT_SCHEMA
-from tests.support.process_environment import kept_environment
 from tests.support.quality_home import AS_OF, EVENTS, ROWS, write_home, write_landing, write_mart
 
 
 @pytest.fixture
 def empty_home(here: Settings) -> Iterator[Path]:
-    with kept_environment():
+    with mock.patch.dict(os.environ):
         yield here.home
 
 
@@ -80,7 +80,7 @@ def invalid_marts(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         queries[mart] = queries[mart].replace(valid, invalid, 1)
     for mart, query in queries.items():
         write_mart(home, mart, query)
-    with kept_environment(), contextlib.redirect_stdout(io.StringIO()) as printed:
+    with mock.patch.dict(os.environ), contextlib.redirect_stdout(io.StringIO()) as printed:
         os.environ["SEGUE_HOME"] = str(home)
         assert main(["--as-of", AS_OF, "--stage", "marts"]) == 1
     site = home / "reports" / "data_docs" / "marts"

@@ -53,15 +53,15 @@ def source(home, environment):
 
 def test_bento_contains_all_imports(source, environment):
     printed = run_to_end([sys.executable, "-c", IMPORTED, str(source)], environment, folder=source)
-    outside = [file for file in printed.splitlines() if not Path(file).is_relative_to(source)]
-    assert outside == []
+    assert [file for file in printed.splitlines() if not Path(file).is_relative_to(source)] == []
     assert (source / "feature_repo" / "feature_store.yaml").exists()
 
 
 def test_bento_starts_and_accepts_events_without_a_release(source, home, environment):
     port, log = free_port(), home / "serve.log"
-    command = [PROGRAM, "serve", "segue:latest", "--host", "127.0.0.1", "--port", str(port)]
-    service = background.start(command, environment, home, log)
+    service = background.start(
+        [PROGRAM, "serve", "segue:latest", "--host", "127.0.0.1", "--port", str(port)], environment, home, log
+    )
     try:
         wait_until_ready(service, port, "/livez", log)
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:

@@ -193,8 +193,7 @@ def test_a_new_listener_sees_reasons_of_a_query_only(page, bodies, url):
 
 
 def test_liked_songs_lead_to_more_like_these(page, bodies, url):
-    liked = {"target_type": "track", "target_id": "t1", "track": SONG}
-    answer_with(page, "library", liked=[liked])
+    answer_with(page, "library", liked=[{"target_type": "track", "target_id": "t1", "track": SONG}])
     answer_with(page, "recommend", request_id="q2", items=[SONG | {"track_id": "t2", "title": "Golden River"}])
     with page.expect_request("**/recommend") as request:
         page.goto(f"{url}?user=u1#/library")
@@ -333,8 +332,7 @@ def test_events_about_tracks_that_the_release_lacks_are_not_shown(page, bodies, 
     event = {"ended_at": 1_700_000_000_000_000, "played_ratio": 1.0, "session": 1, "album_id": "", "album": ""}
     played = SONG | event | {"behavior": "full_play"}
     unknown = event | {"track_id": "", "title": "", "artists": [], "artist_ids": []}
-    events = [played, *(unknown | {"behavior": name} for name in ("full_play", "like"))]
-    answer_with(page, "listener", events=events)
+    answer_with(page, "listener", events=[played, *(unknown | {"behavior": name} for name in ("full_play", "like"))])
     open_home(page, url)
     assert [body["track_id"] for body in bodies["similar"]] == ["t1"]
     assert "playlists" in [body["scene"] for body in bodies["recommend"]]

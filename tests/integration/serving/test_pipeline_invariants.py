@@ -58,8 +58,9 @@ def worlds(draw):
     names = ("popularity", "realtime", "favorites")
     channels = [ListChannel(name, draw(ITEMS), draw(st.booleans()), near=near) for name in names]
     sources = {channel.name: SimilarItems(channel) for channel in channels}
-    blend = Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3])))
-    return release(table, channels, blend=blend, continuation_sources=sources)
+    return release(
+        table, channels, blend=Blend(0.0, diversity=draw(st.sampled_from([0.0, 0.3]))), continuation_sources=sources
+    )
 
 
 @st.composite

@@ -59,8 +59,9 @@ def with_fixed_clock(place, folder):
 def one(tmp_path_factory):
     """A home, `place` with a clock that stands still, and responses and number of processes of a service without further ones."""
     home = tmp_path_factory.mktemp("home")
-    with_collections = partial(add_collections, count=20, tracks=5)
-    with release_swap.prepare_service(home, 400, "debug", release_swap.RETURNING_USERS, with_collections) as prepared:
+    with release_swap.prepare_service(
+        home, 400, "debug", release_swap.RETURNING_USERS, partial(add_collections, count=20, tracks=5)
+    ) as prepared:
         place = with_fixed_clock(prepared, home / "clock")
         with recommender_service.started(place, "/readyz") as service:
             found = {"responses": list(answers(place.port)), "processes": len(service.process.members())}
@@ -78,8 +79,7 @@ def test_responses_have_every_channel(one):
     *lists, listeners = one.responses
     assert all(len(items) in (3, 10) and not left_out for _, items, _, left_out in lists)
     assert listeners[0]["interests"] and listeners[0]["long_term"] and not listeners[-1]["is_known"]
-    numbers = {len(candidates) for _, _, candidates, _ in lists}
-    assert numbers > {1}, "all channels, and popularity for an unknown user"
+    assert {len(candidates) for _, _, candidates, _ in lists} > {1}, "all channels, and popularity for an unknown user"
 
 
 def test_a_recommender_with_workers_responds_like_one_process(one, place):

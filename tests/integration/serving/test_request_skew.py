@@ -110,8 +110,7 @@ def replay(home: Path, rows: list[dict[str, Any]]) -> SimpleNamespace:
             counts["early"] += clock[0] < step["ended_at"]
     store.close()
     state.close()
-    requests = list(feature_log.read_requests(home / "requests", DAY, DAY))
-    return SimpleNamespace(home=home, requests=requests, **counts)
+    return SimpleNamespace(home=home, requests=list(feature_log.read_requests(home / "requests", DAY, DAY)), **counts)
 
 
 def landed_at(home: Path, known: set[Path], moment: datetime) -> set[Path]:

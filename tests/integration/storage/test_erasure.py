@@ -20,11 +20,13 @@ ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n *
 @pytest.fixture
 def filled(here: settings.Settings) -> settings.Settings:
     """Landed plays of two users, an invalid row of each, a mart and its local copy."""
-    log = play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"])
-    land(log, here.home, tables=here.tables)
+    land(
+        play_log(here.home.parent / "log", [*ROWS, "ann,never,1,1,5", "bob,never,1,1,5"]), here.home, tables=here.tables
+    )
     here.built_marts.mkdir(parents=True)
-    plays = tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id")
-    plays.write_parquet(here.built_marts / "plays.parquet", row_group_size=7)
+    tables(here)["landing"].select("user_id", "event_id", "ended_at").sort("user_id").write_parquet(
+        here.built_marts / "plays.parquet", row_group_size=7
+    )
     object_store.upload(here.built_marts / "plays.parquet", here.marts / "plays.parquet")
     object_store.fetch_marts(here)
     return here
@@ -58,8 +60,7 @@ def test_erasure_removes_a_user_from_every_object_and_keeps_the_others(
         assert after[name].sort(*expected.columns[:2]).equals(expected.sort(*expected.columns[:2])), name
     assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
     assert not filled.built_marts.exists() and not of_spark.exists()
-    log = filled.home.parent / "log"
-    assert land(log, filled.home, tables=filled.tables)["play_log"].landed == 0
+    assert land(filled.home.parent / "log", filled.home, tables=filled.tables)["play_log"].landed == 0
 
 
 @pytest.mark.parametrize("is_suspended", [False, True])

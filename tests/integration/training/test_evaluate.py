@@ -44,8 +44,7 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path
 @pytest.fixture
 def copied(evaluated: tuple[Workspace, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A copy of the evaluated workspace, whose home is the one of this process."""
-    home = shutil.copytree(evaluated[1], tmp_path / "home")
-    use_without_registry(home, monkeypatch)
+    use_without_registry(shutil.copytree(evaluated[1], tmp_path / "home"), monkeypatch)
     return Workspace.open(recipe="debug")
 
 
@@ -57,8 +56,9 @@ def test_requested_shares_are_measured(evaluated: tuple[Workspace, Path]) -> Non
 
 @pytest.mark.parametrize(("users", "played", "is_own"), [(1, [2, 3, 3], True), (1, [2], False), (2, [2, 3], False)])
 def test_a_catalog_is_ones_own_if_one_user_has_played_all_of_it(users: int, played: list[int], is_own: bool) -> None:
-    catalog_V = np.array([False, False, True, True])
-    data = SimpleNamespace(user_ids_U=["u"] * users, catalog_V=catalog_V, plays=SimpleNamespace(track_P=played))
+    data = SimpleNamespace(
+        user_ids_U=["u"] * users, catalog_V=np.array([False, False, True, True]), plays=SimpleNamespace(track_P=played)
+    )
     assert is_own_catalog(data) is is_own
 
 
@@ -184,8 +184,7 @@ def test_log_without_a_test_part_is_evaluated_and_not_released(
     load = HeldOutModels.open
     monkeypatch.setattr(HeldOutModels, "open", lambda *arguments: without_part(load(*arguments), "test"))
     assert evaluate(copied)
-    reports = tmp_path / "home" / "reports"
-    content = json.loads((reports / "evaluation.json").read_text())
+    content = json.loads((tmp_path / "home" / "reports" / "evaluation.json").read_text())
     assert content["cases"]["test_sessions"] == 0
     assert content["slate_lists"]["served"] == {"discovery_share": [None] * 3, "tracks_per_artist": [None] * 2}
     with pytest.raises(MissingInput, match="land more plays"):

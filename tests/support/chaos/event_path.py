@@ -39,8 +39,7 @@ class EventPath:
     def report(self, count: int = 1) -> str | None:
         """Report clicks of one user; return the id of the last event, or None if the report was refused."""
         ids = [f"e{next(self._numbers)}" for _ in range(count)]
-        user = self.user_of(ids[-1])
-        row = {"user_id": user, "target_type": "track", "target_id": "t1", "action": "click"}
+        row = {"user_id": self.user_of(ids[-1]), "target_type": "track", "target_id": "t1", "action": "click"}
         described = {"behavior": "click", "played_ratio": None}
         try:
             now_us = self.now_us()
@@ -54,8 +53,9 @@ class EventPath:
     def report_and_read(self) -> None:
         """Report a click, which the other connection must read."""
         if reported := self.report():
-            found = [one["event_id"] for one in self.reader.of_user(self.user_of(reported)).events]
-            assert reported in found, f"{reported} is missing from the next read"
+            assert reported in [one["event_id"] for one in self.reader.of_user(self.user_of(reported)).events], (
+                f"{reported} is missing from the next read"
+            )
 
     def user_of(self, event_id: str) -> str:
         """The user of an event."""

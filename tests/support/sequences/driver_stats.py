@@ -43,12 +43,13 @@ def rows_of(driver_id: Any, *hours: float) -> pd.DataFrame:
 
 def plays(*users: str) -> list[dict[str, Any]]:
     """Two plays per user, in the first and the third hour; ids are the user and 0 or 1."""
-    events = [
-        {"event_id": f"{user}{n}", "user_id": user, "second": 3600 * 2 * n + 1, "sequence_number": n}
-        for user in users
-        for n in range(2)
-    ]
-    return event_rows(events)
+    return event_rows(
+        [
+            {"event_id": f"{user}{n}", "user_id": user, "second": 3600 * 2 * n + 1, "sequence_number": n}
+            for user in users
+            for n in range(2)
+        ]
+    )
 
 
 class DriverStatsCases:

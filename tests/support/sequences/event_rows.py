@@ -107,15 +107,17 @@ def oracle(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us
     """
     if view.is_daily:
         time_us -= time_us % 86_400_000_000
-    known = [
-        row
-        for row in rows
-        if row["user_id"] == user_id
-        and row["behavior"] in view.behaviors
-        and (not view.target_types or row["target_type"] in view.target_types)
-        and to_us(row["known_at"]) < time_us
-    ]
-    return sorted(known, key=lambda row: row["known_at"])[-view.length :]
+    return sorted(
+        [
+            row
+            for row in rows
+            if row["user_id"] == user_id
+            and row["behavior"] in view.behaviors
+            and (not view.target_types or row["target_type"] in view.target_types)
+            and to_us(row["known_at"]) < time_us
+        ],
+        key=lambda row: row["known_at"],
+    )[-view.length :]
 
 
 def oracle_values(rows: list[dict[str, Any]], view: SequenceView, user_id: str, time_us: int) -> dict[str, list[Any]]:

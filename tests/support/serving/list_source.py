@@ -17,8 +17,7 @@ class ListSource(CandidateSource):
 
     def __init__(self, kind: str, held: list[list[int]], found: list[int], is_failing=False):
         self.kind, self.name, self.found, self.is_failing = kind, f"{kind}s", found, is_failing
-        names = [f"{kind[0]}{number}" for number in range(2, len(held) + 2)]
-        ids = np.array(["", "", *names], dtype=object)
+        ids = np.array(["", "", *[f"{kind[0]}{number}" for number in range(2, len(held) + 2)]], dtype=object)
         offset = np.cumsum([0, 0, 0, *(len(items) for items in held)])
         tracks = Ragged(np.array([item for one in held for item in one], dtype=np.int64), offset)
         self.collections = Collections(kind, ids, ids, tracks, np.zeros(len(ids), dtype=np.int64))

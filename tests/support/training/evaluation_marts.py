@@ -60,8 +60,10 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
                 "position": None,
             }
         )
-    text = {"scene": pl.String, "context_id": pl.String, "request_id": pl.String, "position": pl.Int32}
-    frame = pl.DataFrame(rows, schema_overrides=text)
+    frame = pl.DataFrame(
+        rows,
+        schema_overrides={"scene": pl.String, "context_id": pl.String, "request_id": pl.String, "position": pl.Int32},
+    )
     frame.write_parquet(folder / "plays.parquet")
     frame.select(
         "event_id",

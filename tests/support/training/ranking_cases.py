@@ -56,8 +56,9 @@ def sequence(rows: Sequence[Sequence[Event]], length: int) -> SequenceBatch:
             for name, value in zip(names, (track, behavior, ended_at, ended_at), strict=True):
                 columns[name][b, n] = value
             ratio[b, n] = 0.1 if behavior == SKIP else 1.0
-    counts = np.array([min(len(events), length) for events in rows], np.int64)
-    return SequenceBatch({**columns, "played_ratio": ratio}, counts)
+    return SequenceBatch(
+        {**columns, "played_ratio": ratio}, np.array([min(len(events), length) for events in rows], np.int64)
+    )
 
 
 def user_batch(rows: Sequence[Sequence[Event]], length: int = 8, request_at: int = NOW) -> UserBatch:
@@ -105,8 +106,9 @@ def ranking_features(
 ) -> RankingFeatures:
     """Return features with statistics known since yesterday for every second track."""
     items = np.arange(2, TRACKS, 2)
-    counts = np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
-    statistics = TrackStatistics((items << DAY_BITS) | 19_999, counts)
+    statistics = TrackStatistics(
+        (items << DAY_BITS) | 19_999, np.arange(len(items) * len(COUNTS), dtype=np.float32).reshape(len(items), -1)
+    )
     parts = KINDS if kinds else None, CONTENT if content else None
     reads = FeatureConfig(hard_search, kinds, content, searches, plays, impressions)
     return RankingFeatures(ARTIST_OF_TRACK, OUTCOME_V, {"daily": 2}, statistics, reads, *parts)

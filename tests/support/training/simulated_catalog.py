@@ -26,8 +26,9 @@ def make_search_tracks(size: SimpleNamespace) -> pl.DataFrame:
         name: pl.from_arrow(table) for name, table in catalog_rows.build_tables(world, size.start, size.seed).items()
     }
     names = dict(tables["artists"].select("artist_id", "name").iter_rows())
-    albums = tables["albums"].select("album_id", album_title="title")
-    tracks = tables["tracks"].join(albums, on="album_id", how="left", maintain_order="left")
+    tracks = tables["tracks"].join(
+        tables["albums"].select("album_id", album_title="title"), on="album_id", how="left", maintain_order="left"
+    )
     return tracks.with_columns(
         item=pl.int_range(pl.len()),
         languages=pl.concat_list("language"),

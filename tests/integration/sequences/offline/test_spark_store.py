@@ -70,8 +70,9 @@ def profiles() -> pa.Table:
         for number, user in enumerate(USERS[:9])
         for hours in range(0, 7, 2)
     ]
-    schema = pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
-    return pa.Table.from_pylist(rows, schema)
+    return pa.Table.from_pylist(
+        rows, pa.schema([("user_id", pa.string()), ("known_at", pa.timestamp("us")), ("plays_total", pa.int64())])
+    )
 
 
 @pytest.fixture(scope="module")
@@ -182,8 +183,7 @@ class TestSpark(RetrievalCases, WritingCases):
         store = self.open_store(folder)
         rows = pd.DataFrame({"driver_id": [1.0, 1.0, None], "event_timestamp": [moment(2), None, moment(2)]})
         rows["event_timestamp"] = pd.to_datetime(rows["event_timestamp"], utc=True)
-        frame = session.createDataFrame(rows)
-        assert sorted(self.trips(store, frame), key=str) == [0, None, None]
+        assert sorted(self.trips(store, session.createDataFrame(rows)), key=str) == [0, None, None]
         for column, match in (("cast(1 as bigint) as event_timestamp", "convert it"), ("1 as trips", "'trips'")):
             time_column = "" if "event_timestamp" in column else ", timestamp '2024-01-01' as event_timestamp"
             with pytest.raises(ValueError, match=match):

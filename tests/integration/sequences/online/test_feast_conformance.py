@@ -83,8 +83,9 @@ def test_later_events_are_merged(store: Any) -> None:
         ("a1", 3600, 95_000),
         ("skipped", 9 * 3600 + 1, 1_000),
     ]
-    online = store._get_provider().online_store
-    online.events.append([reported_event(name, "a", second, played_ms=played) for name, second, played in reported])
+    store._get_provider().online_store.events.append(
+        [reported_event(name, "a", second, played_ms=played) for name, second, played in reported]
+    )
     found = read(store, ["recent_events:event_id", "recent_events:played_ratio"], "a", "b")
     assert found["event_id"] == [["a0", "late", "a1", "a2", "new", "skipped"], ["b0", "b1", "b2"]]
     assert found["played_ratio"][0][4] == pytest.approx(0.33333, rel=1e-6)

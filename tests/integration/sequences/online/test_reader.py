@@ -239,8 +239,7 @@ def test_one_of_the_stores_fails(opened_store: tuple[Any, Path], monkeypatch: py
     features = home.reader.read_events(user)
     assert (ids(features.views), features.views["user_profile"]) == (["a", "b"], {"plays_total": []})
     assert features.applied == (home.events.id, 2)
-    unavailable = mock.Mock(side_effect=StoreUnavailable("the disk is full"))
-    monkeypatch.setattr(home.events, "of_user", unavailable)
+    monkeypatch.setattr(home.events, "of_user", mock.Mock(side_effect=StoreUnavailable("the disk is full")))
     features = home.reader.read(user)
     assert (ids(features.views), str(features.events_error)) == (["a"], "the disk is full")
 

@@ -166,9 +166,8 @@ def test_unclicked_impressions_are_read_if_the_log_has_any(
         config_of(RANKERS["session_domains"], "debug"),
         {"training.steps": 2, "training.dense_epochs": 0, "trees.count": 0, "features.searches": False},
     )
-    folder = with_impressions(marts, tmp_path)
     data = TrainingData(
-        folder,
+        with_impressions(marts, tmp_path),
         "held_out",
         recipe("debug"),
         services=dict.fromkeys(RANKERS, ServiceContract((*VIEWS, UNCLICKED_IMPRESSIONS))),
@@ -222,8 +221,7 @@ def test_a_final_fit_keeps_the_held_out_ranker(marts: Path, tmp_path: Path) -> N
     ranker.save(tmp_path / "saved")
     later = open_data(marts, "final")
     later.held_out_model = tmp_path / "saved"
-    final = fit_ranker("session_domains", later, ranker.resolved_config, tmp_path / "final")
-    final.save(tmp_path / "final")
+    fit_ranker("session_domains", later, ranker.resolved_config, tmp_path / "final").save(tmp_path / "final")
     for file in (*(tmp_path / "saved").glob("trees_*.txt"), tmp_path / "saved" / "weights.safetensors"):
         assert (tmp_path / "final" / file.name).read_bytes() == file.read_bytes()
 

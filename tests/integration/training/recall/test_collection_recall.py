@@ -90,10 +90,9 @@ def test_opening_belongs_to_the_part_of_its_request(tmp_path: Path, split: str) 
     ]
     data = of(collection_marts(tmp_path / "again", opened, split))
     collections = read_collections(data, "playlist")
-    parts = {
+    assert {
         part: [row[1] for row in describe_cases(data, collections, part)] for part in ("train", "validation", "test")
-    }
-    assert parts == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
+    } == {"train": ["p0"], "validation": ["p1", "p2"], "test": ["p3"]}
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +135,9 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
             name: unit(blended) @ vector_of(name) + 0.2 * np.log1p(times.get(name, 0)) / np.log1p(3)
             for name in recaller.collections.number_by_id
         }
-        expected = sorted(score, key=lambda name: -score[name])
-        assert [recaller.collections.ids_N[number] for number in found[row] if number] == expected
+        assert [recaller.collections.ids_N[number] for number in found[row] if number] == sorted(
+            score, key=lambda name: -score[name]
+        )
 
 
 @pytest.mark.parametrize("kind", [Playlists, Mlogs])

@@ -34,8 +34,9 @@ CHANGES = {
 def test_user_with_three_interests_gets_three_and_candidates_for_each(planted: PlantedWorld, tmp_path: Path) -> None:
     """Users have twelve Cantonese songs, twelve britpop and twelve western electronic tracks."""
     world, interests = planted, [planted.number(*one) for one in THREE]
-    config = change_config(config_of(MultiInterest, "small"), CHANGES)
-    channel = fit_channel(MultiInterest, world.data, config, tmp_path)
+    channel = fit_channel(
+        MultiInterest, world.data, change_config(config_of(MultiInterest, "small"), CHANGES), tmp_path
+    )
     listeners = [world.listener(interests, 12, seed) for seed in range(SEEDS)]
     threes = [user for user in listeners if len(channel.interests(user)) == len(THREE)]
     # A user may get a fourth interest, of outlier tracks.

@@ -99,14 +99,14 @@ def test_same_inputs_are_unchanged(
 def test_round_trip(released_workspace: Workspace) -> None:
     loaded = Release.load(open_pointer().path)
     data = TrainingData(released_workspace.marts, "final", recipe("debug"))
-    features = OfflineFeatures(data)
-    users = features.load_user_batch("recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000))
+    users = OfflineFeatures(data).load_user_batch(
+        "recommender", ["00", "07", "unknown_user"], np.full(3, 2_000_000_000_000_000)
+    )
     assert set(loaded.channels) == {"popularity", "favorites", "realtime"}
     assert loaded.manifest["collections"] == list(loaded.collection_recallers) == ["playlists", "mlogs"]
     assert loaded.collection_recallers["playlists"].realtime is loaded.channels["realtime"]
     assert loaded.continuation == Continuation.load(released_workspace.folder / "evaluation" / "continuation.json")
-    sources = {"realtime", "playlist_neighbors", "title_words", "title_playlists"}
-    assert sources <= set(loaded.continuation_sources)
+    assert {"realtime", "playlist_neighbors", "title_words", "title_playlists"} <= set(loaded.continuation_sources)
     for name, channel in loaded.channels.items():
         fitted = CHANNELS[name].load(released_workspace.model_folder("channel", "final", name), data.vocabulary)
         assert np.array_equal(channel.recall(users, 20), fitted.recall(users, 20))
