@@ -194,11 +194,8 @@ class SqliteDatabase:
             return
         path = f"{self.path}-wal"
         try:
-            log = os.open(path, os.O_RDONLY)
-            try:
-                os.fdatasync(log)
-            finally:
-                os.close(log)
+            with open(path, "rb", buffering=0) as log:
+                os.fdatasync(log.fileno())
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written to the disk: {error}; check the disk") from error
 

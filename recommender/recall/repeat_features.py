@@ -174,7 +174,7 @@ class PlayTable(NamedTuple):
         """The plays of known tracks."""
         known = ((plays.track_N >= FIRST_CODE) & (plays.track_N < vocabulary_size)).nonzero()[0]
         track_N, ended_at_N = plays.track_N[known], plays.ended_at_N[known]
-        item_T, of_N = _distinct(track_N, np.zeros(vocabulary_size, dtype=np.int32))
+        item_T, of_N = np.unique(track_N, return_inverse=True)  # of 20,000 plays faster than an array of the vocabulary
         log_age_N = np.log(np.maximum((request_at - ended_at_N) / 1e6, MIN_AGE_S))
         rest = plays.outcome_N[known], plays.session_N[known], request_at
         return cls(item_T, of_N, ended_at_N, log_age_N, *rest)
@@ -189,23 +189,6 @@ class PlayTable(NamedTuple):
         activation_T = self.activation_T(decay, skip)
         (found,) = activation_T.nonzero()
         return found[(-activation_T[found]).argsort(kind="stable")[:k]], activation_T
-
-
-@compiled
-def _distinct(track_N: Array, place_V: Array) -> tuple[Array, Array]:
-    """The distinct tracks, ascending, and the place of each play's track among them; `place_V` is zeros.
-
-    Sorting only the distinct tracks is faster than sorting all plays or searching the vocabulary for them.
-    """
-    item_N, count = np.empty_like(track_N), 0
-    for track in track_N:
-        if place_V[track] == 0:
-            place_V[track], item_N[count] = 1, track
-            count += 1
-    item_T = np.sort(item_N[:count])
-    for place, track in enumerate(item_T):
-        place_V[track] = place
-    return item_T, place_V[track_N].astype(np.int64)
 
 
 @compiled

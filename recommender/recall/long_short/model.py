@@ -190,12 +190,10 @@ class LongShortNetwork(RecallNetwork):
         similarity_BM3 = 3 * interests.repeat_item_BMD @ query_BD3
         feature_BMF = self._normalize_features(requests.feature_BMF)
         deep_BM1 = self.deep(torch.cat([feature_BMF, similarity_BM3], dim=-1)) + self.wide(feature_BMF)
-        score_BM = deep_BM1.squeeze(-1) + self.base_level_activation(requests.feature_BMF)
+        # Base-level activation: log Σ over listens and decays of weight · age ** -decay, with learned weights of the decays.
+        activation_BMP = requests.feature_BMF[..., ACTIVATIONS] + self.mixture_P.log_softmax(0)
+        score_BM = deep_BM1.squeeze(-1) + torch.logsumexp(activation_BMP, dim=-1)
         return score_BM.masked_fill(requests.repeat_item_BM == 0, -torch.inf)
-
-    def base_level_activation(self, feature_BMF: Tensor) -> Tensor:
-        """log Σ over listens and decays of weight · age ** -decay [B, M], with learned weights of the decays."""
-        return torch.logsumexp(feature_BMF[..., ACTIVATIONS] + self.mixture_P.log_softmax(0), dim=-1)
 
     def _normalize_features(self, feature_BMF: Tensor) -> Tensor:
         return ((feature_BMF - self.mean_F) / self.deviation_F).clamp(-5, 5)
