@@ -87,11 +87,12 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
     """
     manifest = release.manifest
     lineage, gate, forced = (manifest.get(key) or {} for key in ("lineage", "gate", "forced"))
-    has_evaluation, is_own = _compare_evaluation(manifest, settings)
+    slate = read_json(settings.reports / "evaluation.json").get("slate")
+    is_own = slate is not None and slate == manifest.get("metrics", {}).get("slate")  # the gate of this release used it
     landings = None
     if "logs" in lineage:
         landings = [{**row, "source": source_names.get(row["landing_id"], "")} for row in lineage["logs"]]
-    model_links = report_links(settings, "evaluation") if has_evaluation and is_own else []
+    model_links = report_links(settings, "evaluation") if is_own else []
     return {
         "landings": landings,
         "as_of": manifest.get("as_of"),
@@ -105,7 +106,7 @@ def build_lineage(release: Release, settings: Settings, source_names: Mapping[st
         "ranker": manifest.get("ranker"),
         "vocabulary": manifest.get("vocabulary"),
         "models": _models(manifest, lineage.get("fitted_at", {})),
-        "is_evaluation_of_others": has_evaluation and not is_own,
+        "is_evaluation_of_others": slate is not None and not is_own,
         "release_id": release.release_id,
         "released_at": manifest.get("released_at"),
         "state": release.state,
@@ -158,9 +159,3 @@ def _models(manifest: Mapping[str, Any], fitted_at: Mapping[str, str]) -> list[d
         }
         for name, digest in sorted(final.items())
     ]
-
-
-def _compare_evaluation(manifest: Mapping[str, Any], settings: Settings) -> tuple[bool, bool]:
-    """Whether there is an evaluation report, and whether its slate metrics are those that the gate of this release used."""
-    slate = read_json(settings.reports / "evaluation.json").get("slate")
-    return slate is not None, slate == manifest.get("metrics", {}).get("slate")

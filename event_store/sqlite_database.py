@@ -192,9 +192,9 @@ class SqliteDatabase:
         """Write what was committed to the disk; every checkpoint does the same before it moves pages out of the log."""
         if not self._is_durable:
             return
-        path = f"{self.path}-wal"
+        path = self.path.with_name(f"{self.path.name}-wal")
         try:
-            with open(path, "rb", buffering=0) as log:
+            with path.open("rb", buffering=0) as log:
                 os.fdatasync(log.fileno())
         except OSError as error:
             raise StoreUnavailable(f"{path} cannot be written to the disk: {error}; check the disk") from error

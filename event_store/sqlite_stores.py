@@ -109,7 +109,7 @@ class SqliteEventStore(SqliteDatabase):
                 writing = _Writing(database, self._key, self._now_us())
                 erased = self.suppressed(database, {event["user_id"] for events, _ in reports for event in events})
                 added = [writing.add(events, erased) for events, _ in reports]
-                writing.finish()
+                database.execute("insert or replace into facts values ('number', ?)", (writing.number,))
                 self._clean(database)
         except Exception as error:
             for _, appended in reports:
@@ -169,7 +169,7 @@ class _Writing:
         self._database, self._key, self._now_us = database, key, now_us
         self._period = now_us // ID_PERIOD_US
         (stored,) = database.execute("select coalesce((select value from facts where name = 'number'), 0)").fetchone()
-        self._number = max(int(stored), now_us)
+        self.number = max(int(stored), now_us)  # the last one
         self._sessions: dict[str, Sequence[PrivateSession]] = {}
 
     def add(self, events: Sequence[Event], erased: set[str]) -> Appended:
@@ -178,10 +178,6 @@ class _Writing:
         for event in events:
             count[self._add(event, erased)] += 1
         return Appended(**count)
-
-    def finish(self) -> None:
-        """Keep the last number."""
-        self._database.execute("insert or replace into facts values ('number', ?)", (self._number,))
 
     def _add(self, event: Event, erased: set[str]) -> str:
         user_id, action = event["user_id"], event["action"]
@@ -196,9 +192,9 @@ class _Writing:
             self._replace_sessions(user_id, sessions_after(event, self._sessions[user_id], self._now_us))
         elif is_hidden(event, self._sessions.get(user_id, ())):
             return "private"
-        self._number += 1
+        self.number += 1
         if event["sequence_number"] is None:
-            event = event | {"sequence_number": self._number}
+            event = event | {"sequence_number": self.number}
         values = (user_id, kind_of(event), event["ended_at"], event["sequence_number"], self._now_us, to_text(event))
         columns = "(user_id, kind, ended_at, sequence_number, received_at, body)"
         self._database.execute(f"insert into events {columns} values (?, ?, ?, ?, ?, ?)", values)  # noqa: S608

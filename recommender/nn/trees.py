@@ -83,7 +83,8 @@ class TreeNodes(NamedTuple):
             _append_nodes(tree["tree_structure"], rows, kept, leaves)
             begin.append(len(rows))
             value_X = np.zeros(MAX_LEAVES)
-            value_X[_hash_leaves(np.uint64(1) << np.arange(len(leaves), dtype=np.uint64))] = leaves
+            bit_L = np.uint64(1) << np.arange(len(leaves), dtype=np.uint64)
+            value_X[((bit_L * HASH_MULTIPLIER) >> HASH_SHIFT).astype(np.int64)] = leaves
             values.append(value_X)
         table = np.array(rows, dtype=np.float64).reshape(len(rows), 4)
         feature_M, second_M, end_M = (table[:, column].astype(np.int32) for column in (0, 2, 3))
@@ -112,10 +113,6 @@ def _append_nodes(node: dict[str, Any], rows: list[list[float]], kept: list[int]
     rows[number][3] = len(rows)
     if len(leaves) > MAX_LEAVES:
         raise ValueError(f"a tree has {len(leaves)} leaves; fit trees with at most {MAX_LEAVES}")
-
-
-def _hash_leaves(bit: Bits) -> NDArray[np.int64]:
-    return ((bit * HASH_MULTIPLIER) >> HASH_SHIFT).astype(np.int64)
 
 
 def _round_down(threshold_M: NDArray[np.float64]) -> Floats:

@@ -171,7 +171,13 @@ class TrackSearch:
             hits += [hit for hit in self._find_allowed(query, limit, is_allowed) if hit.item not in complete]
         near = self._near_by_text(query, max(CANDIDATES, 2 * limit), is_allowed)
         documents = {hit.item: self._index.document(hit) for hit in near}
-        complete |= {item for item, document in documents.items() if not _is_partial(query, document)}
+        # A track is partial that lacks a style or language of the query, or has the opposite of a mood.
+        complete |= {
+            item
+            for item, document in documents.items()
+            if query.opposite_values.isdisjoint(document.facets)
+            and not any(map(document.facets.isdisjoint, query.required))
+        }
         by_day = zip(documents.values(), self._index.released_on(near), strict=True)
         hits = _add_texts(hits, near, [_score(query.wanted, query.periods, *one) for one in by_day])
         if not hits:
@@ -268,11 +274,6 @@ def _score(concepts: Sequence[Concept], periods: Sequence[Period], document: Doc
         if weights:
             score += max(weights) + ALSO * (sum(weights) - max(weights))
     return score
-
-
-def _is_partial(query: Query, document: Document) -> bool:
-    """Whether a track lacks a style or language that the query names, or has the opposite of a mood."""
-    return any(map(document.facets.isdisjoint, query.required)) or not query.opposite_values.isdisjoint(document.facets)
 
 
 def _add_texts(hits: Sequence[Hit], near: Sequence[Hit], scores: Sequence[float]) -> list[Hit]:

@@ -6,7 +6,7 @@ point-in-time; one call may request several of both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -26,7 +26,6 @@ from pydantic import StrictStr
 from sequences.offline.entities_in_range import entities_in_range
 from sequences.offline.entity_rows import EntityRows
 from sequences.offline.joined_views import (
-    JoinedView,
     append_rows,
     join_view,
     localize_source,
@@ -83,7 +82,8 @@ class SequenceOfflineStore(DuckDBOfflineStore):
             for view in feature_views
         ]
         schema = pa.schema([*rows.input_table.schema, *(field for view in views for field in view.fields)])
-        step = _rows_per_chunk(views)
+        list_elements = max(sum(view.max_list_elements for view in views), 1)  # of one row
+        step = max(min(MAX_ROWS_PER_CHUNK, MAX_ELEMENTS_PER_CHUNK // list_elements), 1)
 
         def read_chunks() -> Iterator[pa.RecordBatch]:
             for start in range(0, len(rows), step):
@@ -163,10 +163,3 @@ class SequenceOfflineStore(DuckDBOfflineStore):
     ) -> None:
         """See `append_rows`."""
         append_rows(config, feature_view, table, progress)
-
-
-def _rows_per_chunk(views: Sequence[JoinedView]) -> int:
-    """Number of entity rows per chunk, limited so that the list elements of a chunk stay within bounds."""
-    return max(
-        1, min(MAX_ROWS_PER_CHUNK, MAX_ELEMENTS_PER_CHUNK // max(1, sum(view.max_list_elements for view in views)))
-    )

@@ -142,7 +142,8 @@ class AccessControl(HttpMiddleware):
         policy, address = self._policy, client_address(scope)
         if not policy.has_credentials and (foreign := _describe_foreign_request(scope, policy.allowed_origins)):
             raise self._refuse(foreign[0], 403, foreign[1])
-        if _is_public(scope):
+        path = scope["path"]
+        if scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES)):
             await self._app(scope, receive, send)
             return
         # Requests with a wrong key count for the address, so key guessing is limited too.
@@ -182,11 +183,6 @@ def _describe_foreign_request(scope: Message, allowed_origins: Collection[str]) 
     if why := describe_foreign_origin(scope, allowed_origins):
         return FOREIGN_ORIGIN, why
     return None
-
-
-def _is_public(scope: Message) -> bool:
-    path = scope["path"]
-    return scope["method"] in ("GET", "HEAD") and (path in PUBLIC_PATHS or path.startswith(PUBLIC_PREFIXES))
 
 
 def _is_local(server: tuple[str, int | None] | None) -> bool:

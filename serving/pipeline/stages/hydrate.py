@@ -122,10 +122,11 @@ class OnlineStore:
 
     def _record_failure(self, error: Exception, user_id: str) -> None:
         self._failed_user = user_id
-        if _is_connection_error(error):
+        # Errors of Redis are recognized without importing its client.
+        if isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith("redis."):
             self._unavailable = str(error) or type(error).__name__
             why = "the online store does not respond; answers use cached states of users"
-        elif _is_damage(error):
+        elif isinstance(error, sqlite3.DatabaseError) and "locked" not in str(error):
             why = (
                 "the online store is damaged or lacks tables; users whose rows cannot be read get answers from cached states; "
                 "stop the service, delete the file and run python -m sequences.online.materialize --as-of DAY --force"
@@ -263,13 +264,3 @@ def _profile(contract: ServiceContract, known: StoredViews) -> dict[str, float |
         stored = known.get(view, {}).get(name) or [None]
         values[f"{view}__{name}"] = stored[0]
     return values
-
-
-def _is_connection_error(error: Exception) -> bool:
-    """Whether the server of the store does not respond. Errors of Redis are recognized without importing its client."""
-    return isinstance(error, (ConnectionError, TimeoutError)) or type(error).__module__.startswith("redis.")
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether a SQLite file is damaged or lacks tables; not if another process locks it."""
-    return isinstance(error, sqlite3.DatabaseError) and "locked" not in str(error)
