@@ -157,7 +157,6 @@ class AccessControl(HttpMiddleware):
             what = "API key, or invalid or expired token" if policy.tokens else "API key"
             why = f"missing or unknown {what}; send the header Authorization: Bearer {'KEY or TOKEN' if policy.tokens else 'KEY'}"
             raise self._refuse(NO_KEY, 401, why, {"WWW-Authenticate": "Bearer"})
-        path = scope["path"]
         if client.user_id is not None and not (path in USER_PATHS or path.startswith(USER_PREFIXES)):
             raise self._refuse(NOT_FOR_USERS, 403, NOT_FOR_USERS_MESSAGE)
         charge = () if limit is None else (functools.partial(limit.charge, client.name),)
