@@ -88,6 +88,21 @@ def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) 
         np.testing.assert_allclose(found[task][0], 1 / (1 + np.exp(-logit_C)), atol=5e-6)
 
 
+def test_the_wide_part_adds_a_linear_function_of_the_inputs() -> None:
+    ranker = new_ranker("session_domains")
+    side = ranker.features.prepare_users(user_batch([history(6, 1)]))
+    candidates, wide = ranker.features.prepare_candidates(side, ITEMS[None]), ranker.model.wide_skip_connection.weight
+    drawn = torch.randn(wide.shape, generator=torch.Generator().manual_seed(1))
+    logits = []
+    with torch.inference_mode():
+        for weight in (0 * drawn, drawn, 2 * drawn):
+            wide.copy_(weight)
+            logits.append(ranker.model(ranker.model.encode_user(side.inputs), candidates))
+    added = logits[1] - logits[0]
+    assert added.std() > 0.1
+    torch.testing.assert_close(logits[2] - logits[0], 2 * added, rtol=1e-4, atol=1e-4)
+
+
 def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
     all_masked = [(5, LISTEN, NOW + MINUTE)] * 4
     unknown = [(1, LISTEN, NOW - MINUTE), (10_000, SKIP, NOW - 2)]

@@ -37,6 +37,8 @@ def reported_reason(row):
     [
         (CLICK | {"user_id": None}, "user_id is missing"),
         (CLICK | {"action": None}, "action is missing"),
+        (CLICK | {"target_type": None}, "target_type is missing"),
+        (CLICK | {"target_id": None}, "target_id is missing"),
         *(
             (CLICK | {"user_id": f"al{one}ice"}, "user_id is too long or not printable")
             for one in "\0\n\u0378\u2028\ue000\ufffd"

@@ -217,6 +217,7 @@ def test_a_loss_of_the_private_sessions_hides_everyone(sqlite_store, clock, tmp_
     assert (
         again.append([event(3, user="u2", action="end_private"), event(4, user="u2", at_us=NOW_US + 1)]).accepted == 2
     )
+    assert again.append([event(5, user="u2", at_us=NOW_US + 1), event(6, at_us=NOW_US + 1)]).private == 1
     again.close()
 
 
