@@ -83,10 +83,10 @@ unit: setup ## Unit and contract tests
 test: .venv/spark setup ## lint, and all tests: unit, contract, integration and end-to-end (Spark, Airflow, browser, databases)
 	@$(MAKE) --no-print-directory --jobs 2 lint all-tests
 
-# Four workers on two cores, because many of these tests wait for servers. The whole pipeline starts first, because it takes longest and
-# compiles the kernels that the other services of tests/e2e need; the short tests fill the time at the end.
+# Four workers on two cores, because many of these tests wait for servers. The whole pipeline starts first, because it takes longest,
+# and the short tests fill the time until it ends.
 all-tests:
-	@$(PYTEST_PARALLEL) --numprocesses 4 --durations 30 tests/e2e/test_pipeline.py tests/integration tests/e2e tests/contract tests/unit
+	@$(PYTEST_PARALLEL) --numprocesses 4 --durations 30 tests/e2e/test_pipeline.py tests/e2e tests/integration tests/contract tests/unit
 
 lint: setup ## Format, style, types, import layers, SQL and the compose file
 	@$(BIN)/ruff format --check .
