@@ -2,8 +2,8 @@
 bytes leave the disk.
 
 SQLite's own busy handler sleeps without a queue, so that one of several writers may wait for a second; here they queue for a file
-lock before the transaction. A durable file is synchronized after the commit, when the next writer already has the lock: processes
-wait for the disk together. Others may read a commit a moment before it is durable, except by `read`, whose positions are kept.
+lock before the transaction. A durable file is synced to disk after the commit, outside this lock, so that several processes can
+wait for the disk at once. Others may see a commit a moment before it is durable, but `read`, whose positions are stored, syncs first.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ class SqliteDatabase:
                 if database.in_transaction:
                     database.execute("rollback")
                 raise
-        self._synchronize()
+        self._sync()
 
     def read(self, after: Position | None, limit: int) -> list[tuple[int, dict[str, Any]]]:
         """See `Store.read`."""
         query = f"select seq, body from {self._numbered} where seq > ? order by seq limit ?"  # noqa: S608
         with self.reading() as database:
             rows = database.execute(query, (seq_after(after, read_id(database)), limit)).fetchall()
-        self._synchronize()  # a row that was lost after it was landed would leave its number to another one
+        self._sync()  # if a landed row were lost in a machine failure, its number would be given to another one
         return [(seq, json.loads(body)) for seq, body in rows]
 
     def renew_id(self) -> None:
@@ -188,8 +188,8 @@ class SqliteDatabase:
             connection.close()
         self._lock_file.close()
 
-    def _synchronize(self) -> None:
-        """Write what was committed to the disk; every checkpoint does the same before it moves pages out of the log."""
+    def _sync(self) -> None:
+        """Wait until all commits are on disk; a checkpoint does the same before it moves pages out of the log."""
         if not self._is_durable:
             return
         path = self.path.with_name(f"{self.path.name}-wal")
@@ -197,7 +197,7 @@ class SqliteDatabase:
             with path.open("rb", buffering=0) as log:
                 os.fdatasync(log.fileno())
         except OSError as error:
-            raise StoreUnavailable(f"{path} cannot be written to the disk: {error}; check the disk") from error
+            raise StoreUnavailable(f"{path} cannot be synced to disk: {error}; check the disk") from error
 
     def _checkpoint(self) -> bool:
         """Empty the log; return whether a reader has kept it from being empty. Writers do not wait for the reader."""

@@ -119,12 +119,19 @@ class SqliteEventStore(SqliteDatabase):
                 appended.set_result(result)
 
     def _clean(self, database: sqlite3.Connection) -> None:
-        """Delete once a day the ids that nobody can send again, and the sessions whose late events are too old."""
+        """Delete sessions whose late events are too old, once a day, and ids that cannot be sent again, once in a period: that
+        scans all ids while other writers wait.
+        """
         now_us = self._now_us()
-        if now_us // DAY_US > self._cleaned_day:
-            database.execute("delete from ids where period < ?", (now_us // ID_PERIOD_US - 1,))
-            database.execute("delete from private_sessions where until_us < ?", (now_us - MAX_AGE_US,))
-            self._cleaned_day = now_us // DAY_US
+        if now_us // DAY_US <= self._cleaned_day:
+            return
+        database.execute("delete from private_sessions where until_us < ?", (now_us - MAX_AGE_US,))
+        period = now_us // ID_PERIOD_US
+        (cleaned,) = database.execute("select (select value from facts where name = 'period')").fetchone()
+        if cleaned != period:
+            database.execute("delete from ids where period < ?", (period - 1,))
+            database.execute("insert or replace into facts values ('period', ?)", (period,))
+        self._cleaned_day = now_us // DAY_US
 
     def of_user(self, user_id: str, after: Position | None = None) -> UserEvents:
         """See `EventStore.of_user`."""
@@ -139,7 +146,7 @@ class SqliteEventStore(SqliteDatabase):
         query = "select coalesce((select min(seq) - 1 from events where received_at >= ?), (select seq from sqlite_sequence))"
         with self.reading() as database:
             (last,) = database.execute(query, (received_us,)).fetchone()
-        self._synchronize()
+        self._sync()
         return int(last or 0)
 
     def remove(self, through: Position) -> int:

@@ -293,7 +293,7 @@ def test_commits_are_on_the_disk_before_they_are_acknowledged_or_landed(sqlite_s
 
 
 def test_a_commit_that_the_disk_refuses_is_not_acknowledged_and_can_be_sent_again(sqlite_store, monkeypatch):
-    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable, match=r"events.db-wal cannot be written"):
+    with monkeypatch.context() as patched, pytest.raises(StoreUnavailable, match=r"events\.db-wal"):
         patched.setattr(os, "fdatasync", mock.Mock(side_effect=OSError(errno.EIO, "Input/output error")))
         sqlite_store.append([event(1)])
     assert sqlite_store.append([event(1), event(2)]) == Appended(accepted=1, duplicate=1)
