@@ -13,18 +13,13 @@ import polars as pl
 
 from storage import mart_tables
 
-MAPPING_FILE = Path(__file__).parent / "audio_facets.csv"
+MAPPING_FILE = Path(__file__).parent / "audio_facets.csv"  # tag, facet, value, min_probability
 MAX_VALUES = 2  # of one facet of a track, the most probable ones
 OPTIONAL_FACETS = ("themes",)
 """Facets that a track without a value may lack on purpose: they are filled only if no track of the catalog has a value."""
 SOURCE = "audio"
 RELATIONS = {"styles": ("has_style", "style"), "emotions": ("has_emotion", "emotion"), "themes": ("has_theme", "theme")}
 """Facet to the relation of its triples and the type of their tails, as in the mart `knowledge_triples`."""
-
-
-def read_mapping() -> pl.DataFrame:
-    """The mapping: tag, facet, value, min_probability."""
-    return pl.read_csv(MAPPING_FILE)
 
 
 def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str, ...]) -> pl.DataFrame:
@@ -43,7 +38,7 @@ def missing_facets(tracks: pl.DataFrame, content: pl.DataFrame, tags: tuple[str,
     )
     likely = (
         probabilities.explode("tag", "probability")
-        .join(read_mapping(), on="tag")
+        .join(pl.read_csv(MAPPING_FILE), on="tag")
         .filter(pl.col("probability") >= pl.col("min_probability"))
     )
     values = likely.group_by("track_id", "facet", "value").agg(pl.col("probability").max())

@@ -34,11 +34,9 @@ PHRASES_FILE = Path(__file__).parent / "phrases.yaml"
 LANGUAGES_FILE = Path(__file__).parent / "phrases_of_languages.yaml"
 ALWAYS = ("en", "zh")
 """Languages of words that every query may have."""
-SUGGESTING = "~"
-SUGGESTING_WEIGHT = 0.5
-ABSENT = "!"
-ABSENT_WEIGHT = -1.0
-"""Of a phrase that stands for tracks without the value: "vocals" for those that are not instrumental."""
+SUGGESTING, ABSENT = "~", "!"
+MARKED_WEIGHTS = {SUGGESTING: 0.5, ABSENT: -1.0}
+"""Weights of marked phrases. ABSENT marks one for tracks without the value: "vocals" for tracks that are not instrumental."""
 MIN_CORRECTED_LENGTH = 5
 """Shorter words with a typing error are too similar to other words."""
 
@@ -71,7 +69,9 @@ def known_phrases() -> tuple[FacetPhrase, ...]:
     facets: dict[str, dict[str, dict[str, list[str]]]] = yaml.safe_load(PHRASES_FILE.read_text(encoding="utf-8"))
     others: dict[str, dict[str, list[str]]] = yaml.safe_load(LANGUAGES_FILE.read_text(encoding="utf-8"))
     return tuple(
-        FacetPhrase((facet, value), phrase.lstrip(SUGGESTING + ABSENT), _weight(phrase), language)
+        FacetPhrase(
+            (facet, value), phrase.lstrip(SUGGESTING + ABSENT), MARKED_WEIGHTS.get(phrase[0], FULL_WEIGHT), language
+        )
         for facet, values in facets.items()
         for value, phrases_of_value in values.items()
         for language, phrases in {
@@ -88,10 +88,6 @@ def phrases_of(values: Iterable[FacetValue]) -> list[FacetPhrase]:
     for phrase in known_phrases():
         by_value.setdefault(phrase.value, []).append(phrase)
     return [phrase for value in values for phrase in by_value.get(value, [FacetPhrase(value, value[1], FULL_WEIGHT)])]
-
-
-def _weight(phrase: str) -> float:
-    return {SUGGESTING: SUGGESTING_WEIGHT, ABSENT: ABSENT_WEIGHT}.get(phrase[0], FULL_WEIGHT)
 
 
 class _Dictionary:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from content.audio_facets import read_mapping
+from content.audio_facets import MAPPING_FILE
 from content.encoders.audio import AudioEncoder
 from content.encoders.musicnn import TAGS, WIDTH
 from content.music_detection import (
@@ -70,7 +70,7 @@ def test_audio_that_is_not_music_fills_no_facets(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SEGUE_HOME", "")
     home = ContentHome(tmp_path)
     home.write_tracks({"a": None, "b": None}, audio_path=[home.write(f"{name}.wav", name.encode()) for name in "ab"])
-    tag = TAGS.index(read_mapping()["tag"][0])
+    tag = TAGS.index(pl.read_csv(MAPPING_FILE)["tag"][0])
 
     def encode_with_tags(_: AudioEncoder, batch: list[str]) -> tuple[np.ndarray, np.ndarray]:
         tags_BT = np.zeros((len(batch), len(TAGS)), dtype=np.float32)
