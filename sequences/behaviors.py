@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config.tool_environment import DBT_FOLDER, load_dbt_variables
+from config.settings import DBT_FOLDER, load_dbt_variables
 from event_store.behaviors import BEHAVIORS, Behavior
 
 MINUTE_US = 60_000_000

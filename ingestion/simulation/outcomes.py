@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from config.tool_environment import load_dbt_variables
+from config.settings import load_dbt_variables
 from event_store.behaviors import ACTIONS, TARGET_TYPES
 from ingestion.simulation.event_buffer import SHARED, Columns, EventBuffer
 from ingestion.simulation.users import MAX_INTERESTS, SimulatedUsers

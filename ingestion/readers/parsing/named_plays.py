@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from config.tool_environment import load_dbt_variables
+from config.settings import load_dbt_variables
 from ingestion.readers.parsing.json_rows import Block, raw_lines
 from ingestion.readers.parsing.reader import Rows, open_staging_database, read_staged, stage_rows
 from ingestion.row_validation import LATEST, conform

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config import settings
-from config.tool_environment import load_dbt_variables
+from config.settings import load_dbt_variables
 from ingestion.readers.parsing import named_plays
 from sequences.behaviors import load_behaviors
 
