@@ -2,8 +2,8 @@
 import * as api from "./base.js";
 import { address, LANGUAGES, load, localeOf, NAMES, preferred, useRoute } from "./base.js";
 import { Icon, LoadingRows, Toasts, useToasts } from "./parts.js";
-import { NowPlaying, PlayerBar } from "./player.js";
-import { forgetQueue, SessionProvider, useNewSession, useSession } from "./session.js";
+import { NowPlaying, PlayerBar } from "./player_view.js";
+import { forgetQueue, SessionProvider, useNewSession, useSession } from "./player.js";
 import { html, render, useEffect, useMemo, useState } from "./vendor/preact.mjs";
 import { Home } from "./views/home.js";
 

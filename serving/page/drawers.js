@@ -2,8 +2,8 @@
 import * as api from "./base.js";
 import { address, dayName, facetName, format, interestName, sentence, timeOfDay } from "./base.js";
 import { Cover, Drawer, Icon } from "./parts.js";
-import { Artists } from "./player.js";
-import { useSession } from "./session.js";
+import { Artists } from "./player_view.js";
+import { useSession } from "./player.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact.mjs";
 
 // ---- Queue: it can be reordered with the pointer or the arrow keys, and moves when an action changes it.

@@ -1,7 +1,7 @@
 // The listener's data: download it, or erase it for good; and the switch for developers.
 import * as api from "../base.js";
 import { Icon } from "../parts.js";
-import { useSession } from "../session.js";
+import { useSession } from "../player.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
 
 function save(answer, name) {

@@ -2,8 +2,8 @@
 import * as api from "../base.js";
 import { address, format, formatCount, summary } from "../base.js";
 import { hueOf, Icon, LoadingRows, Mosaic, Shelf, Tile } from "../parts.js";
-import { Rows } from "../player.js";
-import { RADIO, useSession } from "../session.js";
+import { Rows } from "../player_view.js";
+import { RADIO, useSession } from "../player.js";
 import { html, useEffect, useState } from "../vendor/preact.mjs";
 
 const PLACED_SCENES = new Set(["daily", RADIO]);

@@ -2,8 +2,8 @@
 import * as api from "../base.js";
 import { address, dayName, formatCount, timeOfDay, useAnswer } from "../base.js";
 import { Cover, Icon, LoadingRows } from "../parts.js";
-import { Rows } from "../player.js";
-import { useSession } from "../session.js";
+import { Rows } from "../player_view.js";
+import { useSession } from "../player.js";
 import { html } from "../vendor/preact.mjs";
 import { Continuation } from "./lists.js";
 

@@ -2,8 +2,8 @@
 import * as api from "../base.js";
 import { address, facetName, format, formatCount, sentence, summary, useAnswer } from "../base.js";
 import { Cover, hueOf, Icon, LoadingRows, LoadingTiles, Mosaic } from "../parts.js";
-import { Artists, LikeButton, Rows } from "../player.js";
-import { useSession } from "../session.js";
+import { Artists, LikeButton, Rows } from "../player_view.js";
+import { useSession } from "../player.js";
 import { html, useEffect, useState } from "../vendor/preact.mjs";
 import { PlaylistTiles, shownPlaylists, useOpening } from "./home.js";
 import { SearchField, useSearch } from "./search.js";

@@ -3,8 +3,8 @@ import * as api from "../base.js";
 import { sentence } from "../base.js";
 import { UpNext } from "../drawers.js";
 import { Cover, hueOf, Icon } from "../parts.js";
-import { Artists, LikeButton, PlayButton, Position, Rows } from "../player.js";
-import { RADIO, useSession } from "../session.js";
+import { Artists, LikeButton, PlayButton, Position, Rows } from "../player_view.js";
+import { RADIO, useSession } from "../player.js";
 import { html, useEffect, useState } from "../vendor/preact.mjs";
 
 const SHOWN = 8;

@@ -1,7 +1,7 @@
 // What shapes the recommendations: interests, what does not count, and private sessions.
 import { dayName, format, formatCount, interestName, timeOfDay } from "../base.js";
 import { Cover, hueOf, Icon, Mosaic } from "../parts.js";
-import { useSession } from "../session.js";
+import { useSession } from "../player.js";
 import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
 import { Data } from "./data.js";
 
