@@ -49,6 +49,9 @@ OBJECT_STORE_SCHEME = "s3://"
 REDIS_SCHEME = "redis://"
 """URL scheme of the store of events for several machines (`SEGUE_EVENT_STORE`)."""
 
+DEFAULT_REQUESTS_PER_S = 100
+"""Requests per second of each client if the recommender listens on an address that other machines can reach."""
+
 MAX_CONCURRENT_REQUESTS = 12
 """Maximum number of requests that one worker handles concurrently."""
 
@@ -534,7 +537,8 @@ class HttpSettings(EnvironmentSettings):
 
     requests_per_s: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(
         default=None,
-        description="rate limit per client in requests per second; 0: unlimited; by default 0 on loopback, otherwise 100",
+        description="rate limit per client in requests per second; 0: unlimited; "
+        f"by default 0 on loopback, otherwise {DEFAULT_REQUESTS_PER_S}",
     )
     allowed_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(),

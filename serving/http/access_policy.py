@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Send
 
-from config.settings import HttpSettings, is_loopback, load_settings
+from config.settings import DEFAULT_REQUESTS_PER_S, HttpSettings, is_loopback, load_settings
 from serving.http.asgi import HttpMiddleware, client_address, set_client
 from serving.http.cross_origin import describe_foreign_host, describe_foreign_origin
 from serving.http.protocols.credentials import read_credential
@@ -27,8 +27,6 @@ from web.rate_limit import RateLimit
 PUBLIC_PATHS = ("/livez", "/readyz", "/healthz", "/metrics", "/", "/docs", "/docs.json", "/openapi.json")
 """Paths that can be read without a key: probes, metrics, the listening page (not its API requests), and the API's page."""
 PUBLIC_PREFIXES = ("/page/", "/static_content/")
-DEFAULT_REQUESTS_PER_S = 100
-"""Requests per second of each client if the service listens on an address that other machines can reach."""
 NO_KEY, RATE_LIMITED, NOT_LOCAL = "no_key", "too_often", "not_local"
 FOREIGN_HOST, FOREIGN_ORIGIN = "foreign_host", "foreign_origin"
 NOT_FOR_USERS, OTHER_USER = "not_for_users", "other_user"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from config.settings import ROOT, HttpSettings
-from serving.http.access_policy import DEFAULT_REQUESTS_PER_S
+from config.settings import DEFAULT_REQUESTS_PER_S, ROOT, HttpSettings
 from serving.service import TIMEOUT_S
 from web.rate_limit import BURST_S
 
