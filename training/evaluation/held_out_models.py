@@ -29,7 +29,7 @@ from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
 from training.ranking.case_batches import CaseBatches, load_track_statistics
-from training.ranking.cases import RankingCases
+from training.ranking.labeled_cases import RankingCases
 from training.recipes import recipe
 from training.workspace import INPUTS_FILE, MODELS, Workspace
 

@@ -37,7 +37,7 @@ from training.evaluation.slate_evaluation import (
     sample_rows,
     slate_objective,
 )
-from training.ranking.cases import ranking_cases
+from training.ranking.labeled_cases import ranking_cases
 
 VALIDATION_RANKING_CASES = 50_000
 MIN_GAUC_GAIN = 0.001

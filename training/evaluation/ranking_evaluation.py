@@ -14,7 +14,7 @@ from training.evaluation.held_out_models import TREES_ALONE, HeldOutModels
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.result import Result
-from training.ranking.cases import RankingCases, ranking_cases
+from training.ranking.labeled_cases import RankingCases, ranking_cases
 
 RankerMetrics = tuple[dict[str, dict[str, Estimate]], NDArray[np.float32]]
 """task → metric → estimate, and the probabilities [R, T]."""

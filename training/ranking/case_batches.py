@@ -27,7 +27,7 @@ from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import row_chunks
 from training.data.training_data import TrainingData
 from training.process import parallel_map
-from training.ranking.cases import RankingCases, newest_rows_per_user
+from training.ranking.labeled_cases import RankingCases, newest_rows_per_user
 
 FEATURE_BATCH_SIZE = 64
 """Cases whose features are computed together; intermediate arrays of this size fit in the CPU cache."""

@@ -36,7 +36,7 @@ from training.data.recall_cases import row_chunks
 from training.data.training_data import TrainingData
 from training.process import configure_threads
 from training.ranking.case_batches import CaseBatch, CaseBatches, load_track_statistics
-from training.ranking.cases import RankingCases, evenly_spaced_rows, missing_tasks, ranking_cases
+from training.ranking.labeled_cases import RankingCases, evenly_spaced_rows, missing_tasks, ranking_cases
 
 LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000

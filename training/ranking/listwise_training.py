@@ -33,7 +33,7 @@ from training.data.recall_cases import RecallCases, row_chunks
 from training.data.training_data import TrainingData
 from training.process import configure_threads, parallel_map
 from training.ranking.case_batches import load_profiles, load_track_statistics
-from training.ranking.cases import newest_rows_per_user
+from training.ranking.labeled_cases import newest_rows_per_user
 
 CANDIDATES_PER_REQUEST = 150  # training candidates per request; lower ones hardly ever reach the top of a slate
 

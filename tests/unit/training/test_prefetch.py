@@ -17,7 +17,7 @@ from recommender.ranking.fitted_ranker import RANKERS
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches
-from training.ranking.cases import ranking_cases
+from training.ranking.labeled_cases import ranking_cases
 from training.recipes import config_of
 from training.trainer import BATCHES_AHEAD, prefetch
 

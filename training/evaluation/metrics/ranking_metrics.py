@@ -26,7 +26,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
 from training.evaluation.metrics.list_comparison import HISTORY_EDGES
-from training.ranking.cases import RankingCases
+from training.ranking.labeled_cases import RankingCases
 
 METRICS = ("auc", "gauc", "logloss", "ece")
 CALIBRATION_BINS = 15

@@ -23,8 +23,8 @@ from tests.support.training.tiny_world import SERVICES, START, random_plays, wri
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches, load_track_statistics
-from training.ranking.cases import missing_tasks, ranking_cases
 from training.ranking.fit import fit_ranker
+from training.ranking.labeled_cases import missing_tasks, ranking_cases
 from training.recipes import config_of, recipe
 
 SHORT_FIT = {

@@ -16,7 +16,7 @@ from sequences.sequence_batch import SequenceBatch
 from tests.support.serving.small_release import tracks
 from tests.support.training.tiny_world import NEVER, SERVICES, START, random_plays, users_at, write_marts
 from training.data.training_data import TrainingData
-from training.ranking.cases import ranking_cases
+from training.ranking.labeled_cases import ranking_cases
 from training.recall.windows import WindowSampler
 from training.recipes import recipe
 

@@ -12,7 +12,7 @@ from tests.support.training.ranking_cases import new_ranker
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.evaluation.held_out_models import HeldOutModels
-from training.ranking.cases import RankingCases, ranking_cases
+from training.ranking.labeled_cases import RankingCases, ranking_cases
 
 NAME = "target_attention"
 

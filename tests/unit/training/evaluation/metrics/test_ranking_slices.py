@@ -9,7 +9,7 @@ from tests.support.training.fitted_workspace import small_data
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.ranking_metrics import measure_by_slice, slice_masks
-from training.ranking.cases import ranking_cases
+from training.ranking.labeled_cases import ranking_cases
 
 
 @pytest.fixture(scope="module")
