@@ -226,14 +226,11 @@ def test_a_final_fit_keeps_the_held_out_ranker(marts: Path, tmp_path: Path) -> N
         assert (tmp_path / "final" / file.name).read_bytes() == file.read_bytes()
 
 
-@pytest.mark.parametrize("is_left_out", [True, False])
-def test_training_cuts_sequences_after_events_are_removed(marts: Path, is_left_out: bool) -> None:
+def test_training_cuts_sequences_after_events_are_removed(marts: Path) -> None:
     """As evaluation and serving do: both have as many of the remaining events."""
     data = open_data(marts)
     tracks = np.arange(2, len(data.vocabulary), 2)
-    if is_left_out:
-        left_out = LeftOut(tracks, np.full(len(tracks), FOREVER))
-        data.profile_exclusions = ProfileExclusions({data.user_ids_U[0]: left_out})
+    data.profile_exclusions = ProfileExclusions({data.user_ids_U[0]: LeftOut(tracks, np.full(len(tracks), FOREVER))})
     features = RankingFeatures.from_vocabulary(
         data.vocabulary,
         load_track_statistics(data),
