@@ -15,11 +15,10 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from recommender.ranking.features.track_statistics import COUNTS
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
-from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
+from tests.support.training.tiny_world import SERVICES, START
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches, load_track_statistics
@@ -32,19 +31,6 @@ SHORT_FIT = {
     "training.batch_size": 64,
     "validation.every": 4,
 }
-
-
-@pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny log of the training tests, with statistics of one track."""
-    marts = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
-    rows = {
-        "track_id": ["t3"],
-        "known_at": pl.Series([START], dtype=pl.Datetime("us")),
-        **{name: [2] for name in COUNTS},
-    }
-    pl.DataFrame(rows).write_parquet(marts / "track_statistics.parquet")
-    return marts
 
 
 def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
