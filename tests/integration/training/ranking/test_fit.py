@@ -15,11 +15,10 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from recommender.ranking.features.track_statistics import COUNTS
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
-from tests.support.training.tiny_world import SERVICES, START, random_plays, write_marts
+from tests.support.training.tiny_world import SERVICES, START
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches, load_track_statistics
@@ -32,19 +31,6 @@ SHORT_FIT = {
     "training.batch_size": 64,
     "validation.every": 4,
 }
-
-
-@pytest.fixture(scope="module")
-def marts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny log of the training tests, with statistics of one track."""
-    marts = write_marts(tmp_path_factory.mktemp("ranking_marts"), random_plays())
-    rows = {
-        "track_id": ["t3"],
-        "known_at": pl.Series([START], dtype=pl.Datetime("us")),
-        **{name: [2] for name in COUNTS},
-    }
-    pl.DataFrame(rows).write_parquet(marts / "track_statistics.parquet")
-    return marts
 
 
 def open_data(marts: Path, fit: str = "held_out") -> TrainingData:
@@ -226,14 +212,11 @@ def test_a_final_fit_keeps_the_held_out_ranker(marts: Path, tmp_path: Path) -> N
         assert (tmp_path / "final" / file.name).read_bytes() == file.read_bytes()
 
 
-@pytest.mark.parametrize("is_left_out", [True, False])
-def test_training_cuts_sequences_after_events_are_removed(marts: Path, is_left_out: bool) -> None:
+def test_training_cuts_sequences_after_events_are_removed(marts: Path) -> None:
     """As evaluation and serving do: both have as many of the remaining events."""
     data = open_data(marts)
     tracks = np.arange(2, len(data.vocabulary), 2)
-    if is_left_out:
-        left_out = LeftOut(tracks, np.full(len(tracks), FOREVER))
-        data.profile_exclusions = ProfileExclusions({data.user_ids_U[0]: left_out})
+    data.profile_exclusions = ProfileExclusions({data.user_ids_U[0]: LeftOut(tracks, np.full(len(tracks), FOREVER))})
     features = RankingFeatures.from_vocabulary(
         data.vocabulary,
         load_track_statistics(data),

@@ -29,13 +29,12 @@ NOON = datetime(2024, 1, 20, 12)
 def describe_cases(data: TrainingData, collections: Collections, part: str) -> list[tuple[str, str, bool, datetime]]:
     """User, collection id, whether it is a repeat, and request time of each case."""
     cases = build_collection_cases(data, collections, part)
-    epoch = datetime(1970, 1, 1)
     return [
         (
             cases.user_ids[case],
             collections.ids_N[cases.items["targets"][case][0]],
             bool(len(cases.items["repeat"][case])),
-            epoch + timedelta(microseconds=int(cases.request_at_C[case])),
+            datetime(1970, 1, 1) + timedelta(microseconds=int(cases.request_at_C[case])),
         )
         for case in range(len(cases))
     ]

@@ -34,14 +34,6 @@ def random_trees(trees: int = 30, **changes: Any) -> lightgbm.Booster:
     return lightgbm.train(settings, lightgbm.Dataset(rows, label, params=settings), trees)
 
 
-def lightgbm_scores(booster: lightgbm.Booster, context: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Return LightGBM's scores, row by row [B, C]."""
-    rows = np.concatenate(
-        [np.broadcast_to(context[:, None], (*features.shape[:2], context.shape[1])), features], axis=2
-    )
-    return np.asarray(booster.predict(rows.reshape(-1, rows.shape[2]), raw_score=True)).reshape(features.shape[:2])
-
-
 def requests(count: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(1)
     context = np.rint(random.normal(size=(count, USER_FEATURES))).astype(np.float32)
@@ -57,8 +49,9 @@ def test_scores_equal_lightgbm(count: int, candidates: int, changes: dict[str, i
     booster, (context, features) = random_trees(**changes), requests(count, candidates)
     scores = Trees(booster).predict(context, features)
     assert scores.shape == (count, candidates)
+    rows = np.concatenate([context.repeat(candidates, axis=0), features.reshape(-1, FEATURES - USER_FEATURES)], axis=1)
     if scores.size:
-        np.testing.assert_array_equal(scores, lightgbm_scores(booster, context, features))
+        np.testing.assert_array_equal(scores.ravel(), booster.predict(rows, raw_score=True))
 
 
 def test_a_value_at_a_threshold_is_not_above_it() -> None:

@@ -16,8 +16,7 @@ from training.recipes import recipe
 SESSIONS, LENGTH = 20, 6
 
 
-@pytest.fixture
-def sessions(tmp_path: Path) -> TrainingData:
+def test_targets_are_the_listens_from_the_request_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two users with one session per day of six tracks, of which the fourth is skipped."""
     plays = [
         (
@@ -30,15 +29,12 @@ def sessions(tmp_path: Path) -> TrainingData:
         for day in range(SESSIONS)
         for number in range(LENGTH)
     ]
-    return TrainingData(write_marts(tmp_path / "marts", plays), "held_out", recipe("debug"))
-
-
-def test_targets_are_the_listens_from_the_request_on(sessions: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = TrainingData(write_marts(tmp_path / "marts", plays), "held_out", recipe("debug"))
     monkeypatch.setattr(listwise_training, "MID_SESSION_SHARE", 1.0)
-    cases, plays = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
-    row_C = plays.offset_U1[cases.user_C] + cases.play_number_C
-    for case, (row, position) in enumerate(zip(row_C, row_C - plays.session_start_P[row_C], strict=True)):
+    cases, log = sample_past_requests(sessions, "train", 1_000, seed=3), sessions.plays
+    row_C = log.offset_U1[cases.user_C] + cases.play_number_C
+    for case, (row, position) in enumerate(zip(row_C, row_C - log.session_start_P[row_C], strict=True)):
         rest = [row + step for step in range(LENGTH - position) if position + step != 3]
-        assert cases.items["targets"][case].tolist() == plays.track_P[rest].tolist()
-    assert (cases.request_at_C == plays.request_at_P[row_C]).all()
-    assert set(row_C - plays.session_start_P[row_C]) == set(range(LENGTH))
+        assert cases.items["targets"][case].tolist() == log.track_P[rest].tolist()
+    assert (cases.request_at_C == log.request_at_P[row_C]).all()
+    assert set(row_C - log.session_start_P[row_C]) == set(range(LENGTH))

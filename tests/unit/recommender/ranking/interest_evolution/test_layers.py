@@ -7,16 +7,13 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from recommender.ranking.interest_evolution import (
     AUGRU,
 )
 
 P, B, C, D = 5, 3, 4, 3
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
 
 
 def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np.ndarray]:
@@ -26,8 +23,8 @@ def by_hand(layer: AUGRU, events_PD: np.ndarray, scale_P: np.ndarray) -> list[np
     bias_u, bias_r, bias_n = (bias.detach().numpy()[0] for bias in layer.bias_31D)
     state, states = np.zeros(events_PD.shape[1]), []
     for event, scale in zip(events_PD, scale_P, strict=True):
-        update = sigmoid(input_u @ event + state_u @ state + bias_u)
-        reset = sigmoid(input_r @ event + state_r @ state + bias_r)
+        update = expit(input_u @ event + state_u @ state + bias_u)
+        reset = expit(input_r @ event + state_r @ state + bias_r)
         new = np.tanh(input_n @ event + reset * (state_n @ state) + bias_n)
         state = (1 - scale * update) * state + scale * update * new
         states.append(state)

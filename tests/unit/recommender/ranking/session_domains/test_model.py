@@ -10,12 +10,6 @@ from recommender.ranking.session_domains.model import BehaviorGroup, list_behavi
 from sequences import behaviors
 
 
-def events(behavior_BL: list[list[int]]) -> EventInputs:
-    """Return events with behaviors only."""
-    codes = torch.tensor(behavior_BL)
-    return EventInputs(codes, codes, codes, codes, codes, codes)
-
-
 def test_every_behavior_that_is_feedback_is_in_exactly_one_group() -> None:
     table = behaviors.load_behaviors()
     expected = [table.encoder[row.behavior] for row in table.rows if row.polarity not in (REVERSAL, CONTROL)]
@@ -24,5 +18,6 @@ def test_every_behavior_that_is_feedback_is_in_exactly_one_group() -> None:
 
 def test_members_are_the_newest_events_of_the_group() -> None:
     group = BehaviorGroup("some", (3, 5), length=2, is_negative=False, sequence="plays")
-    index_BN, mask_BN = select_group_events(events([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]]), group)
+    codes = torch.tensor([[3, 4, 5, 3, 0], [4, 3, 0, 0, 0], [4, 4, 4, 0, 0]])
+    index_BN, mask_BN = select_group_events(EventInputs(codes, codes, codes, codes, codes, codes), group)
     assert [sorted(index[mask].tolist()) for index, mask in zip(index_BN, mask_BN, strict=True)] == [[2, 3], [1], []]

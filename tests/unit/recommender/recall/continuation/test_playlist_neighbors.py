@@ -10,14 +10,10 @@ from tests.support.training.recall_cases import ragged
 V, P = 30, 12
 
 
-@pytest.fixture
-def tracks():
-    generator = np.random.default_rng(3)
-    return ragged(*(generator.choice(np.arange(2, V), generator.integers(1, 9), replace=False) for _ in range(P)))
-
-
 @pytest.mark.parametrize("seeds", [[5], [9, 4, 11], []])
-def test_scores_equal_those_of_dense_vectors(tracks, seeds):
+def test_scores_equal_those_of_dense_vectors(seeds):
+    generator = np.random.default_rng(3)
+    tracks = ragged(*(generator.choice(np.arange(2, V), generator.integers(1, 9), replace=False) for _ in range(P)))
     is_servable_V = np.arange(V) % 7 != 3
     weight_PV = np.zeros((P, V))
     weight_PV[tracks.case_per_item, tracks.items] = 1
@@ -33,7 +29,7 @@ def test_scores_equal_those_of_dense_vectors(tracks, seeds):
     assert len(items) == len(expected)
 
 
-def test_playlists_with_the_most_seeds_are_read_first(tracks, monkeypatch):
+def test_playlists_with_the_most_seeds_are_read_first(monkeypatch):
     monkeypatch.setattr(sources, "MAX_PLAYLISTS", 1)
     source = PlaylistNeighbors(ragged([2, 3, 4], [2, 5], [3, 6]), np.ones(V, dtype=bool))
     assert source.continue_playlist(np.array([2, 3]), "", 4)[0].tolist() == [4, 0, 0, 0]

@@ -17,6 +17,7 @@ from serving.messages import render_reason
 from training.recipes import config_of
 
 ARTIST_OF = {"t0": "a0", "t1": "a0", "t2": "a1", "t3": "a2", "t4": "a3", "t5": "a1"}
+LISTENERS_V = np.arange(len(ARTIST_OF) + 2, dtype=np.float32)
 TRIPLES = [
     *((f"track:{track}", "performed_by", f"artist:{artist}") for track, artist in ARTIST_OF.items()),
     ("track:t5", "performed_by", "artist:a2"),
@@ -68,22 +69,17 @@ def graph(vocabulary: Vocabulary) -> KnowledgeGraph:
     return built.with_edges(HEARD_NEAR, *(np.array(one) for one in near))
 
 
-@pytest.fixture(scope="module")
-def listeners_V(vocabulary: Vocabulary) -> np.ndarray:
-    return np.arange(len(vocabulary), dtype=np.float32)
-
-
-def every_edge(graph: KnowledgeGraph, listeners_V: np.ndarray, config: WalkConfig) -> list[tuple[int, int, str, float]]:
+def every_edge(graph: KnowledgeGraph, config: WalkConfig) -> list[tuple[int, int, str, float]]:
     """Source, target, relation and weight of each directed edge, by definition."""
     ends = [(h, t) for h, t in zip(graph.head_T.tolist(), graph.tail_T.tolist(), strict=True)]
     degree = {node: sum(node in pair for pair in ends) for node in range(len(graph))}
 
     def worth(node: int) -> float:
         if node < graph.first_artist:
-            return float(listeners_V[node] + 0.5) ** config.popularity
+            return float(LISTENERS_V[node] + 0.5) ** config.popularity
         if node < graph.first_entity:
             tracks = np.flatnonzero(graph.vocabulary.artist_of_track_V == node - graph.first_artist)
-            return float(listeners_V[tracks].sum() + 0.5) ** config.popularity
+            return float(LISTENERS_V[tracks].sum() + 0.5) ** config.popularity
         return degree[node] ** -config.damping
 
     edges, weights = [], dict(config.relation_weights)
@@ -127,24 +123,24 @@ def every_path(edges, starts: dict[int, float], hops: int):
 
 @pytest.mark.parametrize("hops", [1, 2, 3])
 @pytest.mark.parametrize("damping", [0.5, 1.0])
-def test_spread_activation_is_the_sum_over_all_paths(graph, listeners_V, hops: int, damping: float) -> None:
+def test_spread_activation_is_the_sum_over_all_paths(graph, hops: int, damping: float) -> None:
     config = replace(WALK, hops=hops, damping=damping)
     starts = {node(graph, "track:t0"): 0.7, node(graph, "track:t2"): 0.3, node(graph, "artist:a0"): 0.6}
-    items, arrived = WalkGraph.build(graph, listeners_V, config).spread_activation(
+    items, arrived = WalkGraph.build(graph, LISTENERS_V, config).spread_activation(
         np.array(list(starts)), np.array(list(starts.values()))
     )
     expected = np.zeros(graph.first_artist)
-    for nodes, carried in every_path(every_edge(graph, listeners_V, config), starts, hops):
+    for nodes, carried in every_path(every_edge(graph, config), starts, hops):
         if nodes[-1] < graph.first_artist:
             expected[nodes[-1]] += carried
     assert items.tolist() == np.flatnonzero(expected).tolist() != []
     np.testing.assert_allclose(arrived, expected[items], rtol=1e-6)
 
 
-def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -> None:
+def test_shortest_path_has_fewest_hops_and_most_activation(graph) -> None:
     starts = {node(graph, "track:t0"): 0.7, node(graph, "artist:a0"): 0.6}
-    walks = WalkGraph.build(graph, listeners_V, WALK)
-    paths = every_path(every_edge(graph, listeners_V, WALK), starts, 3)
+    walks = WalkGraph.build(graph, LISTENERS_V, WALK)
+    paths = every_path(every_edge(graph, WALK), starts, 3)
     reached = 0
     for track in ARTIST_OF:
         item = node(graph, f"track:{track}")
@@ -159,9 +155,9 @@ def test_shortest_path_has_fewest_hops_and_most_activation(graph, listeners_V) -
     assert 0 < reached < len(ARTIST_OF), "some are out of reach"
 
 
-def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph, listeners_V) -> None:
+def test_explanations_of_artist_album_cooccurrence_and_unnamed_relations(graph) -> None:
     def explain(of: KnowledgeGraph, start: str, item: str) -> str:
-        path = WalkGraph.build(of, listeners_V, WALK).shortest_path(
+        path = WalkGraph.build(of, LISTENERS_V, WALK).shortest_path(
             np.array([node(of, start)]), np.ones(1), node(of, item)
         )
         return render_reason(PathExplainer(of, {"album:l1": "Blue"}).explain(path), "en")

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.support.training.evaluation_marts import FIRST
 from tests.support.training.fitted_workspace import TRACKS, small_data
 from training.evaluation.baselines import user_plays
 from training.evaluation.baselines.heuristics import BaseLevelActivation, TifuKnnConfig
@@ -30,7 +29,7 @@ def activation(config: Any, past: list[dict[str, Any]], _: list[dict[str, Any]],
     """Scores of every track by a loop over the earlier rows of the user."""
     scores: dict[str, float] = defaultdict(float)
     for row in past:
-        age = max((now - micros(row["known_at"])) / 1e6, 60)
+        age = max((now - row["known_at"]) / 1e6, 60)
         scores[row["track_id"]] += (1 if row["is_listened"] else config.skip) * age**-config.decay
     return scores
 
@@ -54,10 +53,6 @@ def next_basket(config: Any, past: list[dict[str, Any]], rows: list[dict[str, An
         for track, value in other.items():
             scores[track] = scores.get(track, 0) + (1 - config.alpha) / config.neighbors * value
     return scores
-
-
-def micros(when: Any) -> int:
-    return int((when - FIRST.replace(year=1970)).total_seconds() * 1_000_000)
 
 
 def sessions_of(rows: list[dict[str, Any]]) -> list[set[str]]:
@@ -87,7 +82,8 @@ def test_lists_are_those_of_plain_python(
 ) -> None:
     monkeypatch.setattr(user_plays, "CASE_BATCH_SIZE", 2)
     data = small_data(tmp_path)
-    cases, rows = data.recall_cases("test"), pl.read_parquet(tmp_path / "plays.parquet").to_dicts()
+    plays = pl.read_parquet(tmp_path / "plays.parquet").with_columns(pl.col("known_at").dt.epoch("us"))
+    cases, rows = data.recall_cases("test"), plays.to_dicts()
     lists = Baselines(data, TrainSessions.from_data(data), CONFIGS, {}, {}).recall(cases, K, [name])[name]
     for case in range(0, len(cases), 5):
         user, number = cases.user_ids[case], cases.play_number_C[case]

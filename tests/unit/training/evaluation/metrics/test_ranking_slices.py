@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.support.training.fitted_workspace import small_data
-from training.data.training_data import TrainingData
 from training.evaluation.metrics import ranking_metrics
 from training.evaluation.metrics.ranking_metrics import measure_by_slice, slice_masks
 from training.ranking.labeled_cases import ranking_cases
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
-    return small_data(tmp_path_factory.mktemp("marts"), seed=3)
-
-
-def test_slices_against_a_loop_over_the_plays(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_against_a_loop_over_the_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranking_metrics, "HISTORY_EDGES", (0, 60, 70))
+    data = small_data(tmp_path, seed=3)
     cases = ranking_cases(data)
     cases = cases.take(np.random.default_rng(0).permutation(len(cases)))
     masks = slice_masks(data, cases)
