@@ -213,10 +213,3 @@ def test_no_response_contains_excluded_collections(
             mine = {track["track_id"] for track in item.details["tracks"]}
             assert mine and mine <= {str(of.vocabulary.track_ids_V[one]) for one in playable[item.target[1]]}
     bench.store.is_away = False
-
-
-def test_playlist_feedback_does_not_apply_to_its_tracks(bench):
-    of = release(tracks(4), [ListChannel("popularity", range(2, 6))])
-    bench.store.is_away = False
-    bench.store.users["a reader"] = history("t0") | excluded(("playlist", "t1"), ("mlog", "t2"))
-    assert {"t1", "t2"} <= set(bench.ask(of, user_id="a reader"))
