@@ -10,20 +10,18 @@ import time
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from config import settings
 from local.environment import environment
 from tests.support import recommender_service, recorded
 from tests.support.ports import free_port
 from tests.support.recommender_service import Place
+from tests.support.signing_keys import write_keys
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.timeout(600)]
 KEYS = ("k" * 20, "o" * 20)
 CLIENT_KEY = f"Authorization: Bearer {KEYS[0]}"
-TOKEN_KEY = ed25519.Ed25519PrivateKey.generate()
 PICKLE = "application/vnd.bentoml+pickle"
 PATIENCE_S = 60
 ALLOWED_ORIGIN = "http://localhost:5173"
@@ -44,12 +42,11 @@ def place(tmp_path_factory):
     """A running recommender without a release."""
     home = tmp_path_factory.mktemp("home")
     here = settings.Settings(home=home, recommender_port=free_port())
-    public = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    (home / "issuer.pem").write_bytes(TOKEN_KEY.public_key().public_bytes(*public))
+    _, public = write_keys(home, "issuer")
     variables = {
         "SEGUE_ALLOWED_ORIGINS": ALLOWED_ORIGIN,
         "SEGUE_API_KEYS": ",".join(KEYS),
-        "SEGUE_JWT_KEY_FILE": str(home / "issuer.pem"),
+        "SEGUE_JWT_KEY_FILE": str(public),
         "SEGUE_JWT_ISSUER": "issuer",
         "SEGUE_JWT_AUDIENCE": "segue",
     }
@@ -58,9 +55,9 @@ def place(tmp_path_factory):
         yield place
 
 
-def user_token(user, life_s=600):
+def user_token(place, user, life_s=600):
     claims = {"sub": user, "iss": "issuer", "aud": "segue", "exp": int(time.time()) + life_s}
-    return f"Authorization: Bearer {jwt.encode(claims, TOKEN_KEY, 'EdDSA')}"
+    return f"Authorization: Bearer {jwt.encode(claims, (place.home / 'issuer.pem').read_bytes(), 'EdDSA')}"
 
 
 class Touch:
@@ -101,12 +98,12 @@ def test_user_token_acts_for_its_own_user_only(place):
         kind = "Content-Type: application/json"
         return send(place, f"POST {path} HTTP/1.1", kind, credential, body=json.dumps(body).encode()).status
 
-    credentials = (user_token("u1"), user_token("u2"), user_token("u1", -60), CLIENT_KEY)
+    credentials = (user_token(place, "u1"), user_token(place, "u2"), user_token(place, "u1", -60), CLIENT_KEY)
     statuses = [call("/recommend", {"user_id": "u1"}, credential) for credential in credentials]
     assert statuses == [503, 403, 401, 503]  # 503: no release
     events = [{"action": "like", "target_type": "track", "target_id": "t1", "user_id": user} for user in ("u1", "u2")]
-    assert call("/events", {"events": events}, user_token("u1")) == 403
-    assert call("/events", {"events": events[:1]}, user_token("u1")) == 200
+    assert call("/events", {"events": events}, user_token(place, "u1")) == 403
+    assert call("/events", {"events": events[:1]}, user_token(place, "u1")) == 200
     assert {event["user_id"] for event in recorded.events(place.home)} == {"u1"}
 
 

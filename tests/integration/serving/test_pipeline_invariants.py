@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from recommender.recall.continuation.source import SimilarItems
 from recommender.slate.blend import Blend
 from recommender.slate.scene_settings import SCENES
-from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.request import read_request, read_similar
-from serving.pipeline.stages.recall import Recall
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import DAY, NOW, Bench
 from tests.support.serving.small_release import ListChannel, clicked, excluded, history, release, tracks
@@ -196,9 +194,8 @@ def test_no_response_contains_excluded_collections(
 
     for scene, (kind, names) in CONTAINERS.items():
         source = ListSource(kind, held, found, is_failing)
-        path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
         served = replace(of, collection_channels={source.name: source})
-        answer = path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
+        answer = bench.path.recommend(read_request(user, scene, limit, NOW, None, None, *wanted), served)
         playable = {name: [item for item in held[place] if may_be_played(item)] for place, name in enumerate(names)}
         allowed = []
         for place, name in enumerate(names):
@@ -213,10 +210,3 @@ def test_no_response_contains_excluded_collections(
             mine = {track["track_id"] for track in item.details["tracks"]}
             assert mine and mine <= {str(of.vocabulary.track_ids_V[one]) for one in playable[item.target[1]]}
     bench.store.is_away = False
-
-
-def test_playlist_feedback_does_not_apply_to_its_tracks(bench):
-    of = release(tracks(4), [ListChannel("popularity", range(2, 6))])
-    bench.store.is_away = False
-    bench.store.users["a reader"] = history("t0") | excluded(("playlist", "t1"), ("mlog", "t2"))
-    assert {"t1", "t2"} <= set(bench.ask(of, user_id="a reader"))

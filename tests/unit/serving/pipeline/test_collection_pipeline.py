@@ -4,17 +4,14 @@ import pytest
 
 from recommender.recall.reason import Reason
 from serving.errors import NoCollections
-from serving.pipeline.collection_pipeline import CollectionPipeline
 from serving.pipeline.request import read_request
-from serving.pipeline.stages.recall import Recall
 from tests.support.serving.list_source import ListSource
 from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import excluded, release, tracks
 
 
 def ask(bench, source, scene, user_id="u", limit=10, **wanted):
-    path = CollectionPipeline(bench.hydrate, Recall(bench.metrics, 60.0), bench.state, bench.metrics)
-    return path.recommend(
+    return bench.path.recommend(
         read_request(user_id, scene, limit, NOW, **wanted),
         release(tracks(8), [], collection_channels={source.name: source}),
     )

@@ -164,7 +164,7 @@ def test_failing_ranker_keeps_the_fused_order_and_is_counted(bench):
 
 def test_block_takes_effect_while_the_store_fails(bench):
     of = release(tracks(8), [POPULARITY])
-    bench.store.users["u"] = history("t0") | excluded(("track", "t5"))
+    bench.store.users["u"] = history("t0") | excluded(("track", "t5"), ("playlist", "t4"), ("mlog", "t6"))
     assert bench.ask(of)[:2] == ["t0", "t2"]
     bench.store.is_away = True
     events = marked(

@@ -96,13 +96,8 @@ def test_an_import_is_one_lookup_and_one_report_and_counts_as_its_listens():
     assert service.submit(imported(1))[0] == 200
 
 
-def test_an_interrupted_import_is_continued_by_sending_it_again():
-    broken, service = Service([RequestQueue(("/events",), 0, 0)]), Service()
-    assert broken.submit(imported(50))[0] == 503
-    for _ in range(2):
-        assert service.submit(imported(50))[0] == 200
-    first, second = ([event["event_id"] for event in body["events"]] for _, body in service.calls)
-    assert first == second and len(set(first)) == 50
+def test_an_import_that_the_service_does_not_take_is_not_acknowledged():
+    assert Service([RequestQueue(("/events",), 0, 0)]).submit(imported(50))[0] == 503
 
 
 def test_listens_are_not_acknowledged_without_a_release(service):
