@@ -38,8 +38,7 @@ def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Signed:
     monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SEGUE_RELEASE_PRIVATE_KEY", str(private))
     folder = settings.load_settings().releases / "models" / "segue" / "r1"
-    folder.mkdir(parents=True)
-    pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(folder / "heard.parquet")
+    pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(folder / "heard.parquet", mkdir=True)
     signed = Signed(folder, private, public)
     signed.tamper("of the training")
     integrity.sign(folder, private)
