@@ -48,9 +48,8 @@ main(["ann"])
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
-    monkeypatch.setenv("SEGUE_HOME", str(home))
-    return home
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 def filled(home: Path) -> Path:
