@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from local import process
+from storage.files import read_json, write_json
 from tests.support import acceptance_plugin
 from tests.support.pipeline_commands import run_to_end
 
@@ -46,7 +47,7 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
     """
     run_to_end([sys.executable, "-m", "local.services", "stop"], variables)  # what a killed run left
     record_file = home.with_name(f"{home.name}.json")
-    record = acceptance_plugin.read(record_file)
+    record = read_json(record_file)
     if record.get("key") != acceptance_plugin.key():
         shutil.rmtree(home, ignore_errors=True)
         record = {"key": acceptance_plugin.key(), "minutes": 0.0, "peak_gb": 0.0, "attempts": 0, "is_done": False}
@@ -63,12 +64,12 @@ def run_once(home: Path, arguments: list[str], variables: dict[str, str]) -> dic
         while run.poll() is None:
             record["peak_gb"] = max(record["peak_gb"], round(gigabytes(home), 2))
             record["minutes"] = round(minutes_before + (time.monotonic() - start) / 60, 2)
-            acceptance_plugin.write(record_file, record)
+            write_json(record_file, record)
             time.sleep(POLL_INTERVAL_S)
     finally:
         run.terminate()
     record |= {"minutes": round(minutes_before + (time.monotonic() - start) / 60, 2), "output": log.read_text()}
     assert run.wait() == 0, record["output"][-6000:]
-    record |= {"as_of": acceptance_plugin.read(home / "reports" / "evaluation.json")["as_of"], "is_done": True}
-    acceptance_plugin.write(record_file, record)
+    record |= {"as_of": read_json(home / "reports" / "evaluation.json")["as_of"], "is_done": True}
+    write_json(record_file, record)
     return record

@@ -7,7 +7,6 @@ file per passed test in `passed/` and the required and measured values in `repor
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from storage.files import read_json, write_json
 
 ROOT = Path(__file__).parents[2]
 HOME = Path(os.environ.get("SEGUE_ACCEPTANCE_HOME") or ROOT / "var" / "acceptance").resolve()
@@ -60,27 +61,14 @@ def key() -> dict[str, str]:
     return {"code": code(), "inputs": inputs()}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Content of a JSON file; empty if the file does not exist."""
-    return dict(json.loads(path.read_text())) if path.exists() else {}
-
-
-def write(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.writing")
-    draft.write_text(json.dumps(content, indent=2) + "\n")
-    draft.replace(path)
-
-
 def report(name: str, required: str, measured: object) -> None:
     """Record the required and the measured value under `name`, replacing an earlier record."""
-    results = {**read(REPORT).get("results", {}), name: {"required": required, "measured": measured, **key()}}
+    results = {**read_json(REPORT).get("results", {}), name: {"required": required, "measured": measured, **key()}}
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     revision = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    write(
+    write_json(
         REPORT, {"machine": machine, "revision": revision, "recipe": RECIPE, "rows": ROWS or "all", "results": results}
     )
 
@@ -92,7 +80,7 @@ def _marker(test: pytest.Item) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that has passed, before its fixtures are set up."""
-    passed = read(_marker(item))
+    passed = read_json(_marker(item))
     if passed and {name: passed[name] for name in key()} == key():
         pytest.skip(f"passed at {passed['at']} with this code and these inputs")
 
@@ -102,13 +90,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Record a passed test."""
     outcome = yield
     if outcome.when == "call" and outcome.passed:
-        write(_marker(item), {**key(), "at": datetime.now(UTC).isoformat(timespec="seconds")})
+        write_json(_marker(item), {**key(), "at": datetime.now(UTC).isoformat(timespec="seconds")})
     return outcome
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print required and measured values."""
-    results = read(REPORT).get("results", {})
+    results = read_json(REPORT).get("results", {})
     terminalreporter.section(f"required and measured ({REPORT})")
     for name, row in results.items():
         stale = "" if {field: row[field] for field in key()} == key() else "   [other code or inputs]"

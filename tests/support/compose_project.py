@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import ROOT, Settings
+from storage.files import atomic_write
 from tests.support.pipeline_commands import run_to_end
 from tests.support.ports import PORTS, free_port
 from tests.support.waiting import wait_until
@@ -42,10 +43,10 @@ def podman(*arguments: str, timeout_s: float = COMMAND_TIMEOUT_S) -> str:
 def configure_podman(folder: Path) -> None:
     """Make podman use runc, because crun does not work with version 1 of cgroups, and limits that this machine allows."""
     files, processes = (resource.getrlimit(limit)[1] for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "containers.conf").write_text(
+    atomic_write(
+        folder / "containers.conf",
         f'[containers]\ndefault_ulimits = ["nofile={files}:{files}", "nproc={processes}:{processes}"]\n'
-        '[engine]\nruntime = "runc"\n'
+        '[engine]\nruntime = "runc"\n',
     )
     os.environ |= {"CONTAINERS_CONF": str(folder / "containers.conf"), "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
 

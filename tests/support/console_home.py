@@ -16,6 +16,7 @@ from config.settings import Settings
 from console.live_metrics import MetricsSampler
 from console.server import Console
 from ingestion.contract import LANDINGS
+from storage.files import atomic_write
 from tests.support.serving import http_server
 from web.basic_authentication import OperatorPassword
 
@@ -86,8 +87,7 @@ QUALITY: dict[str, Any] = {
 
 def write(file: Path, content: object) -> None:
     """Write text unchanged, anything else as JSON."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    atomic_write(file, content if isinstance(content, str) else json.dumps(content))
 
 
 def add_release(here: Settings, manifest: dict[str, Any], is_whole: bool = True) -> None:

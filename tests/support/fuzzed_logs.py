@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingestion import contract
+from storage.files import atomic_write
 from tests.support.music_folder import EXTENSIONS, write_track
 
 ROWS = 1_000_000 if os.environ.get("SEGUE_ACCEPTANCE") else 400
@@ -73,8 +74,7 @@ def mutate(line: bytes, chance: random.Random) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress(content, 1) if path.suffix == ".gz" else content)
+    atomic_write(path, gzip.compress(content, 1) if path.suffix == ".gz" else content)
 
 
 def count_table_rows(content: bytes) -> int:

@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from storage.files import atomic_write
+
 HEADER = "user_id,ts,track_id,artist_id,ms_played,reason_start,reason_end,shuffle,skipped"
 PLAY_ROWS = [f"{user},{1_500_000_000 + month * 2_700_000 + n * 61},{n % 3 + 1},1,{n * 7_000}"
         for user in (1, 2) for month in range(6) for n in range(5)]  # fmt: skip
@@ -32,9 +34,8 @@ def play_log(folder: Path, rows: list[str], names: bool = True) -> Path:
 
 def export(folder: Path, **files: list[Any]) -> Path:
     """Write a streaming history with these lists of plays."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, rows in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+        atomic_write(folder / f"{name}.json", json.dumps(rows))
     return folder
 
 
@@ -65,8 +66,7 @@ def event(number: int = 0, **columns: Any) -> dict[str, Any]:
 
 def json_lines(path: Path, rows: list[Any]) -> Path:
     """Write one JSON object per line; strings are written unchanged."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    atomic_write(path, "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
     return path
 
 

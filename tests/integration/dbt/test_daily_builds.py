@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from local.publish_marts import publish
+from storage.files import write_json
 from tests.support import spark
 from tests.support.dbt_process import WITHOUT_TESTS, dbt_on
 from tests.support.landing_zone import at, event, write, write_empty_tables
@@ -105,10 +106,9 @@ class World:
 
     def write_step(self, steps: Path, number: int, as_of: date) -> None:
         """Write the step and begin the next."""
-        steps.mkdir(exist_ok=True)
         step = {"variables": VARIABLES | {"as_of": str(as_of)}, "add": self.add, "remove": self.remove}
         step |= {"add_during_build": self.add_during_build}
-        (steps / f"{number:03d}.json").write_text(json.dumps(step))
+        write_json(steps / f"{number:03d}.json", step)
         self.add, self.remove, self.add_during_build = [], [], []
 
 
@@ -220,10 +220,11 @@ def _add(source: str, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def build_both_ways(folder: Path, steps: Path) -> None:
-    """Build the homes `grown`, after every step, and `whole`, after the last one."""
+def assert_steps_equal_one_build(folder: Path, steps: Path) -> None:
+    """Build the homes `grown`, after every step, and `whole`, after the last one, and compare their marts."""
     run_builds(folder / "grown", steps)
     run_builds(folder / "whole", steps, is_once=True)
+    assert_equal_marts(folder / "grown", folder / "whole")
 
 
 def assert_equal_marts(grown: Path, whole: Path) -> None:
@@ -239,8 +240,7 @@ def assert_equal_marts(grown: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize("split", ["global_time", pytest.param("user_time", marks=acceptance_only)])
 def test_days_one_by_one_equal_one_build(tmp_path: Path, split: str) -> None:
-    build_both_ways(tmp_path, write_days(tmp_path, split))
-    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+    assert_steps_equal_one_build(tmp_path, write_days(tmp_path, split))
     with duckdb.connect(str(tmp_path / "grown" / "warehouse.duckdb")) as warehouse:
         (changed,) = warehouse.sql("select count(*) from int_changed_users").fetchone() or (0,)
         (left_out,) = warehouse.sql("select count(*) from int_plays_left_out").fetchone() or (0,)
@@ -317,8 +317,7 @@ def write_late_exposures(folder: Path) -> Path:
 
 
 def test_exposures_that_are_landed_late_equal_one_build(tmp_path: Path) -> None:
-    build_both_ways(tmp_path, write_late_exposures(tmp_path))
-    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+    assert_steps_equal_one_build(tmp_path, write_late_exposures(tmp_path))
 
 
 def write_shortened_sessions(folder: Path) -> Path:
@@ -353,8 +352,7 @@ def write_shortened_sessions(folder: Path) -> Path:
 
 def test_shortened_sessions_and_changed_contents_equal_one_build(tmp_path: Path) -> None:
     """Sessions that lose their plays after midnight keep the others; profiles follow the contents of left-out targets."""
-    build_both_ways(tmp_path, write_shortened_sessions(tmp_path))
-    assert_equal_marts(tmp_path / "grown", tmp_path / "whole")
+    assert_steps_equal_one_build(tmp_path, write_shortened_sessions(tmp_path))
     sessions = tmp_path / "grown" / "marts" / "sessions.parquet"
     kept = duckdb.sql(f"select user_id, plays from '{sessions}' where user_id < 'u3' order by all").fetchall()
     assert kept == [("u0", 1), ("u1", 1), ("u2", 1)]

@@ -28,6 +28,7 @@ from local.recovery import backup as backup_module
 from local.recovery import restore as restore_module
 from local.recovery.backup import MANIFEST_FILE, BackupError, backup
 from local.recovery.restore import RestoreError, restore
+from storage.files import atomic_write
 from storage.suppression_list import (
     UNFINISHED_FILE,
     UNSIGNED_EXIT_CODE,
@@ -68,11 +69,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
         LOG: LINES.decode(),
     }
     for name, content in files.items():
-        (here.home / name).parent.mkdir(parents=True, exist_ok=True)
-        (here.home / name).write_text(content)
+        atomic_write(here.home / name, content)
     for name in ("landing/listening_events/dt=2026-06-01/a.parquet", "marts/events.parquet"):
-        (here.home / name).parent.mkdir(parents=True, exist_ok=True)
-        pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["a", "b"]}).write_parquet(here.home / name)
+        pl.DataFrame({"user_id": ["ann", "bob"], "event_id": ["a", "b"]}).write_parquet(here.home / name, mkdir=True)
     (here.home / "feast").mkdir()
     with closing(sqlite3.connect(here.home / ONLINE_STORE)) as connection:
         connection.executescript("pragma journal_mode = wal; create table rows (value text)")
@@ -154,8 +153,7 @@ def test_stores_are_copied_while_events_arrive_and_restored_with_new_ids(
 
 
 def test_backup_is_refused_where_it_would_be_incomplete(here: settings.Settings, tmp_path: Path) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "x").touch()
+    atomic_write(tmp_path / "full" / "x", "")
     for target, message in (
         (tmp_path / "full", "not empty"),
         (here.home / "backup", "contain one another"),
@@ -246,8 +244,7 @@ def test_unfinished_erasures_are_completed_by_a_restore(
     with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
         events.erase(["ann"])
         state.erase(["ann"])
-    (here.home / "reports").mkdir()
-    report.write_parquet(here.home / "reports" / "x.parquet")
+    report.write_parquet(here.home / "reports" / "x.parquet", mkdir=True)
     SuppressionList().with_users(["ann"]).write(here.suppression_list)
     add_unfinished(here.home, ["ann"])
     backup(here, tmp_path / "backup")

@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from config.settings import ROOT
+from storage.files import atomic_write
 from tests.support.waiting import wait_until
 
 RUN = """
@@ -50,9 +51,8 @@ class Pipeline:
         self.root, self.home, self.processes = folder / "root", folder / "home", []
         shutil.copytree(ROOT / "dags", self.root / "dags")
         for name, source in MODULES.items():
-            (self.root / name).parent.mkdir(exist_ok=True)
+            atomic_write(self.root / name, source)
             (self.root / name).with_name("__init__.py").touch()
-            (self.root / name).write_text(source)
 
     def start(self, *arguments, **variables):
         command = [sys.executable, "-c", RUN, str(self.root), "--recipe", "debug", *arguments]

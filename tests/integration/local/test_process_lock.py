@@ -1,6 +1,5 @@
 """Process lock: commands of the same name run one at a time."""
 
-import os
 import subprocess
 import sys
 import time
@@ -10,22 +9,18 @@ import pytest
 WITH_LOCK = [sys.executable, "-m", "local.process_lock"]
 
 
-@pytest.fixture
-def here(tmp_path):
-    return {**os.environ, "SEGUE_HOME": str(tmp_path)}
+pytestmark = pytest.mark.usefixtures("here")
 
 
-def start(here, name, *command):
-    return subprocess.Popen(
-        [*WITH_LOCK, name, *command], env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def start(name, *command):
+    return subprocess.Popen([*WITH_LOCK, name, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
-    first = start(here, "build", "sh", "-c", "echo begun; exec sleep 600")
+def test_a_command_waits_for_another_of_the_same_name_only():
+    first = start("build", "sh", "-c", "echo begun; exec sleep 600")
     assert first.stdout.readline() == "begun\n"
-    assert start(here, "train", "echo", "at once").communicate(timeout=60)[0] == "at once\n"
-    second = start(here, "build", "echo", "at last")
+    assert start("train", "echo", "at once").communicate(timeout=60)[0] == "at once\n"
+    second = start("build", "echo", "at last")
     assert second.stdout.readline().startswith("waiting: another build runs")
     time.sleep(0.3)
     assert second.poll() is None
@@ -35,5 +30,5 @@ def test_a_command_waits_for_another_of_the_same_name_only(here, tmp_path):
     first.wait()
 
 
-def test_the_exit_code_is_that_of_the_command(here):
-    assert subprocess.run([*WITH_LOCK, "build", "sh", "-c", "exit 7"], env=here, check=False).returncode == 7
+def test_the_exit_code_is_that_of_the_command():
+    assert subprocess.run([*WITH_LOCK, "build", "sh", "-c", "exit 7"], check=False).returncode == 7

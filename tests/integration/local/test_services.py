@@ -17,6 +17,7 @@ from config import settings
 from config.bind_address import is_free, wait_until_free
 from local import process, services
 from local.wrappers import airflow_server
+from storage.files import atomic_write
 from tests.support.pipeline_commands import run_to_end
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -52,8 +53,7 @@ def test_the_password_is_random_persistent_and_private(here):
 
 @pytest.mark.parametrize("content", ["", "null", "{}"])
 def test_a_damaged_password_file_is_an_error_that_names_it(here, monkeypatch, capsys, content):
-    here.airflow.mkdir()
-    here.airflow_passwords.write_text(content)
+    atomic_write(here.airflow_passwords, content)
     monkeypatch.setattr(process, "start", lambda *_, **__: pytest.fail("a service was started"))
     assert services.main(["start"]) == 1
     assert f"{here.airflow_passwords} is damaged" in capsys.readouterr().err

@@ -64,8 +64,7 @@ def add_models(home: Path) -> Path:
     users = sorted(active_users(home))
     cases = pl.DataFrame({"user_id": users, "request_at": range(len(users)), "targets": [["t1"]] * len(users)})
     workspace = home / "training" / f"{AS_OF}-debug" / "evaluation"
-    workspace.mkdir(parents=True)
-    cases.write_parquet(workspace / "recall_fused.parquet")
+    cases.write_parquet(workspace / "recall_fused.parquet", mkdir=True)
     folder = home / "bentoml" / "models" / model_store.MODEL_NAME / "made"
     make_release(folder, 400, "debug", "made")
     cases.select("user_id", "request_at", recall=pl.lit(0.5)).write_parquet(folder / "slate.parquet")

@@ -15,6 +15,7 @@ from config import settings
 from ingestion.land import land
 from privacy import online_store, tables
 from privacy.erase import find_suppressed_users, main
+from storage.files import atomic_write
 from storage.suppression_list import SuppressionList, add_unfinished, read_unfinished
 from tests.support.log_sources import event, json_lines, play_log
 from tests.support.recorded import record, recorded_event
@@ -36,8 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_parquet(path: Path, *users: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame({"user_id": users}).write_parquet(path)
+    pl.DataFrame({"user_id": users}).write_parquet(path, mkdir=True)
 
 
 def write_warehouse(path: Path, *users: str) -> None:
@@ -48,8 +48,7 @@ def write_warehouse(path: Path, *users: str) -> None:
 
 
 def write_cache(path: Path, *users: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(users))
+    atomic_write(path, json.dumps(users))
 
 
 def built(home: Path) -> list[str]:
@@ -115,6 +114,5 @@ def test_cached_sequences_of_a_suppressed_user_are_found(home: Path) -> None:
     assert find_suppressed_users(settings.load_settings()) == ["ann"]
     assert main(["--suppressed"]) == 0
     assert built(home) == []
-    (home / BUILT[3]).parent.mkdir(parents=True)
-    (home / BUILT[3]).write_text("[")
+    atomic_write(home / BUILT[3], "[")
     assert main(["--suppressed"]) == 0

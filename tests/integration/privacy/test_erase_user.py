@@ -22,6 +22,7 @@ from privacy.erase import find_suppressed_users, main
 from releases.integrity import checksum_listing
 from serving.inspection.stored_data import collect_stored_data
 from storage import suppression_list
+from storage.files import atomic_write
 from storage.suppression_list import SuppressionList
 from tests.support.log_sources import event, json_lines, landed, play_log, quarantined, tree
 
@@ -47,18 +48,16 @@ main(["ann"])
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
-    monkeypatch.setenv("SEGUE_HOME", str(home))
-    return home
+    monkeypatch.setenv("SEGUE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
 
 
 def filled(home: Path) -> Path:
     """Create landed plays of three users, an invalid row of two of them, a mart and a warehouse."""
     log = play_log(home.parent / "log", [*ROWS, *(f"{user},never,1,1,5" for user in ("ann", "bob"))])
     land(log, home)
-    (home / "marts").mkdir()
     landed(home).select("user_id", "event_id", "ended_at").sort("user_id").write_parquet(
-        home / "marts" / "plays.parquet", row_group_size=7
+        home / "marts" / "plays.parquet", row_group_size=7, mkdir=True
     )
     duckdb.connect(str(home / "warehouse.duckdb")).close()
     return log
@@ -122,8 +121,7 @@ def test_files_that_cannot_be_read_do_not_keep_the_rest_from_being_erased(
 ) -> None:
     filled(home)
     torn, draft = home / "training" / "x" / "part.parquet", home / "marts" / "tmp_plays.parquet"
-    torn.parent.mkdir(parents=True)
-    torn.write_bytes(b"PAR1half")
+    atomic_write(torn, b"PAR1half")
     draft.write_bytes(b"PAR1half")
     (home / "training" / "x" / "y.parquet").symlink_to(home / "removed.parquet")
     pl.DataFrame({"user_id": ["ann", "bob"]}).write_parquet(torn.with_name("whole.parquet"))
@@ -174,9 +172,8 @@ def test_release_is_intact_after_a_crash_because_its_checksums_are_updated_first
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "release"
-    (folder / "channels").mkdir(parents=True)
     file = folder / "channels" / "heard.parquet"
-    pl.DataFrame({"user_id": ["ann", "bob"], "item": [[1], [2]]}).write_parquet(file)
+    pl.DataFrame({"user_id": ["ann", "bob"], "item": [[1], [2]]}).write_parquet(file, mkdir=True)
     (folder / "manifest.json").write_text("{}")
     (folder / "files.sha256").write_text(checksum_listing(folder))
     real = Path.replace
@@ -206,8 +203,8 @@ def test_the_text_of_a_row_without_a_user_is_not_kept(home: Path, tmp_path: Path
 
 def test_texts_of_earlier_versions_are_erased_with_the_first_user(home: Path) -> None:
     file = home / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet"
-    file.parent.mkdir(parents=True)
-    pl.DataFrame({"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}).write_parquet(file)
+    rows = {"user_id": [None, None, "bob", "ann"], "raw": ["x,ann,1", "", "x,bob,ann", "x"]}
+    pl.DataFrame(rows).write_parquet(file, mkdir=True)
     assert main(["ann"]) == 0
     assert pl.read_parquet(file).rows() == [(None, ""), ("bob", "x,bob,ann")]
 
@@ -230,8 +227,7 @@ def test_suppression_list_stores_no_ids_and_its_hashes_differ_between_homes(tmp_
 
 def test_landing_stops_while_the_suppression_list_is_damaged(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = play_log(home.parent / "log", ROWS)
-    home.mkdir()
-    (home / "suppression_list.json").write_text("{")
+    atomic_write(home / "suppression_list.json", "{")
     assert land_command([str(log)]) == 2
     assert "suppression_list.json is damaged" in capsys.readouterr().err
     assert not list(home.rglob("*.parquet"))

@@ -38,12 +38,13 @@ STORES = {
 def here(here: settings.Settings, tmp_path: Path) -> settings.Settings:
     json_lines(here.feature_log / "dt=2026-05-01" / "requests-1-1.jsonl", [{"user_id": "alice", "event_id": "e"}])
     for name in TABLES:
-        write(tmp_path / name, user_id=["alice", "bob"], event_id=["e", "f"])
+        pl.DataFrame({"user_id": ["alice", "bob"], "event_id": ["e", "f"]}).write_parquet(tmp_path / name, mkdir=True)
     users, raws = (
         ["alice", "bob", None],
         ['{"user_id": "alice", "track": "t"}', '{"user_id": "bob", "track": "alice"}', ""],
     )
-    write(tmp_path / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet", user_id=users, raw=raws)
+    file = tmp_path / "quarantine" / "listening_events" / "dt=2026-05-01" / "a.parquet"
+    pl.DataFrame({"user_id": users, "raw": raws}).write_parquet(file, mkdir=True)
     record(
         tmp_path, [recorded_event(1, "alice", action="start_private"), recorded_event(2, "bob")], [shown(1, "alice")]
     )
@@ -55,11 +56,6 @@ def here(here: settings.Settings, tmp_path: Path) -> settings.Settings:
 def export(here: settings.Settings) -> dict[str, Any]:
     with closing(open_event_store(here)) as events, closing(open_serving_state(here)) as state:
         return collect_stored_data("alice", here, events.export("alice") | state.export("alice"), {}).stores
-
-
-def write(path: Path, **columns: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame(columns).write_parquet(path)
 
 
 @pytest.mark.parametrize("is_linked", [False, True])

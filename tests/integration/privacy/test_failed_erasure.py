@@ -16,6 +16,7 @@ from event_store import sqlite_database
 from event_store.opened import open_event_store, open_serving_state
 from privacy import erase, online_store, recommender_files
 from privacy.erase import find_suppressed_users
+from storage.files import atomic_write
 from storage.suppression_list import (
     UNFINISHED_EXIT_CODE,
     UNFINISHED_FILE,
@@ -70,8 +71,7 @@ def test_a_user_that_is_no_longer_suppressed_is_not_erased_later(
 
 @pytest.mark.parametrize("name", ["serving/events.db", "feast/online.db", UNFINISHED_FILE])
 def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_bytes(b"damaged" * 1000)
+    atomic_write(tmp_path / name, b"damaged" * 1000)
     for arguments in (["alice", "--anyway"], ["--suppressed"]):
         assert erase.main(arguments) == 2
         assert name in capsys.readouterr().err

@@ -19,6 +19,7 @@ from serving import runtime, service
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics
 from serving.releases.served_release import ServedRelease
+from storage.files import atomic_write
 from tests.support.serving.small_release import MemoryStore, history
 
 
@@ -61,8 +62,7 @@ def use_home(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 def put_in_service(patch: pytest.MonkeyPatch, home: Path, load: Callable[[Path], ServedRelease]) -> None:
     """Recommenders in `home` serve what `load` returns, without warming it up."""
-    (home / "bentoml").mkdir(parents=True)
-    (home / "bentoml" / "active.json").write_text(json.dumps({"release": "r1", "path": "made by hand"}))
+    atomic_write(home / "bentoml" / "active.json", json.dumps({"release": "r1", "path": "made by hand"}))
     patch.setattr(runtime.Runtime, "_load", lambda self, folder: load(folder))
     patch.setattr(runtime, "warm_up", lambda *_: None)
 

@@ -45,9 +45,8 @@ class ContentHome:
     def __init__(self, folder: Path) -> None:
         self.home, self.media = folder / "home", folder / "media"
         self.media.mkdir(parents=True)
-        (self.home / "marts").mkdir(parents=True)
         self.prefix = register_root(self.home / "media", self.media)
-        pl.DataFrame({"split": ["user_time"]}).write_parquet(self.home / "marts" / "time_split.parquet")
+        pl.DataFrame({"split": ["user_time"]}).write_parquet(self.home / "marts" / "time_split.parquet", mkdir=True)
         pl.DataFrame(schema={"track_id": pl.String}).write_parquet(self.home / "marts" / "plays.parquet")
         self.write_tracks({})
 

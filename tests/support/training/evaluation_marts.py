@@ -29,7 +29,6 @@ class Play:
 
 def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
     """Write `plays`, `events`, `tracks` and `track_statistics`; tracks played outside the test part are in the catalog."""
-    folder.mkdir(parents=True, exist_ok=True)
     rows, numbers = [], dict.fromkeys({play.user for play in plays}, 0)
     for play in sorted(plays, key=lambda play: (play.user, play.hours)):
         ended = FIRST + timedelta(hours=play.hours)
@@ -64,7 +63,7 @@ def write(folder: Path, plays: list[Play], artist_of: dict[str, str]) -> Path:
         rows,
         schema_overrides={"scene": pl.String, "context_id": pl.String, "request_id": pl.String, "position": pl.Int32},
     )
-    frame.write_parquet(folder / "plays.parquet")
+    frame.write_parquet(folder / "plays.parquet", mkdir=True)
     frame.select(
         "event_id",
         "user_id",

@@ -75,8 +75,7 @@ def write_marts(folder: Path, plays: list[tuple[str, str, datetime, int]]) -> Pa
     table = pl.DataFrame(rows, schema_overrides={"scene": pl.String, "played_ratio": pl.Float32})
     times = [pl.col(name).cast(pl.Datetime("us")) for name in ("known_at", "request_at", "occurred_at", "ended_at")]
     table = table.with_columns(times).sort("user_id", "known_at")
-    folder.mkdir(parents=True, exist_ok=True)
-    table.write_parquet(folder / "events.parquet")
+    table.write_parquet(folder / "events.parquet", mkdir=True)
     table.write_parquet(folder / "plays.parquet")
     played_tracks = set(table.filter(pl.col("part") != "test")["track_id"].to_list())
     ids = sorted({play[1] for play in plays} | {f"t{n}" for n in range(TRACKS)})

@@ -9,6 +9,7 @@ import pytest
 
 from console import actions
 from console.actions import InvalidActionError, read_actions, roll_back
+from storage.files import atomic_write
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,7 @@ def test_an_action_is_recorded_before_and_after_it_runs(here, monkeypatch, resul
 
 def test_a_rollback_that_is_sent_twice_goes_back_one_release(here, monkeypatch):
     pointer = here.releases / "active.json"
-    pointer.parent.mkdir(parents=True)
-    pointer.write_text('{"release": "third"}')
+    atomic_write(pointer, '{"release": "third"}')
 
     def run(command, **_):
         time.sleep(0.1)
@@ -61,7 +61,6 @@ def test_a_rollback_that_is_sent_twice_goes_back_one_release(here, monkeypatch):
 
 @pytest.mark.parametrize("damaged", [b'{"time": "t", "cli', b"5", b'{"time": "t"}', b"\xff"])
 def test_a_damaged_record_does_not_hide_the_others(here, damaged):
-    file = actions.log_file(here)
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b'{"time": "t", "client": "c", "arguments": ["rollback"]}\n' + damaged)
+    recorded = b'{"time": "t", "client": "c", "arguments": ["rollback"]}\n'
+    atomic_write(actions.log_file(here), recorded + damaged)
     assert [record["arguments"] for record in read_actions(here)] == [["rollback"]]

@@ -1,11 +1,11 @@
 """What moved, by day."""
 
-import json
 import re
 
 import pytest
 
 from console.movements import find_movements
+from tests.support.log_sources import json_lines
 
 DAYS = [f"2026-06-{day:02}" for day in range(1, 13)]
 STEADY = [0.12, 0.13, 0.12, 0.11, 0.12, 0.13, 0.11, 0.12]
@@ -50,10 +50,7 @@ def test_changes_that_chance_does_not_explain_are_told_once(here, plays, profile
 
 
 def test_the_newest_day_is_first_and_skew_counts(here):
-    file = here.reports / "history" / "skew.jsonl"
-    file.parent.mkdir(parents=True)
     rates = [0.0] * 9 + [0.01]
-    file.write_text(
-        "".join(json.dumps({"as_of": day, "skew_rate": rate}) + "\n" for day, rate in zip(DAYS, rates, strict=False))
-    )
+    skew = [{"as_of": day, "skew_rate": rate} for day, rate in zip(DAYS, rates, strict=False)]
+    json_lines(here.reports / "history" / "skew.jsonl", skew)
     assert list(find_movements(here, skips([*STEADY, 0.18]), EMPTY)) == ["10 June 2026", "9 June 2026"]

@@ -24,9 +24,8 @@ def test_marts_without_rows_have_no_page(reported, name):
 
 
 def test_page_counts_matches_and_lists_conflicts_and_other_sounds(reported):
-    reported.marts.mkdir()
     for name, columns in TABLES.items():
-        pl.DataFrame(columns).write_parquet(reported.marts / f"{name}.parquet")
+        pl.DataFrame(columns).write_parquet(reported.marts / f"{name}.parquet", mkdir=True)
     page = " ".join(render_quality_page(reported).split())
     assert '<td>name</td><td class="number">2</td>' in page
     assert "<td>length</td><td></td><td>l2</td><td>f2</td>" in page

@@ -7,6 +7,7 @@ import pytest
 
 from console.releases import Release, ReleaseState
 from console.service_status import find_degraded_parts, missing_marts, old_release, skipped_parts
+from storage.files import atomic_write
 
 
 @pytest.fixture
@@ -42,8 +43,7 @@ def test_what_is_left_out_of_one_percent_of_the_recent_answers_is_degraded(sampl
 
 def test_marts_of_the_release_that_are_no_longer_published_are_named(here):
     trained = release(marts={"events": "1", "plays": "2"})
-    here.marts.mkdir(parents=True)
-    (here.marts / "events.parquet").touch()
+    atomic_write(here.marts / "events.parquet", "")
     assert missing_marts(trained, here)[0]["why"] == "missing: plays; run the DAG build_features"
     (here.marts / "plays.parquet").touch()
     assert missing_marts(trained, here) == []

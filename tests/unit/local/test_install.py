@@ -5,6 +5,7 @@ import subprocess
 import pytest
 
 from config.settings import ROOT
+from storage.files import atomic_write
 
 PIP = """#!/bin/sh
 echo "pip $* index=$PIP_INDEX_URL" >> calls
@@ -18,10 +19,8 @@ MIRROR = "https://mirror.invalid/simple"
 @pytest.fixture
 def install(tmp_path):
     """Function that runs the script with recording programs instead of Python and uv; returns the process and the calls."""
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
     for name, text in (("python", PIP), ("uv", UV)):
-        (tmp_path / ".venv" / "bin" / name).write_text(text)
-        (tmp_path / ".venv" / "bin" / name).chmod(0o755)
+        atomic_write(tmp_path / ".venv" / "bin" / name, text, mode=0o755)
     for name in ("pyproject.toml", "uv.lock"):
         (tmp_path / name).write_text((ROOT / name).read_text())
 

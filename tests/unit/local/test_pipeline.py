@@ -74,9 +74,8 @@ def test_parameters_that_cannot_be_meant_are_rejected(capsys, arguments, message
     ],
 )
 def test_a_world_is_simulated_only_if_nothing_is_landed(here, monkeypatch, logs, landed, expected):
-    folder = here.landing / "landings" / "dt=2026-07-01"
-    folder.mkdir(parents=True)
-    pl.DataFrame(landed, {"source": pl.String, "split": pl.String}, orient="row").write_parquet(folder / "a.parquet")
+    file = here.landing / "landings" / "dt=2026-07-01" / "a.parquet"
+    pl.DataFrame(landed, {"source": pl.String, "split": pl.String}, orient="row").write_parquet(file, mkdir=True)
     done = []
     monkeypatch.setattr(land, "simulate", lambda *_: done.append("simulate"))
     monkeypatch.setattr(land.ingestion.land, "main", lambda arguments: done.append(Path(arguments[0]).name) or 0)

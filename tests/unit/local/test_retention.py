@@ -17,7 +17,7 @@ from config.settings import FOREVER, Lifetimes, Settings
 from dags.task_catalog import TASKS
 from local import retention as command
 from local.retention import Removal, find_removals
-from storage.files import write_json
+from storage.files import atomic_write, write_json
 from tests.support.pipeline_commands import run_to_end
 
 NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
@@ -25,8 +25,7 @@ LIFETIMES = Lifetimes(landed=30, feature_log=10, workspaces=10, releases=10, rep
 
 
 def write(path: Path, text: str = "x", days_old: float = 0) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    atomic_write(path, text)
     set_age(path, days_old)
     return path
 

@@ -20,6 +20,7 @@ from ingestion.readers import streaming_history
 from ingestion.readers.parsing import delimited, json_rows
 from ingestion.readers.parsing.column_mapping import parse_mapping
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
+from storage.files import atomic_write
 from tests.support.log_sources import event, export, json_lines, landed, play_log, quarantined
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -182,10 +183,9 @@ def test_line_numbers_count_empty_lines_and_broken_lines(tmp_path: Path) -> None
 
 
 def test_quoted_fields_and_headers_are_read(tmp_path: Path) -> None:
-    (tmp_path / "log").mkdir()
     header = '"user_id","ts","track_id","artist_id","ms_played"\n'
     lines = ['"7","1600000000","a,""b""","1","5000"', '7,1600000060,c"d,"",5000', "7,1600000120,e,1,5000"]
-    (tmp_path / "log" / "events.csv").write_text(header + "\r\n".join(lines))
+    atomic_write(tmp_path / "log" / "events.csv", header + "\r\n".join(lines))
     assert land(tmp_path / "log", tmp_path / "home")["play_log"].quarantined == 0
     assert sorted(landed(tmp_path / "home")["target_id"]) == ['a,"b"', 'c"d', "e"]
 
@@ -227,8 +227,7 @@ def test_a_log_with_many_unparsable_lines_is_an_error_that_names_the_first(
     ],
 )
 def test_a_byte_order_mark_is_ignored(tmp_path: Path, name: str, text: str, user: str) -> None:
-    (tmp_path / "log").mkdir()
-    (tmp_path / "log" / name).write_bytes(BOM + text.encode())
+    atomic_write(tmp_path / "log" / name, BOM + text.encode())
     land(tmp_path / "log", tmp_path / "home")
     assert landed(tmp_path / "home")["user_id"].to_list() == [user]
 

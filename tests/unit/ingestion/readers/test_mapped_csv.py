@@ -9,6 +9,7 @@ import pytest
 from ingestion.land import land
 from ingestion.readers.parsing.named_plays import name_id
 from ingestion.source_files import SourceError
+from storage.files import atomic_write
 from tests.support.log_sources import at, landed, landed_events, quarantined
 
 LASTFM = "userid-timestamp-artid-artname-traid-traname.tsv"
@@ -27,15 +28,14 @@ actions: {heart: like, listened: play}
 
 
 def mapped(folder: Path, says: str, lines: list[str]) -> Path:
-    folder.mkdir()
-    (folder / "segue-mapping.yaml").write_text(says)
+    atomic_write(folder / "segue-mapping.yaml", says)
     (folder / "plays.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 
 def test_scrobbles_end_at_the_next_one_after_30_seconds_to_4_minutes(tmp_path: Path) -> None:
-    (log := tmp_path / "lastfm").mkdir()
-    (log / LASTFM).write_text("\n".join(LINES) + "\n", encoding="utf-8")
+    log = tmp_path / "lastfm"
+    atomic_write(log / LASTFM, "\n".join(LINES) + "\n")
     (log / "userid-profile.tsv").write_text("#id\tgender\tage\tcountry\tregistered\nuser_000639\tm\t\tMexico\t\n")
     land(log, tmp_path / "home")
     events = landed_events(tmp_path / "home", "user_id", "sequence_number")

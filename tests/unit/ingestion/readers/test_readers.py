@@ -169,9 +169,8 @@ def test_own_tables_as_json_lines_and_parquet(tmp_path: Path) -> None:
         {"playlist_id": "p2", "title": "Two", "source": "radio", "track_ids": []},
         {"playlist_id": "p3", "title": "Three", "source": "mgc", "track_ids": "t1"},
     ])  # fmt: skip
-    (tmp_path / "own" / "tracks").mkdir()
     pl.DataFrame({"track_id": ["t1"], "audio_vector": [[0.5, 1.0]], "duration_ms": [1000]}).write_parquet(
-        tmp_path / "own" / "tracks" / "part.parquet"
+        tmp_path / "own" / "tracks" / "part.parquet", mkdir=True
     )
     land(tmp_path / "own", tmp_path / "home")
     assert landed(tmp_path / "home")["event_id"].to_list() == ["e1"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.land import land
+from storage.files import atomic_write
 from tests.support.log_sources import at, landed, landed_events, quarantined
 
 FILES = {
@@ -48,8 +49,7 @@ FILES = {
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ThirtyMusic")
     for name, rows in FILES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+        atomic_write(folder / name, "\n".join(rows) + "\n")
     land(folder, folder / "home")
     return folder / "home"
 

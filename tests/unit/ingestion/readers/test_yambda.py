@@ -15,9 +15,8 @@ FEEDBACK = [(100, 650, 7, 1), (100, 655, 7, 1)]
 
 
 def flat(folder: Path) -> Path:
-    folder.mkdir()
     listen = IDS | {"played_ratio_pct": pl.UInt16, "track_length_seconds": pl.UInt32}
-    pl.DataFrame(LISTENS, schema=listen, orient="row").write_parquet(folder / "listens.parquet")
+    pl.DataFrame(LISTENS, schema=listen, orient="row").write_parquet(folder / "listens.parquet", mkdir=True)
     pl.DataFrame(FEEDBACK[:1], schema=IDS, orient="row").write_parquet(folder / "likes.parquet")
     pl.DataFrame(FEEDBACK[1:], schema=IDS, orient="row").write_parquet(folder / "unlikes.parquet")
     pl.DataFrame({"artist_id": [5, 6, 5, 99], "item_id": [7, 7, 8, 1000]}).cast({"artist_id": pl.UInt32}).write_parquet(
@@ -29,12 +28,13 @@ def flat(folder: Path) -> Path:
 
 def together(folder: Path) -> Path:
     """The same events in a single file, without artists and albums."""
-    folder.mkdir()
     listens = [(*row, "listen") for row in LISTENS]
     others = [(*FEEDBACK[0], None, None, "like"), (*FEEDBACK[1], None, None, "unlike")]
     schema = IDS | {"played_ratio_pct": pl.UInt16, "track_length_seconds": pl.UInt32, "event_type": pl.String}
     rows = pl.DataFrame([*listens, *others], schema=schema, orient="row").sort("uid", "timestamp")
-    rows.with_columns(pl.col("event_type").cast(pl.Categorical)).write_parquet(folder / "multi_event.parquet")
+    rows.with_columns(pl.col("event_type").cast(pl.Categorical)).write_parquet(
+        folder / "multi_event.parquet", mkdir=True
+    )
     return folder
 
 

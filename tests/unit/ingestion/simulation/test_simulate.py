@@ -9,6 +9,7 @@ import pytest
 
 from ingestion.land import land
 from ingestion.simulate import WorldSize, simulate
+from storage.files import atomic_write
 from tests.support.log_sources import landed, tree
 
 SIZE = WorldSize(users=300, tracks=600, days=30, seed=5)
@@ -37,8 +38,7 @@ def test_existing_simulations_and_other_folders_are_not_overwritten(tmp_path: Pa
     size = WorldSize(users=5, tracks=100, days=1)
     count = simulate(size, tmp_path / "sim")
     assert simulate(size, tmp_path / "sim") == count
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("dear")
+    atomic_write(tmp_path / "mine" / "thesis.txt", "dear")
     with pytest.raises(ValueError, match="is not empty and is not a simulation"):
         simulate(size, tmp_path / "mine")
 

@@ -19,6 +19,7 @@ from sequences.skew import feature_log
 from sequences.skew.compare import SkewReport, compare_requests
 from sequences.skew.feature_log import LoggedRequest, nan_to_none
 from sequences.views import SEQUENCE_VIEWS
+from storage.files import atomic_write
 from tests.support.recorded import recorded_event
 from tests.support.sequences.event_rows import at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import sqlite_store
@@ -213,9 +214,8 @@ def test_event_lost_by_landing_is_skew(world: World) -> None:
 
 def test_request_lines_round_trip_and_days_are_by_request_time(world: World, tmp_path: Path) -> None:
     requests = [world.request(), replace(world.request(2 * DAY - 1), applied=None, rows=None), world.request(2 * DAY)]
-    folder = tmp_path / "requests" / "dt=2024-01-03"
-    folder.mkdir(parents=True)
+    file = tmp_path / "requests" / "dt=2024-01-03" / "requests-1.jsonl"
     lines = b"".join(request.to_line() for request in requests)
-    (folder / "requests-1.jsonl").write_bytes(b"not a line\n" + lines + requests[0].to_line()[:50])
+    atomic_write(file, b"not a line\n" + lines + requests[0].to_line()[:50])
     day = date(2024, 1, 2)
     assert list(feature_log.read_requests(tmp_path / "requests", day, day)) == requests[:2]
