@@ -31,8 +31,8 @@ ROWS = int(os.environ.get("SEGUE_ACCEPTANCE_ROWS") or 0)
 SHARE = float(os.environ.get("SEGUE_ACCEPTANCE_SHARE") or 1)  # fraction of the kills, faults and cases
 IS_FULL_SIZE = RECIPE == "small" and not ROWS and SHARE == 1
 CODE = (
-    "ingestion dbt quality sequences feature_repo training serving dags local tests/e2e tests/support config storage privacy console "
-    "web uv.lock Dockerfile docker-compose.yml deploy/image deploy/nginx"
+    "config storage event_store ingestion dbt quality sequences feature_repo content recommender releases training serving served_behavior "
+    "privacy console dags local media web tests/e2e tests/support uv.lock Dockerfile docker-compose.yml deploy/image deploy/nginx"
 )
 
 

@@ -84,11 +84,9 @@ class ComposeProject:
         assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}\n{self.describe()}"
         return done.stdout
 
-    def up(self, timeout_s: int) -> float:
-        """Start all services; return the seconds until every one was healthy."""
-        start = time.monotonic()
+    def up(self, timeout_s: int) -> None:
+        """Start all services, and wait until every one is healthy."""
         self.run("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(timeout_s))
-        return time.monotonic() - start
 
     def describe(self) -> str:
         """State of all containers and the last lines of those that are not healthy."""
