@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ class Home:
         self.folder, self.arguments = HOME / name, arguments
         ports = {port: str(free_port()) for port in PORTS}
         self.variables = {**os.environ, **ports, "SEGUE_HOME": str(self.folder)}
-        self.first_run: dict[str, str] = {}
+        self.first_run: dict[str, Any] = {}
 
     def run_once(self) -> None:
         """Run `local.run` in a fresh home, unless a run with this code and these inputs has succeeded there."""
