@@ -7,7 +7,7 @@ from feast import Entity, FileSource
 from feast.data_format import ParquetFormat
 from feast.value_type import ValueType
 
-from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_TAG, SEQUENCE_VIEWS
 
 # Features of tracks are read in process, not through Feast: a request ranks hundreds of candidates.
 user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING, description="A user.")

@@ -9,7 +9,7 @@ from feast import FeatureView, Field
 from feast.types import Array, Float32, Int64, String
 from sources import event_sources, user, user_profiles
 
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 
 USER_ID = Field(name="user_id", dtype=String, description="User pseudonym.")
 FEAST_TYPES = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}
@@ -34,7 +34,7 @@ user_profile = FeatureView(
 
 
 def build_sequence_view(name: str) -> FeatureView:
-    """Feature view of a sequence declared in `sequences/views.py`: one array per attribute, oldest event first."""
+    """Feature view of a sequence declared in `sequences/sequence_views.py`: one array per attribute, oldest event first."""
     view = SEQUENCE_VIEWS[name]
     return FeatureView(
         name=name,

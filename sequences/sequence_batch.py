@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from event_store.behaviors import REVERSAL
 from sequences.behaviors import code_mask, load_behaviors
-from sequences.views import Attribute, SequenceView
+from sequences.sequence_views import Attribute, SequenceView
 
 PADDING, UNKNOWN, FIRST_CODE = 0, 1, 2
 

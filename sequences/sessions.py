@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 
 WINDOW = 128
 """Number of newest events searched first; they nearly always contain the whole current session."""

@@ -15,7 +15,7 @@ import polars as pl
 
 from recommender.user.user_batch import LISTEN_BEHAVIORS
 from sequences.online.reader import StoredUser
-from sequences.views import SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 
 FULL_PLAY_MS, SKIP_MS, GAP_MS = 200_000, 5_000, 2_000
 Event = Mapping[str, Any]

@@ -28,7 +28,7 @@ from recommender.recall.reason import (
     name_phrase,
 )
 from recommender.user.user_batch import KEPT_BEHAVIORS, LISTEN_BEHAVIORS
-from sequences.views import DAY_US, SEQUENCE_VIEWS
+from sequences.sequence_views import DAY_US, SEQUENCE_VIEWS
 from served_behavior.listeners import Listener
 from serving.messages import render_reason
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 
 if TYPE_CHECKING:
     from recommender.catalog.vocabulary import Vocabulary

@@ -22,7 +22,7 @@ from recommender.array_types import Array
 from recommender.compiled import compiled
 from recommender.recall.play_archive import FULL_PLAY, LISTENED, PastPlays
 from sequences.sequence_batch import FIRST_CODE
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 
 MIN_AGE_S = 60.0
 DAY_S, HOUR_S = 86_400.0, 3_600.0

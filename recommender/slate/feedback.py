@@ -36,7 +36,7 @@ from recommender.catalog.catalog import Catalog
 from recommender.user.user_batch import HISTORY_VIEW, KEPT_BEHAVIORS, RECENT_VIEW, UserBatch, has_behavior
 from sequences import behaviors, sessions
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 
 NEGATIVES_VIEW = "recent_negatives"
 STRENGTHS: Mapping[str, float] = {

@@ -25,7 +25,7 @@ from recommender.user.exclusions import NO_ITEMS, LeftOut, leave_out
 from sequences import behaviors, sessions
 from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch, drop_reversed, encode
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 
 HISTORY_VIEW = "played_history"  # all plays of a user, including skips
 RECENT_VIEW = "recent_events"

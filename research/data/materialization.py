@@ -19,7 +19,7 @@ import feast
 from research.data import synthetic_users
 from research.result import Result, compare_rates
 from sequences.online.materialize import materialize
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support import valkey
 from tests.support.sequences.feast_stores import sqlite_online_store
 

@@ -27,7 +27,7 @@ from research.result import Result, result_with_limit
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import user_key
 from sequences.online.reader import FEATURE_SERVICE, OnlineReader
-from sequences.views import SORT_KEY_ATTRIBUTES
+from sequences.sequence_views import SORT_KEY_ATTRIBUTES
 from tests.support import valkey
 from tests.support.sequences.feast_stores import sqlite_online_store
 from tests.support.sequences.reported_events import reported_event

@@ -34,7 +34,7 @@ from feast.types import Array, String
 from feast.value_type import ValueType
 
 from research.result import Result, result_with_limit
-from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_TAG, SEQUENCE_VIEWS
 from training.process import peak_bytes
 
 TRACKS, LENGTH = 5_000, 50

@@ -19,7 +19,7 @@ from feast.data_format import ParquetFormat
 from feast.types import Int64, String
 
 from sequences.offline.list_reader import ListReader
-from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
+from sequences.sequence_views import ATTRIBUTES, SEQUENCE_VIEWS
 from tests.support.sequences.feast_stores import KIND, USER, feature_store
 
 AS_OF = date(2026, 6, 1)

@@ -39,7 +39,7 @@ from recommender.recall.realtime import Realtime
 from recommender.user.user_batch import UserBatch
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from training.recall.learned_order import fit_trees
 from training.recipes import config_of
 

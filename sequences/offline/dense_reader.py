@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from sequences.offline.event_table import read_view
 from sequences.sequence_batch import UNKNOWN, Encoders, SequenceBatch, dtype_of, encoded_attributes
+from sequences.sequence_views import Attribute, SequenceView
 from sequences.timeline import Timeline, gather, microseconds
-from sequences.views import Attribute, SequenceView
 
 USERS, OFFSETS, TIMES = "users.json", "_offset_U1", "_known_at_E"
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sequences.sequence_views import ATTRIBUTES, SequenceView
 from sequences.timeline import EventTableError
-from sequences.views import ATTRIBUTES, SequenceView
 
 ROWS_PER_BATCH = 262_144
 KEY_COLUMNS = ("user_id", "behavior", "target_type")

@@ -30,7 +30,7 @@ from sequences.feast_store import local_marts_folder
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows, check_columns
 from sequences.offline.list_reader import ListReader, list_types
-from sequences.views import SEQUENCE_TAG, SequenceView, SequenceViewError
+from sequences.sequence_views import SEQUENCE_TAG, SequenceView, SequenceViewError
 
 MART_PATHS = ("marts/", "${SEGUE_HOME}/marts/")
 """Begin of the registered path of a mart; the second is from an earlier version."""

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sequences.offline.event_table import KEY_COLUMNS, read_users, read_view, select_view
+from sequences.sequence_views import ATTRIBUTES, Kind, SequenceView
 from sequences.timeline import EventTableError, gather, microseconds
-from sequences.views import ATTRIBUTES, Kind, SequenceView
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "string": pa.string(),

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from event_store.store import UserEvents
-from sequences.views import SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.sequence_views import SORT_KEY_ATTRIBUTES, SequenceView
 
 Event = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

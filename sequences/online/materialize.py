@@ -41,7 +41,7 @@ from sequences.online.materialization_state import (
     midnight_us,
 )
 from sequences.online.online_stores import SequenceStore, online_store_of, user_key
-from sequences.views import SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 
 PROFILE = "user_profile"
 ROW_FORMAT = 2

@@ -14,7 +14,7 @@ import feast
 from event_store.store import EventStore, StoreUnavailable, UserEvents
 from sequences.online.live_events import live_events
 from sequences.online.online_stores import ReadRow, list_of, merge_lists, online_store_of
-from sequences.views import SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 
 FEATURE_SERVICE = "recommender"
 

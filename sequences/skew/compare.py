@@ -33,8 +33,8 @@ import pyarrow.parquet as pq
 from event_store.store import EventStore, Position
 from sequences.online.materialization_state import landed_position
 from sequences.online.reader import FEATURE_SERVICE
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 from sequences.skew.feature_log import FeatureLists, LoggedRequest, nan_to_none
-from sequences.views import SEQUENCE_VIEWS, SequenceView
 from storage import object_store
 
 if TYPE_CHECKING:

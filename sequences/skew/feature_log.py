@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sequences.online.materialization_state import midnight_us
-from sequences.views import ATTRIBUTES
+from sequences.sequence_views import ATTRIBUTES
 from storage import daily_files
 
 FEATURE_LOG_PREFIX = "requests"

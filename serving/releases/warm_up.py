@@ -17,7 +17,7 @@ from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL, MAX_RANKED_
 from recommender.slate.slots import Slots
 from recommender.user.exclusions import Exclusions
 from recommender.user.user_batch import UserBatch, user_batch_from_online
-from sequences.views import SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 from serving.pipeline.stages.recall import Recall, WarmUpFailed
 from serving.releases.served_release import ServedRelease
 

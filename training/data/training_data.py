@@ -27,7 +27,7 @@ from recommender.recall.play_archive import FULL_PLAY, PlayArchive
 from recommender.user.exclusions import ProfileExclusions, TargetTracks, read_playlist
 from sequences.feature_services import ServiceContract
 from sequences.sequence_batch import FIRST_CODE
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from training.data.plays import PARTS, Plays, part_of_fit, read_plays, sample_users
 from training.data.recall_cases import RecallCases
 from training.recipes import Recipe

@@ -18,7 +18,7 @@ from recommender.slate.filters import FilterContext
 from recommender.user.exclusions import EXCLUSIONS_VIEW, NOTHING, Exclusions, LeftOut, marks_of
 from recommender.user.user_batch import USER_HISTORY_VIEWS, items_listened_twice, skipped_unheard_items
 from sequences.sequence_batch import drop_reversed
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from training.data.plays import to_microseconds
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from recommender.recall.popularity import ItemLanguages, Popularity, PopularityConfig
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from recommender.array_types import Array, Ints
 from recommender.ranking.features.user_features import PROFILE, PROFILE_VIEW
 from sequences.feature_services import ServiceContract
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 
 COUNTS = ("plays_total", "listens_total", "full_plays_total", "skips_total", "plays_7d", "plays_28d")
 """Columns that `encode_track_statistics` reads; they come first in `TrackStatistics.names`."""

@@ -20,8 +20,8 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from sequences.offline.list_reader import ListReader, latest_from_reader, list_types
 from sequences.offline.point_in_time_join import MAX_WHOLE, ROW, TIME, OrdinaryView
+from sequences.sequence_views import SequenceView
 from sequences.timeline import microseconds
-from sequences.views import SequenceView
 
 USER = "__user"
 NEWEST, AT, CREATED = "__newest", "__at", "__created"

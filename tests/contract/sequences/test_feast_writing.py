@@ -20,7 +20,7 @@ from feast.errors import SavedDatasetLocationAlreadyExists
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64
 
-from sequences.views import SequenceViewError
+from sequences.sequence_views import SequenceViewError
 from tests.support.sequences.driver_stats import DriverStatsCases, moment, rows_of, stats
 from tests.support.sequences.event_rows import at
 from tests.support.sequences.feast_stores import DUCKDB

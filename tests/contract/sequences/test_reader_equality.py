@@ -17,7 +17,7 @@ from sequences.offline.dense_reader import DenseReader
 from sequences.online.materialize import materialize
 from sequences.online.reader import OnlineReader
 from sequences.sequence_batch import encode
-from sequences.views import SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_VIEWS, SequenceView
 from tests.support.sequences.event_rows import event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import USER, feature_view, sqlite_store
 from tests.support.sequences.random_histories import (

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from event_store.opened import now_us
 from sequences import feast_store
 from sequences.online.online_stores import online_store_of, user_key
-from sequences.views import ATTRIBUTES, SEQUENCE_VIEWS
+from sequences.sequence_views import ATTRIBUTES, SEQUENCE_VIEWS
 from serving.observability.metrics import Metrics
 from serving.pipeline.request import read_request
 from serving.pipeline.stages import hydrate

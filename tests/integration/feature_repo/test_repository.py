@@ -14,7 +14,7 @@ from config import settings
 from config.tool_environment import tool_environment
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.recall.registry import CHANNELS
-from sequences.views import SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
+from sequences.sequence_views import SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.pipeline_commands import FEAST, command
 from tests.support.sequences.event_rows import write_events, write_profiles
 

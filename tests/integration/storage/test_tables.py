@@ -25,9 +25,9 @@ from quality import table_metrics
 from quality.tables import connect, find_landed_events
 from sequences.feast_store import open_store
 from sequences.offline.duckdb_store import SequenceOfflineStore
+from sequences.sequence_views import SEQUENCE_VIEWS
 from sequences.skew.compare import Arrivals
 from sequences.skew.feature_log import LoggedRequest
-from sequences.views import SEQUENCE_VIEWS
 from storage import object_store
 from tests.support.dbt_process import WITHOUT_TESTS, dbt_on
 from tests.support.log_sources import event, json_lines

@@ -14,7 +14,7 @@ from feast import Entity, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.data_format import ParquetFormat
 from feast.types import Int64, String
 
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.feast_stores import feature_store, sqlite_online_store
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sequences.views import SequenceView
+from sequences.sequence_views import SequenceView
 
 EVENT_SCHEMA = pa.schema(
     [

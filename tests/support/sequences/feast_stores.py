@@ -15,7 +15,7 @@ from feast.types import Array, Float32, Int64, String
 
 from event_store.opened import now_us
 from event_store.sqlite_stores import SqliteEventStore
-from sequences.views import SEQUENCE_TAG, SequenceView
+from sequences.sequence_views import SEQUENCE_TAG, SequenceView
 
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 KIND = {"string": Array(String), "time": Array(Int64), "order": Array(Int64), "ratio": Array(Float32)}

@@ -12,7 +12,7 @@ import feast
 import pytest
 
 from sequences.online.online_stores import SequenceStore
-from sequences.views import SequenceView
+from sequences.sequence_views import SequenceView
 from tests.support import valkey
 from tests.support.sequences.event_rows import write_events
 from tests.support.sequences.feast_stores import feature_store, sqlite_store

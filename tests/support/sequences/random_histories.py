@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from sequences import behaviors
-from sequences.views import ATTRIBUTES, INFERRED_BEHAVIORS, SORT_KEY_ATTRIBUTES, SequenceView
+from sequences.sequence_views import ATTRIBUTES, INFERRED_BEHAVIORS, SORT_KEY_ATTRIBUTES, SequenceView
 from tests.support.sequences.event_rows import to_us, us
 from tests.support.sequences.reported_events import DURATION_MS
 

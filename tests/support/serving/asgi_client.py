@@ -14,7 +14,7 @@ from config import settings
 from config.tool_environment import tool_environment
 from sequences.online.live_events import live_events
 from sequences.online.reader import StoredUser
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from serving import runtime, service
 from serving.observability import structured_log
 from serving.observability.metrics import Metrics

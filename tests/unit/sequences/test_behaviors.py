@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sequences import behaviors
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sequences.sequence_batch import encode
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 
 VIEW = SEQUENCE_VIEWS["recent_events"]
 ROW = {

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from sequences import behaviors, sessions
 from sequences.sequence_batch import encode
+from sequences.sequence_views import SEQUENCE_VIEWS
 from sequences.sessions import is_in_current_session, sessionize
-from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.random_histories import examples
 
 VIEW = SEQUENCE_VIEWS["recent_events"]

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequences.online.reader import OnlineReader
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.contract.sequences.test_feast_retrieval import RetrievalCases
 from tests.contract.sequences.test_feast_universal_cases import (  # noqa: F401
     test_historical_features_main,

@@ -17,7 +17,7 @@ import pytest
 
 from sequences.online.online_stores import online_store_of
 from sequences.online.reader import OnlineReader
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
 from tests.support.sequences.reported_events import reported_event

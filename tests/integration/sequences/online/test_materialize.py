@@ -13,7 +13,7 @@ from sequences.online.materialization_state import STATE_VIEW, StoredState
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import SequenceStore, online_store_of
 from sequences.online.reader import OnlineReader
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, write_events
 from tests.support.sequences.online_stores import KINDS, opened
 

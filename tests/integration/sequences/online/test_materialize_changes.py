@@ -16,7 +16,7 @@ import pytest
 
 from sequences.online.materialize import _Writer, materialize
 from sequences.online.reader import OnlineReader
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EPOCH, event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, killed_at, opened
 

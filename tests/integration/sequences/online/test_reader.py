@@ -22,7 +22,7 @@ from sequences.online.materialization_state import landed_position
 from sequences.online.materialize import materialize
 from sequences.online.online_stores import online_store_of
 from sequences.online.reader import OnlineReader
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.progress import sized
 from tests.support.sequences.event_rows import EPOCH, at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.online_stores import KINDS, killed_at, opened

@@ -11,7 +11,7 @@ from recommender.recall.play_archive import LISTENED, PlayArchive
 from recommender.user.exclusions import FOREVER, LeftOut
 from recommender.user.user_batch import HISTORY_VIEW, UserBatch
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.batches import batch_of
 
 MINUTE_US = 60_000_000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from recommender.user.user_batch import UserBatch, user_batch_from_online
 from sequences.feature_services import ServiceContract
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import at, event_rows, oracle_values, us, write_events
 from tests.support.sequences.feast_stores import sqlite_store
 from training.data.offline_features import OfflineFeatures

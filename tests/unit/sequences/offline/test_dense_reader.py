@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sequences.offline.dense_reader import DenseReader
+from sequences.sequence_views import SEQUENCE_VIEWS
 from sequences.timeline import EventTableError
-from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import EVENT_SCHEMA, event_rows, us, write_events
 
 ENCODERS = {"track_id": {f"t{n}": n + 1 for n in range(1, 6)}, "behavior": {"full_play": 2, "skip": 4}}

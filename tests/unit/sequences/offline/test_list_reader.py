@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from sequences.offline.list_reader import ListReader, read_user_blocks
+from sequences.sequence_views import SEQUENCE_VIEWS
 from sequences.timeline import EventTableError
-from sequences.views import SEQUENCE_VIEWS
 from tests.support.sequences.event_rows import event_rows, us, write_events
 
 VIEW = replace(SEQUENCE_VIEWS["recent_events"], length=5)

@@ -15,10 +15,10 @@ import pytest
 
 from config.settings import Settings
 from event_store.opened import open_event_store
+from sequences.sequence_views import SEQUENCE_VIEWS
 from sequences.skew import feature_log
 from sequences.skew.compare import SkewReport, compare_requests
 from sequences.skew.feature_log import LoggedRequest, nan_to_none
-from sequences.views import SEQUENCE_VIEWS
 from storage.files import atomic_write
 from tests.support.recorded import recorded_event
 from tests.support.sequences.event_rows import at, event_rows, oracle_values, us, write_events

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from sequences.feature_services import ServiceContract
-from sequences.views import SEQUENCE_VIEWS
+from sequences.sequence_views import SEQUENCE_VIEWS
 from serving.pipeline.stages import hydrate
 from serving.pipeline.stages.hydrate import OnlineStore, StoreUnavailable
 from tests.support.sequences.feast_stores import sqlite_store

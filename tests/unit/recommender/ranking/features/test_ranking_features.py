@@ -16,7 +16,7 @@ from recommender.ranking.features.user_features import (
     long_history_listen_rates,
 )
 from sequences.sequence_batch import SequenceBatch
-from sequences.views import DAY_US
+from sequences.sequence_views import DAY_US
 from tests.support.training.ranking_cases import (
     ARTIST_OF_TRACK,
     LISTEN,

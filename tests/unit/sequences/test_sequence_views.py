@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sequences.views import INFERRED_BEHAVIORS, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES
+from sequences.sequence_views import INFERRED_BEHAVIORS, SEQUENCE_VIEWS, SORT_KEY_ATTRIBUTES
 
 
 @pytest.mark.parametrize("name", SEQUENCE_VIEWS)
