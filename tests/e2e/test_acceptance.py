@@ -66,9 +66,8 @@ class Home:
     def release(self) -> str:
         return str(json.loads((self.folder / "bentoml" / "active.json").read_text())["release"])
 
-    def landed(self) -> list[tuple[str, int, int]]:
-        files = sorted(file for file in (self.folder / "landing").rglob("*.parquet"))
-        return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    def landed(self) -> list[tuple[str, int]]:
+        return [(str(file), file.stat().st_mtime_ns) for file in sorted((self.folder / "landing").rglob("*.parquet"))]
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +102,7 @@ def simulated():
 
 @needs_logs
 def test_real_logs_give_recommendations(real):
-    assert "For listener" in real.first_run["output"]
-    assert real.release() in real.first_run["output"]
+    assert "For listener" in real.first_run["output"] and real.release() in real.first_run["output"]
     assert not [*real.folder.glob("airflow/logs/dag_id=*/**/attempt=[2-9]*.log")], "a task was killed"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import is_dataclass
 from typing import Any
 
@@ -38,6 +39,12 @@ def test_every_recipe_has_exactly_the_sections_of_the_models(name: str) -> None:
     assert set(recipes._read(name)) == set(SECTIONS)
     for section, config_class in SECTIONS.items():
         assert is_dataclass(read_section(name, section, config_class))
+
+
+def test_every_field_is_explained_where_it_is_first_set() -> None:
+    text = (recipes.FOLDER / "small.yaml").read_text()
+    fields, explained = (set(re.findall(rf"^ +(\w+):{rest}", text, re.MULTILINE)) for rest in (" [^&*{#]", ".* # "))
+    assert fields - explained == set()
 
 
 @pytest.mark.parametrize(("field", "value"), [("warmup", None), ("lay", 3), ("steps", "many")])
