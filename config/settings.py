@@ -1,7 +1,8 @@
 """Settings from environment variables, one class per process, read and validated by pydantic-settings.
 
 A variable that is empty counts as not set. `python docs/settings_page.py` writes the table in `docs/settings.md` from the fields.
-Hyperparameters are not settings: they are in `training/recipes/*.yaml`.
+Hyperparameters are not settings: they are in `training/recipes/*.yaml`. Thresholds of behaviors are variables of dbt, read by
+`load_dbt_variables`.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def test_every_recipe_has_exactly_the_sections_of_the_models(name: str) -> None:
         assert is_dataclass(read_section(name, section, config_class))
 
 
-def test_every_field_is_explained_where_it_is_first_set() -> None:
+def test_every_field_of_a_recipe_is_explained() -> None:
     text = (recipes.FOLDER / "small.yaml").read_text()
     fields, explained = (set(re.findall(rf"^ +(\w+):{rest}", text, re.MULTILINE)) for rest in (" [^&*{#]", ".* # "))
     assert fields - explained == set()
