@@ -53,10 +53,12 @@ def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:
     """Positions of the `k` best scores, best first, ties by smaller position; all if there are fewer."""
     place: NDArray[np.int64] = np.arange(len(score_N))
     if len(score_N) > k:
-        # Only the best are sorted; equal scores at the last position are cut off afterwards.
-        ordered_N = score_N.copy()
-        ordered_N.partition(len(score_N) - k)
-        (place,) = (score_N >= ordered_N[len(score_N) - k]).nonzero()
+        # At least k scores reach the k-th best of the largest scores of parts, and few more do.
+        scores_per_part = max(len(score_N) // (4 * k), 1)
+        parts = len(score_N) // scores_per_part
+        largest_P = score_N[: scores_per_part * parts].reshape(scores_per_part, parts).max(axis=0)
+        largest_P.partition(parts - k)
+        (place,) = (score_N >= largest_P[parts - k]).nonzero()
     return place[(-score_N[place]).argsort(kind="stable")][:k]
 
 

@@ -1,7 +1,7 @@
-"""Maximum inner product search over item vectors by FAISS, and geometry of unit-length vectors.
+"""Maximum inner product search over item vectors, and geometry of unit-length vectors.
 
 Items with equal vectors are one vector of the index: rare tracks share the vector of their artist, so on a log with a long tail
-this saves two thirds of the work. Many vectors are searched in inverted lists, few exhaustively.
+this saves two thirds of the work. Many vectors are searched in inverted lists of FAISS, few exhaustively.
 
 Cold items, which are known by their content only, are returned only if they score at least as high as items that users did
 listen to would score if they were known only by their content: see `ColdStartIndex`.
@@ -13,7 +13,7 @@ D width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -23,13 +23,12 @@ import torch
 from numpy.typing import NDArray
 
 from recommender.array_types import AnyFloats, Floats, Ints
-from recommender.catalog.arrays import Ragged
+from recommender.catalog.arrays import Ragged, top_k_positions
 from recommender.compiled import compiled
 from recommender.nn.item_tower import ItemCodes
 
-faiss.cvar.distance_compute_blas_threshold = 4 * 64
-"""FAISS multiplies matrices in an exhaustive search if queries times width reach this: from 4 queries of width 64 on. That is 6 times
-as fast for 1,024 queries as one query after the other, which is faster for one or two."""
+QUERIES_PER_PRODUCT = 64
+"""Queries of an exhaustive search that one matrix product compares with all vectors."""
 PROBED_SHARE = 1 / 16
 """Share of the inverted lists that a query reads: it finds 98 % of the 200 best of 50,000 clustered vectors."""
 
@@ -40,7 +39,7 @@ class VectorIndex:
 
     item_N: Ints  # by vector, ascending: vector g has item_N[offset_G1[g]:offset_G1[g + 1]]
     offset_G1: Ints
-    faiss_index: Any  # of the distinct vectors
+    vectors: Any  # the distinct vectors: an array [D, G], all of which is searched, or inverted lists of FAISS
 
     @classmethod
     def of(cls, item_N: Ints, vector_ND: torch.Tensor, exact_up_to: int | None = None) -> VectorIndex:
@@ -60,14 +59,13 @@ class VectorIndex:
         offset_G1 = np.append(np.searchsorted(first_N[order_N], first_G), len(item_N))
         vector_GD = row_ND[first_G]
         if exact_up_to is None or len(vector_GD) <= exact_up_to:
-            index: Any = faiss.IndexFlatIP(row_ND.shape[1])
-        else:
-            lists = int(4 * math.sqrt(len(vector_GD)))
-            index = faiss.index_factory(row_ND.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
-            index.train(vector_GD)
-            index.nprobe = max(int(PROBED_SHARE * lists), 1)
-        index.add(vector_GD)
-        return cls(item_N[order_N], offset_G1, index)
+            return cls(item_N[order_N], offset_G1, np.ascontiguousarray(vector_GD.T))
+        lists = int(4 * math.sqrt(len(vector_GD)))
+        inverted_lists: Any = faiss.index_factory(row_ND.shape[1], f"IVF{lists},Flat", faiss.METRIC_INNER_PRODUCT)
+        inverted_lists.train(vector_GD)
+        inverted_lists.nprobe = max(int(PROBED_SHARE * lists), 1)
+        inverted_lists.add(vector_GD)
+        return cls(item_N[order_N], offset_G1, inverted_lists)
 
     def __len__(self) -> int:
         """Number of distinct vectors, G."""
@@ -84,16 +82,31 @@ class VectorIndex:
         Returns:
             Items int64 [B, K] and scores float32 [B, K], best first, ties by smaller item, padded with 0 and -inf.
         """
-        B, Q, D = query_BQD.shape
+        B, Q, _ = query_BQD.shape
         items_BK, scores_BK = np.zeros((B, k), dtype=np.int64), np.full((B, k), -np.inf, dtype=np.float32)
         exclude_BX = np.zeros((B, 0), dtype=np.int64) if exclude_BX is None else exclude_BX
         wanted = min(k + exclude_BX.shape[1], len(self))
         if wanted and B and Q:
-            query_RD = np.ascontiguousarray(query_BQD, dtype=np.float32).reshape(B * Q, D)
-            score_RF, group_RF = self.faiss_index.search(query_RD, wanted)
-            found = score_RF.reshape(B, -1), group_RF.reshape(B, -1)
-            _take_items(*found, exclude_BX, self.item_N, self.offset_G1, items_BK, scores_BK)
+            nearest = self._nearest_vectors(np.ascontiguousarray(query_BQD, dtype=np.float32), wanted)
+            for row, (score_F, group_F) in enumerate(nearest):
+                places = self.item_N, self.offset_G1, items_BK[row], scores_BK[row]
+                _take_items(score_F, group_F, exclude_BX[row], *places)
         return items_BK, scores_BK
+
+    def _nearest_vectors(self, query_BQD: Floats, count: int) -> Iterator[tuple[Floats, Ints]]:
+        """Scores and numbers of the best vectors for each row [F], -1 for none; vectors of inverted lists once per query."""
+        B, Q, D = query_BQD.shape
+        if not isinstance(self.vectors, np.ndarray):
+            score_RF, group_RF = self.vectors.search(query_BQD.reshape(B * Q, D), count)
+            yield from zip(score_RF.reshape(B, -1), group_RF.reshape(B, -1), strict=True)
+            return
+        step = max(QUERIES_PER_PRODUCT // Q, 1)
+        for start in range(0, B, step):
+            score_RG = query_BQD[start : start + step].reshape(-1, D) @ self.vectors
+            for score_QG in score_RG.reshape(-1, Q, len(self)):
+                best_G = score_QG.max(axis=0)
+                group_F = top_k_positions(best_G, count)
+                yield best_G[group_F], group_F
 
 
 @dataclass(frozen=True)
@@ -109,14 +122,14 @@ class ColdStartIndex:
     cold: VectorIndex
 
     def search(
-        self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None, cold_item_threshold: float = np.inf
+        self, query_BQD: Floats, k: int, exclude_BX: Ints | None = None, threshold_B: AnyFloats | None = None
     ) -> tuple[Ints, Floats]:
-        """`VectorIndex.search`, with cold items that score `cold_item_threshold` or more (infinity: none)."""
+        """`VectorIndex.search`, with cold items that score at least the threshold of their row (infinity or None: none)."""
         items, scores = self.warm.search(query_BQD, k, exclude_BX)
-        if not len(self.cold) or cold_item_threshold == np.inf:
+        if not len(self.cold) or threshold_B is None or np.isinf(threshold_B).all():
             return items, scores
         cold_items, cold_scores = self.cold.search(query_BQD, k, exclude_BX)
-        cold_scores[cold_scores < cold_item_threshold] = -np.inf
+        cold_scores[cold_scores < threshold_B[:, None]] = -np.inf
         items, scores = np.concatenate([items, cold_items], axis=1), np.concatenate([scores, cold_scores], axis=1)
         row_B1, best_BK = np.arange(len(items))[:, None], np.lexsort((items, -scores), axis=1)[:, :k]
         items, scores = items[row_B1, best_BK], scores[row_B1, best_BK]
@@ -126,29 +139,28 @@ class ColdStartIndex:
 
 @compiled
 def _take_items(
-    scores_BF: Floats,
-    groups_BF: Ints,
-    exclude_BX: Ints,
+    score_F: Floats,
+    group_F: Ints,
+    exclude_X: Ints,
     item_N: Ints,
     offset_G1: Ints,
-    items_BK: Ints,
-    scores_BK: Floats,
+    items_K: Ints,
+    scores_K: Floats,
 ) -> None:
     """Write the items of the vectors that were found, the best first, each once; -1 is no vector."""
-    for b in range(len(items_BK)):
-        excluded_X, is_taken_G, taken = np.sort(exclude_BX[b]), np.zeros(len(offset_G1), np.bool_), 0
-        order_F = np.argsort(groups_BF[b])
-        for place in order_F[np.argsort(-scores_BF[b][order_F], kind="mergesort")]:
-            group = groups_BF[b, place]
-            if taken == items_BK.shape[1] or group < 0 or is_taken_G[group]:
-                continue
-            is_taken_G[group] = True
-            for item in item_N[offset_G1[group] : offset_G1[group + 1]]:
-                at = np.searchsorted(excluded_X, item)
-                is_excluded = at < len(excluded_X) and excluded_X[at] == item
-                if taken < items_BK.shape[1] and not is_excluded:
-                    items_BK[b, taken], scores_BK[b, taken] = item, scores_BF[b, place]
-                    taken += 1
+    excluded_X, is_taken_G, taken = np.sort(exclude_X), np.zeros(len(offset_G1), np.bool_), 0
+    order_F = np.argsort(group_F)
+    for place in order_F[np.argsort(-score_F[order_F], kind="mergesort")]:
+        group = group_F[place]
+        if taken == len(items_K) or group < 0 or is_taken_G[group]:
+            continue
+        is_taken_G[group] = True
+        for item in item_N[offset_G1[group] : offset_G1[group + 1]]:
+            at = np.searchsorted(excluded_X, item)
+            is_excluded = at < len(excluded_X) and excluded_X[at] == item
+            if taken < len(items_K) and not is_excluded:
+                items_K[taken], scores_K[taken] = item, score_F[place]
+                taken += 1
 
 
 @torch.no_grad()

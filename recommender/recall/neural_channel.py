@@ -81,14 +81,14 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         items_BK = np.zeros((len(users), k), dtype=np.int64)
         rows, query = self.encode_queries(users)
         if len(rows):
-            excluded = {"next": None, "new": users.history_items_BH[rows]}
-            next_RK, new_RK = (
-                self.index.search(query[task], k, excluded[task], self.cold_item_threshold(task))[0]
-                if part > 0
-                else items_BK[rows, :0]
-                for task, part in zip(TASKS, (1 - share, share), strict=True)
-            )
-            items_BK[rows] = interleave(next_RK, new_RK, share, k)
+            history_RH = users.history_items_BH[rows]
+            excluded = {"next": np.zeros_like(history_RH), "new": history_RH}
+            tasks = [task for task, part in zip(TASKS, (1 - share, share), strict=True) if part > 0]
+            query_XQD, exclude_XH = (np.concatenate([by_task[task] for task in tasks]) for by_task in (query, excluded))
+            threshold_X = np.repeat([self.cold_item_threshold(task) for task in tasks], len(rows))
+            found_XK, _ = self.index.search(query_XQD, k, exclude_XH, threshold_X)
+            found, none_RK = dict(zip(tasks, np.split(found_XK, len(tasks)), strict=True)), items_BK[rows, :0]
+            items_BK[rows] = interleave(found.get("next", none_RK), found.get("new", none_RK), share, k)
         return items_BK
 
     def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:

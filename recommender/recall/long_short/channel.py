@@ -95,8 +95,8 @@ class LongShort(NeuralChannel[LongShortConfig]):
             repeat_BK[row, : len(order)] = item_M[order]
             queries.append(query_1D)
         if self.resolved_config.discovery_share != 0 and queries:  # no search is needed if no new tracks are returned
-            threshold = self.cold_item_threshold("new")
-            new_BK, _ = self.index.search(np.stack(queries), k, users.history_items_BH, threshold)
+            threshold_B = np.full(len(users), self.cold_item_threshold("new"))
+            new_BK, _ = self.index.search(np.stack(queries), k, users.history_items_BH, threshold_B)
             length_B = merge_clicks(users, self.resolved_config.encoder.history_length).length_B
             new_BK *= ((length_B > 0) | (repeat_BK > 0).any(1))[:, None]
         return repeat_BK, new_BK

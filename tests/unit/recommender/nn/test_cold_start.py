@@ -38,7 +38,7 @@ def test_cold_items_need_the_threshold_in_their_best_query(cold: int, threshold:
     query_BQD, exclude_BX = torch.randn(6, queries, 5), np.array([[2, 39, 40]] * 6)
     parts = ITEMS[: len(ITEMS) - cold], ITEMS[len(ITEMS) - cold :]
     index = ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in parts))
-    items_BK, score_BK = index.search(query_BQD.numpy(), 12, exclude_BX, threshold)
+    items_BK, score_BK = index.search(query_BQD.numpy(), 12, exclude_BX, np.full(6, threshold))
     for row in range(6):
         score_V = (vector_VD @ query_BQD[row].T).amax(1).numpy()
         is_allowed_V = ~codes.is_cold_V.numpy() | (score_V >= threshold)
