@@ -23,7 +23,6 @@ from event_store.store import (
     DAY_US,
     END,
     ID_PERIOD_US,
-    LISTED_DAYS,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     MAX_SESSION_US,
@@ -223,7 +222,7 @@ ADD = script("", "return refusal(ARGV[1], ARGV[2]) or add(ARGV[3], ARGV[4], ARGV
 REPLACE = script(
     "",
     """
-    local key, field, before, text, oldest = unpack(ARGV, 3, 7)
+    local key, field, before, text, oldest, kept_for_s = unpack(ARGV, 3, 8)
     local refused, found = refusal(ARGV[1], ARGV[2]), redis.call('hget', key, field)
     if refused then return refused end
     if (found and '=' .. found or '') ~= before then return 'changed' end
@@ -231,9 +230,9 @@ REPLACE = script(
     for _, other in ipairs(redis.call('hkeys', key)) do
       if tonumber(other:match('^%d+')) < tonumber(oldest) then redis.call('hdel', key, other) end
     end
-    redis.call('expire', key, LISTED_FOR_S)
+    redis.call('expire', key, kept_for_s)
     return 'replaced'
-    """.replace("LISTED_FOR_S", str((LISTED_DAYS + 1) * 86_400)),
+    """,
 )
 
 
@@ -258,10 +257,12 @@ class RedisServingState(RedisDatabase):
         """See `ServingState.remove_exposures`."""
         self.remove_rows(through)
 
-    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+    def replace_list(
+        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
+    ) -> bool:
         """See `ServingState.replace_list`."""
         found = "" if before is None else f"={before}"
-        arguments = (user_key(LISTS, user_id), f"{day} {key}", found, text, day - LISTED_DAYS)
+        arguments = (user_key(LISTS, user_id), f"{day} {key}", found, text, day - kept_days, (kept_days + 1) * 86_400)
         return bool(self.call_for(user_id, REPLACE, *arguments) != b"changed")
 
     def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:

@@ -29,7 +29,6 @@ from event_store.store import (
     HIDDEN_ACTIONS,
     ID_PERIOD_US,
     KEY_BYTES,
-    LISTED_DAYS,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     MAX_SESSION_US,
@@ -288,7 +287,9 @@ class SqliteServingState(SqliteDatabase):
         with self.writing() as database:
             database.execute("delete from exposures where seq <= ?", (seq_after(through, read_id(database)),))
 
-    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+    def replace_list(
+        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
+    ) -> bool:
         """See `ServingState.replace_list`."""
         query = "select body from daily_lists where user_id = ? and day = ? and key = ?"
         with self.writing() as database:
@@ -299,7 +300,7 @@ class SqliteServingState(SqliteDatabase):
                 return False
             database.execute("insert or replace into daily_lists values (?, ?, ?, ?)", (user_id, day, key, text))
             if day > self._cleaned_day:
-                database.execute("delete from daily_lists where day < ?", (day - LISTED_DAYS,))
+                database.execute("delete from daily_lists where day < ?", (day - kept_days,))
                 self._cleaned_day = day
         return True
 

@@ -33,8 +33,8 @@ MAX_AGE_US = 30 * DAY_US
 """Age of the oldest event that is accepted, so ids are kept longer than that."""
 MAX_EVENTS_OF_KIND = 2000
 """Events of one behavior and target type that a user's read returns, the newest: no view shows more."""
-ALIVE_FOR_US, LISTED_DAYS = 5_000_000, 8
-"""Time after its last sign of life for which a worker counts as alive, and days for which daily lists are kept."""
+ALIVE_FOR_US = 5_000_000
+"""Time after its last sign of life for which a worker counts as alive."""
 VISIBLE_FOR_US = DAY_US
 """Time for which an event stays in the store after it was received, at least."""
 
@@ -173,10 +173,12 @@ class ServingState(Store, Protocol):
     def remove_exposures(self, through: Position) -> None:
         """Remove the records up to a position, which are landed."""
 
-    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str) -> bool:
+    def replace_list(
+        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
+    ) -> bool:
         """Store a user's text of a day if the current one is `before`; False if another worker has replaced it meanwhile.
 
-        A user who is erased has no texts. Texts of earlier weeks are removed.
+        A user who is erased has no texts. Of earlier days, the texts of the last `kept_days` are kept.
         """
 
     def read_lists(self, user_id: str, since_day: int) -> list[tuple[int, str, str]]:

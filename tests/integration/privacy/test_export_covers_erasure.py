@@ -49,7 +49,7 @@ def here(here: settings.Settings, tmp_path: Path) -> settings.Settings:
         tmp_path, [recorded_event(1, "alice", action="start_private"), recorded_event(2, "bob")], [shown(1, "alice")]
     )
     with closing(open_serving_state(here)) as state:
-        state.replace_list("alice", now_us() // DAY_US, "", None, "[]")
+        state.replace_list("alice", now_us() // DAY_US, "", None, "[]", 7)
     return here
 
 

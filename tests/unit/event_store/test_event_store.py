@@ -243,7 +243,7 @@ def test_no_byte_is_left_of_200_users_whose_events_arrive_meanwhile(store, state
             store.append([event(number, user=user, scene="s" * (number % 400))])
             if number % 3 == 0:
                 state.add_exposure(user, {"user_id": user, "items": "i" * (number * 31 % 3000)})
-                state.replace_list(user, NOW_US // DAY_US, str(number), None, json.dumps("l" * (number * 17 % 4000)))
+                state.replace_list(user, NOW_US // DAY_US, str(number), None, json.dumps("l" * (number * 17 % 4000)), 7)
             if is_erased.is_set() and number > first + later:
                 return
 
@@ -335,17 +335,17 @@ def test_exposures_are_read_and_removed_by_position_and_those_of_erased_users_ar
 
 def test_a_list_is_replaced_only_if_it_is_the_one_that_was_read_and_not_kept_for_ever(state, place):
     other = place.open_state()
-    assert state.replace_list("u1", 100, "daily of 3", None, '"first"')
-    assert not other.replace_list("u1", 100, "daily of 3", None, '"lost"')
-    assert other.replace_list("u1", 100, "daily of 3", '"first"', '"ü"')
-    assert state.replace_list("u1", 101, "k", None, '"tomorrow"')
+    assert state.replace_list("u1", 100, "daily of 3", None, '"first"', 7)
+    assert not other.replace_list("u1", 100, "daily of 3", None, '"lost"', 7)
+    assert other.replace_list("u1", 100, "daily of 3", '"first"', '"ü"', 7)
+    assert state.replace_list("u1", 101, "k", None, '"tomorrow"', 7)
     assert state.read_lists("u1", 100) == [(100, "daily of 3", '"ü"'), (101, "k", '"tomorrow"')]
     assert other.read_lists("u1", 101) == [(101, "k", '"tomorrow"')]
     assert state.export("u1")["daily_lists"][0]["body"] == "ü"
-    assert state.replace_list("u1", 120, "k", None, '"later"')
-    assert [day for day, *_ in state.read_lists("u1", 0)] == [120]
+    assert state.replace_list("u1", 120, "k", None, '"later"', 19)
+    assert [day for day, *_ in state.read_lists("u1", 0)] == [101, 120]
     state.suppress(SuppressionList().with_users(["gone"]))
-    assert state.replace_list("gone", 120, "k", None, '"of nobody"') and state.users() == {"u1"}
+    assert state.replace_list("gone", 120, "k", None, '"of nobody"', 7) and state.users() == {"u1"}
     other.close()
 
 
