@@ -257,9 +257,7 @@ class RedisServingState(RedisDatabase):
         """See `ServingState.remove_exposures`."""
         self.remove_rows(through)
 
-    def replace_list(
-        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
-    ) -> bool:
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int) -> bool:
         """See `ServingState.replace_list`."""
         found = "" if before is None else f"={before}"
         arguments = (user_key(LISTS, user_id), f"{day} {key}", found, text, day - kept_days, (kept_days + 1) * 86_400)

@@ -287,9 +287,7 @@ class SqliteServingState(SqliteDatabase):
         with self.writing() as database:
             database.execute("delete from exposures where seq <= ?", (seq_after(through, read_id(database)),))
 
-    def replace_list(
-        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
-    ) -> bool:
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int) -> bool:
         """See `ServingState.replace_list`."""
         query = "select body from daily_lists where user_id = ? and day = ? and key = ?"
         with self.writing() as database:

@@ -173,9 +173,7 @@ class ServingState(Store, Protocol):
     def remove_exposures(self, through: Position) -> None:
         """Remove the records up to a position, which are landed."""
 
-    def replace_list(
-        self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int
-    ) -> bool:
+    def replace_list(self, user_id: str, day: int, key: str, before: str | None, text: str, kept_days: int) -> bool:
         """Store a user's text of a day if the current one is `before`; False if another worker has replaced it meanwhile.
 
         A user who is erased has no texts. Of earlier days, the texts of the last `kept_days` are kept.

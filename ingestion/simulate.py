@@ -46,6 +46,14 @@ class WorldSize:
     version: int = VERSION
 
 
+WORLD_SIZES = {
+    "debug": WorldSize(users=100, tracks=400, days=20),
+    "small": WorldSize(users=240, tracks=4_000, days=40),
+    "full": WorldSize(users=20_000, tracks=50_000, days=90),
+}
+"""Recipe → size of the world that a run without logs simulates."""
+
+
 def simulate(size: WorldSize, out: Path) -> int:
     """Write a simulation and return its number of events; does nothing if `out` already holds it.
 

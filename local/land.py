@@ -17,16 +17,10 @@ from pathlib import Path
 import ingestion.land
 from config.command_line import report_errors
 from config.settings import SettingError, Settings, load_settings
-from ingestion.simulate import MANIFEST, WorldSize, simulate
+from ingestion.simulate import MANIFEST, WORLD_SIZES, simulate
 from local.home import HomeFormatError, check_home_format
 from storage import object_store
 from storage.errors import StorageError
-
-WORLD_SIZES = {
-    "debug": WorldSize(users=100, tracks=400, days=20),
-    "small": WorldSize(users=240, tracks=4_000, days=40),
-    "full": WorldSize(users=20_000, tracks=50_000, days=90),
-}
 
 
 def list_landed_sources(settings: Settings) -> list[str]:

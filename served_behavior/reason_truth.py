@@ -16,8 +16,8 @@ import polars as pl
 
 from content import FACETS
 from recommender.recall.long_short.channel import KEEPS_LISTENING
-from recommender.recall.realtime import JUST_NOW_US
 from recommender.recall.reason import (
+    JUST_NOW_US,
     MOST_WEEKS,
     OFTEN_A_MONTH,
     OFTEN_A_WEEK,

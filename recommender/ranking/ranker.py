@@ -10,8 +10,8 @@ dense features. Does not depend on files or training.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
 import torch
@@ -98,6 +98,7 @@ class TrainingConfig(Section):
     learning_rate: float
     auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
+    loss_weights: Mapping[str, float] = field(default_factory=dict)  # task → weight of its loss
     planned_cases: int = 0  # cases that the steps were planned for; 0: the cases of the fit (which writes them here)
 
 

@@ -20,13 +20,11 @@ import numpy as np
 from recommender.array_types import Ints
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.next_item_network import TASKS, NextItemConfig, NextItemNetwork
-from recommender.recall.reason import LIKED, RECENT_ACTIVITY, Reason, track_phrase
+from recommender.recall.reason import JUST_NOW_US, LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import KEPT_BEHAVIORS, RECENT_VIEW, UserBatch, has_behavior, is_listened
 from sequences.sequence_batch import FIRST_CODE
 
-JUST_NOW_US = 3_600_000_000
-"""An event that ended less than one hour before the request is explained with "just now"."""
 PLAYED_RECENTLY, PLAYED_JUST_NOW = Reason("played_recently"), Reason("played_just_now")
 NAMING_CODES = {
     PLAYED_RECENTLY: "played_track_recently",

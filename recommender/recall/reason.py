@@ -47,6 +47,8 @@ KINDS: Mapping[str, str] = {
     ),
 }
 """Code → kind of reasons that say the same in several ways; every other code is a kind of its own."""
+KINDS_PER_LIST = 3
+"""At most one of so many reasons of a list is of one kind, where the items have others."""
 LIKED = Reason("liked")
 NEAR_INTERESTS = Reason("near_interests")
 RECENT_ACTIVITY = Reason("recent_activity")
@@ -70,6 +72,8 @@ def name_phrase(title: str, artist: str) -> Reason | str:
     return title or Reason("untitled_track")
 
 
+JUST_NOW_US = 3_600_000_000
+"""A play that ended less than one hour before the request is explained with "just now"."""
 DAYS_A_WEEK = 7
 OFTEN_A_WEEK, OFTEN_A_MONTH = 3, 4  # listens
 WEEKS, MOST_WEEKS = 4, 3  # a track of most weeks was listened to in so many of the last WEEKS

@@ -57,6 +57,7 @@ GROUPS = {"artist": (), "style": ("styles", "languages")}
 EVIDENCE = tuple(f"{period}_{group}" for period in ("session", "days", "chosen") for group in GROUPS)
 PRIOR = 4.0  # reactions that the usual ones count as
 USUAL_LISTENS, USUAL_PLAYS = 6.0, 8.0  # of a user without plays
+VOTES_FOR_HALF = 10  # liked new tracks that move the share of new tracks half of the way to 1
 MAX_RAISE, MAX_LOWERING = 1.5, 6.0  # of the logarithm of a score
 RESTING_SONGS = 10  # songs that are listened to while an artist rests after one skip
 SKIPS_FOR_SESSION = 2.0  # strength of skips and dislikes after which an artist rests for the session

@@ -18,7 +18,7 @@ Legend: H sources, B requests, K candidates of a request, C candidates of all re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Self
@@ -66,7 +66,6 @@ def reciprocal_ranks(ranks: NDArray[np.int32], constant: float) -> Doubles:
 
 
 DEFAULT_DISCOVERY_SHARE = 0.2
-DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 FULL_DENSITY_POSITION = 100
 SCORE_HALF_LIFE = 60.0
 
@@ -105,12 +104,11 @@ class Fusion(ChannelWeights, JsonFile):
         share_B = [self.discovery_share(name) if share is None else share for name in names]
         return interleave(self._order_lists(table, names), share_B)
 
-    def fuse_by_share(self, table: CandidateTable, k: int, scenes: Sequence[str] | None = None) -> dict[float, Ints]:
-        """The best `k` items of each request [B, k], as `fuse` gives them, for every share of DISCOVERY_SHARE_GRID and the
-        chosen one.
-        """
+    def fuse_by_share(
+        self, table: CandidateTable, k: int, shares: Iterable[float], scenes: Sequence[str] | None = None
+    ) -> dict[float, Ints]:
+        """The best `k` items of each request [B, k], as `fuse` gives them, for every share."""
         ordered = self._order_lists(table, list(scenes or [ANY_SCENE] * table.requests))
-        shares = sorted({*DISCOVERY_SHARE_GRID, self.discovery_share(ANY_SCENE)})
         return {share: interleave(ordered, [share] * table.requests).items(k) for share in shares}
 
     def with_min_share(self, share: float) -> Self:

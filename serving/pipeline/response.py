@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from recommender.recall.reason import KINDS, Reason
+from recommender.recall.reason import KINDS, KINDS_PER_LIST, Reason
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.filters import FilterContext, apply_filters
 from serving import response_schemas
@@ -21,8 +21,6 @@ from serving.pipeline.user_state import STATE_FROM_CACHE, STATE_UNAVAILABLE, Use
 from serving.releases.served_release import ServedRelease
 
 MOST_PLAYED = Reason("most_played")
-KINDS_PER_LIST = 3
-"""At most one of so many reasons of a list is of one kind, where the items have others."""
 DEGRADED_STATES = {
     STATE_FROM_CACHE: "the online store failed; the state of the user is from an earlier request",
     STATE_UNAVAILABLE: "the online store failed; the user is answered like an unknown one",

@@ -15,7 +15,7 @@ from event_store.store import StoreUnavailable
 from recommender.catalog.arrays import is_among
 from recommender.slate.blend import cut
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.feedback import reactions_of
+from recommender.slate.feedback import VOTES_FOR_HALF, reactions_of
 from recommender.slate.scene_settings import (
     CANDIDATES_PER_CHANNEL,
     MAX_RANKED_CANDIDATES,
@@ -35,8 +35,6 @@ from serving.pipeline.stages.select import explore, fill_slots, find_unmet
 from serving.pipeline.user_state import STATE_UNAVAILABLE, UserState, filter_context
 from serving.releases.served_release import ServedRelease
 
-VOTES_FOR_HALF = 10
-"""Liked new tracks that move the share of new tracks half of the way to 1."""
 DAILY_LISTS_FAILED = "the daily lists cannot be read or written; the list of today may change"
 RANKER_FAILED = "the ranker failed; tracks are in the order of the recall channels"
 

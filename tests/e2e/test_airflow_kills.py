@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from config import settings
-from local import land, services
+from ingestion.simulate import WORLD_SIZES
+from local import services
 from local.environment import environment
 from tests.e2e.installation import TIMEOUT_S, Installation
 from tests.support.pipeline_commands import run_to_end
@@ -36,7 +37,7 @@ def marts(home):
 def undisturbed(tmp_path_factory):
     """Marts that were built by the same commands without Airflow."""
     home = tmp_path_factory.mktemp("undisturbed")
-    world, variables = land.WORLD_SIZES["debug"], environment(settings.Settings(home=home))
+    world, variables = WORLD_SIZES["debug"], environment(settings.Settings(home=home))
     size = ["--users", str(world.users), "--tracks", str(world.tracks), "--days", str(world.days)]
     log = str(home / "log")
     run_to_end([sys.executable, "-m", "ingestion.simulate", *size, "--seed", str(world.seed), "--out", log], variables)

@@ -21,9 +21,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from config import settings
 from config.settings import Settings
+from ingestion.simulate import WORLD_SIZES
 from local import run, services
 from local.airflow_api import AirflowClient
-from local.land import WORLD_SIZES
 from local.wrappers import airflow_server
 from tests.support import browser
 

@@ -11,7 +11,7 @@ from recommender.array_types import Ints
 from recommender.catalog.arrays import Ragged
 from recommender.ranking.task_weights import ANY_SCENE
 from recommender.slate.candidate_table import CandidateTable
-from recommender.slate.fusion import DISCOVERY_SHARE_GRID, ChannelWeights, Fusion, ReciprocalRank
+from recommender.slate.fusion import ChannelWeights, Fusion, ReciprocalRank
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.candidate_lists import fuse_candidates
 from training.data.recall_cases import MIN_USERS, RecallCases, recall_draws, recall_table
@@ -19,6 +19,7 @@ from training.evaluation.reciprocal_rank_tuning import fit_weights, weighted_rec
 
 CUTOFFS = (50, 200)
 MIN_SCENE_CASES = 200
+DISCOVERY_SHARE_GRID = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 OBJECTIVE = (("targets", CUTOFFS[0]), ("targets", CUTOFFS[1]), ("reachable", CUTOFFS[1]))
 """Parts of `validation_objective`."""
 SAMPLES = 1000
@@ -60,8 +61,12 @@ def fit_fusion(
     scenes = {scene: weights for scene, weights in own.items() if weights is not None}
     weighted = replace(overall, scenes=scenes)
     k = CANDIDATES_PER_CHANNEL
-    merged = fuse_candidates(candidates, history, cases, lambda table, scenes: weighted.fuse_by_share(table, k, scenes))
-    merged = {share: merged[share] for share in DISCOVERY_SHARE_GRID}
+    merged = fuse_candidates(
+        candidates,
+        history,
+        cases,
+        lambda table, scenes: weighted.fuse_by_share(table, k, DISCOVERY_SHARE_GRID, scenes),
+    )
     share, curve = choose_share(merged, cases, baseline)
     if share not in curve:
         fused = fuse_candidates(

@@ -27,6 +27,7 @@ from training.data.offline_features import load_user_batches
 from training.data.recall_cases import RecallCases
 from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
+from training.evaluation.fusion_tuning import DISCOVERY_SHARE_GRID
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import list_comparison, recall_metrics
 from training.evaluation.model_selection import Choice
@@ -65,11 +66,15 @@ def measure_recall(
     """
     candidates, history = held_out.recall(cases, "test")
     lists, fusion, k = dict(candidates), choice.fusion, CANDIDATES_PER_CHANNEL
+    shares = sorted({*DISCOVERY_SHARE_GRID, fusion.discovery_share(ANY_SCENE)})
     by_share = fuse_candidates(
         candidates,
         history,
         cases,
-        lambda table, scenes: {"fused": fusion.fuse(table, scenes).items(k), **fusion.fuse_by_share(table, k, scenes)},
+        lambda table, scenes: {
+            "fused": fusion.fuse(table, scenes).items(k),
+            **fusion.fuse_by_share(table, k, shares, scenes),
+        },
     )
     lists["fused"] = by_share.pop("fused")
     lists |= choice.baselines.recall(cases, CANDIDATES_PER_CHANNEL)

@@ -38,7 +38,6 @@ from training.process import configure_threads
 from training.ranking.case_batches import CaseBatch, CaseBatches, load_track_statistics
 from training.ranking.labeled_cases import RankingCases, evenly_spaced_rows, missing_tasks, ranking_cases
 
-LOSS_WEIGHTS = {"not_skipped": 1.0, "full_play": 0.3, "click": 1.0, "like": 0.3}
 QUANTILE_SAMPLE_SIZE = 5_000
 VALIDATION_CASES = 20_000
 WEIGHT_DECAY = 1e-5
@@ -209,7 +208,7 @@ class RankerObjective(trainer.Objective):
     def __init__(self, network: Ranker, config: RankerConfig, first_id_step: int = 0) -> None:
         self.network: Ranker = network
         self.config, self.first_id_step = config, first_id_step
-        self.loss_weights_T = torch.tensor([LOSS_WEIGHTS[task] for task in network.tasks])
+        self.loss_weights_T = torch.tensor([config.training.loss_weights[task] for task in network.tasks])
 
     def training_step(self, batch: CaseBatch, step: int) -> Tensor:
         """Return the loss of one batch; ids that are not trained get no gradient, so the optimizer skips them."""
