@@ -16,30 +16,32 @@ from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
+from event_store.private_sessions import (
+    END,
+    MAX_SESSION_US,
+    START,
+    PrivateSession,
+    current_session,
+    is_hidden,
+    sessions_after,
+)
 from event_store.redis_database import RedisDatabase, user_key
 from event_store.redis_scripts import script
 from event_store.store import (
     ALIVE_FOR_US,
     DAY_US,
-    END,
     ID_PERIOD_US,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
-    MAX_SESSION_US,
-    START,
     VISIBLE_FOR_US,
     Appended,
     Event,
     Position,
-    PrivateSession,
     StoreBusy,
     UserEvents,
     Worker,
-    current_session,
     id_code,
-    is_hidden,
     kind_of,
-    sessions_after,
     to_text,
 )
 

@@ -20,33 +20,35 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from event_store.private_sessions import (
+    END,
+    EVERYONE,
+    HIDDEN_ACTIONS,
+    MAX_SESSION_US,
+    START,
+    PrivateSession,
+    current_session,
+    is_hidden,
+    sessions_after,
+)
 from event_store.sqlite_database import SqliteDatabase, read_id, seq_after
 from event_store.store import (
     ALIVE_FOR_US,
     DAY_US,
-    END,
-    EVERYONE,
-    HIDDEN_ACTIONS,
     ID_PERIOD_US,
     KEY_BYTES,
     MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
-    MAX_SESSION_US,
-    START,
     VISIBLE_FOR_US,
     Appended,
     Event,
     Position,
-    PrivateSession,
     StoreBusy,
     StoreUnavailable,
     UserEvents,
     Worker,
-    current_session,
     id_code,
-    is_hidden,
     kind_of,
-    sessions_after,
     to_text,
 )
 from storage.file_lock import file_lock

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,12 @@ class SequenceView:
             target_types=tuple(stored["target_types"]),
             is_daily=stored.get("is_daily", False),
         )
+
+
+def sequence_view_of(source: Any) -> SequenceView | None:
+    """The sequence view of a data source of Feast that has its tag; None for an ordinary source."""
+    text = source.tags.get(SEQUENCE_TAG) if source is not None else None
+    return SequenceView.from_json(text) if text else None
 
 
 SEQUENCE_VIEWS: dict[str, SequenceView] = {

@@ -13,7 +13,8 @@ from typing import Any
 
 from config.settings import Settings
 from event_store.opened import now_us, open_event_store, open_serving_state
-from event_store.store import EVERYONE, PrivateSession, StoreBusy, StoreUnavailable
+from event_store.private_sessions import EVERYONE, PrivateSession
+from event_store.store import StoreBusy, StoreUnavailable
 from recommender.slate.scene_settings import SCENES
 from recommender.user.user_batch import UserBatch
 from serving.errors import RequestError

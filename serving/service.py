@@ -137,6 +137,8 @@ class Recommender:
         from serving.runtime import Runtime
 
         self._runtime = Runtime(here, _metrics())
+        # BentoML would inspect the signature of a method in every request.
+        vars(self).update({name: getattr(self, name) for name in Recommender.apis})  # type: ignore[attr-defined]
         garbage_collector.freeze_gc()
 
     @bentoml.api(input_spec=RecommendRequest, output_spec=Recommendation)

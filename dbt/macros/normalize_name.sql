@@ -16,6 +16,67 @@
     trim({{ unicode_normalize("lower(" ~ folded.sql ~ ")") }})
 {%- endmacro %}
 
+{# Normalized name without featured artists, punctuation and accents; null for an empty name. A featured artist is kept if
+   the same words name another recording: "feat. X - Remix" ends before the dash, "(feat. X Remix)" stays as it is. #}
+{% macro match_key(folded_name) -%}
+    {%- set featured = " *[(\\[](feat\\.?|ft\\.?|featuring) [^)\\]]*[)\\]]| (feat\\.|ft\\.|featuring) ([^ (\\[]| [^ (\\[-]| -[^ ])*" -%}
+    {%- set alone = fold_accents(without(folded_name, featured)) -%}
+    {%- set spelled = replace_all(replace_all(alone, "['’‘`´ʼ]", ""), "&", " and ") -%}
+    coalesce(
+        nullif(trim({{ replace_all(spelled, "[^\\p{L}\\p{M}\\p{N}]+", " ") }}), ''), nullif({{ folded_name }}, '')
+    )
+{%- endmacro %}
+
+{# Normalized title without marks of a remaster and without "(with X)": by them alone, recordings of one length are the same. #}
+{% macro without_edition(folded_title) -%}
+    {%- set remaster = "([0-9]{4} )?(digital(ly)? )?remaster(ed)?( version)?( [0-9]{4})?" -%}
+    {%- set alone = without(folded_title, " *[(\\[]with [^)\\]]*[)\\]]") -%}
+    {{ replace_all(alone, " *[(\\[]" ~ remaster ~ "[)\\]]| +[-–] +" ~ remaster ~ "$", "") }}
+{%- endmacro %}
+
+{# The text without the matches of the pattern, unless the first one names another recording of a song. #}
+{% macro without(text, pattern) -%}
+    {%- set other_recording = "\\b(remix(ed)?|mix|live|instrumental|acoustic|version|edit|demo|cover|karaoke|dub|unplugged)\\b" -%}
+    case
+        when regexp_extract(regexp_extract({{ text }}, {{ string_literal(pattern) }}, 0), {{ string_literal(other_recording) }}, 0) = ''
+            then {{ replace_all(text, pattern, "") }}
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{# Text without the accents of Latin, Greek and Cyrillic letters. Marks of other scripts make other letters and stay. #}
+{% macro fold_accents(text) -%}
+    {{ adapter.dispatch("fold_accents", "segue")(text) }}
+{%- endmacro %}
+
+{% macro default__fold_accents(text) -%}
+    case
+        when regexp_extract({{ text }}, '[^\p{Latin}\p{Greek}\p{Cyrillic}\p{Common}\p{Inherited}]', 0) = ''
+            then translate(strip_accents({{ text }}), 'øłđı', 'oldi')
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro spark__fold_accents(text) -%}
+    case
+        when regexp_extract({{ text }}, '[^\\p{IsLatin}\\p{IsGreek}\\p{IsCyrillic}\\p{IsCommon}\\p{IsInherited}]', 0) = ''
+            then translate(regexp_replace({{ text }}, '[\u0300-\u036f]+', ''), 'øłđı', 'oldi')
+        else {{ text }}
+    end
+{%- endmacro %}
+
+{% macro replace_all(text, pattern, replacement) -%}
+    {{ adapter.dispatch("replace_all", "segue")(text, pattern, replacement) }}
+{%- endmacro %}
+
+{% macro default__replace_all(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, {{ string_literal(pattern) }}, '{{ replacement }}', 'g')
+{%- endmacro %}
+
+{% macro spark__replace_all(text, pattern, replacement) -%}
+    regexp_replace({{ text }}, {{ string_literal(pattern) }}, '{{ replacement }}')
+{%- endmacro %}
+
 {# SQL literal of a string. #}
 {% macro string_literal(text) -%}
     {{ adapter.dispatch("string_literal", "segue")(text) }}

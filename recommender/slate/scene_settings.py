@@ -103,6 +103,9 @@ class Scene:
         return TARGET_TYPES[self.item_type]
 
 
+MAX_ARTIST_SHARE_OF_SEARCH = 0.15
+"""Part of the tracks found by a search that may be by one artist, rounded up, unless the query names the artist or album."""
+
 SCENES: dict[str, Scene] = {
     scene.name: scene
     for scene in (

@@ -32,10 +32,10 @@ from sequences.offline.joined_views import (
     parquet_path,
     require_ordinary,
     require_parquet,
-    sequence_view_of,
 )
 from sequences.offline.list_reader import ListReader, latest_from_reader
 from sequences.offline.retrieval_job import SequenceRetrievalJob
+from sequences.sequence_views import sequence_view_of
 
 MAX_ROWS_PER_CHUNK = 16_384
 MAX_ELEMENTS_PER_CHUNK = 4_194_304

@@ -19,8 +19,9 @@ from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIM
 from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range, to_naive_utc
 
-from sequences.offline.joined_views import RequestedView, parquet_path, sequence_view_of
+from sequences.offline.joined_views import RequestedView, parquet_path
 from sequences.offline.point_in_time_join import file_types, open_connection, quote, time_sql
+from sequences.sequence_views import sequence_view_of
 
 
 def entities_in_range(

@@ -30,7 +30,7 @@ from sequences.feast_store import local_marts_folder
 from sequences.offline import point_in_time_join
 from sequences.offline.entity_rows import EntityRows, check_columns
 from sequences.offline.list_reader import ListReader, list_types
-from sequences.sequence_views import SEQUENCE_TAG, SequenceView, SequenceViewError
+from sequences.sequence_views import SequenceView, SequenceViewError, sequence_view_of
 
 MART_PATHS = ("marts/", "${SEGUE_HOME}/marts/")
 """Begin of the registered path of a mart; the second is from an earlier version."""
@@ -133,12 +133,6 @@ def _join_sequences(
 
     fields = list(map(pa.field, requested.output_columns.values(), list_types(features)))
     return JoinedView(fields, sequence.length * len(features), columns)
-
-
-def sequence_view_of(source: DataSource | None) -> SequenceView | None:
-    """The sequence view of a tagged source; None for an ordinary source."""
-    text = source.tags.get(SEQUENCE_TAG) if source is not None else None
-    return SequenceView.from_json(text) if text else None
 
 
 def require_ordinary(source: DataSource) -> None:

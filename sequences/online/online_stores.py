@@ -30,10 +30,9 @@ from config import settings
 from event_store.opened import open_event_store
 from event_store.store import EventStore
 from sequences.feast_store import open_store
-from sequences.offline.joined_views import sequence_view_of
 from sequences.online.live_events import Event, LazyLists, live_events, merge_parts
 from sequences.online.materialization_state import STATE_USER, STATE_VIEW, StoredState
-from sequences.sequence_views import SequenceView
+from sequences.sequence_views import SequenceView, sequence_view_of
 
 ReadRow = tuple[datetime | None, dict[str, Value] | None]
 WrittenRows = Sequence[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]

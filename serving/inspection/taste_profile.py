@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from event_store.store import PrivateSession
+from event_store.private_sessions import PrivateSession
 from recommender.user.exclusions import EXCLUSIONS_VIEW, Target, marks_of_view, names_of_view
 from recommender.user.user_batch import HISTORY_VIEW, is_listened
 from sequences.sequence_batch import FIRST_CODE

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from config.settings import Settings
-from event_store.store import PrivateSession
+from event_store.private_sessions import PrivateSession
 from recommender.slate.scene_settings import SCENES
 from sequences.online import online_stores
 from sequences.online.reader import StoredViews

@@ -18,6 +18,7 @@ from recommender.search.query_parser import Query
 from recommender.search.text_normalization import join, normalize, tokens
 from recommender.search.track_search import Match, not_covered
 from recommender.slate.filters import FilterContext, apply_filters
+from recommender.slate.scene_settings import MAX_ARTIST_SHARE_OF_SEARCH
 from recommender.user.exclusions import NO_ITEMS
 from recommender.user.user_batch import HISTORY_VIEW, UserBatch, is_listened
 from sequences.sequence_batch import FIRST_CODE, UNKNOWN
@@ -36,8 +37,6 @@ MAX_SCANNED_TRACKS = 50_000
 """Number of most played tracks that are read for an empty query, whatever the size of the catalog."""
 MAX_HISTORY = 200
 """Number of newest listens that a user's taste is derived from."""
-MAX_ARTIST_SHARE = 0.15
-"""Part of the tracks that may be by one artist, rounded up, unless the query names the artist or album."""
 CANDIDATES_PER_TRACK = 5
 
 
@@ -81,7 +80,7 @@ def search(
         parsed = replace(parsed, unknown=())
     elif not (found or parsed.empty_periods):
         parsed = replace(parsed, unknown=parsed.unknown or [query.strip()])
-    most = math.ceil(MAX_ARTIST_SHARE * limit)
+    most = math.ceil(MAX_ARTIST_SHARE_OF_SEARCH * limit)
     matches, exceeding = limit_artists(found, limit, most, release.catalog)
     unmet = _find_unmet(parsed, matches)
     if exceeding:

@@ -48,12 +48,12 @@ from sequences.offline.joined_views import (
     append_rows,
     require_ordinary,
     require_parquet,
-    sequence_view_of,
     source_path,
 )
 from sequences.offline.point_in_time_join import ROW, TIME, OrdinaryView
 from sequences.offline.retrieval_job import save_dataset
 from sequences.offline.spark import view_joins
+from sequences.sequence_views import sequence_view_of
 
 
 class SparkSequenceOfflineStoreConfig(SparkOfflineStoreConfig):

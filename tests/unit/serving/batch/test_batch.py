@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from config import settings
+from event_store.private_sessions import PrivateSession
 from event_store.sqlite_stores import SqliteServingState
-from event_store.store import PrivateSession
 from sequences.online import online_stores
 from serving import runtime as runtime_module
 from serving.batch import BatchError

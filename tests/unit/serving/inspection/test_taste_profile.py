@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from event_store.store import PrivateSession
+from event_store.private_sessions import PrivateSession
 from recommender.recall.multi_interest.channel import Interest
 from serving.inspection.taste_profile import describe_taste
 from tests.support.serving.pipeline_harness import NOW
