@@ -16,6 +16,9 @@ from typing import Any, Literal
 
 from event_store.behaviors import ACTIONS, BEHAVIORS, EVENT_TARGET_TYPES, NAME_SEPARATOR
 
+Event = dict[str, Any]
+"""A row with every column of the contract: times in µs UTC, None if absent. A stored event also has `behavior` (None if it is not
+known from the event alone, as of an impression) and `played_ratio`."""
 UNPRINTABLE = frozenset({"Cc", "Cs", "Cn", "Co", "Zl", "Zp"})
 """Unicode categories: control, surrogate, unassigned and private characters, and separators of lines and paragraphs."""
 
@@ -36,6 +39,8 @@ def is_printable(text: str) -> bool:
 
 MAX_ID_BYTES = 256
 DAY_MS = 24 * 3600 * 1000
+MAX_AGE_US = 30 * 1000 * DAY_MS
+"""Age of the oldest event that is accepted, so ids are kept longer than that."""
 MAX_POSITION = 10_000
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
+from event_store.contract import MAX_AGE_US, Event
 from event_store.private_sessions import (
     END,
     MAX_SESSION_US,
@@ -31,11 +32,9 @@ from event_store.store import (
     ALIVE_FOR_US,
     DAY_US,
     ID_PERIOD_US,
-    MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
     Appended,
-    Event,
     Position,
     StoreBusy,
     UserEvents,

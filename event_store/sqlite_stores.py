@@ -20,6 +20,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from event_store.contract import MAX_AGE_US, Event
 from event_store.private_sessions import (
     END,
     EVERYONE,
@@ -37,11 +38,9 @@ from event_store.store import (
     DAY_US,
     ID_PERIOD_US,
     KEY_BYTES,
-    MAX_AGE_US,
     MAX_EVENTS_OF_KIND,
     VISIBLE_FOR_US,
     Appended,
-    Event,
     Position,
     StoreBusy,
     StoreUnavailable,

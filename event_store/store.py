@@ -15,20 +15,13 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from event_store.contract import MAX_AGE_US, Event
+from event_store.private_sessions import PrivateSession
 from storage.suppression_list import SuppressionList
 
-if TYPE_CHECKING:
-    from event_store.private_sessions import PrivateSession
-
-Event = dict[str, Any]
-"""A row with every column of the contract: times in µs UTC, None if absent. A stored event also has `behavior` (None if it is not
-known from the event alone, as of an impression) and `played_ratio`."""
-
 DAY_US = 86_400_000_000
-MAX_AGE_US = 30 * DAY_US
-"""Age of the oldest event that is accepted, so ids are kept longer than that."""
 MAX_EVENTS_OF_KIND = 2000
 """Events of one behavior and target type that a user's read returns, the newest: no view shows more."""
 ALIVE_FOR_US = 5_000_000

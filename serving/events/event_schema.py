@@ -18,14 +18,15 @@ from event_store.contract import (
     EVENT_COLUMNS,
     EVENT_RULES,
     ID_PATTERN,
+    MAX_AGE_US,
     MAX_ID_BYTES,
     Column,
+    Event,
     Rule,
     column_rules,
     find_violation,
     time_rules,
 )
-from event_store.store import MAX_AGE_US, Event
 
 COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")

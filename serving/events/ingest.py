@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 
-from event_store.store import Appended, Event, EventStore
+from event_store.contract import Event
+from event_store.store import Appended, EventStore
 from sequences.behaviors import load_behaviors, played_ratio
 from serving.events.event_schema import EventRejected, read_event
 from serving.observability.metrics import Metrics

@@ -195,8 +195,8 @@ INSERTIONS = (
     # Nothing waits for the rest of the content, which would be encoded beside the tests for a minute.
     (
         "dags/encode_remaining_content.py",
-        "    schedule=PartitionedAssetTimetable",
-        "    is_paused_upon_creation=True,\n",
+        ",\n):\n",
+        ' | {"is_paused_upon_creation": True}',
     ),
     ("quality/suites.py", 'between("artists_total", 0, None)', 'between("sessions_total", 1, None),\n            '),
 )
