@@ -71,7 +71,8 @@ def write_list(state: ServingState, request: Request, tracks: Sequence[ListedTra
         StoreUnavailable: The list cannot be written.
     """
     key, text = _discovery_key(request.discovery), json.dumps([vars(track) for track in tracks], separators=(",", ":"))
-    day, kept_days = request.at_us // DAY_US, request.scene.repeat_cooldown_days
+    # A day more, for a request that still reads the lists of yesterday.
+    day, kept_days = request.at_us // DAY_US, request.scene.repeat_cooldown_days + 1
     if not state.replace_list(request.user_id, day, key, before.stored, text, kept_days):
         raise ListChanged
 
