@@ -53,7 +53,7 @@ def top_k_positions(score_N: NDArray[Any], k: int) -> NDArray[np.int64]:
     """Positions of the `k` best scores, best first, ties by smaller position; all if there are fewer."""
     place: NDArray[np.int64] = np.arange(len(score_N))
     if len(score_N) > k:
-        # At least k scores reach the k-th best of the largest scores of parts, and few more do.
+        # Only scores that reach a floor are sorted: the k-th best of the largest scores of at least 4k parts.
         scores_per_part = max(len(score_N) // (4 * k), 1)
         parts = len(score_N) // scores_per_part
         largest_P = score_N[: scores_per_part * parts].reshape(scores_per_part, parts).max(axis=0)

@@ -94,7 +94,7 @@ class VectorIndex:
         return items_BK, scores_BK
 
     def _nearest_vectors(self, query_BQD: Floats, count: int) -> Iterator[tuple[Floats, Ints]]:
-        """Scores and numbers of the best vectors for each row [F], -1 for none; vectors of inverted lists once per query."""
+        """Scores and numbers of the best vectors for each row [F], -1 for none. Inverted lists give a vector once per query."""
         B, Q, D = query_BQD.shape
         if not isinstance(self.vectors, np.ndarray):
             score_RF, group_RF = self.vectors.search(query_BQD.reshape(B * Q, D), count)

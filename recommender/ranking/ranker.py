@@ -98,7 +98,9 @@ class TrainingConfig(Section):
     learning_rate: float
     auxiliary_weight: float
     steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
-    loss_weights: Mapping[str, float] = field(default_factory=dict)  # task → weight of its loss
+    loss_weights: Mapping[str, float] = field(
+        default_factory=dict
+    )  # task → weight of its loss; older releases do not have it
     planned_cases: int = 0  # cases that the steps were planned for; 0: the cases of the fit (which writes them here)
 
 
