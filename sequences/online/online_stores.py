@@ -10,7 +10,10 @@ next run of the pipeline reads everything, and meanwhile readers read all of the
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from heapq import nsmallest
@@ -166,18 +169,29 @@ class SequenceSqliteOnlineStore(SequenceStore, SqliteOnlineStore):
     """Feast's SQLite store with the newest events."""
 
     kind = "sqlite"
-    _prepared: Any = None  # connection to a file that has the table of the state
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_thread = threading.local()  # threads that share a connection get each other's errors and transactions
+
+    @property
+    def _conn(self) -> Any:
+        return getattr(self._of_thread, "connection", None)
+
+    @_conn.setter
+    def _conn(self, connection: Any) -> None:
+        self._of_thread.connection = connection
 
     def _get_conn(self, config: RepoConfig) -> Any:
+        is_open = self._conn is not None
         connection = super()._get_conn(config)
-        if connection is not self._prepared:
-            self._prepared = connection  # `update` needs the connection, too
+        if not is_open:
             try:
-                # So that a commit does not wait for readers; persistent in the file.
-                connection.execute("pragma journal_mode = wal")
+                with suppress(sqlite3.OperationalError):  # others read meanwhile: the next connection changes the file
+                    connection.execute("pragma journal_mode = wal")  # a commit does not wait for readers
                 self.update(config, [], [STATE_VIEW], [], [], partial=True)
             except BaseException:
-                self._prepared = None
+                self._conn = None
                 raise
         return connection
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,15 @@ def test_new_or_emptied_store_is_filled_completely(store: Any, tmp_path: Path) -
     assert ids(store, "a") == []
     assert run(store, tmp_path, FIRST) == {"recent_events": 3, "played_history": 3, "user_profile": 0}
     assert everything(store) == before
+
+
+def test_threads_open_a_store_at_once(store: Any, tmp_path: Path) -> None:
+    run(store, tmp_path, FIRST)
+    expected = state(store)
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(200):
+            opening = type(online_store_of(store))()
+            assert list(threads.map(opening.read_state, [store.config] * 4)) == [expected] * 4
 
 
 def test_earlier_day_is_ignored_unless_forced(store: Any, tmp_path: Path) -> None:
