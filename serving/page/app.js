@@ -75,7 +75,7 @@ function View({ route, onWhy, ...settings }) {
     case "track": return html`<${Track} key=${first} id=${first} ...${shared} />`;
     case "path": return html`<${Path} key=${first} from=${first} to=${second} ...${shared} />`;
     case "library": return html`<${Library} tab=${first} ...${shared} />`;
-    case "search": return html`<${Search} query=${first} ...${shared} />`;
+    case "search": return html`<${Search} key=${first} query=${first} ...${shared} />`;
     case "taste": return html`<${Taste} ...${settings} onError=${onError} />`;
     default: return html`<${Home} daily=${daily} onWhy=${onWhy} />`;
   }

@@ -82,7 +82,6 @@ function Moods({ moods, onText }) {
 export function Search({ query = "", onWhy }) {
   const { userId, language, texts, onError } = useSession();
   const [text, setText] = useState(query);
-  useEffect(() => setText(query), [query]);
   const found = useSearch(text, { language, userId, onError });
   const onText = (value) => {
     setText(value);

@@ -130,6 +130,18 @@ def test_a_listener_searches_and_plays_what_was_found(page, bodies, url):
     assert reported(bodies) == [("like", "t1"), ("unlike", "t1")]
 
 
+def test_a_text_typed_into_the_new_field_is_searched(page, bodies, url):
+    page.add_init_script("""new MutationObserver((_, observer) => {
+        const field = document.querySelector("input[type=search]");
+        if (!field) return;
+        observer.disconnect();
+        field.value = "calm";
+        field.dispatchEvent(new Event("input"));
+    }).observe(document, { childList: true, subtree: true });""")
+    page.goto(f"{url}?user=u1#/search")
+    expect(page.locator(".song .title")).to_have_text("Silver River")
+
+
 def test_the_page_says_what_was_understood_and_links_to_what_has_the_name(page, bodies, url):
     answer_with(
         page,
