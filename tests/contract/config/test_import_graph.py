@@ -1,13 +1,11 @@
-"""The import graph has no cycles, every package has a layer, and folders stay small."""
+"""The import graph has no cycles, and every package has a layer."""
 
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from graphlib import TopologicalSorter
 
 import grimp
-import pytest
 
 from config import settings
 
@@ -28,10 +26,3 @@ def test_every_package_has_a_layer() -> None:
     layers = next(contract["layers"] for contract in LINTER["contracts"] if "containers" not in contract)
     assert packages == set(PACKAGES)
     assert {name.strip() for layer in layers for name in layer.replace(":", "|").split("|")} == packages
-
-
-@pytest.mark.parametrize("package", [*PACKAGES, "dags", "feature_repo"])
-def test_folders_hold_at_most_fifteen_modules(package: str) -> None:
-    files = [path for path in (settings.ROOT / package).rglob("*.py") if path.name != "__init__.py"]
-    modules = Counter(str(path.parent.relative_to(settings.ROOT)) for path in files)
-    assert {folder: count for folder, count in modules.items() if count > 15} == {}
