@@ -15,7 +15,7 @@ import warnings
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -41,7 +41,6 @@ Engine = Literal["duckdb", "spark"]
 
 
 OnlineStoreKind = Literal["sqlite", "redis"]
-ONLINE_STORES: tuple[str, ...] = get_args(OnlineStoreKind)
 """Stores of the features for serving: a file on one machine, or a Redis server shared by several machines."""
 
 OBJECT_STORE_SCHEME = "s3://"
@@ -628,6 +627,13 @@ def load_settings() -> Settings:
     # Here, because every process that writes below `home` loads the settings. A stricter umask is kept.
     os.umask(os.umask(UMASK) | UMASK)
     return Settings()
+
+
+def unknown_variables() -> list[str]:
+    """Environment variables that begin like a setting and are none, such as misspelled ones."""
+    fields = [field for group in EnvironmentSettings.__subclasses__() for field in group.model_fields.values()]
+    known = {*RENAMED_SETTINGS, *(field.validation_alias for field in fields)}
+    return sorted(name for name in os.environ if name.startswith("SEGUE_") and name not in known)
 
 
 def load_api_keys() -> tuple[str, ...]:

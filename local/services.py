@@ -22,7 +22,7 @@ import httpx
 
 from config.bind_address import check_bind_address, check_port_is_free, wait_until_free
 from config.command_line import report_errors
-from config.settings import ROOT, SettingError, Settings, load_settings
+from config.settings import ROOT, SettingError, Settings, load_settings, unknown_variables
 from local import process
 from local.environment import environment
 from local.home import HomeFormatError, check_home_format, restrict_access
@@ -132,6 +132,8 @@ def start(settings: Settings, say: Callable[[str], None] = print) -> None:
             full, a port is taken by another program, or a service must not listen on the host of the settings.
         ServiceError: The services run at other addresses; then nothing was started. Or one ended or did not respond in time.
     """
+    for name in unknown_variables():
+        say(f"  {name} is not a setting and has no effect; docs/settings.md has the names")
     for service in SERVICES:
         check_bind_address(settings, service.name)
     check_disk_space(settings.home)

@@ -21,7 +21,7 @@ STORES = {
 
 
 @pytest.mark.parametrize("engine", ["duckdb", pytest.param("spark", marks=spark.needs_spark)])
-@pytest.mark.parametrize("online_store", settings.ONLINE_STORES)
+@pytest.mark.parametrize("online_store", settings.OnlineStoreKind.__args__)
 def test_one_feast_file_serves_every_engine_and_online_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, engine: str, online_store: str
 ) -> None:

@@ -200,3 +200,8 @@ def test_a_former_name_of_a_setting_works_with_a_warning(monkeypatch: pytest.Mon
     with pytest.warns(FutureWarning, match="SEGUE_CONSOLE_PORT"):
         assert load_settings().console_port == 8123
     monkeypatch.delenv("SEGUE_CONSOLE_PORT")
+
+
+def test_a_variable_without_a_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGUE_SERVING_PORT", "8123")
+    assert "SEGUE_SERVING_PORT" in settings.unknown_variables()
