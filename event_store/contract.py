@@ -41,6 +41,8 @@ MAX_ID_BYTES = 256
 DAY_MS = 24 * 3600 * 1000
 MAX_AGE_US = 30 * 1000 * DAY_MS
 """Age of the oldest event that is accepted, so ids are kept longer than that."""
+MAX_FUTURE_US = 5 * 60_000_000
+"""How far an accepted event may be ahead of the server's clock."""
 MAX_POSITION = 10_000
 
 

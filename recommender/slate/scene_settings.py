@@ -26,6 +26,8 @@ MAX_NEW_TRACKS_PER_ARTIST = 3
 HEAD_LENGTH = 8
 """First tracks of a list that have a cap of their own."""
 MAX_HEAD_TRACKS_PER_ARTIST = 2
+KNOWN_ARTIST_EVERY = 3
+"""Every third slot for new tracks may have an artist that the user has played, in scenes that seek new artists."""
 
 
 CANDIDATES_PER_CHANNEL = 200  # candidates of each channel that are fused, in evaluation and serving
@@ -92,7 +94,7 @@ class Scene:
     relaxes_artist_cap: bool = False  # exceed the cap rather than return fewer items than requested
     repeat_cooldown_days: int = 0  # > 0: one list per UTC day, without tracks of the lists of that many previous days
     excludes_session_plays: bool = False  # exclude what was played or skipped in the current session (streams)
-    seeks_new_artists: bool = False  # most slots for new tracks are for artists that the user has not played
+    seeks_new_artists: bool = False  # see `KNOWN_ARTIST_EVERY`
     is_diverse: bool = False  # rerank for diversity, with the strength that the release was fitted to
     exploration_rate: float = 0.0  # fraction of slots given to a random new track
     task_importance: Mapping[str, float] = field(default_factory=lambda: LIST_TASK_IMPORTANCE)  # ranking task → weight

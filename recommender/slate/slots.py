@@ -21,7 +21,7 @@ from recommender.catalog.arrays import is_among
 from recommender.catalog.catalog import Catalog
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.mmr_selection import select_slots
-from recommender.slate.scene_settings import ArtistCap, Scene
+from recommender.slate.scene_settings import KNOWN_ARTIST_EVERY, ArtistCap, Scene
 from recommender.user.exclusions import NO_ITEMS
 
 ROUNDING = 1e-9  # added before rounding down, so that a share of .1 gives the tenth slot
@@ -93,8 +93,7 @@ class Slots:
         artist_C = self.catalog.main_artist_V[table.item_C]
         new_artists = None
         if self.known_artists is not None:
-            # Two of three slots for discoveries are for artists that are new to the user.
-            is_for_new_L = self.is_discovery_L & (self.is_discovery_L.cumsum() % 3 != 0)
+            is_for_new_L = self.is_discovery_L & (self.is_discovery_L.cumsum() % KNOWN_ARTIST_EVERY != 0)
             new_artists = ~is_among(artist_C, self.known_artists), is_for_new_L
         return select_slots(
             table.score_C,

@@ -15,10 +15,12 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, create_model
 
 from event_store.contract import (
+    DAY_MS,
     EVENT_COLUMNS,
     EVENT_RULES,
     ID_PATTERN,
     MAX_AGE_US,
+    MAX_FUTURE_US,
     MAX_ID_BYTES,
     Column,
     Event,
@@ -32,13 +34,12 @@ COLUMNS = tuple(column.name for column in EVENT_COLUMNS)
 COLUMN_RULES = tuple(rule for column in EVENT_COLUMNS for rule in column_rules(column) if rule.only != "landed")
 MICROSECONDS_PER_SECOND = 1_000_000  # times are in µs since 1970, UTC
 MIN_PLAUSIBLE_US = 10_000_000_000_000  # April 1970; seconds and milliseconds of this century are below it
-MAX_FUTURE_US = 5 * 60 * MICROSECONDS_PER_SECOND
 MAX_INTEGER = 2**63 - 1
 TOO_OLD = (
-    "more than 30 days ago; land history with `python -m ingestion.land`. Integers are microseconds since 1970: multiply "
-    "seconds by 1,000,000, milliseconds by 1,000"
+    f"more than {MAX_AGE_US // (1000 * DAY_MS)} days ago; land history with `python -m ingestion.land`. Integers are microseconds since "
+    "1970: multiply seconds by 1,000,000, milliseconds by 1,000"
 )
-TOO_NEW = "more than 5 minutes ahead of the server's clock; check the device's clock"
+TOO_NEW = f"more than {MAX_FUTURE_US // 60_000_000} minutes ahead of the server's clock; check the device's clock"
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_ID_BYTES, pattern=ID_PATTERN)]
 KINDS: dict[str, tuple[Any, Any, str]] = {
