@@ -33,7 +33,7 @@ from event_store.store import Position
 from ingestion import contract
 from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
-from ingestion.row_validation import LATEST, MEDIA_COLUMNS, conform
+from ingestion.row_validation import LATEST, MAX_UNPARSABLE_SHARE, MEDIA_COLUMNS, MIN_UNPARSABLE_ROWS, conform
 from ingestion.source_files import SourceError
 from storage import media_paths, object_store
 from storage.file_lock import file_lock
@@ -43,10 +43,6 @@ CLOCK_SKEW = timedelta(days=1)  # later events are quarantined, as their time is
 FLUSH_ROWS = 400_000  # of a file
 COMPARISON_MEMORY = "2GB"  # of the comparison of staged rows with the landed ones; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
-MAX_UNPARSABLE_SHARE = 0.1
-"""A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
-MIN_UNPARSABLE_ROWS = 100
-"""Fewer unparsable lines never make a log an error; they are only quarantined."""
 PARTITION_FORMATS: dict[Period, str] = {"month": "%Y-%m", "day": "%Y-%m-%d"}
 REJECTED_COLUMNS = [name for name in contract.QUARANTINE.names if name != "landed_at"]
 

@@ -23,6 +23,10 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MIN_TIME_US, MAX_TIME_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, as in Python
 DAY_US = 86_400_000_000
 MAX_URL_BYTES = 2_000
+MAX_UNPARSABLE_SHARE = 0.1
+"""A log with a larger share of lines that are not rows of its format is an error: it is damaged or misread."""
+MIN_UNPARSABLE_ROWS = 100
+"""Fewer unparsable lines never make a log an error; they are only quarantined."""
 MEDIA_COLUMNS = ("audio_path", "cover_path")
 TYPED_NODE = r"^[a-z_]+:."
 AUDIO_URL = (

@@ -29,7 +29,7 @@ from training.data.training_data import TrainingData
 from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.fusion_tuning import DISCOVERY_SHARE_GRID
 from training.evaluation.held_out_models import HeldOutModels
-from training.evaluation.metrics import list_comparison, recall_metrics
+from training.evaluation.metrics import channel_overlap, recall_by_group, recall_metrics
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result, intervals
 from training.evaluation.serving_filter import ServingFilter
@@ -84,14 +84,14 @@ def measure_recall(
         result.coverage[name] = recall_metrics.coverage(items, held_out.data.catalog_V)
         predictions(held_out.data, cases, items).write_parquet(folder / f"recall_{name}.parquet")
     at_50 = {name: values[name]["recall_at_50"]["all"] for name in lists}
-    subsets = list_comparison.facet_subsets(cases, held_out.data.facets)
-    by_facet = list_comparison.SubsetRecall(cases, subsets, list_comparison.OVERLAP_AT)
+    subsets = recall_by_group.facet_subsets(cases, held_out.data.facets)
+    by_facet = recall_by_group.SubsetRecall(cases, subsets, channel_overlap.OVERLAP_AT)
     result.notes |= {
         "cases": {"test_sessions": len(cases), "test_users": len(np.unique(cases.user_C))},
-        "by_history": {name: list_comparison.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
+        "by_history": {name: recall_by_group.recall_by_history(values_C, cases) for name, values_C in at_50.items()},
         "by_facet": {name: by_facet.measure(items) for name, items in lists.items()},
-        "overlap_at_50": list_comparison.overlap(candidates),
-        "hits_at_200": list_comparison.unique_hits(candidates, cases),
+        "overlap_at_50": channel_overlap.overlap(candidates),
+        "hits_at_200": channel_overlap.unique_hits(candidates, cases),
         "share_curve": {
             str(share): intervals(recall_metrics.measure(items, cases, RECALL_METRICS[:2]))
             for share, items in by_share.items()
@@ -182,8 +182,8 @@ def measure_cold_start(
         `targets`: subset → number of targets. `recall`: list → subset → [value, low, high]; further lists of this
         section are `artist_popularity` only.
     """
-    recall = list_comparison.SubsetRecall(cases, list_comparison.play_subsets(data), CANDIDATES_PER_CHANNEL)
-    by_artist_K = list_comparison.rank_by_artist_popularity(data, CANDIDATES_PER_CHANNEL)
+    recall = recall_by_group.SubsetRecall(cases, recall_by_group.play_subsets(data), CANDIDATES_PER_CHANNEL)
+    by_artist_K = recall_by_group.rank_by_artist_popularity(data, CANDIDATES_PER_CHANNEL)
     with_baseline = {**lists, ARTIST_POPULARITY: np.tile(by_artist_K, (len(cases), 1))}
     return {
         "targets": recall.count_targets(),

@@ -7,21 +7,17 @@ of labels, NaN where a case has no label for it. Does not depend on features or 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from config.settings import load_dbt_variables
 from training.data.plays import PARTS, part_of_fit, to_microseconds
 from training.data.training_data import TrainingData
 
 TASKS = ("not_skipped", "full_play", "click", "like")
-LIKE_WINDOW_US = 30 * 60 * 1_000_000
-"""A play has a positive `like` label if its track was liked within this time after the request and not unliked in it, µs. It
-has no label if the log ends before that.
-"""
-
 Array = NDArray[Any]
 
 
@@ -139,9 +135,9 @@ def _plays(data: TrainingData) -> pl.DataFrame:
 
 
 def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
-    """Return whether each play's track is liked at the end of LIKE_WINDOW_US, by a like after the request.
+    """Return whether each play's track is liked at the end of the window, by a like after the request.
 
-    Null if the log ends before the window.
+    The window is dbt's variable `impression_outcome_minutes`. Null if the log ends before its end.
     """
     is_state = (pl.col("target_type") == "track") & pl.col("behavior").is_in(["like", "unlike"])
     events = data.scan_mart("events").filter(is_state).sort("ended_at", "known_at").collect()
@@ -151,7 +147,8 @@ def _liked_soon(data: TrainingData, plays: pl.DataFrame) -> pl.Series:
         changed_at=to_microseconds("ended_at"),
         is_like=pl.col("behavior") == "like",
     )
-    windows = plays.select("user", "item", "request_at", ends_at=pl.col("request_at") + LIKE_WINDOW_US)
+    window_us = cast(int, load_dbt_variables()["impression_outcome_minutes"]) * 60_000_000
+    windows = plays.select("user", "item", "request_at", ends_at=pl.col("request_at") + window_us)
     # The last state before the end of the window, so that a label never depends on later events.
     last = (
         windows.with_row_index("row")

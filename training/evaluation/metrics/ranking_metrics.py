@@ -25,7 +25,7 @@ from sequences.sequence_batch import UNKNOWN
 from training.data.training_data import TrainingData
 from training.evaluation.metrics import bootstrap
 from training.evaluation.metrics.bootstrap import Estimate
-from training.evaluation.metrics.list_comparison import HISTORY_EDGES
+from training.evaluation.metrics.recall_by_group import HISTORY_EDGES
 from training.ranking.labeled_cases import RankingCases
 
 METRICS = ("auc", "gauc", "logloss", "ece")

@@ -10,7 +10,7 @@ import numpy as np
 from recommender.catalog.arrays import Ragged
 from recommender.catalog.vocabulary import Vocabulary
 from tests.support.training.recall_cases import Case, recall_cases
-from training.evaluation.metrics import list_comparison
+from training.evaluation.metrics import recall_by_group
 
 
 def test_recall_by_facet_counts_targets_with_the_value() -> None:
@@ -19,7 +19,7 @@ def test_recall_by_facet_counts_targets_with_the_value() -> None:
     language = Ragged(np.array([0, 0, 1, 1, 2]), np.array([0, 0, 0, 1, 3, 4, 4, 5]))
     empty = Ragged(np.zeros(0, dtype=np.int64), np.zeros(8, dtype=np.int64))
     facets = {"languages": (["Cantonese", "English", "French"], language), "styles": ([], empty)}
-    found = list_comparison.SubsetRecall(cases, list_comparison.facet_subsets(cases, facets), 50).measure(
+    found = recall_by_group.SubsetRecall(cases, recall_by_group.facet_subsets(cases, facets), 50).measure(
         np.array([[2, 5, 0], [3, 4, 6], [5, 2, 0]])
     )
     # Cantonese: 1 of 2 for a in one case, 0 for b. English: 0 and 1 of 1 for a, 0 for b.
@@ -27,8 +27,8 @@ def test_recall_by_facet_counts_targets_with_the_value() -> None:
         "languages: Cantonese": 0.25,
         "languages: English": 0.25,
     }
-    nothing = list_comparison.facet_subsets(cases, {"styles": ([], empty)})
-    assert list_comparison.SubsetRecall(cases, nothing, 50).measure(np.array([[2], [3], [4]])) == {}
+    nothing = recall_by_group.facet_subsets(cases, {"styles": ([], empty)})
+    assert recall_by_group.SubsetRecall(cases, nothing, 50).measure(np.array([[2], [3], [4]])) == {}
 
 
 def data() -> Any:
@@ -44,7 +44,7 @@ def data() -> Any:
 
 
 def test_tracks_are_grouped_by_their_plays_and_those_of_their_artist() -> None:
-    subsets = {name: np.flatnonzero(is_in_V).tolist() for name, is_in_V in list_comparison.play_subsets(data()).items()}
+    subsets = {name: np.flatnonzero(is_in_V).tolist() for name, is_in_V in recall_by_group.play_subsets(data()).items()}
     assert subsets == {
         "track with 0 plays": [4, 5],
         "track with 1-5 plays": [3],
@@ -59,7 +59,7 @@ def test_tracks_are_grouped_by_their_plays_and_those_of_their_artist() -> None:
 
 def test_recall_counts_the_targets_of_a_subset_within_k() -> None:
     cases = recall_cases([Case("a", [4, 2], [], []), Case("b", [5], [], []), Case("b", [2], [], [])])
-    recall = list_comparison.SubsetRecall(cases, list_comparison.play_subsets(data()), 2)
+    recall = recall_by_group.SubsetRecall(cases, recall_by_group.play_subsets(data()), 2)
     assert recall.count_targets() == {
         "track with 0 plays": 2,
         "track with 6-20 plays": 2,
@@ -78,4 +78,4 @@ def test_recall_counts_the_targets_of_a_subset_within_k() -> None:
 
 
 def test_artist_popularity_ranks_the_tracks_of_the_most_played_artists() -> None:
-    assert list_comparison.rank_by_artist_popularity(data(), 3).tolist() == [2, 4, 3]
+    assert recall_by_group.rank_by_artist_popularity(data(), 3).tolist() == [2, 4, 3]

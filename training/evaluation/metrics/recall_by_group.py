@@ -1,4 +1,4 @@
-"""Comparison of recommended lists: overlap, unique hits, and recall by history length and subset of the targets.
+"""Recall by group: by number of earlier plays of the user, and by subset of the targets.
 
 Legend: C cases, K candidates, V vocabulary, A artists.
 """
@@ -18,7 +18,6 @@ from training.data.training_data import TrainingData
 from training.evaluation.metrics import recall_metrics
 
 HISTORY_EDGES = (0, 100, 1_000, 5_000, 20_000)  # plays before the session
-OVERLAP_AT = 50
 
 Ints = NDArray[np.int64]
 
@@ -27,38 +26,6 @@ PLAY_BOUNDS = ((0, 0), (1, 5), (6, 20), (21, None))
 Facets = Mapping[str, tuple[list[str], Ragged]]
 Subsets = Mapping[str, NDArray[np.bool_]]
 """Name of a subset to the tracks in it, bool [V]."""
-
-
-def overlap(lists: Mapping[str, Ints]) -> dict[str, dict[str, float]]:
-    """Share of the first OVERLAP_AT items that two lists have in common, by pair of lists."""
-    first = {name: items_CK[:, :OVERLAP_AT] for name, items_CK in lists.items()}
-    items = {
-        name: Ragged.of(items_CK[items_CK > 0], np.nonzero(items_CK)[0], len(items_CK))
-        for name, items_CK in first.items()
-    }
-    return {
-        name: {
-            other: float(items[other].contains(items_CK).sum() / max(np.count_nonzero(items_CK), 1)) for other in items
-        }
-        for name, items_CK in first.items()
-    }
-
-
-def unique_hits(lists: Mapping[str, Ints], cases: RecallCases) -> dict[str, dict[str, float]]:
-    """Fraction of all hits (targets found by any list) that each list finds (`share`) and that only it finds
-    (`unique`).
-    """
-    hit_keys = {}
-    for name, items_CK in lists.items():
-        row, column = np.nonzero(cases.items["targets"].contains(items_CK) & (items_CK > 0))
-        hit_keys[name] = items_CK[row, column] * np.int64(len(cases)) + row
-    all_hits, finders = np.unique(np.concatenate(list(hit_keys.values())), return_counts=True)
-    unique = all_hits[finders == 1]
-    count = max(len(all_hits), 1)
-    return {
-        name: {"share": len(keys) / count, "unique": int(np.isin(keys, unique).sum()) / count}
-        for name, keys in hit_keys.items()
-    }
 
 
 def recall_by_history(values_C: NDArray[np.float64], cases: RecallCases) -> dict[str, list[float]]:
