@@ -9,7 +9,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from event_store.behaviors import BEHAVIORS
-from ingestion import contract
+from ingestion import landed_tables
 from storage import mart_tables
 
 PAGE = Path(__file__).parent / "data.md"
@@ -32,8 +32,8 @@ TYPE_NAMES = {
 def render_page(page: str) -> str:
     """The page with the present tables at its end."""
     parts = [page.split(FIRST_TABLE, maxsplit=1)[0]]
-    tables = {table: (schema, contract.KEYS[table]) for table, schema in contract.SCHEMAS.items()} | {
-        "quarantine": (contract.QUARANTINE, ("reject_id",)),
+    tables = {table: (schema, landed_tables.KEYS[table]) for table, schema in landed_tables.SCHEMAS.items()} | {
+        "quarantine": (landed_tables.QUARANTINE, ("reject_id",)),
         "track_content": (mart_tables.CONTENT_SCHEMA, ("track_id", "encoder")),
         "track_facets": (mart_tables.FACET_SCHEMA, ("track_id", "facet", "value")),
     }
@@ -42,7 +42,7 @@ def render_page(page: str) -> str:
         rows = [
             f"| `{field.name}`{'' if field.nullable else ' *'} | {TYPE_NAMES[str(field.type)]} | {_description(field)} |"
             for field in schema
-            if field not in (contract.LANDED_AT, *contract.ORIGIN)
+            if field not in (landed_tables.LANDED_AT, *landed_tables.ORIGIN)
         ]
         parts.append("\n".join([f"### {table}\nKey: {key}.\n\n| column | | |\n|---|---|---|", *rows, "\n"]))
     return "".join(parts).rstrip("\n") + "\n"

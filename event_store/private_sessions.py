@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from event_store.behaviors import BEHAVIORS
-from event_store.contract import MAX_AGE_US, Event
+from event_store.event_rules import MAX_AGE_US, Event
 
 MAX_SESSION_US = 12 * 3600 * 1_000_000
 MAX_SESSIONS = 100

@@ -16,7 +16,7 @@ from dataclasses import asdict, astuple
 from operator import itemgetter
 from typing import Any
 
-from event_store.contract import MAX_AGE_US, Event
+from event_store.event_rules import MAX_AGE_US, Event
 from event_store.private_sessions import (
     END,
     MAX_SESSION_US,

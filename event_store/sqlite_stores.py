@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from event_store.contract import MAX_AGE_US, Event
+from event_store.event_rules import MAX_AGE_US, Event
 from event_store.private_sessions import (
     END,
     EVERYONE,

@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from event_store.contract import MAX_AGE_US, Event
+from event_store.event_rules import MAX_AGE_US, Event
 from event_store.private_sessions import PrivateSession
 from storage.suppression_list import SuppressionList
 

@@ -30,7 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from event_store.store import Position
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.readers.parsing.json_rows import to_text
 from ingestion.readers.parsing.reader import Period, Rows
 from ingestion.row_validation import LATEST, MAX_UNPARSABLE_SHARE, MEDIA_COLUMNS, MIN_UNPARSABLE_ROWS, conform
@@ -44,7 +44,7 @@ FLUSH_ROWS = 400_000  # of a file
 COMPARISON_MEMORY = "2GB"  # of the comparison of staged rows with the landed ones; the rest is spilled to disk
 EMPTY_PARTITION = "dt=1970-01-01"  # holds a zero-row file per table, so that globs over the table never fail
 PARTITION_FORMATS: dict[Period, str] = {"month": "%Y-%m", "day": "%Y-%m-%d"}
-REJECTED_COLUMNS = [name for name in contract.QUARANTINE.names if name != "landed_at"]
+REJECTED_COLUMNS = [name for name in landed_tables.QUARANTINE.names if name != "landed_at"]
 
 
 @dataclass
@@ -129,7 +129,7 @@ class Landing:
             self._reject(
                 rows.table, read.with_columns(checked["reason"]).filter(is_invalid), checked.filter(is_invalid)
             )
-        valid = checked.filter(~is_invalid).select(contract.source_schema(rows.table).names)
+        valid = checked.filter(~is_invalid).select(landed_tables.source_schema(rows.table).names)
         if valid.height == 0:
             return
         if rows.table == "tracks":
@@ -171,9 +171,9 @@ class Landing:
         for table, given in self._rejected.items():
             folder = self._quarantine / table
             new_rows = self._new_rows(given, _files(folder, "*"), "reject_id", REJECTED_COLUMNS, "place")
-            self._write(folder / self._today, contract.QUARANTINE, new_rows)
+            self._write(folder / self._today, landed_tables.QUARANTINE, new_rows)
         self._rejected.clear()
-        for table, schema in contract.SCHEMAS.items():
+        for table, schema in landed_tables.SCHEMAS.items():
             # Columns may be missing in the oldest file; the zero-row file sorts before all others.
             oldest = next(iter(_files(self._landing / table, "*")), None)
             if oldest is None or not set(schema.names) <= set(
@@ -210,17 +210,17 @@ class Landing:
             "event_store": through and through.store,
             "event_seq": through and through.seq,
         }
-        write_parquet(folder / self._today, pa.Table.from_pylist([row], contract.LANDINGS))
+        write_parquet(folder / self._today, pa.Table.from_pylist([row], landed_tables.LANDINGS))
 
     def _stage(self, table: str, rows: pl.DataFrame) -> None:
         """Keep rows by partition until `finish`, which compares each with the landed ones in one pass."""
-        time = contract.EVENT_TIME_COLUMNS.get(table)
+        time = landed_tables.EVENT_TIME_COLUMNS.get(table)
         partition = pl.lit("") if time is None else pl.col(time).dt.strftime(PARTITION_FORMATS[self._period])
         parts = rows.with_columns(partition=partition).partition_by("partition", as_dict=True, include_key=False)
         for (name,), part in parts.items():
             # The first row of an event is valid, and the last one of a track.
             keep: Literal["first", "last"] = "first" if time else "last"
-            distinct = part.unique(list(contract.KEYS[table]), keep=keep, maintain_order=True)
+            distinct = part.unique(list(landed_tables.KEYS[table]), keep=keep, maintain_order=True)
             self._staged[table, str(name)].add(distinct, part.height)
 
     def _land(self, table: str, partition: str) -> None:
@@ -228,7 +228,7 @@ class Landing:
         given = self._staged.pop((table, partition))
         new_rows = self._new_events(table, partition, given) if partition else self._changed_rows(table, given)
         folder = self._landing / table / (f"dt={partition}" if partition else self._today)
-        landed = self._write(folder, contract.SCHEMAS[table], new_rows)
+        landed = self._write(folder, landed_tables.SCHEMAS[table], new_rows)
         self.counts.landed += landed
         self.counts.duplicate += given.rows - landed
 
@@ -246,8 +246,10 @@ class Landing:
         folder, month = self._landing / table, partition[: len("2026-06")]
         # Partitions of both lengths: a month that was landed as history may be landed again by day.
         files = {*_files(folder, f"{month}*" if partition == month else partition), *_files(folder, month)}
-        columns = contract.source_schema(table).names
-        order = [name for name in ("user_id", contract.EVENT_TIME_COLUMNS[table], "sequence_number") if name in columns]
+        columns = landed_tables.source_schema(table).names
+        order = [
+            name for name in ("user_id", landed_tables.EVENT_TIME_COLUMNS[table], "sequence_number") if name in columns
+        ]
         return self._new_rows(given, files, "event_id", columns, ", ".join([*order, "event_id"]))
 
     def _new_rows(
@@ -272,12 +274,12 @@ class Landing:
         is landed again if its source is newer, so that a source in between, landed later, does not replace it.
         """
         files = _files(self._landing / table, "*")
-        key = ", ".join(contract.KEYS[table])
-        columns = contract.source_schema(table).names
-        is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in contract.KEYS[table])
+        key = ", ".join(landed_tables.KEYS[table])
+        columns = landed_tables.source_schema(table).names
+        is_same_key = " and ".join(f"new.{name} = newest.{name}" for name in landed_tables.KEYS[table])
         is_equal = " and ".join(f"new.{name} is not distinct from newest.{name}" for name in columns)
         condition, order, parameters = "true", "landed_at desc", {}
-        if "source_at" in contract.SCHEMAS[table].names:
+        if "source_at" in landed_tables.SCHEMAS[table].names:
             condition, order = (
                 "format is not distinct from $format and source_at <= $at",
                 "source_at desc, landed_at desc",
@@ -285,7 +287,7 @@ class Landing:
             is_equal += " and newest.source_at = $at"
             parameters = {"format": self._origin["format"], "at": self._origin["source_at"]}
         with object_store.connect_duckdb(self._landing, config=given.database_options) as connection:
-            connection.register("empty", contract.SCHEMAS[table].empty_table())  # adds columns that old files lack
+            connection.register("empty", landed_tables.SCHEMAS[table].empty_table())  # adds columns that old files lack
             landed = "select * from empty"
             if files:
                 landed += f" union all by name select * from {_relation(files)}"  # noqa: S608

@@ -14,8 +14,8 @@ from functools import partial
 import polars as pl
 import pyarrow as pa
 
-from event_store.contract import EVENT_RULES, MAX_ID_BYTES, Rule, column_rules, time_rules
-from ingestion import contract
+from event_store.event_rules import EVENT_RULES, MAX_ID_BYTES, Rule, column_rules, time_rules
+from ingestion import landed_tables
 from storage import media_paths
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)  # no listening log is older; a timestamp of 0 is a missing value
@@ -41,7 +41,7 @@ TYPE_DESCRIPTIONS = {
     pa.int64(): "a whole number",
     pa.int32(): "a whole number",
     pa.float64(): "a number",
-    contract.TIME: "a time (ISO 8601 or microseconds since 1970)",
+    landed_tables.TIME: "a time (ISO 8601 or microseconds since 1970)",
     pa.date32(): "a date (YYYY-MM-DD)",
     pa.bool_(): "true or false",
     pa.string(): "text",
@@ -60,7 +60,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
         rows: Rows in any types, optionally with `reason` of rows that are already rejected.
         latest: Events at or after this time are rejected.
     """
-    schema = contract.source_schema(table)
+    schema = landed_tables.source_schema(table)
     names = set(schema.names)
     additional = [pl.col(name) for name in rows.columns if name not in names and name != "reason"]
     casts, checks = [], []
@@ -72,7 +72,7 @@ def conform(table: str, rows: pl.DataFrame, latest: datetime = LATEST) -> pl.Dat
     cast_reason = pl.coalesce([*(pl.when(failed).then(reason) for failed, reason in checks), pl.lit(None, pl.String)])
     earlier = [pl.col("reason")] if "reason" in rows.columns else []
     typed = rows.select(*casts, *additional, pl.coalesce([*earlier, cast_reason]).alias("reason"))
-    of_columns = (rule for field in schema for rule in column_rules(contract.limits_of(table, field)))
+    of_columns = (rule for field in schema for rule in column_rules(landed_tables.limits_of(table, field)))
     reasons = (f"before {EARLIEST.year}", f"not before {latest:%Y-%m-%d %H:%M}")
     of_times = time_rules(*EVENT_TIMES[table], EARLIEST, latest, *reasons) if table in EVENT_TIMES else ()
     rules = [*_checks(of_columns), *TABLE_CHECKS.get(table, ()), *_checks(of_times)]
@@ -105,7 +105,7 @@ def _cast(rows: pl.DataFrame, field: pa.Field, keeps_empty: bool) -> tuple[pl.Ex
 
 def _clean(column: pl.Expr, field: pa.Field, keeps_empty: bool = False) -> pl.Expr:
     """Text that is stripped, and lists without empty text; names of files keep their spaces."""
-    if field.type == contract.STRINGS:
+    if field.type == landed_tables.STRINGS:
         return column.list.eval(_strip(pl.element())).list.drop_nulls()
     if field.type != pa.string() or field.name in MEDIA_COLUMNS:
         return column

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from config.command_line import report_errors
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.simulation import catalog_rows
 from ingestion.simulation.day import simulate_day
 from ingestion.simulation.event_buffer import Columns, RowWriter
@@ -73,7 +73,7 @@ def simulate(size: WorldSize, out: Path) -> int:
     first_day = date.fromisoformat(size.last_day) - timedelta(days=size.days - 1)
     world = World(size.tracks, size.days, size.seed)
     manifest.unlink(missing_ok=True)
-    for folder in (*contract.SOURCE_TABLES, "truth", track_description.FOLDER):
+    for folder in (*landed_tables.SOURCE_TABLES, "truth", track_description.FOLDER):
         shutil.rmtree(out / folder, ignore_errors=True)
 
     users = SimulatedUsers(world, size.users, size.days, size.seed)

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.landing_zone import Landing, write_parquet
 from privacy import ErasureError, UnreadableFile, parquet, print_progress
 from sequences.offline.dense_reader import USERS
@@ -39,7 +39,7 @@ def erase_landed_events(user_ids: Sequence[str], here: settings.Settings) -> Cou
     erased: Counter[str] = Counter()
     files = [
         path
-        for table in contract.EVENT_TIME_COLUMNS
+        for table in landed_tables.EVENT_TIME_COLUMNS
         for path in object_store.list_files(here.landing / table, "dt=*/*.parquet")
     ]
     for path in parquet.with_progress_bar(files, "landing"):

@@ -17,7 +17,7 @@ from great_expectations import expectations as gxe
 from great_expectations.expectations.expectation import Expectation
 
 from event_store.behaviors import BEHAVIORS, POLARITIES, TARGET_TYPES
-from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS
+from event_store.event_rules import COLUMN, DAY_MS, EVENT_COLUMNS
 from storage.mart_tables import ENCODER_NAMES
 
 SPLIT_PARTS = ["train", "validation", "test"]

@@ -31,9 +31,9 @@ from recommender.recall.continuation.source import ContinuationSource
 from recommender.recall.continuation.titles import TextVectors
 from recommender.recall.registry import CHANNELS, load_collection_recall
 from recommender.search.query_parser import QueryParser
-from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.fusion import Fusion
+from recommender.slate.ranker_blend import Blend
 from releases.pointer import MANIFEST, check_format
 from sequences.sequence_batch import FIRST_CODE
 

@@ -60,7 +60,7 @@ AREAS = {
         "tests/unit/recommender/slate/test_fusion.py tests/unit/serving/pipeline/test_track_pipeline.py",
     ),
     "slate": Area(
-        "recommender/slate/slots.py recommender/slate/mmr_selection.py recommender/slate/blend.py "
+        "recommender/slate/slots.py recommender/slate/mmr_selection.py recommender/slate/ranker_blend.py "
         "recommender/slate/feedback.py recommender/slate/scene_settings.py",
         "tests/unit/recommender/slate/test_slots.py tests/unit/recommender/slate/test_feedback.py "
         "tests/unit/training/evaluation/test_slate_evaluation.py tests/unit/serving/pipeline/test_visible_list.py "
@@ -76,7 +76,7 @@ AREAS = {
         "tests/unit/sequences tests/unit/serving/events tests/contract/docs/test_contract_page.py",
     ),
     "contract": Area(
-        "event_store/contract.py ingestion/contract.py ingestion/row_validation.py",
+        "event_store/event_rules.py ingestion/landed_tables.py ingestion/row_validation.py",
         "tests/unit/ingestion/test_row_validation.py tests/contract/serving/test_event_schema.py "
         "tests/contract/docs/test_contract_page.py tests/unit/ingestion",
     ),

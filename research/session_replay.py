@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalog.arrays import Ragged
-from recommender.slate.blend import Blend, blend_scores, fused_scores
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import Fusion
+from recommender.slate.ranker_blend import Blend, blend_scores, fused_scores
 from recommender.slate.scene_settings import MIN_RANKED_DISCOVERY_SHARE
 from releases.format import MissingInput
 from training.data.plays import PARTS

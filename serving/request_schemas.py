@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from event_store.contract import ID_PATTERN, MAX_ID_BYTES, PRINTABLE_PATTERN
+from event_store.event_rules import ID_PATTERN, MAX_ID_BYTES, PRINTABLE_PATTERN
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.messages import Language
 from serving.pipeline.request import (

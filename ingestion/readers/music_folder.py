@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.readers.own_events import contract_table
 from ingestion.readers.parsing import audio_file, column_mapping, playlist_file
 from ingestion.readers.parsing.audio_file import AudioFile, AudioFileError, read_audio_file
@@ -80,7 +80,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
 
 
 def _rows(table: str, rows: list[Row]) -> Iterator[Rows]:
-    schema = contract.source_schema(table)
+    schema = landed_tables.source_schema(table)
     additional = {"source_file": pa.string(), "source_line": pa.int64(), "reason": pa.string(), "raw": pa.string()}
     fields = [field.with_nullable(True) for field in schema] + [pa.field(*item) for item in additional.items()]
     for start in range(0, len(rows), BATCH_ROWS):

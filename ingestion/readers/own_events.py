@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.readers.parsing import json_rows, parquet_rows
 from ingestion.readers.parsing.reader import ReadContext, Reader, Rows
 from ingestion.source_files import Member, SourceError
@@ -32,7 +32,7 @@ def contract_table(member: Member) -> str | None:
     if not member.file.endswith(PARQUET + JSON_LINES) or any(part in EXCLUDED_NAMES for part in member.parts):
         return None
     for part in (member.file.split(".")[0], *reversed(member.parts[:-1])):
-        if part in contract.SOURCE_TABLES:
+        if part in landed_tables.SOURCE_TABLES:
             return part
     return "listening_events" if _columns(member) >= EVENT_COLUMNS else None
 
@@ -58,7 +58,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
         if table is None:
             continue
         if member.file.endswith(PARQUET):
-            for frame in parquet_rows.read_file(member, contract.source_schema(table).names, context):
+            for frame in parquet_rows.read_file(member, landed_tables.source_schema(table).names, context):
                 yield Rows(table, frame)
             continue
         for block in json_rows.read_file(member, context.report_progress):

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.simulation import facets
 from ingestion.simulation.world import OST_TRACKS, Ints, World
 from media.track_description import TrackDescription, cover_path, preview_path
@@ -76,8 +76,8 @@ def _tracks(world: World, start: date, titles: list[str], random: np.random.Gene
         album_id=[f"l{album}" for album in world.album_V],
         duration_ms=world.duration_ms_V,
         released_on=first_V.astype("datetime64[D]"),
-        available_from=pa.array(first_V, mask=~is_new_V).cast(contract.TIME),
-        available_until=pa.array(until_V, mask=~is_withdrawn_V).cast(contract.TIME),
+        available_from=pa.array(first_V, mask=~is_new_V).cast(landed_tables.TIME),
+        available_until=pa.array(until_V, mask=~is_withdrawn_V).cast(landed_tables.TIME),
         territories=[[] for _ in titles],
         is_explicit=world.is_explicit_V,
         language=np.array(facets.LANGUAGES, object)[world.language_K[world.interest_V]],
@@ -118,7 +118,7 @@ def _comments(world: World, start: date, track_ids: np.ndarray, random: np.rando
         comment_id=[f"c{number}" for number in range(len(commented))],
         track_id=track_ids[commented],
         text=[f"So {a}, my kind of {b} for the {c}" for a, b, c in zip(emotion, style, scene, strict=True)],
-        occurred_at=pa.array((np.datetime64(start, "s") - before).astype("datetime64[us]")).cast(contract.TIME),
+        occurred_at=pa.array((np.datetime64(start, "s") - before).astype("datetime64[us]")).cast(landed_tables.TIME),
     )
 
 
@@ -170,7 +170,7 @@ def _vectors(values_VD: np.ndarray) -> pa.Array:
 
 
 def _contract_table(name: str, /, **columns: object) -> pa.Table:
-    schema = contract.source_schema(name)
+    schema = landed_tables.source_schema(name)
     arrays = [
         column if isinstance(column := columns[field.name], pa.Array) else pa.array(column, field.type)
         for field in schema

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from event_store.behaviors import ACTIONS, TARGET_TYPES
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.simulation.catalog_rows import make_ids
 from ingestion.simulation.sessions import DEVICES, PRODUCT_SCENES
 from ingestion.simulation.world import Ints, World
@@ -105,8 +105,8 @@ class RowWriter:
             "sequence_number": pa.array(sequence_E),
             "target_type": _decode_names(columns["target_type"], TARGET_TYPES),
             "target_id": self._targets.take(pa.array(place_E)),
-            "occurred_at": pa.array(columns["begin"] + midnight).cast(contract.TIME),
-            "ended_at": pa.array(columns["end"] + midnight).cast(contract.TIME),
+            "occurred_at": pa.array(columns["begin"] + midnight).cast(landed_tables.TIME),
+            "ended_at": pa.array(columns["end"] + midnight).cast(landed_tables.TIME),
             "action": _decode_names(columns["action"], ACTIONS),
             "played_ms": pa.array(columns["played_ms"], mask=columns["played_ms"] < 0),
             "scene": _decode_names(columns["scene"], PRODUCT_SCENES),
@@ -117,7 +117,7 @@ class RowWriter:
             "device": _decode_names(columns["device"], DEVICES),
         }
         return pa.Table.from_arrays(
-            [arrays[name] for name in contract.LISTENING_EVENTS.names], schema=contract.LISTENING_EVENTS
+            [arrays[name] for name in landed_tables.LISTENING_EVENTS.names], schema=landed_tables.LISTENING_EVENTS
         )
 
     @staticmethod

@@ -18,10 +18,10 @@ import numpy as np
 from recommender.array_types import Ints
 from recommender.catalog.arrays import Ragged
 from recommender.recall.continuation.source import TITLE_SOURCES
-from recommender.slate.blend import scale_by_max
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.fusion import ReciprocalRank, interleave
 from recommender.slate.json_file import JsonFile
+from recommender.slate.ranker_blend import scale_by_max
 
 SEED_RANGES = (0, 1, 2, 10)
 """Smallest number of seeds of each range."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from recommender.array_types import AnyFloats, Bools, Ints
 from recommender.compiled import compiled
-from recommender.slate.blend import scale_by_max
+from recommender.slate.ranker_blend import scale_by_max
 from recommender.slate.scene_settings import HEAD_LENGTH, ArtistCap
 from sequences.sequence_batch import FIRST_CODE
 

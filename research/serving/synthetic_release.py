@@ -23,9 +23,9 @@ from recommender.ranking.features.track_statistics import COUNTS, TrackStatistic
 from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
 from recommender.recall.registry import CHANNELS
 from recommender.search.write_search import write_search
-from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.fusion import Fusion, ReciprocalRank
+from recommender.slate.ranker_blend import Blend
 from releases import bundle, integrity
 from releases.format import FORMAT
 from releases.pointer import MANIFEST, Pointer

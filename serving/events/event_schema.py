@@ -1,6 +1,6 @@
 """Reported events: rows of the data contract's `listening_events`, which may lack ids and times.
 
-The columns and their rules come from `event_store.contract`, which landing checks, too. Independent of HTTP or storage.
+The columns and their rules come from `event_store.event_rules`, which landing checks, too. Independent of HTTP or storage.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, create_model
 
-from event_store.contract import (
+from event_store.event_rules import (
     DAY_MS,
     EVENT_COLUMNS,
     EVENT_RULES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 
-from event_store.contract import Event
+from event_store.event_rules import Event
 from event_store.store import Appended, EventStore
 from sequences.behaviors import load_behaviors, played_ratio
 from serving.events.event_schema import EventRejected, read_event

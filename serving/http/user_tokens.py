@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from config.settings import JwtSettings, SettingError
-from event_store.contract import is_printable
+from event_store.event_rules import is_printable
 from serving.http.catalog_entries import KINDS
 
 USER_PATHS = (

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from event_store.contract import MAX_ID_BYTES, is_printable
+from event_store.event_rules import MAX_ID_BYTES, is_printable
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR, TRACKS, Scene
 from serving.errors import RequestRejected
 from storage.suppression_list import SuppressionList

@@ -13,9 +13,9 @@ import numpy as np
 
 from event_store.store import StoreUnavailable
 from recommender.catalog.arrays import is_among
-from recommender.slate.blend import cut
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import VOTES_FOR_HALF, reactions_of
+from recommender.slate.ranker_blend import cut
 from recommender.slate.scene_settings import (
     CANDIDATES_PER_CHANNEL,
     MAX_RANKED_CANDIDATES,

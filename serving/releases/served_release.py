@@ -16,9 +16,9 @@ import numpy as np
 from recommender.catalog.catalog import Catalog
 from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.fusion import Fusion
+from recommender.slate.ranker_blend import Blend
 from recommender.user.exclusions import NO_ITEMS, TargetTracks
 from releases import integrity
 from sequences.feature_services import ServiceContract

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from config.settings import Settings
 from console.live_metrics import MetricsSampler
 from console.server import Console
-from ingestion.contract import LANDINGS
+from ingestion.landed_tables import LANDINGS
 from storage.files import atomic_write
 from tests.support.serving import http_server
 from web.basic_authentication import OperatorPassword

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingestion import contract
+from ingestion import landed_tables
 from storage.files import atomic_write
 from tests.support.music_folder import EXTENSIONS, write_track
 
@@ -237,7 +237,7 @@ def parquet_columns(number: int) -> list[pa.Array]:
 
 def parquet_events(folder: Path) -> int:
     """Write one Parquet file for each combination of a column and a type; return the number of rows."""
-    names = [field.name for field in contract.LISTENING_EVENTS]
+    names = [field.name for field in landed_tables.LISTENING_EVENTS]
     rows = max(4, ROWS // 1_000)
     arrays = parquet_columns(rows)
     for number in range(len(arrays) * len(names) if ROWS > 1_000 else len(arrays)):

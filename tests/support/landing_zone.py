@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from config import settings
-from ingestion.contract import SCHEMAS
+from ingestion.landed_tables import SCHEMAS
 from tests.support.dbt_process import PROJECT, WITHOUT_TESTS, dbt_on
 
 DAY = datetime(2026, 6, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Settings
-from event_store.contract import COLUMN
+from event_store.event_rules import COLUMN
 from event_store.opened import now_us, open_event_store, open_serving_state
 
 MINUTE_US = 60_000_000

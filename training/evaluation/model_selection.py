@@ -16,8 +16,8 @@ from recommender.array_types import Ints
 from recommender.catalog.arrays import Ragged
 from recommender.ranking.task_weights import ANY_SCENE, DEFAULT_TASK, LISTWISE_HEAD, TaskWeights
 from recommender.recall.popularity import Popularity
-from recommender.slate.blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion
+from recommender.slate.ranker_blend import BLEND_WEIGHT_GRID, Blend
 from recommender.slate.scene_settings import CANDIDATES_PER_CHANNEL
 from training.data.recall_cases import RecallCases, recall_table
 from training.evaluation import task_weight_search

@@ -25,12 +25,12 @@ from recommender.catalog.arrays import Ragged, is_among
 from recommender.catalog.catalog import Catalog
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.task_weights import TaskWeights
-from recommender.slate import blend
-from recommender.slate.blend import Blend
+from recommender.slate import ranker_blend
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import FeedbackWeights, Reactions
 from recommender.slate.filters import FilterContext, apply_filters
 from recommender.slate.fusion import DEFAULT_DISCOVERY_SHARE, Fusion, interleave
+from recommender.slate.ranker_blend import Blend
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES, MIN_RANKED_DISCOVERY_SHARE, SCENES, ArtistCap
 from recommender.slate.slots import Slots
 from sequences.sequence_batch import FIRST_CODE
@@ -281,7 +281,7 @@ def _keep_ranked(
     """The candidates of one request that pass the filters and are ranked, and the evidence of the user's reactions."""
     table = table.take(apply_filters(table.item_C, context)[0])
     evidence_CF = reactions.evidence(table.item_C, catalog)
-    is_ranked_C = blend.cut(table, FeedbackWeights().log_factors(evidence_CF), MAX_RANKED_CANDIDATES)
+    is_ranked_C = ranker_blend.cut(table, FeedbackWeights().log_factors(evidence_CF), MAX_RANKED_CANDIDATES)
     return table.take(is_ranked_C), evidence_CF[is_ranked_C].astype(np.float32)
 
 

@@ -21,7 +21,7 @@ from content.encoders.text import text_encoder_version
 from recommender.ranking.fitted_ranker import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.search import SEARCH_FORMAT
-from recommender.slate.blend import Blend
+from recommender.slate.ranker_blend import Blend
 from releases.format import FORMAT, MissingInput
 from releases.integrity import checksum_listing
 from storage import mart_tables

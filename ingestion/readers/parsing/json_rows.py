@@ -16,7 +16,7 @@ from typing import IO, Any
 import polars as pl
 import pyarrow as pa
 
-from ingestion import contract, source_files
+from ingestion import landed_tables, source_files
 from ingestion.readers.parsing.reader import Rows
 from ingestion.source_files import MAX_LINE_BYTES, Member, SourceError
 
@@ -117,7 +117,7 @@ def to_frame(table: str, objects: Sequence[Mapping[str, Any]], reasons: Sequence
         reasons: Known rejection reason of each object, or None.
     """
     series, all_reasons = [], list(reasons)
-    for field in contract.source_schema(table):
+    for field in landed_tables.source_schema(table):
         values = [row.get(field.name) for row in objects]
         if pa.types.is_list(field.type) or not set(map(type, values)) <= {str, type(None)}:
             parsed = [_parse_value(value, field) for value in values]

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.land import land
 from ingestion.readers import READERS
 from storage.suppression_list import SuppressionList
@@ -39,8 +39,8 @@ def test_every_mutated_row_is_accounted_for(tmp_path: Path, name: str) -> None:
     assert list(counts) == [name]
     found, table = counts[name], TABLES.get(name, "listening_events")
     assert found.read == found.landed + found.duplicate + found.quarantined + found.suppressed
-    assert found.landed == count(home / "landing", contract.SOURCE_TABLES)
-    assert found.quarantined == count(home / "quarantine", contract.SOURCE_TABLES)
+    assert found.landed == count(home / "landing", landed_tables.SOURCE_TABLES)
+    assert found.quarantined == count(home / "quarantine", landed_tables.SOURCE_TABLES)
     assert found.landed > rows // 4 and found.quarantined > 0
     accounted = (
         count(home / "landing", [table]) + count(home / "quarantine", [table]) + found.duplicate + found.suppressed

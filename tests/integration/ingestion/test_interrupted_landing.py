@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.land import land
 from tests.support.log_sources import PLAY_ROWS, landed, play_log, quarantined
 
@@ -35,8 +35,8 @@ def test_next_landing_completes_an_interrupted_one(tmp_path: Path, writes: int) 
     land(log, tmp_path / "home")
     land(log, tmp_path / "clean")
     for table in ("listening_events", "tracks", "artists"):
-        names = [name for name in contract.SCHEMAS[table].names if name != "landed_at"]
-        key = list(contract.KEYS[table])
+        names = [name for name in landed_tables.SCHEMAS[table].names if name != "landed_at"]
+        key = list(landed_tables.KEYS[table])
         whole = landed(tmp_path / "clean", table).select(names).sort(key)
         assert landed(tmp_path / "home", table).select(names).sort(key).equals(whole)
     assert quarantined(tmp_path / "home").height == 1

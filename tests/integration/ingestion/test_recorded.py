@@ -14,7 +14,7 @@ import pytest
 from config.settings import Settings
 from event_store.opened import open_event_store, open_serving_state
 from event_store.store import EventStore, ServingState
-from ingestion import contract, recorded
+from ingestion import landed_tables, recorded
 from ingestion.land import main
 from ingestion.landing_zone import CLOCK_SKEW
 from storage.suppression_list import SuppressionList
@@ -98,7 +98,7 @@ def test_rows_are_those_of_the_contract(tmp_path: Path, stores: tuple[EventStore
     state.add_exposure("u1", shown(1, items=1))
     recorded.land_recorded(store, state, tmp_path)
     event, impression = rows(tmp_path).to_dicts()
-    assert event.keys() == set(contract.LISTENING_EVENTS.names)
+    assert event.keys() == set(landed_tables.LISTENING_EVENTS.names)
     assert (event["action"], event["played_ms"], event["scene"], event["ended_at"] - event["occurred_at"]) == (
         *("play", 1_000, "daily"),
         timedelta(minutes=1),

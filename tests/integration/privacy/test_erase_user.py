@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from config import settings
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.land import land
 from ingestion.land import main as land_command
 from privacy import parquet
@@ -84,7 +84,7 @@ def test_user_is_erased_from_every_table_and_others_are_unchanged(
     # The changed file has a new name but keeps its landing time.
     (rewritten,) = (home / "landing" / "listening_events").glob("dt=2017-07/*.parquet")
     assert rewritten.name != file.name and rewritten.stat().st_mtime == 1_000_000_000
-    assert pq.read_schema(rewritten).equals(contract.LISTENING_EVENTS, check_metadata=True)
+    assert pq.read_schema(rewritten).equals(landed_tables.LISTENING_EVENTS, check_metadata=True)
     kept = {name: content for name, content in tree(home).items() if not name.startswith("serving/")}
     counts = land(log, home)["play_log"]
     assert (counts.read, counts.landed, counts.quarantined, counts.suppressed) == (52, 0, 1, 16)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recommender.recall.continuation.source import SimilarItems
-from recommender.slate.blend import Blend
+from recommender.slate.ranker_blend import Blend
 from recommender.slate.scene_settings import SCENES
 from serving.pipeline.request import read_request, read_similar
 from tests.support.serving.list_source import ListSource

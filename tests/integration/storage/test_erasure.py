@@ -7,7 +7,7 @@ import pytest
 from s3fs import S3FileSystem
 
 from config import settings
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.land import land
 from privacy.erase import main
 from storage import object_store, suppression_list
@@ -58,7 +58,7 @@ def test_erasure_removes_a_user_from_every_object_and_keeps_the_others(
     for name, table in before.items():
         expected = table.filter(pl.col("user_id") == "bob")
         assert after[name].sort(*expected.columns[:2]).equals(expected.sort(*expected.columns[:2])), name
-    assert after["landing"].height == 10 and set(after["landing"].columns) == set(contract.LISTENING_EVENTS.names)
+    assert after["landing"].height == 10 and set(after["landing"].columns) == set(landed_tables.LISTENING_EVENTS.names)
     assert not filled.built_marts.exists() and not of_spark.exists()
     assert land(filled.home.parent / "log", filled.home, tables=filled.tables)["play_log"].landed == 0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from event_store.contract import EVENT_COLUMNS
+from event_store.event_rules import EVENT_COLUMNS
 from sequences import behaviors
 from tests.support.sequences.event_rows import us
 

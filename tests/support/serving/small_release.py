@@ -14,8 +14,8 @@ from recommender.recall.channel import RecallChannel, pad_rows
 from recommender.recall.continuation.source import SimilarItems
 from recommender.recall.reason import Reason
 from recommender.search.query_parser import Query
-from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
+from recommender.slate.ranker_blend import Blend
 from sequences.feature_services import ServiceContract
 from sequences.online.reader import StoredUser
 from serving.observability.degraded_parts import Degradation

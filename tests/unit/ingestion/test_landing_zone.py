@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from config.settings import Settings
-from ingestion import contract, landing_zone
+from ingestion import landed_tables, landing_zone
 from ingestion.as_of import FutureDayError, default_as_of, resolve_as_of
 from ingestion.as_of import main as print_as_of
 from ingestion.land import land, main
@@ -82,7 +82,7 @@ def test_the_newest_source_is_valid_in_any_order_of_landing(tmp_path: Path, orde
 
 def test_an_empty_event_store_creates_a_readable_file_for_every_table(here: Settings) -> None:
     assert main(["--events"]) == 0
-    for table, schema in contract.SCHEMAS.items():
+    for table, schema in landed_tables.SCHEMAS.items():
         (file,) = (here.home / "landing" / table).glob("dt=*/*.parquet")
         descriptions = [field.metadata[b"description"] for field in schema]
         assert [field.metadata[b"description"] for field in pq.read_schema(file)] == descriptions

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ingestion import contract
+from ingestion import landed_tables
 from ingestion.row_validation import conform
 from tests.support.log_sources import event
 
@@ -33,7 +33,7 @@ VIOLATIONS: list[tuple[dict[str, Any], str]] = [
 def test_invalid_row_has_the_reason(change: dict[str, Any], reason: str) -> None:
     rows = [{k: None if v is None else str(v) for k, v in row.items()} for row in (event(), event(**change))]
     valid, invalid = conform(
-        "listening_events", pl.DataFrame(rows, dict.fromkeys(contract.LISTENING_EVENTS.names, pl.String))
+        "listening_events", pl.DataFrame(rows, dict.fromkeys(landed_tables.LISTENING_EVENTS.names, pl.String))
     )["reason"]
     assert valid is None and reason in invalid
 

@@ -11,7 +11,7 @@ import pytest
 
 from recommender.ranking.listwise_head import MANIFEST, TREES
 from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
-from recommender.slate.blend import Blend
+from recommender.slate.ranker_blend import Blend
 from releases.bundle import Release
 from tests.support.training.fitted_workspace import workspace
 from training.data.offline_features import OfflineFeatures

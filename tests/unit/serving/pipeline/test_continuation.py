@@ -6,9 +6,9 @@ import pytest
 
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.continuation.source import SimilarItems
-from recommender.slate.blend import Blend
 from recommender.slate.continuation_weights import Continuation
 from recommender.slate.fusion import ReciprocalRank
+from recommender.slate.ranker_blend import Blend
 from serving.messages import render_reason
 from serving.pipeline.request import read_request, read_similar
 from tests.support.serving.pipeline_harness import NOW, ids

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from event_store.store import StoreUnavailable
 from recommender.ranking.task_weights import TaskWeights
 from recommender.recall.reason import Reason
-from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion, ReciprocalRank
+from recommender.slate.ranker_blend import Blend
 from serving.observability.metrics import Metrics
 from serving.pipeline.pipeline import hash_features
 from serving.pipeline.request import read_request

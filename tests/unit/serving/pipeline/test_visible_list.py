@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.slate.blend import Blend
 from recommender.slate.fusion import Fusion
+from recommender.slate.ranker_blend import Blend
 from recommender.slate.scene_settings import MAX_NEW_TRACKS_PER_ARTIST, MAX_TRACKS_PER_ARTIST
 from tests.support.serving.pipeline_harness import NOW
 from tests.support.serving.small_release import ListChannel, history, release, tracks, view

@@ -13,12 +13,12 @@ import pytest
 
 from recommender.catalog.catalog import Catalog, TrackFacets
 from recommender.ranking.task_weights import LISTWISE_HEAD, TaskWeights
-from recommender.slate import blend
-from recommender.slate.blend import Blend
+from recommender.slate import ranker_blend
 from recommender.slate.candidate_table import CandidateTable
 from recommender.slate.feedback import EVIDENCE
 from recommender.slate.filters import Exclusions, FilterContext, apply_filters
 from recommender.slate.fusion import SCORE_HALF_LIFE, Fusion
+from recommender.slate.ranker_blend import Blend
 from recommender.slate.scene_settings import MAX_RANKED_CANDIDATES
 from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from tests.support.training.evaluation_marts import FIRST, Play, write
@@ -116,13 +116,13 @@ def test_diversity_is_the_largest_without_loss(targets: list[int], diversity: fl
 
 def test_blend_by_hand() -> None:
     is_discovery = np.array([False, True, False, True])
-    fused = blend.fused_scores(is_discovery)
+    fused = ranker_blend.fused_scores(is_discovery)
     assert fused == pytest.approx(
         [1, 1, SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1), SCORE_HALF_LIFE / (SCORE_HALF_LIFE + 1)]
     )
     scores = Blend(0.5, discovery_weight=0.1).score(is_discovery, np.array([0.0, 0.5, 1.0, 0.25]))
     assert scores == pytest.approx([0.5, 0.9 + 0.05, 0.5 * fused[2] + 0.5, 0.9 * fused[3] + 0.025])
-    assert blend.argsort_descending(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
+    assert ranker_blend.argsort_descending(np.array([0.1, 0.7, 0.7, 0.2])).tolist() == [1, 2, 3, 0]
 
 
 def test_saved_blend_is_loaded_with_its_shares(tmp_path: Path) -> None:

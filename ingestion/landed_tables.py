@@ -1,7 +1,7 @@
 """Data contract: schemas of all tables of the landing zone with a description of each column.
 
 All times are UTC microseconds, all ids are strings. The `readers/` convert sources to these tables, `row_validation.py`
-checks rows against the contract. The columns of events are declared in `event_store.contract`.
+checks rows against the contract. The columns of events are declared in `event_store.event_rules`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 import pyarrow as pa
 
 from event_store.behaviors import TARGET_TYPES
-from event_store.contract import COLUMN, DAY_MS, EVENT_COLUMNS, MAX_POSITION, Column
+from event_store.event_rules import COLUMN, DAY_MS, EVENT_COLUMNS, MAX_POSITION, Column
 
 PLAYLIST_SOURCES = ("ugc", "mgc")
 
