@@ -6,6 +6,7 @@ Independent of how a response is computed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import not_
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
@@ -28,19 +29,17 @@ class Track(BaseModel):
     artist_ids: list[str] = Field(
         default=[], description="To block an artist, report an event with target_type artist and action block"
     )
-    album_id: str | None = Field(
-        default=None, exclude_if=lambda album: album is None, description="Album; absent if unknown"
-    )
-    album: str = Field(default="", exclude_if=lambda title: not title, description="Its title; absent if unknown")
+    album_id: str | None = Field(default=None, exclude_if=not_, description="Album; absent if unknown")
+    album: str = Field(default="", exclude_if=not_, description="Its title; absent if unknown")
     facets: list[str] = Field(default=[], description="Languages, styles, scenes, emotions and themes of the track")
     audio_url: str | None = Field(
         default=None,
-        exclude_if=lambda url: url is None,
+        exclude_if=not_,
         description="Audio: an https URL, or a URL relative to the root of the service (`/`); absent if unknown",
     )
     cover_url: str | None = Field(
         default=None,
-        exclude_if=lambda url: url is None,
+        exclude_if=not_,
         description="Cover: a URL relative to the root of the service (`/`); absent if unknown",
     )
 
@@ -67,7 +66,7 @@ class RecommendedTrack(Track):
     reason: str = Field(description="Why the track is recommended, as a sentence in the requested language")
     release: str | None = Field(
         default=None,
-        exclude_if=lambda release: release is None,
+        exclude_if=not_,
         description="Release that recommended the track, if it is another one than the response names: in a daily list that an "
         "earlier release began",
     )
@@ -151,7 +150,7 @@ class Recommendation(BaseModel):
     release: str
     arm: str | None = Field(
         default=None,
-        exclude_if=lambda arm: not arm,
+        exclude_if=not_,
         description="Experiment and arm of the user; absent without an experiment",
     )
     is_known: bool | None = Field(
@@ -164,19 +163,17 @@ class Recommendation(BaseModel):
     )
     degraded: dict[str, str] | None = Field(
         default=None,
-        exclude_if=lambda degraded: not degraded,
+        exclude_if=not_,
         description="Failed part of the service → its effect on the response; absent if all parts work",
     )
     unmet: dict[str, str] | None = Field(
         default=None,
-        exclude_if=lambda unmet: not unmet,
+        exclude_if=not_,
         description="Unmet wish → difference of the response: `discovery` of the request, "
         "`max_per_artist` and `artist_spacing` of the scene; `words` of the title that were not understood; absent if the "
         "response is as requested",
     )
-    trace: Trace | None = Field(
-        default=None, exclude_if=lambda trace: trace is None, description='Only if the request has `"debug": true`'
-    )
+    trace: Trace | None = Field(default=None, exclude_if=not_, description='Only if the request has `"debug": true`')
 
 
 class FoundTrack(Track):
@@ -232,7 +229,7 @@ class SearchResults(BaseModel):
     playlists: list[FoundPlaylist] = []
     unmet: dict[str, str] | None = Field(
         default=None,
-        exclude_if=lambda unmet: not unmet,
+        exclude_if=not_,
         description="`words` of the query that were not understood; `period`: times of release of no track; `facets`: styles, "
         "languages and moods of the query that too few tracks have; `max_per_artist` → how the response differs, as a sentence "
         "in the requested language; absent if the response is as requested",
@@ -422,7 +419,7 @@ class EventReport(BaseModel):
     )
     private: int = Field(
         default=0,
-        exclude_if=lambda rows: not rows,
+        exclude_if=not_,
         description="Plays, clicks and impressions of private sessions, which are not recorded anywhere; absent if there are none",
     )
 
@@ -447,13 +444,13 @@ class Problem(BaseModel):
     )
     request_id: str = Field(
         default="",
-        exclude_if=lambda request_id: not request_id,
+        exclude_if=not_,
         description="Id of the request in the log of the service; absent if the request was rejected before it had one",
     )
     error: str = Field(deprecated=True, description="The same as `detail`, until the next version")
     errors: list[InvalidField] | None = Field(
         default=None,
-        exclude_if=lambda errors: errors is None,
+        exclude_if=not_,
         description="Every invalid field of the body, at most 100",
     )
 
