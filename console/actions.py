@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.settings import ROOT, Settings
 from console.releases import read_json
-from storage.daily_files import read_rows
+from storage.json_lines import read_rows
 
 TIMEOUT_S = 120.0
 SHOWN_ACTIONS = 50

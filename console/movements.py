@@ -9,7 +9,7 @@ from statistics import pstdev
 from typing import Any
 
 from config.settings import Settings
-from storage.daily_files import read_history
+from storage.report_history import read_history
 
 WEEK_DAYS = 7
 SHOWN_DAYS = 14

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,6 @@ def render_page(content: Content) -> str:
     environment.filters |= {
         "difference_class": difference_class,
         "signed_interval": lambda interval: format_interval(interval, signed=True),
-        "verdict": _verdict,
     }
     return environment.get_template("experiment.html").render(
         content=content,
@@ -103,13 +101,6 @@ def _warnings(content: Content) -> list[str]:
             f"the outcome window of {pending:,} of {exposures:,} exposures is still open; metrics may change"
         )
     return warnings
-
-
-def _verdict(difference: Sequence[float | None]) -> str:
-    _, low, high = difference
-    if low is None or high is None:
-        return "too few users"
-    return "more" if low > 0 else "less" if high < 0 else "not significant"
 
 
 if __name__ == "__main__":

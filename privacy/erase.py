@@ -33,7 +33,7 @@ from privacy import (
     releases,
     tables,
 )
-from storage import daily_files, object_store, suppression_list
+from storage import json_lines, object_store, suppression_list
 from storage.errors import StorageError
 from storage.file_lock import file_lock, held_locks
 from storage.suppression_list import UNFINISHED_EXIT_CODE, UNSIGNED_EXIT_CODE, SuppressionList, SuppressionListError
@@ -247,7 +247,7 @@ def _user_ids(here: settings.Settings) -> Iterator[set[str]]:
         with closing(open_store(here)) as store:
             yield store.users()
     for path in sorted(here.feature_log.rglob("dt=*/*.jsonl")):
-        rows = daily_files.read_rows(path)
+        rows = json_lines.read_rows(path)
         yield {row[USER_COLUMN] for row in rows if isinstance(row.get(USER_COLUMN), str)}
     try:
         yield from tables.cached_users(here)

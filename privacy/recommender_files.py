@@ -22,8 +22,8 @@ from event_store.store import ErasureUnfinished, ServingState
 from privacy import ErasureError
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from storage import suppression_list
-from storage.daily_files import spellings
 from storage.files import atomic_write
+from storage.json_lines import spellings
 from storage.suppression_list import SuppressionList
 
 ACKNOWLEDGEMENT_TIMEOUT_S = 60.0

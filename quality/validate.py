@@ -21,8 +21,8 @@ from config.command_line import end_process, report_errors
 from config.tool_environment import tool_environment
 from quality.tables import TableError, connect
 from storage import object_store
-from storage.daily_files import append_to_history
 from storage.errors import StorageError
+from storage.report_history import append_to_history
 from web import create_environment
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from event_store.opened import open_event_store
 from sequences.feast_store import local_marts_folder, open_store
 from sequences.skew import feature_log
 from sequences.skew.compare import compare_requests
-from storage.daily_files import append_to_history
 from storage.files import atomic_write
+from storage.report_history import append_to_history
 
 MAX_SKEW_RATE = 0.001
 MAX_REQUESTS = 5_000

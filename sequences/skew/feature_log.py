@@ -15,7 +15,7 @@ from typing import Any
 
 from sequences.online.materialization_state import midnight_us
 from sequences.sequence_views import ATTRIBUTES
-from storage import daily_files
+from storage import json_lines
 
 FEATURE_LOG_PREFIX = "requests"
 
@@ -73,7 +73,7 @@ def read_requests(folder: Path, first: date, last: date) -> Iterator[LoggedReque
     begin_us, end_us = midnight_us(first), midnight_us(last + timedelta(days=1))
     for offset in range((last - first).days + 2):
         for path in sorted((folder / f"dt={first + timedelta(days=offset)}").glob(f"{FEATURE_LOG_PREFIX}-*.jsonl")):
-            for row in daily_files.read_rows(path):
+            for row in json_lines.read_rows(path):
                 try:
                     request = LoggedRequest.from_row(row)
                 except (ValueError, LookupError, TypeError):

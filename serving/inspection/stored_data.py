@@ -19,7 +19,7 @@ from config.settings import Settings
 from sequences.skew.feature_log import FEATURE_LOG_PREFIX
 from serving.response_schemas import ExportResponse
 from storage import object_store
-from storage.daily_files import read_rows
+from storage.json_lines import read_rows
 from storage.user_data import USER_COLUMN, list_user_tables
 
 MAX_ROWS = 50_000

@@ -1,6 +1,6 @@
 """Values over time: history files of reports."""
 
-from storage.daily_files import append_to_history, read_history
+from storage.report_history import append_to_history, read_history
 
 
 def test_days_are_in_order_each_once_and_torn_lines_hide_no_others(tmp_path):
