@@ -169,13 +169,6 @@ export const address = (...parts) => `#/${parts.map(encodeURIComponent).join("/"
 // Changes the address of the view that is open, so that a reload shows the same.
 export const keepAddress = (...parts) => history.replaceState(null, "", address(...parts));
 
-// Where a listener finds a song outside of Segue: its own URL, or a search of the web for its title and artists.
-export function externalAddress(track) {
-  if (track.audio_url?.startsWith("https:")) return track.audio_url;
-  const words = [track.title, ...track.artists].filter(Boolean).join(" ");
-  return words && `https://duckduckgo.com/?q=${encodeURIComponent(words)}`;
-}
-
 export function useRoute() {
   const [route, setRoute] = useState(read);
   useEffect(() => {

@@ -1,11 +1,18 @@
 // Rows of tracks, and the player: the bar at the bottom, and the full view of what plays.
-import { address, clock, externalAddress, format, sentence } from "./base.js";
+import { address, clock, format, sentence } from "./base.js";
 import { usePlayback } from "./engine.js";
 import { Cover, Drawer, hueOf, Icon, Menu } from "./parts.js";
 import { useSession } from "./player.js";
 import { html, useEffect } from "./vendor/preact.mjs";
 
 // ---- Rows
+
+// Where a listener finds a song outside of Segue: its own URL, or a search of the web for its title and artists.
+function externalAddress(track) {
+  if (track.audio_url?.startsWith("https:")) return track.audio_url;
+  const words = [track.title, ...track.artists].filter(Boolean).join(" ");
+  return words && `https://duckduckgo.com/?q=${encodeURIComponent(words)}`;
+}
 
 export function Artists({ track }) {
   const names = track.artists;
