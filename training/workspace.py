@@ -150,7 +150,8 @@ class Workspace:
     def _hashes(self, part: str, files: Iterable[Path], hash_file: Callable[[Path], str]) -> dict[Path, str]:
         """Hash of each file, computed again when its size, modification time or inode changes."""
         cache = read_json(self.folder.parent / HASHES_FILE)
-        cached, entries = cache.get(part, {}), {}
+        cached = cache.get(part, {})
+        entries: dict[str, dict[str, Any]] = {}
         for path in files:
             stat, last = path.stat(), cached.get(str(path), {})
             file = [stat.st_size, stat.st_mtime_ns, stat.st_ino]

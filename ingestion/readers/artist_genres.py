@@ -6,7 +6,7 @@ replaces names by artist ids, because it knows the whole catalog.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
@@ -35,7 +35,7 @@ def _read(files: list[Member], context: ReadContext) -> Iterator[Rows]:
             yield Rows("knowledge_triples", _triples(rows, relation[:1]))
 
 
-def _triples(rows: pl.DataFrame, relation: list[str]) -> pl.DataFrame:
+def _triples(rows: pl.DataFrame, relation: Sequence[str]) -> pl.DataFrame:
     artist, genre = pl.col("artist_name").str.strip_chars(), pl.col("genre_or_tag").str.strip_chars()
     edge = pl.when(pl.col(relation[0]) != "").then(pl.col(relation[0])) if relation else pl.lit(None, pl.String)
     return rows.select(

@@ -66,7 +66,7 @@ def _open_tar(raw: IO[bytes], member: Member) -> tarfile.TarFile:
     elif member.file.endswith(".zst"):
         stream = bound_expansion(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd"), raw, member)
     archive = tarfile.open(fileobj=stream, mode="r|")  # noqa: SIM115 - closed by the caller
-    archive.fileobj.seekable = lambda: False  # type: ignore[union-attr] # a reader of text asks
+    archive.fileobj.seekable = lambda: False  # type: ignore[attr-defined] # a reader of text asks
     return archive
 
 
