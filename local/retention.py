@@ -28,7 +28,7 @@ from releases.pointer import STORE_FOLDER, Pointer, release_lock
 from storage import object_store
 from storage.file_lock import file_lock, held_locks
 from storage.files import read_json
-from training.workspace import CACHE_FOLDER
+from training import CACHE_FOLDER
 
 KEPT_ROLLBACKS = 3
 """Number of earlier releases that `rollback` can return to, one after the other."""

@@ -26,6 +26,7 @@ from sequences.offline.dense_reader import USERS
 from storage import object_store
 from storage.file_lock import file_lock, held_locks
 from storage.user_data import DRAFT_PREFIX, USER_COLUMN, list_mart_files
+from training import CACHE_FOLDER
 
 ERASED_SOURCE = "forgotten"
 """Replaces the name of a source that was named after an erased user."""
@@ -82,8 +83,6 @@ BUILD_LOCK = "build_marts"
 LOCK_ERROR_TEXT = "lock"
 VALIDATION_TASKS = {"validate_landed", "validate_marts"}
 """Tasks that spill to `quality.spill`."""
-SEQUENCE_CACHE_FOLDER = "cache"
-"""Subfolder of `training` with arrays of all users' sequences."""
 
 
 def erase_marts(user_ids: Sequence[str], here: settings.Settings) -> Counter[str]:
@@ -118,7 +117,7 @@ def cached_users(here: settings.Settings) -> Iterator[set[str]]:
     Raises:
         ValueError, OSError: A list of users is damaged, or is removed by another task.
     """
-    for path in sorted((here.training / SEQUENCE_CACHE_FOLDER).rglob(USERS)):
+    for path in sorted((here.training / CACHE_FOLDER).rglob(USERS)):
         yield set(map(str, json.loads(path.read_bytes())))
 
 
@@ -152,7 +151,7 @@ def remove_sequence_cache(here: settings.Settings) -> None:
     Raises:
         ErasureError: They cannot be deleted.
     """
-    folder = here.training / SEQUENCE_CACHE_FOLDER
+    folder = here.training / CACHE_FOLDER
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:

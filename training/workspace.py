@@ -30,11 +30,12 @@ from sequences.behaviors import load_behaviors
 from storage import object_store
 from storage.files import read_json, write_json
 from storage.mart_tables import TIME_SPLIT_MART
+from training import CACHE_FOLDER
 from training.recipes import recipe
 
 INPUTS_FILE, RESOLVED_CONFIG_FILE, MEASURES_FILE = "inputs.json", "resolved_config.json", "measures.json"
 """Files of a fitted model: what it depends on, its hyperparameters after tuning, and its metrics and duration."""
-CACHE_FOLDER, HASHES_FILE = "cache", "hashes.json"
+HASHES_FILE = "hashes.json"
 CODE_FOLDERS = ("sequences", "content", "recommender", "training")
 """Packages whose code and tables decide what a fit or an evaluation gives."""
 TABLE_SUFFIXES = frozenset({".csv", ".json", ".yaml"})
