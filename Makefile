@@ -93,7 +93,7 @@ MYPY_VERSION := 2.4.1
 MYPY := .venv/mypy-$(MYPY_VERSION)/bin/mypy
 $(MYPY): .venv/stamp
 	@$(BIN)/python -m venv --clear $(@D)/..
-	@$(@D)/pip install --quiet --disable-pip-version-check mypy==$(MYPY_VERSION)
+	@$(@D)/pip install --quiet --disable-pip-version-check $(if $(UV_DEFAULT_INDEX),--index-url $(UV_DEFAULT_INDEX)) mypy==$(MYPY_VERSION)
 	@touch $@
 
 lint: setup $(MYPY) ## Format, style, types, import layers, SQL and the compose file
