@@ -88,7 +88,8 @@ test: .venv/spark setup ## lint, and all tests: unit, contract, integration and 
 all-tests:
 	@$(PYTEST_PARALLEL) --numprocesses 4 --durations 30 tests/e2e/test_pipeline.py tests/e2e tests/integration tests/contract tests/unit
 
-# In an environment of its own: dbt and mypy 2 need different versions of pathspec, and mypy 1 takes 20 s of a check without changes.
+# mypy 2 has its own environment, because dbt allows no version of pathspec that it accepts. mypy 1, which Feast installs, checks for 20 s
+# even if nothing has changed.
 MYPY_VERSION := 2.4.1
 MYPY := .venv/mypy-$(MYPY_VERSION)/bin/mypy
 $(MYPY): .venv/stamp
