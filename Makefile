@@ -80,7 +80,7 @@ check: setup ## Lint, types, unit and contract tests
 unit: setup ## Unit and contract tests
 	@$(PYTEST_PARALLEL) --numprocesses 2 --durations 10 tests/contract tests/unit
 
-test: .venv/spark setup ## lint, and all tests: unit, contract, integration and end-to-end (Spark, Airflow, browser, databases)
+test: setup ## lint, and all tests: unit, contract, integration and end-to-end (Airflow, browser, databases; Spark if installed)
 	@$(MAKE) --no-print-directory --jobs 2 lint all-tests
 
 # Four workers on two cores, because many of these tests wait for servers. The whole pipeline starts first, because it takes longest,
@@ -116,7 +116,8 @@ lint: setup $(MYPY) ## Format, style, types, import layers, SQL and the compose 
 ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/test_airflow_kills.py \
 	tests/e2e/test_service_kills.py tests/integration/serving/test_recommender_with_workers.py tests/e2e/test_real_log_marts.py \
 	tests/e2e/chaos tests/e2e/test_compose.py tests/integration/serving/test_api_conformance.py \
-	tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
+	tests/integration/dbt/test_daily_builds.py tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
+	tests/integration/sequences/offline/test_spark_store.py \
 	tests/integration/sequences/offline/test_time_zones.py tests/integration/sequences/online/test_reader.py \
 	tests/integration/training/ranking/test_planted_signals.py \
 	tests/integration/event_store/test_redis_failures.py tests/integration/serving/test_client_types.py \
