@@ -117,7 +117,7 @@ ACCEPTANCE := tests/e2e/test_acceptance.py tests/e2e/test_pipeline.py tests/e2e/
 	tests/e2e/test_service_kills.py tests/integration/serving/test_recommender_with_workers.py tests/e2e/test_real_log_marts.py \
 	tests/e2e/chaos tests/e2e/test_compose.py tests/integration/serving/test_api_conformance.py \
 	tests/integration/dbt/test_daily_builds.py tests/integration/dbt/test_spark_marts.py tests/integration/dbt/test_spark_thrift.py \
-	tests/integration/sequences/offline/test_spark_store.py \
+	tests/integration/sequences/offline/test_spark_store.py tests/contract/config/test_engine_profiles.py \
 	tests/integration/sequences/offline/test_time_zones.py tests/integration/sequences/online/test_reader.py \
 	tests/integration/training/ranking/test_planted_signals.py \
 	tests/integration/event_store/test_redis_failures.py tests/integration/serving/test_client_types.py \
