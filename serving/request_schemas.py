@@ -12,15 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from event_store.event_rules import ID_PATTERN, MAX_ID_BYTES, PRINTABLE_PATTERN
 from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.messages import Language
-from serving.pipeline.request import (
-    DEFAULT_SCENE,
-    MAX_EXCLUDED,
-    MAX_SEEDS,
-    MAX_TITLE_LENGTH,
-    MIN_PATH_LENGTH,
-)
+from serving.pipeline.request import DEFAULT_SCENE
 
 MAX_EVENTS = 1000
+MAX_SEEDS, MAX_EXCLUDED = 100, 1000
+MAX_TITLE_LENGTH = 200
+MIN_PATH_LENGTH = 2
 MAX_LISTED, MAX_QUERY_LENGTH = 50, 200
 
 MAX_LIMIT = max(scene.max_limit for scene in (*SCENES.values(), CONTINUATION))

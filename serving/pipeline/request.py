@@ -16,9 +16,6 @@ from recommender.slate.scene_settings import CONTINUATION, PATH, SCENES, SIMILAR
 from serving.errors import RequestRejected
 from storage.suppression_list import SuppressionList
 
-MAX_SEEDS, MAX_EXCLUDED = 100, 1000
-MAX_TITLE_LENGTH = 200
-MIN_PATH_LENGTH = 2
 DEFAULT_SCENE = "daily"
 REPEAT_DISCOVERY_THRESHOLD = 0.5
 
