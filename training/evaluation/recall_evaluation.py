@@ -30,6 +30,7 @@ from training.evaluation.baselines.tuned import HEURISTIC_BASELINES
 from training.evaluation.fusion_tuning import DISCOVERY_SHARE_GRID
 from training.evaluation.held_out_models import HeldOutModels
 from training.evaluation.metrics import channel_overlap, recall_by_group, recall_metrics
+from training.evaluation.metrics.recall_metrics import COLLECTION_METRICS, RECALL_METRICS
 from training.evaluation.model_selection import Choice
 from training.evaluation.result import Result, intervals
 from training.evaluation.serving_filter import ServingFilter
@@ -46,12 +47,10 @@ from training.evaluation.slate_evaluation import (
 )
 from training.evaluation.slate_evaluation import METRICS as SLATE_METRICS
 
-RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")
 TEST_SLATES_PER_USER = 20
 REQUESTED_SLATES_PER_USER = 5
 ARTIST_POPULARITY = "artist_popularity"
 REQUESTED_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
 COLLECTION_PARTS = ("all", "repeat", "discovery")
 MOST_OPENED, LAST_OPENED = "most_opened", "last_opened"
 

@@ -39,6 +39,8 @@ def ndcg_at(k: int, hits_CK: NDArray[np.bool_], targets_C: Ints) -> Floats:
 
 
 METRICS = {"recall": recall_from_hits, "ndcg": ndcg_at}
+RECALL_METRICS = ("recall_at_50", "recall_at_200", "ndcg_at_10")  # in the report, of tracks
+COLLECTION_METRICS = ("recall_at_10", "recall_at_50", "ndcg_at_10")
 
 
 def measure_by_case(items_CK: Ints, cases: RecallCases, names: Sequence[str]) -> dict[str, dict[str, Floats]]:
