@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config import settings
 
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "__pycache__", ".*_cache", "*.egg-info", "target", "logs")
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "var", "*.pyc", ".*_cache", "*.egg-info", "target", "logs")
 TEXTS = {"en": "number {position} of your tracks", "zh": "你的第 {position} 首歌"}
 
 CHANNEL = '''"""Recall channel of the extension test: the tracks of the user's history, by item code."""
