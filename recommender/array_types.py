@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,3 +14,6 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 AnyFloats = NDArray[np.floating]
+
+Weights = Mapping[str, Array]
+"""The weights of a trained network, by the names in its state dict."""

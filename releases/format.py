@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 9
+FORMAT = 10
 """Version of the files of a training workspace and of a release; files of another version are not read."""
 
 

@@ -27,15 +27,15 @@ import torch
 
 from config import settings
 from config.dataclass_io import change_config
-from recommender.nn.item_tower import ItemCodes
 from research.result import Result
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE
+from training.networks.item_tower import ItemCodes
 from training.recall.windows import SampledSoftmaxLoss
 from training.recipes import config_of
 
-RANKERS = ("target_attention", "interest_evolution", "session_domains")
-UNITS = {"self_attention": "sequences", "multi_interest": "targets"} | dict.fromkeys(RANKERS, "cases")
+RANKER_NAMES = ("target_attention", "interest_evolution", "session_domains")
+UNITS = {"self_attention": "sequences", "multi_interest": "targets"} | dict.fromkeys(RANKER_NAMES, "cases")
 TRIES, THREADS = 2, 2
 WARM_UP_STEPS = 5
 BATCHES = 8
@@ -84,8 +84,8 @@ def measure(name: str, steps: int) -> tuple[float, float]:
 
 
 def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
-    from recommender.recall.next_item_network import NextItemNetwork
     from recommender.recall.realtime import Realtime
+    from training.networks.next_item import NextItemNetwork
     from training.recall.windows import WindowLoss
 
     changes = {
@@ -123,7 +123,7 @@ def _self_attention(steps: int) -> tuple[Any, list[Any], int]:
 
 def _multi_interest(steps: int) -> tuple[Any, list[Any], int]:
     from recommender.recall.multi_interest.channel import MultiInterest
-    from recommender.recall.multi_interest.model import MultiInterestNetwork
+    from training.networks.multi_interest import MultiInterestNetwork
     from training.recall.multi_interest import InterestLoss
 
     changes = {
@@ -178,6 +178,8 @@ def _item_loss(network: Any, config: Any) -> SampledSoftmaxLoss:
 
 
 def _ranker(name: str, steps: int) -> tuple[Any, list[Any], int]:
+    from recommender.ranking.ranker import as_tensors
+    from recommender.ranking.registry import RANKERS
     from research.serving import synthetic_rankers
     from training.ranking.case_batches import CaseBatch
     from training.ranking.fit import RankerObjective
@@ -192,8 +194,10 @@ def _ranker(name: str, steps: int) -> tuple[Any, list[Any], int]:
         )
         label_B = torch.from_numpy((random.random(CASE_BATCH) < 0.7).astype(np.float32))
         labels_BT = label_B[:, None].repeat(1, len(ranker.tasks))
-        batches.append(CaseBatch(side.inputs, candidates, labels_BT, torch.zeros(CASE_BATCH, dtype=torch.int64)))
-    return RankerObjective(ranker.model.train(), ranker.resolved_config), batches, CASE_BATCH
+        inputs = as_tensors(side.inputs), as_tensors(candidates)
+        batches.append(CaseBatch(*inputs, labels_BT, torch.zeros(CASE_BATCH, dtype=torch.int64)))
+    network = RANKERS[name].from_weights(ranker.resolved_config, ranker.tasks, ranker.weights).train()
+    return RankerObjective(network, ranker.resolved_config), batches, CASE_BATCH
 
 
 if __name__ == "__main__":

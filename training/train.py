@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from config.command_line import end_process, report_errors
 from config.dataclass_io import config_from_dict, with_seed
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.ranking.task_weights import LISTWISE_HEAD, NoTrainingExamples
 from recommender.recall.channel import RecallChannel
 from recommender.recall.registry import CHANNELS, COLLECTIONS

@@ -22,7 +22,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from config import settings
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.registry import CHANNELS, COLLECTIONS
 from releases.format import FORMAT, MissingInput, OutdatedFormat

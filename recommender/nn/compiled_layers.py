@@ -13,9 +13,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor, nn
 
-from recommender.array_types import Floats
+from recommender.array_types import Floats, Weights
 from recommender.compiled import compiled, compiled_reordering
 
 EPSILON = np.float32(1e-5)
@@ -29,12 +28,13 @@ class Dense(NamedTuple):
     bias_O: Floats
 
     @classmethod
-    def of(cls, linear: nn.Linear, norm: nn.LayerNorm | None = None) -> Dense:
-        """The layer, with the affine part of the normalization before it: its input has mean 0 and variance 1."""
-        weight_OI = to_array(linear.weight)
-        bias_O = np.zeros(len(weight_OI), np.float32) if linear.bias is None else to_array(linear.bias)
+    def of(cls, weights: Weights, name: str, norm: str | None = None) -> Dense:
+        """The layer of a name, with the affine part of the normalization before it: its input has mean 0 and variance 1."""
+        weight_OI: Floats = weights[f"{name}.weight"]
+        bias_O = weights.get(f"{name}.bias", np.zeros(len(weight_OI), np.float32))
         if norm is not None:
-            bias_O, weight_OI = bias_O + weight_OI @ to_array(norm.bias), weight_OI * to_array(norm.weight)
+            bias_O = bias_O + weight_OI @ weights[f"{norm}.bias"]
+            weight_OI = weight_OI * weights[f"{norm}.weight"]
         return cls(np.ascontiguousarray(weight_OI.T), bias_O)
 
     def scale_first(self, outputs: int, factor: float) -> Dense:
@@ -61,11 +61,6 @@ class Decoder(NamedTuple):
     inner: Dense
     outer: Dense
     hidden_XO: Floats  # weights of the interest, then of its product with the candidate
-
-
-def to_array(tensor: Tensor) -> Floats:
-    """The values of a tensor, contiguous."""
-    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32)
 
 
 @compiled_reordering

@@ -6,26 +6,24 @@ this saves two thirds of the work. Many vectors are searched in inverted lists o
 Cold items, which are known by their content only, are returned only if they score at least as high as items that users did
 listen to would score if they were known only by their content: see `ColdStartIndex`.
 
-Legend: N indexed items, G distinct vectors, B rows of Q queries, K results, X excluded items, F vectors found, T targets, P points,
+Legend: N indexed items, G distinct vectors, B rows of Q queries, K results, X excluded items, F vectors found, P points,
 D width.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import faiss
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from recommender.array_types import AnyFloats, Floats, Ints
-from recommender.catalog.arrays import Ragged, top_k_positions
+from recommender.catalog.arrays import top_k_positions
 from recommender.compiled import compiled
-from recommender.nn.item_tower import ItemCodes
 
 QUERIES_PER_PRODUCT = 64
 """Queries of an exhaustive search that one matrix product compares with all vectors."""
@@ -42,7 +40,7 @@ class VectorIndex:
     vectors: Any  # the distinct vectors: an array [D, G], all of which is searched, or inverted lists of FAISS
 
     @classmethod
-    def of(cls, item_N: Ints, vector_ND: torch.Tensor, exact_up_to: int | None = None) -> VectorIndex:
+    def of(cls, item_N: Ints, vector_ND: Floats, exact_up_to: int | None = None) -> VectorIndex:
         """Index of distinct items, ascending, and their float32 vectors.
 
         Args:
@@ -50,7 +48,7 @@ class VectorIndex:
             vector_ND: Their vectors; of unit length or zeros, if approximate search is allowed.
             exact_up_to: Largest number of distinct vectors that are searched exhaustively; None: no limit.
         """
-        row_ND = np.ascontiguousarray(vector_ND.detach().numpy())
+        row_ND = np.ascontiguousarray(vector_ND)
         as_bytes_N = row_ND.view(np.dtype((np.void, row_ND.shape[1] * row_ND.itemsize))).ravel()
         _, first_G, group_N = np.unique(as_bytes_N, return_index=True, return_inverse=True)
         first_N = first_G[group_N]  # of equal vectors, the one of the smallest item stands for all
@@ -161,18 +159,6 @@ def _take_items(
             if taken < len(items_K) and not is_excluded:
                 items_K[taken], scores_K[taken] = item, score_F[place]
                 taken += 1
-
-
-@torch.no_grad()
-def score_positives_as_cold(
-    query_BQD: np.ndarray, targets: Ragged, vectors: Callable[[torch.Tensor, bool], torch.Tensor], codes: ItemCodes
-) -> np.ndarray:
-    """Score that each target with content would have as a cold item, by the best query of its request."""
-    has_content = cast(torch.Tensor, codes.content_V).numpy()[targets.items] > 0
-    item_T = torch.from_numpy(targets.items[has_content])
-    query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
-    score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
-    return score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
 
 
 MIN_SINE = 1e-6

@@ -17,7 +17,7 @@ import numpy as np
 
 from recommender.array_types import Floats
 from recommender.nn.trees import Trees, dataset
-from recommender.ranking.ranker import TreeConfig
+from recommender.ranking.ranker_config import TreeConfig
 
 TREES_FILE = "trees_{task}.txt"  # by number of the task
 LIGHTGBM_PARAMETERS: dict[str, Any] = {

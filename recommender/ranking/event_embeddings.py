@@ -14,9 +14,7 @@ from torch import Tensor, nn
 
 from recommender.nn.ranker_layers import FrequencyCutEmbedding, Lookup
 from recommender.ranking.features.user_features import GAP_BUCKETS, RATIO_BUCKETS
-from recommender.ranking.inputs import EventInputs
-
-BEHAVIOR_CODES = 32
+from recommender.ranking.inputs import BEHAVIOR_CODES, EventInputs
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Rankers by name, and a fitted ranker with everything it needs to score: weights, features, temperatures.
+"""A fitted ranker with everything it needs to score: weights, features, temperatures.
 
 Releases hold it; serving calls it. Does not depend on training or HTTP. Shape letters: B requests, C candidates, T tasks.
 """
@@ -11,30 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import save_file
 
 from config.dataclass_io import config_from_dict
+from recommender.array_types import Weights
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.boosted_trees import TREES_FILE, BoostedTrees
-from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.features.content_similarity import CONTENT_FILE, ContentRows
 from recommender.ranking.features.genre_search import TRACK_GENRES_FILE, TrackGenres
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import TrackStatistics
-from recommender.ranking.interest_evolution import InterestEvolution
 from recommender.ranking.listwise_head import LambdaMARTHead
-from recommender.ranking.ranker import Ranker, RankerConfig
-from recommender.ranking.session_domains.model import SessionDomains
-from recommender.ranking.target_attention import SumPooling, TargetAttention
+from recommender.ranking.ranker_config import RankerConfig
+from recommender.ranking.session_domains.groups import SessionDomainsConfig
+from recommender.ranking.session_domains.program import SessionDomainsProgram
 from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.user.user_batch import UserBatch
-
-RANKERS: dict[str, type[Ranker]] = {
-    ranker.name: ranker for ranker in (SumPooling, TargetAttention, InterestEvolution, SessionDomains)
-}
-
+from storage.tensors import map_tensors
 
 MANIFEST, WEIGHTS = "ranker.json", "weights.safetensors"
 
@@ -44,38 +38,36 @@ class FittedRanker:
     """A fitted ranker.
 
     Args:
-        model: Network with trained weights.
+        name: Key of `RANKERS`.
+        tasks: Tasks whose probability it predicts.
+        weights: What `Ranker.export` returned.
         features: Computes its inputs.
         resolved_config: Config with the values that the fit chose (steps, temperatures); input of the `final` fit.
         measures: Measurements of the fit: seconds, steps, validation values, tasks without labels.
         listwise_head: Head fitted on whole requests, if any; it is stored separately from rankers.
     """
 
-    model: Ranker
+    name: str
+    tasks: tuple[str, ...]
+    weights: Weights
     features: RankingFeatures
     resolved_config: RankerConfig
     measures: dict[str, Any]
     listwise_head: LambdaMARTHead | None = None
 
     def __post_init__(self) -> None:
-        self.program = self.model.eval().program()
-
-    @property
-    def name(self) -> str:
-        """Key of `RANKERS`."""
-        return self.model.name
+        config = self.resolved_config
+        self.program: Any
+        if isinstance(config, SessionDomainsConfig) and config.network.experts:
+            self.program = SessionDomainsProgram(config, self.weights)
+        else:
+            self.program = _kind(self.name).from_weights(config, self.tasks, self.weights)
 
     @property
     def feature_service(self) -> str:
         """Name of the feature service that it reads."""
-        return self.model.feature_service
+        return self.program.feature_service
 
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Tasks whose probability it predicts."""
-        return self.model.tasks
-
-    @torch.inference_mode()
     def score(self, users: UserBatch, items_BC: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
         """Return the calibrated probability [B, C] of each task, and of LISTWISE_HEAD if there is that head.
 
@@ -85,11 +77,7 @@ class FittedRanker:
         """
         side = self.features.prepare_users(users)
         candidates = self.features.prepare_candidates(side, items_BC)
-        if self.program is None:
-            logits_BCT = self.model(self.model.encode_user(side.inputs), candidates).numpy()
-        else:
-            encoded = [self.program.encode_user(side.inputs, row) for row in range(len(users))]
-            logits_BCT = np.stack([self.program.logits(user, candidates, row) for row, user in enumerate(encoded)])
+        logits_BCT = self.program.logits(side.inputs, candidates)
         temperatures_T = np.array(self.resolved_config.validation.temperatures or [1.0] * len(self.tasks), np.float32)
         probability_BCT = 1 / (1 + np.exp(-logits_BCT / temperatures_T))
         probability = {task: probability_BCT[..., t] for t, task in enumerate(self.tasks)}
@@ -109,7 +97,7 @@ class FittedRanker:
         folder.mkdir(parents=True, exist_ok=True)
         for file in (*folder.glob(TREES_FILE.format(task="*")), folder / TRACK_GENRES_FILE, folder / CONTENT_FILE):
             file.unlink(missing_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}, folder / WEIGHTS)
+        save_file(dict(self.weights), folder / WEIGHTS)
         self.features.statistics.newest_per_track().save(folder)
         for part in (self.features.trees, self.features.genres, self.features.content):
             if part is not None:
@@ -133,19 +121,24 @@ class FittedRanker:
         if not (folder / MANIFEST).exists():
             raise FileNotFoundError(f"no {MANIFEST} in {folder}; run `python -m training.train ranker NAME` first")
         parts = json.loads((folder / MANIFEST).read_text())
-        weights = load_file(folder / WEIGHTS)
+        weights = map_tensors(folder / WEIGHTS)
         rows = {name: weights[f"embedding.{name}.row_of_V"] for name in ("track", "artist")}
         if len(rows["track"]) != len(vocabulary) or len(rows["artist"]) != vocabulary.artist_count:
             raise ValueError(
                 f"the ranker in {folder} has {len(rows['track'])} tracks, the vocabulary {len(vocabulary)}; "
                 "load the vocabulary of the same release"
             )
-        # An id has its own embedding if its row is not a reserved one (0, 1); loading the weights restores the rows.
-        catalog = ItemFrequencies(*(torch.where(row > 1, torch.iinfo(torch.int64).max, 0) for row in rows.values()))
-        config = config_from_dict(RANKERS[parts["name"]].config_class, parts["config"])
-        model = RANKERS[parts["name"]](config, catalog, tuple(parts["tasks"]))
-        model.load_state_dict(weights)
-        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(model.tasks))
+        config, tasks = config_from_dict(_kind(parts["name"]).config_class, parts["config"]), tuple(parts["tasks"])
+        statistics, trees = TrackStatistics.load(folder), BoostedTrees.load(folder, len(tasks))
         parts_of_tracks = TrackGenres.load(folder), ContentRows.load(folder)
         features = RankingFeatures.from_vocabulary(vocabulary, statistics, config.features, *parts_of_tracks)
-        return cls(model, replace(features, trees=trees), config, parts["measures"])
+        return cls(parts["name"], tasks, weights, replace(features, trees=trees), config, parts["measures"])
+
+
+def _kind(name: str) -> Any:
+    """The class of a ranker, which knows its config. PyTorch takes 180 MB, which a process does not need for `session_domains`."""
+    if name == SessionDomainsProgram.name:
+        return SessionDomainsProgram
+    from recommender.ranking.registry import RANKERS
+
+    return RANKERS[name]

@@ -1,7 +1,7 @@
-"""Inputs of a ranker as tensors: user inputs once per request, candidate inputs once per candidate.
+"""Inputs of a ranker as arrays: user inputs once per request, candidate inputs once per candidate.
 
-`features/ranking_features.py` computes them. Shape letters: B requests, C candidates, L events, U user features,
-F candidate features, M match features.
+`features/ranking_features.py` computes them; networks in PyTorch read them as tensors (`as_tensors`). Shape
+letters: B requests, C candidates, L events, U user features, F candidate features, M match features.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+
+Values = Any
+"""An array, or for networks a tensor."""
+BEHAVIOR_CODES, SCENE_CODES = 32, 16
+"""Numbers of behaviors and scenes with an embedding; later ones share the last."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,12 @@ class EventInputs:
     `session_BL` numbers sessions from 1, the newest of the sequence; 0 is padding.
     """
 
-    track_BL: Tensor
-    artist_BL: Tensor
-    behavior_BL: Tensor
-    gap_BL: Tensor
-    ratio_BL: Tensor
-    session_BL: Tensor
+    track_BL: Values
+    artist_BL: Values
+    behavior_BL: Values
+    gap_BL: Values
+    ratio_BL: Values
+    session_BL: Values
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ class UserInputs:
     """
 
     recent: EventInputs
-    mask_BL: Tensor
-    listened_BL: Tensor
-    context_BU: Tensor
-    hour_B: Tensor
-    weekday_B: Tensor
-    scene_B: Tensor
+    mask_BL: Values
+    listened_BL: Values
+    context_BU: Values
+    hour_B: Values
+    weekday_B: Values
+    scene_B: Values
     plays: EventInputs | None = None
     explicit_feedback: EventInputs | None = None
     unclicked_impressions: EventInputs | None = None
@@ -62,11 +66,11 @@ class CandidateInputs:
     hard search). `tree_logits_BCT` are the boosted trees' logits; None for rankers without trees.
     """
 
-    track_BC: Tensor
-    artist_BC: Tensor
-    features_BCF: Tensor
-    matches_BCM: Tensor
-    tree_logits_BCT: Tensor | None = None
+    track_BC: Values
+    artist_BC: Values
+    features_BCF: Values
+    matches_BCM: Values
+    tree_logits_BCT: Values | None = None
 
 
 def concatenate_inputs(parts: Sequence[Any]) -> Any:
@@ -74,8 +78,8 @@ def concatenate_inputs(parts: Sequence[Any]) -> Any:
     first = parts[0]
     if first is None or len(parts) == 1:
         return first
-    if isinstance(first, Tensor):
-        return torch.cat(tuple(parts))
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
     return type(first)(
         **{field.name: concatenate_inputs([getattr(part, field.name) for part in parts]) for field in fields(first)}
     )

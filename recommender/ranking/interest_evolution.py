@@ -31,7 +31,8 @@ from torch.nn import functional as F
 
 from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.inputs import UserInputs
-from recommender.ranking.ranker import Ranker, RankerConfig, UserState
+from recommender.ranking.ranker import Ranker, UserState
+from recommender.ranking.ranker_config import RankerConfig
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
 

@@ -90,7 +90,7 @@ class LambdaMARTHead:
         """Return the calibrated probability of each candidate being listened to [B, C]. Runs on the calling thread."""
         U = self.trees.features - candidates.features_BCF.shape[-1] - MATCH_FEATURES
         features_BCN = build_listwise_features(users, candidates, U)
-        score_BC = self.trees.predict(users.context_BU.numpy()[:, :U], features_BCN[..., U:])
+        score_BC = self.trees.predict(users.context_BU[:, :U], features_BCN[..., U:])
         slope, offset = self.resolved_config.platt_scale
         return (1 / (1 + np.exp(-(slope * score_BC + offset)))).astype(np.float32)
 
@@ -123,13 +123,13 @@ def build_listwise_features(users: UserInputs, candidates: CandidateInputs, user
     Raises:
         ValueError: The inputs were made without some of the user features.
     """
-    own_BCF, match_BCM = candidates.features_BCF.numpy(), candidates.matches_BCM.numpy()
+    own_BCF, match_BCM = candidates.features_BCF, candidates.matches_BCM
     if not 0 < user_features <= users.context_BU.shape[1]:
         raise ValueError(
             f"the head {LISTWISE_HEAD} reads {user_features} user features, the ranker has {users.context_BU.shape[1]}; "
             "fit the head and the ranker with the same feature services"
         )
-    context_B1U = users.context_BU.numpy()[:, None, :user_features]
+    context_B1U = users.context_BU[:, None, :user_features]
     context_BCU = np.broadcast_to(context_B1U, (*own_BCF.shape[:2], user_features))
     return np.concatenate([context_BCU, own_BCF, match_BCM[..., :MATCH_FEATURES]], axis=2)
 

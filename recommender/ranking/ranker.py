@@ -10,122 +10,23 @@ dense features. Does not depend on files or training.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from config.dataclass_io import Section
+from recommender.array_types import Array, Floats, Weights
 from recommender.nn.ranker_layers import Dice, MultilayerPerceptron, PiecewiseLinear
 from recommender.ranking.event_embeddings import EventEmbedding, ItemFrequencies
-from recommender.ranking.features.content_similarity import CONTENT_FEATURES
-from recommender.ranking.features.genre_search import GENRE_FEATURES
-from recommender.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
 from recommender.ranking.features.track_statistics import CANDIDATE_FEATURES
-from recommender.ranking.features.user_features import LONG_WINDOWS, USER_FEATURES
-from recommender.ranking.inputs import CandidateInputs, UserInputs
+from recommender.ranking.inputs import SCENE_CODES, CandidateInputs, UserInputs
+from recommender.ranking.ranker_config import RankerConfig
 from recommender.ranking.session_domains.layers import MultiGateExperts
 
-SCENE_CODES, POSITIONS = 16, 64
-
-
-@dataclass(frozen=True)
-class NetworkConfig(Section):
-    """Size and parts of the network."""
-
-    width: int
-    hidden: tuple[int, ...]
-    pieces: int
-    minimum_count: int
-    id_dropout: float
-    dropout: float
-    wide_skip_connection: bool
-    experts: int
-    position_bias: bool
-
-
-@dataclass(frozen=True)
-class FeatureConfig(Section):
-    """Inputs of a ranker."""
-
-    hard_search: bool
-    genres: bool
-    content: bool
-    searches: bool
-    plays: int
-    impressions: int
-    profile_fields: tuple[str, ...] = ()  # further user features (`view__field`); the fit reads them from Feast
-    statistics_fields: tuple[str, ...] = ()  # further columns of `track_statistics`; the fit reads them from its schema
-
-    @property
-    def user_feature_count(self) -> int:
-        """Number of user features without the features of further searches, which only trees read."""
-        return USER_FEATURES + len(LONG_WINDOWS) * self.hard_search + len(self.profile_fields)
-
-    @property
-    def match_feature_count(self) -> int:
-        """Number of candidate features from the searched histories that networks read."""
-        parts = (
-            (True, MATCH_FEATURES),
-            (self.impressions > 0, 2 * EVENT_MATCH_FEATURES),
-            (self.genres, GENRE_FEATURES),
-            (self.content, CONTENT_FEATURES),
-        )
-        return sum(columns for is_read, columns in parts if is_read and self.hard_search)
-
-
-@dataclass(frozen=True)
-class TreeConfig(Section):
-    """Boosted trees over all dense features, blended with the network's logits; weights are fitted on validation."""
-
-    count: int
-    leaves: int
-    learning_rate: float
-    cases: int
-    counts: tuple[int, ...] = ()  # number of trees of each task; empty: chosen on validation, or `count` without it
-    weights: tuple[float, ...] = ()  # share of the trees in each task's logit, 0..1; empty: fitted
-
-
-@dataclass(frozen=True)
-class TrainingConfig(Section):
-    """Training data, loss and optimizer."""
-
-    cases: int
-    batch_size: int
-    dense_epochs: int
-    learning_rate: float
-    auxiliary_weight: float
-    steps: int = 0  # length of the one-cycle schedule; 0: as many as the epochs have (the fit writes them here)
-    loss_weights: Mapping[str, float] = field(
-        default_factory=dict
-    )  # task → weight of its loss; older releases do not have it
-    planned_cases: int = 0  # cases that the steps were planned for; 0: the cases of the fit (which writes them here)
-
-
-@dataclass(frozen=True)
-class ValidationConfig(Section):
-    """Validation during training, and calibration on the validation part."""
-
-    every: int
-    early_stopping_step: int | None = None  # train exactly this many steps; None: chosen on validation
-    temperatures: tuple[float, ...] = ()  # divisor of each task's logit; empty: fitted
-
-
-@dataclass(frozen=True)
-class RankerConfig(Section):
-    """Configuration of a ranker; one with its own parts extends this class by a field.
-
-    `training/recipes/small.yaml` says what the fields mean; those with a default are filled in by the fit.
-    """
-
-    network: NetworkConfig
-    features: FeatureConfig
-    trees: TreeConfig
-    training: TrainingConfig
-    validation: ValidationConfig
-    seed: int
+POSITIONS = 64
 
 
 @dataclass(frozen=True)
@@ -223,12 +124,25 @@ class Ranker(nn.Module, ABC):
             return 0.0
         return self.position(position_B.clamp(max=POSITIONS - 1))
 
-    def program(self) -> Any:
-        """Return the network with its present weights for one request, compiled; None if there is none.
+    @classmethod
+    def from_weights(cls, config: RankerConfig, tasks: tuple[str, ...], weights: Weights) -> Self:
+        """Return the network that exported the weights."""
+        # An id has its own embedding if its row is not a reserved one (0, 1); loading the weights restores the rows.
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        rows = (tensors[f"embedding.{name}.row_of_V"] for name in ("track", "artist"))
+        often = torch.iinfo(torch.int64).max
+        network = cls(config, ItemFrequencies(*(torch.where(row > 1, often, 0) for row in rows)), tasks)
+        network.load_state_dict(tensors)
+        return network.eval()
 
-        See `SessionDomainsProgram`.
-        """
-        return None
+    def export(self) -> dict[str, Array]:
+        """Return the present weights by name."""
+        return {name: tensor.detach().contiguous().numpy() for name, tensor in self.state_dict().items()}
+
+    @torch.inference_mode()
+    def logits(self, users: UserInputs, candidates: CandidateInputs) -> Floats:
+        """Return the logits [B, C, T] for arrays as inputs."""
+        return self(self.encode_user(as_tensors(users)), as_tensors(candidates)).numpy()
 
     def split_candidate_weight(self) -> tuple[Tensor, ...]:
         """Return the weights of the first layer for the candidates' own features, for embeddings, and for matches."""
@@ -273,3 +187,12 @@ class Ranker(nn.Module, ABC):
         """Set the share of the trees in the logit of each task; none for a ranker without trees."""
         if self.tree_weights_T is not None and weights:
             self.tree_weights_T = self.tree_weights_T.new_tensor(weights)
+
+
+def as_tensors(inputs: Any) -> Any:
+    """Return inputs, a dataclass of arrays and of such dataclasses, with tensors in their place."""
+    if isinstance(inputs, np.ndarray):
+        return torch.from_numpy(inputs)
+    if not is_dataclass(inputs) or isinstance(inputs, type):
+        return inputs
+    return replace(inputs, **{field.name: as_tensors(getattr(inputs, field.name)) for field in fields(inputs)})

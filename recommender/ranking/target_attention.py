@@ -21,7 +21,8 @@ from torch import Tensor
 
 from recommender.nn.ranker_layers import AttentionUnit, masked_mean
 from recommender.ranking.event_embeddings import ItemFrequencies
-from recommender.ranking.ranker import Ranker, RankerConfig, UserState
+from recommender.ranking.ranker import Ranker, UserState
+from recommender.ranking.ranker_config import RankerConfig
 
 
 @dataclass(frozen=True)

@@ -17,15 +17,12 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from config.dataclass_io import Section, config_from_dict
 from event_store.behaviors import TARGET_TYPES
-from recommender.array_types import Ints
+from recommender.array_types import Bools, Floats, Ints
 from recommender.catalog.collections import Collections
-from recommender.nn.item_tower import ITEMS_PER_CHUNK
+from recommender.nn.compiled_layers import unit_rows
 from recommender.nn.vector_index import VectorIndex
 from recommender.recall.channel import CandidateSource, pad_rows
 from recommender.recall.realtime import Realtime
@@ -35,6 +32,7 @@ from sequences.sequence_batch import FIRST_CODE
 from storage.files import write_json
 
 MAX_OPENINGS = 10
+TRACKS_PER_CHUNK = 65_536
 OPENING_DECAY = 0.7
 """Factor per later opening: the newest MAX_OPENINGS openings weigh 1, 0.7, 0.49, …"""
 FRESH_OPENING_WEIGHT = 1.0
@@ -76,34 +74,30 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
         """Index the vectors with the popularity bonus as an additional dimension, whose query component is 1."""
         log_N = np.log1p(self.collections.open_count_N[FIRST_CODE:].astype(np.float32))
         start_N = (self.resolved_config.popular_weight or 0.0) * log_N / max(log_N.max(initial=0.0), 1e-9)
-        start_N1 = torch.from_numpy(start_N.astype(np.float32))[:, None]
-        self.index = VectorIndex.of(
-            np.arange(FIRST_CODE, len(self.collections)), torch.cat([self.vector_ND[FIRST_CODE:], start_N1], dim=1)
-        )
+        vector_NX = np.column_stack([self.vector_ND[FIRST_CODE:], start_N.astype(np.float32)])
+        self.index = VectorIndex.of(np.arange(FIRST_CODE, len(self.collections)), vector_NX)
 
-    @torch.inference_mode()
     def recall(self, users: UserBatch, k: int) -> Ints:
         """The nearest `k` collections; the most opened ones for a request without plays and openings."""
         query_BD = self._encode_queries(users)
-        has_query_B = query_BD.abs().sum(1).numpy() > 0
-        found_BK, _ = self.index.search(functional.pad(query_BD, (0, 1), value=1.0)[:, None].numpy(), k)
-        return np.where(has_query_B[:, None], found_BK, pad_rows([self.collections.popular_K], k))
+        query_BX = np.pad(query_BD, ((0, 0), (0, 1)), constant_values=1)
+        found_BK, _ = self.index.search(query_BX[:, None], k)
+        return np.where(query_BD.any(axis=1, keepdims=True), found_BK, pad_rows([self.collections.popular_K], k))
 
-    def _encode_queries(self, users: UserBatch) -> Tensor:
+    def _encode_queries(self, users: UserBatch) -> Floats:
         """Unit-length queries [B, D] from the query of `realtime` and the openings; zeros where there are neither."""
-        query_BD = torch.zeros(len(users), self.vector_ND.shape[1])
+        query_BD = np.zeros((len(users), self.vector_ND.shape[1]), dtype=np.float32)
         rows, query = self.realtime.encode_queries(users)
         if len(rows):
-            query_BD[torch.from_numpy(rows)] = functional.normalize(torch.from_numpy(query["next"][:, 0]), dim=-1)
+            query_BD[rows] = unit_rows(query["next"][:, 0])
         opened_BC, is_fresh_BC = self.recent_openings(users)
         weight_BC = np.where(
             is_fresh_BC, FRESH_OPENING_WEIGHT, self.resolved_config.opened_weight or 0.0
         ) * OPENING_DECAY ** np.arange(MAX_OPENINGS)
-        weight_BC1 = torch.from_numpy(weight_BC.astype(np.float32))[:, :, None]
-        query_BD = query_BD + (self.vector_ND[torch.from_numpy(opened_BC)] * weight_BC1).sum(1)
-        return functional.normalize(query_BD, dim=-1)
+        query_BD += (self.vector_ND[opened_BC] * weight_BC.astype(np.float32)[:, :, None]).sum(1)
+        return unit_rows(query_BD)
 
-    def recent_openings(self, users: UserBatch) -> tuple[np.ndarray, np.ndarray]:
+    def recent_openings(self, users: UserBatch) -> tuple[Ints, Bools]:
         """The newest opened collections of each request [B, C], newest first, 0 = none; and whether each was opened
         after the last event with a track.
         """
@@ -121,7 +115,6 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
             is_fresh_BC[row, : len(place)] = clicks.columns["ended_at"][row, place] > last_B[row]
         return newest_BC, is_fresh_BC
 
-    @torch.inference_mode()
     def reasons(self, user: UserBatch, items: Sequence[int]) -> list[Reason]:
         """The opened collection, or the recently played or liked track, that is nearest to each item."""
         opened = self.recent_openings(user)[0][0]
@@ -131,11 +124,8 @@ class CollectionRecall(CandidateSource[CollectionConfig]):
             return []
         if not len(opened) and not recent:
             return [Reason("often_opened")] * len(items)
-        vectors = [self.vector_ND[torch.from_numpy(opened)]]
-        vectors.append(
-            functional.normalize(self.realtime.vectors(torch.tensor(list(recent), dtype=torch.int64)), dim=-1)
-        )
-        nearest = (self.vector_ND[torch.tensor(list(items))] @ torch.cat(vectors).T).argmax(1).tolist()
+        known_MD = np.concatenate([self.vector_ND[opened], self.realtime.item_vectors(list(recent))])
+        nearest = (self.vector_ND[list(items)] @ known_MD.T).argmax(1).tolist()
         return [self._reason(item, opened.tolist(), place, recent) for item, place in zip(items, nearest, strict=True)]
 
     def _reason(self, item: int, opened: list[int], nearest: int, recent: Mapping[int, Reason]) -> Reason:
@@ -172,13 +162,11 @@ class Mlogs(CollectionRecall):
     kind: ClassVar[str] = "mlog"
 
 
-@torch.no_grad()
-def _mean_track_vectors(collections: Collections, realtime: Realtime) -> Tensor:
+def _mean_track_vectors(collections: Collections, realtime: Realtime) -> Floats:
     """Unit-length mean of the unit-length track vectors of each collection [N, D]; zeros for the two reserved numbers."""
-    total_ND = torch.zeros(len(collections), realtime.resolved_config.items.width)
-    number = torch.from_numpy(collections.tracks.case_per_item)
-    items = torch.from_numpy(collections.tracks.items)
-    for chunk, owner in zip(items.split(ITEMS_PER_CHUNK), number.split(ITEMS_PER_CHUNK), strict=True):
-        if len(chunk):
-            total_ND.index_add_(0, owner, functional.normalize(realtime.vectors(chunk), dim=-1))
-    return functional.normalize(total_ND, dim=-1)
+    total_ND = np.zeros((len(collections), realtime.resolved_config.items.width), dtype=np.float32)
+    items, number = collections.tracks.items, collections.tracks.case_per_item
+    for begin in range(0, len(items), TRACKS_PER_CHUNK):
+        chunk = slice(begin, begin + TRACKS_PER_CHUNK)
+        np.add.at(total_ND, number[chunk], realtime.item_vectors(items[chunk]))
+    return unit_rows(total_ND)

@@ -1,4 +1,4 @@
-"""Base class of the neural channels: network, vector index, saving and loading. A channel says how requests are answered."""
+"""Base class of the neural channels: weights, vector index, saving and loading. A channel says how requests are answered."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import save_file
 
 from config.dataclass_io import config_from_dict
-from recommender.array_types import Ints
+from recommender.array_types import Array, Floats, Ints, Weights
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.nn.compiled_layers import unit_rows
-from recommender.nn.item_tower import ITEMS_PER_CHUNK, ItemCodes
 from recommender.nn.vector_index import ColdStartIndex, VectorIndex, interpolate_on_sphere
 from recommender.recall.channel import RecallChannel
-from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
+from recommender.recall.next_item import ITEM_VECTORS, TASKS, NeuralChannelConfig
 from recommender.recall.sequence_merge import interleave
 from recommender.user.user_batch import UserBatch
 from storage.files import write_json
+from storage.tensors import map_tensors
 
 CATALOG_FILE = "catalog.npy"
 
@@ -31,42 +30,50 @@ NeuralConfig = TypeVar("NeuralConfig", bound=NeuralChannelConfig)
 
 
 class NeuralChannel(RecallChannel[NeuralConfig]):
-    """Channel that searches an index of item vectors with queries from a network.
+    """Channel that searches an index of item vectors with queries from a trained network, without PyTorch.
 
     Cold items (no training events, but content) are always searched exactly, and are returned only above a score threshold.
 
     Args:
         config: Resolved config.
-        network: The network; it is put into evaluation mode.
+        weights: What `RecallNetwork.export` returned.
         catalog: Items that may be candidates, ascending.
         vocabulary: Names and codes of tracks and artists.
         metadata: What else a channel stores with its config as JSON.
     """
 
     config_class: ClassVar[type[NeuralChannelConfig]]
-    network_class: ClassVar[Any]
-    """Subclass of `RecallNetwork`, constructed with the config and the item codes."""
+    program_class: ClassVar[Any]
+    """Answers single requests; constructed with the config and the weights."""
 
     def __init__(
         self,
         config: NeuralConfig,
-        network: Any,
+        weights: Weights,
         catalog: np.ndarray,
         vocabulary: Vocabulary,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self.resolved_config = config
-        self.network = network.eval()
         self.catalog, self.vocabulary, self.metadata = catalog, vocabulary, metadata or {}
+        self.set_weights(weights)
+
+    def set_weights(self, weights: Weights) -> None:
+        """Answer with these weights from now on."""
+        self.weights = weights
         self.rebuild_index()
+
+    def item_codes(self, name: str) -> Array | None:
+        """An array of the `ItemCodes` of the network; None if it has none of the name."""
+        return next((array for own, array in self.weights.items() if own.endswith(f"items.codes.{name}")), None)
 
     @abstractmethod
     def encode_queries(self, users: UserBatch) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Rows of the requests that have a query, and by task the queries [B, Q, D] of these requests."""
 
-    def item_vectors(self, items: Sequence[int] | np.ndarray) -> np.ndarray:
+    def item_vectors(self, items: Sequence[int] | Ints) -> Floats:
         """Unit-length vectors [N, D] of items."""
-        return unit_rows(self.program.items.rows(np.asarray(items, dtype=np.int64)))
+        return unit_rows(self.weights[ITEM_VECTORS][np.asarray(items, dtype=np.int64)])
 
     def search_tasks(self, users: UserBatch, k: int, share: float) -> Ints:
         """`k` items by the queries of both tasks, `share` of them new to the user; none for a request without a query.
@@ -91,15 +98,11 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
             items_BK[rows] = interleave(found.get("next", none_RK), found.get("new", none_RK), share, k)
         return items_BK
 
-    def vectors(self, items: torch.Tensor, as_cold: bool = False) -> torch.Tensor:
-        """See `RecallNetwork`."""
-        return self.network.vectors(items, as_cold)
-
     def rebuild_index(self) -> None:
         """Index the item vectors of the current weights, and compile `program` from them."""
-        self.program = self.network.program()
-        is_cold_V = self.network.items.codes.is_cold_V
-        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V.numpy()[self.catalog]
+        self.program = self.program_class(self.resolved_config, self.weights)
+        is_cold_V = self.item_codes("is_cold_V")
+        is_cold_N = np.zeros(len(self.catalog), dtype=bool) if is_cold_V is None else is_cold_V[self.catalog]
         warm, cold = self.catalog[~is_cold_N], self.catalog[is_cold_N]
         exact_up_to = self.resolved_config.index.exact_up_to
         self.index = ColdStartIndex(self._build_index(warm, exact_up_to), self._build_index(cold, None))
@@ -108,13 +111,12 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """Minimum score of a cold item for the task; infinity if no cold item may be returned."""
         return (self.resolved_config.index.cold_item_thresholds or {}).get(task, np.inf)
 
-    @torch.no_grad()
     def nearest_items(self, items: np.ndarray, k: int) -> Ints:
         """The `k` items whose vectors are nearest to the mean vector of `items`, without these, [1, K].
 
         Cold items are left out: their thresholds are computed for users' queries and do not apply to item vectors.
         """
-        vector_1D = self.vectors(torch.from_numpy(items)).mean(0, keepdim=True).numpy()
+        vector_1D = self.item_vectors(items).mean(0, keepdims=True)
         return self.index.search(vector_1D[:, None], k, items[None, :])[0]
 
     def items_between(self, first: int, last: int, points: int, k: int) -> Ints:
@@ -138,10 +140,9 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         return np.concatenate([ends[:1], found, ends[1:]])[None, :]
 
     def save(self, folder: Path) -> None:
-        """Write config and metadata as JSON, weights and item codes as safetensors, the catalog as one array."""
+        """Write config and metadata as JSON, weights as safetensors, the catalog as one array."""
         write_json(folder / f"{self.name}.json", {"config": asdict(self.resolved_config), "metadata": self.metadata})
-        tensors = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
-        save_file(tensors, folder / f"{self.name}.safetensors")
+        save_file(dict(self.weights), folder / f"{self.name}.safetensors")
         np.save(folder / CATALOG_FILE, self.catalog, allow_pickle=False)
 
     @classmethod
@@ -149,15 +150,9 @@ class NeuralChannel(RecallChannel[NeuralConfig]):
         """The channel that `save` wrote."""
         stored = json.loads((folder / f"{cls.name}.json").read_text())
         config: Any = config_from_dict(cls.config_class, stored["config"])
-        tensors = load_file(folder / f"{cls.name}.safetensors")
-        network = cls.network_class(config, ItemCodes.from_state_dict(tensors))
-        network.load_state_dict(tensors, assign=True)
-        network.eval().items.precompute(network.reads_facets)
+        weights = map_tensors(folder / f"{cls.name}.safetensors")
         catalog = np.load(folder / CATALOG_FILE, allow_pickle=False)
-        return cls(config, network, catalog, vocabulary, stored["metadata"])
+        return cls(config, weights, catalog, vocabulary, stored["metadata"])
 
-    @torch.no_grad()
-    def _build_index(self, items: np.ndarray, exact_up_to: int | None) -> VectorIndex:
-        chunks = torch.from_numpy(items).split(ITEMS_PER_CHUNK) if len(items) else ()
-        vectors = [self.vectors(chunk) for chunk in chunks] or [torch.zeros(0, self.resolved_config.items.width)]
-        return VectorIndex.of(items, torch.cat(vectors), exact_up_to)
+    def _build_index(self, items: Ints, exact_up_to: int | None) -> VectorIndex:
+        return VectorIndex.of(items, self.item_vectors(items), exact_up_to)

@@ -1,8 +1,8 @@
 """The realtime channel: user vectors computed at request time from the most recent plays and clicks.
 
-A user tower (SASRec-style; see `user_tower.py`) encodes the recent events, and two query heads retrieve tracks that
-will be listened to and tracks that are new to the user (`next_item_network.py`), trained with a sampled softmax
-(`windows.py`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
+A user tower (SASRec-style; see `training.networks.user_tower`) encodes the recent events, and two query heads retrieve
+tracks that will be listened to and tracks that are new to the user, trained with a sampled softmax
+(`training.recall.windows`). Differences from SASRec: a target is one of the next `horizon` listened tracks instead of the very
 next play, because whole sessions are predicted; a second query retrieves tracks that are new to the user,
 which fill `discovery_share` of the candidates.
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from recommender.array_types import Ints
 from recommender.recall.neural_channel import NeuralChannel
-from recommender.recall.next_item_network import TASKS, NextItemConfig, NextItemNetwork
+from recommender.recall.next_item import TASKS, NextItemConfig, NextItemProgram
 from recommender.recall.reason import JUST_NOW_US, LIKED, RECENT_ACTIVITY, Reason, track_phrase
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import KEPT_BEHAVIORS, RECENT_VIEW, UserBatch, has_behavior, is_listened
@@ -47,8 +47,7 @@ class Realtime(NeuralChannel[RealtimeConfig]):
     name: ClassVar[str] = "realtime"
     feature_service: ClassVar[str] = "realtime"
     config_class = RealtimeConfig
-    network_class = NextItemNetwork
-    network: NextItemNetwork
+    program_class = NextItemProgram
     similar_items = NeuralChannel.nearest_items
 
     def recall(self, users: UserBatch, k: int) -> Ints:

@@ -21,18 +21,14 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.nn.item_tower import RARE_ROW, ItemCodes
 from recommender.nn.trees import PastRequests
 from recommender.recall.channel import RecallChannel
 from recommender.recall.favorites import Favorites
 from recommender.recall.knowledge_graph.channel import KnowledgeGraphWalks
 from recommender.recall.knowledge_graph.graph import HEARD_NEAR, PERFORMED_BY, KnowledgeGraph
 from recommender.recall.long_short.channel import LongShort
-from recommender.recall.long_short.model import LongShortNetwork
 from recommender.recall.multi_interest.channel import MultiInterest
-from recommender.recall.multi_interest.model import MultiInterestNetwork
 from recommender.recall.neural_channel import NeuralChannel
-from recommender.recall.next_item_network import NextItemNetwork
 from recommender.recall.play_archive import PlayArchive
 from recommender.recall.popularity import ItemLanguages, Popularity
 from recommender.recall.realtime import Realtime
@@ -40,6 +36,10 @@ from recommender.user.user_batch import UserBatch
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, SequenceBatch
 from sequences.sequence_views import SEQUENCE_VIEWS
+from training.networks.item_tower import RARE_ROW, ItemCodes
+from training.networks.long_short import LongShortNetwork
+from training.networks.multi_interest import MultiInterestNetwork
+from training.networks.next_item import NextItemNetwork
 from training.recall.learned_order import fit_trees
 from training.recipes import config_of
 
@@ -140,9 +140,9 @@ class SyntheticWorld:
         self, kind: Any, network: Any, metadata: dict[str, Any] | None = None, **changes: Any
     ) -> RecallChannel:
         config = change_config(config_of(kind, self.recipe), changes)
-        made = network(config, self.codes)
+        made = network(config, self.codes).eval()
         self._cluster_weights(made.short if isinstance(made, LongShortNetwork) else made)
-        channel: NeuralChannel[Any] = kind(config, made, self.catalog_items, self.vocabulary, metadata)
+        channel: NeuralChannel[Any] = kind(config, made.export(), self.catalog_items, self.vocabulary, metadata)
         return channel
 
     @torch.no_grad()

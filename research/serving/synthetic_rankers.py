@@ -29,8 +29,9 @@ from recommender.ranking.features.ranking_features import (
 )
 from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from recommender.ranking.features.user_features import outcomes_of_behaviors
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
-from recommender.ranking.ranker import TreeConfig
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.ranker_config import TreeConfig
+from recommender.ranking.registry import RANKERS
 from recommender.user.user_batch import UserBatch
 from sequences import behaviors
 from sequences.sequence_batch import SequenceBatch
@@ -103,7 +104,7 @@ def make_ranker(name: str, changes: Mapping[str, Any] | None = None) -> FittedRa
     if config.trees.count:
         model.set_tree_weights([0.3] * len(model.tasks))
         features = replace(features, trees=fit_random_trees(features, config.trees, TRACKS, len(model.tasks)))
-    return FittedRanker(model, features, config, {})
+    return FittedRanker(name, model.tasks, model.eval().export(), features, config, {})
 
 
 def make_track_genres(tracks: int) -> TrackGenres:
@@ -134,7 +135,8 @@ def fit_random_trees(features: RankingFeatures, config: TreeConfig, tracks: int,
     users.views[PLAYED_HISTORY].columns["track_id"] %= tracks
     side, items_BC = features.prepare_users(users), random.integers(2, tracks, (20, 1_000))
     made = features.prepare_candidates(side, items_BC)
-    context_BCU = side.inputs.context_BU[:, None].expand(-1, items_BC.shape[1], -1)
-    numbers = torch.cat([context_BCU, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1)
-    labels_RT = random.integers(0, 2, (len(numbers), tasks)).astype(np.float32)
-    return BoostedTrees.fit(numbers.numpy(), labels_RT, config, 0, 1)
+    context_RU = np.repeat(side.inputs.context_BU, items_BC.shape[1], axis=0)
+    dense = (part.reshape(items_BC.size, -1) for part in (made.features_BCF, made.matches_BCM))
+    numbers_RN = np.concatenate([context_RU, *dense], axis=1)
+    labels_RT = random.integers(0, 2, (len(numbers_RN), tasks)).astype(np.float32)
+    return BoostedTrees.fit(numbers_RN, labels_RT, config, 0, 1)

@@ -20,7 +20,8 @@ from content.encoders.text import encode_texts, text_encoder_version
 from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.registry import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.search.write_search import write_search
 from recommender.slate.continuation_weights import Continuation
@@ -89,7 +90,7 @@ def _make_ranker(world: SyntheticWorld, recipe: str) -> FittedRanker:
     if config.trees.count:
         model.set_tree_weights([0.3] * len(model.tasks))
         features = replace(features, trees=fit_random_trees(features, config.trees, items, len(model.tasks)))
-    return FittedRanker(model, features, config, {})
+    return FittedRanker(RANKER, model.tasks, model.eval().export(), features, config, {})
 
 
 def _make_catalog(world: SyntheticWorld) -> pl.DataFrame:

@@ -22,10 +22,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from config.settings import Settings
-from recommender.nn.item_tower import ITEMS_PER_CHUNK
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.user.user_batch import UserBatch
 from releases import model_store
@@ -299,13 +297,11 @@ class ReleaseModels:
                     rows.append(self._row(name) | {"user_id": user_id, "task": task, "query": number, "vector": vector})
         return rows
 
-    @torch.no_grad()
     def item_tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Channel → the vectors of the catalog's tracks."""
         for name, channel in self.channels:
             items = channel.catalog
-            chunks = np.array_split(items, max(1, len(items) // ITEMS_PER_CHUNK))
-            vector_ND = np.concatenate([channel.vectors(torch.from_numpy(chunk)).numpy() for chunk in chunks])
+            vector_ND = channel.item_vectors(items)
             columns = {column: pa.array([value] * len(items), NAME) for column, value in self._row(name).items()}
             columns["track_id"] = pa.array(self.release.vocabulary.decode(items), pa.string())
             columns["vector"] = pa.array(list(vector_ND.astype(np.float32)), VECTOR)

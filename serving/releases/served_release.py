@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -139,14 +138,10 @@ def load_release(folder: Path, contract: ServiceContract, public_key: Path | Non
 
 def served_release(folder: Path, contract: ServiceContract) -> ServedRelease:
     """Load the release in `folder`, which this process has written or verified; see `load_release`."""
-    import torch  # imported late: the service answers /livez before it needs a release
-
     from content.encoders.text import encode_texts, text_encoder_version
     from recommender.search.track_search import TrackSearch
     from releases.bundle import SEARCH, Release
 
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # channels run in parallel; `python -m serving` sets the same for other libraries
     release = Release.load(folder)
     return ServedRelease(
         release_id=str(release.manifest["release"]),

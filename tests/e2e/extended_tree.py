@@ -151,7 +151,7 @@ FILES = {
     "ingestion/readers/pipe_plays.py": READER,
 }
 
-CHANNELS, RANKERS = "recommender/recall/registry.py", "recommender/ranking/fitted_ranker.py"
+CHANNELS, RANKERS = "recommender/recall/registry.py", "recommender/ranking/registry.py"
 READERS, PROFILES, STATISTICS = (
     "ingestion/readers/__init__.py",
     "dbt/models/marts/user_profiles",

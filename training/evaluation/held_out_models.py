@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from recommender.array_types import Ints
 from recommender.catalog.arrays import Ragged
 from recommender.ranking.fitted_ranker import FittedRanker
 from recommender.ranking.listwise_head import LambdaMARTHead
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.registry import RANKERS
 from recommender.recall.channel import RecallChannel
 from recommender.recall.collection_recall import CollectionRecall
 from recommender.recall.registry import load_collection_recall
@@ -48,6 +50,14 @@ class HeldOutModels:
     channels: Mapping[str, RecallChannel]
     rankers: Mapping[str, FittedRanker]
     collection_recallers: Mapping[str, CollectionRecall] = field(default_factory=dict)
+
+    @cached_property
+    def networks(self) -> dict[str, Ranker]:
+        """Networks of the rankers, for batches of cases."""
+        return {
+            name: RANKERS[ranker.name].from_weights(ranker.resolved_config, ranker.tasks, ranker.weights)
+            for name, ranker in self.rankers.items()
+        }
 
     @classmethod
     def open(cls, workspace: Workspace) -> HeldOutModels:
@@ -117,7 +127,7 @@ class HeldOutModels:
         self, batches: CaseBatches, name: str, rows: NDArray[np.int64]
     ) -> dict[str, NDArray[np.float32]]:
         ranker, batch = self.rankers[name], batches[rows]
-        probabilities = {name: _probabilities(ranker, batch)}
+        probabilities = {name: _probabilities(ranker, self.networks[name], batch)}
         logits_BCT = batch.candidates.tree_logits_BCT
         if ranker is self.tree_ranker and logits_BCT is not None:
             columns = [ranker.tasks.index(task) for task in self.tasks(TREES_ALONE)]
@@ -137,7 +147,7 @@ def _print_omitted(workspace: Workspace) -> None:
 
 
 @torch.no_grad()
-def _probabilities(ranker: FittedRanker, batch: Any) -> NDArray[np.float32]:
-    logits_BT = ranker.model(ranker.model.encode_user(batch.users), batch.candidates)[:, 0]
+def _probabilities(ranker: FittedRanker, network: Ranker, batch: Any) -> NDArray[np.float32]:
+    logits_BT = network(network.encode_user(batch.users), batch.candidates)[:, 0]
     temperatures = torch.tensor(ranker.resolved_config.validation.temperatures or [1.0] * len(ranker.tasks))
     return torch.sigmoid(logits_BT / temperatures).numpy()

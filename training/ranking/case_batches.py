@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import TrackStatistics, further_statistics_fields
 from recommender.ranking.features.user_features import DAY_US
 from recommender.ranking.inputs import CandidateInputs, UserInputs, concatenate_inputs
+from recommender.ranking.ranker import as_tensors
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import drop_reversed
 from training.data.offline_features import OfflineFeatures
@@ -43,6 +43,10 @@ class CaseBatch:
     candidates: CandidateInputs
     labels_BT: Tensor
     position_B: Tensor
+
+
+def _case_batch(*parts: Any) -> CaseBatch:
+    return CaseBatch(*map(as_tensors, parts))
 
 
 class CaseBatches:
@@ -121,16 +125,16 @@ class CaseBatches:
         """Return the batch of some rows."""
         index = np.asarray(rows, dtype=np.int64)
         items_B1 = self.cases.item_R[index][:, None]
-        labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
+        labels = self.cases.labels_RT[index], self.cases.position_R[index]
         if self.dense_RN is None:
             inputs = []
             for piece in row_chunks(len(index), FEATURE_BATCH_SIZE) or [index]:
                 side = self.features.prepare_users(self.user_batch(index[piece]))
                 inputs.append((side.inputs, self.features.prepare_candidates(side, items_B1[piece])))
             users, candidates = map(concatenate_inputs, zip(*inputs, strict=True))
-            return CaseBatch(users, candidates, *labels)
+            return _case_batch(users, candidates, *labels)
         users = self.user_batch(index, self._sequence_lengths(index))
-        return CaseBatch(*self._precomputed_inputs(users, items_B1, index), *labels)
+        return _case_batch(*self._precomputed_inputs(users, items_B1, index), *labels)
 
     def _sequence_lengths(self, index: NDArray[np.int64]) -> dict[str, int | None]:
         """Return the numbers of newest events to read of each sequence (None: all).
@@ -166,17 +170,16 @@ class CaseBatches:
         # One event is read and then dropped: only the reader has the columns of a sequence.
         users = self.user_batch(index, dict.fromkeys(self.features.sequence_views, 1))
         users = replace(users, views={view: batch.newest(0) for view, batch in users.views.items()})
-        labels = torch.from_numpy(self.cases.labels_RT[index]), torch.from_numpy(self.cases.position_R[index])
-        return CaseBatch(*self._precomputed_inputs(users, np.zeros((len(index), 1), dtype=np.int64), index), *labels)
+        labels = self.cases.labels_RT[index], self.cases.position_R[index]
+        return _case_batch(*self._precomputed_inputs(users, np.zeros((len(index), 1), dtype=np.int64), index), *labels)
 
     def _precomputed_inputs(
         self, users: UserBatch, items_B1: NDArray[np.int64], index: NDArray[np.int64]
     ) -> tuple[UserInputs, CandidateInputs]:
         assert self.dense_RN is not None  # noqa: S101  # both callers require it
         context_BU, own_BF, match_BM = np.split(self.dense_RN[index], np.cumsum(self._widths)[:-1], axis=1)
-        track_B1, artist_B1 = (torch.from_numpy(codes) for codes in self.features.track_artist_codes(items_B1))
-        dense = torch.from_numpy(own_BF[:, None]), torch.from_numpy(match_BM[:, None])
-        return self.features.prepare_users(users, context_BU).inputs, CandidateInputs(track_B1, artist_B1, *dense)
+        candidates = CandidateInputs(*self.features.track_artist_codes(items_B1), own_BF[:, None], match_BM[:, None])
+        return self.features.prepare_users(users, context_BU).inputs, candidates
 
     def training_rows(self, step: int, batch_size: int, seed: int) -> NDArray[np.int64]:
         """Return the rows of training batch `step`; each epoch visits all in an order that depends on seed and epoch only."""

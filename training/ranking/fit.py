@@ -27,8 +27,10 @@ from recommender.ranking.features.content_similarity import ContentRows
 from recommender.ranking.features.genre_search import TrackGenres
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, further_profile_fields
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
-from recommender.ranking.ranker import Ranker, RankerConfig
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranker_config import RankerConfig
+from recommender.ranking.registry import RANKERS
 from sequences.feature_services import ServiceContract
 from training import trainer
 from training.data.offline_features import OfflineFeatures
@@ -114,7 +116,7 @@ def fit_ranker(name: str, data: TrainingData, config: RankerConfig, folder: Path
         "validation": record.history,
         "missing_tasks": missing_tasks(cases),
     }
-    return FittedRanker(model, replace(features, trees=trees), resolved, measures)
+    return FittedRanker(name, model.tasks, model.export(), replace(features, trees=trees), resolved, measures)
 
 
 def _with_present_tracks(ranker: FittedRanker, data: TrainingData) -> FittedRanker:

@@ -22,7 +22,7 @@ from recommender.nn.trees import PastRequests
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import further_profile_fields
 from recommender.ranking.listwise_head import LambdaMARTConfig, LambdaMARTHead, build_listwise_features
-from recommender.ranking.ranker import FeatureConfig
+from recommender.ranking.ranker_config import FeatureConfig
 from recommender.ranking.target_attention import TargetAttention
 from recommender.recall.channel import RecallChannel
 from recommender.slate.fusion import Fusion

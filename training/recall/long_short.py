@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from config.dataclass_io import change_config
-from recommender.recall.long_short.channel import LongShort, build_requests, merge_lists
-from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork, RequestBatch
+from recommender.recall.long_short.channel import LongShort, merge_lists
+from recommender.recall.long_short.program import LongShortConfig
 from training.data.offline_features import OfflineFeatures
 from training.data.recall_cases import RecallCases, validation_objective
 from training.data.training_data import TrainingData
+from training.networks.long_short import LongShortNetwork, RequestBatch, build_requests
 from training.recall.neural import ValidationSet, fit_network
 from training.recall.windows import ChannelObjective, WindowLoss, WindowSampler
 
@@ -35,13 +36,14 @@ def fit(data: TrainingData, config: LongShortConfig, folder: Path) -> LongShort:
         return channel
     examples = SessionSampler(data, config)
 
-    def objective(channel: LongShort) -> SessionLoss:
+    def objective(network: LongShortNetwork, config: LongShortConfig) -> SessionLoss:
         steps = range(NORMALIZATION_BATCHES)
         batches = [examples.sessions(config.seed + 1, step, config.sampling.batch).requests for step in steps]
-        channel.network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in batches]))
-        return SessionLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
+        network.fit_normalization(torch.cat([one.feature_BMF[one.repeat_item_BM > 0] for one in batches]))
+        return SessionLoss(network, config, examples, data.catalog_V)
 
-    return fit_network(LongShort, data, config, folder, examples, objective, tune=_choose_discovery_share)
+    tune = _choose_discovery_share
+    return fit_network(LongShort, LongShortNetwork, data, config, folder, examples, objective, tune=tune)
 
 
 def _choose_discovery_share(channel: LongShort, validation: ValidationSet | None) -> dict[str, Any]:

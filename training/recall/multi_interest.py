@@ -10,9 +10,10 @@ from torch import Tensor
 
 from content import FACETS
 from recommender.recall.multi_interest.channel import MultiInterest
-from recommender.recall.multi_interest.model import MultiInterestConfig, MultiInterestNetwork
-from recommender.recall.next_item_network import TASKS
+from recommender.recall.multi_interest.program import MultiInterestConfig
+from recommender.recall.next_item import TASKS
 from training.data.training_data import TrainingData
+from training.networks.multi_interest import MultiInterestNetwork
 from training.recall.neural import fit_network
 from training.recall.windows import ChannelObjective, SampledSoftmaxLoss, WindowSampler
 
@@ -25,11 +26,13 @@ def fit(data: TrainingData, config: MultiInterestConfig, folder: Path) -> MultiI
     length = config.encoder.history_length + config.sampling.targets_per_window - 1
     examples = WindowSampler(data, length, config.sampling, has_listens_only=True)
 
-    def objective(channel: MultiInterest) -> InterestLoss:
-        return InterestLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
+    def objective(network: MultiInterestNetwork, config: MultiInterestConfig) -> InterestLoss:
+        return InterestLoss(network, config, examples, data.catalog_V)
 
     metadata = {"facet_values": [value for facet in FACETS for value in data.facets[facet][0]]}
-    return fit_network(MultiInterest, data, config, folder, examples, objective, metadata=metadata)
+    return fit_network(
+        MultiInterest, MultiInterestNetwork, data, config, folder, examples, objective, metadata=metadata
+    )
 
 
 class InterestLoss(ChannelObjective):

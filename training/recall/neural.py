@@ -6,23 +6,25 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from config.dataclass_io import change_config
 from content import FACETS
-from recommender.nn.item_tower import MAX_FACET_VALUES, RARE_ROW, ItemCodes
-from recommender.nn.vector_index import score_positives_as_cold
+from recommender.catalog.arrays import Ragged
 from recommender.recall.neural_channel import NeuralChannel
-from recommender.recall.next_item_network import TASKS, NeuralChannelConfig
+from recommender.recall.next_item import TASKS, NeuralChannelConfig
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import FIRST_CODE
 from training import trainer
 from training.data.offline_features import load_user_batches
 from training.data.recall_cases import RecallCases, recall_table, validation_objective
 from training.data.training_data import TrainingData
+from training.networks.item_tower import MAX_FACET_VALUES, RARE_ROW, ItemCodes
+from training.networks.next_item import RecallNetwork
 from training.process import configure_threads
 from training.recall.windows import ChannelObjective
 
@@ -31,6 +33,7 @@ CASE_KIND_BY_TASK = {"next": "targets", "new": "discovery"}
 
 Config = TypeVar("Config", bound=NeuralChannelConfig)
 Channel = TypeVar("Channel", bound=NeuralChannel[Any])
+Network = TypeVar("Network", bound=RecallNetwork)
 
 
 def limit_steps(config: Config, source: Any) -> Config:
@@ -67,11 +70,12 @@ class ValidationSet:
 
 def fit_network(
     kind: type[Channel],
+    network_class: Callable[[Any, ItemCodes], Network],
     data: TrainingData,
     config: Any,
     folder: Path,
     examples: Any,
-    objective: Callable[[Channel], ChannelObjective],
+    objective: Callable[[Network, Any], ChannelObjective],
     *,
     metadata: dict[str, Any] | None = None,
     tune: Callable[[Channel, ValidationSet | None], dict[str, Any]] | None = None,
@@ -80,12 +84,13 @@ def fit_network(
 
     Args:
         kind: The channel.
+        network_class: Its network, constructed with the config and the item codes.
         data: Training data of one fit.
         config: Config of a recipe, or a resolved config.
         folder: Folder of checkpoints.
         examples: The training examples: `len`, `count_V` (number of events of each track) and `steps(passes, batch)`: the steps
             of `batch` examples that read `passes` times as many as there are.
-        objective: Makes the loss of the channel's network.
+        objective: Makes the loss of the network for the config.
         metadata: JSON values that the channel needs besides the config.
         tune: Chooses the remaining hyperparameters with the final weights; sets `resolved_config` and returns entries for
             `measures`. Its validation set is None if the fit chooses nothing.
@@ -93,11 +98,11 @@ def fit_network(
     configure_threads()
     torch.manual_seed(config.seed)
     config = limit_steps(config, examples)
-    network = kind.network_class(config, build_item_codes(data, examples.count_V, config.items.min_plays))
-    channel = kind(config, network, np.flatnonzero(data.catalog_V), data.vocabulary, metadata)
+    network = network_class(config, build_item_codes(data, examples.count_V, config.items.min_plays)).eval()
+    channel = kind(config, network.export(), np.flatnonzero(data.catalog_V), data.vocabulary, metadata)
     if not len(examples) or not data.catalog_V.any():
         return channel
-    loss, stopping = objective(channel), config.validation
+    loss, stopping = objective(network, config), config.validation
     cases = data.recall_cases("validation").sample(stopping.cases_per_user, config.seed)
     is_early_stopped = stopping.early_stopping_step is None and len(cases) > 0
     needs_thresholds = (
@@ -105,10 +110,10 @@ def fit_network(
     )
     batches = load_user_batches(data, cases, kind.feature_service) if is_early_stopped or needs_thresholds else []
     validation = ValidationSet(cases, batches, stopping.eval_cutoffs) if is_early_stopped else None
-    record, table = _train(channel, loss, config, validation, folder)
+    record, table = _train(channel, network, loss, validation, folder)
     channel.resolved_config = change_config(config, {"validation.early_stopping_step": record.steps})
     if needs_thresholds:
-        thresholds = _cold_item_thresholds(channel, cases, batches)
+        thresholds = _cold_item_thresholds(channel, network, cases, batches)
         channel.resolved_config = change_config(channel.resolved_config, {"index.cold_item_thresholds": thresholds})
     channel.measures = asdict(record) | {"validation": table} | (tune(channel, validation) if tune else {})
     channel.rebuild_index()
@@ -117,17 +122,17 @@ def fit_network(
 
 def _train(
     channel: NeuralChannel[Any],
+    network: RecallNetwork,
     objective: ChannelObjective,
-    config: NeuralChannelConfig,
     validation: ValidationSet | None,
     folder: Path,
 ) -> tuple[trainer.FitRecord, dict[str, float]]:
-    """Train the network of a channel, which keeps the weights of the best step.
+    """Train the network of a channel; both keep the weights of the best step.
 
     Args:
-        channel: The channel, whose network has the initial weights.
+        channel: The channel, whose config has the number of steps.
+        network: Its network with the initial weights.
         objective: Its loss.
-        config: Config with the number of steps.
         validation: Requests for early stopping; None: all steps, or `early_stopping_step` of them.
         folder: Folder of checkpoints.
 
@@ -135,11 +140,12 @@ def _train(
         Record of the fit, and the validation metrics of the best step; empty without validation.
     """
     tables: dict[float | None, dict[str, float]] = {}
+    config = channel.resolved_config
     stopping, steps = config.validation, config.optimizer.steps
 
     def measure() -> dict[str, float]:
         assert validation is not None  # noqa: S101  # only called if there is one
-        channel.rebuild_index()
+        channel.set_weights(network.export())
         k = max(validation.cutoffs)
         return validation.recall_table([channel.recall(users, k) for users in validation.batches])
 
@@ -155,7 +161,7 @@ def _train(
         stopping.patience,
         seed=config.seed,
     )
-    channel.network.train()
+    network.train()
     record = trainer.fit(
         objective,
         objective.batch_at,
@@ -164,19 +170,21 @@ def _train(
         None if validation is None else validate,
         mixed_precision=True,
     )
-    channel.network.eval()
+    network.eval()
+    channel.set_weights(network.export())
     if record.value is None:
         return record, {}
     return record, tables.get(record.value) or measure()  # a killed process may have validated the best step
 
 
 def _cold_item_thresholds(
-    channel: NeuralChannel[Any], cases: RecallCases, batches: Sequence[UserBatch]
+    channel: NeuralChannel[Any], network: RecallNetwork, cases: RecallCases, batches: Sequence[UserBatch]
 ) -> dict[str, float]:
     """Threshold of each task: a quantile of the scores of its positives, taken as cold items; none without positives.
 
     Args:
         channel: The channel.
+        network: Its network.
         cases: Validation cases.
         batches: Their requests, from `load_user_batches`.
     """
@@ -185,12 +193,22 @@ def _cold_item_thresholds(
         has_query, by_task = channel.encode_queries(users)
         for task, query_BQD in by_task.items():
             targets = chunk.items[CASE_KIND_BY_TASK[task]].take(has_query)
-            scores[task].append(
-                score_positives_as_cold(query_BQD, targets, channel.vectors, channel.network.items.codes)
-            )
+            scores[task].append(score_positives_as_cold(query_BQD, targets, network.vectors, network.items.codes))
     joined = {task: np.concatenate(parts) for task, parts in scores.items() if parts}
     quantile = channel.resolved_config.index.cold_item_quantile
     return {task: float(np.quantile(values, quantile)) for task, values in joined.items() if len(values)}
+
+
+@torch.no_grad()
+def score_positives_as_cold(
+    query_BQD: np.ndarray, targets: Ragged, vectors: Callable[[Tensor, bool], Tensor], codes: ItemCodes
+) -> np.ndarray:
+    """Score that each target with content would have as a cold item, by the best query of its request."""
+    has_content = cast(Tensor, codes.content_V).numpy()[targets.items] > 0
+    item_T = torch.from_numpy(targets.items[has_content])
+    query_TQD = torch.as_tensor(query_BQD)[torch.from_numpy(targets.case_per_item[has_content])]
+    score_TQ = (query_TQD @ vectors(item_T, True)[..., None]).squeeze(-1)
+    return score_TQ.amax(1).numpy() if len(item_T) else np.zeros(0, dtype=np.float32)
 
 
 def build_item_codes(data: TrainingData, count_V: np.ndarray, min_plays: int) -> ItemCodes:

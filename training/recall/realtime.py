@@ -6,6 +6,7 @@ from pathlib import Path
 
 from recommender.recall.realtime import Realtime, RealtimeConfig
 from training.data.training_data import TrainingData
+from training.networks.next_item import NextItemNetwork
 from training.recall.neural import fit_network
 from training.recall.windows import WindowLoss, WindowSampler
 
@@ -14,7 +15,7 @@ def fit(data: TrainingData, config: RealtimeConfig, folder: Path) -> Realtime:
     """See `fit_network`."""
     examples = WindowSampler(data, config.encoder.history_length, config.sampling)
 
-    def objective(channel: Realtime) -> WindowLoss:
-        return WindowLoss(channel.network, channel.resolved_config, examples, data.catalog_V)
+    def objective(network: NextItemNetwork, config: RealtimeConfig) -> WindowLoss:
+        return WindowLoss(network, config, examples, data.catalog_V)
 
-    return fit_network(Realtime, data, config, folder, examples, objective)
+    return fit_network(Realtime, NextItemNetwork, data, config, folder, examples, objective)

@@ -27,12 +27,13 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from recommender.recall.next_item_network import TASKS, NeuralChannelConfig, NextItemConfig, NextItemNetwork
+from recommender.recall.next_item import TASKS, NeuralChannelConfig, NextItemConfig
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
 from sequences import behaviors
 from sequences.sequence_batch import FIRST_CODE, find_reversed
 from training.data.plays import PARTS
 from training.data.training_data import TrainingData
+from training.networks.next_item import NextItemNetwork
 from training.trainer import Objective, build_optimizer
 
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from config import settings
 from content.encoders.text import text_encoder_version
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.search import SEARCH_FORMAT
 from recommender.slate.ranker_blend import Blend

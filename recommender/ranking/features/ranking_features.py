@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
-from recommender.array_types import Array
+from recommender.array_types import Array, Floats
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.boosted_trees import BoostedTrees
 from recommender.ranking.features.content_similarity import ContentRows, ContentSimilarity
@@ -51,7 +50,7 @@ from recommender.ranking.features.user_features import (
     outcomes_of_behaviors,
 )
 from recommender.ranking.inputs import CandidateInputs, EventInputs, UserInputs
-from recommender.ranking.ranker import FeatureConfig
+from recommender.ranking.ranker_config import FeatureConfig
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from sequences.sessions import is_in_current_session
@@ -167,12 +166,12 @@ class RankingFeatures:
         listened_BL = mask_BL & (self.outcome_V.take(recent.columns["behavior"]) > 0)
         inputs = UserInputs(
             EventInputs(*self._event_codes(recent, mask_BL, request_at_B)),
-            torch.from_numpy(mask_BL),
-            torch.from_numpy(listened_BL),
-            torch.from_numpy(context_BU),
-            torch.from_numpy(request_at_B // HOUR_US % 24),
-            torch.from_numpy(request_at_B // DAY_US % 7),
-            torch.from_numpy(np.array(codes, dtype=np.int64)),
+            mask_BL,
+            listened_BL,
+            context_BU,
+            request_at_B // HOUR_US % 24,
+            request_at_B // DAY_US % 7,
+            np.array(codes, dtype=np.int64),
             *self._event_sequences(users, mask_BL),
         )
         return PreparedUsers(inputs, request_at_B, histories)
@@ -206,14 +205,12 @@ class RankingFeatures:
         encode_track_statistics(counts_BCS, age_BC, feature_BCF)
         feature_BCF[..., CANDIDATE_FEATURES - 1] = items_BC <= UNKNOWN
         feature_BCF[..., CANDIDATE_FEATURES:] = signed_log2(counts_BCS[..., len(COUNTS) :])
-        own_BCF, matches_BCM, tree_logits_BCT = torch.from_numpy(feature_BCF), torch.zeros((*items_BC.shape, 0)), None
+        matches_BCM, tree_logits_BCT = np.zeros((*items_BC.shape, 0), np.float32), None
         if (histories := side.histories) is not None:
             matches_BCM = self._match_features(histories, items_BC, artist_BC)
         if self.trees is not None:
-            dense = side.inputs.context_BU, own_BCF, matches_BCM
-            tree_logits_BCT = torch.from_numpy(self.trees.predict_logits(*(part.numpy() for part in dense)))
-        codes = torch.from_numpy(items_BC), torch.from_numpy(artist_BC)
-        return CandidateInputs(*codes, own_BCF, matches_BCM, tree_logits_BCT)
+            tree_logits_BCT = self.trees.predict_logits(side.inputs.context_BU, feature_BCF, matches_BCM)
+        return CandidateInputs(items_BC, artist_BC, feature_BCF, matches_BCM, tree_logits_BCT)
 
     def _event_sequences(self, users: UserBatch, mask_BL: Array) -> list[EventInputs | None]:
         """Return the newest plays, the recent events that are not plays (explicit feedback), and the unclicked impressions,
@@ -240,15 +237,14 @@ class RankingFeatures:
         request_at_B: Array,
         length: int | None = None,
         session_BL: Array | None = None,
-    ) -> tuple[torch.Tensor, ...]:
-        """Return the parts of `EventInputs` of the newest `length` kept events, or of all."""
+    ) -> Array:
+        """Return the parts [X, B, L] of `EventInputs` of the newest `length` kept events, or of all."""
         columns, L = batch.columns, is_kept_BL.shape[1]
         ratio_BL = columns.get("played_ratio", np.zeros((len(is_kept_BL), 0), np.float32))
         events = columns["track_id"], columns["behavior"], columns["ended_at"], ratio_BL
         session_BL = columns["track_id"][:, :0] if session_BL is None else session_BL
         width = L if length is None else min(length, L)
-        code_XBL = encode_sequence(*events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
-        return torch.from_numpy(code_XBL).unbind()
+        return encode_sequence(*events, session_BL, is_kept_BL, request_at_B, self._artist_lookup_V1, width)
 
     def _build_histories(self, users: UserBatch) -> SearchHistories:
         batch, request_at_B = users.views[PLAYED_HISTORY], users.request_at_B
@@ -268,7 +264,7 @@ class RankingFeatures:
             None if self.content is None else ContentSimilarity(self.content, plays, outcomes, request_at_B),
         )
 
-    def _match_features(self, histories: SearchHistories, items_BC: Array, artist_BC: Array) -> torch.Tensor:
+    def _match_features(self, histories: SearchHistories, items_BC: Array, artist_BC: Array) -> Floats:
         """Return the features of the candidates' occurrences in the histories [B, C, M]."""
         wanted_BSC = np.empty((len(items_BC), 2, items_BC.shape[1]), dtype=np.int32)
         wanted_BSC[:, 0], wanted_BSC[:, 1] = items_BC, artist_BC
@@ -290,7 +286,7 @@ class RankingFeatures:
                 match_fading(history, matches),
                 match_situations(history, matches),
             ]
-        return torch.from_numpy(np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind"))
+        return np.concatenate(parts, axis=2, dtype=np.float32, casting="same_kind")
 
     def _history(self, batch: SequenceBatch, mask_BL: Array) -> History:
         return History.from_events(

@@ -10,9 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ATTENTION_HEADS = 2
-UNCLICKED_IMPRESSION = "impression_without_click"
-
 
 class FeedForward(nn.Sequential):
     """Pre-norm feed-forward block of two layers with a residual connection."""

@@ -20,65 +20,24 @@ Shape letters: B requests, C candidates, L events, N events of a group, S sessio
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from config.dataclass_io import Section
-from event_store.behaviors import CONTROL, REVERSAL
-from recommender.ranking.event_embeddings import BEHAVIOR_CODES, ItemFrequencies
+from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.inputs import EventInputs, UserInputs
-from recommender.ranking.ranker import Ranker, RankerConfig, UserState
-from recommender.ranking.session_domains.layers import (
+from recommender.ranking.ranker import Ranker, UserState
+from recommender.ranking.ranker_config import RankerConfig
+from recommender.ranking.session_domains.groups import (
     ATTENTION_HEADS,
     UNCLICKED_IMPRESSION,
-    CandidateDecoder,
-    MultiGateExperts,
-    SessionPooling,
+    BehaviorGroup,
+    SessionDomainsConfig,
+    groups_of,
 )
+from recommender.ranking.session_domains.layers import CandidateDecoder, SessionPooling
 from recommender.ranking.session_domains.program import SessionDomainsProgram
-from sequences import behaviors
-
-PLAY_BEHAVIORS = ("full_play", "play", "skip")
-FULL_PLAY, EXPLICIT_POSITIVE, EXPLICIT_NEGATIVE = "full_play", "explicit_positive", "explicit_negative"
-MAX_EXPLICIT_EVENTS = 20
-DENOISING_GROUPS = ((FULL_PLAY, EXPLICIT_POSITIVE), (EXPLICIT_NEGATIVE,))
-"""Groups whose interests, added to the candidate, query the unclicked impressions."""
-
-
-@dataclass(frozen=True)
-class BehaviorGroupConfig(Section):
-    """Sequences by behavior."""
-
-    length: int
-    sessions: int
-
-
-@dataclass(frozen=True)
-class SessionDomainsConfig(RankerConfig):
-    """Configuration of `session_domains`."""
-
-    groups: BehaviorGroupConfig
-
-
-@dataclass(frozen=True)
-class BehaviorGroup:
-    """A sequence of one or more behaviors: their newest `length` events, taken from the input sequence `sequence`."""
-
-    name: str
-    codes: tuple[int, ...]
-    length: int
-    is_negative: bool
-    sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"]
-
-    @cached_property
-    def has_code(self) -> NDArray[np.bool_]:
-        """Whether the group has each behavior code."""
-        return np.isin(np.arange(BEHAVIOR_CODES), self.codes)
 
 
 @dataclass(frozen=True)
@@ -99,28 +58,17 @@ class SessionState(UserState):
 class SessionDomains(Ranker):
     """One interest per behavior group, one of the sessions, and one per denoising feedback."""
 
-    name: ClassVar[str] = "session_domains"
-    feature_service: ClassVar[str] = "session_domains"
+    name: ClassVar[str] = SessionDomainsProgram.name
+    feature_service: ClassVar[str] = SessionDomainsProgram.feature_service
     config_class: ClassVar[type[RankerConfig]] = SessionDomainsConfig
 
     def __init__(self, config: SessionDomainsConfig, catalog: ItemFrequencies, tasks: tuple[str, ...]) -> None:
-        own, reads = config.groups, config.features
-        self.groups: tuple[BehaviorGroup, ...] = tuple(
-            group
-            for group in list_behavior_groups(own.length)
-            if reads.impressions or group.sequence != "unclicked_impressions"
-        )
-        names = [group.name for group in self.groups]
-        self.denoising_groups = tuple(
-            tuple(names.index(name) for name in feedback)
-            for feedback in DENOISING_GROUPS
-            if UNCLICKED_IMPRESSION in names
-        )
+        self.groups, self.denoising_groups = groups_of(config)
         interests = len(self.groups) + 1 + len(self.denoising_groups)
         super().__init__(config, catalog, tasks, interests=interests)
         width, heads, dropout = config.network.width, ATTENTION_HEADS, config.network.dropout
         self.decoders = nn.ModuleList(CandidateDecoder(width, heads, dropout) for _ in range(interests))
-        self.sessions = SessionPooling(width, own.sessions, heads, dropout)
+        self.sessions = SessionPooling(width, config.groups.sessions, heads, dropout)
 
     def encode_user(self, users: UserInputs) -> SessionState:
         """Return what depends on the request alone."""
@@ -145,10 +93,6 @@ class SessionDomains(Ranker):
     def _encode_sequence(self, number: int, event_BND: Tensor, mask_BN: Tensor) -> EncodedSequence:
         return EncodedSequence(cast(CandidateDecoder, self.decoders[number]).project_keys_values(event_BND), mask_BN)
 
-    def program(self) -> Any:
-        """See `Ranker`."""
-        return SessionDomainsProgram(self) if isinstance(self.head, MultiGateExperts) else None
-
     def interest(self, state: UserState, item_BCD: Tensor) -> Tensor:
         """Return the interests of all groups, of the sessions and of the denoised impressions, concatenated."""
         assert isinstance(state, SessionState)  # noqa: S101  # narrows the type: encode_user makes no other state
@@ -164,37 +108,6 @@ class SessionDomains(Ranker):
             denoised_BCD = decoder(query_BCD, encoded.keys_values, encoded.mask_BN)
             interests.append(denoised_BCD * has_feedback_B[:, None, None])
         return torch.cat(interests, dim=-1)
-
-
-def list_behavior_groups(length: int) -> tuple[BehaviorGroup, ...]:
-    """Return the groups of all behaviors, positive ones first; explicit ones have at most MAX_EXPLICIT_EVENTS events.
-
-    Reversals have no group: they are removed with the events that they take back (`sequences.sequence_batch`). Neither have
-    controls of the taste profile, which are no feedback.
-    """
-    table = behaviors.load_behaviors()
-    members_by_group: dict[tuple[str, bool], list[str]] = {}
-    for row in table.rows:
-        if row.polarity in (REVERSAL, CONTROL):
-            continue
-        key = (row.behavior if not row.is_explicit else row.polarity, row.is_explicit)
-        members_by_group.setdefault(key, []).append(row.behavior)
-    groups = []
-    for (name, is_explicit), members in members_by_group.items():
-        sequence: Literal["plays", "explicit_feedback", "unclicked_impressions"] = (
-            "unclicked_impressions" if members == [UNCLICKED_IMPRESSION] else "explicit_feedback"
-        )
-        sequence = "plays" if members[0] in PLAY_BEHAVIORS else sequence
-        groups.append(
-            BehaviorGroup(
-                name=f"explicit_{name}" if is_explicit else name,
-                codes=tuple(table.encoder[member] for member in members),
-                length=min(length, MAX_EXPLICIT_EVENTS) if sequence == "explicit_feedback" else length,
-                is_negative=members[0] in table.with_polarity("negative"),
-                sequence=sequence,
-            )
-        )
-    return tuple(sorted(groups, key=lambda group: group.is_negative))
 
 
 def select_group_events(events: EventInputs, group: BehaviorGroup) -> tuple[Tensor, Tensor]:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import ClassVar, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from recommender.array_types import Floats, Ints
+from recommender.array_types import Array, Floats, Ints, Weights
 from recommender.compiled import compiled_reordering
 from recommender.nn.compiled_layers import (
+    EPSILON,
     Block,
     Decoder,
     Dense,
@@ -28,19 +27,16 @@ from recommender.nn.compiled_layers import (
     dense,
     mix_experts,
     normalize,
-    to_array,
     transformer_block,
 )
-from recommender.nn.ranker_layers import UNKNOWN, Dice, PiecewiseLinear
-from recommender.ranking.event_embeddings import BEHAVIOR_CODES
-from recommender.ranking.inputs import CandidateInputs, UserInputs
-from recommender.ranking.ranker import SCENE_CODES
-from recommender.ranking.session_domains.layers import (
+from recommender.ranking.features.ranking_features import UNKNOWN
+from recommender.ranking.inputs import BEHAVIOR_CODES, SCENE_CODES, CandidateInputs, UserInputs
+from recommender.ranking.ranker_config import RankerConfig
+from recommender.ranking.session_domains.groups import (
     ATTENTION_HEADS,
     UNCLICKED_IMPRESSION,
-    CandidateDecoder,
-    MultiGateExperts,
-    SessionPooling,
+    SessionDomainsConfig,
+    groups_of,
 )
 
 
@@ -62,14 +58,14 @@ class PiecewiseTable:
         self.begin_FM, self.length_FM, self.row_XH = begin_FM, length_FM, row_XH
 
     @classmethod
-    def of(cls, encodings: Sequence[PiecewiseLinear], weight_HX: Tensor) -> Self:
+    def of(cls, weights: Weights, encodings: Sequence[str], weight_HX: Floats) -> Self:
         """Return the table of encodings, one after the other, and the weights of their concatenated results."""
         lower_FK, width_FK = (
-            np.concatenate([buffer.double().numpy() for buffer in buffers])
-            for buffers in zip(*((one.lower_FK, one.width_FK) for one in encodings), strict=True)
+            np.concatenate([weights[f"{name}.{part}"].astype(np.float64) for name in encodings])
+            for part in ("lower_FK", "width_FK")
         )
         F, K = lower_FK.shape
-        weight_FKH = weight_HX.detach().double().numpy().T.reshape(F, K, -1)
+        weight_FKH = weight_HX.astype(np.float64).T.reshape(F, K, -1)
         # Pieces may overlap or be equal.
         point_FM = np.sort(np.concatenate([lower_FK, lower_FK + width_FK], axis=1), axis=1)
         encoded_FMK = np.clip((point_FM[..., None] - lower_FK[:, None]) / width_FK[:, None], 0, 1)
@@ -127,48 +123,60 @@ class EncodedUser:
 
 
 class SessionDomainsProgram:
-    """A trained `SessionDomains` for one request, compiled. Sequences without events have no interest."""
+    """A trained `SessionDomains` with experts for one request, compiled. Sequences without events have no interest."""
 
-    def __init__(self, model: Any) -> None:
-        D = model.embedding.width
-        self.groups, self.denoising_groups = model.groups, model.denoising_groups
+    name: ClassVar[str] = "session_domains"
+    feature_service: ClassVar[str] = "session_domains"
+    config_class: ClassVar[type[RankerConfig]] = SessionDomainsConfig
+
+    def __init__(self, config: SessionDomainsConfig, weights: Weights) -> None:
+        D, reads = config.network.width, config.features
+        self.groups, self.denoising_groups = groups_of(config)
         self.sequences = {"plays", *(group.sequence for group in self.groups)}
-        ids = model.embedding.track, model.embedding.artist
-        self.identity = [(one.row_of_V.numpy(), to_array(one.table.weight)) for one in ids]
-        tables = model.embedding.behavior, model.embedding.ratio, model.embedding.gap
-        self.behavior_XD, self.ratio_XD, self.gap_XD = (to_array(table.weight) for table in tables)
-        self.user_features, self.match_features = model.user_feature_count, model.match_feature_count
-        self.sessions = _merge_sessions(model.sessions)
+        self.identity = [
+            (weights[f"embedding.{name}.row_of_V"], weights[f"embedding.{name}.table.weight"])
+            for name in ("track", "artist")
+        ]
+        self.behavior_XD, self.ratio_XD, self.gap_XD = (
+            weights[f"embedding.{name}.weight"] for name in ("behavior", "ratio", "gap")
+        )
+        self.user_features, self.match_features = reads.user_feature_count, reads.match_feature_count
+        self.sessions = _merge_sessions(weights)
         # The first layer, in parts.
-        times, width = (model.hour, model.weekday, model.scene), model.context.width
-        user_HX, *time_HX = model.from_user.weight.split([width, *(table.embedding_dim for table in times)], dim=1)
-        wide_TY = torch.zeros(0, width + model.features.width + model.matches.width)
-        if model.wide_skip_connection is not None:
-            wide_TY = model.wide_skip_connection.weight
-        self.context = PiecewiseTable.of([model.context], torch.cat([user_HX, wide_TY[:, :width]]))
-        self.time_XH = [to_array(table.weight @ part_HX.T) for table, part_HX in zip(times, time_HX, strict=True)]
-        self.bias_H = to_array(model.from_user.bias + model.from_candidate.bias)
-        own_HX, parts_HX, match_HX = model.split_candidate_weight()
-        dense_XY = torch.cat([torch.cat([own_HX, match_HX], dim=1), wide_TY[:, width:]])
-        self.dense = PiecewiseTable.of([model.features, model.matches], dense_XY)
-        item_DH, *parts_DH = to_array(parts_HX.T).reshape(-1, D, len(self.bias_H))
-        self.item_DH, interests = item_DH, len(model.decoders)
+        times = [weights[f"{name}.weight"] for name in ("hour", "weekday", "scene")]
+        user, own, match = (weights[f"{name}.lower_FK"].size for name in ("context", "features", "matches"))
+        user_HX, *time_HX = _split_columns(weights["from_user.weight"], [user, *(len(one.T) for one in times)])
+        wide_TY = weights.get("wide_skip_connection.weight", np.zeros((0, user + own + match), np.float32))
+        self.context = PiecewiseTable.of(weights, ["context"], np.concatenate([user_HX, wide_TY[:, :user]]))
+        self.time_XH = [table @ part_HX.T for table, part_HX in zip(times, time_HX, strict=True)]
+        self.bias_H = weights["from_user.bias"] + weights["from_candidate.bias"]
+        candidate_HX = weights["from_candidate.weight"]
+        own_HX, parts_HX, match_HX = _split_columns(candidate_HX, [own, len(candidate_HX.T) - own - match, match])
+        dense_XY = np.concatenate([np.concatenate([own_HX, match_HX], axis=1), wide_TY[:, user:]])
+        self.dense = PiecewiseTable.of(weights, ["features", "matches"], dense_XY)
+        self.item_DH, *parts_DH = np.ascontiguousarray(parts_HX.T).reshape(-1, D, len(self.bias_H))
+        interests = len(parts_DH) // 2
         pairs = zip(parts_DH[:interests], parts_DH[interests:], strict=True)
         self.decoders = [
-            _merge_decoder(cast(CandidateDecoder, decoder), np.concatenate(pair))
-            for decoder, pair in zip(model.decoders, pairs, strict=True)
+            _merge_decoder(weights, f"decoders.{number}", np.concatenate(pair)) for number, pair in enumerate(pairs)
         ]
-        dice = cast(Dice, model.activation[0])
-        self.dice = *(to_array(one) for one in dice.normalization()), to_array(dice.alpha)
-        head = cast(MultiGateExperts, model.head)
-        self.head = Dense.of(head.experts), Dense.of(head.gates), to_array(head.weight_TD.T), to_array(head.bias_T)
-        trees = model.tree_weights_T
-        self.tree_weights_T = None if trees is None or not trees.any() else to_array(trees)
+        scale_H: Floats = 1 / np.sqrt(weights["activation.0.normalise.running_var"] + EPSILON)  # type: ignore[assignment]
+        shift_H: Floats = -weights["activation.0.normalise.running_mean"] * scale_H
+        self.dice = scale_H, shift_H, weights["activation.0.alpha"]
+        last = np.ascontiguousarray(weights["head.weight_TD"].T), weights["head.bias_T"]
+        self.head = Dense.of(weights, "head.experts"), Dense.of(weights, "head.gates"), *last
+        trees_T = weights.get("tree_weights_T")
+        self.tree_weights_T = None if trees_T is None or not trees_T.any() else trees_T
+
+    def logits(self, users: UserInputs, candidates: CandidateInputs) -> Floats:
+        """Return the logits [B, C, T], as `Ranker.logits`."""
+        encoded = (self.encode_user(users, row) for row in range(len(users)))
+        return np.stack([self.user_logits(user, candidates, row) for row, user in enumerate(encoded)])
 
     def encode_user(self, users: UserInputs, row: int) -> EncodedUser:
         """The user of one row of the inputs."""
         sequences = {name: getattr(users, name) for name in self.sequences}
-        codes = {name: [part.numpy()[row] for part in vars(events).values()] for name, events in sequences.items()}
+        codes = {name: [part[row] for part in vars(events).values()] for name, events in sequences.items()}
         embedded = {name: self._embed(*codes_XL[:5]) for name, codes_XL in codes.items()}
         found, impressions = [], np.zeros((0, self.item_DH.shape[0]), dtype=np.float32)
         for group in self.groups:
@@ -183,17 +191,17 @@ class SessionDomainsProgram:
             for event_ND, decoder in zip(found, self.decoders, strict=True)
         ]
         H = len(self.bias_H)
-        context_X = self.context(users.context_BU.numpy()[row : row + 1, : self.user_features])[0]
+        context_X = self.context(users.context_BU[row : row + 1, : self.user_features])[0]
         hour_XH, weekday_XH, scene_XH = self.time_XH
         hour, weekday, scene = (int(codes_B[row]) for codes_B in (users.hour_B, users.weekday_B, users.scene_B))
         hidden_H = context_X[:H] + self.bias_H + hour_XH[hour] + weekday_XH[weekday]
         return EncodedUser(hidden_H + scene_XH[min(scene, SCENE_CODES - 1)], context_X[H:], read)
 
-    def logits(self, user: EncodedUser, candidates: CandidateInputs, row: int) -> Floats:
+    def user_logits(self, user: EncodedUser, candidates: CandidateInputs, row: int) -> Floats:
         """Logits [C, T] of the candidates of one row."""
-        features_CF, matches_CM = candidates.features_BCF.numpy()[row], candidates.matches_BCM.numpy()[row]
+        features_CF, matches_CM = candidates.features_BCF[row], candidates.matches_BCM[row]
         dense_CX = self.dense(np.concatenate([features_CF, matches_CM[:, : self.match_features]], axis=1))
-        item_CD = self._identify(candidates.track_BC.numpy()[row], candidates.artist_BC.numpy()[row])
+        item_CD = self._identify(candidates.track_BC[row], candidates.artist_BC[row])
         H = len(self.bias_H)
         hidden_CH = dense_CX[:, :H] + user.hidden_H + item_CD @ self.item_DH
         normal_CD, first_denoised = normalize(item_CD), len(user.read) - len(self.denoising_groups)
@@ -212,8 +220,8 @@ class SessionDomainsProgram:
             logits_CT = logits_CT + dense_CX[:, H:] + user.wide_T
         if self.tree_weights_T is None:
             return logits_CT
-        tree_logits_CT = cast(torch.Tensor, candidates.tree_logits_BCT).numpy()[row]
-        return logits_CT + self.tree_weights_T * (tree_logits_CT - logits_CT)
+        assert candidates.tree_logits_BCT is not None  # noqa: S101  # a ranker with weights of trees has trees
+        return logits_CT + self.tree_weights_T * (candidates.tree_logits_BCT[row] - logits_CT)
 
     def _identify(self, track: Ints, artist: Ints) -> Floats:
         """Sums [..., D] of the embeddings of tracks and their artists."""
@@ -238,25 +246,35 @@ class SessionDomainsProgram:
         return transformer_block(mean_SD + recency_SD[kept_S], block, ATTENTION_HEADS, 0, False)
 
 
-def _merge_decoder(decoder: CandidateDecoder, hidden_XO: Floats) -> Decoder:
-    attention, width = decoder.attention, decoder.attention.query.out_features
+def _split_columns(weight_HX: Array, widths: Sequence[int]) -> list[Array]:
+    return np.split(weight_HX, np.cumsum(widths)[:-1], axis=1)
+
+
+def _scaled_query(weights: Weights, name: str, norm: str) -> Dense:
+    query = Dense.of(weights, f"{name}.query", norm)
+    width = len(query.bias_O)
+    return query.scale_first(width, (width // ATTENTION_HEADS) ** -0.5)
+
+
+def _merge_decoder(weights: Weights, name: str, hidden_XO: Floats) -> Decoder:
     return Decoder(
-        Dense.of(attention.query, decoder.item_norm).scale_first(width, (width // attention.heads) ** -0.5),
-        Dense.of(attention.keys_values, decoder.event_norm),
-        Dense.of(attention.output),
-        Dense.of(cast(nn.Linear, decoder.feed[1]), cast(nn.LayerNorm, decoder.feed[0])),
-        Dense.of(cast(nn.Linear, decoder.feed[4])),
+        _scaled_query(weights, f"{name}.attention", f"{name}.item_norm"),
+        Dense.of(weights, f"{name}.attention.keys_values", f"{name}.event_norm"),
+        Dense.of(weights, f"{name}.attention.output"),
+        Dense.of(weights, f"{name}.feed.1", f"{name}.feed.0"),
+        Dense.of(weights, f"{name}.feed.4"),
         hidden_XO,
     )
 
 
-def _merge_sessions(pooling: SessionPooling) -> tuple[Floats, Block]:
-    encoder = pooling.encoder
-    attention, width = encoder.attention, encoder.attention.query.out_features
-    query = Dense.of(attention.query, encoder.norm).scale_first(width, (width // attention.heads) ** -0.5)
-    both = zip(query, Dense.of(attention.keys_values, encoder.norm), strict=True)
-    projections = Dense(*(np.concatenate(parts, axis=-1) for parts in both))
-    inner = Dense.of(cast(nn.Linear, encoder.feed[1]), cast(nn.LayerNorm, encoder.feed[0]))
-    outer = Dense.of(cast(nn.Linear, encoder.feed[4]))
-    block = Block(projections, Dense.of(attention.output), inner, outer)
-    return to_array(pooling.recency_embedding.weight), block
+def _merge_sessions(weights: Weights) -> tuple[Floats, Block]:
+    name = "sessions.encoder"
+    query = _scaled_query(weights, f"{name}.attention", f"{name}.norm")
+    both = zip(query, Dense.of(weights, f"{name}.attention.keys_values", f"{name}.norm"), strict=True)
+    block = Block(
+        Dense(*(np.concatenate(parts, axis=-1) for parts in both)),
+        Dense.of(weights, f"{name}.attention.output"),
+        Dense.of(weights, f"{name}.feed.1", f"{name}.feed.0"),
+        Dense.of(weights, f"{name}.feed.4"),
+    )
+    return weights["sessions.recency_embedding.weight"], block

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
-import torch
-from torch.nn import functional
 
-from recommender.array_types import Ints
+from recommender.array_types import Array, Floats, Ints
 from recommender.catalog.catalog import TrackFacets
 from recommender.catalog.collections import Collections
 from recommender.catalog.vocabulary import Vocabulary
+from recommender.nn.compiled_layers import unit_rows
 from recommender.nn.vector_index import VectorIndex
 from recommender.recall.channel import RecallChannel
 from recommender.recall.continuation.source import ContinuationSource, PlaylistNeighbors, SimilarItems
@@ -54,8 +52,10 @@ def channel_sources(channels: Mapping[str, RecallChannel]) -> dict[str, Continua
         if type(channel).similar_items is not RecallChannel.similar_items
     }
     realtime = channels.get(Realtime.name)
-    if isinstance(realtime, Realtime) and realtime.network.items.codes.content_V is not None:
-        sources[ContentNeighbors.name] = ContentNeighbors(realtime)
+    if isinstance(realtime, Realtime):
+        content_V, content_RW = realtime.item_codes("content_V"), realtime.item_codes("content_RW")
+        if content_V is not None and content_RW is not None:
+            sources[ContentNeighbors.name] = ContentNeighbors(content_V, content_RW, realtime.catalog)
     return sources
 
 
@@ -90,28 +90,28 @@ class ContentNeighbors:
     """Tracks of the catalog by the cosine between their content and the mean content of the seeds.
 
     Args:
-        realtime: A channel with content.
+        content_V: Row of the content of each item; 0: none.
+        content_RW: Content; row 0 is zeros.
+        catalog: Items that may be candidates, numbered by decreasing play count.
     """
 
     name = "content"
 
-    def __init__(self, realtime: Realtime) -> None:
-        self._codes = realtime.network.items.codes
-        # Items are numbered by decreasing play count.
-        items = realtime.catalog[:MAX_TRACKS]
+    def __init__(self, content_V: Ints, content_RW: Array, catalog: Ints) -> None:
+        self._content_V, self._content_RW = content_V, content_RW
+        items = catalog[:MAX_TRACKS]
         row_NW = self._content(items)
-        has_content_N = row_NW.any(dim=1)
-        self._index = VectorIndex.of(items[has_content_N.numpy()], row_NW[has_content_N])
+        has_content_N = row_NW.any(axis=1)
+        self._index = VectorIndex.of(items[has_content_N], row_NW[has_content_N])
 
     def continue_playlist(self, items_S: np.ndarray, title: str, k: int) -> Ints:
         """See `ContinuationSource`; ignores the title, and seeds without content."""
         del title
-        mean_1W = self._content(items_S).sum(0, keepdim=True)
+        mean_1W = self._content(items_S).sum(0, keepdims=True)
         if not mean_1W.any():
             return np.zeros((1, k), dtype=np.int64)
-        return self._index.search(functional.normalize(mean_1W, dim=1)[None].numpy(), k, items_S[None])[0]
+        return self._index.search(unit_rows(mean_1W)[None], k, items_S[None])[0]
 
-    def _content(self, items: np.ndarray) -> torch.Tensor:
+    def _content(self, items: Ints) -> Floats:
         """Content of items as rows of unit length, or of zeros [N, W]."""
-        row_NW = cast(torch.Tensor, self._codes.content_RW)[cast(torch.Tensor, self._codes.content_V)[items]]
-        return functional.normalize(row_NW.float(), dim=1)
+        return unit_rows(self._content_RW[self._content_V[items]].astype(np.float32))

@@ -1,7 +1,7 @@
 """The long_short channel: repeated tracks by a learned repeat score, and new tracks by gated long- and short-term
 interest.
 
-The network and its papers are described in `model.py`, the features of the repeat score in
+The network and its papers are described in `training.networks.long_short`, the features of the repeat score in
 `recommender.recall.repeat_features`. A fraction of the candidates, tuned on validation, is new to the user; the rest
 are tracks of the history by repeat score.
 
@@ -15,11 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch.nn.utils.rnn import pad_sequence
 
 from recommender.array_types import Ints
-from recommender.recall.long_short.model import LongShortConfig, LongShortNetwork, RequestBatch
+from recommender.recall.long_short.program import LongShortConfig, LongShortProgram
 from recommender.recall.neural_channel import NeuralChannel
 from recommender.recall.play_archive import plays_in_view
 from recommender.recall.reason import RECENT_ACTIVITY, Reason, repeat_reasons, track_phrase
@@ -45,23 +43,6 @@ def repeat_items(
         yield table.item_T[order_M], feature_MF
 
 
-def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> RequestBatch:
-    """Input tensors of the network; the same code path in training and serving."""
-    merged = merge_clicks(users, config.encoder.history_length)
-    last_B = np.maximum(merged.length_B - 1, 0)
-    ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
-    items, features = zip(*repeat_items(users, config, artist_of_track_V), strict=True)
-    columns = (
-        merged.columns["track_id"],
-        merged.columns["behavior"],
-        merged.columns["gap"],
-        merged.length_B,
-        np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),
-    )
-    repeats = (pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True) for rows in (items, features))
-    return RequestBatch(*(torch.from_numpy(column) for column in columns), *repeats)
-
-
 KEEPS_LISTENING = 3
 """Listens from which on a user keeps listening to a track."""
 
@@ -72,8 +53,7 @@ class LongShort(NeuralChannel[LongShortConfig]):
     name: ClassVar[str] = "long_short"
     feature_service: ClassVar[str] = "long_short"
     config_class = LongShortConfig
-    network_class = LongShortNetwork
-    network: LongShortNetwork
+    program_class = LongShortProgram
 
     @property
     def discovery_share(self) -> float:

@@ -1,9 +1,9 @@
 """The multi_interest channel: several interest vectors per user from a long history, candidates and a name for each.
 
-The network and its papers are described in `model.py`. Differences from MIND and ComiRec: a target is one of the next
-`horizon` listened tracks instead of the very next one; interests with similar vectors are merged and searched once; and
-every interest has a second query for tracks that are new to the user, which fill `discovery_share` of the candidates,
-as in the realtime channel.
+The network and its papers are described in `training.networks.multi_interest`. Differences from MIND and ComiRec: a target
+is one of the next `horizon` listened tracks instead of the very next one; interests with similar vectors are merged and
+searched once; and every interest has a second query for tracks that are new to the user, which fill `discovery_share` of
+the candidates, as in the realtime channel.
 
 Legend: B requests, L listens, K interests (and k candidates), H items of the history, D width, V vocabulary, F facet
 values, N tracks; in training, B windows, L events, M targets.
@@ -20,9 +20,9 @@ import numpy as np
 
 from recommender.array_types import Ints
 from recommender.catalog.vocabulary import Vocabulary
-from recommender.recall.multi_interest.model import MultiInterestConfig, MultiInterestNetwork, UserInterests
+from recommender.recall.multi_interest.program import MultiInterestConfig, MultiInterestProgram, UserInterests
 from recommender.recall.neural_channel import NeuralChannel
-from recommender.recall.next_item_network import TASKS
+from recommender.recall.next_item import TASKS
 from recommender.recall.reason import NEAR_INTERESTS, RECENT_ACTIVITY, Reason
 from recommender.recall.sequence_merge import POSITIVE_BEHAVIORS
 from recommender.user.user_batch import HISTORY_VIEW, LISTEN_BEHAVIORS, UserBatch, has_behavior, is_listened
@@ -52,15 +52,14 @@ class MultiInterest(NeuralChannel[MultiInterestConfig]):
     name: ClassVar[str] = "multi_interest"
     feature_service: ClassVar[str] = "multi_interest"
     config_class = MultiInterestConfig
-    network_class = MultiInterestNetwork
-    network: MultiInterestNetwork
+    program_class = MultiInterestProgram
     similar_items = NeuralChannel.nearest_items
 
     @cached_property
     def interest_names(self) -> InterestNames:
         """Names of sets of tracks."""
         facet_values: list[str] = self.metadata.get("facet_values", [])
-        return InterestNames(facet_values, self.network.items.codes.facet_VF.numpy(), self.vocabulary)
+        return InterestNames(facet_values, self.weights["items.codes.facet_VF"], self.vocabulary)
 
     def recall(self, users: UserBatch, k: int) -> Ints:
         """`k` items, `discovery_share` of them new to the user; none for a request without a known listen."""

@@ -12,9 +12,20 @@ import torch
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.ranking.features.ranking_features import RankingFeatures
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.registry import RANKERS
 from recommender.user.user_batch import UserBatch
-from tests.support.training.ranking_cases import LISTEN, MINUTE, NOW, SKIP, TRACKS, history, new_ranker, user_batch
+from tests.support.training.ranking_cases import (
+    LISTEN,
+    MINUTE,
+    NOW,
+    SKIP,
+    TRACKS,
+    history,
+    network_of,
+    new_ranker,
+    user_batch,
+)
 
 
 @pytest.fixture(params=sorted(RANKERS))
@@ -81,8 +92,7 @@ def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) 
     users = user_batch([history(count, 1)])
     side = ranker.features.prepare_users(users)
     candidates = ranker.features.prepare_candidates(side, ITEMS[None])
-    with torch.inference_mode():
-        logits_CT = ranker.model(ranker.model.encode_user(side.inputs), candidates)[0].numpy()
+    logits_CT = network_of(ranker).logits(side.inputs, candidates)[0]
     found = ranker.score(users, ITEMS[None])
     for task, logit_C in zip(ranker.tasks, logits_CT.T, strict=True):
         np.testing.assert_allclose(found[task][0], 1 / (1 + np.exp(-logit_C)), atol=5e-6)
@@ -91,16 +101,17 @@ def test_compiled_inference_equals_the_layers(ranker: FittedRanker, count: int) 
 def test_the_wide_part_adds_a_linear_function_of_the_inputs() -> None:
     ranker = new_ranker("session_domains")
     side = ranker.features.prepare_users(user_batch([history(6, 1)]))
-    candidates, wide = ranker.features.prepare_candidates(side, ITEMS[None]), ranker.model.wide_skip_connection.weight
+    candidates, network = ranker.features.prepare_candidates(side, ITEMS[None]), network_of(ranker)
+    wide = network.wide_skip_connection.weight
     drawn = torch.randn(wide.shape, generator=torch.Generator().manual_seed(1))
     logits = []
     with torch.inference_mode():
         for weight in (0 * drawn, drawn, 2 * drawn):
             wide.copy_(weight)
-            logits.append(ranker.model(ranker.model.encode_user(side.inputs), candidates))
+            logits.append(network.logits(side.inputs, candidates))
     added = logits[1] - logits[0]
     assert added.std() > 0.1
-    torch.testing.assert_close(logits[2] - logits[0], 2 * added, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits[2] - logits[0], 2 * added, rtol=1e-4, atol=1e-4)
 
 
 def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
@@ -114,7 +125,7 @@ def test_edge_case_users_get_finite_scores(ranker: FittedRanker) -> None:
 
 
 def test_rare_tracks_share_the_embedding_of_unknown_ones(ranker: FittedRanker) -> None:
-    rows = ranker.model.embedding.track(torch.tensor([0, 1, 30, 39, 5, 10_000]))
+    rows = network_of(ranker).embedding.track(torch.tensor([0, 1, 30, 39, 5, 10_000]))
     assert rows[0].abs().sum() == 0
     assert torch.equal(rows[1], rows[2]) and torch.equal(rows[1], rows[3]) and torch.equal(rows[1], rows[5])
     assert not torch.equal(rows[1], rows[4])
@@ -155,12 +166,12 @@ def test_a_saved_ranker_gives_the_same_scores(ranker: FittedRanker, tmp_path: Pa
         trees=made.trees,
     )
     config = change_config(ranker.resolved_config, {"validation.temperatures": (1.5, 1.0)})
-    written = FittedRanker(ranker.model, features, config, {"steps": 3})
+    written = replace(ranker, features=features, resolved_config=config, measures={"steps": 3})
     written.save(tmp_path)
     read = FittedRanker.load(tmp_path, vocabulary)
     np.testing.assert_array_equal(scores(written, user_batch(rows), ITEMS), scores(read, user_batch(rows), ITEMS))
     # A fit without trees, genres and content into the same folder does not keep this one's.
-    FittedRanker(ranker.model, replace(features, trees=None, genres=None, content=None), config, {}).save(tmp_path)
+    replace(written, features=replace(features, trees=None, genres=None, content=None)).save(tmp_path)
     again = FittedRanker.load(tmp_path, vocabulary).features
     assert (again.trees, again.genres, again.content) == (None, None, None)
     assert (

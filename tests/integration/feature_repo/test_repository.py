@@ -12,7 +12,7 @@ import pytest
 
 from config import settings
 from config.tool_environment import tool_environment
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.recall.registry import CHANNELS
 from sequences.sequence_views import SEQUENCE_TAG, SEQUENCE_VIEWS, SequenceView
 from tests.support.pipeline_commands import FEAST, command

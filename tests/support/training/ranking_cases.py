@@ -19,8 +19,10 @@ from recommender.ranking.features.history_match import MATCH_FEATURES
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, DAY_BITS, TrackStatistics
 from recommender.ranking.features.user_features import BEHAVIORS
-from recommender.ranking.fitted_ranker import RANKERS, FittedRanker
-from recommender.ranking.ranker import FeatureConfig
+from recommender.ranking.fitted_ranker import FittedRanker
+from recommender.ranking.ranker import Ranker
+from recommender.ranking.ranker_config import FeatureConfig
+from recommender.ranking.registry import RANKERS
 from recommender.user.user_batch import UserBatch
 from sequences.sequence_batch import SequenceBatch
 from training.recipes import config_of
@@ -141,10 +143,15 @@ def grown_trees(hard_search: bool, searches: bool, impressions: int, kinds: bool
     side = features.prepare_users(user_batch([history(40, seed) for seed in range(20)], length=64))
     items = np.tile(np.arange(2, TRACKS), (20, 1))
     made = features.prepare_candidates(side, items)
-    context = side.inputs.context_BU[:, None].expand(-1, items.shape[1], -1)
-    numbers = torch.cat([context, made.features_BCF, made.matches_BCM], dim=-1).flatten(0, 1).numpy()
+    dense = (part.reshape(items.size, -1) for part in (made.features_BCF, made.matches_BCM))
+    numbers = np.concatenate([np.repeat(side.inputs.context_BU, items.shape[1], axis=0), *dense], axis=1)
     labels = np.random.default_rng(0).integers(0, 2, (len(numbers), 2)).astype(np.float32)
     return BoostedTrees.fit(numbers, labels, replace(config_of(RANKERS["sum_pooling"], "small").trees, count=20), 0, 1)
+
+
+def network_of(ranker: FittedRanker) -> Ranker:
+    """Return the network of a ranker."""
+    return RANKERS[ranker.name].from_weights(ranker.resolved_config, ranker.tasks, ranker.weights)
 
 
 def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = None) -> FittedRanker:
@@ -161,4 +168,4 @@ def new_ranker(name: str, seed: int = 0, changes: Mapping[str, Any] | None = Non
     if config.trees.count:
         model.set_tree_weights([0.5, 0.25])
         features = replace(features, trees=grown_trees(reads.hard_search, *switches))
-    return FittedRanker(model, features, config, {})
+    return FittedRanker(name, model.tasks, model.eval().export(), features, config, {})

@@ -9,15 +9,15 @@ import numpy as np
 import polars as pl
 import torch
 
-from recommender.nn.item_tower import ItemCodes
 from recommender.ranking.features.ranking_features import VIEWS
 from recommender.ranking.features.track_statistics import COUNTS
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.recall.registry import CHANNELS
 from recommender.user.user_batch import UserBatch
 from sequences.feature_services import ServiceContract
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
+from training.networks.item_tower import ItemCodes
 
 START = datetime(2024, 1, 1, 8)
 TRACKS = 40

@@ -13,7 +13,7 @@ import torch
 
 from recommender.ranking.features.ranking_features import RankingFeatures
 from recommender.ranking.features.track_statistics import COUNTS, TrackStatistics
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from training.data.offline_features import OfflineFeatures
 from training.data.training_data import TrainingData
 from training.ranking.case_batches import CaseBatches

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recommender.ranking.fitted_ranker import RANKERS
 from recommender.ranking.listwise_head import LambdaMARTConfig
+from recommender.ranking.registry import RANKERS
 from recommender.ranking.task_weights import LISTWISE_HEAD
 from recommender.recall.registry import CHANNELS, COLLECTIONS
 from training import recipes

@@ -15,7 +15,7 @@ import torch
 
 from config.dataclass_io import change_config
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS, VIEWS, RankingFeatures
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from recommender.user.exclusions import FOREVER, LeftOut, ProfileExclusions
 from sequences.feature_services import ServiceContract
 from tests.support.training.tiny_world import SERVICES, START

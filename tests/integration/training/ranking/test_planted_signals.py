@@ -12,8 +12,9 @@ from sklearn.metrics import roc_auc_score
 from config.dataclass_io import change_config
 from recommender.ranking.event_embeddings import ItemFrequencies
 from recommender.ranking.features.ranking_features import RankingFeatures
-from recommender.ranking.fitted_ranker import RANKERS
 from recommender.ranking.inputs import CandidateInputs, UserInputs
+from recommender.ranking.ranker import as_tensors
+from recommender.ranking.registry import RANKERS
 from tests.support.tiers import acceptance_only
 from tests.support.training.ranking_cases import (
     LISTEN,
@@ -72,7 +73,8 @@ def batch(
         labels.append([float(answer[signal])])
     made = features()
     side = made.prepare_users(user_batch(rows, length=GROUPS))
-    return side.inputs, made.prepare_candidates(side, np.array(items)), torch.tensor(labels)
+    inputs = side.inputs, made.prepare_candidates(side, np.array(items))
+    return *map(as_tensors, inputs), torch.tensor(labels)
 
 
 def learned_auc(name: str, signal: str, steps: int) -> float:

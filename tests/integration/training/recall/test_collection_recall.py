@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 
 from recommender.catalog.collections import Collections
 from recommender.recall.collection_recall import OPENING_DECAY, CollectionRecall, Mlogs, Playlists
@@ -119,11 +118,7 @@ def test_recall_is_nearest_to_realtime_query_and_openings(small: tuple[TrainingD
 
     def vector_of(name: str) -> np.ndarray:
         tracks = [data.vocabulary.track_code.get(track, 1) for track in PLAYLISTS[name]]
-        return unit(
-            sum(
-                unit(realtime.vectors(torch.tensor([one]))[0].detach().numpy()) for one in tracks if data.catalog_V[one]
-            )
-        )
+        return unit(sum(realtime.item_vectors([one])[0] for one in tracks if data.catalog_V[one]))
 
     # u0 opened p5 after the last play, u1 p3 three times long before it and u2 p4 once.
     weights = {0: {"p5": 1.0}, 1: {"p3": 0.3 * (1 + OPENING_DECAY + OPENING_DECAY**2)}, 2: {"p4": 0.3}}

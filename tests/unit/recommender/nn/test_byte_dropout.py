@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recommender.nn.user_tower import ByteDropout
+from training.networks.user_tower import ByteDropout
 
 
 def test_rate_and_mean() -> None:

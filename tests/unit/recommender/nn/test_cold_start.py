@@ -8,8 +8,9 @@ import torch
 
 from recommender.catalog.arrays import Ragged
 from recommender.nn import vector_index
-from recommender.nn.item_tower import ItemCodes
-from recommender.nn.vector_index import ColdStartIndex, VectorIndex, score_positives_as_cold
+from recommender.nn.vector_index import ColdStartIndex, VectorIndex
+from training.networks.item_tower import ItemCodes
+from training.recall.neural import score_positives_as_cold
 
 ITEMS = np.arange(2, 42)
 
@@ -37,7 +38,7 @@ def test_cold_items_need_the_threshold_in_their_best_query(cold: int, threshold:
     vector_VD, codes = world(cold)
     query_BQD, exclude_BX = torch.randn(6, queries, 5), np.array([[2, 39, 40]] * 6)
     parts = ITEMS[: len(ITEMS) - cold], ITEMS[len(ITEMS) - cold :]
-    index = ColdStartIndex(*(VectorIndex.of(items, vector_VD[items]) for items in parts))
+    index = ColdStartIndex(*(VectorIndex.of(items, vector_VD[items].numpy()) for items in parts))
     items_BK, score_BK = index.search(query_BQD.numpy(), 12, exclude_BX, np.full(6, threshold))
     for row in range(6):
         score_V = (vector_VD @ query_BQD[row].T).amax(1).numpy()
@@ -83,7 +84,7 @@ def test_results_equal_sorting(is_exact: bool, monkeypatch: pytest.MonkeyPatch) 
     queries = torch.from_numpy(np.random.default_rng(1).integers(-200_000, 200_000, (6, 3, 12)).astype(np.float32))
     exclude = np.random.default_rng(2).integers(90, 710, (6, 400))
     exclude[0] = 0
-    found, scores = VectorIndex.of(items, vectors, None if is_exact else 0).search(queries.numpy(), 20, exclude)
+    found, scores = VectorIndex.of(items, vectors.numpy(), None if is_exact else 0).search(queries.numpy(), 20, exclude)
     for row in range(6):
         score_V = np.concatenate([np.zeros(100), (vectors @ queries[row].T).amax(1)])
         assert found[row].tolist() == best(score_V, {*items.tolist()} - {*exclude[row].tolist()}, 20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recommender.nn.item_tower import ItemCodes, ItemTower
+from training.networks.item_tower import ItemCodes, ItemTower
 
 
 def test_vectors_are_id_plus_artist_plus_mean_of_facets() -> None:
@@ -32,18 +32,6 @@ def codes_with_content() -> ItemCodes:
         torch.tensor([False, False, False, False, False, True]),
         torch.tensor([2, 4]),
     )
-
-
-def test_precomputed_vectors_equal_those_of_the_weights() -> None:
-    torch.manual_seed(0)
-    tower = ItemTower(codes_with_content(), 4).eval()
-    items = torch.tensor([[5, 1, 2], [4, 3, 0]])
-    with torch.no_grad():
-        vectors, cold = tower(items), tower(items, as_cold=True)
-        tower.precompute(has_facets=True)
-        torch.testing.assert_close(tower(items), vectors)
-        torch.testing.assert_close(tower(items, as_cold=True), cold)
-        torch.testing.assert_close(tower.facet_embedding(items), torch.zeros(2, 3, 4))
 
 
 def test_cold_vectors_use_the_rare_rows() -> None:

@@ -11,7 +11,7 @@ import scipy.special
 from sklearn.metrics import log_loss
 
 from recommender.ranking.boosted_trees import STAGE, BoostedTrees
-from recommender.ranking.fitted_ranker import RANKERS
+from recommender.ranking.registry import RANKERS
 from training.recipes import config_of
 
 COUNT = 105

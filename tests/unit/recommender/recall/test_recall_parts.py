@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from recommender.nn.user_tower import GAP_BOUNDS, UserTower, UserTowerProgram
+from recommender.nn.user_tower import GAP_BOUNDS, UserTowerProgram
 from recommender.recall.sequence_merge import interleave, merge_clicks
 from recommender.user.user_batch import UserBatch
 from tests.support.sequences.batches import batch_of
+from training.networks.user_tower import UserTower
 from training.recall.windows import logq_correction, sampled_softmax
 
 
@@ -62,7 +63,8 @@ def test_last_state_equals_last_of_all_states() -> None:
     length = torch.tensor([9, 3, 1, 5])
     states = tower(items, codes, gaps, torch.arange(4).repeat_interleave(9), torch.arange(9).repeat(4))
     expected = states.view(4, 9, -1)[torch.arange(4), length - 1]
-    program, gap_bounds = UserTowerProgram(tower), GAP_BOUNDS[gaps.numpy()]
+    weights = {name: tensor.numpy() for name, tensor in tower.state_dict().items()}
+    program, gap_bounds = UserTowerProgram(weights, layers=2, heads=2), GAP_BOUNDS[gaps.numpy()]
     for row, count in enumerate(length.tolist()):
         events = items[row].numpy(), codes[row].numpy(), gap_bounds[row]
         found = program.last_state(*(column[:count] for column in events))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from recommender.recall.continuation.registry import channel_sources
 from recommender.recall.multi_interest.channel import MultiInterest
@@ -26,9 +25,8 @@ def channels(data, tmp_path_factory):
 @pytest.mark.parametrize("kind", [Realtime, MultiInterest])
 def test_similar_items_are_nearest_to_the_mean_vector(kind, items, data, channels):
     channel, seeds = channels[kind], np.array(items)
-    with torch.no_grad():
-        vector_VD = channel.network.vectors(torch.arange(len(data.vocabulary)))
-    score_V = (vector_VD @ vector_VD[seeds].mean(0)).numpy()
+    vector_VD = channel.item_vectors(range(len(data.vocabulary)))
+    score_V = vector_VD @ vector_VD[seeds].mean(0)
     expected = sorted(set(channel.catalog.tolist()) - set(seeds.tolist()), key=lambda item: -score_V[item])[:K]
     np.testing.assert_allclose(score_V[channel.similar_items(seeds, K)[0]], score_V[expected], atol=1e-5)
 
@@ -47,6 +45,6 @@ def test_content_neighbors_are_nearest_by_content_also_without_plays(described_d
     expected = sorted((float(cosine_V[item]) for item in others), reverse=True)[:K]
     np.testing.assert_allclose(cosine_V[source.continue_playlist(seeds, "", K)[0]], expected, atol=1e-3)
     everything = source.continue_playlist(seeds, "", len(others))[0]
-    assert set(everything.tolist()) == set(others) and channel.network.items.codes.is_cold_V.numpy()[everything].any()
+    assert set(everything.tolist()) == set(others) and channel.item_codes("is_cold_V")[everything].any()
     assert not source.continue_playlist(np.flatnonzero(~row_VW.any(axis=1) & described_data.catalog_V)[:1], "", K).any()
     assert "content" not in channel_sources({"realtime": channels[Realtime]})

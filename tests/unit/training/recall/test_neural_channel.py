@@ -38,7 +38,7 @@ def test_a_small_log_is_passed_over_at_most_max_passes_times(
     described_data: TrainingData, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, module = config_of(CHANNELS[name], "small"), import_module(f"training.recall.{name}")
-    monkeypatch.setattr(module, "fit_network", lambda *arguments, **_: arguments[4])
+    monkeypatch.setattr(module, "fit_network", lambda *arguments, **_: arguments[5])
     source = module.fit(described_data, config, Path())  # its examples
     limited = limit_steps(config, source)
     assert limited.optimizer.steps == source.steps(20, config.sampling.batch) < config.optimizer.steps

@@ -78,7 +78,7 @@ def test_play_matches_equal_direct_counting() -> None:
     features, rows = ranking_features(), [broken, history(5, 2), long, old, []]
     items = np.array([[2, 3, 12, 7, broken[-1][0], broken[4][0]]] * len(rows))
     candidates = features.prepare_candidates(features.prepare_users(user_batch(rows, length=100)), items)
-    found = candidates.matches_BCM.numpy()
+    found = candidates.matches_BCM
     assert found.shape == (5, 6, MATCH_FEATURES) and candidates.features_BCF.shape == (5, 6, CANDIDATE_FEATURES)
     for (b, events), (c, track) in product(enumerate(rows), enumerate(items[0].tolist())):
         np.testing.assert_allclose(found[b, c, : 2 * PLAY_MATCH_FEATURES], by_hand(events, track), rtol=1e-5)
@@ -88,7 +88,7 @@ def test_negative_histories_are_counted_separately() -> None:
     rows = [[(5, LISTEN, NOW - 9 * MINUTE), (5, SKIP, NOW - 7 * MINUTE), (5, SKIP, NOW - 3 * MINUTE)]]
     features = ranking_features()
     found = features.prepare_candidates(features.prepare_users(user_batch(rows)), np.array([[5, 15, 6]]))
-    same_track, same_artist, neither = found.matches_BCM.numpy()[0, :, 2 * PLAY_MATCH_FEATURES :]
+    same_track, same_artist, neither = found.matches_BCM[0, :, 2 * PLAY_MATCH_FEATURES :]
     np.testing.assert_allclose(same_track, [np.log2(3), 2, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(same_artist, [0, NEVER, np.log2(3), 2], rtol=1e-5)
     np.testing.assert_allclose(neither, [0, NEVER] * 2, rtol=1e-5)

@@ -39,7 +39,7 @@ def found(length: int = 64) -> tuple[np.ndarray, np.ndarray]:
     side = features.prepare_users(user_batch(ROWS, length=length))
     candidates = features.prepare_candidates(side, np.tile(ITEMS, (len(ROWS), 1)))
     before = features.reads.user_feature_count
-    return side.inputs.context_BU.numpy()[:, before:], candidates.matches_BCM.numpy()[..., MATCH_FEATURES:]
+    return side.inputs.context_BU[:, before:], candidates.matches_BCM[..., MATCH_FEATURES:]
 
 
 def known_tracks(events: Events) -> list[int]:

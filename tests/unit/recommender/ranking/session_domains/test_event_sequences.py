@@ -8,6 +8,7 @@ import torch
 
 from recommender.ranking.features.history_match import EVENT_MATCH_FEATURES, MATCH_FEATURES
 from recommender.ranking.features.ranking_features import UNCLICKED_IMPRESSIONS
+from recommender.ranking.ranker import as_tensors
 from recommender.ranking.session_domains.model import SessionDomains
 from sequences import behaviors
 from tests.support.training.ranking_cases import (
@@ -15,6 +16,7 @@ from tests.support.training.ranking_cases import (
     LISTEN,
     MINUTE,
     NOW,
+    network_of,
     new_ranker,
     ranking_features,
     sequence,
@@ -40,7 +42,8 @@ def test_unclicked_impressions_are_a_sequence_and_a_searched_history() -> None:
 def test_feedback_denoises_unclicked_impressions() -> None:
     """The denoised interest depends on the feedback, and is 0 without feedback."""
     ranker = new_ranker("session_domains")
-    assert isinstance(ranker.model, SessionDomains) and len(ranker.model.denoising_groups) == 2
+    network = network_of(ranker)
+    assert isinstance(network, SessionDomains) and len(network.denoising_groups) == 2
     left = sequence([[(track, LEFT_ALONE, NOW - 90 * MINUTE) for track in range(4, 12)]], 16)
     dislike = behaviors.load_behaviors().encoder["dislike"]
     found = []
@@ -51,13 +54,11 @@ def test_feedback_denoises_unclicked_impressions() -> None:
         ]
         users.views[UNCLICKED_IMPRESSIONS] = left
         side = ranker.features.prepare_users(users)
-        items = ranker.features.prepare_candidates(side, np.arange(2, 20)[None])
+        items = as_tensors(ranker.features.prepare_candidates(side, np.arange(2, 20)[None]))
         with torch.no_grad():
-            state = ranker.model.encode_user(side.inputs)
-            interest = ranker.model.interest(
-                state, ranker.model.embedding.embed_tracks(items.track_BC, items.artist_BC)
-            )
-        found.append(interest.chunk(len(ranker.model.decoders), dim=-1)[-2:])
+            state = network.encode_user(as_tensors(side.inputs))
+            interest = network.interest(state, network.embedding.embed_tracks(items.track_BC, items.artist_BC))
+        found.append(interest.chunk(len(network.decoders), dim=-1)[-2:])
     assert all(part.abs().max() == 0 for part in found[0])
     (played, no_dislike), (other_played, _), (no_play, disliked) = found[1:]
     assert no_dislike.abs().max() == 0 and no_play.abs().max() == 0

@@ -6,7 +6,8 @@ import torch
 
 from event_store.behaviors import CONTROL, REVERSAL
 from recommender.ranking.inputs import EventInputs
-from recommender.ranking.session_domains.model import BehaviorGroup, list_behavior_groups, select_group_events
+from recommender.ranking.session_domains.groups import BehaviorGroup, list_behavior_groups
+from recommender.ranking.session_domains.model import select_group_events
 from sequences import behaviors
 
 

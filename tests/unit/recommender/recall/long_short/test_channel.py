@@ -8,13 +8,14 @@ import torch
 
 from config.dataclass_io import change_config
 from event_store.store import DAY_US
-from recommender.recall.long_short.channel import LongShort, build_requests
-from recommender.recall.long_short.model import LongShortNetwork
+from recommender.recall.long_short.channel import LongShort
+from recommender.recall.long_short.program import LongShortProgram
 from recommender.recall.sequence_merge import merge_clicks
 from recommender.user.user_batch import UserBatch
 from tests.support.sequences.batches import batch_of
 from tests.support.training.tiny_world import item_codes
 from training.data.training_data import TrainingData
+from training.networks.long_short import LongShortNetwork, build_requests
 from training.recall.long_short import SessionSampler, repeat_loss
 from training.recipes import config_of
 from training.train import fit_channel
@@ -44,7 +45,7 @@ def test_program_equals_the_network() -> None:
         expected = network.query("new", requests, interests), network.repeat_scores(requests, interests)[0]
     events, gap = merge_clicks(users, 50).events(0), int(requests.query_gap_B[0])
     items, features = requests.repeat_item_BM[0].numpy(), requests.feature_BMF[0].numpy()
-    found = network.program().score((events[0], events[1], events[3]), gap, items, features)
+    found = LongShortProgram(config, network.export()).score((events[0], events[1], events[3]), gap, items, features)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(torch.from_numpy(one), other, rtol=1e-4, atol=1e-5)
 
@@ -84,5 +85,5 @@ def test_the_network_of_the_held_out_fit_is_kept_for_the_present_catalog(data: T
     later.catalog_V[gone] = False
     kept = fit_channel(LongShort, later, config, tmp_path / "fit")
     assert kept.catalog.tolist() == np.flatnonzero(later.catalog_V).tolist() and gone in fitted.catalog
-    for name, weights in fitted.network.state_dict().items():
-        assert torch.equal(kept.network.state_dict()[name], weights), name
+    for name, weights in fitted.weights.items():
+        np.testing.assert_array_equal(kept.weights[name], weights, name)

@@ -9,16 +9,12 @@ import torch
 from config.dataclass_io import change_config
 from recommender.catalog.vocabulary import Vocabulary
 from recommender.recall.multi_interest.channel import InterestNames, MultiInterest, recent_listens
-from recommender.recall.multi_interest.model import (
-    DynamicRouting,
-    MultiInterestNetwork,
-    UserInterests,
-    merge_similar,
-)
+from recommender.recall.multi_interest.program import MultiInterestProgram, UserInterests, merge_similar
 from tests.support.sequences.batches import batch_of
 from tests.support.serving.small_release import tracks
 from tests.support.training.planted_world import listener_of
 from tests.support.training.tiny_world import item_codes
+from training.networks.multi_interest import DynamicRouting, MultiInterestNetwork
 from training.recall.multi_interest import split_windows
 from training.recipes import config_of
 
@@ -70,19 +66,19 @@ def test_similar_interests_are_merged_and_small_ones_dropped() -> None:
 def test_program_equals_the_network(length: int) -> None:
     torch.manual_seed(1)
     changes = {"items.width": 8, "encoder.merge_cosine_threshold": 0.9999}
-    network = MultiInterestNetwork(change_config(config_of(MultiInterest, "small"), changes), item_codes(50)).eval()
+    config = change_config(config_of(MultiInterest, "small"), changes)
+    network = MultiInterestNetwork(config, item_codes(50)).eval()
     torch.nn.init.normal_(network.weight.weight, std=0.3)
     item_L = torch.randint(2, 50, (length,))
     with torch.no_grad():
         expected = network.interests(item_L[None])
         query_KD = network.query("new", expected.vector_BKD[0])
-    found, K = network.program().interests(item_L.numpy()), int(expected.is_active_BK.sum())
+    program, K = MultiInterestProgram(config, network.export()), int(expected.is_active_BK.sum())
+    found = program.interests(item_L.numpy())
     counts = np.bincount(expected.share_BKL[0, :K].argmax(0).numpy(), minlength=K)
     kept = np.flatnonzero((counts > 0) & (counts >= 0.05 * length))
     np.testing.assert_allclose(found.vector_KD, expected.vector_BKD[0, kept].numpy(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(
-        network.program().query("new", found.vector_KD), query_KD[kept].numpy(), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(program.query("new", found.vector_KD), query_KD[kept].numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_windows_are_split_into_history_and_targets() -> None:

@@ -20,61 +20,21 @@ Legend: B requests, L events, M repeat items (tracks of the history), F repeat f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
-from config.dataclass_io import Section
-from recommender.array_types import Floats, Ints
-from recommender.nn.compiled_layers import Dense, attend, dense, feed_forward, gelu, normalize, to_array, unit_rows
-from recommender.nn.item_tower import ItemCodes, ItemTower
-from recommender.recall.next_item_network import (
-    NextItemConfig,
-    NextItemNetwork,
-    NextItemProgram,
-    RecallNetwork,
-    SampledSoftmaxConfig,
-    WindowSamplingConfig,
-)
+from recommender.recall.long_short.channel import repeat_items
+from recommender.recall.long_short.program import LongShortConfig
 from recommender.recall.repeat_features import ACTIVATIONS, DECAYS, FEATURE_NAMES
-
-
-@dataclass(frozen=True)
-class RepeatScorerConfig(Section):
-    """Long-term interest and the score of repeated tracks; see `LongShortNetwork`."""
-
-    hidden: int
-    max_repeat_items: int
-
-
-@dataclass(frozen=True)
-class SessionSamplingConfig(WindowSamplingConfig):
-    """Sampling of past sessions, and of as many event windows."""
-
-    min_history_plays: int
-    targets_per_session: int
-
-
-@dataclass(frozen=True)
-class LongShortLossConfig(SampledSoftmaxConfig):
-    """Repeat loss plus item losses."""
-
-    item_weight: float
-
-
-@dataclass(frozen=True)
-class LongShortConfig(NextItemConfig):
-    """Configuration of the long_short channel; `training/recipes/small.yaml` says what its fields mean."""
-
-    repeats: RepeatScorerConfig
-    sampling: SessionSamplingConfig
-    loss: LongShortLossConfig
-    discovery_share_grid: tuple[float, ...]
-    discovery_share: float | None = None  # fraction of candidates that are new to the user; None: tuned on validation
+from recommender.recall.sequence_merge import merge_clicks
+from recommender.user.user_batch import UserBatch
+from training.networks.item_tower import ItemCodes, ItemTower
+from training.networks.next_item import NextItemNetwork, RecallNetwork
 
 
 @dataclass(frozen=True)
@@ -93,6 +53,23 @@ class RequestBatch:
     query_gap_B: Tensor
     repeat_item_BM: Tensor
     feature_BMF: Tensor
+
+
+def build_requests(users: UserBatch, config: LongShortConfig, artist_of_track_V: np.ndarray) -> RequestBatch:
+    """Input tensors of the network; the same code path in training and serving."""
+    merged = merge_clicks(users, config.encoder.history_length)
+    last_B = np.maximum(merged.length_B - 1, 0)
+    ended_B = merged.columns["ended_at"][np.arange(len(users)), last_B]
+    items, features = zip(*repeat_items(users, config, artist_of_track_V), strict=True)
+    columns = (
+        merged.columns["track_id"],
+        merged.columns["behavior"],
+        merged.columns["gap"],
+        merged.length_B,
+        np.where(merged.length_B > 0, users.request_at_B - ended_B, 0),
+    )
+    repeats = (pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True) for rows in (items, features))
+    return RequestBatch(*(torch.from_numpy(column) for column in columns), *repeats)
 
 
 @dataclass(frozen=True)
@@ -153,10 +130,6 @@ class LongShortNetwork(RecallNetwork):
     def items(self) -> ItemTower:  # type: ignore[override]  # set in the other networks
         """See `RecallNetwork`."""
         return self.short.items
-
-    def program(self) -> LongShortProgram:
-        """See `RecallNetwork`."""
-        return LongShortProgram(self)
 
     def interests(self, requests: RequestBatch) -> Interests:
         """Both interests; the short-term one is 0 without recent events, the long-term one without repeat items."""
@@ -233,72 +206,6 @@ class SetAttention(nn.Module):
             query_B11D, member_B1MD, member_B1MD, attn_mask=mask_BM[:, None, None]
         )
         return self.value(read_B11D[:, 0, 0])
-
-
-class LongShortProgram:
-    """A trained `LongShortNetwork` for one request, compiled."""
-
-    def __init__(self, network: LongShortNetwork) -> None:
-        self.short, tower = NextItemProgram(network.short), network.short.items
-        self.items, self.artist_XD, self.artist_V = tower, to_array(tower.artist.weight), tower.codes.artist_V.numpy()
-        self.mean_F, self.deviation_F = to_array(network.mean_F), to_array(network.deviation_F)
-        layers = {name: Dense.of(one) for name, one in network.named_modules() if isinstance(one, nn.Linear)}
-        width = network.to_short.out_features
-        self.layers = layers | {
-            f"sets.{name}.query": layers[f"sets.{name}.query"].scale_first(width, width**-0.5) for name in network.sets
-        }
-        self.long_norm_D, self.long_bias_D = to_array(network.long_norm.weight), to_array(network.long_norm.bias)
-        self.log_mixture_P = to_array(network.mixture_P.log_softmax(0))
-
-    def score(
-        self, events: Sequence[Ints], query_gap: int, repeat_item_M: Ints, feature_MF: Floats
-    ) -> tuple[Floats, Floats]:
-        """Query [1, D] of the task `new`, and repeat scores [M].
-
-        Args:
-            events: Tracks, behaviors and gaps (µs) of the most recent events.
-            query_gap: µs from the end of the last event to the request.
-            repeat_item_M: Tracks of the history.
-            feature_MF: Their repeat features.
-        """
-        layers, width = self.layers, self.artist_XD.shape[1]
-        short_1D = long_1D = np.zeros((1, width), dtype=np.float32)
-        if len(events[0]):
-            short_1D = dense(self.short.last_state(*events), layers["to_short"])
-        normal_MF = np.minimum(np.maximum((feature_MF - self.mean_F) / self.deviation_F, -5), 5)
-        summary_F2 = np.zeros((2, len(self.mean_F)), dtype=np.float32)
-        if len(normal_MF):
-            summary_F2[0] = np.add.reduce(normal_MF) / np.float32(len(normal_MF))
-            summary_F2[1] = np.maximum.reduce(normal_MF)
-        user_1D = feed_forward(summary_F2.reshape(1, -1), layers["user.0"], layers["user.2"])
-        facets = self._facet_vectors(repeat_item_M)
-        if len(normal_MF):
-            read = [self._read_set(name, user_1D, facet_MD) for name, facet_MD in facets.items()]
-            read_1D = normalize(dense(np.concatenate(read, axis=1), layers["to_long"]))
-            long_1D = read_1D * self.long_norm_D + self.long_bias_D
-        gate_1D = 1 / (1 + np.exp(-dense(np.concatenate([short_1D, long_1D, user_1D], axis=1), layers["gate"])))
-        gated_1D = gate_1D * short_1D + (1 - gate_1D) * long_1D
-        query = self.short.query("next", gated_1D, query_gap), unit_rows(short_1D), unit_rows(long_1D)
-        vector_MD = unit_rows(facets["track"] + facets["artist"] + facets["facet"])
-        similarity_M3 = 3 * vector_MD @ np.concatenate(query).T
-        return self.short.query("new", gated_1D, query_gap), self._repeat_scores(feature_MF, normal_MF, similarity_M3)
-
-    def _read_set(self, name: str, user_1D: Floats, member_MD: Floats) -> Floats:
-        query, value = self.layers[f"sets.{name}.query"], self.layers[f"sets.{name}.value"]
-        return dense(attend(dense(user_1D, query), member_MD, member_MD, 1, False), value)
-
-    def _repeat_scores(self, feature_MF: Floats, normal_MF: Floats, similarity_M3: Floats) -> Floats:
-        layers = self.layers
-        hidden_MX = feed_forward(np.concatenate([normal_MF, similarity_M3], axis=1), layers["deep.0"], layers["deep.3"])
-        gelu(hidden_MX)
-        score_M = dense(hidden_MX, layers["deep.5"])[:, 0] + dense(normal_MF, layers["wide"])[:, 0]
-        activation_M: Floats = np.logaddexp.reduce(feature_MF[:, ACTIVATIONS] + self.log_mixture_P, axis=1)
-        return score_M + activation_M
-
-    def _facet_vectors(self, items: Ints) -> dict[str, Floats]:
-        vector_MD, facet_MD = self.items.rows(items), self.items.facet_rows(items)
-        artist_MD = self.artist_XD[self.artist_V[items]]
-        return {"track": vector_MD - artist_MD - facet_MD, "artist": artist_MD, "facet": facet_MD}
 
 
 @torch.no_grad()

@@ -22,16 +22,12 @@ Legend: W content width, D width, M blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 RARE_ROW = 1
-MAX_PRECOMPUTED_ITEMS, ITEMS_PER_CHUNK = 200_000, 65_536
+ITEMS_PER_CHUNK = 65_536
 MAX_FACET_VALUES = 8
 """Values of a facet per track; further values are ignored."""
 
@@ -65,12 +61,6 @@ class ItemCodes(nn.Module):
             self.register_buffer(name, tensor)
         self.register_buffer("facet_share_V", 1 / (facet_VF > 0).sum(1).clamp(min=1), persistent=False)
 
-    @classmethod
-    def from_state_dict(cls, tensors: Mapping[str, Tensor]) -> ItemCodes:
-        """The codes in the state dict of a network with one item tower."""
-        names = {name: name.partition("items.codes.")[2] for name in tensors}
-        return cls(**{own: tensors[name] for name, own in names.items() if own})
-
     def sizes(self) -> tuple[int, int, int]:
         """Number of rows of the id, artist and facet embeddings."""
         rows = (self.track_V, self.artist_V, self.facet_VF)
@@ -100,8 +90,6 @@ class ItemTower(nn.Module):
     ) -> None:
         super().__init__()
         self.codes, self.id_dropout = codes, id_dropout
-        self._vector_VD: Tensor | None = None
-        self._facet_VD: Tensor | None = None
         tracks, artists, facets = codes.sizes()
         self.track = nn.Embedding(max(tracks, 2), width, padding_idx=0, sparse=sparse_gradients)
         self.artist = nn.Embedding(max(artists, 2), width, padding_idx=0, sparse=sparse_gradients)
@@ -116,20 +104,6 @@ class ItemTower(nn.Module):
         if codes.content_block_W is not None:
             self.content = ContentTower(codes.content_block_W, width, modality_dropout)
 
-    @torch.no_grad()
-    def precompute(self, has_facets: bool = False) -> None:
-        """Compute the vectors of all items once, for weights that never change again; nothing for large catalogs.
-
-        Args:
-            has_facets: With `facet_embedding`.
-        """
-        self.eval()
-        items = torch.arange(len(self.codes.track_V))
-        if len(items) <= MAX_PRECOMPUTED_ITEMS:
-            chunks = items.split(ITEMS_PER_CHUNK)
-            self._vector_VD = torch.cat([self(chunk) for chunk in chunks])
-            self._facet_VD = torch.cat([self.facet_embedding(chunk) for chunk in chunks]) if has_facets else None
-
     def forward(self, items: Tensor, as_cold: bool = False) -> Tensor:
         """Vectors of items of any shape.
 
@@ -137,8 +111,6 @@ class ItemTower(nn.Module):
             items: Item codes [...].
             as_cold: Use the vectors that the items would have if neither they nor their artists had any plays.
         """
-        if self._vector_VD is not None and not as_cold and not torch.is_grad_enabled():
-            return functional.embedding(items, self._vector_VD)
         track, artist = self.codes.track_V[items], self.codes.artist_V[items]
         if as_cold:
             track, artist = track.clamp(max=RARE_ROW), artist.clamp(max=RARE_ROW)
@@ -150,14 +122,6 @@ class ItemTower(nn.Module):
         vector: Tensor = self.track(track) + self.artist(artist) + self.facet_embedding(items)
         return vector if self.content is None else vector + self.content_embedding(items)
 
-    def rows(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Vectors [N, D] of items, as `forward` without gradients."""
-        return _rows(self, self._vector_VD, items)
-
-    def facet_rows(self, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Vectors [N, D] of items, as `facet_embedding` without gradients."""
-        return _rows(self.facet_embedding, self._facet_VD, items)
-
     def content_embedding(self, items: Tensor) -> Tensor:
         """Projection of the items' content, [..., D]; zeros without content."""
         codes = self.codes
@@ -167,8 +131,6 @@ class ItemTower(nn.Module):
 
     def facet_embedding(self, items: Tensor) -> Tensor:
         """Mean of the embeddings of the items' facet values, [..., D]; zeros without any."""
-        if self._facet_VD is not None and not torch.is_grad_enabled():
-            return functional.embedding(items, self._facet_VD)
         facet = self.codes.facet_VF[items]
         if not facet.shape[-1]:
             return self.facet.weight.new_zeros((*items.shape, self.facet.weight.shape[1]))
@@ -181,14 +143,6 @@ class ItemTower(nn.Module):
             padding_idx=0 if self.training else None,
         )
         return bag.view(*items.shape, self.facet.embedding_dim) * self.codes.facet_share_V[items].unsqueeze(-1)
-
-
-def _rows(embed: Callable[[Tensor], Tensor], stored_VD: Tensor | None, items: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Vectors of items from what `precompute` stored, or else computed."""
-    if stored_VD is not None:
-        return stored_VD.numpy()[items]
-    with torch.no_grad():
-        return embed(torch.from_numpy(items)).numpy()
 
 
 class ContentTower(nn.Module):
