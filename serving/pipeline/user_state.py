@@ -37,7 +37,7 @@ STATE_FROM_STORE, STATE_FROM_CACHE, STATE_UNAVAILABLE = "store", "memory", "noth
 """Sources of the state of a user."""
 STATE_AGE_US = 60_000_000
 """Time after which a state is computed again: how active a track is depends on the clock."""
-MAX_BYTES = 128 << 20
+MAX_BYTES = 64 << 20
 RESULT_BYTES = 256 << 10
 """Approximate size of what a state has computed, in addition to its rows."""
 
